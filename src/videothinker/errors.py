@@ -1,0 +1,9 @@
+"""The one error a user sees."""
+
+
+class UserError(Exception):
+    """A mistake in what was given: one sentence that says what came, what is allowed, what to do.
+
+    Raised at the two borders only (reading a file, building a config). The command line prints
+    the sentence without a traceback and exits with code 2.
+    """

@@ -1,0 +1,44 @@
+"""The words around a question. Text from a dataset is text: it can neither steer the chat template
+nor buy reward."""
+
+import re
+import string
+
+LETTERS = string.ascii_uppercase
+
+THINK_TEMPLATE = (
+    "{question}\n{choices}\n"
+    "Think first, then answer with the letter of every correct choice. "
+    "Write <think>your reasoning</think><answer>letters, separated by commas</answer>."
+)
+"""Ours (protocol `videothinker`): several letters are allowed where several can be right."""
+
+CONTROL_TOKEN = re.compile(r"<\|([^|<>]{0,40})\|>")
+TAG = re.compile(r"<(\s*/?\s*(?:think|answer)\s*)>", re.IGNORECASE)
+
+
+def neutralise(text: str) -> str:
+    """Make control tokens (`<|im_end|>`, `<|video_pad|>`) and answer tags plain words.
+
+    `<|x|>` becomes `< |x| >` and `<answer>` becomes `< answer >`, so that the tokenizer sees
+    ordinary characters and the parser no tag.
+    """
+    return TAG.sub(r"< \1 >", CONTROL_TOKEN.sub(r"< |\1| >", text))
+
+
+def render_choices(choices: tuple[str, ...] | list[str]) -> str:
+    """`A. first` and so on, one a line."""
+    return "\n".join(f"{LETTERS[i]}. {neutralise(choice)}" for i, choice in enumerate(choices))
+
+
+def render(
+    question: str,
+    choices: tuple[str, ...] | list[str],
+    *,
+    context: str | None = None,
+    template: str = THINK_TEMPLATE,
+) -> str:
+    """The user's message: context where there is no video, the question, the choices, the format."""
+    body = template.replace("{choices}", "\0").replace("{question}", neutralise(question))
+    body = body.replace("\0", render_choices(choices))
+    return body if context is None else f"{neutralise(context)}\n{body}"

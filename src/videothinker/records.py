@@ -1,0 +1,188 @@
+"""The records that travel down the line, one JSON object a line.
+
+All are frozen, an unknown field is an error with file and line, and an answer is a sorted tuple of
+letters. Aggregates are computed from these records, never from the state of a loop.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import msgspec
+
+from videothinker.errors import UserError
+
+Letters = tuple[str, ...]
+Label = Literal["observational", "inferential", "excluded"]
+Verdict = Literal["ok", "unparsed", "truncated", "failed"]
+Variant = Literal["full", "struck", "blind", "one_frame", "shuffled", "options_only"]
+
+
+class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One multiple-choice question about one video (or about a transcript in its place)."""
+
+    id: str
+    dataset: str
+    split: str
+    video: str | None = None
+    """Path relative to the data folder."""
+    clip: tuple[float, float] | None = None
+    """Start and end in seconds, where only a part of the video is asked about."""
+    context: str | None = None
+    """Text shown in place of a video (the transcript tier)."""
+    question: str
+    question_struck: str | None = None
+    """The question without its counterfactual premise; null where it has none."""
+    choices: tuple[str, ...]
+    answer: Letters
+    """Sorted letters; empty where no choice is correct."""
+    type: str
+    """descriptive | explanatory | predictive | counterfactual, or the benchmark's own type."""
+    groups: dict[str, str] = {}
+
+    def __post_init__(self) -> None:
+        letters = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ"[: len(self.choices)])
+        if not self.choices:
+            raise ValueError(f"question {self.id!r} has no choices; give at least one")
+        if len(self.choices) > len(letters):
+            raise ValueError(f"question {self.id!r} has {len(self.choices)} choices; at most 26")
+        if list(self.answer) != sorted(set(self.answer)) or not set(self.answer) <= set(letters):
+            raise ValueError(
+                f"question {self.id!r} has answer {list(self.answer)}; "
+                f"allowed are sorted letters among {', '.join(letters)}"
+            )
+        if (self.video is None) == (self.context is None) and self.video is not None:
+            raise ValueError(f"question {self.id!r} has both a video and a context; give one")
+
+
+class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Why a question got its label: what the logs say."""
+
+    removed: str | None = None
+    """The object the premise takes away, as the question names it."""
+    observed: tuple[str, ...] = ()
+    """Events seen in the video, in order: "frame 41: red cube collides with blue sphere"."""
+    truth_video: tuple[bool, ...] = ()
+    """For each choice: does it happen in the video?"""
+    truth_counterfactual: tuple[bool, ...] = ()
+    """For each choice: does it happen once the object is removed?"""
+
+
+class Diagnosis(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The label of one question under the chosen rule, with every rule's flag and the evidence."""
+
+    question_id: str
+    rule: str
+    label: Label
+    flags: dict[str, bool | None] = {}
+    """rule -> observational? null where the rule does not apply."""
+    evidence: Evidence = Evidence()
+    probes: dict[str, tuple[int, int]] = {}
+    """probe -> (correct answers, samples)."""
+
+
+class Sample(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One answer of one model to one question."""
+
+    question_id: str
+    model: str
+    """Digest of the model's weights."""
+    protocol: str
+    variant: Variant = "full"
+    seed: int = 0
+    frames: int = 0
+    height: int = 0
+    width: int = 0
+    """Pixels a frame as the model sees them."""
+    prompt_tokens: int = 0
+    text: str = ""
+    """The completion, whole."""
+    thinking: str | None = None
+    answer: Letters | None = None
+    """Strictly parsed; null where nothing could be."""
+    verdict: Verdict
+    exact: float = 0.0
+    soft: float = 0.0
+    format: float = 0.0
+    error: str | None = None
+    """Why it failed; a failure stays in the denominator."""
+    lenient: Letters | None = None
+    """What a forgiving parser reads; never scored, only reported beside."""
+
+
+class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One optimisation step of training."""
+
+    step: int
+    loss: float
+    reward: dict[str, float] = {}
+    """reward function -> mean over the step's completions."""
+    divergence: float | None = None
+    """Mean divergence from the bias model a token, in nats; null where there is none."""
+    entropy: float | None = None
+    """Mean entropy of the policy a token, in nats."""
+    valid: float = 0.0
+    """Share of completions with a valid format."""
+    repulsion: float = 0.0
+    """The weight in force at this step (after controller and guard); negative attracts."""
+    dropped_groups: int = 0
+    """Groups without signal: all rewards equal."""
+    guard: str | None = None
+    """What the guard did at this step, in words."""
+    metrics: dict[str, float] = {}
+    """Everything else: clip share, completion length, accuracy by label, tokens a second."""
+
+
+R = TypeVar("R", bound=msgspec.Struct)
+
+
+def encode(record: msgspec.Struct) -> bytes:
+    """One line of JSON, newline included, fields in the order of the class."""
+    return msgspec.json.encode(record) + b"\n"
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write beside, fsync, rename: a reader sees the old file or the new one, never half."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with beside.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def write_jsonl(path: Path, records: Iterable[msgspec.Struct]) -> Path:
+    """Write records, one JSON object a line, atomically."""
+    write_atomic(path, b"".join(encode(record) for record in records))
+    return path
+
+
+def iter_jsonl(path: Path, kind: type[R]) -> Iterator[R]:
+    """Read records of one kind; blank lines are skipped.
+
+    Raises:
+        UserError: the file is missing, or a line is not such a record (file and line named).
+    """
+    decoder = msgspec.json.Decoder(kind)
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); give a .jsonl file") from error
+    with file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                yield decoder.decode(line)
+            except msgspec.MsgspecError as error:
+                raise UserError(
+                    f"{path}:{number}: not a {kind.__name__} record: {error}; "
+                    f"allowed fields are {', '.join(kind.__struct_fields__)}"
+                ) from error
+
+
+def read_jsonl(path: Path, kind: type[R]) -> list[R]:
+    """All records of `path`; see `iter_jsonl`."""
+    return list(iter_jsonl(path, kind))

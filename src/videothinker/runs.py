@@ -1,0 +1,264 @@
+"""The run folder: what every stage leaves beside its output, and how it is resumed.
+
+`run.json` (argv, config, seed, versions, commit, hardware, input digests, status, times) is the only
+file that may differ between two identical runs; `.lock` holds the pid of the process at work.
+"""
+
+import dataclasses
+import fcntl
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from videothinker.errors import UserError
+from videothinker.records import encode, iter_jsonl, write_atomic, write_jsonl
+
+R = TypeVar("R", bound=msgspec.Struct)
+NOT_IN_DIGEST = ("run.json", ".lock", "checkpoints")
+VERSIONS = ("videothinker", "torch", "transformers", "accelerate", "peft", "av", "pymunk", "numpy")
+
+
+def digest_path(path: Path) -> str:
+    """SHA-256 of a file, or of a folder's names and contents without what a run may vary."""
+    if path.is_file():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    total = hashlib.sha256()
+    for child in sorted(p for p in path.rglob("*") if p.is_file()):
+        relative = child.relative_to(path)
+        if relative.parts[0] in NOT_IN_DIGEST or relative.name.endswith(".tmp"):
+            continue
+        total.update(f"{relative.as_posix()}\0{digest_path(child)}\n".encode())
+    return total.hexdigest()
+
+
+class Journal(Generic[R]):
+    """A JSONL file that grows by one record at a time and survives kill -9 at any byte."""
+
+    def __init__(self, path: Path, kind: type[R]) -> None:
+        self.path, self.kind = path, kind
+        if path.exists():
+            data = path.read_bytes()
+            whole = data.rfind(b"\n") + 1
+            if whole != len(data):  # a line torn by a kill
+                write_atomic(path, data[:whole])
+        self.records: list[R] = list(iter_jsonl(path, kind)) if path.exists() else []
+        self._file = path.open("ab")
+
+    def append(self, *records: R) -> None:
+        """Add records; they are on disk (in the page cache) when this returns."""
+        self._file.write(b"".join(encode(record) for record in records))
+        self._file.flush()
+        self.records.extend(records)
+
+    def keep(self, wanted: Callable[[R], bool]) -> None:
+        """Drop records a resumed run will write again (steps after the last checkpoint)."""
+        self._file.close()
+        self.records = [record for record in self.records if wanted(record)]
+        write_jsonl(self.path, self.records)
+        self._file = self.path.open("ab")
+
+    def close(self) -> None:
+        """Sync and close."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+
+class Run:
+    """An open run folder, held by this process."""
+
+    def __init__(self, path: Path, *, resumed: bool, done: bool) -> None:
+        self.path, self.resumed, self.done = path, resumed, done
+        self.failures = 0
+        self.facts: dict[str, Any] = {}
+        """Goes into run.json: resolved values that only the run itself could know."""
+        self._journals: list[Journal[Any]] = []
+
+    def journal(self, name: str, kind: type[R]) -> Journal[R]:
+        """Open `name` for appending; its `.records` are what an earlier, killed run left."""
+        journal = Journal(self.path / name, kind)
+        self._journals.append(journal)
+        return journal
+
+    def close(self) -> None:
+        """Close every journal."""
+        for journal in self._journals:
+            journal.close()
+
+
+def to_plain(config: object) -> Any:
+    """A dataclass (or a value inside one) as JSON-ready builtins."""
+    if dataclasses.is_dataclass(config) and not isinstance(config, type):
+        return {f.name: to_plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
+    return msgspec.to_builtins(config, enc_hook=str)
+
+
+def _commit() -> str | None:
+    done = subprocess.run(
+        ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip() or None if done.returncode == 0 else None
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in VERSIONS:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _hardware() -> dict[str, Any]:
+    device = None
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        device = torch.cuda.get_device_name()
+    return {"machine": platform.machine(), "cpus": os.cpu_count(), "accelerator": device}
+
+
+def _take_lock(path: Path) -> Any:
+    lock = (path / ".lock").open("a+")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.seek(0)
+        holder = lock.read().strip() or "unknown"
+        lock.close()
+        raise UserError(
+            f"{path}: another process (pid {holder}) is at work in this folder; "
+            "wait for it or give another --out"
+        ) from None
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+    return lock
+
+
+def _compare(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+    if old["stage"] != new["stage"]:
+        raise UserError(
+            f"{path}: holds a run of {old['stage']!r}, not {new['stage']!r}; give another --out"
+        )
+    for part in ("config", "inputs"):
+        for key in sorted(old[part].keys() | new[part].keys()):
+            was, now = old[part].get(key), new[part].get(key)
+            if was != now:
+                raise UserError(
+                    f"{path}: holds a run with another {part[:-1] if part == 'inputs' else 'config'} "
+                    f"({key}: {was!r} there, {now!r} here); "
+                    "give another --out, or the same settings to resume"
+                )
+
+
+def prepare_out(path: Path) -> None:
+    """Make sure `path` can be written, before any work starts."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be made ({error.strerror}); give an --out that can be written"
+        ) from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise UserError(f"{path}: cannot be written; give another --out")
+    if shutil.disk_usage(path).free < 1 << 20:
+        raise UserError(f"{path}: its disk is full; free some room or give another --out")
+
+
+@contextmanager
+def open_run(
+    out: Path, stage: str, config: object, inputs: Mapping[str, Path | None] | None = None
+) -> Iterator[Run]:
+    """Hold the run folder `out` for one stage.
+
+    A new or empty folder starts a run; an unfinished one of the same config and inputs is resumed;
+    a finished one is opened with `done=True` (the stage then returns at once).
+
+    Args:
+        out: the folder.
+        stage: the stage's name.
+        config: its frozen dataclass; the fields `out` and `json` are not compared.
+        inputs: name -> file or folder read; their digests are stored and compared on resume.
+
+    Raises:
+        UserError: unwritable, foreign (non-empty without run.json), another config or input, or
+            held by another process (its pid is named).
+    """
+    prepare_out(out)
+    book = out / "run.json"
+    strangers = [p.name for p in out.iterdir() if p.name not in (".lock",)]
+    if strangers and not book.exists():
+        raise UserError(
+            f"{out}: is not empty and holds no run.json (found {sorted(strangers)[0]!r}); "
+            "give a new folder"
+        )
+    lock = _take_lock(out)
+    try:
+        plain = {k: v for k, v in to_plain(config).items() if k not in ("out", "json")}
+        entry: dict[str, Any] = {
+            "stage": stage,
+            "argv": sys.argv,
+            "config": plain,
+            "seed": plain.get("seed"),
+            "inputs": {k: None if p is None else digest_path(p) for k, p in (inputs or {}).items()},
+            "versions": _versions(),
+            "commit": _commit(),
+            "hardware": _hardware(),
+            "status": "running",
+            "times": [],
+        }
+        resumed = done = False
+        if book.exists():
+            old = msgspec.json.decode(book.read_bytes())
+            _compare(out, old, msgspec.json.decode(msgspec.json.encode(entry)))
+            resumed, done = True, old["status"] == "done"
+            entry["times"] = old["times"]
+            if done:
+                entry = old
+        run = Run(out, resumed=resumed, done=done)
+        run.facts = entry.get("facts", {})
+        if done:
+            yield run
+            return
+        yield from _book_keeping(run, book, entry)
+    finally:
+        lock.close()
+
+
+def _book_keeping(run: Run, book: Path, entry: dict[str, Any]) -> Iterator[Run]:
+    started = time.time()
+
+    def save(status: str) -> None:
+        entry.update(status=status, facts=run.facts, failures=run.failures)
+        times = [*entry["times"], {"started": started, "ended": time.time(), "status": status}]
+        write_atomic(book, msgspec.json.format(msgspec.json.encode({**entry, "times": times})))
+
+    save("running")
+    try:
+        yield run
+    except KeyboardInterrupt:
+        run.close()
+        save("interrupted")
+        raise
+    except BaseException:
+        run.close()
+        save("failed")
+        raise
+    run.close()
+    save("done")
