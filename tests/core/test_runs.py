@@ -1,0 +1,127 @@
+"""Run folders: resumable at any byte, never shared, never foreign."""
+
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from videothinker.errors import UserError
+from videothinker.records import Step
+from videothinker.runs import digest_path, open_run
+
+
+@dataclass(frozen=True)
+class Config:
+    out: str = "x"
+    seed: int = 0
+    rate: float = 1e-3
+
+
+def steps(out: Path, total: int, stop_at: int | None = None, config: Config = Config()) -> None:
+    with open_run(out, "count", config) as run:
+        if run.done:
+            return
+        journal = run.journal("metrics.jsonl", Step)
+        for step in range(len(journal.records), total):
+            if step == stop_at:
+                raise KeyboardInterrupt
+            journal.append(Step(step=step, loss=step / 7))
+
+
+def status(out: Path) -> str:
+    return msgspec.json.decode((out / "run.json").read_bytes())["status"]
+
+
+def test_interrupted_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
+    steps(tmp_path / "whole", 9)
+    with pytest.raises(KeyboardInterrupt):
+        steps(tmp_path / "cut", 9, stop_at=4)
+    assert status(tmp_path / "cut") == "interrupted"
+    with (tmp_path / "cut/metrics.jsonl").open("ab") as file:
+        file.write(b'{"step":4,"lo')  # what kill -9 leaves
+    steps(tmp_path / "cut", 9)
+    assert status(tmp_path / "cut") == "done"
+    assert digest_path(tmp_path / "cut") == digest_path(tmp_path / "whole")
+
+
+def test_a_finished_run_is_left_alone(tmp_path: Path) -> None:
+    steps(tmp_path / "a", 3)
+    before = (tmp_path / "a/run.json").read_bytes()
+    steps(tmp_path / "a", 99)
+    assert (tmp_path / "a/run.json").read_bytes() == before
+
+
+def test_another_config_is_refused(tmp_path: Path) -> None:
+    steps(tmp_path / "a", 3)
+    with pytest.raises(UserError, match=r"rate: 0\.001 there, 0\.1 here"):
+        steps(tmp_path / "a", 3, config=Config(rate=0.1))
+
+
+def test_another_input_is_refused(tmp_path: Path) -> None:
+    source = tmp_path / "in.txt"
+    source.write_text("one")
+    with open_run(tmp_path / "a", "count", Config(), {"data": source}):
+        pass
+    source.write_text("two")
+    with (
+        pytest.raises(UserError, match="another input"),
+        open_run(tmp_path / "a", "count", Config(), {"data": source}),
+    ):
+        pass
+
+
+def test_a_foreign_folder_is_refused_and_untouched(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(UserError, match="is not empty and holds no run"):
+        steps(tmp_path, 3)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_another_stage_is_refused(tmp_path: Path) -> None:
+    steps(tmp_path / "a", 3)
+    with (
+        pytest.raises(UserError, match="holds a run of 'count', not 'other'"),
+        open_run(tmp_path / "a", "other", Config()),
+    ):
+        pass
+
+
+def test_an_unwritable_out_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be made"):
+        steps(tmp_path / "file" / "run", 3)
+
+
+def test_the_second_process_is_refused_with_the_pid_of_the_first(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from videothinker.runs import open_run\n"
+        "from dataclasses import make_dataclass; C = make_dataclass('C', [('seed', int, 0)])\n"
+        f"with open_run(Path({str(tmp_path / 'a')!r}), 'count', C()):\n"
+        "    print('in', flush=True); time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == b"in\n"
+        try:
+            with pytest.raises(UserError, match=f"pid {first.pid}"):
+                steps(tmp_path / "a", 3)
+        finally:
+            first.kill()
+    time.sleep(0.05)
+    with pytest.raises(UserError, match="rate"):  # the dead holder's lock is free again
+        steps(tmp_path / "a", 3)
+
+
+def test_the_digest_leaves_out_what_may_vary(tmp_path: Path) -> None:
+    steps(tmp_path / "a", 3)
+    before = digest_path(tmp_path / "a")
+    (tmp_path / "a/run.json").write_text("{}")
+    (tmp_path / "a/checkpoints").mkdir()
+    (tmp_path / "a/checkpoints/x").write_text("x")
+    assert digest_path(tmp_path / "a") == before
+    (tmp_path / "a/metrics.jsonl").write_text("")
+    assert digest_path(tmp_path / "a") != before

@@ -1,0 +1,41 @@
+"""Seeds do not collide; dataset text cannot speak to the chat template."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from videothinker.prompts import CONTROL_TOKEN, TAG, neutralise, render
+from videothinker.seeds import derive, numpy_generator
+
+
+def test_every_part_of_a_seed_matters() -> None:
+    seeds = {
+        derive(s, stage, step, item)
+        for s in (0, 1)
+        for stage in ("a", "b")
+        for step in (0, 1)
+        for item in ("x", "y", 0)
+    }
+    assert len(seeds) == 24
+    assert derive(0, 1) != derive(0, "1")
+    assert derive(0, "train", 3, "q") == 92734664718449055
+
+
+def test_generators_repeat() -> None:
+    first, again = (numpy_generator(3, "x").random(4).tolist() for _ in range(2))
+    assert first == again
+
+
+@given(st.text(alphabet="<|>/_ imendansweThk\n", max_size=60))
+def test_nothing_of_a_dataset_is_a_control_token_or_a_tag(text: str) -> None:
+    plain = neutralise(text)
+    assert not CONTROL_TOKEN.search(plain)
+    assert not TAG.search(plain)
+
+
+def test_control_tokens_and_tags_stay_readable() -> None:
+    assert neutralise("<|im_end|> <Answer>A</answer>") == "< |im_end| > < Answer >A< /answer >"
+
+
+def test_a_question_that_holds_a_placeholder_is_not_expanded() -> None:
+    text = render("Why {choices}?", ["{question}", "b"])
+    assert text.startswith("Why {choices}?\nA. {question}\nB. b\n")
