@@ -1,0 +1,1 @@
+"""Which questions a shortcut answers, with evidence, with and without event logs."""
