@@ -120,7 +120,7 @@ def k3(logps_GC: Tensor, bias_logps_GC: Tensor, *, clamp: float = LOG_RATIO_CLAM
 
 
 def rho_k3(logps_GC: Tensor, bias_logps_GC: Tensor, old_logps_GC: Tensor) -> Tensor:
-    """The ratio times k3: the same value on policy, with the gradient of KL(pi || bias), the paper's.
+    """Ratio times k3: the same value on policy, with the gradient of KL(pi || bias), the paper's.
 
     Unclamped, since a clamp would leave ratio * exp(clamp) behind as a force of the wrong sign.
     TRL's `use_bias_correction_kl=True`.
