@@ -1,5 +1,7 @@
-"""The words around a question. Text from a dataset is text: it can neither steer the chat template
-nor buy reward."""
+"""The words around a question.
+
+Text from a dataset is text: it can neither steer the chat template nor buy reward.
+"""
 
 import re
 import string
@@ -38,7 +40,7 @@ def render(
     context: str | None = None,
     template: str = THINK_TEMPLATE,
 ) -> str:
-    """The user's message: context where there is no video, the question, the choices, the format."""
+    """The user's message: context in place of a video, question, choices, answer format."""
     body = template.replace("{choices}", "\0").replace("{question}", neutralise(question))
     body = body.replace("\0", render_choices(choices))
     return body if context is None else f"{neutralise(context)}\n{body}"

@@ -1,7 +1,7 @@
 """The run folder: what every stage leaves beside its output, and how it is resumed.
 
-`run.json` (argv, config, seed, versions, commit, hardware, input digests, status, times) is the only
-file that may differ between two identical runs; `.lock` holds the pid of the process at work.
+`run.json` (argv, config, seed, versions, commit, hardware, input digests, status, times) is the
+only file that may differ between two identical runs; `.lock` holds the pid of the process at work.
 """
 
 import dataclasses
@@ -156,12 +156,12 @@ def _compare(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
         raise UserError(
             f"{path}: holds a run of {old['stage']!r}, not {new['stage']!r}; give another --out"
         )
-    for part in ("config", "inputs"):
+    for part, name in (("config", "config"), ("inputs", "input")):
         for key in sorted(old[part].keys() | new[part].keys()):
             was, now = old[part].get(key), new[part].get(key)
             if was != now:
                 raise UserError(
-                    f"{path}: holds a run with another {part[:-1] if part == 'inputs' else 'config'} "
+                    f"{path}: holds a run with another {name} "
                     f"({key}: {was!r} there, {now!r} here); "
                     "give another --out, or the same settings to resume"
                 )

@@ -138,7 +138,7 @@ def _frame_times(container: Any, stream: Any, name: str) -> np.ndarray:
 
 def _decode_ticks(container: Any, stream: Any, wanted: np.ndarray) -> Iterator[np.ndarray]:
     """RGB frames at the sorted ticks `wanted`, seeking over gaps that a keyframe can skip."""
-    far = max(1, int(2.0 / float(stream.time_base)))  # two seconds: cheaper to seek than decode
+    far = max(1, int(2.0 / stream.time_base))  # two seconds: cheaper to seek than decode
     position = None
     frames = container.decode(stream)
     for tick in wanted:
@@ -155,13 +155,14 @@ def _decode_ticks(container: Any, stream: Any, wanted: np.ndarray) -> Iterator[n
 
 def _decode(path: str, name: str, frames: int, clip: tuple[float, float] | None) -> Clip:
     import av  # noqa: PLC0415  only the child decodes
+    from av.error import FFmpegError  # noqa: PLC0415
 
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
     try:
         with av.open(path, options=options) as container:
             if not container.streams.video:
                 raise BadVideo(f"{name!r} has no video stream; give a video file")
-            stream = container.streams.video[0]
+            stream: Any = container.streams.video[0]
             ticks = _frame_times(container, stream, name)
             start = stream.start_time or 0
             times = (ticks - start) * float(stream.time_base)
@@ -170,7 +171,7 @@ def _decode(path: str, name: str, frames: int, clip: tuple[float, float] | None)
             stream = container.streams.video[0]
             distinct, back = np.unique(ticks[chosen], return_inverse=True)
             decoded = list(_decode_ticks(container, stream, distinct))
-    except (av.error.FFmpegError, ValueError, OSError) as error:
+    except (FFmpegError, ValueError, OSError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise BadVideo(
             f"video {name!r} cannot be decoded ({reason}); give an mp4, mkv, webm, avi or ts file"

@@ -1,0 +1,289 @@
+"""The command `videothinker`: one verb a stage, flags built from each stage's frozen config.
+
+A verb's flags are the fields of its config dataclass; `--config recipe.yaml` sets any of them, and
+a flag beats the recipe. Nothing heavy is imported before the verb is known and its flags are good.
+"""
+
+import dataclasses
+import importlib
+import json
+import os
+import sys
+import typing
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from videothinker import __version__
+from videothinker.errors import UserError
+
+DONE, WITH_FAILURES, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One stage: where its config and its function live, and what comes before the flags.
+
+    Attributes:
+        about: one line for `--help`.
+        config: `module:Class` of a frozen dataclass; importing it must be light.
+        stage: `module:function`, called as `stage(*inputs, config)`.
+        inputs: argument name -> (annotation, flag?, help), in the order of the call.
+    """
+
+    about: str
+    config: str
+    stage: str
+    inputs: dict[str, tuple[Any, bool, str]] = dataclasses.field(default_factory=dict)
+
+
+DATA = (Path, True, "the folder the stage before wrote")
+VERBS: dict[str, Verb] = {
+    "world": Verb(
+        "make videos, annotations and questions in CLEVRER's own format",
+        "videothinker.world.config:WorldConfig",
+        "videothinker.world.stage:world",
+    ),
+    "diagnose": Verb(
+        "label which questions can be answered without reasoning; write the bias set",
+        "videothinker.diagnosis.config:DiagnoseConfig",
+        "videothinker.diagnosis.stage:diagnose",
+        {"data": (Path, False, "a CLEVRER folder, or a questions.jsonl")},
+    ),
+    "pretrain": Verb(
+        "train a small video LLM from scratch on simulated videos",
+        "videothinker.pretraining.config:PretrainConfig",
+        "videothinker.pretraining.stage:pretrain",
+        {"data": (Path | None, False, "a world folder; without one, scenes are streamed")},
+    ),
+    "train bias": Verb(
+        "train the bias model by RL on the observational questions",
+        "videothinker.training.config:BiasConfig",
+        "videothinker.training.stages:train_bias",
+        {"data": DATA},
+    ),
+    "train grpo": Verb(
+        "train by GRPO on all questions: the baseline",
+        "videothinker.training.config:GrpoConfig",
+        "videothinker.training.stages:train_grpo",
+        {"data": DATA},
+    ),
+    "train cdpo": Verb(
+        "train by CDPO on all questions: GRPO repelled from the bias model",
+        "videothinker.training.config:CdpoConfig",
+        "videothinker.training.stages:train_cdpo",
+        {"data": DATA},
+    ),
+    "evaluate": Verb(
+        "answer a benchmark's questions, record every sample, print the tables",
+        "videothinker.evaluation.config:EvaluateConfig",
+        "videothinker.evaluation.stage:evaluate",
+        {"data": DATA},
+    ),
+    "report": Verb(
+        "write one self-contained HTML page from run folders",
+        "videothinker.report.config:ReportConfig",
+        "videothinker.report.stage:report",
+        {"runs": (tuple[Path, ...], False, "run folders of any stages and seeds")},
+    ),
+    "ask": Verb(
+        "ask a model one question about one video",
+        "videothinker.answering.config:AskConfig",
+        "videothinker.answering.single:ask",
+        {"video": (Path, False, "a video file"), "question": (str, False, "the question")},
+    ),
+    "reproduce": Verb(
+        "run a grid of commands in the file's order, within a time budget",
+        "videothinker.reproduce:ReproduceConfig",
+        "videothinker.reproduce:reproduce",
+        {"grid": (Path, False, "a grid, e.g. recipes/demo.yaml")},
+    ),
+}
+
+
+def load(path: str) -> Any:
+    """Import `module:name`."""
+    module, name = path.split(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def find_verb(words: Sequence[str]) -> tuple[str, Verb, list[str]]:
+    """Split a command line into its verb and the rest.
+
+    Raises:
+        UserError: no such verb.
+    """
+    for count in (2, 1):
+        name = " ".join(words[:count])
+        if name in VERBS:
+            return name, VERBS[name], list(words[count:])
+    allowed = ", ".join(VERBS)
+    raise UserError(f"unknown command {' '.join(words[:2])!r}; allowed are {allowed}; try --help")
+
+
+def take_flag(words: list[str], flag: str, *, value: bool) -> str | None:
+    """Remove `flag` (and its value) from `words`; return the value, "" without one, or None."""
+    for i, word in enumerate(words):
+        if value and word.startswith(f"{flag}="):
+            del words[i]
+            return word.split("=", 1)[1]
+        if word == flag:
+            if value and i + 1 >= len(words):
+                raise UserError(f"{flag} came without a value; give a file after it")
+            found = words[i + 1] if value else ""
+            del words[i : i + (2 if value else 1)]
+            return found
+    return None
+
+
+def read_recipe(path: Path) -> dict[str, Any]:
+    """A YAML mapping of settings, hyphens read as underscores.
+
+    Raises:
+        UserError: the file is missing, not YAML, or not a mapping.
+    """
+    import yaml  # noqa: PLC0415  only recipes need it
+
+    try:
+        found = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"recipe {path}: cannot be read ({error}); give a YAML file") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"recipe {path}: is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(found, dict):
+        raise UserError(f"recipe {path}: holds no `name: value` lines; see recipes/ for examples")
+    return {str(key).replace("-", "_"): value for key, value in found.items()}
+
+
+def recipe_flags(recipe: dict[str, Any], names: Sequence[str], where: str) -> list[str]:
+    """A recipe as command-line words, so that one parser checks both.
+
+    Raises:
+        UserError: an unknown key, or a value that no flag can hold.
+    """
+    words: list[str] = []
+    for key, value in recipe.items():
+        if key == "beta" and "repulsion" in names:
+            raise UserError(
+                f"{where}: `beta: {value}` is TRL's name with TRL's sign; "
+                "write `repulsion`, which stands for -beta and must be > 0"
+            )
+        if key not in names:
+            raise UserError(f"{where}: unknown key {key!r}; allowed are {', '.join(sorted(names))}")
+        if isinstance(value, dict):
+            raise UserError(f"{where}: {key} holds a mapping; give a value or a list of values")
+        flag = key.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            values = value if isinstance(value, list) else [value]
+            words += [f"--{flag}", *(str(one) for one in values)]
+    return words
+
+
+def parse(words: Sequence[str]) -> tuple[str, Callable[..., Path], list[Any], bool]:
+    """A command line -> the verb, its stage, the stage's arguments, and whether `--json` was given.
+
+    Raises:
+        UserError: anything in it that is not allowed.
+    """
+    import tyro  # noqa: PLC0415
+
+    name, verb, rest = find_verb(words)
+    as_json = take_flag(rest, "--json", value=False) is not None
+    path = take_flag(rest, "--config", value=True)
+    kind = load(verb.config)
+    fields: list[Any] = []
+    for key, (annotation, flag, about) in verb.inputs.items():
+        marked = typing.Annotated[annotation, tyro.conf.arg(help=about)]
+        optional = type(None) in typing.get_args(annotation)
+        kept = dataclasses.field(kw_only=True, default=None if optional else dataclasses.MISSING)
+        fields.append((key, marked if flag else tyro.conf.Positional[marked], kept))
+    fields.append(("config", tyro.conf.OmitArgPrefixes[kind], dataclasses.field(kw_only=True)))
+    if path is not None:
+        flags = [key for key, (_, flag, _) in verb.inputs.items() if flag]
+        names = [*flags, *(field.name for field in dataclasses.fields(kind))]
+        given = {word.split("=")[0].replace("_", "-") for word in rest if word.startswith("--")}
+        recipe = {
+            key: value
+            for key, value in read_recipe(Path(path)).items()
+            if not given & {f"--{key}".replace("_", "-"), f"--no-{key}".replace("_", "-")}
+        }
+        rest += recipe_flags(recipe, names, path)
+    try:
+        parsed = tyro.cli(
+            dataclasses.make_dataclass("Args", fields),
+            prog=f"videothinker {name}",
+            description=f"{verb.about}\n\nAlso: --config RECIPE.yaml sets any flag; --json.",
+            args=rest,
+        )
+    except ValueError as error:
+        raise UserError(f"{name}: {error}") from error
+    inputs = [getattr(parsed, key) for key in verb.inputs]
+    return name, load(verb.stage), [*inputs, parsed.config], as_json
+
+
+def _usage() -> str:
+    width = max(map(len, VERBS))
+    lines = [f"  {name:<{width}}  {verb.about}" for name, verb in VERBS.items()]
+    return "\n".join(
+        [
+            "usage: videothinker COMMAND [FLAGS]   (videothinker COMMAND --help lists its flags)",
+            "",
+            "Find the perceptual shortcuts in video QA and train a video LLM without them.",
+            "world -> diagnose -> train bias -> train grpo | cdpo -> evaluate -> report",
+            "",
+            *lines,
+            "",
+            "exit codes: 0 done, 1 done with recorded failures, 2 user error, 130 interrupted",
+        ]
+    )
+
+
+def _finish(name: str, out: Path, *, as_json: bool) -> int:
+    book_path = (out if out.is_dir() else out.parent) / "run.json"
+    book = json.loads(book_path.read_text()) if book_path.is_file() else {}
+    failures = int(book.get("failures", 0)) if out.is_dir() else 0
+    if as_json:
+        summary = out / "summary.json"
+        result = json.loads(summary.read_text()) if summary.is_file() else None
+        facts = book.get("facts", {}) if out.is_dir() else {}
+        line = {"command": name, "out": str(out), "failures": failures, "facts": facts}
+        sys.stdout.write(json.dumps({**line, "summary": result}) + "\n")
+    return WITH_FAILURES if failures else DONE
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help"):
+        sys.stdout.write(_usage() + "\n")
+        return DONE if words else USER_ERROR
+    if words[0] == "--version":
+        sys.stdout.write(f"videothinker {__version__}\n")
+        return DONE
+    # Grids and stages fork after tokenizing; the tokenizer's own threads would only warn.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    code = DONE
+    try:
+        name, stage, arguments, as_json = parse(words)
+        code = _finish(name, stage(*arguments), as_json=as_json)
+    except UserError as error:
+        sys.stderr.write(f"videothinker: {error}\n")
+        code = USER_ERROR
+    except KeyboardInterrupt:
+        sys.stderr.write("videothinker: interrupted; the same command resumes\n")
+        code = INTERRUPTED
+    except SystemExit as stop:  # tyro has printed its sentence
+        code = stop.code if isinstance(stop.code, int) else USER_ERROR
+    return code
+
+
+def entry() -> None:
+    """The console script."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    entry()
