@@ -1,0 +1,111 @@
+"""What a program looks at: the objects of a scene and everything that happens to them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from videothinker.clevrer.annotations import Annotation, ObjectProperty
+
+MOVING_SPEED = 0.05
+"""Metres a second above which an object moves (ours: CLEVRER does not publish its threshold)."""
+
+EventType = Literal["start", "end", "in", "out", "collision"]
+_RANK = {"start": 0, "in": 1, "collision": 2, "out": 3, "end": 4}
+
+
+class Event(NamedTuple):
+    """Something that happens to one object (in, out) or two (collision) at a frame."""
+
+    type: EventType
+    frame: int
+    objects: tuple[int, ...] = ()
+
+    @property
+    def pair(self) -> frozenset[int]:
+        """The objects without their order."""
+        return frozenset(self.objects)
+
+
+def in_order(events: Iterable[Event]) -> tuple[Event, ...]:
+    """By frame; within a frame entering, then colliding (in the given order), then leaving."""
+    return tuple(sorted(events, key=lambda event: (event.frame, _RANK[event.type])))
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One world as the program executor sees it.
+
+    Object ids are positions in `objects`. What is None is not known (an annotation file says
+    nothing of the future or of other worlds), and a program that asks for it is refused.
+    """
+
+    objects: tuple[ObjectProperty, ...]
+    events: tuple[Event, ...]
+    """In the video, in order, without start and end."""
+    unseen: tuple[Event, ...] | None = None
+    """After the video."""
+    counterfactual: Mapping[int, Sequence[Event]] | None = None
+    """Removed object -> what happens without it."""
+    moving_TN: NDArray[np.bool_] | None = None
+    visible_TN: NDArray[np.bool_] | None = None
+    frames: int = 128
+
+    @property
+    def collisions(self) -> frozenset[frozenset[int]]:
+        """The pairs that collide in the video."""
+        return frozenset(event.pair for event in self.events if event.type == "collision")
+
+
+def crossings(visible_TN: NDArray[np.bool_]) -> list[Event]:
+    """Entering and leaving events: an object changes from outside the view to inside, or back."""
+    change_TN = np.diff(visible_TN.astype(np.int8), axis=0)
+    found: list[Event] = []
+    for frame, thing in np.argwhere(change_TN):
+        kind: EventType = "in" if change_TN[frame, thing] > 0 else "out"
+        found.append(Event(kind, int(frame) + 1, (int(thing),)))
+    return found
+
+
+def moving(velocities_TN2: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Speed on the table above `MOVING_SPEED`."""
+    return np.hypot(velocities_TN2[..., 0], velocities_TN2[..., 1]) > MOVING_SPEED
+
+
+def from_annotation(
+    annotation: Annotation,
+    *,
+    unseen: Iterable[Event] | None = None,
+    counterfactual: Mapping[int, Sequence[Event]] | None = None,
+) -> Scene:
+    """The view of a read annotation.
+
+    Collisions are always there; entering, leaving and moving only where the trajectories were read.
+    """
+    place = {thing.object_id: i for i, thing in enumerate(annotation.object_property)}
+    events = [
+        Event("collision", hit.frame_id, (place[hit.object_ids[0]], place[hit.object_ids[1]]))
+        for hit in annotation.collision
+    ]
+    visible_TN = moving_TN = None
+    if annotation.motion_trajectory is not None:
+        frames = annotation.motion_trajectory
+        visible_TN = np.zeros((len(frames), len(place)), dtype=bool)
+        velocities_TN2 = np.zeros((len(frames), len(place), 2))
+        for t, frame in enumerate(frames):
+            for thing in frame.objects:
+                visible_TN[t, place[thing.object_id]] = thing.inside_camera_view
+                velocities_TN2[t, place[thing.object_id]] = thing.velocity[:2]
+        moving_TN = moving(velocities_TN2)
+        events += crossings(visible_TN)
+    return Scene(
+        objects=annotation.object_property,
+        events=in_order(events),
+        unseen=None if unseen is None else in_order(unseen),
+        counterfactual=counterfactual,
+        moving_TN=moving_TN,
+        visible_TN=visible_TN,
+        frames=128 if visible_TN is None else len(visible_TN),
+    )
