@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from videothinker.clevrer.annotations import Annotation, ObjectProperty
 
-MOVING_SPEED = 0.05
+MOVING_SPEED = 0.1
 """Metres a second above which an object moves (ours: CLEVRER does not publish its threshold)."""
 
 EventType = Literal["start", "end", "in", "out", "collision"]
