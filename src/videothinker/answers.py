@@ -9,6 +9,7 @@ import re
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from videothinker.records import Letters, Verdict
 
@@ -16,6 +17,8 @@ TAG = re.compile(r"</?(?:think|answer)>")
 WHOLE = re.compile(r"\s*<think>(.*?)</think>\s*<answer>(.*?)</answer>\s*", re.DOTALL)
 ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 THINKING = re.compile(r"<think>(.*?)</think>", re.DOTALL)
+Asked = Literal["tags", "letter", "sentence"]
+"""Where a prompt wants the answer: in tags, as the whole text, or behind `the answer is`."""
 SEPARATORS = re.compile(r"(?:[\s,;/&+]|\band\b)+", re.IGNORECASE)
 LABEL = re.compile(r"\(?([A-Za-z])(?:[.:)]\)?|\))\s+(.+)", re.DOTALL)
 CUE = re.compile(r"\banswers?\b[^\n:]{0,40}?(?:\bis\b|\bare\b|:)\s*([^\n]*)", re.IGNORECASE)
@@ -39,23 +42,24 @@ class Parsed:
     """The whole text is exactly one thinking block and one answer block."""
 
 
-def parse(text: str, choices: Sequence[str], *, truncated: bool, tagged: bool = True) -> Parsed:
+def parse(text: str, choices: Sequence[str], *, truncated: bool, asked: Asked = "tags") -> Parsed:
     """Read a completion.
 
     Args:
         text: the completion (with any prefilled beginning), without the end-of-sequence token.
         choices: the options as shown, without their letters; gives the allowed letters.
         truncated: the completion was cut at its length limit.
-        tagged: the prompt asked for tags. Where it did not (a benchmark's own prompt), a completed
-            text without any tag is read whole, as if it stood between answer tags.
+        asked: what the prompt asked for. Where that was not tags (a benchmark's own prompt), a
+            completed text without any tag is read whole (`letter`), or what follows its last
+            `answer is` up to the end of the line (`sentence`).
 
     Returns:
         strict and lenient reading, verdict and format. A cut-off text without a complete answer
         block is `truncated` under both readings: truncated thinking is never an answer.
     """
     blocks = _answer_blocks(text)
-    if not tagged and not truncated and not TAG.search(text):
-        blocks = [text]
+    if asked != "tags" and not truncated and not TAG.search(text):
+        blocks = [text] if asked == "letter" else CUE.findall(text)[-1:]
     answers = {read_letters(block, choices) for block in blocks}
     answer = answers.pop() if len(answers) == 1 else None
     lenient = answer if answer is not None or truncated else _lenient(text, choices)

@@ -15,6 +15,7 @@ from videothinker.prompts import neutralise, render
 REPO = Path(__file__).resolve().parents[2]
 CHOICES = ("red cube", "blue cube", "sphere", "green cube")
 LETTERS = st.sets(st.sampled_from("ABCD"), min_size=1).map(lambda s: tuple(sorted(s)))
+ASKED = st.sampled_from(["tags", "letter", "sentence"])
 PROSE = st.text(alphabet=string.ascii_letters + " .,:\n", max_size=60)
 
 
@@ -77,9 +78,23 @@ def test_where_the_answer_may_stand(text, strict, lenient, form):
 
 @pytest.mark.parametrize("text", ["A", "A. red cube", "(A)", "<answer>A</answer>", "red cube"])
 def test_a_prompt_without_tags_reads_the_whole_text(text):
-    assert parse(text, CHOICES, truncated=False, tagged=False).answer == ("A",)
-    cut = parse("A", CHOICES, truncated=True, tagged=False)
+    assert parse(text, CHOICES, truncated=False, asked="letter").answer == ("A",)
+    cut = parse("A", CHOICES, truncated=True, asked="letter")
     assert (cut.answer, cut.lenient, cut.verdict) == (None, None, "truncated")
+
+
+@pytest.mark.parametrize(
+    ("text", "strict"),
+    [
+        ("It moves. Therefore, the final answer is: $A", None),
+        ("It moves. Therefore, the final answer is: C", ("C",)),
+        ("The answer is A. No: the final answer is: (C).\nDone.", ("C",)),
+        ("C", None),
+    ],
+)
+def test_a_prompt_that_wants_a_last_sentence_reads_it(text, strict):
+    assert parse(text, CHOICES, truncated=False, asked="sentence").answer == strict
+    assert parse(text, CHOICES, truncated=True, asked="sentence").verdict == "truncated"
 
 
 def test_a_choice_that_looks_like_letters_is_that_choice():
@@ -109,9 +124,9 @@ def test_permuting_the_options_permutes_the_letters(letters, order, in_full):
     assert after.answer == tuple(sorted(where[x] for x in before.answer))
 
 
-@given(st.text(alphabet="ABCDE<>/ ,;.answerthink\n", max_size=80), st.booleans(), st.booleans())
-def test_every_text_gets_a_defined_verdict(text, truncated, tagged):
-    parsed = parse(text, CHOICES, truncated=truncated, tagged=tagged)
+@given(st.text(alphabet="ABCDE<>/ ,;.answerthink\n", max_size=80), st.booleans(), ASKED)
+def test_every_text_gets_a_defined_verdict(text, truncated, asked):
+    parsed = parse(text, CHOICES, truncated=truncated, asked=asked)
     assert parsed.verdict in ("ok", "unparsed", "truncated")
     assert (parsed.answer is not None) == (parsed.verdict == "ok")
     assert parsed.verdict != "unparsed" or not truncated
