@@ -21,7 +21,7 @@ Asked = Literal["tags", "letter", "sentence"]
 """Where a prompt wants the answer: in tags, as the whole text, or behind `the answer is`."""
 SEPARATORS = re.compile(r"(?:[\s,;/&+]|\band\b)+", re.IGNORECASE)
 LABEL = re.compile(r"\(?([A-Za-z])(?:[.:)]\)?|\))\s+(.+)", re.DOTALL)
-CUE = re.compile(r"\banswers?\b[^\n:]{0,40}?(?:\bis\b|\bare\b|:)\s*([^\n]*)", re.IGNORECASE)
+CUE = re.compile(r"\banswers?\b[^\n:]{0,40}?(?:\b(?:is|are)\b:?|:)[ \t]*", re.IGNORECASE)
 DECORATION = re.compile(r"[.()\[\]*:\"'`]")
 STANDALONE = re.compile(r"(?<![A-Za-z'])([A-Z])(?![A-Za-z'])(?!(?<=A)\s+[a-z])")
 
@@ -59,7 +59,7 @@ def parse(text: str, choices: Sequence[str], *, truncated: bool, asked: Asked = 
     """
     blocks = _answer_blocks(text)
     if asked != "tags" and not truncated and not TAG.search(text):
-        blocks = [text] if asked == "letter" else CUE.findall(text)[-1:]
+        blocks = [text] if asked == "letter" else _after_cue(text)
     answers = {read_letters(block, choices) for block in blocks}
     answer = answers.pop() if len(answers) == 1 else None
     lenient = answer if answer is not None or truncated else _lenient(text, choices)
@@ -172,6 +172,12 @@ def _after_thinking(text: str) -> str:
     return tail if closing and TAG.findall(tail) == ["<answer>", "</answer>"] else ""
 
 
+def _after_cue(text: str) -> list[str]:
+    """What follows the last `the answer is`, up to the end of its line; nothing where it is not."""
+    ends = [match.end() for match in CUE.finditer(text)]
+    return [text[ends[-1] :].partition("\n")[0]] if ends else []
+
+
 def _is_format(text: str) -> bool:
     return WHOLE.fullmatch(text) is not None and len(TAG.findall(text)) == 4
 
@@ -183,10 +189,10 @@ def _lenient(text: str, choices: Sequence[str]) -> Letters | None:
         return read_letters(blocks[-1], choices) or _standalone(blocks[-1], choices)
     tail = low.rpartition("<answer>")[2] if "<answer>" in low else low.rpartition("</think>")[2]
     tail = TAG.sub("", tail).strip()
-    cues: list[str] = CUE.findall(tail)
+    cues = _after_cue(tail)
     last = tail.rsplit("\n", 1)[-1]
     if cues:
-        return read_letters(cues[-1], choices) or _standalone(cues[-1], choices)
+        return read_letters(cues[0], choices) or _standalone(cues[0], choices)
     return read_letters(tail, choices) or read_letters(last, choices) or _labelled(last, choices)
 
 
