@@ -17,6 +17,7 @@ from typing import Any
 
 from videothinker import __version__
 from videothinker.errors import UserError
+from videothinker.recipes import as_words, check_keys, read_recipe
 
 DONE, WITH_FAILURES, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 
@@ -137,51 +138,6 @@ def take_flag(words: list[str], flag: str, *, value: bool) -> str | None:
     return None
 
 
-def read_recipe(path: Path) -> dict[str, Any]:
-    """A YAML mapping of settings, hyphens read as underscores.
-
-    Raises:
-        UserError: the file is missing, not YAML, or not a mapping.
-    """
-    import yaml  # noqa: PLC0415  only recipes need it
-
-    try:
-        found = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"recipe {path}: cannot be read ({error}); give a YAML file") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"recipe {path}: is not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(found, dict):
-        raise UserError(f"recipe {path}: holds no `name: value` lines; see recipes/ for examples")
-    return {str(key).replace("-", "_"): value for key, value in found.items()}
-
-
-def recipe_flags(recipe: dict[str, Any], names: Sequence[str], where: str) -> list[str]:
-    """A recipe as command-line words, so that one parser checks both.
-
-    Raises:
-        UserError: an unknown key, or a value that no flag can hold.
-    """
-    words: list[str] = []
-    for key, value in recipe.items():
-        if key == "beta" and "repulsion" in names:
-            raise UserError(
-                f"{where}: `beta: {value}` is TRL's name with TRL's sign; "
-                "write `repulsion`, which stands for -beta and must be > 0"
-            )
-        if key not in names:
-            raise UserError(f"{where}: unknown key {key!r}; allowed are {', '.join(sorted(names))}")
-        if isinstance(value, dict):
-            raise UserError(f"{where}: {key} holds a mapping; give a value or a list of values")
-        flag = key.replace("_", "-")
-        if isinstance(value, bool):
-            words.append(f"--{flag}" if value else f"--no-{flag}")
-        else:
-            values = value if isinstance(value, list) else [value]
-            words += [f"--{flag}", *(str(one) for one in values)]
-    return words
-
-
 def parse(words: Sequence[str]) -> tuple[str, Callable[..., Path], list[Any], bool]:
     """A command line -> the verb, its stage, the stage's arguments, and whether `--json` was given.
 
@@ -210,7 +166,8 @@ def parse(words: Sequence[str]) -> tuple[str, Callable[..., Path], list[Any], bo
             for key, value in read_recipe(Path(path)).items()
             if not given & {f"--{key}".replace("_", "-"), f"--no-{key}".replace("_", "-")}
         }
-        rest += recipe_flags(recipe, names, path)
+        check_keys(recipe, names, path)
+        rest += as_words(recipe, path)
     try:
         parsed = tyro.cli(
             dataclasses.make_dataclass("Args", fields),

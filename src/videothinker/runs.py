@@ -37,7 +37,7 @@ def digest_path(path: Path) -> str:
     total = hashlib.sha256()
     for child in sorted(p for p in path.rglob("*") if p.is_file()):
         relative = child.relative_to(path)
-        if relative.parts[0] in NOT_IN_DIGEST or relative.name.endswith(".tmp"):
+        if set(relative.parts) & set(NOT_IN_DIGEST) or relative.name.endswith(".tmp"):
             continue
         total.update(f"{relative.as_posix()}\0{digest_path(child)}\n".encode())
     return total.hexdigest()

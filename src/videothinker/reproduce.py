@@ -1,0 +1,237 @@
+"""Run a grid: commands in the file's order, each in its own process, within a time budget.
+
+A grid is YAML::
+
+    seed: 0                       # added to every cell that does not set one
+    cells:
+      - {name: world, run: world, scenes: 40}
+      - {name: diagnosis, run: "diagnose {world}"}
+      - name: "grpo-s{seed}"
+        run: train grpo
+        each: {seed: [0, 1, 2]}   # one cell for each combination
+        data: "{diagnosis}"
+
+`{other}` stands for the folder of the cell called `other`, which is run first; `{root}` for the
+grid's own folder; `seed: null` leaves a setting out. Cells that are done are left alone, so the
+same command resumes.
+"""
+
+import itertools
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from videothinker.console import say
+from videothinker.errors import UserError
+from videothinker.recipes import as_words, read_recipe
+from videothinker.records import write_atomic
+
+PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
+KEYS = ("seed", "cells")
+
+
+@dataclass(frozen=True)
+class ReproduceConfig:
+    """Run a grid of commands in the file's order."""
+
+    out: Path = Path("runs/reproduce")
+    """Folder under which every cell gets its own."""
+    budget_minutes: float | None = None
+    """Start no cell after this many minutes; None runs them all."""
+    jobs: int = 2
+    """Cells at a time, one thread each (two BLAS threads collapse when anything else runs)."""
+    seed: int | None = None
+    """Replaces the grid's own seed."""
+
+    def __post_init__(self) -> None:
+        if self.jobs < 1:
+            raise UserError(f"jobs is {self.jobs}; give 1 or more")
+        if self.budget_minutes is not None and self.budget_minutes <= 0:
+            raise UserError(f"budget_minutes is {self.budget_minutes}; give more than 0")
+
+
+@dataclass
+class Cell:
+    """One command of the grid."""
+
+    name: str
+    words: list[str]
+    needs: set[str]
+    out: Path
+    process: "subprocess.Popen[bytes] | None" = None
+    started: float = 0.0
+    code: int | None = field(default=None)
+
+
+def _fill(value: Any, names: Mapping[str, str], where: str | None = None) -> Any:
+    """Replace `{name}` in strings, also inside lists; an unknown one is left, or refused."""
+    if isinstance(value, list):
+        return [_fill(one, names, where) for one in value]
+    if not isinstance(value, str):
+        return value
+
+    def known(match: re.Match[str]) -> str:
+        if where is not None and match[1] not in names:
+            raise UserError(
+                f"{where}: {{{match[1]}}} names no cell before it; "
+                f"known are {', '.join(sorted(names))}"
+            )
+        return names.get(match[1], match[0])
+
+    return PLACEHOLDER.sub(known, value)
+
+
+def _expand(entry: Mapping[str, Any], seed: int | None, where: str) -> list[dict[str, Any]]:
+    """One entry for each combination of its `each`."""
+    axes = entry.get("each", {})
+    if not isinstance(axes, dict) or not all(isinstance(v, list) for v in axes.values()):
+        raise UserError(f"{where}: `each` must map settings to lists, e.g. each: {{seed: [0, 1]}}")
+    plain = {key: value for key, value in entry.items() if key != "each"}
+    found: list[dict[str, Any]] = []
+    for values in itertools.product(*axes.values()):
+        point = dict(zip(axes, values, strict=True))
+        names = {key: str(value) for key, value in point.items()}
+        one: dict[str, Any] = {"seed": seed} if seed is not None else {}
+        one |= plain | point
+        # `{seed}` of an axis is filled here; `{other cell}` stays for later.
+        found.append({key: _fill(value, names) for key, value in one.items()})
+    return found
+
+
+def plan(grid: Path, config: ReproduceConfig) -> list[Cell]:
+    """The grid's cells, in order, placeholders filled.
+
+    Raises:
+        UserError: an unreadable grid, an unknown key, a reference to no cell or to a later one.
+    """
+    recipe = read_recipe(grid)
+    for key in recipe:
+        if key not in KEYS:
+            raise UserError(f"{grid}: unknown key {key!r}; allowed are {', '.join(KEYS)}")
+    entries = recipe.get("cells")
+    if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
+        raise UserError(f"{grid}: `cells` must be a list of mappings with `name` and `run`")
+    seed = config.seed if config.seed is not None else recipe.get("seed")
+    root = config.out
+    names: dict[str, str] = {"root": str(root)}
+    cells: list[Cell] = []
+    for entry in entries:
+        if not {"name", "run"} <= entry.keys():
+            raise UserError(f"{grid}: a cell needs `name` and `run`; one has {sorted(entry)}")
+        for one in _expand(entry, seed, str(grid)):
+            name = one.pop("name")
+            where = f"{grid}: cell {name!r}"
+            if name in names:
+                raise UserError(f"{where}: the name is taken; give each cell its own")
+            text = " ".join(str(value) for value in one.values())
+            needs = {match for match in PLACEHOLDER.findall(text) if match != "root"}
+            settings = {key: _fill(value, names, where) for key, value in one.items()}
+            words = shlex.split(settings.pop("run"))
+            settings = {"out": str(root / name)} | settings
+            given = {key: value for key, value in settings.items() if value is not None}
+            words += as_words(given, where)
+            names[name] = str(settings["out"] or root / name)
+            cells.append(Cell(name, words, needs, Path(names[name])))
+    if not cells:
+        raise UserError(f"{grid}: holds no cells; give at least one")
+    return cells
+
+
+def _start(cell: Cell, root: Path) -> None:
+    log = root / "logs" / f"{cell.name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    cell.started = time.monotonic()
+    with log.open("ab") as file:
+        file.write(f"$ videothinker {shlex.join(cell.words)}\n".encode())
+        file.flush()
+        cell.process = subprocess.Popen(
+            [sys.executable, "-m", "videothinker.cli", *cell.words],
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env=environment,
+            start_new_session=True,  # Ctrl-C reaches the cells once, through us
+        )
+
+
+def _finish(cell: Cell, root: Path, done: int, planned: int) -> None:
+    seconds = time.monotonic() - cell.started
+    if cell.code in (0, 1):
+        failures = "" if cell.code == 0 else ", with recorded failures"
+        say(f"[{done}/{planned}] {cell.name}: done in {seconds:.0f} s{failures}")
+        return
+    log = root / "logs" / f"{cell.name}.log"
+    lines = log.read_text(errors="replace").strip().splitlines()
+    last = lines[-1] if lines else "no output"
+    say(f"[{done}/{planned}] {cell.name}: FAILED with code {cell.code}: {last} (see {log})")
+
+
+def _run_all(cells: list[Cell], root: Path, jobs: int, deadline: float) -> None:
+    """Start cells in order, as many at a time as allowed, each after what it needs."""
+    ended: dict[str, bool] = {}
+    waiting, running = list(cells), list[Cell]()
+    while waiting or running:
+        for cell in [c for c in running if c.process is not None and c.process.poll() is not None]:
+            assert cell.process is not None
+            cell.code = cell.process.returncode
+            running.remove(cell)
+            ended[cell.name] = cell.code in (0, 1)
+            _finish(cell, root, sum(ended.values()), len(cells))
+        waiting = [c for c in waiting if all(ended.get(need, True) for need in c.needs)]
+        ready = [c for c in waiting if c.needs <= ended.keys()]
+        if time.monotonic() > deadline:
+            waiting, ready = [], []
+        for cell in ready[: jobs - len(running)]:
+            say(f"{cell.name}: {' '.join(cell.words[:2])} ...")
+            _start(cell, root)
+            waiting.remove(cell)
+            running.append(cell)
+        if running:
+            time.sleep(0.05)
+
+
+def reproduce(grid: Path, config: ReproduceConfig) -> Path:
+    """Run the grid; return the output of its last cell.
+
+    Raises:
+        UserError: the grid cannot be planned, its folder is foreign, or a cell failed.
+    """
+    root = config.out
+    cells = plan(grid, config)
+    copy = root / "grid.yaml"
+    if root.exists() and any(root.iterdir()) and not copy.exists():
+        raise UserError(f"{root}: is not empty and holds no grid.yaml; give a new --out")
+    write_atomic(copy, grid.read_bytes())
+    began = time.monotonic()
+    deadline = began + 60 * config.budget_minutes if config.budget_minutes else float("inf")
+    try:
+        _run_all(cells, root, config.jobs, deadline)
+    except KeyboardInterrupt:
+        for cell in cells:
+            if cell.process is not None and cell.process.poll() is None:
+                cell.process.send_signal(signal.SIGINT)
+                cell.process.wait()
+        raise
+    done = [cell for cell in cells if cell.code in (0, 1)]
+    say(f"{len(done)} of {len(cells)} cells done in {(time.monotonic() - began) / 60:.1f} minutes")
+    failed = [cell.name for cell in cells if cell.code not in (0, 1, None)]
+    if failed:
+        raise UserError(
+            f"{len(failed)} of {len(cells)} cells failed: {', '.join(failed)}; "
+            f"see {root / 'logs'}, mend, and run the same command to resume"
+        )
+    left = [cell.name for cell in cells if cell.code is None]
+    if left:
+        say(f"not run within the budget: {', '.join(left)}; the same command resumes")
+    last = done[-1].out if done else root
+    sys.stdout.write(f"{last}\n")
+    return last

@@ -1,0 +1,86 @@
+"""The command line: fast, one parser for flags and recipes, one sentence for a mistake."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from videothinker import cli
+from videothinker.errors import UserError
+from videothinker.recipes import check_keys
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "videothinker.cli", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_help_and_import_stay_light() -> None:
+    code = (
+        "import sys, videothinker, videothinker.cli as c; c.main(['--help']);"
+        "heavy = {'torch','transformers','av','yaml','tyro','numpy'} & set(sys.modules);"
+        "sys.exit(repr(heavy) if heavy - {'yaml'} else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("verb", list(cli.VERBS))
+def test_every_verb_explains_itself_without_torch(verb: str) -> None:
+    code = (
+        "import sys, videothinker.cli as c; code = c.main(sys.argv[1:]);"
+        "sys.exit(code or ('torch' in sys.modules and 'torch was imported') or 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *verb.split(), "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-500:]
+    assert "--out" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["nonsense"], "unknown command 'nonsense'"),
+        (["train"], "unknown command 'train'"),
+        (["reproduce", "g.yaml", "--config"], "--config came without a value"),
+        (["reproduce", "none.yaml"], "cannot be read"),
+        (["reproduce", "g.yaml", "--jobs", "0"], "give 1 or more"),
+        (["reproduce", "g.yaml", "--jbos", "1"], "Unrecognized"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_exit_code_two(words: list[str], says: str) -> None:
+    done = run(*words)
+    assert done.returncode == 2
+    assert says in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+
+
+def test_a_recipe_sets_flags_and_a_flag_beats_it(tmp_path: Path) -> None:
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("jobs: 3\nbudget-minutes: 5\n")
+    words = ["reproduce", "g.yaml", "--config", str(recipe)]
+    _, _, (_, config), _ = cli.parse(words)
+    assert (config.jobs, config.budget_minutes) == (3, 5.0)
+    _, _, (_, config), as_json = cli.parse([*words, "--jobs", "1", "--json"])
+    assert (config.jobs, config.budget_minutes, as_json) == (1, 5.0, True)
+
+
+def test_an_unknown_recipe_key_is_refused(tmp_path: Path) -> None:
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("jbos: 3\n")
+    with pytest.raises(UserError, match="unknown key 'jbos'; allowed are .*jobs"):
+        cli.parse(["reproduce", "g.yaml", "--config", str(recipe)])
+
+
+def test_trls_beta_is_refused_with_the_hint() -> None:
+    with pytest.raises(UserError, match="repulsion.*stands for -beta"):
+        check_keys({"beta": -0.01}, ["repulsion"], "r.yaml")

@@ -1,0 +1,87 @@
+"""Grids: order, references, combinations, budget, and clear errors."""
+
+from pathlib import Path
+
+import pytest
+
+from videothinker.errors import UserError
+from videothinker.reproduce import ReproduceConfig, plan, reproduce
+
+GRID = """
+seed: 7
+cells:
+  - {name: world, run: world, scenes: 3}
+  - {name: diagnosis, run: "diagnose {world}"}
+  - name: "grpo-{rate}-s{seed}"
+    run: train grpo
+    each: {seed: [0, 1], rate: [1e-6, 1e-5]}
+    data: "{diagnosis}"
+    learning_rate: "{rate}"
+  - {name: page, run: "report {world} {grpo-1e-5-s1}", out: "{root}/page.html", seed: null}
+"""
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "grid.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_a_grid_becomes_command_lines(tmp_path: Path) -> None:
+    cells = plan(write(tmp_path, GRID), ReproduceConfig(Path("r")))
+    lines = {cell.name: " ".join(cell.words) for cell in cells}
+    assert list(lines)[:3] == ["world", "diagnosis", "grpo-1e-6-s0"]
+    assert lines["world"] == "world --out r/world --seed 7 --scenes 3"
+    assert lines["diagnosis"] == "diagnose r/world --out r/diagnosis --seed 7"
+    assert "--learning-rate 1e-5" in lines["grpo-1e-5-s1"]
+    assert "--seed 1" in lines["grpo-1e-5-s1"]
+    assert lines["page"] == "report r/world r/grpo-1e-5-s1 --out r/page.html"
+    assert {cell.name: cell.needs for cell in cells}["page"] == {"world", "grpo-1e-5-s1"}
+
+
+def test_a_seed_on_the_command_line_replaces_the_grids(tmp_path: Path) -> None:
+    cells = plan(write(tmp_path, GRID), ReproduceConfig(Path("r"), seed=9))
+    assert "--seed 9" in " ".join(cells[0].words)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("cells: []", "holds no cells"),
+        ("cells: 3", "must be a list"),
+        ("surprise: 1", "unknown key 'surprise'"),
+        ("cells: [{name: a}]", "needs `name` and `run`"),
+        ("cells: [{name: a, run: world}, {name: a, run: world}]", "the name is taken"),
+        ('cells: [{name: a, run: "diagnose {b}"}, {name: b, run: world}]', "names no cell before"),
+        ("cells: [{name: a, run: world, each: 3}]", "each"),
+        ("cells: [", "is not YAML"),
+    ],
+)
+def test_a_bad_grid_is_one_sentence(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        plan(write(tmp_path, text), ReproduceConfig())
+
+
+def test_a_failed_cell_stops_what_needs_it_and_no_more(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grid = write(
+        tmp_path,
+        "cells:\n"
+        '  - {name: bad, run: "diagnose nowhere"}\n'
+        '  - {name: after, run: "report {bad}", seed: null}\n'
+        '  - {name: alone, run: "--version", out: null}\n',
+    )
+    with pytest.raises(UserError, match="1 of 3 cells failed: bad"):
+        reproduce(grid, ReproduceConfig(tmp_path / "out"))
+    said = capsys.readouterr().err
+    assert "bad: FAILED with code 2: " in said.replace("\n", " ")
+    assert "nowhere" in said
+    assert not (tmp_path / "out/logs/after.log").exists()
+
+
+def test_a_foreign_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/mine").write_text("")
+    with pytest.raises(UserError, match="holds no grid"):
+        reproduce(write(tmp_path, GRID), ReproduceConfig(tmp_path / "out"))
