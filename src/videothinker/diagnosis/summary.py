@@ -1,0 +1,112 @@
+"""What a diagnosis says in numbers, computed from its records alone."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from videothinker.diagnosis.intervals import share, show
+from videothinker.diagnosis.rules import disagreement
+from videothinker.records import Diagnosis, Question
+
+PAPER_OBSERVATIONAL, PAPER_TOTAL = 13_674, 18_473
+"""Observational of all counterfactual training questions (arXiv 2605.01324: 74.0 %)."""
+
+
+def rule_counts(diagnoses: Sequence[Diagnosis], rules: Iterable[str]) -> dict[str, Any]:
+    """Rule -> observational questions and questions it applies to; excluded ones are left out."""
+    counted: dict[str, Any] = {}
+    for rule in rules:
+        values = [d.flags.get(rule) for d in diagnoses if d.label != "excluded"]
+        applies = [value for value in values if value is not None]
+        counted[rule] = {"observational": sum(applies), "questions": len(applies)}
+    return counted
+
+
+def matching_rule(counts: Mapping[str, Any]) -> str | None:
+    """The rule that gives the paper's 13,674 of 18,473; None where none does."""
+    paper = {"observational": PAPER_OBSERVATIONAL, "questions": PAPER_TOTAL}
+    return next((rule for rule, found in counts.items() if found == paper), None)
+
+
+def nearest_rule(counts: Mapping[str, Any]) -> str | None:
+    """The rule whose share lies nearest to the paper's; None where no rule applies to anything."""
+    paper = PAPER_OBSERVATIONAL / PAPER_TOTAL
+    far = {
+        rule: abs(found["observational"] / found["questions"] - paper)
+        for rule, found in counts.items()
+        if found["questions"]
+    }
+    return min(far, key=lambda rule: far[rule]) if far else None
+
+
+def summarise(
+    questions: Sequence[Question],
+    diagnoses: Sequence[Diagnosis],
+    rules: Sequence[str],
+    problems: Sequence[str] = (),
+) -> dict[str, Any]:
+    """The summary of a diagnosis, ready for JSON.
+
+    Args:
+        questions: all questions.
+        diagnoses: of those that were diagnosed.
+        rules: the flags to count.
+        problems: what was left out, in words.
+    """
+    split_of = {question.id: question.split for question in questions}
+    types: dict[str, int] = {}
+    for question in questions:
+        types[question.type] = types.get(question.type, 0) + 1
+    splits: dict[str, list[Diagnosis]] = {}
+    for diagnosis in diagnoses:
+        splits.setdefault(split_of[diagnosis.question_id], []).append(diagnosis)
+    by_split: dict[str, Any] = {}
+    for split, group in splits.items():
+        used = [d for d in group if d.label != "excluded"]
+        counts = rule_counts(group, rules)
+        by_split[split] = {
+            "diagnosed": len(group),
+            "excluded": len(group) - len(used),
+            "observational": sum(d.label == "observational" for d in used),
+            "rules": counts,
+            "disagreement": {
+                f"{one} / {other}": count
+                for (one, other), count in disagreement([d.flags for d in used], rules).items()
+            },
+            "gives_the_papers_count": matching_rule(counts),
+            "nearest_to_the_papers_share": nearest_rule(counts),
+        }
+    return {
+        "questions": len(questions),
+        "types": dict(sorted(types.items())),
+        "splits": by_split,
+        "problems": list(problems),
+    }
+
+
+def lines(summary: Mapping[str, Any], rule: str) -> list[str]:
+    """The summary for a person."""
+    types = ", ".join(f"{count} {name}" for name, count in summary["types"].items())
+    told = [f"{summary['questions']} questions: {types}"]
+    for split, found in summary["splits"].items():
+        used = found["diagnosed"] - found["excluded"]
+        told.append(
+            f"{split}: {found['diagnosed']} diagnosed, {found['excluded']} of them excluded "
+            f"(no correct choice); label by {rule}: "
+            f"{show(share(found['observational'], used))} observational"
+        )
+        for name, count in found["rules"].items():
+            told.append(f"  {name:18} {show(share(count['observational'], count['questions']))}")
+        apart = ", ".join(f"{pair}: {count}" for pair, count in found["disagreement"].items())
+        told.append(f"  labels that differ: {apart}")
+        told.append(f"  {_paper(found, used)}")
+    return told
+
+
+def _paper(found: Mapping[str, Any], used: int) -> str:
+    paper = f"the paper's {PAPER_OBSERVATIONAL} of {PAPER_TOTAL} (74.0 %)"
+    if (rule := found["gives_the_papers_count"]) is not None:
+        return f"{rule} gives {paper}"
+    near = found["nearest_to_the_papers_share"]
+    if used == PAPER_TOTAL:
+        return f"no rule gives {paper}; {near} comes nearest"
+    return f"not comparable with {paper}, here are {used}; the share of {near} comes nearest"

@@ -1,0 +1,219 @@
+"""The stage on a hand-written folder: labels, files, summary, bad input, resume."""
+
+import json
+
+import pytest
+from diagnosis_folder import DESCRIPTIVE, OBJECTS, annotation, counterfactual, thing
+
+from videothinker.diagnosis.config import RULES, DiagnoseConfig
+from videothinker.diagnosis.stage import diagnose
+from videothinker.errors import UserError
+from videothinker.records import Diagnosis, Question, read_jsonl
+from videothinker.runs import digest_path
+
+
+def run(folder, tmp_path, **settings):
+    out = diagnose(folder.root, DiagnoseConfig(out=tmp_path / "out", **settings))
+    found = {d.question_id: d for d in read_jsonl(out / "diagnosis.jsonl", Diagnosis)}
+    return out, found
+
+
+def test_labels_and_evidence_by_hand(folder, tmp_path):
+    _, found = run(folder, tmp_path)
+    assert len(found) == 12
+    first = found["clevrer/train/00000-01"]
+    assert first.label == "observational"
+    assert first.evidence.removed == "gray object"
+    assert first.evidence.observed == (
+        "frame 20: red metal cube collides with blue rubber sphere",
+        "frame 50: blue rubber sphere collides with green metal cylinder",
+    )
+    assert first.evidence.truth_video == (True, False)
+    assert first.evidence.truth_counterfactual == (True, False)
+    second = found["clevrer/train/00000-02"]
+    assert second.label == "inferential"
+    assert second.evidence.truth_video == (True, False)
+    assert second.evidence.truth_counterfactual == (False, True)
+    third = found["clevrer/train/00000-03"]
+    assert third.label == "inferential"
+    assert third.evidence.truth_counterfactual == (False, False)
+    assert third.flags == {
+        "untouched": False,
+        "no_path": False,
+        "same_truth": False,
+        "correct_seen": False,
+        "any_correct_seen": True,
+    }
+    assert found["clevrer/train/00000-04"].label == "excluded"
+
+
+def test_files_for_training(folder, tmp_path):
+    out, _ = run(folder, tmp_path)
+    questions = read_jsonl(out / "questions.jsonl", Question)
+    assert len(questions) == 15
+    assert {q.type for q in questions} == {"descriptive", "counterfactual"}
+    struck = read_jsonl(out / "bias.jsonl", Question)
+    as_is = read_jsonl(out / "bias_as_is.jsonl", Question)
+    # Validation never enters a set to train on.
+    assert [q.id for q in struck] == ["clevrer/train/00000-01", "clevrer/train/00001-01"]
+    assert [q.id for q in as_is] == [q.id for q in struck]
+    assert struck[0].question == "Which event will happen?"
+    assert struck[0].answer == as_is[0].answer == ("A",)
+    assert struck[0].choices == as_is[0].choices
+    assert as_is[0].question == "Which event will happen if the gray object is removed?"
+    book = json.loads((out / "run.json").read_text())
+    assert book["facts"]["data_root"] == str(folder.root.resolve())
+    assert book["failures"] == 0
+
+
+def test_the_chosen_rule_gives_the_label_and_the_flags_stay(folder, tmp_path):
+    for rule in RULES:
+        config = DiagnoseConfig(out=tmp_path / rule, rule=rule)
+        out = diagnose(folder.root, config)
+        for d in read_jsonl(out / "diagnosis.jsonl", Diagnosis):
+            assert set(d.flags) == set(RULES)
+            if d.label != "excluded":
+                assert (d.label == "observational") == d.flags[rule]
+
+
+def test_summary_is_derived_from_the_records(folder, tmp_path):
+    out, _ = run(folder, tmp_path)
+    told = json.loads((out / "summary.json").read_text())
+    train = told["splits"]["train"]
+    assert train["diagnosed"] == 8
+    assert train["excluded"] == 2
+    assert train["rules"]["same_truth"] == {"observational": 2, "questions": 6}
+    assert train["rules"]["any_correct_seen"] == {"observational": 4, "questions": 6}
+    assert train["disagreement"]["same_truth / any_correct_seen"] == 2
+    assert train["gives_the_papers_count"] is None
+    assert told["types"] == {"counterfactual": 12, "descriptive": 3}
+
+
+def test_same_bytes_again_and_a_done_folder_returns(folder, tmp_path):
+    one, _ = run(folder, tmp_path)
+    before = digest_path(one)
+    diagnose(folder.root, DiagnoseConfig(out=one))
+    assert digest_path(one) == before
+    other = diagnose(folder.root, DiagnoseConfig(out=tmp_path / "again"))
+    assert digest_path(other) == before
+    with pytest.raises(UserError, match="rule"):
+        diagnose(folder.root, DiagnoseConfig(out=one, rule="untouched"))
+
+
+def test_one_split_alone_gives_its_own_bias_set(folder, tmp_path):
+    out, found = run(folder, tmp_path, split="validation")
+    assert {d.split(sep="/")[1] for d in found} == {"validation"}
+    assert [q.id for q in read_jsonl(out / "bias.jsonl", Question)] == [
+        "clevrer/validation/10000-01"
+    ]
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def unknown_token(folder):
+    bad = {**DESCRIPTIVE, "question_id": 7, "program": ["objects", "filter_smell", "exist"]}
+    folder.ask("train", 2, [bad])
+    folder.annotate("train", 2)
+
+
+def contradiction(folder):
+    bad = counterfactual(0, "gray", [("red", "blue", True)])
+    bad["program"] = ["all_events", *thing("red"), "get_counterfact", "belong_to"]
+    folder.ask("train", 2, [bad])
+    folder.annotate("train", 2)
+
+
+BAD = {
+    "an annotation without questions": (
+        lambda f: f.annotate("train", 5),
+        r"scene 5 .*annotation but no questions",
+    ),
+    "questions without an annotation": (
+        lambda f: f.ask("train", 6),
+        r"scene 6 .*questions but no annotation",
+    ),
+    "an unknown token": (
+        unknown_token,
+        r"clevrer/train/00002-07: unknown program token 'filter_smell'",
+    ),
+    "an id outside the split": (
+        lambda f: (f.annotate("train", 10_000), f.ask("train", 10_000)),
+        r"10000 is outside split 'train'",
+    ),
+    "a scene twice": (lambda f: f.ask("train", 1), r"scene_index 1 comes twice"),
+    "a question twice": (
+        lambda f: (f.annotate("train", 3), f.ask("train", 3, [DESCRIPTIVE, DESCRIPTIVE])),
+        r"scene 3 has question_id 0 twice",
+    ),
+    "a truncated annotation": (
+        lambda f: truncate(f.annotate("train", 1)),
+        r"annotation_00001\.json: is not whole JSON.*byte",
+    ),
+    "a phrase that fits nothing": (
+        lambda f: f.annotate("train", 1, annotation(1, objects=OBJECTS[:3])),
+        r"clevrer/train/00001-01: 'gray object' fits 0 objects",
+    ),
+    "a collision of nobody": (
+        lambda f: f.annotate("train", 1, annotation(1, collisions=[(20, 0, 9)])),
+        r"scene 1: a collision names object_id 9",
+    ),
+    "text and program that disagree": (contradiction, r"clevrer/train/00002-00: .*must agree"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_clear_error(folder, tmp_path, case):
+    spoil, message = BAD[case]
+    spoil(folder)
+    with pytest.raises(UserError, match=message):
+        run(folder, tmp_path)
+
+
+def test_truncated_question_file_names_file_and_byte(folder, tmp_path):
+    truncate(folder.root / "train.json")
+    with pytest.raises(UserError, match=r"train\.json: is not whole JSON.*byte"):
+        run(folder, tmp_path)
+
+
+def test_an_empty_dataset(folder, tmp_path):
+    with pytest.raises(UserError, match="is no folder"):
+        diagnose(tmp_path / "nothing", DiagnoseConfig(out=tmp_path / "out"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=r"neither train\.json nor validation\.json"):
+        diagnose(tmp_path / "empty", DiagnoseConfig(out=tmp_path / "out"))
+    (folder.root / "train.json").write_text("[]")
+    with pytest.raises(UserError, match="holds no question"):
+        run(folder, tmp_path, split="train")
+
+
+def test_keep_going_names_all_and_leaves_only_them_out(folder, tmp_path):
+    unknown_token(folder)
+    folder.annotate("train", 5)
+    folder.ask("train", 6)
+    truncate(folder.annotate("validation", 10_000))
+    out, found = run(folder, tmp_path, keep_going=True)
+    book = json.loads((out / "run.json").read_text())
+    told = json.loads((out / "summary.json").read_text())["problems"]
+    assert book["failures"] == len(told)
+    for part in ("filter_smell", "scene 5", "scene 6", "annotation_10000.json"):
+        assert sum(part in problem for problem in told) >= 1, part
+    assert {d.split("/")[1] for d in found} == {"train"}
+    assert len(found) == 8
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"rule": "guess"},
+        {"samples": 0},
+        {"probes": ()},
+        {"probes": ("smell",)},
+        {"miss_rate": 1.0},
+        {"limit": 0},
+    ],
+)
+def test_a_bad_setting_is_refused_when_the_config_is_built(settings):
+    with pytest.raises(UserError):
+        DiagnoseConfig(**settings)
