@@ -138,7 +138,7 @@ def take_flag(words: list[str], flag: str, *, value: bool) -> str | None:
     return None
 
 
-def parse(words: Sequence[str]) -> tuple[str, Callable[..., Path], list[Any], bool]:
+def parse(words: Sequence[str]) -> tuple[str, Callable[..., Any], list[Any], bool]:
     """A command line -> the verb, its stage, the stage's arguments, and whether `--json` was given.
 
     Raises:
@@ -198,16 +198,29 @@ def _usage() -> str:
     )
 
 
-def _finish(name: str, out: Path, *, as_json: bool) -> int:
-    book_path = (out if out.is_dir() else out.parent) / "run.json"
-    book = json.loads(book_path.read_text()) if book_path.is_file() else {}
-    failures = int(book.get("failures", 0)) if out.is_dir() else 0
-    if as_json:
-        summary = out / "summary.json"
-        result = json.loads(summary.read_text()) if summary.is_file() else None
-        facts = book.get("facts", {}) if out.is_dir() else {}
-        line = {"command": name, "out": str(out), "failures": failures, "facts": facts}
-        sys.stdout.write(json.dumps({**line, "summary": result}) + "\n")
+def _finish(name: str, result: Any, *, as_json: bool) -> int:
+    """Print the result for a machine if asked; the exit code tells of recorded failures.
+
+    `result` is what the stage returned: its output path, or one record (`ask`).
+    """
+    book: dict[str, Any] = {}
+    if isinstance(result, Path) and (result / "run.json").is_file():
+        book = json.loads((result / "run.json").read_text())
+    failures = int(book.get("failures", 0))
+    if as_json and isinstance(result, Path):
+        summary = result / "summary.json"
+        line = {
+            "command": name,
+            "out": str(result),
+            "failures": failures,
+            "facts": book.get("facts", {}),
+            "summary": json.loads(summary.read_text()) if summary.is_file() else None,
+        }
+        sys.stdout.write(json.dumps(line) + "\n")
+    elif as_json:
+        from videothinker.records import encode  # noqa: PLC0415
+
+        sys.stdout.write(encode(result).decode())
     return WITH_FAILURES if failures else DONE
 
 

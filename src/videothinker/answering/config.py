@@ -1,0 +1,42 @@
+"""The settings of `videothinker ask`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from videothinker.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskConfig:
+    """Ask a model one multiple-choice question about one video."""
+
+    model: str
+    """A transformers folder, a run folder with `model/`, or a hub name."""
+    choice: tuple[str, ...]
+    """The choices, in order; they get the letters A, B, ..."""
+    frames: int = 16
+    """Frames, uniformly spaced. Paper: up to 16 in training."""
+    max_pixels: int = 256 * 28 * 28
+    """Most pixels of a frame. Paper: 256 x 28 x 28 in evaluation."""
+    max_new_tokens: int = 768
+    """Most tokens of the completion. Authors' script."""
+    temperature: float = 0.0
+    """0 is greedy."""
+    seed: int = 0
+    """Seeds the sampling, where the temperature is above 0."""
+    device: str = "cpu"
+    """Where the model runs: cpu, cuda, cuda:1 ..."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of the weights."""
+    out: Path | None = None
+    """A file to write the Sample record to, as one JSON line."""
+
+    def __post_init__(self) -> None:
+        for name in ("frames", "max_pixels", "max_new_tokens"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} is {getattr(self, name)}; give 1 or more")
+        if self.temperature < 0:
+            raise UserError(f"temperature is {self.temperature}; give 0 (greedy) or more")
+        if not self.choice:
+            raise UserError("no --choice came; give at least one, e.g. --choice yes no")

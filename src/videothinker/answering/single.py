@@ -1,0 +1,62 @@
+"""One question about one video, from the command line or from Python."""
+
+from pathlib import Path
+
+from videothinker.answering.config import AskConfig
+from videothinker.answers import parse
+from videothinker.console import say
+from videothinker.policy.model import load_policy
+from videothinker.policy.rollout import Sampling, rollout
+from videothinker.prompts import render
+from videothinker.records import Sample, write_jsonl
+from videothinker.seeds import derive
+from videothinker.video import read_clip
+
+
+def ask(video: Path, question: str, config: AskConfig) -> Sample:
+    """Answer `question` about `video`; print resolved frames, size, tokens, thinking and answer.
+
+    Raises:
+        UserError: the video cannot give the frames, or the model cannot be loaded.
+    """
+    clip = read_clip(video.parent, video.name, config.frames)
+    policy = load_policy(config.model, dtype=config.dtype, device=config.device)
+    prompt = policy.encode(
+        render(question, config.choice), clip.frames, clip.times, max_pixels=config.max_pixels
+    )
+    say(
+        f"{video}: {prompt.frames} frames of {prompt.width}x{prompt.height} pixels, "
+        f"{clip.times[0]:.2f} to {clip.times[-1]:.2f} s; {prompt.prompt_tokens} prompt tokens"
+    )
+    sampling = Sampling(
+        num_generations=1,
+        max_completion_length=config.max_new_tokens,
+        temperature=config.temperature,
+    )
+    (group,) = rollout(policy, [prompt], sampling, [derive(config.seed, "ask", 0, question)])
+    (text,) = policy.decode(group)
+    parsed = parse(text, config.choice, truncated=bool(group.truncated_G[0]))
+    sample = Sample(
+        question_id="ask",
+        model=policy.digest,
+        protocol="ask",
+        seed=config.seed,
+        frames=prompt.frames,
+        height=prompt.height,
+        width=prompt.width,
+        prompt_tokens=prompt.prompt_tokens,
+        text=text,
+        thinking=parsed.thinking,
+        answer=parsed.answer,
+        verdict=parsed.verdict,
+        format=float(parsed.format),
+        lenient=parsed.lenient,
+    )
+    say(f"thinking: {parsed.thinking if parsed.thinking is not None else '(none)'}")
+    letters = ", ".join(parsed.answer) if parsed.answer else "(none)"
+    say(f"answer: {letters} ({parsed.verdict})")
+    if parsed.verdict != "ok":
+        say(f"the model wrote: {text!r}")
+    if config.out is not None:
+        write_jsonl(config.out, [sample])
+    return sample
