@@ -1,0 +1,75 @@
+"""What lies on the table: CLEVRER's vocabulary and the description of one scene."""
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+
+COLORS = ("gray", "red", "blue", "green", "brown", "cyan", "purple", "yellow")
+MATERIALS = ("metal", "rubber")
+SHAPES = ("cube", "sphere", "cylinder")
+
+RADIUS = 0.2
+"""CLEVRER's object radius in table units (its annotations give z = 0.2 for a resting object)."""
+CUBE_HALF_SIDE = 0.875
+"""A cube's half side over the radius of a sphere, measured on a real CLEVRER frame."""
+
+
+@dataclass(frozen=True)
+class SceneObject:
+    """One object and how it is set in motion; nothing else acts on it but contacts and friction.
+
+    Attributes:
+        color: one of COLORS.
+        material: one of MATERIALS (looks only: all objects weigh the same).
+        shape: one of SHAPES.
+        position: (x, y) in table units at frame 0, and until `launch_frame`.
+        velocity: (vx, vy) in units per second, given to it at `launch_frame`.
+        angle: radians about the vertical at the start.
+        launch_frame: first frame at which it is on the table. Objects launched later than frame 0
+            wait outside the camera's view, untouchable, until then.
+        radius: of a sphere or cylinder; a cube's half side is CUBE_HALF_SIDE times it.
+    """
+
+    color: str
+    material: str
+    shape: str
+    position: tuple[float, float]
+    velocity: tuple[float, float] = (0.0, 0.0)
+    angle: float = 0.0
+    launch_frame: int = 0
+    radius: float = RADIUS
+
+    @property
+    def half_height(self) -> float:
+        """Height of its centre above the table, and CLEVRER's z coordinate."""
+        return self.radius * CUBE_HALF_SIDE if self.shape == "cube" else self.radius
+
+    @property
+    def reach(self) -> float:
+        """Radius of the circle, seen from above, that holds it at any angle."""
+        return self.half_height * float(np.sqrt(2.0)) if self.shape == "cube" else self.radius
+
+    @property
+    def looks(self) -> tuple[str, str, str]:
+        """(color, material, shape): unique within a scene."""
+        return self.color, self.material, self.shape
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Objects in CLEVRER's `object_id` order. Positions hold for frame 0."""
+
+    objects: tuple[SceneObject, ...]
+
+    def jittered(self, rng: np.random.Generator, size: float) -> "Scene":
+        """The same scene with every start position moved by up to `size` units in x and y."""
+        moves_N2 = rng.uniform(-size, size, (len(self.objects), 2))
+        return Scene(
+            tuple(
+                dataclasses.replace(
+                    thing, position=(thing.position[0] + dx, thing.position[1] + dy)
+                )
+                for thing, (dx, dy) in zip(self.objects, moves_N2.tolist(), strict=True)
+            )
+        )

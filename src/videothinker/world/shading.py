@@ -1,0 +1,73 @@
+"""How metal and rubber look under the table's two lamps: three numbers per ray.
+
+Rubber scatters: soft shading, no highlight. Metal mirrors: the bright table below, the dark room
+above, and two sharp lamps. Values are display intensities, 0 to 1.
+"""
+
+import numpy as np
+
+from videothinker.world.solids import Hits
+
+RGB = {
+    "gray": (87, 87, 87),
+    "red": (173, 35, 35),
+    "blue": (42, 75, 215),
+    "green": (29, 105, 20),
+    "brown": (129, 74, 25),
+    "cyan": (41, 208, 208),
+    "purple": (129, 38, 192),
+    "yellow": (255, 238, 51),
+}
+"""CLEVR's eight colors (properties.json), 0 to 255."""
+
+
+def _unit(*direction: float) -> np.ndarray:
+    return (np.array(direction) / np.linalg.norm(direction)).astype(np.float32)
+
+
+KEY = _unit(-0.62, -0.42, 1.0)
+"""Towards the strong lamp: left, in front, above. It casts the shadows."""
+FILL = _unit(0.75, -0.45, 0.8)
+"""Towards the weak lamp."""
+TABLE_LIGHT = np.float32(0.53)
+
+
+def _dot(vectors_3K: np.ndarray, direction_3: np.ndarray) -> np.ndarray:
+    return direction_3 @ vectors_3K
+
+
+def _step(value_K: np.ndarray, low: float, high: float) -> np.ndarray:
+    share_K = np.clip((value_K - np.float32(low)) * np.float32(1 / (high - low)), 0, 1)
+    return share_K * share_K * (3 - 2 * share_K)
+
+
+def _rubber(hits: Hits, color_3: np.ndarray) -> np.ndarray:
+    key_K = np.maximum(_dot(hits.normal_3K, KEY) * np.float32(0.8) + np.float32(0.2), 0)
+    fill_K = np.maximum(_dot(hits.normal_3K, FILL), 0)
+    light_K = np.float32(0.34) + np.float32(0.62) * key_K + np.float32(0.16) * fill_K
+    light_K *= np.float32(0.72) + np.float32(0.28) * _step(hits.point_3K[2], 0.0, 0.12)
+    return color_3[:, None] * light_K + np.float32(0.025)
+
+
+def _metal(hits: Hits, color_3: np.ndarray) -> np.ndarray:
+    facing_K = (hits.ray_3K * hits.normal_3K).sum(axis=0)
+    mirror_3K = hits.ray_3K - 2 * facing_K * hits.normal_3K
+    rise_K = mirror_3K[2]
+    below_K = _step(-rise_K, -0.02, 0.06)
+    shade_K = _step(hits.point_3K[2], 0.0, 0.14)
+    room_K = np.float32(0.16) + np.float32(0.5) * (1 - np.clip(rise_K, 0, 1)) ** 3
+    seen_K = room_K + below_K * (np.float32(1.05) * (0.35 + 0.65 * shade_K) - room_K)
+    diffuse_K = np.maximum(_dot(hits.normal_3K, KEY), 0)
+    body_K = np.float32(0.12) + np.float32(0.28) * diffuse_K + np.float32(0.72) * seen_K
+    rim_K = (1 + facing_K) ** 4
+    lamp_K = np.float32(0.95) * _step(_dot(mirror_3K, KEY), 0.955, 0.985)
+    lamp_K += np.float32(0.55) * _step(_dot(mirror_3K, FILL), 0.975, 0.992)
+    glow_K = np.float32(0.22) * np.maximum(_dot(mirror_3K, KEY), 0) ** 8
+    white_K = lamp_K + np.float32(0.2) * rim_K * seen_K
+    return color_3[:, None] * (body_K + glow_K) + white_K + np.float32(0.3) * glow_K
+
+
+def shade(hits: Hits, color: str, material: str) -> np.ndarray:
+    """Display intensities (3, K), at least 0; above 1 is over-exposed."""
+    color_3 = np.array(RGB[color], np.float32) / 255
+    return _metal(hits, color_3) if material == "metal" else _rubber(hits, color_3)

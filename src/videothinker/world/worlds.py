@@ -1,0 +1,129 @@
+"""A scene with everything that would have happened: the world as it is, and without each object.
+
+Which scenes are dropped, and why, is decided here (`rejection`); the reasons are counted, never
+hidden.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from videothinker.errors import UserError
+from videothinker.seeds import numpy_generator
+from videothinker.world.physics import SHOWN_FRAMES, Trajectory, simulate
+from videothinker.world.scenes import Scene, SceneConfig, fair, sample_scene
+
+JITTER = 1e-4
+"""Units by which start positions are moved to see whether any label flips."""
+TRIES = 200
+"""Scenes drawn for one index before giving up."""
+
+
+@dataclass(frozen=True)
+class World:
+    """One accepted scene.
+
+    Attributes:
+        scene_index: CLEVRER's index.
+        scene: the objects, in `object_id` order.
+        factual: 178 frames: the 128 shown and the two seconds after.
+        without: for each object the world with it removed, same frames; empty if not asked for.
+        rejected: why earlier draws for this index were dropped, in order.
+    """
+
+    scene_index: int
+    scene: Scene
+    factual: Trajectory
+    without: tuple[Trajectory, ...]
+    rejected: tuple[str, ...]
+
+
+def labels(trajectory: Trajectory) -> tuple[object, ...]:
+    """Everything an answer can depend on, without the numbers: two runs agree on all or flip.
+
+    For the world as it is: the order of collisions, entries and exits in the video, the collisions
+    after it, and what is in view and moving when the video starts, ends and at each event. For a
+    world without an object: its collisions, in order, in the video and after it.
+    """
+    pairs = tuple(hit.pair for hit in trajectory.collisions if hit.frame < SHOWN_FRAMES)
+    later = tuple(hit.pair for hit in trajectory.collisions if hit.frame >= SHOWN_FRAMES)
+    if trajectory.without is not None:
+        return pairs, later
+    shown: list[tuple[int, str, tuple[int, ...]]] = [
+        *((frame, "enter", (thing,)) for frame, thing in trajectory.entries()),
+        *((frame, "exit", (thing,)) for frame, thing in trajectory.exits()),
+        *((hit.frame, "collision", hit.pair) for hit in trajectory.collisions),
+    ]
+    events = sorted(event for event in shown if event[0] < SHOWN_FRAMES)
+    moments = [0, *(event[0] for event in events), SHOWN_FRAMES - 1]
+    states = trajectory.inside_TN[moments].tobytes() + trajectory.moving_TN[moments].tobytes()
+    return tuple(event[1:] for event in events), later, states
+
+
+def counterfactuals(scene: Scene, factual: Trajectory) -> tuple[Trajectory, ...]:
+    """The world without each object in turn."""
+    return tuple(simulate(scene, without=k) for k in range(len(scene.objects)))
+
+
+def rejection(
+    scene: Scene,
+    runs: tuple[Trajectory, ...],
+    config: SceneConfig,
+    rng: np.random.Generator,
+) -> str | None:
+    """Why a scene is to be dropped, or None.
+
+    Args:
+        scene: the scene.
+        runs: the world as it is, then those without each object (or the first alone).
+        config: what was asked for.
+        rng: draws the jitter.
+
+    Returns:
+        "unfair" (a collision out of view, too soft to see, or a pair colliding twice),
+        "collisions" (fewer or more in the video than asked), "repeated_pair" (in a world without
+        an object), "jitter" (a label flips when start positions move by 1e-4), or None.
+    """
+    factual = runs[0]
+    if not fair(factual, config):
+        return "unfair"
+    shown = sum(hit.frame < SHOWN_FRAMES for hit in factual.collisions)
+    if not config.collisions_min <= shown <= config.collisions_max:
+        return "collisions"
+    for run in runs[1:]:
+        if len({hit.pair for hit in run.collisions}) < len(run.collisions):
+            return "repeated_pair"
+    moved = scene.jittered(rng, JITTER)
+    for run in runs:
+        if labels(simulate(moved, without=run.without)) != labels(run):
+            return "jitter"
+    return None
+
+
+def make_world(seed: int, scene_index: int, config: SceneConfig, *, removals: bool = True) -> World:
+    """The accepted world of one scene index: the same arguments give the same bits anywhere.
+
+    Args:
+        seed: of the data set.
+        scene_index: CLEVRER's index; worlds of different indices are independent.
+        config: what scenes are sampled.
+        removals: also simulate (and check) the worlds without each object. Without removals other
+            scenes may be accepted, so keep to one setting for one set of indices.
+
+    Raises:
+        UserError: if no scene as configured can be found.
+    """
+    rejected: list[str] = []
+    for attempt in range(TRIES):
+        rng = numpy_generator(seed, "world", scene_index, attempt)
+        scene = sample_scene(rng, config)
+        factual = simulate(scene)
+        without = counterfactuals(scene, factual) if removals else ()
+        reason = rejection(scene, (factual, *without), config, rng)
+        if reason is None:
+            return World(scene_index, scene, factual, without, tuple(rejected))
+        rejected.append(reason)
+    raise UserError(
+        f"scene {scene_index}: {TRIES} scenes were dropped ({', '.join(sorted(set(rejected)))}); "
+        "ask for fewer objects or collisions"
+    )
