@@ -45,6 +45,7 @@ def test_labels_and_evidence_by_hand(folder, tmp_path):
         "any_correct_seen": True,
     }
     assert found["clevrer/train/00000-04"].label == "excluded"
+    assert found["clevrer/train/00000-04"].flags == dict.fromkeys(RULES)
 
 
 def test_files_for_training(folder, tmp_path):

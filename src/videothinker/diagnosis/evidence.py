@@ -7,6 +7,7 @@ from videothinker.clevrer.grammar import parse_counterfactual, parse_option, res
 from videothinker.clevrer.programs import ALIASES, TOKENS, parse, removed_object, run
 from videothinker.clevrer.questions import RawQuestion, Split, question_id
 from videothinker.clevrer.scenes import Event, Scene, from_annotation
+from videothinker.diagnosis.config import RULES
 from videothinker.diagnosis.rules import Collision, Facts, Pair, flags, pair
 from videothinker.errors import UserError
 from videothinker.records import Diagnosis, Evidence
@@ -120,14 +121,15 @@ def facts_of(
 def judge(told: Facts, phrase: str, observed: tuple[str, ...], name: str, rule: str) -> Diagnosis:
     """The record of one question: the chosen rule's label, every rule's flag, the evidence.
 
-    A question without a correct choice is excluded.
+    A question without a correct choice is excluded, and no rule applies to it.
     """
-    found = flags(told)
+    sound = any(told.correct)
+    found = flags(told) if sound else dict.fromkeys(RULES)
     label = "observational" if found[rule] else "inferential"
     return Diagnosis(
         question_id=name,
         rule=rule,
-        label=label if any(told.correct) else "excluded",
+        label=label if sound else "excluded",
         flags=found,
         evidence=Evidence(
             removed=phrase,
