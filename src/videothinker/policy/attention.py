@@ -1,0 +1,49 @@
+"""One attention function, registered with transformers, that carries out a *plan* where one is given.
+
+A plan says which tokens see which: the packed training forward (`shared_prefix`) and the cached
+decoding (`decoding`) are two. Without a plan the call is transformers' own sdpa, so a model that
+uses this function behaves like any other in plain `model(...)` and `generate`.
+"""
+
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+NAME = "videothinker"
+"""What `set_attn_implementation` is given."""
+
+
+class Plan(Protocol):
+    """Which query sees which key, in every layer of one forward pass."""
+
+    def attend(
+        self, layer: int, query_BHLd: Tensor, key_BKLd: Tensor, value_BKLd: Tensor, scaling: float
+    ) -> Tensor:
+        """The attention's output `[B, L, H, d]`; H query heads share K key heads."""
+        ...
+
+
+def attend(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    scaling: float,
+    plan: Plan | None = None,
+    **kwargs: Any,
+) -> tuple[Tensor, None]:
+    """Follow `plan`, or do what sdpa does; the signature is `AttentionInterface`'s."""
+    if plan is None:
+        return sdpa_attention_forward(
+            module, query, key, value, attention_mask, scaling=scaling, **kwargs
+        )
+    return plan.attend(int(module.layer_idx), query, key, value, scaling), None
+
+
+AttentionInterface.register(NAME, attend)
+AttentionMaskInterface.register(NAME, sdpa_mask)

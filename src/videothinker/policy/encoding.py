@@ -1,0 +1,206 @@
+"""Words and frames to one prompt: token ids, patches, and the three position axes."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase, Qwen2_5_VLForConditionalGeneration
+
+from videothinker.errors import UserError
+from videothinker.policy.patches import frames_to_patches
+from videothinker.prompts import CONTROL_TOKEN
+
+VIDEO_TOKEN_TYPE = 2
+"""In transformers' `mm_token_type_ids`: 0 text, 1 image, 2 video."""
+
+
+@dataclass(frozen=True)
+class VisionSettings:
+    """How a model's frames are prepared, read from its preprocessor config.
+
+    `min_pixels` and `max_pixels` bound one frame's height times width.
+    """
+
+    patch_size: int
+    temporal_patch_size: int
+    merge_size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    min_pixels: int
+    max_pixels: int
+
+
+@dataclass(frozen=True, eq=False)
+class Video:
+    """Frames ready for the vision tower; encode several questions about it without resizing again.
+
+    `pixel_values` float32 `[patches, patch values]`, `grid_thw` int64 `[1, 3]`, `second_per_grid`
+    seconds one step of the temporal grid lasts, `frames` as given, `height` and `width` in pixels
+    after resizing, `digest` sha256 of all of it.
+    """
+
+    pixel_values: Tensor
+    grid_thw: Tensor
+    second_per_grid: float
+    frames: int
+    height: int
+    width: int
+    tokens: int
+    digest: str
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """One prompt. `input_ids_P` int64 on the CPU; the rest is None or 0 where there is no video."""
+
+    input_ids_P: Tensor
+    pixel_values: Tensor | None = None
+    grid_thw: Tensor | None = None
+    second_per_grid: float | None = None
+    frames: int = 0
+    height: int = 0
+    width: int = 0
+    video_digest: str | None = None
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Length of the prompt, video tokens included."""
+        return len(self.input_ids_P)
+
+
+def prepare_video(
+    frames_THW3: np.ndarray,
+    times_T: np.ndarray | Sequence[float],
+    settings: VisionSettings,
+    *,
+    min_pixels: int | None = None,
+    max_pixels: int | None = None,
+) -> Video:
+    """Cut frames into patches; `times_T` are their seconds in the clip, increasing.
+
+    The pixel budget is the model's own where none is given.
+    """
+    if len(times_T) != len(frames_THW3):
+        raise ValueError(f"{len(frames_THW3)} frames came with {len(times_T)} times")
+    patches = frames_to_patches(
+        frames_THW3,
+        min_pixels=settings.min_pixels if min_pixels is None else min_pixels,
+        max_pixels=settings.max_pixels if max_pixels is None else max_pixels,
+        patch_size=settings.patch_size,
+        temporal_patch_size=settings.temporal_patch_size,
+        merge_size=settings.merge_size,
+        mean=settings.mean,
+        std=settings.std,
+    )
+    second_per_grid = settings.temporal_patch_size * _frame_interval(times_T)
+    content = hashlib.sha256(patches.pixel_values.numpy().tobytes())
+    content.update(repr((patches.grid_thw.tolist(), second_per_grid)).encode())
+    return Video(
+        pixel_values=patches.pixel_values,
+        grid_thw=patches.grid_thw,
+        second_per_grid=second_per_grid,
+        frames=len(frames_THW3),
+        height=patches.height,
+        width=patches.width,
+        tokens=int(patches.grid_thw.prod()) // settings.merge_size**2,
+        digest=content.hexdigest(),
+    )
+
+
+def _frame_interval(times_T: np.ndarray | Sequence[float]) -> float:
+    """Mean seconds between frames: the inverse of the processor's sampled frames a second."""
+    if len(times_T) == 1:
+        return 1.0
+    span = float(times_T[-1]) - float(times_T[0])
+    if span <= 0:
+        raise ValueError(f"frame times must increase, they go from {times_T[0]} to {times_T[-1]}")
+    return span / (len(times_T) - 1)
+
+
+def encode_prompt(
+    tokenizer: PreTrainedTokenizerBase,
+    video_token_id: int,
+    user: str,
+    video: Video | None,
+    *,
+    system: str | None = None,
+    prefill: str = "",
+    max_prompt_tokens: int | None = None,
+) -> Encoded:
+    """The chat-formatted prompt: system, video, the user's words, then `prefill` of the answer.
+
+    Control tokens in `user` and `system` become plain words. The video comes before the words, so
+    that questions about one video share a prefix. Raises `UserError` for a prompt longer than
+    `max_prompt_tokens`: it is never cut.
+    """
+    parts: list[dict[str, str]] = [] if video is None else [{"type": "video"}]
+    parts.append({"type": "text", "text": _plain(user)})
+    messages: list[dict[str, object]] = []
+    if system is not None:
+        messages.append({"role": "system", "content": _plain(system)})
+    messages.append({"role": "user", "content": parts})
+    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    ids = torch.tensor(tokenizer(f"{text}{prefill}", add_special_tokens=False)["input_ids"])
+    places = (ids == video_token_id).nonzero().flatten().tolist()
+    if len(places) != (video is not None):
+        raise UserError(
+            f"the chat template gave {len(places)} video places for "
+            f"{int(video is not None)} videos; use a model folder with Qwen2.5-VL's chat template"
+        )
+    if video is not None:
+        at = places[0]
+        pads = torch.full((video.tokens,), video_token_id)
+        ids = torch.cat([ids[:at], pads, ids[at + 1 :]])
+    if max_prompt_tokens is not None and len(ids) > max_prompt_tokens:
+        raise UserError(
+            f"a prompt of {len(ids)} tokens ({video.tokens if video else 0} of them video) came; "
+            f"at most {max_prompt_tokens} are allowed: use fewer frames or pixels, or raise the "
+            f"limit (prompt: {user[:60]!r})"
+        )
+    if video is None:
+        return Encoded(input_ids_P=ids)
+    return Encoded(
+        input_ids_P=ids,
+        pixel_values=video.pixel_values,
+        grid_thw=video.grid_thw,
+        second_per_grid=video.second_per_grid,
+        frames=video.frames,
+        height=video.height,
+        width=video.width,
+        video_digest=video.digest,
+    )
+
+
+def _plain(text: str) -> str:
+    return CONTROL_TOKEN.sub(r"< |\1| >", text)
+
+
+def positions(model: Qwen2_5_VLForConditionalGeneration, prompt: Encoded) -> Tensor:
+    """Time, height and width position of every prompt token: int64 `[3, P]`, on the CPU.
+
+    The library's own `get_rope_index`, given everything it needs; without the token types and the
+    seconds per grid it would silently fall back to one axis, so the result is checked.
+    """
+    ids = prompt.input_ids_P[None]
+    if prompt.grid_thw is None or prompt.second_per_grid is None:
+        return torch.arange(ids.shape[1]).expand(3, -1)
+    video_P = prompt.input_ids_P == model.config.video_token_id
+    positions_31P, _ = model.model.get_rope_index(
+        ids,
+        mm_token_type_ids=(video_P * VIDEO_TOKEN_TYPE).int()[None],
+        video_grid_thw=prompt.grid_thw,
+        second_per_grid_ts=torch.tensor([prompt.second_per_grid]),
+    )
+    positions_3P = positions_31P[:, 0]
+    merge = model.config.vision_config.spatial_merge_size
+    rows, columns = (int(n) // merge for n in prompt.grid_thw[0, 1:])
+    seen = positions_3P[:, video_P]
+    if len(seen[1].unique()) != rows or len(seen[2].unique()) != columns:
+        raise RuntimeError(
+            f"video positions lost an axis: {rows} x {columns} merged patches a frame, but "
+            f"{len(seen[1].unique())} x {len(seen[2].unique())} positions"
+        )
+    return positions_3P

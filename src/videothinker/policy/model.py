@@ -1,0 +1,193 @@
+"""The policy: a Qwen2.5-VL, its tokenizer, and how its prompts are made. Frames in, never paths."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase, Qwen2_5_VLForConditionalGeneration
+
+from videothinker.errors import UserError
+from videothinker.policy import attention
+from videothinker.policy.encoding import (
+    Encoded,
+    Video,
+    VisionSettings,
+    encode_prompt,
+    prepare_video,
+)
+from videothinker.policy.loading import (
+    check_folder,
+    digest_weights,
+    read_model,
+    write_preprocessor_configs,
+)
+
+if TYPE_CHECKING:
+    from videothinker.policy.sampling import Group
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(eq=False)
+class Policy:
+    """A model that can be asked: see `load_policy`."""
+
+    model: Qwen2_5_VLForConditionalGeneration
+    tokenizer: PreTrainedTokenizerBase
+    vision: VisionSettings
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.model.device
+
+    @property
+    def language_model(self) -> nn.Module:
+        """The decoder between embeddings and last hidden states."""
+        return self.model.model.language_model
+
+    @property
+    def head_VD(self) -> Tensor:
+        """The weight that maps hidden states to logits."""
+        return self.model.lm_head.weight
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the weights as they are now."""
+        return digest_weights(self.model.state_dict())
+
+    @property
+    def eos_ids(self) -> tuple[int, ...]:
+        """Tokens that end a completion: the generation config's, else the tokenizer's."""
+        ids = self.model.generation_config.eos_token_id
+        if ids is None:
+            ids = self.tokenizer.eos_token_id
+        return tuple(ids) if isinstance(ids, list) else (int(ids),)
+
+    @property
+    def pad_id(self) -> int:
+        """What fills the places after a completion's end."""
+        return int(self.tokenizer.pad_token_id)
+
+    def to_video(
+        self,
+        frames_THW3: np.ndarray,
+        times_T: np.ndarray | Sequence[float],
+        *,
+        min_pixels: int | None = None,
+        max_pixels: int | None = None,
+    ) -> Video:
+        """Prepare frames once for several questions; see `encoding.prepare_video`."""
+        return prepare_video(
+            frames_THW3, times_T, self.vision, min_pixels=min_pixels, max_pixels=max_pixels
+        )
+
+    def encode(
+        self,
+        user: str,
+        frames_THW3: np.ndarray | Video | None = None,
+        times_T: np.ndarray | Sequence[float] | None = None,
+        *,
+        system: str | None = None,
+        min_pixels: int | None = None,
+        max_pixels: int | None = None,
+        max_prompt_tokens: int | None = None,
+        prefill: str = "",
+    ) -> Encoded:
+        """One prompt from words and frames (or an already prepared `Video`); see `encode_prompt`.
+
+        Frames need their times (seconds in the clip): the time axis of the positions is made of
+        them. Pixel bounds are a frame's height times width; None takes the model's own.
+        """
+        video = frames_THW3
+        if isinstance(video, np.ndarray):
+            if times_T is None:
+                raise ValueError("frames came without times; positions in time need both")
+            video = self.to_video(video, times_T, min_pixels=min_pixels, max_pixels=max_pixels)
+        return encode_prompt(
+            self.tokenizer,
+            self.model.config.video_token_id,
+            user,
+            video,
+            system=system,
+            prefill=prefill,
+            max_prompt_tokens=max_prompt_tokens,
+        )
+
+    def decode(self, group: "Group") -> list[str]:
+        """The completions' texts without special tokens."""
+        return [
+            self.tokenizer.decode(ids_C[mask_C], skip_special_tokens=True)
+            for ids_C, mask_C in zip(group.completion_ids_GC, group.mask_GC, strict=True)
+        ]
+
+    def encode_video(self, prompt: Encoded) -> Tensor | None:
+        """The vision tower's output `[video tokens, D]`, differentiable; None without a video."""
+        if prompt.pixel_values is None or prompt.grid_thw is None:
+            return None
+        outputs = self.model.model.get_video_features(
+            prompt.pixel_values.to(self.device), prompt.grid_thw.to(self.device), return_dict=True
+        )
+        return torch.cat(tuple(outputs.pooler_output))
+
+    def embed_prompt(self, prompt: Encoded, video_ND: Tensor | None = None) -> Tensor:
+        """Input embeddings `[P, D]` with the video in its place; encodes it unless it is given."""
+        ids_P = prompt.input_ids_P.to(self.device)
+        embeds_PD = self.model.get_input_embeddings()(ids_P)
+        if prompt.pixel_values is None:
+            return embeds_PD
+        if video_ND is None:
+            video_ND = self.encode_video(prompt)
+        places_P = ids_P == self.model.config.video_token_id
+        if video_ND is None or len(video_ND) != int(places_P.sum()):
+            raise ValueError(
+                f"{0 if video_ND is None else len(video_ND)} video embeddings came for "
+                f"{int(places_P.sum())} places in the prompt"
+            )
+        return embeds_PD.masked_scatter(places_P[:, None], video_ND.to(embeds_PD.dtype))
+
+
+def load_policy(
+    path_or_hub: str | Path,
+    *,
+    dtype: str = "float32",
+    device: str = "cpu",
+    freeze_vision: bool = False,
+) -> Policy:
+    """Read a folder, a run folder's `model/`, or a hub id: safetensors, no remote code, eval mode.
+
+    Raises `UserError` for another architecture, missing or pickled weights, or an unknown dtype.
+    """
+    if dtype not in DTYPES:
+        raise UserError(f"dtype {dtype!r} came; allowed are {', '.join(DTYPES)}")
+    folder = Path(path_or_hub)
+    if (folder / "model" / "config.json").is_file():
+        folder = folder / "model"
+    source = str(folder) if folder.is_dir() else str(path_or_hub)
+    if folder.is_dir():
+        check_folder(folder)
+    elif isinstance(path_or_hub, Path) or source.count("/") != 1 or source[0] in "./~":
+        raise UserError(
+            f"{source} is neither a folder nor a hub id such as Qwen/Qwen2.5-VL-3B-Instruct; "
+            "check the path"
+        )
+    model, tokenizer, vision = read_model(source, dtype=DTYPES[dtype])
+    model.set_attn_implementation({"text_config": attention.NAME})
+    policy = Policy(model=model.to(device), tokenizer=tokenizer, vision=vision)
+    if freeze_vision:
+        model.model.visual.requires_grad_(requires_grad=False)
+    return policy
+
+
+def save_policy(policy: Policy, folder: str | Path) -> Path:
+    """Write a complete transformers folder (config, safetensors, tokenizer, preprocessor)."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    policy.model.save_pretrained(folder)
+    policy.tokenizer.save_pretrained(folder)
+    write_preprocessor_configs(folder, policy.vision)
+    return folder

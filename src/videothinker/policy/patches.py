@@ -1,0 +1,124 @@
+"""Frames to the patches Qwen2.5-VL's vision tower reads, without torchvision.
+
+The arithmetic is that of transformers' `Qwen2VLVideoProcessor` (smart resize, antialiased bicubic,
+rescale, normalise, patchify); tests hold it equal to arrays stored from that class.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from videothinker.errors import UserError
+
+MAX_ASPECT_RATIO = 200
+"""Beyond this the processor refuses a frame, and so do we."""
+
+
+@dataclass(frozen=True, eq=False)
+class Patches:
+    """What the vision tower takes.
+
+    `pixel_values` is float32 `[patches, channels * temporal_patch_size * patch_size ** 2]`,
+    `grid_thw` is int64 `[1, 3]` (patches along time, height, width), `height` and `width` are the
+    resized frame in pixels.
+    """
+
+    pixel_values: Tensor
+    grid_thw: Tensor
+    height: int
+    width: int
+
+
+def smart_resize(
+    height: int, width: int, *, factor: int, min_pixels: int, max_pixels: int
+) -> tuple[int, int]:
+    """The frame size, divisible by `factor`, with about the same shape and pixels within the budget.
+
+    Source: `smart_resize` of transformers 5.23 (`qwen2_vl`), Python's banker's rounding included.
+    """
+    if max(height, width) / min(height, width) > MAX_ASPECT_RATIO:
+        raise UserError(
+            f"a frame of {width}x{height} pixels is too long: the sides may differ "
+            f"at most {MAX_ASPECT_RATIO} times; crop the video"
+        )
+    rows = round(height / factor) * factor
+    columns = round(width / factor) * factor
+    if rows * columns > max_pixels:
+        shrink = math.sqrt(height * width / max_pixels)
+        rows = max(factor, math.floor(height / shrink / factor) * factor)
+        columns = max(factor, math.floor(width / shrink / factor) * factor)
+    elif rows * columns < min_pixels:
+        grow = math.sqrt(min_pixels / (height * width))
+        rows = math.ceil(height * grow / factor) * factor
+        columns = math.ceil(width * grow / factor) * factor
+    return rows, columns
+
+
+def frames_to_patches(
+    frames_THW3: np.ndarray,
+    *,
+    min_pixels: int,
+    max_pixels: int,
+    patch_size: int = 14,
+    temporal_patch_size: int = 2,
+    merge_size: int = 2,
+    mean: Sequence[float],
+    std: Sequence[float],
+) -> Patches:
+    """Resize, normalise and cut uint8 frames; an odd last frame is repeated to fill its patch.
+
+    `min_pixels` and `max_pixels` bound height times width of one frame.
+    """
+    if frames_THW3.dtype != np.uint8 or frames_THW3.ndim != 4 or frames_THW3.shape[-1] != 3:
+        raise ValueError(
+            f"frames came as {frames_THW3.dtype} {frames_THW3.shape}; uint8 [T, H, W, 3] is needed"
+        )
+    if len(frames_THW3) == 0:
+        raise ValueError("no frames came; at least one is needed")
+    height, width = smart_resize(
+        frames_THW3.shape[1],
+        frames_THW3.shape[2],
+        factor=patch_size * merge_size,
+        min_pixels=min_pixels,
+        max_pixels=max_pixels,
+    )
+    frames = _resize(torch.from_numpy(np.ascontiguousarray(frames_THW3)), height, width)
+    # The processor folds 1/255 into mean and std, and rounding follows that order.
+    mean_C = torch.tensor(mean, dtype=torch.float32) * 255.0
+    std_C = torch.tensor(std, dtype=torch.float32) * 255.0
+    frames = (frames.float() - mean_C[:, None, None]) / std_C[:, None, None]
+    return _patchify(frames, patch_size, temporal_patch_size, merge_size)
+
+
+def _resize(frames_THW3: Tensor, height: int, width: int) -> Tensor:
+    """Antialiased bicubic on uint8, as torchvision does it; returns `[T, 3, H, W]`."""
+    frames = frames_THW3.permute(0, 3, 1, 2)
+    if frames.shape[-2:] == (height, width):
+        return frames
+    return interpolate(
+        frames, size=(height, width), mode="bicubic", align_corners=False, antialias=True
+    )
+
+
+def _patchify(frames_TCHW: Tensor, patch: int, temporal: int, merge: int) -> Patches:
+    if padding := -len(frames_TCHW) % temporal:
+        last = frames_TCHW[-1:].expand(padding, -1, -1, -1)
+        frames_TCHW = torch.cat([frames_TCHW, last])
+    count, channels, height, width = frames_TCHW.shape
+    grid = (count // temporal, height // patch, width // patch)
+    blocks = frames_TCHW.reshape(
+        grid[0], temporal, channels, grid[1] // merge, merge, patch, grid[2] // merge, merge, patch
+    )
+    # time, rows, columns of merged blocks, then the merge block, then the pixels of one patch
+    pixels = blocks.permute(0, 3, 6, 4, 7, 2, 1, 5, 8)
+    return Patches(
+        pixel_values=pixels.reshape(math.prod(grid), channels * temporal * patch * patch),
+        grid_thw=torch.tensor([grid], dtype=torch.int64),
+        height=height,
+        width=width,
+    )

@@ -1,0 +1,94 @@
+"""The training forward of one group, in which the prompt and its video are computed once.
+
+The sequence is `[prompt without its last token, segment 1, ..., segment G]`; every segment is the
+last prompt token followed by one completion without its last token, so the hidden state at place j
+of a segment predicts completion token j and the shift is the ordinary one. Segment g sees the
+prompt and its own past, nothing else; its rotary positions are those of the naive sequence. The
+result, gradients included, equals that of G repeated forwards; see tests/policy.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+
+from videothinker.policy.encoding import positions
+from videothinker.policy.model import Policy
+from videothinker.policy.sampling import Group
+
+
+@dataclass(frozen=True)
+class SharedPrefix:
+    """The attention plan: `prefix` shared tokens, then `groups` segments of `segment` tokens."""
+
+    prefix: int
+    groups: int
+    segment: int
+    device: torch.device
+
+    @cached_property
+    def sees(self) -> Tensor:
+        """Bool `[segment, prefix + segment]`: the whole prefix, and causally its own segment."""
+        size = (self.segment, self.prefix + self.segment)
+        return torch.ones(size, dtype=torch.bool, device=self.device).tril(self.prefix)
+
+    def attend(
+        self, layer: int, query_BHLd: Tensor, key_BKLd: Tensor, value_BKLd: Tensor, scaling: float
+    ) -> Tensor:
+        """Causal over the prefix; the segments as a batch over prefix and own segment."""
+        del layer
+        repeats = query_BHLd.shape[1] // key_BKLd.shape[1]
+        key = key_BKLd.repeat_interleave(repeats, dim=1)
+        value = value_BKLd.repeat_interleave(repeats, dim=1)
+        p = self.prefix
+        shared_BHpd = scaled_dot_product_attention(
+            query_BHLd[:, :, :p], key[:, :, :p], value[:, :, :p], is_causal=True, scale=scaling
+        )
+        own_GHSd = scaled_dot_product_attention(
+            self._segments(query_BHLd),
+            torch.cat([key[:, :, :p].expand(self.groups, -1, -1, -1), self._segments(key)], dim=2),
+            torch.cat(
+                [value[:, :, :p].expand(self.groups, -1, -1, -1), self._segments(value)], dim=2
+            ),
+            attn_mask=self.sees,
+            scale=scaling,
+        )
+        own_1LHd = own_GHSd.transpose(1, 2).flatten(0, 1)[None]
+        return torch.cat([shared_BHpd.transpose(1, 2), own_1LHd], dim=1)
+
+    def _segments(self, states_1HLd: Tensor) -> Tensor:
+        """The segments' part of a packed sequence as a batch `[G, H, segment, d]`."""
+        own_HLd = states_1HLd[0, :, self.prefix :]
+        return own_HLd.unflatten(1, (self.groups, self.segment)).transpose(0, 1)
+
+
+def group_hidden(policy: Policy, group: Group, video_ND: Tensor | None = None) -> Tensor:
+    """Last hidden states `[G, C, D]`; the one at (g, j) predicts completion token (g, j).
+
+    Differentiable in every weight, the vision tower's included. `video_ND` replaces the encoded
+    video where the caller has it already (see `Policy.encode_video`).
+    """
+    groups, length = group.completion_ids_GC.shape
+    ids_P = group.prompt.input_ids_P.to(policy.device)
+    completions_GC = group.completion_ids_GC.to(policy.device)
+    last_G1 = ids_P[-1].expand(groups, 1)
+    segments_GS = torch.cat([last_G1, completions_GC[:, :-1]], dim=1)
+
+    embed = policy.model.get_input_embeddings()
+    prompt_PD = policy.embed_prompt(group.prompt, video_ND)
+    packed_1LD = torch.cat([prompt_PD[:-1], embed(segments_GS).flatten(0, 1)])[None]
+
+    positions_3P = positions(policy.model, group.prompt).to(policy.device)
+    places_S = positions_3P[:, -1:] + torch.arange(length, device=policy.device)
+    positions_31L = torch.cat([positions_3P[:, :-1], places_S.repeat(1, groups)], dim=1)[:, None]
+
+    hidden_1LD = policy.language_model(
+        inputs_embeds=packed_1LD,
+        position_ids=positions_31L,
+        attention_mask={"full_attention": None},
+        use_cache=False,
+        plan=SharedPrefix(len(ids_P) - 1, groups, length, policy.device),
+    ).last_hidden_state
+    return hidden_1LD[0, len(ids_P) - 1 :].unflatten(0, (groups, length))
