@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -138,8 +138,8 @@ def take_flag(words: list[str], flag: str, *, value: bool) -> str | None:
     return None
 
 
-def parse(words: Sequence[str]) -> tuple[str, Callable[..., Any], list[Any], bool]:
-    """A command line -> the verb, its stage, the stage's arguments, and whether `--json` was given.
+def parse(words: Sequence[str]) -> tuple[str, list[Any], bool]:
+    """A command line -> the verb's name, its stage's arguments, and whether `--json` was given.
 
     Raises:
         UserError: anything in it that is not allowed.
@@ -178,7 +178,7 @@ def parse(words: Sequence[str]) -> tuple[str, Callable[..., Any], list[Any], boo
     except ValueError as error:
         raise UserError(f"{name}: {error}") from error
     inputs = [getattr(parsed, key) for key in verb.inputs]
-    return name, load(verb.stage), [*inputs, parsed.config], as_json
+    return name, [*inputs, parsed.config], as_json
 
 
 def _usage() -> str:
@@ -237,7 +237,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     code = DONE
     try:
-        name, stage, arguments, as_json = parse(words)
+        name, arguments, as_json = parse(words)
+        stage = load(VERBS[name].stage)
         code = _finish(name, stage(*arguments), as_json=as_json)
     except UserError as error:
         sys.stderr.write(f"videothinker: {error}\n")

@@ -68,9 +68,9 @@ def test_a_recipe_sets_flags_and_a_flag_beats_it(tmp_path: Path) -> None:
     recipe = tmp_path / "r.yaml"
     recipe.write_text("jobs: 3\nbudget-minutes: 5\n")
     words = ["reproduce", "g.yaml", "--config", str(recipe)]
-    _, _, (_, config), _ = cli.parse(words)
+    _, (_, config), _ = cli.parse(words)
     assert (config.jobs, config.budget_minutes) == (3, 5.0)
-    _, _, (_, config), as_json = cli.parse([*words, "--jobs", "1", "--json"])
+    _, (_, config), as_json = cli.parse([*words, "--jobs", "1", "--json"])
     assert (config.jobs, config.budget_minutes, as_json) == (1, 5.0, True)
 
 

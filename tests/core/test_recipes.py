@@ -1,0 +1,40 @@
+"""Every shipped recipe and grid is parsed by the very parser a user's command goes through."""
+
+from pathlib import Path
+
+import pytest
+
+from videothinker import cli
+from videothinker.reproduce import ReproduceConfig, plan
+
+RECIPES = Path(__file__).resolve().parents[2] / "recipes"
+GRIDS = sorted(p for p in RECIPES.glob("*.yaml") if "cells:" in p.read_text())
+TRAINING = sorted(set(RECIPES.glob("*.yaml")) - set(GRIDS))
+
+
+def verb_of(path: Path) -> str:
+    words = {"bias": "train bias", "grpo": "train grpo"}
+    return words.get(path.stem.rsplit("-", 1)[-1], "train cdpo")
+
+
+@pytest.mark.parametrize("path", TRAINING, ids=lambda path: path.stem)
+def test_a_training_recipe_parses(path: Path) -> None:
+    _, (data, config), _ = cli.parse([*verb_of(path).split(), "--config", str(path)])
+    assert data == Path("runs/clevrer/diagnosis")
+    assert config.model.startswith("Qwen/Qwen2.5-VL-")
+    assert config.num_generations == 8
+
+
+@pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.stem)
+def test_every_cell_of_a_grid_parses(path: Path) -> None:
+    for cell in plan(path, ReproduceConfig(Path("runs/x"))):
+        cli.parse(cell.words)
+
+
+def test_the_papers_settings_are_the_papers() -> None:
+    _, (_, config), _ = cli.parse(
+        ["train", "cdpo", "--config", str(RECIPES / "clevrer-3b-cdpo.yaml")]
+    )
+    assert (config.repulsion, config.divergence, config.schedule) == (0.01, "k3", "constant")
+    assert (config.max_steps, config.train_questions, config.learning_rate) == (500, 1000, 1e-6)
+    assert (config.frames, config.max_pixels) == (16, 128 * 28 * 28)
