@@ -211,7 +211,8 @@ def test_keep_going_names_all_and_leaves_only_them_out(folder, tmp_path):
         {"samples": 0},
         {"probes": ()},
         {"probes": ("smell",)},
-        {"miss_rate": 1.0},
+        {"miss_rate": 1.1},
+        {"temperature": 0.0},
         {"limit": 0},
     ],
 )

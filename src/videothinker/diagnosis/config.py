@@ -13,42 +13,53 @@ PROBES: tuple[Probe, ...] = ("full", "struck", "blind", "one_frame", "shuffled",
 Split = Literal["all", "train", "validation"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DiagnoseConfig:
     """Label questions as observational (a shortcut answers them) or inferential."""
 
     out: Path = Path("runs/diagnose")
-    """The run folder."""
+    """The run folder to write."""
     rule: Rule = "same_truth"
-    """The rule that gives the label from the event logs. `same_truth` is the one that makes the
-    struck-out bias set of the paper's figure right; the paper's own rule is not published."""
+    """The rule that gives the label from the event logs. Ours: `same_truth` is the one under which
+    the struck-out question keeps its right answers; the paper's own rule is not published."""
     split: Split = "all"
-    """Which splits of a CLEVRER folder to read; all that are there by default."""
+    """Which splits of a CLEVRER folder to read; `all` reads those that are there."""
     keep_going: bool = False
-    """Collect every bad input, name them all, leave them out and exit 1, instead of stopping at
-    the first."""
+    """Name every bad input, leave it out and exit 1, instead of stopping at the first."""
     miss_rate: float | None = None
-    """Put a transcript (object states and an event log that misses this share of events) in the
-    place of each video: the transcript tier. None: the video tier."""
-    probe: Path | None = None
-    """A model folder. With it, questions are labelled by what the model answers when the premise is
-    struck out, when it is blind, and so on, without event logs."""
+    """Transcript tier: in the place of each video, object states and an event log in which each
+    event is missing at this rate. None is the video tier."""
+    probe: str | None = None
+    """A model: questions are then labelled by what it answers when the premise is struck out, when
+    it is blind, and so on, without event logs."""
     probes: tuple[Probe, ...] = PROBES
-    """Which probes to run; `struck` gives the label."""
+    """The interventions to run; `struck` gives the label of a question with a premise, `full` is
+    the question as it is."""
     samples: int = 8
-    """Answers a probe; the majority of each letter counts (8: measured on the miniature)."""
+    """Answers to each question under each probe; each letter is put to the vote. Ours: 8, measured
+    on the miniature."""
+    temperature: float = 1.0
+    """Of the probes' sampling. Paper: 1.0 in the rollouts."""
     protocol: str = "videothinker"
-    """How the probed model is asked."""
-    data_root: Path | None = None
-    """Where the videos of a question file lie; by default the folder of the file."""
-    benchmark: str = "jsonl"
-    """Format of a question file: `jsonl` (ours) or a benchmark's own list."""
+    """How the model is asked: videothinker, demo, reference or official."""
+    frames: int | None = None
+    """Frames shown; None is the protocol's."""
+    max_pixels: int | None = None
+    """Most pixels of a frame; None is the protocol's."""
+    max_new_tokens: int | None = None
+    """Most tokens of an answer; None is the protocol's."""
     limit: int | None = None
-    """Probe only the first this many questions."""
+    """Probe this many of the questions, drawn by the seed; None probes all."""
+    benchmark: str = "jsonl"
+    """The format of a question file: `jsonl` is ours, others are as their benchmark publishes."""
+    data_root: Path | None = None
+    """Where the videos of a question file lie; by default the file's folder."""
+    device: str = "cpu"
+    """Where the probed model runs: cpu, cuda, cuda:1 ..."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of its weights."""
     seed: int = 0
-    """Seeds the probes' sampling and the transcripts."""
-    json: bool = False
-    """Print the summary as JSON on stdout."""
+    """Seeds the probes' sampling and the transcripts' missing events."""
 
     def __post_init__(self) -> None:
         if self.rule not in RULES:
@@ -58,11 +69,14 @@ class DiagnoseConfig:
             raise UserError(
                 f"probes {list(self.probes)} are not allowed; choose among {', '.join(PROBES)}"
             )
-        if self.probe is not None and "struck" not in self.probes:
-            raise UserError("probes lack 'struck', which gives the label; add it")
-        if self.samples < 1:
-            raise UserError(f"samples is {self.samples}; give at least 1")
-        if self.miss_rate is not None and not 0 <= self.miss_rate < 1:
-            raise UserError(f"miss_rate is {self.miss_rate}; give a share from 0 up to, not 1")
-        if self.limit is not None and self.limit < 1:
-            raise UserError(f"limit is {self.limit}; give at least 1, or leave it out")
+        for name in ("samples", "frames", "max_pixels", "max_new_tokens", "limit"):
+            value: int | None = getattr(self, name)
+            if value is not None and value < 1:
+                raise UserError(f"{name} is {value}; give 1 or more")
+        if self.temperature < 0 or (self.temperature == 0 and self.samples > 1):
+            raise UserError(
+                f"temperature is {self.temperature} with {self.samples} samples; give more than 0, "
+                "or 0 with one sample"
+            )
+        if self.miss_rate is not None and not 0 <= self.miss_rate <= 1:
+            raise UserError(f"miss_rate is {self.miss_rate}; give a share from 0 to 1")

@@ -124,7 +124,9 @@ def judge(told: Facts, phrase: str, observed: tuple[str, ...], name: str, rule: 
     A question without a correct choice is excluded, and no rule applies to it.
     """
     sound = any(told.correct)
-    found = flags(told) if sound else dict.fromkeys(RULES)
+    found: dict[str, bool | None] = dict.fromkeys(map(str, RULES))
+    if sound:
+        found = flags(told)
     label = "observational" if found[rule] else "inferential"
     return Diagnosis(
         question_id=name,

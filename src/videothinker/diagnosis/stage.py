@@ -1,6 +1,5 @@
 """`videothinker diagnose`: which questions can be answered without reasoning?"""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from videothinker.diagnosis.biasset import BiasSet, bias_set
 from videothinker.diagnosis.config import RULES, DiagnoseConfig
 from videothinker.diagnosis.evidence import diagnose_split
 from videothinker.diagnosis.summary import lines, summarise
+from videothinker.diagnosis.transcripts import with_transcripts
 from videothinker.errors import UserError
 from videothinker.records import Diagnosis, Question, write_atomic, write_jsonl
 from videothinker.runs import Run, open_run
@@ -84,8 +84,6 @@ def _tell(run: Run, summary: dict[str, Any], chosen: BiasSet, config: DiagnoseCo
     )
     say(f"wrote {run.path}/questions.jsonl, diagnosis.jsonl, bias.jsonl, bias_as_is.jsonl")
     say(f"next: videothinker train bias --data {run.path} --model MODEL")
-    if config.json:
-        sys.stdout.buffer.write(msgspec.json.encode(summary) + b"\n")
 
 
 def diagnose(data: Path, config: DiagnoseConfig) -> Path:
@@ -112,6 +110,10 @@ def diagnose(data: Path, config: DiagnoseConfig) -> Path:
         problems: list[UserError] | None = [] if config.keep_going else None
         say(f"reading {data} ({', '.join(splits)})")
         questions, diagnoses = read_with_logs(data, splits, config.rule, problems)
+        if config.miss_rate is not None:
+            questions = list(
+                with_transcripts(questions, data, miss_rate=config.miss_rate, seed=config.seed)
+            )
         told = [str(problem) for problem in problems or ()]
         run.failures = len(told)
         chosen = write_outputs(run, questions, diagnoses)

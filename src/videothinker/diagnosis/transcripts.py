@@ -1,0 +1,36 @@
+"""The transcript tier: what the video shows, as text with a stated miss rate, in its place."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from videothinker.clevrer.annotations import annotation_path, read_annotation
+from videothinker.clevrer.transcript import render
+from videothinker.records import Question
+from videothinker.seeds import derive
+
+
+def with_transcripts(
+    questions: Sequence[Question], data: Path, *, miss_rate: float, seed: int
+) -> Iterable[Question]:
+    """Put each scene's transcript in the place of its video.
+
+    All questions of a scene see one transcript: an event that is missing is missing for all.
+
+    Args:
+        questions: of a CLEVRER folder, with their `scene` in `groups`, scene by scene.
+        data: that folder; one annotation is read at a time, with its trajectories.
+        miss_rate: each event is missing at this rate.
+        seed: of the misses, together with split and scene.
+    """
+    last: tuple[str, int] | None = None
+    context = ""
+    for question in questions:
+        split, scene = question.split, int(question.groups["scene"])
+        if last != (split, scene):
+            last = (split, scene)
+            told = read_annotation(annotation_path(data, split, scene), trajectories=True)
+            drawn = derive(seed, "diagnose", f"transcript/{split}", scene)
+            context = render(told, miss_rate=miss_rate, seed=drawn)
+        yield msgspec.structs.replace(question, video=None, context=context)
