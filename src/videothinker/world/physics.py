@@ -111,6 +111,23 @@ class Trajectory:
         frames, things = np.nonzero(~self.inside_TN[1:] & self.inside_TN[:-1])
         return tuple(zip((frames + 1).tolist(), things.tolist(), strict=True))
 
+    def hiding(self, thing: int) -> "Trajectory":
+        """This trajectory with one object's row blanked, as if `thing` had been removed.
+
+        True to the physics only if the object touches nothing.
+        """
+        blank_N = np.arange(self.on_table_TN.shape[1]) == thing
+        return Trajectory(
+            positions_TN2=np.where(blank_N[:, None], np.nan, self.positions_TN2),
+            angles_TN=np.where(blank_N, np.nan, self.angles_TN),
+            velocities_TN2=np.where(blank_N[:, None], np.nan, self.velocities_TN2),
+            angular_velocities_TN=np.where(blank_N, np.nan, self.angular_velocities_TN),
+            on_table_TN=self.on_table_TN & ~blank_N,
+            inside_TN=self.inside_TN & ~blank_N,
+            collisions=self.collisions,
+            without=thing,
+        )
+
 
 def _shape(body: pymunk.Body, thing: SceneObject) -> pymunk.Shape:
     if thing.shape == "cube":
@@ -136,6 +153,7 @@ class _Table:
         self.space.damping = math.exp(-DAMPING_RATE)
         self.space.collision_slop = 1e-3  # the engine's default is meant for pixels
         self.things = scene.objects
+        self.bodies: list[pymunk.Body] = []
         self.shapes: list[pymunk.Shape] = []
         self.collisions: list[Collision] = []
         self.seen_N = np.zeros(len(scene.objects), bool)
@@ -149,12 +167,15 @@ class _Table:
             shape.filter = _UNTOUCHABLE
             shape.collision_type = index + 1
             self.space.add(body, shape)
+            self.bodies.append(body)
             self.shapes.append(shape)
         self.space.on_collision(begin=self._begin)
 
     def _begin(self, arbiter: pymunk.Arbiter, space: pymunk.Space, data: object) -> None:
         del space, data
         first, second = arbiter.shapes
+        assert first.body is not None
+        assert second.body is not None
         closing = (first.body.velocity - second.body.velocity).dot(arbiter.normal)
         contact = arbiter.contact_point_set.points[0]
         point = (contact.point_a + contact.point_b) / 2
@@ -166,10 +187,9 @@ class _Table:
 
     def launch(self, index: int) -> None:
         """Set one object in motion."""
-        shape = self.shapes[index]
-        shape.body.velocity = self.things[index].velocity
+        self.bodies[index].velocity = self.things[index].velocity
         if index != self.without:
-            shape.filter = _TOUCHABLE
+            self.shapes[index].filter = _TOUCHABLE
 
     def leave(self, outside_KN: np.ndarray) -> np.ndarray:
         """Take off the table what has been seen and has passed its edge; returns which are gone.
@@ -212,10 +232,7 @@ def simulate(scene: Scene, *, without: int | None = None, frames: int = FRAMES) 
                 table.space.step(1 / (FPS * STEPS_PER_FRAME))
     states_TNF = np.frombuffer(buffer.float_buf()).reshape(frames, count, 6).copy()
     outside_TN = (states_TNF[..., :2] @ slopes_24 + offsets_N4).max(axis=-1)
-    if without is not None:
-        states_TNF[:, without] = np.nan
-        on_table_TN[:, without] = False
-    return Trajectory(
+    run = Trajectory(
         positions_TN2=states_TNF[..., :2],
         angles_TN=states_TNF[..., 2],
         velocities_TN2=states_TNF[..., 3:5],
@@ -223,5 +240,5 @@ def simulate(scene: Scene, *, without: int | None = None, frames: int = FRAMES) 
         on_table_TN=on_table_TN,
         inside_TN=on_table_TN & (outside_TN < 0),
         collisions=tuple(table.collisions),
-        without=without,
     )
+    return run if without is None else run.hiding(without)

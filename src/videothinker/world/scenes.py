@@ -15,7 +15,7 @@ from videothinker.world import camera
 from videothinker.world.objects import COLORS, MATERIALS, RADIUS, SHAPES, Scene, SceneObject
 from videothinker.world.physics import DAMPING_RATE, FPS, SHOWN_FRAMES, Trajectory, simulate
 
-__all__ = ["Scene", "SceneConfig", "SceneObject", "sample_scene"]
+__all__ = ["Scene", "SceneConfig", "SceneObject", "sample_scene", "sample_world"]
 
 START_OUTSIDE = 0.3
 """How far outside the view, in units, a launched object waits (inside the table's margin)."""
@@ -31,6 +31,9 @@ LATE_HITS = (SHOWN_FRAMES + 3, 165)
 """Frames at which late movers are aimed to hit."""
 LATE_SEEN = 112
 """A late mover must be in view by this frame, so that its collision can be predicted."""
+
+DRAWS = 8
+"""Draws for one object before the scene is begun anew."""
 
 
 @dataclass(frozen=True)
@@ -192,23 +195,22 @@ class _Growth:
             return replace(bare, position=point)  # laid in its way
         return _sent_to(bare, point, frame, rng)
 
-    def add(self, bare: SceneObject, role: str) -> bool:
-        """Add one object in its role; False if a draw does not work out."""
+    def add(self, bare: SceneObject, role: str, place: int) -> bool:
+        """Add one object in its role, at `place` in the list; False if a draw does not work out."""
         new = self.propose(bare, role)
         if new is None or not _clear(self.objects, new):
             return False
-        objects = [*self.objects, new]
+        objects = [*self.objects[:place], new, *self.objects[place:]]
         trajectory = simulate(Scene(tuple(objects)))
-        if not fair(trajectory, self.config) or not self._in_role(trajectory, role):
+        if not fair(trajectory, self.config) or not self._in_role(trajectory, role, place):
             return False
         self.objects, self.trajectory = objects, trajectory
         return True
 
-    def _in_role(self, trajectory: Trajectory, role: str) -> bool:
+    def _in_role(self, trajectory: Trajectory, role: str, newest: int) -> bool:
         hits = trajectory.collisions
         if sum(hit.frame < SHOWN_FRAMES for hit in hits) > self.config.collisions_max:
             return False
-        newest = len(self.objects)
         own = [hit.frame for hit in hits if newest in hit.pair]
         if role == "bystander":
             return not own and bool(trajectory.inside_TN[:SHOWN_FRAMES, newest].any())
@@ -227,34 +229,44 @@ def _roles(rng: np.random.Generator, config: SceneConfig) -> list[str]:
     return ["first"] + ["hit"] * hits + ["late"] * late + ["bystander"] * apart
 
 
-def _grow(rng: np.random.Generator, config: SceneConfig) -> Scene | None:
+def _grow(rng: np.random.Generator, config: SceneConfig) -> tuple[Scene, Trajectory] | None:
     growth = _Growth(rng, config)
     roles = _roles(rng, config)
-    for role, (color, material, shape) in zip(roles, _looks(rng, len(roles), config), strict=True):
+    ids = rng.permutation(len(roles)).tolist()  # an object's id must not tell its role
+    for k, (role, (color, material, shape)) in enumerate(
+        zip(roles, _looks(rng, len(roles), config), strict=True)
+    ):
         angle = float(rng.uniform(0, math.pi / 2))
         bare = SceneObject(color, material, shape, (0.0, 0.0), angle=angle, radius=config.radius)
-        if not any(growth.add(bare, role) for _ in range(8)):
+        place = sum(earlier < ids[k] for earlier in ids[:k])
+        if not any(growth.add(bare, role, place) for _ in range(DRAWS)):
             return None
     assert growth.trajectory is not None
     shown = sum(hit.frame < SHOWN_FRAMES for hit in growth.trajectory.collisions)
     if shown < config.collisions_min:
         return None
-    # ids must not tell the roles
-    return Scene(tuple(growth.objects[k] for k in rng.permutation(len(growth.objects))))
+    return Scene(tuple(growth.objects)), growth.trajectory
 
 
-def sample_scene(rng: np.random.Generator, config: SceneConfig) -> Scene:
-    """Grow one scene; the same generator state gives the same scene.
+def sample_world(rng: np.random.Generator, config: SceneConfig) -> tuple[Scene, Trajectory]:
+    """Grow one scene; returns it with `simulate(scene)`.
+
+    The same generator state gives the same scene.
 
     Raises:
         UserError: if no scene as configured comes up in `config.attempts` growths.
     """
     for _ in range(config.attempts):
-        scene = _grow(rng, config)
-        if scene is not None:
-            return scene
+        grown = _grow(rng, config)
+        if grown is not None:
+            return grown
     raise UserError(
         f"no scene with {config.objects_min} to {config.objects_max} objects and "
         f"{config.collisions_min} to {config.collisions_max} collisions came up in "
         f"{config.attempts} growths; ask for fewer collisions or smaller objects"
     )
+
+
+def sample_scene(rng: np.random.Generator, config: SceneConfig) -> Scene:
+    """The scene of `sample_world`, alone."""
+    return sample_world(rng, config)[0]

@@ -75,7 +75,7 @@ def frame_ids(frames: int) -> np.ndarray:
 def centre_pixels(
     scene: Scene, trajectory: Trajectory, ids_F: np.ndarray, width: int, height: int
 ) -> np.ndarray:
-    """(column, row) in pixels of every object's centre, (F, N, 2); outside the frame if out of view."""
+    """(column, row) in pixels of every object's centre, (F, N, 2)."""
     positions_FN2 = trajectory.positions_TN2[ids_F]
     heights_N = np.array([thing.half_height for thing in scene.objects])
     heights_FN1 = np.broadcast_to(heights_N[:, None], (*positions_FN2.shape[:2], 1))

@@ -11,7 +11,7 @@ import numpy as np
 from videothinker.errors import UserError
 from videothinker.seeds import numpy_generator
 from videothinker.world.physics import SHOWN_FRAMES, Trajectory, simulate
-from videothinker.world.scenes import Scene, SceneConfig, fair, sample_scene
+from videothinker.world.scenes import Scene, SceneConfig, fair, sample_world
 
 JITTER = 1e-4
 """Units by which start positions are moved to see whether any label flips."""
@@ -60,16 +60,37 @@ def labels(trajectory: Trajectory) -> tuple[object, ...]:
     return tuple(event[1:] for event in events), later, states
 
 
-def counterfactuals(scene: Scene, factual: Trajectory) -> tuple[Trajectory, ...]:
-    """The world without each object in turn."""
-    return tuple(simulate(scene, without=k) for k in range(len(scene.objects)))
+def removed(scene: Scene, factual: Trajectory, thing: int) -> Trajectory:
+    """`simulate(scene, without=thing)`, without running it where the answer is known.
+
+    An object that touches nothing changes nothing: the engine gives the same bits (tested), so
+    they are copied.
+    """
+    if any(thing in hit.pair for hit in factual.collisions):
+        return simulate(scene, without=thing)
+    return factual.hiding(thing)
+
+
+def _flips(scene: Scene, runs: list[Trajectory], rng: np.random.Generator) -> bool:
+    """Whether any label of any run changes when every start position moves by up to JITTER."""
+    moved = scene.jittered(rng, JITTER)
+    factual = simulate(moved)
+    if labels(factual) != labels(runs[0]):
+        return True
+    return any(
+        labels(removed(moved, factual, run.without)) != labels(run)
+        for run in runs[1:]
+        if run.without is not None
+    )
+
+
+def _repeats(trajectory: Trajectory) -> bool:
+    pairs = [hit.pair for hit in trajectory.collisions]
+    return len(set(pairs)) < len(pairs)
 
 
 def rejection(
-    scene: Scene,
-    runs: tuple[Trajectory, ...],
-    config: SceneConfig,
-    rng: np.random.Generator,
+    scene: Scene, runs: list[Trajectory], config: SceneConfig, rng: np.random.Generator
 ) -> str | None:
     """Why a scene is to be dropped, or None.
 
@@ -80,24 +101,19 @@ def rejection(
         rng: draws the jitter.
 
     Returns:
-        "unfair" (a collision out of view, too soft to see, or a pair colliding twice),
-        "collisions" (fewer or more in the video than asked), "repeated_pair" (in a world without
-        an object), "jitter" (a label flips when start positions move by 1e-4), or None.
+        "repeated_pair" (a pair collides twice, in any of the worlds), "hidden" (a collision out of
+        view or too soft to see), "collisions" (fewer or more in the video than asked), "jitter" (a
+        label flips when start positions move by 1e-4), or None.
     """
     factual = runs[0]
+    if any(_repeats(run) for run in runs):
+        return "repeated_pair"
     if not fair(factual, config):
-        return "unfair"
+        return "hidden"
     shown = sum(hit.frame < SHOWN_FRAMES for hit in factual.collisions)
     if not config.collisions_min <= shown <= config.collisions_max:
         return "collisions"
-    for run in runs[1:]:
-        if len({hit.pair for hit in run.collisions}) < len(run.collisions):
-            return "repeated_pair"
-    moved = scene.jittered(rng, JITTER)
-    for run in runs:
-        if labels(simulate(moved, without=run.without)) != labels(run):
-            return "jitter"
-    return None
+    return "jitter" if _flips(scene, runs, rng) else None
 
 
 def make_world(seed: int, scene_index: int, config: SceneConfig, *, removals: bool = True) -> World:
@@ -116,12 +132,12 @@ def make_world(seed: int, scene_index: int, config: SceneConfig, *, removals: bo
     rejected: list[str] = []
     for attempt in range(TRIES):
         rng = numpy_generator(seed, "world", scene_index, attempt)
-        scene = sample_scene(rng, config)
-        factual = simulate(scene)
-        without = counterfactuals(scene, factual) if removals else ()
-        reason = rejection(scene, (factual, *without), config, rng)
+        scene, factual = sample_world(rng, config)
+        things = range(len(scene.objects)) if removals else ()
+        without = [removed(scene, factual, thing) for thing in things]
+        reason = rejection(scene, [factual, *without], config, rng)
         if reason is None:
-            return World(scene_index, scene, factual, without, tuple(rejected))
+            return World(scene_index, scene, factual, tuple(without), tuple(rejected))
         rejected.append(reason)
     raise UserError(
         f"scene {scene_index}: {TRIES} scenes were dropped ({', '.join(sorted(set(rejected)))}); "
