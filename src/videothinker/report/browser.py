@@ -1,0 +1,233 @@
+"""The questions themselves, packed for the page's browser: evidence, answers, thinking, video.
+
+The page holds them as gzip in base64 and unpacks them in the reader's browser; text is put on the
+page as text nodes, never as markup. Where the models' texts do not fit into the page, whole
+questions lose them, the most telling last, and the page says how many.
+"""
+
+import base64
+import gzip
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from videothinker.prompts import LETTERS
+from videothinker.records import Diagnosis, Question, Sample
+from videothinker.report.diagnoses import Diagnosed
+from videothinker.report.results import Answered, Board
+from videothinker.report.sources import RunFolder, read_book
+
+EVENT = re.compile(r"frame (\d+): (.*)", re.DOTALL)
+MEGABYTE = 1_000_000
+
+
+@dataclass(frozen=True)
+class Pack:
+    """What the page's script reads, and what had to be left out."""
+
+    base64: str
+    without_text: int
+    """Questions whose thinking is left out for size."""
+    lost_videos: int
+    """Questions whose video file is not where the run says."""
+    videos: tuple[Path, ...]
+    """Videos the page shows, in the order of their numbers in the pack."""
+
+
+def video_root(run: RunFolder) -> Path:
+    """Where the videos of a run's questions lie, as the run itself or its data recorded it."""
+    recorded = run.facts.get("data_root") or run.config.get("data_root")
+    if recorded:
+        return Path(str(recorded))
+    data = Path(str(run.config.get("data", run.path)))
+    if (data / "run.json").is_file():
+        recorded = (read_book(data).get("facts") or {}).get("data_root")
+    return Path(str(recorded)) if recorded else data
+
+
+def reason(diagnosis: Diagnosis) -> str:
+    """Why a question has its label, in a sentence, from the evidence stored with it."""
+    evidence, label = diagnosis.evidence, diagnosis.label
+    told = list(zip(evidence.truth_video, evidence.truth_counterfactual, strict=False))
+    moved = [LETTERS[i] for i, (video, after) in enumerate(told) if video != after]
+    words = f"{label.capitalize()} under {diagnosis.rule}"
+    if not told:
+        return f"{words}; no event log stands behind it."
+    gone = evidence.removed or "the object"
+    if not moved:
+        return f"{words}: every option's event is as true in the video as without {gone}."
+    options = f"option {moved[0]}" if len(moved) == 1 else f"options {', '.join(moved)}"
+    verb = "changes its" if len(moved) == 1 else "change their"
+    return f"{words}: {options} {verb} truth once {gone} is removed."
+
+
+def _event(text: str) -> list[Any]:
+    found = EVENT.fullmatch(text)
+    return [int(found[1]), found[2]] if found else [None, text]
+
+
+def _evidence(diagnosis: Diagnosis) -> dict[str, Any]:
+    evidence = diagnosis.evidence
+    return {
+        "label": diagnosis.label,
+        "rule": diagnosis.rule,
+        "flags": diagnosis.flags,
+        "reason": reason(diagnosis),
+        "removed": evidence.removed,
+        "events": [_event(text) for text in evidence.observed],
+        "video": evidence.truth_video,
+        "after": evidence.truth_counterfactual,
+        "probes": diagnosis.probes,
+    }
+
+
+def _question(question: Question, diagnosis: Diagnosis | None) -> dict[str, Any]:
+    return {
+        "id": question.id,
+        "question": question.question,
+        "struck": question.question_struck,
+        "choices": question.choices,
+        "answer": question.answer,
+        "type": question.type,
+        "context": question.context,
+        "clip": question.clip,
+        "evidence": None if diagnosis is None else _evidence(diagnosis),
+    }
+
+
+def right(samples: Sequence[Sample]) -> bool:
+    """Is the question answered exactly by more than half of the samples?"""
+    return sum(s.exact for s in samples) * 2 > len(samples)
+
+
+def _answer(samples: Sequence[Sample]) -> dict[str, Any]:
+    first = samples[0]
+    return {
+        "right": right(samples),
+        "hits": sum(s.exact >= 1 for s in samples),
+        "of": len(samples),
+        "answer": first.answer,
+        "verdict": first.verdict,
+        "error": first.error,
+        "text": first.text if first.thinking is None else first.thinking,
+    }
+
+
+def _answered(one: Answered, question: str) -> dict[str, Any] | None:
+    samples = one.samples.get("full", {}).get(question)
+    return None if samples is None else _answer(samples)
+
+
+class _Videos:
+    """Numbers every video shown, and links it from the page's folder."""
+
+    def __init__(self, page: Path) -> None:
+        self.base = page.resolve().parent
+        self.paths: dict[Path, int] = {}
+        self.lost = 0
+
+    def link(self, question: Question, root: Path) -> dict[str, Any] | None:
+        if question.video is None:
+            return None
+        path = (root / question.video).resolve()
+        if not path.is_file():
+            self.lost += 1
+            return {"href": None, "number": None, "name": question.video}
+        number = self.paths.setdefault(path, len(self.paths))
+        href = quote(Path(os.path.relpath(path, self.base)).as_posix())
+        return {"href": href, "number": number, "name": question.video}
+
+
+def _board_list(board: Board, videos: _Videos) -> dict[str, Any]:
+    arms = [
+        {"name": arm.name, "role": arm.role, "seeds": [one.seed for one in arm.answered]}
+        for arm in board.arms
+    ]
+    root = video_root(board.arms[0].answered[0].run)
+    rows = []
+    for q, question in board.questions.items():
+        row = _question(question, board.labels.get(q))
+        row["link"] = videos.link(question, root)
+        row["answers"] = [[_answered(one, q) for one in arm.answered] for arm in board.arms]
+        if any(answer is not None for answers in row["answers"] for answer in answers):
+            rows.append(row)
+    return {"kind": "answers", "arms": arms, "rows": rows}
+
+
+def _diagnosis_list(found: Diagnosed, videos: _Videos, most: int) -> dict[str, Any]:
+    count = min(most, len(found.rows))
+    picked = [found.rows[i * len(found.rows) // count] for i in range(count)]
+    root = video_root(found.run)
+    rows = []
+    for diagnosis in picked:
+        question = found.questions[diagnosis.question_id]
+        row = _question(question, diagnosis)
+        row["link"] = videos.link(question, root)
+        row["answers"] = []
+        rows.append(row)
+    return {"kind": "diagnosis", "arms": [], "rows": rows}
+
+
+def _telling(row: Mapping[str, Any]) -> bool:
+    """Do the arms part on this question?"""
+    verdicts = {a["right"] for answers in row["answers"] for a in answers if a is not None}
+    return len(verdicts) > 1
+
+
+def _texts(row: dict[str, Any], *, kept: bool) -> dict[str, Any]:
+    if kept:
+        return row
+    bare = [[a and {**a, "text": None} for a in answers] for answers in row["answers"]]
+    return {**row, "answers": bare, "context": None, "bare": True}
+
+
+def _squeeze(lists: Mapping[str, Any], kept: set[tuple[str, int]]) -> str:
+    plain = {
+        name: {
+            **one,
+            "rows": [_texts(r, kept=(name, i) in kept) for i, r in enumerate(one["rows"])],
+        }
+        for name, one in lists.items()
+    }
+    return base64.b64encode(gzip.compress(msgspec.json.encode(plain), 9, mtime=0)).decode()
+
+
+def pack(
+    boards: Sequence[Board],
+    diagnoses: Sequence[Diagnosed],
+    page: Path,
+    *,
+    listed: int,
+    megabytes: float,
+) -> Pack:
+    """Pack every question a reader can open.
+
+    Args:
+        boards: their lists are named board-0, board-1, ...
+        diagnoses: their lists are named diagnosis-0, ...
+        page: the HTML file the videos are linked from.
+        listed: questions of a diagnosis that are shown, evenly spaced over its records.
+        megabytes: room for the pack; texts are left out, least telling first, until it fits.
+    """
+    videos = _Videos(page)
+    lists = {f"board-{i}": _board_list(board, videos) for i, board in enumerate(boards)}
+    for i, found in enumerate(diagnoses):
+        lists[f"diagnosis-{i}"] = _diagnosis_list(found, videos, listed)
+    order = [(name, i) for name, one in lists.items() for i in range(len(one["rows"]))]
+    order.sort(key=lambda at: not _telling(lists[at[0]]["rows"][at[1]]))
+    packed, room = _squeeze(lists, set(order)), int(megabytes * MEGABYTE)
+    low, high = 0, len(order)
+    if len(packed) > room:
+        while high - low > max(1, len(order) // 100):
+            middle = (low + high) // 2
+            fits = len(_squeeze(lists, set(order[:middle]))) <= room
+            low, high = (middle, high) if fits else (low, middle)
+        packed = _squeeze(lists, set(order[:low]))
+        return Pack(packed, len(order) - low, videos.lost, tuple(videos.paths))
+    return Pack(packed, 0, videos.lost, tuple(videos.paths))

@@ -1,0 +1,150 @@
+"""The claim in one sentence, or why none is drawn."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from videothinker.report.estimates import Estimate, accuracy, difference
+from videothinker.report.results import Arm, Board
+from videothinker.report.sources import RunFolder
+from videothinker.report.words import count, interval, points
+
+LABELS = ("observational", "inferential")
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A paired difference between two arms on one label."""
+
+    left: Arm
+    right: Arm
+    label: str
+    estimate: Estimate
+
+    @property
+    def words(self) -> str:
+        """The difference with its interval and counts."""
+        e = self.estimate
+        seeds = count(len(e.seeds), "training seed")
+        return (
+            f"{self.left.name} against {self.right.name}, {self.label}: {points(e.mean)} points "
+            f"({interval(e)}; {count(e.n, 'question')}, {count(e.clusters, 'video')}, {seeds})"
+        )
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The page's first line, whether it claims something, and the figures it rests on."""
+
+    headline: str
+    drawn: bool
+    contrasts: tuple[Contrast, ...]
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def warnings_of(runs: Sequence[RunFolder]) -> tuple[str, ...]:
+    """What the runs warn about (facts["warnings"]), each once."""
+    found: dict[str, None] = {}
+    for run in runs:
+        for warning in run.facts.get("warnings", []):
+            found.setdefault(str(warning), None)
+    return tuple(found)
+
+
+def contrasts_of(board: Board) -> tuple[Contrast, ...]:
+    """GRPO against its base, and every other trained arm against GRPO, for each label."""
+    base, grpo = board.arm("Base"), board.arm("GRPO")
+    trained = [arm for arm in board.arms if arm.role in ("GRPO", "CDPO") and arm is not grpo]
+    pairs = [(grpo, base), *((arm, grpo) for arm in trained)]
+    found = []
+    for left, right in pairs:
+        for label in LABELS:
+            if left is None or right is None:
+                continue
+            estimate = difference(board, left, right, board.ids(label))
+            if estimate is not None:
+                found.append(Contrast(left, right, label, estimate))
+    return tuple(found)
+
+
+def _against_base(e: Estimate) -> str:
+    if e.verdict == "none":
+        return "GRPO left inferential accuracy where its base was (within 5 points)"
+    verb = "gained" if e.mean > 0 else "lost"
+    return f"GRPO {verb} {100 * abs(e.mean):.1f} points on inferential questions against its base"
+
+
+def _against_grpo(name: str, e: Estimate) -> str:
+    if e.verdict == "none":
+        return f"{name} stands level with GRPO there (within 5 points)"
+    return f"{name} stands {100 * abs(e.mean):.1f} points {'above' if e.mean > 0 else 'below'} GRPO"
+
+
+def _seeds(arms: Sequence[Arm]) -> int:
+    """Training seeds of the arm with the fewest; a base is the same for all of them."""
+    return min(len(arm.answered) for arm in arms if arm.role != "Base")
+
+
+def _sizes(board: Board, arms: Sequence[Arm]) -> str:
+    found = [accuracy(board, arm, board.ids(label)) for label in LABELS for arm in arms]
+    n = [
+        max((e.n for e in found[i * len(arms) : (i + 1) * len(arms)] if e), default=0)
+        for i in range(2)
+    ]
+    seeds = _seeds(arms)
+    return (
+        f"n = {n[1]} inferential and {n[0]} observational questions, "
+        f"{count(seeds, 'training seed')} an arm"
+    )
+
+
+def _sentence(board: Board, contrasts: Sequence[Contrast]) -> tuple[str, bool]:
+    arms = [arm for arm in board.arms if arm.role in ("Base", "GRPO", "CDPO")]
+    hard = [c for c in contrasts if c.label == "inferential"]
+    first = next((c for c in hard if c.right.role == "Base"), None)
+    then = next((c for c in hard if c.left.role == "CDPO"), None)
+    roles = {arm.role for arm in arms}
+    missing = [role for role in ("Base", "GRPO", "CDPO") if role not in roles]
+    if missing or first is None or then is None:
+        what = f"an evaluation of {' and '.join(missing)}" if missing else "labelled questions"
+        return f"Nothing is compared yet: {what} is not among these runs.", False
+    sizes = _sizes(board, arms)
+    if "undecided" in (first.estimate.verdict, then.estimate.verdict):
+        return f"Underpowered, {sizes}: no claim is drawn from these numbers.", False
+    one = _seeds(arms) == 1
+    scope = "; one training seed speaks for these models, not for the method" if one else ""
+    words = f"{_against_base(first.estimate)}; {_against_grpo(then.left.name, then.estimate)}"
+    return f"{words} ({sizes}{scope}).", True
+
+
+def _notes(runs: Sequence[RunFolder]) -> list[str]:
+    notes = [
+        f"{run.path.name} ({run.stage}) is {run.book.get('status')}: its figures may still move."
+        for run in runs
+        if not run.done
+    ]
+    for run in runs:
+        failures = int(run.book.get("failures") or 0)
+        if failures:
+            notes.append(
+                f"{run.path.name} ({run.stage}) recorded {count(failures, 'failure')}; "
+                "they stay in the denominator."
+            )
+    return notes
+
+
+def make_claim(boards: Sequence[Board], runs: Sequence[RunFolder]) -> Claim:
+    """The claim of the first labelled board; a run's own warnings come before it."""
+    warnings, notes = warnings_of(runs), tuple(_notes(runs))
+    labelled = [board for board in boards if board.labels]
+    if not labelled:
+        what = (
+            "no question of these evaluations has a diagnosis" if boards else "nothing is evaluated"
+        )
+        return Claim(f"Nothing is compared yet: {what}.", False, (), warnings, notes)
+    contrasts = contrasts_of(labelled[0])
+    sentence, drawn = _sentence(labelled[0], contrasts)
+    if drawn and warnings:
+        sentence, drawn = f"No claim is drawn; measured: {sentence}", False
+    leads = [w[:1].upper() + w[1:].rstrip(".") + "." for w in warnings]
+    return Claim(" ".join([*leads, sentence]), drawn, contrasts, warnings, notes)

@@ -1,0 +1,37 @@
+"""What a report is told; the rest comes from the records."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from videothinker.errors import UserError
+
+Table = Literal["all", "main", "ablation", "diagnostic"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportConfig:
+    """Settings of `report`. Every default is ours; a report has no recipe to follow."""
+
+    out: Path = Path("report.html")
+    """The HTML file to write."""
+    table: Table = "all"
+    """Which tables to show: main (models by benchmark), ablation (CDPO's variants), diagnostic
+    (observational against inferential), or all."""
+    embed_videos: bool = False
+    """Put small videos into the page instead of linking them (the page may then exceed 5 MB)."""
+    listed_questions: int = 200
+    """Questions of a diagnosis shown one by one; its shares always count every question."""
+    text_megabytes: float = 3.5
+    """Room for the models' texts, in MB of page; questions beyond it keep their answers and lose
+    their thinking, and the page says how many."""
+    title: str = "VideoThinker"
+    """The page's title."""
+
+    def __post_init__(self) -> None:
+        if self.out.suffix.lower() not in (".html", ".htm"):
+            raise UserError(f"--out is {str(self.out)!r}; a report is one file ending in .html")
+        if self.listed_questions < 0:
+            raise UserError(f"listed_questions is {self.listed_questions}; give 0 or more")
+        if self.text_megabytes <= 0:
+            raise UserError(f"text_megabytes is {self.text_megabytes}; give more than 0")

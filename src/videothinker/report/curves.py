@@ -1,0 +1,181 @@
+"""Training curves: one small picture a quantity, arms told apart by color and dash, seeds thin.
+
+A point is the mean of consecutive steps (how many stands under the picture), so that a curve shows
+the run and not its noise. Guard events are marks on the floor of the pictures and lines of a list.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from videothinker.errors import UserError
+from videothinker.records import Step, read_jsonl
+from videothinker.report.results import ROLES
+from videothinker.report.sources import TRAINING, RunFolder
+from videothinker.report.svg import Scale, element, path, picture, ticks
+
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 340.0, 190.0, 44.0, 8.0, 10.0, 26.0
+POINTS = 80
+"""At most this many points a curve."""
+Reading = Callable[[Step], float | None]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One training run."""
+
+    run: RunFolder
+    role: str
+    steps: tuple[Step, ...]
+
+    @property
+    def klass(self) -> str:
+        """The CSS class that colors it."""
+        return {"Base": "base", "Bias model": "bias", "GRPO": "grpo", "CDPO": "cdpo"}[self.role]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One quantity over steps."""
+
+    title: str
+    unit: str
+    drawing: Markup
+
+
+@dataclass(frozen=True)
+class Event:
+    """What a guard did."""
+
+    run: RunFolder
+    role: str
+    step: int
+    words: str
+
+
+def read_curves(runs: Sequence[RunFolder]) -> list[Curve]:
+    """The steps of every training run.
+
+    Raises:
+        UserError: a run has no step.
+    """
+    found = []
+    for run in runs:
+        if run.stage not in TRAINING:
+            continue
+        steps = tuple(read_jsonl(run.path / "metrics.jsonl", Step))
+        if not steps:
+            raise UserError(
+                f"{run.path / 'metrics.jsonl'}: is empty; let {run.stage!r} run for a step"
+            )
+        found.append(Curve(run, ROLES[run.stage], steps))
+    return found
+
+
+def binned(steps: Sequence[Step], reading: Reading) -> list[tuple[float, float]]:
+    """(step, mean) of consecutive steps, at most POINTS of them; steps without a value left out."""
+    values = [(s.step, v) for s in steps if (v := reading(s)) is not None]
+    size = bin_size(len(steps))
+    pieces = [values[i : i + size] for i in range(0, len(values), size)]
+    return [(sum(s for s, _ in p) / len(p), sum(v for _, v in p) / len(p)) for p in pieces]
+
+
+def bin_size(steps: int) -> int:
+    """How many consecutive steps make one point."""
+    return max(1, -(-steps // POINTS))
+
+
+def _grid(x: Scale, y: Scale, levels: Sequence[float], last: float) -> list[Markup]:
+    drawn = []
+    for level in levels:
+        drawn.append(element("line", x1=x.start, x2=x.end, y1=y(level), y2=y(level), klass="grid"))
+        text = f"{level:g}".replace("-", "\N{MINUS SIGN}")
+        drawn.append(
+            element("text", text, x=x.start - 6, y=y(level) + 4, text_anchor="end", klass="tick")
+        )
+    for at, anchor in ((0.0, "start"), (last, "end")):
+        place = {"x": x(at), "y": HEIGHT - 8, "text_anchor": anchor, "klass": "tick"}
+        drawn.append(element("text", f"step {at:.0f}" if at else "0", **place))
+    return drawn
+
+
+def _guards(curves: Sequence[Curve], x: Scale, floor: float) -> list[Markup]:
+    return [
+        element(
+            "path",
+            element("title", f"{c.role} seed {c.run.seed}, step {s.step}: {s.guard}"),
+            d=f"M{x(s.step):.1f},{floor:.1f}l-4,7h8z",
+            klass=f"guard {c.klass}",
+        )
+        for c in curves
+        for s in c.steps
+        if s.guard is not None
+    ]
+
+
+def draw(title: str, unit: str, curves: Sequence[Curve], reading: Reading) -> Panel | None:
+    """One quantity's picture; None where no run has it."""
+    series = [(curve, binned(curve.steps, reading)) for curve in curves]
+    series = [(curve, points) for curve, points in series if points]
+    if not series:
+        return None
+    values = [v for _, points in series for _, v in points]
+    levels = ticks(min(0.0, *values), max(values))
+    last = float(max(curve.steps[-1].step for curve, _ in series))
+    x = Scale(0.0, last, LEFT, WIDTH - RIGHT)
+    y = Scale(levels[0], levels[-1], HEIGHT - BOTTOM, TOP)
+    drawn: list[Markup] = _grid(x, y, levels, last)
+    for curve, points in series:
+        d = path([(x(step), y(value)) for step, value in points])
+        words = f"{curve.role}, seed {curve.run.seed} ({curve.run.name})"
+        shape = f"curve {curve.klass}"
+        drawn.append(element("path", element("title", words), d=d, klass=shape))
+    drawn += _guards([curve for curve, _ in series], x, HEIGHT - BOTTOM)
+    ends = "; ".join(
+        f"{curve.role} seed {curve.run.seed} from {points[0][1]:.3g} to {points[-1][1]:.3g}"
+        for curve, points in series
+    )
+    label = f"{title} over training steps. {ends}."
+    return Panel(title, unit, picture(WIDTH, HEIGHT, label, *drawn, klass="panel"))
+
+
+def _reward(name: str) -> Reading:
+    return lambda step: step.reward.get(name)
+
+
+def _metric(name: str) -> Reading:
+    return lambda step: step.metrics.get(name)
+
+
+def panels(curves: Sequence[Curve]) -> list[Panel]:
+    """Reward by part, divergence, entropy, valid formats and the repulsion in force."""
+    rl = [curve for curve in curves if curve.role != "Base"]
+    base = [curve for curve in curves if curve.role == "Base"]
+    rewards = dict.fromkeys(name for curve in rl for step in curve.steps for name in step.reward)
+    moving = any(len({s.repulsion for s in c.steps}) > 1 for c in rl)
+    wanted = [
+        *((f"Reward: {name.replace('_', ' ')}", "mean", rl, _reward(name)) for name in rewards),
+        ("Divergence from the bias model", "nats a token", rl, lambda s: s.divergence),
+        ("Entropy", "nats a token", rl, lambda s: s.entropy),
+        ("Valid format", "share of completions", rl, lambda s: s.valid),
+        ("Groups without signal", "a step", rl, lambda s: float(s.dropped_groups)),
+        ("Pretraining loss", "nats a token", base, lambda s: s.loss),
+    ]
+    if moving:
+        wanted.append(("Repulsion in force", "weight", rl, lambda s: s.repulsion))
+    names = dict.fromkeys(name for curve in rl for step in curve.steps for name in step.metrics)
+    accuracies = [name for name in names if name.startswith(("accuracy", "eval"))]
+    wanted += [(name.replace("_", " "), "share", rl, _metric(name)) for name in accuracies]
+    drawn = [draw(title, unit, some, reading) for title, unit, some, reading in wanted if some]
+    return [panel for panel in drawn if panel is not None]
+
+
+def events(curves: Sequence[Curve]) -> list[Event]:
+    """Everything a guard did, in order of run and step."""
+    return [
+        Event(curve.run, curve.role, step.step, step.guard)
+        for curve in curves
+        for step in curve.steps
+        if step.guard is not None
+    ]

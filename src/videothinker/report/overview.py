@@ -1,0 +1,130 @@
+"""The first picture: observational against inferential accuracy, one row an arm.
+
+Rows run base, GRPO, CDPO. Erosion is the inferential mark moving left on the way to GRPO, repair
+is its way back; where nothing moves, the picture shows that as plainly.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from videothinker.report.claim import LABELS
+from videothinker.report.estimates import Estimate, accuracy
+from videothinker.report.results import Arm, Board
+from videothinker.report.svg import Scale, element, path, picture
+from videothinker.report.words import percent
+
+ROW = 62.0
+LIFT = 11.0
+"""How far the two marks of a row stand off its middle, in picture units."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One arm's figures on one board."""
+
+    arm: Arm
+    estimates: dict[str, Estimate]
+    """label (or "all") -> estimate; a label that nobody answered is absent."""
+
+    @property
+    def runs(self) -> list[int]:
+        """Numbers of the evaluate runs behind the row."""
+        return [one.run.number for one in self.arm.answered]
+
+
+def rows(board: Board) -> list[Row]:
+    """Accuracy of every arm, by label and over all questions."""
+    found = []
+    for arm in board.arms:
+        estimates = {}
+        for label in (*LABELS, "all"):
+            estimate = accuracy(board, arm, board.ids(None if label == "all" else label))
+            if estimate is not None:
+                estimates[label] = estimate
+        found.append(Row(arm, estimates))
+    return found
+
+
+def _mark(label: str, x: float, y: float) -> Markup:
+    """Hollow square: observational; filled disc: inferential. Told apart without color."""
+    if label == "observational":
+        return element("rect", x=x - 5, y=y - 5, width=10, height=10, klass="mark observational")
+    return element("circle", cx=x, cy=y, r=5.5, klass="mark inferential")
+
+
+def _whisker(estimate: Estimate, label: str, scale: Scale, y: float) -> Markup:
+    low, high = scale(max(0.0, estimate.low)), scale(min(1.0, estimate.high))
+    d = f"M{low:.1f},{y:.1f}H{high:.1f}M{low:.1f},{y - 3:.1f}v6M{high:.1f},{y - 3:.1f}v6"
+    return element("path", d=d, klass=f"whisker {label}")
+
+
+def _series(row: Row, label: str, scale: Scale, y: float) -> list[Markup]:
+    estimate = row.estimates.get(label)
+    if estimate is None:
+        return []
+    words = (
+        f"{row.arm.name}, {label}: {percent(estimate.mean)} % "
+        f"({percent(estimate.low)} to {percent(estimate.high)}), n = {estimate.n}"
+    )
+    dots = [
+        element("circle", element("title", f"seed {seed}: {percent(mean)} %"),
+                cx=scale(mean), cy=y, r=2, klass=f"seed {label}")
+        for seed, mean in estimate.seeds if len(estimate.seeds) > 1
+    ]  # fmt: skip
+    x = scale(min(1.0, estimate.high)) + 7
+    inside = x > scale.end - 30
+    number = element(
+        "text", percent(estimate.mean), y=y + 4, klass=f"number {label}",
+        x=scale(max(0.0, estimate.low)) - 7 if inside else x,
+        text_anchor="end" if inside else "start",
+    )  # fmt: skip
+    mark = _mark(label, scale(estimate.mean), y)
+    whisker = _whisker(estimate, label, scale, y)
+    return [element("g", element("title", words), whisker, *dots, mark, number)]
+
+
+def _axis(scale: Scale, top: float, bottom: float) -> list[Markup]:
+    drawn = []
+    for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
+        x = scale(tick)
+        drawn.append(element("line", x1=x, x2=x, y1=top, y2=bottom, klass="grid"))
+        text = f"{100 * tick:.0f}" + (" %" if tick == 1 else "")
+        drawn.append(element("text", text, x=x, y=bottom + 18, text_anchor="middle", klass="tick"))
+    return drawn
+
+
+def _summary(board: Board, found: Sequence[Row]) -> str:
+    parts = []
+    for row in found:
+        words = [f"{label} {percent(e.mean)} %" for label, e in row.estimates.items()]
+        parts.append(f"{row.arm.name}: {', '.join(words)}")
+    return f"Accuracy on {board.title}. " + "; ".join(parts)
+
+
+def chart(board: Board, found: Sequence[Row], *, narrow: bool) -> Markup:
+    """The picture, with the arms' names beside the rows (wide) or above them (narrow)."""
+    width, left, pitch = (350.0, 12.0, ROW + 16) if narrow else (760.0, 190.0, ROW)
+    top = 8.0
+    scale = Scale(0.0, 1.0, left, width - 22)
+    bottom = top + pitch * len(found)
+    drawn: list[Markup] = _axis(scale, top, bottom)
+    for label, lift in zip(LABELS, (-LIFT, LIFT), strict=True):
+        shift = 8 if narrow else 0
+        centres = [
+            (scale(row.estimates[label].mean), top + pitch * (i + 0.5) + lift + shift)
+            for i, row in enumerate(found)
+            if label in row.estimates
+        ]
+        if len(centres) > 1:
+            drawn.append(element("path", d=path(centres), klass=f"thread {label}"))
+    for i, row in enumerate(found):
+        middle = top + pitch * (i + 0.5)
+        x, y = (left, middle - 22) if narrow else (left - 18, middle + 5)
+        anchor = "start" if narrow else "end"
+        drawn.append(element("text", row.arm.name, x=x, y=y, text_anchor=anchor, klass="arm"))
+        for label, lift in zip(LABELS, (-LIFT, LIFT), strict=True):
+            drawn += _series(row, label, scale, middle + lift + (8 if narrow else 0))
+    klass = "chart narrow" if narrow else "chart wide"
+    return picture(width, bottom + 26, _summary(board, found), *drawn, klass=klass)

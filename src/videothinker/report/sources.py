@@ -1,0 +1,127 @@
+"""Run folders, as a report reads them: what each one is, and the records it must still have."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from videothinker.errors import UserError
+from videothinker.runs import digest_path
+
+NEEDED = {
+    "world": (),
+    "pretrain": ("metrics.jsonl",),
+    "diagnose": ("questions.jsonl", "diagnosis.jsonl"),
+    "train-bias": ("metrics.jsonl",),
+    "train-grpo": ("metrics.jsonl",),
+    "train-cdpo": ("metrics.jsonl",),
+    "evaluate": ("samples.jsonl",),
+}
+"""stage -> the records without which nothing can be said about it."""
+TRAINING = ("pretrain", "train-bias", "train-grpo", "train-cdpo")
+DEPTH = 3
+"""How far below a given folder runs are looked for."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One stage's folder: its records are files in `path`, its story is `book` (run.json)."""
+
+    path: Path
+    stage: str
+    book: dict[str, Any]
+    number: int
+    """Its number on the page; every figure refers to its runs by it."""
+    records: dict[str, str] = field(default_factory=dict)
+    """file name -> SHA-256, for each JSONL file of the folder."""
+
+    @property
+    def name(self) -> str:
+        """The folder's own name."""
+        return self.path.name
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Resolved settings."""
+        return self.book.get("config") or {}
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What only the run itself could know."""
+        return self.book.get("facts") or {}
+
+    @property
+    def seed(self) -> int:
+        """The run's seed; 0 where the stage has none."""
+        return int(self.book.get("seed") or 0)
+
+    @property
+    def done(self) -> bool:
+        """Did it finish?"""
+        return self.book.get("status") == "done"
+
+
+def read_book(path: Path) -> dict[str, Any]:
+    """The run.json of `path`.
+
+    Raises:
+        UserError: it is missing or is not JSON.
+    """
+    book = path / "run.json"
+    try:
+        plain = msgspec.json.decode(book.read_bytes())
+    except OSError as error:
+        raise UserError(
+            f"{path}: is not a run folder (run.json: {error.strerror}); "
+            "give folders that a stage of videothinker wrote"
+        ) from error
+    except msgspec.MsgspecError as error:
+        raise UserError(f"{book}: is not JSON ({error}); run the stage again") from error
+    if not isinstance(plain, dict) or "stage" not in plain:
+        raise UserError(f"{book}: names no stage; give folders that a stage of videothinker wrote")
+    return plain
+
+
+def find_runs(paths: Sequence[Path]) -> list[Path]:
+    """The run folders at or below `paths`, in the order given, each once.
+
+    Raises:
+        UserError: a path is no folder, or holds no run.
+    """
+    found: dict[Path, Path] = {}
+    for path in paths:
+        if not path.is_dir():
+            raise UserError(f"{path}: is not a folder; give run folders, or one that holds them")
+        hits = [path] if (path / "run.json").exists() else []
+        for depth in range(1, DEPTH + 1):
+            hits += [book.parent for book in sorted(path.glob("*/" * depth + "run.json"))]
+        if not hits:
+            raise UserError(f"{path}: holds no run (no run.json in it or below); give run folders")
+        for hit in hits:
+            found.setdefault(hit.resolve(), hit)
+    return list(found.values())
+
+
+def read_runs(paths: Sequence[Path]) -> list[RunFolder]:
+    """Open run folders; a run whose records are gone is refused, since nothing is kept elsewhere.
+
+    Raises:
+        UserError: no run is given, a folder is none, or a run lacks its records.
+    """
+    if not paths:
+        raise UserError("no run folder came; give at least one: videothinker report RUN...")
+    folders = []
+    for path in find_runs(paths):
+        book = read_book(path)
+        stage = str(book["stage"])
+        for name in NEEDED.get(stage, ()):
+            if not (path / name).is_file():
+                raise UserError(
+                    f"{path}: its {name} is gone, and a report is computed from records alone; "
+                    f"run {stage!r} again"
+                )
+        digests = {p.name: digest_path(p) for p in sorted(path.glob("*.jsonl"))}
+        folders.append(RunFolder(path, stage, book, len(folders) + 1, digests))
+    return folders

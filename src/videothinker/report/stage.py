@@ -1,0 +1,102 @@
+"""Stage `report`: run folders -> one HTML page. Every figure is computed from their records."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from videothinker import __version__
+from videothinker.console import say
+from videothinker.errors import UserError
+from videothinker.records import write_atomic
+from videothinker.report.browser import Pack, pack
+from videothinker.report.claim import make_claim
+from videothinker.report.config import ReportConfig
+from videothinker.report.curves import POINTS, bin_size, events, panels, read_curves
+from videothinker.report.diagnoses import read_diagnoses
+from videothinker.report.embedding import embed
+from videothinker.report.overview import chart, rows
+from videothinker.report.page import render
+from videothinker.report.provenance import entries
+from videothinker.report.results import Board, read_boards
+from videothinker.report.sources import RunFolder, read_runs
+from videothinker.report.tables import sheets
+from videothinker.report.words import count
+from videothinker.runs import prepare_out
+
+
+def _overview(boards: Sequence[Board]) -> list[dict[str, Any]]:
+    found = []
+    for board in boards:
+        if board.labels:
+            lines = rows(board)
+            pictures = {narrow: chart(board, lines, narrow=narrow) for narrow in (False, True)}
+            found.append({"board": board, "rows": lines, "pictures": pictures})
+    return found
+
+
+def _notes(runs: Sequence[RunFolder], packed: Pack) -> list[str]:
+    notes = []
+    if packed.without_text:
+        what = count(packed.without_text, "question")
+        notes.append(f"{what} show answers without thinking, to keep the page small.")
+    if packed.lost_videos:
+        what = count(packed.lost_videos, "question")
+        notes.append(f"{what} have no video here: the file is not where the run recorded it.")
+    known = {"world", "diagnose", "pretrain", "train-bias", "train-grpo", "train-cdpo", "evaluate"}
+    notes += [
+        f"{run.path.name} is a run of {run.stage!r}: listed under provenance, nothing is drawn."
+        for run in runs
+        if run.stage not in known
+    ]
+    return notes
+
+
+def _context(runs: Sequence[RunFolder], config: ReportConfig) -> dict[str, Any]:
+    boards, diagnoses, curves = read_boards(runs), read_diagnoses(runs), read_curves(runs)
+    packed = pack(
+        boards,
+        diagnoses,
+        config.out,
+        listed=config.listed_questions,
+        megabytes=config.text_megabytes,
+    )
+    claim = make_claim(boards, runs)
+    return {
+        "title": config.title,
+        "version": __version__,
+        "claim": claim,
+        "notes": [*claim.notes, *_notes(runs, packed)],
+        "overview": _overview(boards),
+        "boards": boards,
+        "diagnoses": diagnoses,
+        "curves": curves,
+        "panels": panels(curves),
+        "events": events(curves),
+        "bins": {curve.run.number: bin_size(len(curve.steps)) for curve in curves},
+        "points": POINTS,
+        "sheets": sheets(boards, config.table),
+        "entries": entries(runs),
+        "pack": packed,
+        "embedded": embed(packed.videos) if config.embed_videos else {},
+    }
+
+
+def report(runs: Sequence[Path], config: ReportConfig) -> Path:
+    """Write one self-contained page about `runs` and return its path.
+
+    Args:
+        runs: run folders of any stages and seeds, or folders that hold them.
+        config: see `ReportConfig`.
+
+    Raises:
+        UserError: no run, a run without its records, or an output that cannot be written.
+    """
+    if config.out.is_dir():
+        raise UserError(f"{config.out}: is a folder; give an .html file to write")
+    prepare_out(config.out.resolve().parent)
+    folders = read_runs(runs)
+    write_atomic(config.out, render(_context(folders, config)).encode())
+    size = config.out.stat().st_size / 1e6
+    say(f"read {count(len(folders), 'run')}: {', '.join(folder.name for folder in folders)}")
+    say(f"wrote {config.out} ({size:.1f} MB); open it in a browser, or send it")
+    return config.out

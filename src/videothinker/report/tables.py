@@ -1,0 +1,119 @@
+"""The tables: main (models by benchmark), ablation (CDPO's variants), diagnostic (by label).
+
+Rows of ours carry their interval, n and the runs behind them; published rows are marked as such.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from videothinker.report.claim import LABELS
+from videothinker.report.config import Table
+from videothinker.report.estimates import Estimate, accuracy
+from videothinker.report.results import Arm, Board
+from videothinker.report.words import count, percent
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One figure: a number, its half width, and in words what it counts."""
+
+    value: str
+    half: str = ""
+    words: str = ""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row: who, the figures, the runs they come from (none: published elsewhere)."""
+
+    name: str
+    cells: tuple[Cell, ...]
+    runs: tuple[int, ...] = ()
+    published: str | None = None
+    """Where it was published; null for our own rows."""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One table."""
+
+    id: str
+    title: str
+    columns: tuple[str, ...]
+    lines: tuple[Line, ...]
+    note: str
+
+
+NOTHING = Cell("\N{EN DASH}", words="not measured")
+
+
+def _cell(estimate: Estimate | None) -> Cell:
+    if estimate is None:
+        return NOTHING
+    seeds = count(len(estimate.seeds), "training seed")
+    words = f"{count(estimate.n, 'question')}, {count(estimate.clusters, 'video')}, {seeds}"
+    return Cell(percent(estimate.mean), percent(estimate.half), words)
+
+
+def _runs(arm: Arm) -> tuple[int, ...]:
+    return tuple(one.run.number for one in arm.answered)
+
+
+def main_sheet(boards: Sequence[Board]) -> Sheet:
+    """Exact accuracy of every arm on every board, all questions."""
+    names = list(dict.fromkeys(arm.name for board in boards for arm in board.arms))
+    lines = []
+    for name in names:
+        cells, runs = [], []
+        for board in boards:
+            arm = next((arm for arm in board.arms if arm.name == name), None)
+            cells.append(_cell(arm and accuracy(board, arm, board.ids())))
+            runs += [] if arm is None else _runs(arm)
+        lines.append(Line(name, tuple(cells), tuple(runs)))
+    columns = tuple(board.title for board in boards)
+    note = "Exact accuracy in percent over all questions, failures included, with 95 % half width."
+    return Sheet("main", "Main table: accuracy by benchmark", columns, tuple(lines), note)
+
+
+def ablation_sheet(board: Board) -> Sheet:
+    """Every variant of the trained arms, by label."""
+    lines = []
+    for arm in board.arms:
+        if arm.role not in ("Base", "GRPO", "CDPO"):
+            continue
+        cells = [_cell(accuracy(board, arm, board.ids(label))) for label in (*LABELS, None)]
+        lines.append(Line(arm.name, tuple(cells), _runs(arm)))
+    note = "What sets two arms apart stands in their names; everything else is equal between them."
+    columns = ("Observational", "Inferential", "All")
+    return Sheet("ablation", f"Ablation: {board.title}", columns, tuple(lines), note)
+
+
+def diagnostic_sheet(board: Board) -> Sheet:
+    """Observational against inferential accuracy of every arm, for each way of asking."""
+    variants = dict.fromkeys(
+        variant for arm in board.arms for one in arm.answered for variant in one.samples
+    )
+    lines = []
+    for arm in board.arms:
+        for variant in variants:
+            cells = [_cell(accuracy(board, arm, board.ids(b), variant)) for b in (*LABELS, None)]
+            if any(cell is not NOTHING for cell in cells):
+                name = arm.name if variant == "full" else f"{arm.name}, {variant.replace('_', ' ')}"
+                lines.append(Line(name, tuple(cells), _runs(arm)))
+    note = (
+        "A row without a further word is the full question; struck: premise taken out; "
+        "blind: no video; one frame; shuffled: frames in random order; options only."
+    )
+    columns = ("Observational", "Inferential", "All")
+    return Sheet("diagnostic", f"Diagnostic: {board.title}", columns, tuple(lines), note)
+
+
+def sheets(boards: Sequence[Board], table: Table) -> list[Sheet]:
+    """The tables asked for; labelled boards have the diagnostic and the ablation."""
+    labelled = [board for board in boards if board.labels]
+    found = [main_sheet(boards)] if boards and table in ("all", "main") else []
+    if table in ("all", "diagnostic"):
+        found += [diagnostic_sheet(board) for board in labelled]
+    if table in ("all", "ablation"):
+        found += [ablation_sheet(board) for board in labelled]
+    return found

@@ -1,0 +1,233 @@
+"use strict";
+// The browser of questions. Everything from a dataset is put on the page as text, never as markup.
+const PAGE = 20;
+const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+const SVG = "http://www.w3.org/2000/svg";
+
+function make(tag, attributes = {}, ...children) {
+  const node = attributes.svg ? document.createElementNS(SVG, tag) : document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name === "svg" || value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else node.setAttribute(name === "klass" ? "class" : name, value === true ? "" : value);
+  }
+  node.append(...children.filter((child) => child !== null));
+  return node;
+}
+
+function bytesOf(id) {
+  return Uint8Array.from(atob(document.getElementById(id).textContent.trim()), (c) => c.charCodeAt(0));
+}
+
+async function unpack() {
+  const stream = new Blob([bytesOf("pack")]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return JSON.parse(await new Response(stream).text());
+}
+
+const given = (answer) => (answer === null ? "none" : answer.join(", ") || "none of them");
+const truth = (value) => (value === undefined ? "" : value ? "happens" : "does not");
+
+function movie(link) {
+  if (link === null) return null;
+  if (link.href === null) return make("p", { klass: "muted" }, `Video ${link.name} is not where the run recorded it.`);
+  const held = document.getElementById(`video-${link.number}`);
+  const source = held === null ? link.href : URL.createObjectURL(new Blob([bytesOf(held.id)], { type: "video/mp4" }));
+  return make("video", { controls: true, loop: true, playsinline: true, preload: "metadata", src: source, "aria-label": `Video ${link.name}` });
+}
+
+function timeline(evidence) {
+  const events = evidence.events.filter(([frame]) => frame !== null);
+  if (!events.length) return null;
+  const last = Math.max(...events.map(([frame]) => frame)) * 1.08 + 1;
+  const at = (frame) => 12 + (frame / last) * 396;
+  const words = `Collisions seen at frames ${events.map(([frame]) => frame).join(", ")}`;
+  const drawn = make("svg", { svg: true, viewBox: "0 0 420 40", role: "img", "aria-label": words, klass: "timeline" },
+    make("line", { svg: true, x1: 12, x2: 408, y1: 14, y2: 14 }),
+    make("text", { svg: true, x: 12, y: 34 }, "frame 0"));
+  let free = 70;
+  for (const [frame, text] of events) {
+    const touched = evidence.removed !== null && text.includes(evidence.removed.replace(/^the /, ""));
+    drawn.append(make("circle", { svg: true, cx: at(frame), cy: 14, r: 5, klass: touched ? "touched" : "" },
+      make("title", { svg: true }, `frame ${frame}: ${text}`)));
+    if (at(frame) >= free) {
+      drawn.append(make("text", { svg: true, x: at(frame), y: 34, "text-anchor": "middle" }, String(frame)));
+      free = at(frame) + 26;
+    }
+  }
+  return drawn;
+}
+
+function evidenceOf(row) {
+  const e = row.evidence;
+  if (e === null) return null;
+  const rules = Object.entries(e.flags).map(([rule, flag]) => `${rule} ${flag === null ? "does not apply" : flag ? "observational" : "inferential"}`);
+  const probes = Object.entries(e.probes).map(([probe, [right, of]]) => `${probe} ${right} of ${of}`);
+  const events = e.events.map(([frame, text]) => make("li", {}, frame === null ? text : `frame ${frame}: ${text}`));
+  return make("div", { klass: "evidence" },
+    make("p", { klass: "reason" }, e.reason),
+    e.removed === null ? null : make("p", {}, make("span", { klass: "muted" }, "Removed: "), e.removed),
+    timeline(e),
+    events.length ? make("ol", {}, ...events) : null,
+    rules.length ? make("p", { klass: "muted" }, `Rules: ${rules.join("; ")}`) : null,
+    probes.length ? make("p", { klass: "muted" }, `Probes, right answers: ${probes.join("; ")}`) : null);
+}
+
+function optionsOf(row, answers) {
+  const e = row.evidence;
+  const told = e !== null && e.video.length > 0;
+  const heads = ["", "option", ...(told ? ["in the video", "after removal"] : []), ...answers.map(([arm]) => arm.name)];
+  const body = row.choices.map((choice, i) => {
+    const correct = row.answer.includes(LETTERS[i]);
+    const changed = told && e.video[i] !== e.after[i];
+    return make("tr", { klass: correct ? "correct" : "" },
+      make("td", {}, LETTERS[i]),
+      make("td", {}, choice, correct ? make("span", { klass: "hit" }, " \u2713 correct") : null),
+      ...(told ? [make("td", {}, truth(e.video[i])), make("td", { klass: changed ? "changed" : "" }, truth(e.after[i]))] : []),
+      ...answers.map(([, a]) => make("td", {}, a.answer !== null && a.answer.includes(LETTERS[i]) ? "chosen" : "")));
+  });
+  return make("div", { klass: "scroll" }, make("table", { klass: "options" },
+    make("thead", {}, make("tr", {}, ...heads.map((head) => make("th", { scope: "col" }, head)))),
+    make("tbody", {}, ...body)));
+}
+
+function thought(arm, a, bare) {
+  const several = a.of > 1 ? `; ${a.hits} of ${a.of} samples right` : "";
+  const verdict = a.verdict === "ok" ? "" : ` (${a.verdict}${a.error ? `: ${a.error}` : ""})`;
+  return make("div", { klass: `thought ${a.right ? "right" : "wrong"}` },
+    make("h4", {}, `${arm.name}: `, make("span", { klass: a.right ? "hit" : "miss" }, `${given(a.answer)}, ${a.right ? "right" : "wrong"}`), `${verdict}${several}`),
+    bare ? make("p", { klass: "muted" }, "Thinking left out for size; it stands in samples.jsonl.")
+      : make("p", { klass: "thinking", tabindex: "0" }, a.text || "(empty)"));
+}
+
+function fill(row, answers) {
+  const film = movie(row.link);
+  return make("div", { klass: "inside" },
+    row.struck === null ? null : make("p", { klass: "caption" }, `Premise struck out: ${row.struck}`),
+    make("div", { klass: film === null ? "scene alone" : "scene" }, film, make("div", {}, optionsOf(row, answers), evidenceOf(row))),
+    row.context === null ? null : make("details", {}, make("summary", {}, "Transcript shown in place of a video"), make("p", { klass: "context" }, row.context)),
+    answers.length ? make("div", { klass: "thoughts" }, ...answers.map(([arm, a]) => thought(arm, a, row.bare))) : null,
+    make("p", { klass: "caption" }, `${row.id}, ${row.type}${row.clip ? `, ${row.clip[0]} to ${row.clip[1]} s` : ""}`));
+}
+
+function card(row, answers) {
+  const label = row.evidence === null ? "" : row.evidence.label;
+  const marks = answers.map(([arm, a]) => make("span", {}, `${arm.name} `,
+    make("span", { klass: a.right ? "hit" : "miss" }, a.right ? "\u2713" : "\u2717", make("span", { klass: "skip" }, a.right ? " right" : " wrong"))));
+  const node = make("details", { klass: "card", "data-id": row.id },
+    make("summary", {}, make("span", { klass: `label ${label}` }, label), make("span", { klass: "ask" }, row.question), make("span", { klass: "marks" }, ...marks)));
+  node.addEventListener("toggle", () => { if (node.open && node.children.length === 1) node.append(fill(row, answers)); });
+  return node;
+}
+
+function select(title, options, chosen, change) {
+  const box = make("select", { onchange: () => change(box.value) }, ...options.map(([value, text]) => make("option", { value, selected: value === chosen }, text)));
+  return make("label", {}, title, box);
+}
+
+class Browser {
+  constructor(root, list) {
+    Object.assign(this, { root, list, shown: PAGE, label: "all", search: "", filter: "all" });
+    const first = (role) => Math.max(0, list.arms.findIndex((arm) => arm.role === role));
+    this.left = first("GRPO");
+    this.right = list.arms.some((arm) => arm.role === "CDPO") ? first("CDPO") : Math.max(0, list.arms.length - 1);
+    this.seeds = [...new Set(list.arms.flatMap((arm) => (arm.seeds.length > 1 ? arm.seeds : [])))];
+    this.seed = this.seeds.length ? this.seeds[0] : null;
+    this.count = make("p", { klass: "caption", role: "status", "aria-live": "polite" });
+    this.cards = make("div", { klass: "cards" });
+    this.more = make("button", { type: "button", klass: "more", onclick: () => { this.shown += PAGE; this.draw(); } });
+    this.tools = make("div", { klass: "tools" });
+    root.replaceChildren(this.tools, this.count, this.cards, this.more);
+    this.controls();
+    this.draw();
+  }
+
+  // The answer of an arm under the chosen seed; an arm with one seed stands beside every seed.
+  answer(row, arm) {
+    const seeds = this.list.arms[arm].seeds;
+    const at = seeds.length > 1 && this.seed !== null ? seeds.indexOf(this.seed) : 0;
+    return at < 0 ? null : row.answers[arm][at];
+  }
+
+  parts(row, wrong, right) {
+    const [a, b] = [this.answer(row, wrong), this.answer(row, right)];
+    return a !== null && b !== null && !a.right && b.right;
+  }
+
+  filters() {
+    const [left, right] = [this.left, this.right];
+    const name = (arm) => this.list.arms[arm].name;
+    const all = { all: ["All", () => true] };
+    if (this.list.kind !== "answers" || left === right) return all;
+    return { ...all,
+      repaired: [`${name(left)} wrong, ${name(right)} right`, (row) => this.parts(row, left, right)],
+      broken: [`${name(left)} right, ${name(right)} wrong`, (row) => this.parts(row, right, left)] };
+  }
+
+  matching(test) {
+    const text = this.search.toLowerCase();
+    return this.list.rows.filter((row) => test(row)
+      && (this.label === "all" || (row.evidence !== null && row.evidence.label === this.label))
+      && (!text || `${row.id} ${row.question} ${row.choices.join(" ")}`.toLowerCase().includes(text)));
+  }
+
+  controls() {
+    const redraw = (key, read) => (value) => { this[key] = read(value); this.shown = PAGE; this.controls(); this.draw(); };
+    const buttons = Object.entries(this.filters()).map(([key, [title, test]]) => make("button", {
+      type: "button", "aria-pressed": String(this.filter === key), "data-filter": key, onclick: () => { this.filter = key; this.shown = PAGE; this.controls(); this.draw(); },
+    }, `${title} `, make("span", { klass: "muted" }, String(this.matching(test).length))));
+    const labels = [...new Set(this.list.rows.map((row) => (row.evidence === null ? null : row.evidence.label)))].filter((x) => x !== null).sort();
+    const arms = this.list.arms.map((arm, i) => [String(i), arm.name]);
+    const box = make("input", { type: "search", placeholder: "Search", "aria-label": "Search the questions", value: this.search,
+      oninput: () => { this.search = box.value; this.shown = PAGE; this.recount(); this.draw(); } });
+    const held = document.activeElement !== null && this.tools.contains(document.activeElement) ? document.activeElement.dataset.filter : null;
+    this.tools.replaceChildren(...buttons,
+      ...(arms.length > 2 ? [select("compare", arms, String(this.left), redraw("left", Number)), select("with", arms, String(this.right), redraw("right", Number))] : []),
+      ...(labels.length > 1 ? [select("label", [["all", "all"], ...labels.map((x) => [x, x])], this.label, redraw("label", String))] : []),
+      ...(this.seeds.length > 1 ? [select("seed", this.seeds.map((x) => [String(x), String(x)]), String(this.seed), redraw("seed", Number))] : []),
+      box);
+    if (held) this.tools.querySelector(`[data-filter="${held}"]`).focus();
+  }
+
+  recount() {
+    for (const [key, [, test]] of Object.entries(this.filters()))
+      this.tools.querySelector(`[data-filter="${key}"] .muted`).textContent = String(this.matching(test).length);
+  }
+
+  draw() {
+    const rows = this.matching(this.filters()[this.filter][1]);
+    const visible = rows.slice(0, this.shown);
+    this.count.textContent = `${rows.length} of ${this.list.rows.length} questions`;
+    this.root.dataset.count = String(rows.length);
+    this.cards.replaceChildren(...visible.map((row) => card(row,
+      this.list.arms.map((arm, i) => [arm, row.answers.length ? this.answer(row, i) : null]).filter(([, a]) => a !== null))));
+    this.more.hidden = visible.length === rows.length;
+    this.more.textContent = `Show ${Math.min(PAGE, rows.length - visible.length)} more`;
+  }
+}
+
+function walk(event) {
+  if (!["j", "k"].includes(event.key) || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest("input, select, textarea")) return;
+  const heads = [...document.querySelectorAll(".card > summary")].filter((head) => head.checkVisibility());
+  if (!heads.length) return;
+  const at = heads.indexOf(document.activeElement);
+  const to = at < 0 ? 0 : Math.min(heads.length - 1, Math.max(0, at + (event.key === "j" ? 1 : -1)));
+  heads[to].focus();
+  heads[to].scrollIntoView({ block: "nearest" });
+}
+
+function openTarget() {
+  const target = location.hash.startsWith("#run-") ? document.querySelector(`${location.hash} > details`) : null;
+  if (target !== null) target.open = true;
+}
+
+async function start() {
+  document.addEventListener("keydown", walk);
+  window.addEventListener("hashchange", openTarget);
+  openTarget();
+  const lists = await unpack();
+  for (const root of document.querySelectorAll(".browser")) new Browser(root, lists[root.dataset.list]);
+  document.documentElement.dataset.ready = "true";
+}
+
+start();

@@ -1,0 +1,32 @@
+"""Numbers as a reader wants them: percent with one decimal, true minus signs, plural nouns."""
+
+from collections.abc import Sequence
+
+from videothinker.report.estimates import Estimate
+
+MINUS = "\N{MINUS SIGN}"
+
+
+def percent(value: float) -> str:
+    """0.631 -> "63.1"."""
+    return f"{100 * value:.1f}".replace("-", MINUS)
+
+
+def points(value: float) -> str:
+    """0.021 -> "+2.1", with its sign."""
+    return f"{100 * value:+.1f}".replace("-", MINUS)
+
+
+def interval(estimate: Estimate) -> str:
+    """Say `95 % interval -9.8 to +14.0`."""
+    return f"95 % interval {points(estimate.low)} to {points(estimate.high)}"
+
+
+def count(number: int, noun: str) -> str:
+    """Say `1 video` or `2 videos`."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def listed(items: Sequence[str]) -> str:
+    """Say `a, b and c`."""
+    return items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1]

@@ -1,0 +1,182 @@
+"""Run folders made by hand, with accuracies known beforehand, for the tests of the report."""
+
+import random
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+from videothinker.records import Diagnosis, Evidence, Question, Sample, Step, write_jsonl
+from videothinker.runs import open_run
+
+EVIL = '<img src=x onerror="window.hacked=1"> What happens without the cube?</script><b>'
+COLORS = ("red", "blue", "green", "gray")
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A config such as a stage has."""
+
+    out: Path
+    seed: int = 0
+    data: str = ""
+    model: str = ""
+    bias: str | None = None
+    divergence: str = "k3"
+    repulsion: float = 0.01
+
+
+def write_video(path: Path, frames: int = 16) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as box:
+        stream = box.add_stream("libx264", rate=8)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for i in range(frames):
+            pixels = np.full((64, 96, 3), 200, np.uint8)
+            pixels[24:40, 4 * i : 4 * i + 16] = (200, 40, 40)
+            for packet in stream.encode(av.VideoFrame.from_ndarray(pixels)):
+                box.mux(packet)
+        for packet in stream.encode():
+            box.mux(packet)
+    assert Fraction(frames, 8) > 0
+    return path
+
+
+def question(i: int, split: str) -> tuple[Question, Diagnosis]:
+    inferential = i % 3 == 0
+    a, b = COLORS[i % 4], COLORS[(i + 1) % 4]
+    text = EVIL if i == 0 else f"Which event will happen without the {a} cube?"
+    q = Question(
+        id=f"made/{split}/{i:04d}",
+        dataset="made",
+        split=split,
+        video=f"video/{i // 4:03d}.mp4",
+        question=text,
+        question_struck="Which event will happen?",
+        choices=(f"The {b} sphere hits the {a} cube", f"The {b} sphere and the green cube collide"),
+        answer=("B",) if inferential else ("A",),
+        type="counterfactual",
+        groups={"negated": "yes" if i % 2 else "no", "scene": str(i)},
+    )
+    label = "inferential" if inferential else "observational"
+    d = Diagnosis(
+        question_id=q.id,
+        rule="same_truth",
+        label=label,
+        flags={
+            "untouched": i % 4 != 0,
+            "same_truth": not inferential,
+            "correct_seen": None if i % 5 == 0 else not inferential,
+        },
+        evidence=Evidence(
+            removed=f"the {a} cube",
+            observed=(f"frame {10 + i % 9}: {b} sphere hits {a} cube", "frame 61: red hits green"),
+            truth_video=(True, False),
+            truth_counterfactual=(False, True) if inferential else (True, False),
+        ),
+        probes={"blind": (3, 8)},
+    )
+    return q, d
+
+
+def diagnose_run(root: Path, split: str, n: int) -> Path:
+    out = root / f"diagnose-{split}"
+    with open_run(out, "diagnose", Plain(out), {}) as run:
+        pairs = [question(i, split) for i in range(n)]
+        write_jsonl(out / "questions.jsonl", [q for q, _ in pairs])
+        write_jsonl(out / "diagnosis.jsonl", [d for _, d in pairs])
+        run.facts["data_root"] = str(root)
+    return out
+
+
+def train_run(root: Path, stage: str, seed: int, steps: int = 40, **config: object) -> Path:
+    words = "-".join(Path(str(v)).name for k, v in config.items() if k != "bias")
+    out = root / "-".join(filter(None, [stage, words, f"seed{seed}"]))
+    rng = random.Random(f"{stage}{seed}{words}")
+    with open_run(out, stage, Plain(out, seed=seed, model=str(root / "pretrain"), **config), {}):
+        write_jsonl(
+            out / "metrics.jsonl",
+            [
+                Step(
+                    step=i + 1,
+                    loss=rng.random(),
+                    reward={
+                        "soft_accuracy": 0.4 + 0.3 * i / steps + rng.gauss(0, 0.03),
+                        "format": min(1, 0.7 + i / steps),
+                    },
+                    divergence=0.3 * i / steps if stage == "train-cdpo" else None,
+                    entropy=1.2 - 0.6 * i / steps + rng.gauss(0, 0.02),
+                    valid=min(1, 0.8 + i / steps),
+                    repulsion=0.01 if stage == "train-cdpo" else 0.0,
+                    dropped_groups=rng.randrange(2),
+                    guard="halved the repulsion: format below 0.5" if i in (9, 25) else None,
+                )
+                for i in range(steps)
+            ],
+        )
+    return out
+
+
+def pretrain_run(root: Path, warnings: tuple[str, ...] = ()) -> Path:
+    out = root / "pretrain"
+    with open_run(out, "pretrain", Plain(out), {}) as run:
+        write_jsonl(out / "metrics.jsonl", [Step(step=i + 1, loss=3 / (i + 1)) for i in range(30)])
+        run.facts["warnings"] = list(warnings)
+    return out
+
+
+def evaluate_run(
+    root: Path, data: Path, model: Path, seed: int, accuracy: dict[str, float], name: str
+) -> Path:
+    """Answers right on a fixed share of each label; which ones depends on `name` and the seed."""
+    out = root / f"evaluate-{name}"
+    rng = random.Random(name)
+    with open_run(out, "evaluate", Plain(out, seed=seed, data=str(data), model=str(model)), {}):
+        (out / "questions.jsonl").write_bytes((data / "questions.jsonl").read_bytes())
+        (out / "diagnosis.jsonl").write_bytes((data / "diagnosis.jsonl").read_bytes())
+        pairs = [question(i, "validation") for i in range(len(lines(data / "questions.jsonl")))]
+        samples = []
+        for label, share in accuracy.items():
+            ids = [q for q, d in pairs if d.label == label]
+            hits = set(rng.sample(range(len(ids)), round(share * len(ids))))
+            for i, q in enumerate(ids):
+                answer = q.answer if i in hits else tuple(sorted({"A", "B"} - set(q.answer)))
+                thinking = f"{name} looks at {q.id}. " + "The sphere rolls towards the cube. " * 6
+                samples.append(
+                    Sample(
+                        question_id=q.id, model="0" * 64, protocol="demo", seed=seed, frames=8,
+                        height=56, width=56, prompt_tokens=120, thinking=thinking, answer=answer,
+                        text=f"<think>{thinking}</think><answer>{','.join(answer)}</answer>",
+                        verdict="ok", exact=float(i in hits), soft=float(i in hits), format=1.0,
+                    )
+                )  # fmt: skip
+        write_jsonl(out / "samples.jsonl", samples)
+    return out
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text().splitlines()
+
+
+def whole_line(root: Path, *, n: int = 48, seeds: tuple[int, ...] = (0, 1, 2)) -> list[Path]:
+    """Every stage, several seeds: base .68/.62, GRPO .78/.40, CDPO .76/.70."""
+    for i in range(-(-n // 4)):
+        write_video(root / "video" / f"{i:03d}.mp4")
+    held, train = diagnose_run(root, "validation", n), diagnose_run(root, "train", 2 * n)
+    base = pretrain_run(root)
+    runs = [train, held, base]
+    points = {"observational": 0.68, "inferential": 0.62}
+    runs.append(evaluate_run(root, held, base / "model", 0, points, "base"))
+    for seed in seeds:
+        wobble = 0.02 * (seed - 1)
+        bias = train_run(root, "train-bias", seed)
+        grpo = train_run(root, "train-grpo", seed)
+        cdpo = train_run(root, "train-cdpo", seed, bias=str(bias / "model"))
+        down = {"observational": 0.78 + wobble, "inferential": 0.40 + wobble}
+        up = {"observational": 0.76 - wobble, "inferential": 0.70 + wobble}
+        runs += [bias, grpo, cdpo]
+        runs.append(evaluate_run(root, held, grpo / "model", 0, down, f"grpo-seed{seed}"))
+        runs.append(evaluate_run(root, held, cdpo / "model", 0, up, f"cdpo-seed{seed}"))
+    return runs
