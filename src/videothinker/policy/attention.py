@@ -1,4 +1,4 @@
-"""One attention function, registered with transformers, that carries out a *plan* where one is given.
+"""One attention function, registered with transformers, that carries out a *plan* if given one.
 
 A plan says which tokens see which: the packed training forward (`shared_prefix`) and the cached
 decoding (`decoding`) are two. Without a plan the call is transformers' own sdpa, so a model that
@@ -7,7 +7,7 @@ uses this function behaves like any other in plain `model(...)` and `generate`.
 
 from typing import Any, Protocol
 
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
@@ -27,7 +27,7 @@ class Plan(Protocol):
 
 
 def attend(
-    module: nn.Module,
+    module: Any,
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -42,7 +42,7 @@ def attend(
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, scaling=scaling, **kwargs
         )
-    return plan.attend(int(module.layer_idx), query, key, value, scaling), None
+    return plan.attend(module.layer_idx, query, key, value, scaling), None
 
 
 AttentionInterface.register(NAME, attend)

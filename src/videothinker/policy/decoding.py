@@ -73,7 +73,7 @@ class RowsPlan:
         return like_BKPd.new_zeros(rows, heads, self.own_length, width)
 
     def _place(self, trunk_of_R: Tensor) -> None:
-        """Lay the rows out as `[trunks, rows a trunk]`; empty places repeat row 0 and are unread."""
+        """Lay the rows out as `[trunks, rows a trunk]`; empty places repeat row 0, unread."""
         self.trunk_of_R = trunk_of_R
         trunks = len(self.trunk_sees_BP)
         counts_B = torch.bincount(trunk_of_R, minlength=trunks)
@@ -88,7 +88,7 @@ class RowsPlan:
         ).scatter(0, self.place_R, torch.arange(len(within), device=within.device))
 
     def start(self, lengths_R: Tensor) -> None:
-        """The next forward writes own parts of these lengths, padded on the right to the longest."""
+        """The next forward writes own parts of these lengths, padded on the right."""
         longest = int(lengths_R.max())
         self.slots_S = torch.arange(longest, device=lengths_R.device)
         self.used = longest

@@ -3,15 +3,19 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase, Qwen2_5_VLForConditionalGeneration
+from transformers import PreTrainedTokenizerBase
 
 from videothinker.errors import UserError
 from videothinker.policy.patches import frames_to_patches
 from videothinker.prompts import CONTROL_TOKEN
+
+QwenModel: TypeAlias = Any
+"""A `Qwen2_5_VLForConditionalGeneration`; transformers' annotations do not fit its own use."""
 
 VIDEO_TOKEN_TYPE = 2
 """In transformers' `mm_token_type_ids`: 0 text, 1 image, 2 video."""
@@ -138,7 +142,7 @@ def encode_prompt(
     """
     parts: list[dict[str, str]] = [] if video is None else [{"type": "video"}]
     parts.append({"type": "text", "text": _plain(user)})
-    messages: list[dict[str, object]] = []
+    messages: list[dict[str, Any]] = []
     if system is not None:
         messages.append({"role": "system", "content": _plain(system)})
     messages.append({"role": "user", "content": parts})
@@ -178,7 +182,7 @@ def _plain(text: str) -> str:
     return CONTROL_TOKEN.sub(r"< |\1| >", text)
 
 
-def positions(model: Qwen2_5_VLForConditionalGeneration, prompt: Encoded) -> Tensor:
+def positions(model: QwenModel, prompt: Encoded) -> Tensor:
     """Time, height and width position of every prompt token: int64 `[3, P]`, on the CPU.
 
     The library's own `get_rope_index`, given everything it needs; without the token types and the

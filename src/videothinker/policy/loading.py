@@ -18,7 +18,7 @@ from transformers.image_processing_base import ImageProcessingMixin
 from transformers.utils import logging as transformers_logging
 
 from videothinker.errors import UserError
-from videothinker.policy.encoding import VisionSettings
+from videothinker.policy.encoding import QwenModel, VisionSettings
 
 ARCHITECTURE = "qwen2_5_vl"
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -61,7 +61,7 @@ def check_folder(folder: Path) -> None:
 
 def read_model(
     source: str, *, dtype: torch.dtype
-) -> tuple[Qwen2_5_VLForConditionalGeneration, PreTrainedTokenizerBase, VisionSettings]:
+) -> tuple[QwenModel, PreTrainedTokenizerBase, VisionSettings]:
     """Model (in evaluation mode), tokenizer and vision settings of a folder or hub id."""
     transformers_logging.disable_progress_bar()
     safe: dict[str, Any] = {"trust_remote_code": False}
@@ -72,7 +72,8 @@ def read_model(
                 f"{source} is a model of type {kind!r}; only {ARCHITECTURE!r} (Qwen2.5-VL) "
                 "is supported: choose another model"
             )
-        model, info = Qwen2_5_VLForConditionalGeneration.from_pretrained(
+        reader: Any = Qwen2_5_VLForConditionalGeneration
+        model, info = reader.from_pretrained(
             source, dtype=dtype, use_safetensors=True, output_loading_info=True
         )
         tokenizer = AutoTokenizer.from_pretrained(source, **safe)
@@ -96,7 +97,7 @@ def read_model(
     return model.eval(), tokenizer, vision
 
 
-def vision_settings(source: str, model: Qwen2_5_VLForConditionalGeneration) -> VisionSettings:
+def vision_settings(source: str, model: QwenModel) -> VisionSettings:
     """Mean, deviation and pixel budget from the preprocessor config, patch sizes from the model."""
     prepared: Mapping[str, Any] = ImageProcessingMixin.get_image_processor_dict(source)[0]
     size = prepared.get("size") or {}
@@ -144,7 +145,8 @@ def digest_weights(state: Mapping[str, torch.Tensor]) -> str:
     for name in sorted(state):
         tensor = state[name].detach().cpu().contiguous()
         total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        total.update(tensor.view(-1).view(torch.uint8).numpy())
+        content: Any = tensor.view(-1).view(torch.uint8).numpy()
+        total.update(content)
     return total.hexdigest()
 
 

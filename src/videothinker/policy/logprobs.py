@@ -18,7 +18,10 @@ CHUNK = 256
 
 @dataclass(eq=False)
 class LogProbs:
-    """Log-probability of every sampled token and the entropy (nats) it was drawn from; 0 on padding."""
+    """Of every sampled token: its log-probability and the entropy it was drawn from, in nats.
+
+    Both float32 and 0 on padding.
+    """
 
     logps_GC: Tensor
     entropy_GC: Tensor
@@ -61,7 +64,7 @@ class TokenLogps(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(
+    def forward(  # noqa: PLR0917
         ctx: Any,
         hidden_ND: Tensor,
         head_VD: Tensor,
@@ -92,22 +95,29 @@ class TokenLogps(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         """The chain rule by chunks: gradients of the hidden states and of the head."""
         hidden_ND, head_VD, targets_N, lse_N, entropy_N = ctx.saved_tensors
-        if all(grad is None for grad in grads):
-            return None, None, None, None, None
         head = head_VD.to(ctx.compute_dtype)
         grad_hidden_ND = torch.empty_like(hidden_ND) if ctx.needs_input_grad[0] else None
-        grad_head_VD = torch.zeros_like(head_VD) if ctx.needs_input_grad[1] else None
+        wide = torch.promote_types(head_VD.dtype, torch.float32)
+        grad_head_VD = torch.zeros_like(head_VD, dtype=wide) if ctx.needs_input_grad[1] else None
         for start in range(0, len(hidden_ND), ctx.chunk):
             part = slice(start, start + ctx.chunk)
-            logits = _logits(hidden_ND[part], head, ctx.temperature)
-            grad = _grad_logits(
-                logits.sub_(lse_N[part, None]), targets_N[part], entropy_N[part], part, grads
-            )
-            grad = grad.div_(ctx.temperature).to(ctx.compute_dtype)
+            logp_nV = _logits(hidden_ND[part], head, ctx.temperature).sub_(lse_N[part, None])
+            grad_logps_n, grad_entropy_n = (None if grad is None else grad[part] for grad in grads)
+            grad_nV = torch.zeros_like(logp_nV)
+            p_nV = logp_nV.exp()
+            if grad_entropy_n is not None:
+                grad_nV = logp_nV.add_(entropy_N[part, None]).mul_(p_nV)
+                grad_nV.mul_(-grad_entropy_n[:, None])
+            if grad_logps_n is not None:
+                grad_nV.addcmul_(p_nV, grad_logps_n[:, None], value=-1)
+                grad_nV.scatter_add_(1, targets_N[part, None], grad_logps_n[:, None])
+            grad_nV = grad_nV.div_(ctx.temperature).to(ctx.compute_dtype)
             if grad_hidden_ND is not None:
-                grad_hidden_ND[part] = (grad @ head).to(hidden_ND.dtype)
+                grad_hidden_ND[part] = (grad_nV @ head).to(hidden_ND.dtype)
             if grad_head_VD is not None:
-                grad_head_VD += grad.T @ hidden_ND[part].to(ctx.compute_dtype)
+                grad_head_VD += grad_nV.T @ hidden_ND[part].to(ctx.compute_dtype)
+        if grad_head_VD is not None:
+            grad_head_VD = grad_head_VD.to(head_VD.dtype)
         return grad_hidden_ND, grad_head_VD, None, None, None
 
 
@@ -117,33 +127,14 @@ def _logits(hidden_nD: Tensor, head_VD: Tensor, temperature: float) -> Tensor:
     return logits.to(torch.promote_types(logits.dtype, torch.float32)).div_(temperature)
 
 
-def _grad_logits(
-    logp_nV: Tensor,
-    targets_n: Tensor,
-    entropy_n: Tensor,
-    part: slice,
-    grads: tuple[Tensor | None, ...],
-) -> Tensor:
-    """Gradient with respect to the tempered logits of one chunk, for both outputs."""
-    grad_logps_N, grad_entropy_N = grads
-    p_nV = logp_nV.exp()
-    total = torch.zeros_like(p_nV) if grad_entropy_N is None else (logp_nV + entropy_n[:, None])
-    if grad_entropy_N is not None:
-        total.mul_(p_nV).mul_(-grad_entropy_N[part, None])
-    if grad_logps_N is not None:
-        upstream_n1 = grad_logps_N[part, None]
-        total.sub_(p_nV.mul_(upstream_n1)).scatter_add_(1, targets_n[:, None], upstream_n1)
-    return total
-
-
 def chunked_vocabulary(
     fn: Callable[..., Tensor],
     hidden_ND: Tensor,
     head_VD: Tensor,
     bias_hidden_ND: Tensor,
     bias_head_VD: Tensor,
-    targets_N: Tensor | None = None,
     *,
+    targets_N: Tensor | None = None,
     temperature: float = 1.0,
     chunk: int = CHUNK,
 ) -> Tensor:

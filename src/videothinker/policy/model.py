@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerBase, Qwen2_5_VLForConditionalGeneration
 
 from videothinker.errors import UserError
 from videothinker.policy import attention
 from videothinker.policy.encoding import (
     Encoded,
+    QwenModel,
     Video,
     VisionSettings,
     encode_prompt,
@@ -36,8 +36,8 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 class Policy:
     """A model that can be asked: see `load_policy`."""
 
-    model: Qwen2_5_VLForConditionalGeneration
-    tokenizer: PreTrainedTokenizerBase
+    model: QwenModel
+    tokenizer: Any
     vision: VisionSettings
 
     @property

@@ -37,7 +37,7 @@ class Patches:
 def smart_resize(
     height: int, width: int, *, factor: int, min_pixels: int, max_pixels: int
 ) -> tuple[int, int]:
-    """The frame size, divisible by `factor`, with about the same shape and pixels within the budget.
+    """A frame size divisible by `factor`: about the same shape, pixels within the budget.
 
     Source: `smart_resize` of transformers 5.23 (`qwen2_vl`), Python's banker's rounding included.
     """

@@ -74,9 +74,9 @@ def rollout(
             policy,
             rows,
             first_nV.repeat_interleave(count, dim=0),
-            next_n.repeat_interleave(count),
-            uniform_RC,
-            sampling,
+            next_R=next_n.repeat_interleave(count),
+            uniform_RC=uniform_RC,
+            sampling=sampling,
         )
     finally:
         policy.model.train(training)
@@ -158,6 +158,7 @@ def _decode(
     policy: Policy,
     rows: RowsPlan,
     logits_RV: Tensor,
+    *,
     next_R: Tensor,
     uniform_RC: Tensor,
     sampling: Sampling,

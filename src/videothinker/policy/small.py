@@ -1,9 +1,10 @@
-"""A real Qwen2.5-VL of any small size, with its own tokenizer, as a folder plain transformers loads."""
+"""A real Qwen2.5-VL of any small size with its own tokenizer: a folder plain transformers loads."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, trainers
@@ -185,8 +186,8 @@ def train_tokenizer(
         core.add_tokens([AddedToken(token, normalized=False) for token in ANSWER_TAGS])
     return PreTrainedTokenizerFast(
         tokenizer_object=core,
-        eos_token="<|im_end|>",
-        pad_token="<|endoftext|>",
+        eos_token="<|im_end|>",  # noqa: S106
+        pad_token="<|endoftext|>",  # noqa: S106
         extra_special_tokens=[
             t for t in SPECIAL_TOKENS if t not in {"<|im_end|>", "<|endoftext|>"}
         ],
@@ -200,7 +201,7 @@ def qwen_config(config: SmallConfig, tokenizer: PreTrainedTokenizerFast) -> Qwen
     """The official configuration's fields at this size."""
     half = config.hidden // config.heads // 2
     eighth = half // 8
-    token = {name: tokenizer.convert_tokens_to_ids(name) for name in SPECIAL_TOKENS}
+    token: dict[str, Any] = {name: tokenizer.convert_tokens_to_ids(name) for name in SPECIAL_TOKENS}
     return Qwen2_5_VLConfig(
         text_config={
             "vocab_size": len(tokenizer),
