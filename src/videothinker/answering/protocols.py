@@ -95,8 +95,8 @@ def _videothinker(benchmark: str) -> Protocol:
     return Protocol(
         name="videothinker",
         benchmark=benchmark,
-        about="The paper's section on settings: 32 frames, at most 256 x 28 x 28 pixels. The prompt "
-        "is the one trained with; greedy, because the paper gives no temperature.",
+        about="The paper's settings: 32 frames, at most 256 x 28 x 28 pixels each. The prompt is "
+        "the one trained with; greedy, because the paper gives no temperature.",
         template=THINK_TEMPLATE if several else SINGLE_TEMPLATE,
         several=several,
     )
@@ -139,10 +139,11 @@ OFFICIAL: dict[str, Protocol] = {
         benchmark="mmvu",
         about="MMVU's chain-of-thought prompt. Its metric is GPT-4o as judge, also for multiple "
         "choice; here the letter is read by rule. Frames are the model's choice there.",
-        template="Question: {question}\n{choices}\n\nAnswer the given multiple-choice question step "
-        "by step. Begin by explaining your reasoning process clearly. Conclude by stating the final "
-        "answer using the following format: 'Therefore, the final answer is: $LETTER' (without "
-        "quotes), where $LETTER is one of the options. Think step by step before answering.",
+        template="Question: {question}\n{choices}\n\nAnswer the given multiple-choice question "
+        "step by step. Begin by explaining your reasoning process clearly. Conclude by stating the "
+        "final answer using the following format: 'Therefore, the final answer is: $LETTER' "
+        "(without quotes), where $LETTER is one of the options. Think step by step before "
+        "answering.",
         choice="{letter}: {choice}",
         temperature=1.0,
         asked="sentence",
@@ -165,8 +166,8 @@ OFFICIAL: dict[str, Protocol] = {
         benchmark="mvbench",
         about="MVBench's system message, prompt and answer beginning; 16 frames of the cut clip. "
         "Frames lie at the ends of equal steps, not in their middles.",
-        system="Carefully watch the video and pay attention to the cause and sequence of events, the "
-        "detail and movement of objects, and the action and pose of persons. Based on your "
+        system="Carefully watch the video and pay attention to the cause and sequence of events, "
+        "the detail and movement of objects, and the action and pose of persons. Based on your "
         "observations, select the best option that accurately addresses the question.",
         template="Question: {question}\nOptions:\n{choices}\nOnly give the best option.",
         choice="({letter}) {choice}",
@@ -198,7 +199,7 @@ OFFICIAL: dict[str, Protocol] = {
 }
 
 
-def resolve(name: str, benchmark: str, **changes: int | float | None) -> Protocol:
+def resolve(name: str, benchmark: str, **changes: float | None) -> Protocol:
     """The protocol `name` for a benchmark, with single values changed where they are not None.
 
     Raises:
@@ -250,6 +251,8 @@ def render(
     """The user's words: context where there is no video, then the template filled in.
 
     Args:
+        protocol: gives template and look of the choices.
+        question: gives the words.
         text: stands in for the question's own words (a variant).
         context: the transcript, where one is shown.
     """

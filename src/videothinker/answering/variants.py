@@ -49,6 +49,8 @@ def apply(
     """The variant of a question.
 
     Args:
+        question: as the dataset has it.
+        variant: what to take away.
         clip: the video's frames, where it has one and the variant shows it.
         generator: draws the order of `shuffled`.
 

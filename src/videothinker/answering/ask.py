@@ -1,0 +1,324 @@
+"""The one place where a policy answers questions and what it said is recorded.
+
+Questions about one video share its decoding, its encoding and the beginning of their prompts.
+Batches are cut from the whole list, never from what is missing, so that a resumed run computes
+each of them exactly as an uninterrupted one does.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from videothinker import answers
+from videothinker.answering import variants
+from videothinker.answering.protocols import Protocol, labels, render
+from videothinker.console import progress
+from videothinker.errors import UserError
+from videothinker.policy.encoding import Encoded, Video
+from videothinker.policy.model import Policy
+from videothinker.policy.rollout import Sampling, rollout
+from videothinker.prompts import LETTERS
+from videothinker.records import Question, Sample, Variant
+from videothinker.runs import Journal
+from videothinker.seeds import derive, numpy_generator
+from videothinker.video import BadVideo, Clip, read_clip
+
+Key = tuple[str, str, str, str, int]
+"""Question, protocol key, variant, model digest, seed."""
+
+
+@dataclass(frozen=True)
+class Asking:
+    """One call's settings, the same for all its questions."""
+
+    policy: Policy
+    model: str
+    protocol: Protocol
+    variant: Variant
+    samples: int
+    seed: int
+    data_root: Path
+    deadline: float
+
+    def keys(self, question: Question) -> list[Key]:
+        """The keys of a question's samples: sample i carries seed + i."""
+        head = (question.id, self.protocol.key, self.variant, self.model)
+        return [(*head, self.seed + i) for i in range(self.samples)]
+
+
+def key(sample: Sample) -> Key:
+    """What identifies a sample; nothing with the same key is computed twice."""
+    return (sample.question_id, sample.protocol, sample.variant, sample.model, sample.seed)
+
+
+def answer_questions(
+    policy: Policy,
+    questions: Sequence[Question],
+    data_root: Path,
+    protocol: Protocol,
+    *,
+    variant: Variant = "full",
+    samples: int = 1,
+    seed: int = 0,
+    journal: Journal[Sample],
+    model: str | None = None,
+    rows: int = 32,
+    deadline: float = 60.0,
+) -> list[Sample]:
+    """Answer every question `samples` times, computing only what `journal` does not hold.
+
+    Args:
+        policy: the model that answers.
+        questions: each one must allow the variant (see `variants.applies`).
+        data_root: what the questions' videos are relative to.
+        protocol: prompt, frames, sampling and reading.
+        variant: the intervention on the input.
+        samples: answers a question; more than one needs a temperature.
+        seed: sample i of a question is recorded under seed + i; draws come from `seed` alone.
+        journal: what an earlier run left; every batch is appended as soon as it is there.
+        model: the policy's digest, where the caller has it already.
+        rows: completions decoded at once.
+        deadline: seconds a video may take to decode.
+
+    Returns:
+        One record a question and sample, in the questions' order. A video that cannot be read
+        gives `failed` records with the reason.
+
+    Raises:
+        UserError: duplicated question ids, several greedy samples, or a question without premise
+            under `struck`.
+    """
+    _check(questions, protocol, variant, samples)
+    asking = Asking(
+        policy, model or policy.digest, protocol, variant, samples, seed, data_root, deadline
+    )
+    done = {key(sample): sample for sample in journal.records}
+    already = sum(all(k in done for k in asking.keys(q)) for q in questions)
+    name = f"answer ({protocol.name}, {variant})"
+    with progress(name, len(questions), done=already) as bar:
+        for batch in batches(questions, variant, max(1, rows // samples)):
+            missing = {k for question in batch for k in asking.keys(question)} - done.keys()
+            if missing:
+                new = [s for s in _answer(asking, batch) if key(s) in missing]
+                journal.append(*new)
+                done.update((key(sample), sample) for sample in new)
+                bar.advance(len({s.question_id for s in new}))
+    return [done[k] for question in questions for k in asking.keys(question)]
+
+
+def batches(
+    questions: Sequence[Question], variant: Variant, size: int, videos: int = 8
+) -> Iterator[list[Question]]:
+    """Up to `size` questions about up to `videos` videos at a time.
+
+    Questions about one video stand together, in the order in which the videos come first; a video
+    is split only where it alone has more than `size` questions.
+    """
+    by_video: dict[object, list[Question]] = {}
+    for question in questions:
+        seen = variants.needs_video(question, variant)
+        place = (question.video, question.clip) if seen else question.id
+        by_video.setdefault(place, []).append(question)
+    batch: list[Question] = []
+    count = 0
+    for place, group in by_video.items():
+        count += isinstance(place, tuple)
+        if batch and (len(batch) + len(group) > size or count > videos):
+            yield batch
+            batch, count = [], int(isinstance(place, tuple))
+        batch = [*batch, *group]
+        while len(batch) > size:
+            yield batch[:size]
+            batch = batch[size:]
+    if batch:
+        yield batch
+
+
+def _check(
+    questions: Sequence[Question], protocol: Protocol, variant: Variant, samples: int
+) -> None:
+    seen: set[str] = set()
+    for question in questions:
+        if question.id in seen:
+            raise UserError(f"question id {question.id!r} comes twice; ids must be unique")
+        seen.add(question.id)
+        if not variants.applies(question, variant):
+            raise UserError(
+                f"question {question.id!r} has no premise to strike out; leave it out of 'struck'"
+            )
+    if samples > 1 and protocol.temperature == 0:
+        raise UserError(
+            f"{samples} samples at temperature 0 would all be the same; give a temperature above 0"
+        )
+
+
+def _answer(asking: Asking, batch: Sequence[Question]) -> Iterator[Sample]:
+    prompts: dict[str, Encoded] = {}
+    failures: dict[str, str] = {}
+    videos: dict[object, Video | Clip | str | None] = {}
+    for question in batch:
+        place = (question.video, question.clip)
+        if place not in videos:
+            videos[place] = _see(asking, question)
+        seen = videos[place]
+        if isinstance(seen, str):
+            failures[question.id] = seen
+        else:
+            prompts[question.id] = _encode(asking, question, seen)
+    texts = _generate(asking, prompts)
+    for question in batch:
+        if question.id in failures:
+            yield from _failed(asking, question, failures[question.id])
+        else:
+            drawn = texts[question.id]
+            yield from (
+                _record(asking, question, prompts[question.id], i, text, truncated=cut)
+                for i, (text, cut) in enumerate(drawn)
+            )
+
+
+def _see(asking: Asking, question: Question) -> Video | Clip | str | None:
+    """The question's video: prepared, raw where the variant depends on the question, or why not."""
+    if question.video is None or not variants.needs_video(question, asking.variant):
+        return None
+    try:
+        clip = read_frames(
+            asking.data_root,
+            question.video,
+            asking.protocol,
+            clip=question.clip,
+            deadline=asking.deadline,
+        )
+    except BadVideo as error:
+        return str(error)
+    if asking.variant == "shuffled":
+        return clip
+    shown = variants.apply(question, asking.variant, clip, numpy_generator(asking.seed)).clip
+    return None if shown is None else _prepare(asking, shown)
+
+
+def read_frames(
+    root: Path,
+    video: str,
+    protocol: Protocol,
+    *,
+    clip: tuple[float, float] | None = None,
+    deadline: float = 60.0,
+) -> Clip:
+    """The frames a protocol asks for.
+
+    Raises:
+        BadVideo: the video cannot give them.
+    """
+    clip = clip if protocol.clip else None
+    frames = protocol.frames
+    if protocol.fps is not None:
+        ends = read_clip(root, video, 2, clip=clip, deadline=deadline).times
+        even = int(float(ends[1] - ends[0]) * protocol.fps) // 2 * 2
+        frames = min(protocol.frames, max(4, even))
+    return read_clip(root, video, frames, clip=clip, deadline=deadline)
+
+
+def _prepare(asking: Asking, clip: Clip) -> Video:
+    low, high = asking.protocol.min_pixels, asking.protocol.max_pixels
+    return asking.policy.to_video(clip.frames, clip.times, min_pixels=low, max_pixels=high)
+
+
+def _encode(asking: Asking, question: Question, seen: Video | Clip | None) -> Encoded:
+    generator = numpy_generator(asking.seed, asking.variant, question.id)
+    raw = seen if isinstance(seen, Clip) else None
+    shown = variants.apply(question, asking.variant, raw, generator)
+    video = seen if isinstance(seen, Video) else None
+    if shown.clip is not None:
+        video = _prepare(asking, shown.clip)
+    return asking.policy.encode(
+        render(asking.protocol, question, text=shown.text, context=shown.context),
+        video,
+        system=asking.protocol.system,
+        prefill=asking.protocol.prefill,
+    )
+
+
+def _generate(asking: Asking, prompts: Mapping[str, Encoded]) -> dict[str, list[tuple[str, bool]]]:
+    """Question id -> its completions' texts, each with whether it was cut off."""
+    if not prompts:
+        return {}
+    sampling = Sampling(
+        num_generations=asking.samples,
+        max_completion_length=asking.protocol.max_new_tokens,
+        temperature=asking.protocol.temperature,
+        top_p=asking.protocol.top_p,
+    )
+    seeds = [derive(asking.seed, "answer", asking.variant, name) for name in prompts]
+    groups = rollout(asking.policy, list(prompts.values()), sampling, seeds)
+    return {
+        name: list(zip(asking.policy.decode(group), group.truncated_G.tolist(), strict=True))
+        for name, group in zip(prompts, groups, strict=True)
+    }
+
+
+def read(protocol: Protocol, question: Question, text: str, *, truncated: bool) -> answers.Parsed:
+    """Read a completion the way its protocol says.
+
+    Args:
+        protocol: says what was asked for and who reads.
+        question: gives the choices, and what they are called.
+        text: the completion, without the prefilled beginning.
+        truncated: it was cut at its length limit.
+    """
+    whole = protocol.prefill + text if protocol.asked == "tags" else text
+    for label, letter in zip(labels(question, protocol), LETTERS, strict=False):
+        if label != letter:
+            whole = re.sub(rf"\b{re.escape(label)}\b", letter, whole)
+    parsed = answers.parse(whole, question.choices, truncated=truncated, asked=protocol.asked)
+    if protocol.reading == "parser":
+        return parsed
+    blocks = answers.ANSWER.findall(whole)
+    said = (blocks[0] if blocks else whole).strip()
+    good = len(said) == 1 and said in LETTERS[: len(question.choices)]
+    return answers.Parsed(
+        thinking=parsed.thinking,
+        answer=(said,) if good else None,
+        lenient=(said,) if good else parsed.lenient,
+        verdict="ok" if good else "truncated" if truncated else "unparsed",
+        format=parsed.format,
+    )
+
+
+def _record(
+    asking: Asking, question: Question, prompt: Encoded, index: int, text: str, *, truncated: bool
+) -> Sample:
+    parsed = read(asking.protocol, question, text, truncated=truncated)
+    return Sample(
+        question_id=question.id,
+        model=asking.model,
+        protocol=asking.protocol.key,
+        variant=asking.variant,
+        seed=asking.seed + index,
+        frames=prompt.frames,
+        height=prompt.height,
+        width=prompt.width,
+        prompt_tokens=prompt.prompt_tokens,
+        text=text,
+        thinking=parsed.thinking,
+        answer=parsed.answer,
+        verdict=parsed.verdict,
+        exact=answers.exact(parsed.answer, question.answer),
+        soft=answers.soft(parsed.answer, question.answer),
+        format=float(parsed.format),
+        lenient=parsed.lenient,
+    )
+
+
+def _failed(asking: Asking, question: Question, reason: str) -> Iterator[Sample]:
+    for index in range(asking.samples):
+        yield Sample(
+            question_id=question.id,
+            model=asking.model,
+            protocol=asking.protocol.key,
+            variant=asking.variant,
+            seed=asking.seed + index,
+            verdict="failed",
+            error=reason,
+        )

@@ -1,0 +1,207 @@
+"""Asking: every sample recorded once, the same whether interrupted or not, failures kept."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from answering_toys import ask_about
+
+from videothinker.answering import ask as room
+from videothinker.answering.ask import answer_questions, batches, read, read_frames
+from videothinker.answering.protocols import render, resolve
+from videothinker.errors import UserError
+from videothinker.policy.rollout import Sampling, rollout
+from videothinker.seeds import derive
+
+DEMO = resolve("demo", "jsonl", frames=4, max_new_tokens=6)
+HOT = replace(DEMO, temperature=1.0)
+
+
+def questions() -> list:
+    return [
+        ask_about(0, "a.mp4"),
+        ask_about(1, "b.mp4"),
+        ask_about(2, "a.mp4"),
+        ask_about(3, "missing.mp4"),
+        ask_about(4, "text.mp4"),
+        ask_about(5, "../a.mp4"),
+        ask_about(6, "a.mp4", clip=(0.5, 1.5)),
+        ask_about(7, None, context="Objects: red cube.\nFrame 0: red cube at (0, 0)."),
+    ]
+
+
+def test_every_question_has_its_samples_and_failures_stay(tiny_policy, videos, tmp_path, journal):
+    book = journal(tmp_path / "samples.jsonl")
+    found = answer_questions(
+        tiny_policy, questions(), videos, HOT, samples=2, seed=5, journal=book, rows=6
+    )
+    assert [(s.question_id, s.seed) for s in found] == [
+        (q.id, seed) for q in questions() for seed in (5, 6)
+    ]
+    failed = {s.question_id: s.error for s in found if s.verdict == "failed"}
+    assert set(failed) == {"toy/3", "toy/4", "toy/5"}
+    assert "missing" in failed["toy/3"]
+    assert "outside" in failed["toy/5"]
+    good = [s for s in found if s.verdict != "failed"]
+    assert {(s.frames, s.protocol, s.model) for s in good if s.question_id != "toy/7"} == {
+        (4, HOT.key, tiny_policy.digest)
+    }
+    assert all(s.prompt_tokens > 10 for s in good)
+    assert all(s.height > 0 for s in good if s.question_id != "toy/7")
+    assert [s.frames for s in good if s.question_id == "toy/7"] == [0, 0]
+    assert len({s.text for s in good}) > 4
+
+
+def test_resumed_is_uninterrupted_at_every_cut(tiny_policy, videos, tmp_path, journal, monkeypatch):
+    whole = journal(tmp_path / "whole" / "samples.jsonl")
+    args = (tiny_policy, questions(), videos, HOT)
+    first = answer_questions(*args, samples=2, journal=whole, rows=4)
+    data = (tmp_path / "whole" / "samples.jsonl").read_bytes()
+    calls: list[int] = []
+    genuine = room.rollout
+
+    def counted(policy, prompts, sampling, seeds):
+        calls.append(len(prompts))
+        return genuine(policy, prompts, sampling, seeds)
+
+    monkeypatch.setattr(room, "rollout", counted)
+    for cut in (0, 1, len(data) // 3, len(data) // 2, len(data) - 1, len(data)):
+        folder = tmp_path / f"cut{cut}"
+        folder.mkdir()
+        (folder / "samples.jsonl").write_bytes(data[:cut])
+        book = journal(folder / "samples.jsonl")
+        again = answer_questions(*args, samples=2, journal=book, rows=4)
+        assert again == first
+        assert (folder / "samples.jsonl").read_bytes() == data
+    assert calls, "nothing was recomputed"
+    calls.clear()
+    answer_questions(*args, samples=2, journal=journal(tmp_path / "cut0" / "samples.jsonl"))
+    assert not calls, "a finished journal was computed again"
+
+
+def test_shared_batches_say_what_single_questions_say(tiny_policy, videos, tmp_path, journal):
+    """Against the plain loop: one question, one prompt, transformers' own generate."""
+    asked = [ask_about(i, "ab"[i % 2] + ".mp4") for i in range(6)]
+    together = answer_questions(
+        tiny_policy, asked, videos, DEMO, journal=journal(tmp_path / "samples.jsonl")
+    )
+    model = tiny_policy.model
+    for question, sample in zip(asked, together, strict=True):
+        clip = read_frames(videos, question.video, DEMO)
+        prompt = tiny_policy.encode(render(DEMO, question), clip.frames, clip.times)
+        ids = prompt.input_ids_P[None]
+        with torch.no_grad():
+            out = model.generate(
+                input_ids=ids,
+                attention_mask=torch.ones_like(ids),
+                pixel_values_videos=prompt.pixel_values,
+                video_grid_thw=prompt.grid_thw,
+                second_per_grid_ts=torch.tensor([prompt.second_per_grid]),
+                mm_token_type_ids=2 * (ids == model.config.video_token_id).int(),
+                max_new_tokens=6,
+                do_sample=False,
+            )
+        new = out[0, ids.shape[1] :]
+        assert tiny_policy.tokenizer.decode(new, skip_special_tokens=True) == sample.text
+        assert sample.prompt_tokens == ids.shape[1]
+
+
+def test_variants_change_what_is_seen_and_nothing_else(tiny_policy, videos, tmp_path, journal):
+    asked = [ask_about(0, "a.mp4"), ask_about(1, "b.mp4")]
+    book = journal(tmp_path / "samples.jsonl")
+    tokens = {}
+    for variant in ("full", "struck", "blind", "one_frame", "shuffled", "options_only"):
+        found = answer_questions(tiny_policy, asked, videos, DEMO, variant=variant, journal=book)
+        tokens[variant] = [(s.frames, s.prompt_tokens) for s in found]
+    assert tokens["full"] == tokens["one_frame"] == tokens["shuffled"]
+    assert tokens["blind"][0][0] == tokens["options_only"][0][0] == 0
+    assert tokens["struck"][0][1] < tokens["full"][0][1]
+    assert len(book.records) == 12
+
+
+def test_batches_keep_a_video_together():
+    asked = [ask_about(i, f"{i % 3}.mp4") for i in range(12)]
+    cut = list(batches(asked, "full", 6))
+    assert [len({q.video for q in part}) for part in cut] == [1, 1, 1]
+    assert sorted(q.id for part in cut for q in part) == sorted(q.id for q in asked)
+    assert [len(part) for part in batches(asked, "full", 3)] == [3, 1, 3, 1, 3, 1]
+    assert [len(part) for part in batches(asked, "blind", 5)] == [5, 5, 2]
+    assert [len(part) for part in batches(asked, "full", 99, videos=2)] == [8, 4]
+
+
+def test_bad_settings_are_refused(tiny_policy, videos, tmp_path, journal):
+    book = journal(tmp_path / "samples.jsonl")
+    one = ask_about(0, "a.mp4")
+    with pytest.raises(UserError, match="twice"):
+        answer_questions(tiny_policy, [one, one], videos, DEMO, journal=book)
+    with pytest.raises(UserError, match="temperature"):
+        answer_questions(tiny_policy, [one], videos, DEMO, samples=2, journal=book)
+    bare = ask_about(1, "a.mp4", question_struck=None)
+    with pytest.raises(UserError, match="no premise"):
+        answer_questions(tiny_policy, [bare], videos, DEMO, variant="struck", journal=book)
+    assert not book.records
+
+
+def test_a_protocol_with_a_rate_takes_an_even_number_of_frames(videos):
+    """24 frames at 12 a second are 2 s: at 2 frames a second 4, at 4 (1.9 s seen) 6."""
+    for rate, frames in ((2.0, 4), (4.0, 6), (100.0, 8)):
+        protocol = replace(DEMO, fps=rate, frames=8)
+        assert len(read_frames(videos, "a.mp4", protocol).frames) == frames
+    cut = read_frames(videos, "a.mp4", replace(DEMO, clip=True), clip=(1.0, 2.0))
+    assert cut.times[0] >= 1.0
+    whole = read_frames(videos, "a.mp4", replace(DEMO, clip=False), clip=(1.0, 2.0))
+    assert whole.times[0] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("<answer>A</answer>", ("A",)),
+        ("<answer>A</answer> no <answer>B</answer>", ("A",)),
+        ("B", ("B",)),
+        ("<answer>A.</answer>", None),
+        ("<answer>A, C</answer>", None),
+        ("It is <b>B</b>", None),
+        ("<answer>D</answer>", None),
+    ],
+)
+def test_the_authors_reading_is_equality_of_strings(text, answer):
+    protocol = resolve("reference", "jsonl")
+    assert read(protocol, ask_about(0, "a.mp4"), text, truncated=False).answer == answer
+
+
+def test_published_labels_and_prefilled_answers_are_read():
+    pair = ask_about(
+        0,
+        "a.mp4",
+        choices=("a dog", "a cat"),
+        answer=("B",),
+        groups={"labels": "Option 1|Option 2"},
+    )
+    official = resolve("official", "tempcompass")
+    for text in ("Option 2", "Option 2: a cat", "B", "<answer>Option 2</answer>", "a cat"):
+        assert read(official, pair, text, truncated=False).answer == ("B",), text
+    mvbench = resolve("official", "mvbench")
+    for text in ("B", "B) the blue sphere", "B)", "(B)"):
+        assert read(mvbench, ask_about(0, "a.mp4"), text, truncated=False).answer == ("B",), text
+    opened = replace(resolve("videothinker", "jsonl"), prefill="<think>")
+    said = read(opened, ask_about(0, "a.mp4"), "x</think><answer>A</answer>", truncated=False)
+    assert said.format
+    assert said.thinking == "x"
+
+
+def test_samples_are_the_streams_of_one_seed(tiny_policy, videos, tmp_path, journal):
+    """Sample i is stream i of the question's seed, whatever is asked beside it."""
+    asked = [ask_about(0, "a.mp4"), ask_about(1, "a.mp4")]
+    both = answer_questions(
+        tiny_policy, asked, videos, HOT, samples=3, journal=journal(tmp_path / "1.jsonl")
+    )
+    alone = answer_questions(
+        tiny_policy, asked[1:], videos, HOT, samples=2, journal=journal(tmp_path / "2.jsonl")
+    )
+    assert [s.text for s in both[3:5]] == [s.text for s in alone]
+    clip = read_frames(videos, "a.mp4", HOT)
+    prompt = tiny_policy.encode(render(HOT, asked[1]), clip.frames, clip.times)
+    seed = derive(0, "answer", "full", "toy/1")
+    (group,) = rollout(tiny_policy, [prompt], Sampling(2, 6), [seed])
+    assert tiny_policy.decode(group) == [s.text for s in alone]

@@ -1,0 +1,68 @@
+"""Interventions: what each takes away, and that it takes nothing else."""
+
+import numpy as np
+import pytest
+from answering_toys import ask_about
+
+from videothinker.answering.variants import OPTIONS_ONLY, applies, apply, needs_video
+from videothinker.errors import UserError
+from videothinker.video import Clip
+
+CLIP = Clip(np.arange(6, dtype=np.uint8).reshape(6, 1, 1, 1).repeat(3, 3), np.arange(6) / 2)
+TRANSCRIPT = (
+    "Objects: a, b.\nFrame 0: a here.\nFrame 60: a there.\nFrame 127: a gone.\n"
+    "Events (each is missing with probability 0):\nFrame 3: hit.\nFrame 9: miss.\nFrame 12: end."
+)
+
+
+def generator() -> np.random.Generator:
+    return np.random.default_rng(1)
+
+
+def test_frames_under_each_variant():
+    question = ask_about(0, "a.mp4")
+    order = {
+        v: apply(question, v, CLIP if needs_video(question, v) else None, generator())
+        for v in ("full", "struck", "blind", "one_frame", "shuffled", "options_only")
+    }
+    assert order["full"].clip is CLIP
+    assert order["struck"].clip is CLIP
+    assert order["struck"].text == question.question_struck
+    assert order["blind"].clip is None
+    assert order["blind"].text == question.question
+    assert order["options_only"].text == OPTIONS_ONLY
+    assert (order["one_frame"].clip.frames == 3).all()
+    assert (order["one_frame"].clip.times == CLIP.times).all()
+    drawn = order["shuffled"].clip.frames[:, 0, 0, 0]
+    assert sorted(drawn) == list(range(6))
+    assert list(drawn) != list(range(6))
+    assert (order["shuffled"].clip.times == CLIP.times).all()
+
+
+def test_a_transcript_under_each_variant():
+    told = ask_about(0, None, context=TRANSCRIPT)
+    assert not needs_video(told, "full")
+    assert apply(told, "full", None, generator()).context == TRANSCRIPT
+    assert apply(told, "blind", None, generator()).context is None
+    one = apply(told, "one_frame", None, generator()).context
+    assert one == "Objects: a, b.\nFrame 60: a there."
+    mixed = apply(told, "shuffled", None, generator()).context
+    head, _, events = mixed.partition("\nEvents")
+    assert sorted(x.split(": ")[1] for x in head.split("\n")[1:]) == [
+        "a gone.",
+        "a here.",
+        "a there.",
+    ]
+    assert [x.split(":")[0] for x in mixed.split("\n")] == [
+        x.split(":")[0] for x in TRANSCRIPT.split("\n")
+    ]
+    assert mixed != TRANSCRIPT
+    assert all(word in events for word in ("hit.", "miss.", "end."))
+
+
+def test_only_a_premise_can_be_struck():
+    bare = ask_about(0, "a.mp4", question_struck=None)
+    assert not applies(bare, "struck")
+    assert applies(bare, "blind")
+    with pytest.raises(UserError, match="no premise"):
+        apply(bare, "struck", CLIP, generator())
