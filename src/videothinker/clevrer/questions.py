@@ -54,6 +54,8 @@ class RawQuestion(msgspec.Struct, frozen=True, omit_defaults=True):
     question_subtype: str | None = None
     answer: str | None = None
     choices: tuple[RawChoice, ...] = ()
+    role: Literal["irrelevant", "causal"] | None = None
+    """In our minimal pairs alone: does the removed object matter to the options?"""
 
 
 class SceneQuestions(msgspec.Struct, frozen=True):
@@ -242,6 +244,30 @@ def to_records(
                     "negated": "yes" if negated else "no",
                 },
             )
+
+
+MINIMAL_PAIRS = "minimal_pairs"
+
+
+def load_minimal_pairs(root: Path) -> list[Question]:
+    """Our minimal pairs as records, the two of a pair beside each other.
+
+    Split "minimal_pairs", ids `clevrer/minimal_pairs/10003-00`; groups name the pair ("10003-0")
+    and the role (irrelevant | causal) besides the usual ones. The videos are validation's.
+    """
+    scenes = read_questions(root / f"{MINIMAL_PAIRS}.json")
+    roles = {
+        question_id(MINIMAL_PAIRS, scene.scene_index, raw.question_id): raw.role or ""
+        for scene in scenes
+        for raw in scene.questions
+    }
+    records: list[Question] = []
+    for record in to_records(scenes, root, "validation"):
+        name = record.id.replace("/validation/", f"/{MINIMAL_PAIRS}/")
+        pair = f"{record.groups['scene']}-{int(name[-2:]) // 2}"
+        groups = {**record.groups, "pair": pair, "role": roles[name]}
+        records.append(msgspec.structs.replace(record, id=name, split=MINIMAL_PAIRS, groups=groups))
+    return records
 
 
 def load(root: Path, split: str, *, problems: list[UserError] | None = None) -> list[Question]:

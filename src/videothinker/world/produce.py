@@ -1,0 +1,152 @@
+"""One scene, from its index to its files: the unit of work of a worker."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import msgspec
+import numpy as np
+
+from videothinker.clevrer.annotations import FRAMES, thousand
+from videothinker.clevrer.questions import RawQuestion, SceneQuestions
+from videothinker.clevrer.worlds import worlds_path
+from videothinker.errors import UserError
+from videothinker.records import write_atomic
+from videothinker.seeds import derive, numpy_generator
+from videothinker.world.config import QUESTIONS_A_SCENE, WorldConfig
+from videothinker.world.encode import write_mp4
+from videothinker.world.options import Names
+from videothinker.world.pairs import minimal_pair
+from videothinker.world.questions import Truth, Wanted, all_questions, colliding, numbered
+from videothinker.world.render import render
+from videothinker.world.scenes import SceneConfig
+from videothinker.world.view import annotation, events_of, scene_view, worlds_file
+from videothinker.world.worlds import World, make_world
+
+TRIES = 100
+"""Worlds tried for one scene index before its dials are called out of reach."""
+SECONDS = 5.12
+"""Of a video."""
+
+
+class Made(msgspec.Struct, frozen=True):
+    """What is left of a finished scene once its files are written."""
+
+    questions: SceneQuestions
+    pairs: SceneQuestions
+    rejected: tuple[str, ...]
+    """Why earlier worlds of this index were dropped, in order."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One scene to make."""
+
+    config: WorldConfig
+    split: str
+    scene_index: int
+    wanted: tuple[Wanted, ...]
+
+
+def frame_numbers(frames: int) -> list[int]:
+    """World frames (0 to 127) shown by a video of `frames` frames: evenly spaced, ends included."""
+    return np.linspace(0, FRAMES - 1, frames).round().astype(int).tolist()
+
+
+def frame_rate(frames: int) -> Fraction:
+    """Frames a second, so that every video lasts 5.12 s."""
+    return Fraction(frames * 25, FRAMES)
+
+
+def plan(config: WorldConfig, split: str, scenes: int) -> list[tuple[Wanted, ...]]:
+    """What to ask of each scene, so that the split's share is met to within one question.
+
+    The number of observational questions is the share of all, rounded; half of each kind is
+    negated; which scene gets which is a seeded shuffle.
+    """
+    total = scenes * QUESTIONS_A_SCENE
+    shortcut = round(config.observational_share * total)
+    kinds = [Wanted(i < shortcut, bool(i % 2)) for i in range(total)]
+    order = numpy_generator(config.seed, "world", split, "plan").permutation(total)
+    shuffled = [kinds[i] for i in order]
+    return [tuple(shuffled[i : i + QUESTIONS_A_SCENE]) for i in range(0, total, QUESTIONS_A_SCENE)]
+
+
+def scene_config(config: WorldConfig) -> SceneConfig:
+    """The part of the settings that scenes are sampled by."""
+    return SceneConfig(
+        objects_min=config.objects_min,
+        objects_max=config.objects_max,
+        collisions_min=config.collisions_min,
+        collisions_max=config.collisions_max,
+    )
+
+
+def truth_of(world: World) -> Truth:
+    """What collides where."""
+    late = [
+        colliding(event for event in events_of(run) if event.frame >= FRAMES)
+        for run in world.without
+    ]
+    return Truth(scene_view(world), late)
+
+
+def find(job: Job) -> tuple[World, tuple[RawQuestion, ...], tuple[RawQuestion, ...], list[str]]:
+    """A world that gives the wanted questions, the questions, its minimal pair, and what was
+    dropped on the way.
+
+    Raises:
+        UserError: no such world among many: the dials are out of reach.
+    """
+    config, index = job.config, job.scene_index
+    rejected: list[str] = []
+    for attempt in range(TRIES):
+        seed = derive(config.seed, "scene", attempt) if attempt else config.seed
+        world = make_world(seed, index, scene_config(config))
+        rejected += world.rejected
+        truth = truth_of(world)
+        rng = numpy_generator(config.seed, "questions", index, attempt)
+        speeds_TN = np.linalg.norm(world.factual.velocities_TN2[:FRAMES], axis=-1)
+        asked = all_questions(truth, speeds_TN, job.wanted, config.descriptive, rng)
+        if asked is not None:
+            both = None
+            if job.split == "validation":
+                both = minimal_pair(truth, Names(truth.scene.objects, rng), 0)
+            return world, asked, tuple(numbered(both or ())), rejected
+        rejected.append("questions")
+    raise UserError(
+        f"scene {index}: none of {TRIES} worlds gives counterfactual questions for "
+        f"observational_share={config.observational_share}; give a share nearer to 0.74, "
+        "or more objects"
+    )
+
+
+def make_scene(job: Job) -> Made:
+    """Make one scene and write its video, annotation and other worlds; see `find`."""
+    config, index = job.config, job.scene_index
+    world, asked, pairs, rejected = find(job)
+    name = f"video_{index:05d}.mp4"
+    if config.frames:
+        frames = frame_numbers(config.frames)
+        path = config.out / f"video_{job.split}" / f"video_{thousand(index)}" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_name(f".{name}.tmp.mp4")
+        shown = render(world.scene, world.factual, frames, config.width, config.height)
+        write_mp4(beside, shown, frame_rate(config.frames))
+        beside.replace(path)
+    folder = config.out / f"annotation_{job.split}" / f"annotation_{thousand(index)}"
+    write_atomic(folder / f"annotation_{index:05d}.json", msgspec.json.encode(annotation(world)))
+    write_atomic(worlds_path(config.out, job.split, index), msgspec.json.encode(worlds_file(world)))
+    return Made(
+        SceneQuestions(index, name, asked), SceneQuestions(index, name, pairs), tuple(rejected)
+    )
+
+
+def video_note(config: WorldConfig) -> str:
+    """One line on which frames the videos show."""
+    if not config.frames:
+        return "no videos (frames 0: the transcript tier)"
+    if config.frames == FRAMES:
+        return f"{config.size} videos of {FRAMES} frames"
+    numbers = frame_numbers(config.frames)
+    shown = ", ".join(map(str, [*numbers[:3], "...", numbers[-1]]))
+    return f"{config.size} videos of {config.frames} frames (frames {shown} of the 128)"

@@ -1,0 +1,198 @@
+"""The stage `world`: scenes made in order by one or several workers, resumed by scene.
+
+Each finished scene is one line of `checkpoints/{split}.jsonl`, written after its files; the
+question files are put together from these lines at the end, so memory stays flat in the number of
+scenes and the bytes do not depend on how many workers there were or how often they were killed.
+"""
+
+import dataclasses
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+from multiprocessing import get_context
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from videothinker.clevrer.annotations import SPLITS
+from videothinker.clevrer.questions import MINIMAL_PAIRS, SceneQuestions
+from videothinker.console import progress, say
+from videothinker.errors import UserError
+from videothinker.records import encode, iter_jsonl
+from videothinker.runs import Run, open_run
+from videothinker.world.config import WorldConfig
+from videothinker.world.produce import Job, Made, make_scene, plan, scene_config, video_note
+
+AHEAD = 4
+"""Scenes handed out ahead of the oldest unfinished one, a worker."""
+
+
+def world(config: WorldConfig) -> Path:
+    """Make a world folder in CLEVRER's layout.
+
+    Writes `{video,annotation}_{train,validation}/`, `train.json`, `validation.json`,
+    `minimal_pairs.json` (validation scenes), `counterfactual/` and `rejected.jsonl`.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UserError: a folder that is foreign, of other settings or unwritable; dials out of reach.
+    """
+    scene_config(config)
+    # how many workers there are is no property of the data: any number may resume the folder
+    settings = dataclasses.replace(config, workers=1)
+    with open_run(config.out, "world", settings) as run:
+        if run.done:
+            say(f"{config.out}: already made; next: videothinker diagnose {config.out}")
+            return config.out
+        (config.out / "checkpoints").mkdir(exist_ok=True)
+        counts = {"train": config.scenes, "validation": config.validation_scenes}
+        say(f"making {config.scenes} + {config.validation_scenes} scenes, {video_note(config)}")
+        for split, count in counts.items():
+            _make_split(config, split, count)
+        run.facts = _assemble(config.out, counts)
+        run.facts["workers"] = config.workers
+        _report(config, run)
+    return config.out
+
+
+def _shards(out: Path, split: str) -> Path:
+    return out / "checkpoints" / f"{split}.jsonl"
+
+
+def _make_split(config: WorldConfig, split: str, count: int) -> None:
+    path = _shards(config.out, split)
+    done = _whole_lines(path)
+    first = SPLITS[split][0]
+    wanted = plan(config, split, count)
+    jobs = (Job(config, split, first + i, wanted[i]) for i in range(done, count))
+    with path.open("ab") as shards, progress(f"{split} scenes", count, done=done) as bar:
+        for made in _run_jobs(jobs, config.workers):
+            shards.write(encode(made))
+            shards.flush()
+            bar.advance()
+
+
+def _whole_lines(path: Path) -> int:
+    """Finished scenes in a shard file; a line torn by a kill is cut off."""
+    if not path.exists():
+        return 0
+    lines = whole = 0
+    with path.open("rb+") as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                lines, whole = lines + 1, whole + len(line)
+        file.truncate(whole)
+    return lines
+
+
+def _run_jobs(jobs: Iterator[Job], workers: int) -> Iterator[Made]:
+    """Results in the order of the jobs, whoever made them."""
+    if workers == 1:
+        yield from map(make_scene, jobs)
+        return
+    pool = ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=_follow, initargs=(os.getpid(),)
+    )
+    waiting = deque(pool.submit(make_scene, job) for job in islice(jobs, AHEAD * workers))
+    try:
+        while waiting:
+            made = waiting.popleft().result()
+            waiting.extend(pool.submit(make_scene, job) for job in islice(jobs, 1))
+            yield made
+    except BrokenProcessPool as error:
+        raise UserError(
+            "a worker was killed (out of memory?); run the same command again to resume, "
+            "with fewer --workers"
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _follow(parent: int) -> None:
+    """End this worker with its parent: kill -9 leaves no orphans, Ctrl-C is the parent's alone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+class _JsonList:
+    """A JSON list written one entry a line; whole or not there."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.beside = path, path.with_name(f".{path.name}.tmp")
+        self.file: IO[bytes] = self.beside.open("wb")
+        self.empty = True
+
+    def add(self, entry: msgspec.Struct) -> None:
+        self.file.write((b"[\n" if self.empty else b",\n") + msgspec.json.encode(entry))
+        self.empty = False
+
+    def close(self) -> None:
+        self.file.write(b"[]\n" if self.empty else b"\n]\n")
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        self.file.close()
+        self.beside.replace(self.path)
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """A line of `rejected.jsonl`: a world that was dropped."""
+
+    scene_index: int
+    attempt: int
+    reason: str
+
+
+def _assemble(out: Path, counts: dict[str, int]) -> dict[str, object]:
+    """Put the question files together; returns what was counted."""
+    tally: dict[str, int] = {}
+    reasons: dict[str, int] = {}
+    pairs = _JsonList(out / f"{MINIMAL_PAIRS}.json")
+    dropped = out / ".rejected.jsonl.tmp"
+    with dropped.open("wb") as lines:
+        for split in counts:
+            questions = _JsonList(out / f"{split}.json")
+            for made in iter_jsonl(_shards(out, split), Made):
+                questions.add(made.questions)
+                if made.pairs.questions:
+                    pairs.add(made.pairs)
+                _count(tally, made.questions, split)
+                _count(tally, made.pairs, MINIMAL_PAIRS)
+                for attempt, reason in enumerate(made.rejected):
+                    lines.write(encode(Rejected(made.questions.scene_index, attempt, reason)))
+                    reasons[reason] = reasons.get(reason, 0) + 1
+            questions.close()
+        lines.flush()
+        os.fsync(lines.fileno())
+    pairs.close()
+    dropped.replace(out / "rejected.jsonl")
+    return {"questions": tally, "rejected": reasons}
+
+
+def _count(tally: dict[str, int], scene: SceneQuestions, split: str) -> None:
+    for question in scene.questions:
+        key = f"{split} {question.question_type}"
+        tally[key] = tally.get(key, 0) + 1
+
+
+def _report(config: WorldConfig, run: Run) -> None:
+    for name, number in run.facts["questions"].items():
+        say(f"  {name}: {number}")
+    reasons = run.facts["rejected"]
+    words = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items()))
+    say(f"  worlds dropped: {sum(reasons.values())} ({words or 'none'}); see rejected.jsonl")
+    say(f"wrote {config.out}; next: videothinker diagnose {config.out}")

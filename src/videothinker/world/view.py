@@ -1,0 +1,105 @@
+"""A simulated world as CLEVRER's files and programs see it."""
+
+import numpy as np
+
+from videothinker.clevrer.annotations import (
+    FRAMES,
+    Annotation,
+    Collision,
+    MotionFrame,
+    MotionObject,
+    ObjectProperty,
+)
+from videothinker.clevrer.scenes import Event, Scene, in_order, moving
+from videothinker.clevrer.worlds import Without, Worlds, logged
+from videothinker.world.physics import Trajectory
+from videothinker.world.worlds import World
+
+DIGITS = 6
+"""Decimals kept in annotation files: micrometres where CLEVRER's table is metres wide."""
+
+
+def events_of(trajectory: Trajectory) -> tuple[Event, ...]:
+    """Everything that happens in a run, in order."""
+    hits = [Event("collision", hit.frame, hit.pair) for hit in trajectory.collisions]
+    came = [Event("in", frame, (thing,)) for frame, thing in trajectory.entries()]
+    left = [Event("out", frame, (thing,)) for frame, thing in trajectory.exits()]
+    return in_order([*came, *hits, *left])
+
+
+def properties(world: World) -> tuple[ObjectProperty, ...]:
+    """The objects' looks."""
+    return tuple(
+        ObjectProperty(i, thing.color, thing.material, thing.shape)  # type: ignore[arg-type]
+        for i, thing in enumerate(world.scene.objects)
+    )
+
+
+def _table(numbers: np.ndarray) -> np.ndarray:
+    return np.round(np.nan_to_num(numbers[:FRAMES]), DIGITS) + 0.0
+
+
+def scene_view(world: World) -> Scene:
+    """The world as the program executor sees it, exactly as the written files give it back."""
+    events = events_of(world.factual)
+    return Scene(
+        objects=properties(world),
+        events=tuple(e for e in events if e.frame < FRAMES),
+        unseen=tuple(e for e in events if e.frame >= FRAMES),
+        counterfactual={
+            i: tuple(e for e in events_of(run) if e.frame < FRAMES)
+            for i, run in enumerate(world.without)
+        },
+        moving_TN=moving(_table(world.factual.velocities_TN2)),
+        visible_TN=world.factual.inside_TN[:FRAMES],
+        frames=FRAMES,
+    )
+
+
+def annotation(world: World) -> Annotation:
+    """CLEVRER's annotation of the 128 frames of the video."""
+    run = world.factual
+    heights = [round(thing.half_height, DIGITS) for thing in world.scene.objects]
+    positions = _table(run.positions_TN2).tolist()
+    velocities = _table(run.velocities_TN2).tolist()
+    angles = (_table(np.rad2deg(run.angles_TN))).tolist()
+    spins = _table(run.angular_velocities_TN).tolist()
+    inside = run.inside_TN[:FRAMES].tolist()
+    frames = tuple(
+        MotionFrame(
+            t,
+            tuple(
+                MotionObject(
+                    object_id=i,
+                    location=(*positions[t][i], heights[i]),
+                    orientation=(0.0, 0.0, angles[t][i]),
+                    velocity=(*velocities[t][i], 0.0),
+                    angular_velocity=(0.0, 0.0, spins[t][i]),
+                    inside_camera_view=inside[t][i],
+                )
+                for i in range(len(heights))
+            ),
+        )
+        for t in range(FRAMES)
+    )
+    hits = tuple(
+        Collision(
+            (hit.i, hit.j),
+            hit.frame,
+            (round(hit.x, DIGITS), round(hit.y, DIGITS), round(max(heights), DIGITS)),
+        )
+        for hit in run.collisions
+        if hit.frame < FRAMES
+    )
+    name = f"video_{world.scene_index:05d}.mp4"
+    return Annotation(world.scene_index, name, properties(world), hits, frames)
+
+
+def worlds_file(world: World) -> Worlds:
+    """What follows the video, and every world without one object."""
+    return Worlds(
+        scene_index=world.scene_index,
+        frames=len(world.factual.positions_TN2),
+        events=logged(events_of(world.factual)),
+        without=tuple(Without(i, logged(events_of(run))) for i, run in enumerate(world.without)),
+    )
