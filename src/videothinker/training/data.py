@@ -1,0 +1,117 @@
+"""The questions a stage trains on: a seeded draw, a held-out slice, and what they are made of."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from videothinker.errors import UserError
+from videothinker.records import Diagnosis, Label, Question, read_jsonl
+from videothinker.seeds import derive
+from videothinker.training.config import BiasConfig, TrainConfig
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Questions in the run's seeded order."""
+
+    source: Path
+    """The file they came from."""
+    data_root: Path
+    """Where their videos lie."""
+    train: tuple[Question, ...]
+    held_out: tuple[Question, ...]
+    labels: dict[str, Label]
+    """question id -> label; empty where the data has no diagnosis."""
+    unanswerable: int
+    """Questions left out because no choice is correct or the diagnosis excludes them."""
+
+    def composition(self) -> dict[str, object]:
+        """What the draw is made of, for run.json."""
+        return {
+            "train_questions": len(self.train),
+            "held_out_questions": len(self.held_out),
+            "left_out_unanswerable": self.unanswerable,
+            "labels": _count(self.labels.get(q.id, "unlabelled") for q in self.train),
+            "types": _count(q.type for q in self.train),
+            "tier": "transcript" if all(q.context for q in self.train) else "video",
+            "held_out_labels": _count(self.labels.get(q.id, "unlabelled") for q in self.held_out),
+        }
+
+
+def _count(values: object) -> dict[str, int]:
+    return dict(sorted(Counter(values).items()))  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+def load_training_set(data: Path, config: TrainConfig) -> TrainingSet:
+    """Read a diagnose folder (or one of its question files) and draw.
+
+    The order depends on the seed and each question's id alone, so the three stages see the
+    questions they have in common in the same order. The held-out slice comes from the order's end,
+    at most a tenth of all, half of each label where possible.
+
+    Raises:
+        UserError: no such file, or no question with an answer and the split `train` in it.
+    """
+    source = _source(data, config)
+    folder = source.parent
+    labels = _labels(folder)
+    questions = read_jsonl(source, Question)
+    if any(q.split == "train" for q in questions):
+        questions = [q for q in questions if q.split == "train"]
+    usable = [q for q in questions if q.answer and labels.get(q.id) != "excluded"]
+    if not usable:
+        raise UserError(f"{source}: holds no training question with an answer; run diagnose again")
+    ordered = in_order(usable, config.seed, 0)
+    held_out = _hold_out(ordered, labels, config) if config.eval_steps else ()
+    kept = {q.id for q in held_out}
+    train = tuple(q for q in ordered if q.id not in kept)[: config.train_questions or None]
+    return TrainingSet(
+        source=source,
+        data_root=_data_root(folder, config),
+        train=train,
+        held_out=held_out,
+        labels=labels,
+        unanswerable=len(questions) - len(usable),
+    )
+
+
+def in_order(questions: Sequence[Question], seed: int, epoch: int) -> list[Question]:
+    """The seeded order of one epoch; a subset of the questions keeps their relative order."""
+    return sorted(questions, key=lambda question: derive(seed, "order", epoch, question.id))
+
+
+def _source(data: Path, config: TrainConfig) -> Path:
+    if data.is_file():
+        return data
+    if isinstance(config, BiasConfig):
+        return data / ("bias_as_is.jsonl" if config.as_is else "bias.jsonl")
+    return data / "questions.jsonl"
+
+
+def _labels(folder: Path) -> dict[str, Label]:
+    path = folder / "diagnosis.jsonl"
+    if not path.exists():
+        return {}
+    return {row.question_id: row.label for row in read_jsonl(path, Diagnosis)}
+
+
+def _data_root(folder: Path, config: TrainConfig) -> Path:
+    if config.data_root is not None:
+        return config.data_root
+    book = folder / "run.json"
+    facts = json.loads(book.read_text()).get("facts", {}) if book.exists() else {}
+    return Path(facts.get("data_root", folder))
+
+
+def _hold_out(
+    ordered: Sequence[Question], labels: dict[str, Label], config: TrainConfig
+) -> tuple[Question, ...]:
+    size = min(config.eval_questions, len(ordered) // 10)
+    chosen: list[Question] = []
+    for label in ("observational", "inferential"):
+        mine = [q for q in reversed(ordered) if labels.get(q.id) == label]
+        chosen += mine[: size // 2]
+    rest = [q for q in reversed(ordered) if q not in chosen]
+    return tuple(chosen + rest[: size - len(chosen)])

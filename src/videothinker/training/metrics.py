@@ -1,0 +1,78 @@
+"""What is logged of a step; every name is defined in docs/metrics.md.
+
+Nothing here depends on the clock, so that two identical runs write the same bytes.
+"""
+
+from collections.abc import Sequence
+from statistics import fmean
+
+import torch
+
+from videothinker.records import Step
+from videothinker.training.rollouts import Batch
+from videothinker.training.step import Objective, Sums
+
+
+def step_record(
+    step: int,
+    batch: Batch,
+    reward_names: Sequence[str],
+    objective: Objective,
+    sums: Sums,
+    *,
+    guard: str | None,
+    extra: dict[str, float],
+    accuracy: dict[str, float],
+) -> Step:
+    """The record of one step from the batch's rows and the sums over its tokens.
+
+    Args:
+        step: its number, from 1.
+        batch: all groups that were trained on.
+        reward_names: of the reward functions, in the order of each row's rewards.
+        objective: in force at this step.
+        sums: over all groups, processes and updates.
+        guard: what the guard did, in words.
+        extra: learning rate, gradient norm and the like.
+        accuracy: label -> accuracy on the held-out slice, where this step looked.
+    """
+    rows, tokens = batch.scored, sums.tokens or 1.0
+    lengths = [length for row in rows for length in row.lengths]
+    metrics = {
+        "groups": float(len(rows)),
+        "drawn": float(batch.drawn),
+        "clip_share": sums.clipped / tokens,
+        "completion_length": fmean(lengths) if lengths else 0.0,
+        "truncated": share([cut for row in rows for cut in row.truncated]),
+        **extra,
+    }
+    for label in sorted({row.label for row in rows}):
+        mine = torch.tensor([row.label == label for row in rows])
+        metrics[f"reward/{label}"] = float(batch.rewards_BG[mine].mean())
+        metrics[f"share/{label}"] = float(mine.double().mean())
+    metrics |= {f"held_out/{label}": value for label, value in accuracy.items()}
+    return Step(
+        step=step,
+        loss=sums.loss,
+        reward={
+            name: fmean(value for row in rows for value in row.rewards_RG[place]) if rows else 0.0
+            for place, name in enumerate(reward_names)
+        },
+        divergence=None if objective.divergence is None else sums.divergence / tokens,
+        entropy=sums.entropy / tokens if rows else None,
+        valid=valid_share(batch),
+        repulsion=objective.repulsion,
+        dropped_groups=batch.dropped,
+        guard=guard,
+        metrics=metrics,
+    )
+
+
+def valid_share(batch: Batch) -> float:
+    """Share of the batch's completions with a valid format."""
+    return share([valid for row in batch.scored for valid in row.valid])
+
+
+def share(flags: Sequence[bool]) -> float:
+    """How many are true, of all; 0 of none."""
+    return sum(flags) / len(flags) if flags else 0.0

@@ -1,0 +1,99 @@
+"""The model in training and the frozen bias model beside it."""
+
+from pathlib import Path
+
+import torch
+
+from videothinker.errors import UserError
+from videothinker.policy.model import Policy, load_policy, save_policy
+from videothinker.training.adapters import (
+    adapter_folder,
+    add_adapter,
+    load_adapter_bias,
+    merged_weights,
+)
+from videothinker.training.config import TrainConfig
+from videothinker.training.step import Bias
+
+
+def find_model(source: str) -> str:
+    """The model folder behind `source`: a run folder stands for its `model/`."""
+    inside = Path(source) / "model"
+    return str(inside) if (inside / "config.json").is_file() else source
+
+
+def load_trainee(config: TrainConfig, device: torch.device) -> Policy:
+    """The policy to train, with gradients on exactly what trains."""
+    policy = load_policy(
+        find_model(config.model),
+        dtype=config.dtype,
+        device=str(device),
+        freeze_vision=config.freeze_vision,
+    )
+    if config.lora_rank:
+        add_adapter(policy, config)
+    if config.gradient_checkpointing:
+        policy.model.gradient_checkpointing_enable({"use_reentrant": False})
+        if config.lora_rank:
+            policy.model.enable_input_require_grads()
+    return policy
+
+
+def load_bias(source: str, policy: Policy, config: TrainConfig, *, allow_self: bool) -> Bias:
+    """The frozen bias model, checked against the policy it is to steer.
+
+    Raises:
+        UserError: another tokenizer, vocabulary or chat template, or the policy itself.
+    """
+    adapter = adapter_folder(source)
+    if adapter is not None and config.lora_rank:
+        return load_adapter_bias(adapter, policy)
+    if adapter is not None and not (Path(find_model(source)) / "config.json").is_file():
+        raise UserError(f"bias {source} is a LoRA adapter; give --lora_rank or a merged model")
+    frozen = load_policy(find_model(source), dtype=config.dtype, device=str(policy.device))
+    frozen.model.requires_grad_(requires_grad=False)
+    check_pair(policy, frozen, source)
+    if not config.lora_rank and same_weights(policy, frozen) and not allow_self:
+        raise UserError(
+            f"bias {source} is the policy itself; give the model that `train bias` made "
+            "(repelling the initial policy is an ablation: allow_self_bias)"
+        )
+    return Bias(frozen)
+
+
+def check_pair(policy: Policy, bias: Policy, source: str) -> None:
+    """Refuse a bias model whose tokens mean something else than the policy's."""
+    ours, theirs = policy.tokenizer, bias.tokenizer
+    for what, mine, other in (
+        ("vocabulary", ours.get_vocab(), theirs.get_vocab()),
+        ("tokenizer", _pieces(policy), _pieces(bias)),
+        ("chat template", ours.chat_template, theirs.chat_template),
+        ("number of output tokens", len(policy.head_VD), len(bias.head_VD)),
+    ):
+        if mine != other:
+            raise UserError(
+                f"bias {source} has another {what} than the model; "
+                "give a bias model trained from the same base"
+            )
+
+
+def same_weights(policy: Policy, bias: Policy) -> bool:
+    """Are all tensors equal?"""
+    mine, other = policy.model.state_dict(), bias.model.state_dict()
+    return mine.keys() == other.keys() and all(torch.equal(mine[k], other[k]) for k in mine)
+
+
+def _pieces(policy: Policy) -> list[int]:
+    """How the tokenizer splits a text in which merges, spaces, digits and accents matter."""
+    probe = "The red  cube's 12.5 collisions: <think>naïve</think>\n\t<answer>A, C</answer>"
+    return policy.tokenizer(probe, add_special_tokens=False)["input_ids"]
+
+
+def save_model(policy: Policy, folder: Path, config: TrainConfig) -> None:
+    """A complete transformers folder; under LoRA with the adapter merged in."""
+    if not config.lora_rank:
+        save_policy(policy, folder)
+        return
+    plain = load_policy(find_model(config.model), dtype=config.dtype)
+    plain.model.load_state_dict(merged_weights(policy))
+    save_policy(plain, folder)

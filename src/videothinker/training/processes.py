@@ -1,0 +1,56 @@
+"""One process or several (torchrun): who am I, and the few things processes say to each other."""
+
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list, gather_object
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among all; groups are dealt out by their index, a group is never split."""
+
+    rank: int
+    size: int
+    device: torch.device
+
+    @property
+    def main(self) -> bool:
+        """Does this process write the records?"""
+        return self.rank == 0
+
+    def mine(self, index: int) -> bool:
+        """Is the group number `index` of the global batch this process's to compute?"""
+        return index % self.size == self.rank
+
+    def gather(self, values: list[T]) -> list[T]:
+        """Everyone's values, in the order of ranks."""
+        return gather_object(values) if self.size > 1 else values
+
+    def say(self, value: T) -> T:
+        """The main process's value."""
+        if self.size == 1:
+            return value
+        box: list[Any] = [value]
+        broadcast_object_list(box, from_process=0)
+        return box[0]
+
+    def add(self, tensor: torch.Tensor) -> None:
+        """Sum a tensor over all processes, in place."""
+        if self.size > 1:
+            torch.distributed.all_reduce(tensor)
+
+    def wait(self) -> None:
+        """Until everyone is here."""
+        if self.size > 1:
+            torch.distributed.barrier()
+
+
+def find_processes() -> Processes:
+    """What torchrun (or nothing) set up: gloo on CPU, NCCL on GPUs."""
+    state = PartialState(cpu=not torch.cuda.is_available())
+    return Processes(state.process_index, state.num_processes, torch.device(state.device or "cpu"))

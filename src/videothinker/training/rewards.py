@@ -1,0 +1,116 @@
+"""Reward functions with TRL's signature, ours and those users bring.
+
+`func(prompts, completions, **columns) -> list of numbers`: prompts and completions are plain
+strings, one a completion, and every column is a list of the same length: question_id, choices,
+answer (letters), type, label, truncated. The parser is the one that evaluation uses.
+"""
+
+import importlib
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from videothinker.answers import parse, soft
+from videothinker.errors import UserError
+
+RewardFunc = Callable[..., Sequence[float]]
+
+
+def soft_accuracy(
+    prompts: Sequence[str],  # noqa: ARG001
+    completions: Sequence[str],
+    *,
+    choices: Sequence[Sequence[str]],
+    answer: Sequence[tuple[str, ...]],
+    truncated: Sequence[bool],
+    **_: Any,
+) -> list[float]:
+    """|pred| / |gold| where the letters given are a non-empty subset of the right ones, else 0."""
+    rows = zip(completions, choices, answer, truncated, strict=True)
+    return [
+        soft(parse(text, options, truncated=cut).answer, gold) for text, options, gold, cut in rows
+    ]
+
+
+def format(  # noqa: A001
+    prompts: Sequence[str],  # noqa: ARG001
+    completions: Sequence[str],
+    *,
+    choices: Sequence[Sequence[str]],
+    truncated: Sequence[bool],
+    **_: Any,
+) -> list[float]:
+    """1 where the completion is exactly one think block and one answer block, else 0."""
+    rows = zip(completions, choices, truncated, strict=True)
+    return [float(parse(text, options, truncated=cut).format) for text, options, cut in rows]
+
+
+OURS: dict[str, RewardFunc] = {"soft_accuracy": soft_accuracy, "format": format}
+
+
+def load_rewards(names: Sequence[str]) -> dict[str, RewardFunc]:
+    """The functions behind `names`: ours, or `module:function` to import.
+
+    Raises:
+        UserError: an unknown name, a module that cannot be imported, or no such function in it.
+    """
+    return {name: OURS[name] if name in OURS else _import(name) for name in names}
+
+
+def _import(name: str) -> RewardFunc:
+    module, _, attribute = name.partition(":")
+    if not attribute:
+        raise UserError(
+            f"reward function {name!r} is unknown; allowed are {', '.join(OURS)} "
+            "or your own as module:function"
+        )
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise UserError(f"reward function {name!r} cannot be imported: {error}") from error
+    if not callable(found):
+        raise UserError(f"reward function {name!r} is a {type(found).__name__}, not a function")
+    return cast("RewardFunc", found)
+
+
+def score(
+    functions: dict[str, RewardFunc],
+    prompts: Sequence[str],
+    completions: Sequence[str],
+    columns: dict[str, Sequence[Any]],
+) -> Tensor:
+    """Call every reward function once on all completions.
+
+    Args:
+        functions: name -> function.
+        prompts: N prompts as shown.
+        completions: N completions.
+        columns: name -> N values, passed as keywords.
+
+    Returns:
+        Rewards [R, N] in float64, R functions.
+
+    Raises:
+        UserError: a function returned another number of rewards than completions, or one that is
+            None, infinite or not a number (the function, the question and the value are named).
+    """
+    rows: list[list[float]] = []
+    for name, function in functions.items():
+        values = function(prompts=list(prompts), completions=list(completions), **columns)
+        if not isinstance(values, Sequence) or len(values) != len(completions):
+            got = f"{len(values)} rewards" if isinstance(values, Sequence) else repr(values)
+            raise UserError(
+                f"reward function {name!r} returned {got} for {len(completions)} completions; "
+                "it must return a list with one number a completion"
+            )
+        for value, question in zip(values, columns["question_id"], strict=True):
+            if not isinstance(value, int | float) or not math.isfinite(value):
+                raise UserError(
+                    f"reward function {name!r} returned {value!r} for question {question!r}; "
+                    "it must return a finite number"
+                )
+        rows.append([float(value) for value in values])
+    return torch.tensor(rows, dtype=torch.float64)

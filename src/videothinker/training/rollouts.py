@@ -1,0 +1,213 @@
+"""From questions to scored groups: prompts, rollouts, rewards, and DAPO's dynamic sampling."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from videothinker import answers, prompts
+from videothinker.errors import UserError
+from videothinker.policy.encoding import Encoded
+from videothinker.policy.model import Policy
+from videothinker.policy.rollout import rollout
+from videothinker.policy.sampling import Group, Sampling
+from videothinker.records import Question
+from videothinker.seeds import derive
+from videothinker.training.config import TrainConfig
+from videothinker.training.data import TrainingSet
+from videothinker.training.processes import Processes
+from videothinker.training.rewards import RewardFunc, score
+
+PROMPTS_KEPT = 64
+"""Prompts whose frames stay in memory, the most recently used: about 17 MB each at the paper's
+setting."""
+
+
+class Prompts:
+    """Question -> encoded prompt, the one way training shows a question to a model."""
+
+    def __init__(self, policy: Policy, data: TrainingSet, config: TrainConfig) -> None:
+        self.policy, self.data, self.config = policy, data, config
+        self._kept: OrderedDict[str, Encoded] = OrderedDict()
+
+    def words(self, question: Question) -> str:
+        """The user's message."""
+        return prompts.render(question.question, question.choices, context=question.context)
+
+    def encode(self, question: Question) -> Encoded:
+        """The prompt with its frames.
+
+        Raises:
+            UserError: a bad video, or a prompt over the limit (the question is named).
+        """
+        if question.id in self._kept:
+            self._kept.move_to_end(question.id)
+            return self._kept[question.id]
+        try:
+            encoded = self._encode(question)
+        except UserError as error:
+            raise UserError(f"question {question.id!r}: {error}") from error
+        self._kept[question.id] = encoded
+        while len(self._kept) > PROMPTS_KEPT:
+            self._kept.popitem(last=False)
+        return encoded
+
+    def _encode(self, question: Question) -> Encoded:
+        limit, words = self.config.max_prompt_length, self.words(question)
+        if question.video is None:
+            return self.policy.encode(words, max_prompt_tokens=limit)
+        from videothinker.video import read_clip  # noqa: PLC0415 (transcripts need no decoder)
+
+        clip = read_clip(
+            self.data.data_root, question.video, self.config.frames, clip=question.clip
+        )
+        return self.policy.encode(
+            words,
+            clip.frames,
+            clip.times,
+            min_pixels=self.config.min_pixels,
+            max_pixels=self.config.max_pixels,
+            max_prompt_tokens=limit,
+        )
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What every process knows of a group."""
+
+    item: int
+    """Its number among the step's draws; also its seed's last part."""
+    question_id: str
+    type: str
+    label: str
+    rewards_RG: list[list[float]]
+    """By reward function, unweighted."""
+    valid: list[bool]
+    """Completions of a valid format."""
+    truncated: list[bool]
+    lengths: list[int]
+    """Completion tokens."""
+
+
+@dataclass
+class Batch:
+    """The groups of one step: all of them scored, this process's own with their tokens."""
+
+    scored: list[Scored]
+    groups: dict[int, Group]
+    """Item -> group, for the groups this process rolled out."""
+    rewards_BG: Tensor
+    """Weighted sums of the reward functions."""
+    drawn: int
+    """Questions drawn for this step, dropped ones included."""
+    dropped: int
+    """Groups without signal among them: dropped under dynamic sampling, kept elsewhere."""
+
+
+Draw = Callable[[int], Question]
+"""Position in the run's stream of questions -> the question drawn there."""
+
+
+@dataclass
+class Collector:
+    """Draws, rolls out and scores the groups of a step."""
+
+    config: TrainConfig
+    stage: str
+    policy: Policy
+    prompts: Prompts
+    rewards: dict[str, RewardFunc]
+    data: TrainingSet
+    processes: Processes
+    max_refills: int = 0
+    """Further draws to replace groups without signal; 0 keeps such groups."""
+
+    def collect(self, step: int, position: int, draw: Draw) -> Batch:
+        """The batch of `step`, drawing questions from `position` of the stream onwards."""
+        wanted = self.config.prompts_per_step
+        batch = Batch([], {}, torch.zeros(0), 0, 0)
+        for _ in range(1 + self.max_refills):
+            items = range(batch.drawn, batch.drawn + wanted - len(batch.scored))
+            scored, groups = self._round(step, {i: draw(position + i) for i in items})
+            batch.drawn += len(items)
+            flat = [row for row in scored if not self.has_signal(row)]
+            batch.dropped += len(flat)
+            if self.max_refills:
+                scored = [row for row in scored if self.has_signal(row)]
+            batch.scored += scored
+            batch.groups |= {row.item: groups[row.item] for row in scored if row.item in groups}
+            if len(batch.scored) == wanted:
+                break
+        if batch.scored:
+            batch.rewards_BG = torch.stack([self.total(row) for row in batch.scored])
+        return batch
+
+    def total(self, row: Scored) -> Tensor:
+        """Weighted sum of the reward functions [G]."""
+        rewards_RG = torch.tensor(row.rewards_RG, dtype=torch.float64)
+        weights = self.config.reward_weights or (1.0,) * len(rewards_RG)
+        return torch.tensor(weights, dtype=torch.float64) @ rewards_RG
+
+    def has_signal(self, row: Scored) -> bool:
+        """Do the rewards of the group differ?"""
+        total_G = self.total(row)
+        return bool((total_G != total_G[0]).any())
+
+    def _round(
+        self, step: int, questions: dict[int, Question]
+    ) -> tuple[list[Scored], dict[int, Group]]:
+        mine = {item: q for item, q in questions.items() if self.processes.mine(item)}
+        groups = roll_out(
+            self.policy,
+            [self.prompts.encode(question) for question in mine.values()],
+            sampling_of(self.config),
+            [derive(self.config.seed, self.stage, step, item) for item in mine],
+        )
+        rows = [
+            self._score(item, question, group)
+            for (item, question), group in zip(mine.items(), groups, strict=True)
+        ]
+        scored = sorted(self.processes.gather(rows), key=lambda row: row.item)
+        return scored, dict(zip(mine, groups, strict=True))
+
+    def _score(self, item: int, question: Question, group: Group) -> Scored:
+        texts, count = self.policy.decode(group), len(group.mask_GC)
+        truncated = [bool(cut) for cut in group.truncated_G]
+        label = self.data.labels.get(question.id, "unlabelled")
+        columns = {
+            "question_id": [question.id] * count,
+            "choices": [question.choices] * count,
+            "answer": [question.answer] * count,
+            "type": [question.type] * count,
+            "label": [label] * count,
+            "truncated": truncated,
+        }
+        rewards_RG = score(self.rewards, [self.prompts.words(question)] * count, texts, columns)
+        valid = [
+            answers.parse(text, question.choices, truncated=cut).format
+            for text, cut in zip(texts, truncated, strict=True)
+        ]
+        lengths = group.mask_GC.sum(dim=1).tolist()
+        return Scored(
+            *(item, question.id, question.type, label),
+            *(rewards_RG.tolist(), valid, truncated, lengths),
+        )
+
+
+def sampling_of(config: TrainConfig, **changes: float) -> Sampling:
+    """The rollout's settings; `changes` are fields of `Sampling`."""
+    settings: dict[str, float] = {
+        "num_generations": config.num_generations,
+        "max_completion_length": config.max_completion_length,
+        "temperature": config.temperature,
+    }
+    return Sampling(**(settings | changes))  # pyright: ignore[reportArgumentType]
+
+
+def roll_out(
+    policy: Policy, encoded: Sequence[Encoded], sampling: Sampling, seeds: Sequence[int]
+) -> list[Group]:
+    """Roll out the prompts given, if any."""
+    return rollout(policy, encoded, sampling, seeds) if encoded else []

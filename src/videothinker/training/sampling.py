@@ -1,0 +1,181 @@
+"""Which questions a step draws: uniformly, by a model's failures, or by label.
+
+Bias-failure sampling is ours (docs/method.md): the bias model's success p(q) on every training
+question is measured once, and each draw takes question q with probability proportional to
+1 - p(q) + eps. The bias model chooses the questions it cannot answer by looking; nothing is
+repelled, and no label is needed beyond the right answers that the reward needs anyway.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+
+from videothinker import answers, console
+from videothinker.errors import UserError
+from videothinker.policy.model import Policy
+from videothinker.records import Question, Sample, read_jsonl
+from videothinker.runs import Journal
+from videothinker.seeds import derive, numpy_generator
+from videothinker.training.config import TrainConfig
+from videothinker.training.data import TrainingSet, in_order
+from videothinker.training.processes import Processes
+from videothinker.training.rollouts import Prompts, roll_out, sampling_of
+
+PROTOCOL = "training"
+"""Name of the prompt and settings of training in a `Sample`."""
+
+
+def uniform_stream(questions: Sequence[Question], seed: int) -> Callable[[int], Question]:
+    """Position -> question: every question once an epoch, in that epoch's seeded order."""
+    orders: dict[int, list[Question]] = {}
+
+    def draw(position: int) -> Question:
+        epoch, place = divmod(position, len(questions))
+        if epoch not in orders:
+            orders.clear()
+            orders[epoch] = in_order(questions, seed, epoch)
+        return orders[epoch][place]
+
+    return draw
+
+
+def weighted_stream(
+    questions: Sequence[Question], weights: Sequence[float], seed: int
+) -> Callable[[int], Question]:
+    """Position -> question, drawn with replacement in proportion to `weights`."""
+    cumulative = np.cumsum(np.asarray(weights, dtype=np.float64))
+
+    def draw(position: int) -> Question:
+        point = numpy_generator(seed, "draw", position).random() * cumulative[-1]
+        return questions[int(np.searchsorted(cumulative, point, side="right"))]
+
+    return draw
+
+
+def failure_weights(success: Mapping[str, float], ids: Sequence[str], floor: float) -> list[float]:
+    """1 - success(q) + floor for every question."""
+    return [1 - success[question_id] + floor for question_id in ids]
+
+
+def label_weights(labels: Sequence[str], inferential_share: float) -> list[float]:
+    """Weights under which a share of the draws is inferential.
+
+    Raises:
+        UserError: the share asks for a label that no question has.
+    """
+    counts = Counter(labels)
+    shares = {"inferential": inferential_share, "observational": 1 - inferential_share}
+    for label, share in shares.items():
+        if share > 0 and not counts[label]:
+            raise UserError(
+                f"sampling 'label' wants a share of {share:g} {label} questions, but the training "
+                f"set has none (it has {dict(counts)}); run diagnose or change --inferential-share"
+            )
+    return [shares.get(label, 0.0) / counts[label] for label in labels]
+
+
+def read_success(path: Path, questions: Sequence[Question], model: str) -> dict[str, float]:
+    """Success by question from the samples of an earlier run of the same model.
+
+    Raises:
+        UserError: samples of another model, or a question without samples.
+    """
+    samples = read_jsonl(path, Sample)
+    strangers = {sample.model for sample in samples} - {model}
+    if strangers:
+        raise UserError(
+            f"{path}: holds samples of another model ({min(strangers)[:12]}, not {model[:12]}); "
+            "leave --success out to measure this one"
+        )
+    success = mean_success(samples)
+    missing = [question.id for question in questions if question.id not in success]
+    if missing:
+        raise UserError(
+            f"{path}: lacks {len(missing)} of the training questions ({missing[0]!r} first); "
+            "leave --success out to measure them"
+        )
+    return success
+
+
+def mean_success(samples: Sequence[Sample]) -> dict[str, float]:
+    """Share of exactly right answers by question."""
+    exact: dict[str, list[float]] = {}
+    for sample in samples:
+        exact.setdefault(sample.question_id, []).append(sample.exact)
+    return {question_id: fmean(values) for question_id, values in exact.items()}
+
+
+def measure_success(
+    policy: Policy,
+    data: TrainingSet,
+    config: TrainConfig,
+    journal: Journal[Sample] | None,
+    processes: Processes,
+) -> dict[str, float]:
+    """Roll the model out on every training question and record the answers; resumable.
+
+    Args:
+        policy: the bias or the base model.
+        data: its `train` questions are measured.
+        config: the prompts' and rollouts' settings.
+        journal: where the main process records; null in the others.
+        processes: they share the work.
+
+    Returns:
+        question id -> share of exactly right answers.
+    """
+    count, model = config.sampling_rollouts, policy.digest
+    known = Counter(sample.question_id for sample in journal.records) if journal else Counter()
+    done = processes.say({q for q, seen in known.items() if seen == count})
+    if journal:
+        journal.keep(lambda sample: sample.question_id in done and sample.model == model)
+    pending = [question for question in data.train if question.id not in done]
+    prompts, portion = Prompts(policy, data, config), 8 * processes.size
+    with console.progress("success", len(data.train), done=len(done)) as bar:
+        for start in range(0, len(pending), portion):
+            chunk = dict(enumerate(pending[start : start + portion]))
+            mine = [q for place, q in chunk.items() if processes.mine(place)]
+            samples = processes.gather(_answer(policy, mine, prompts, config, model))
+            if journal:
+                order = {question.id: place for place, question in chunk.items()}
+                journal.append(*sorted(samples, key=lambda s: (order[s.question_id], s.seed)))
+            bar.advance(len(chunk))
+    return mean_success(processes.say(journal.records if journal else []))
+
+
+def _answer(
+    policy: Policy, questions: Sequence[Question], prompts: Prompts, config: TrainConfig, model: str
+) -> list[Sample]:
+    sampling = sampling_of(config, num_generations=config.sampling_rollouts)
+    seeds = [derive(config.seed, "success", question.id) for question in questions]
+    encoded = [prompts.encode(question) for question in questions]
+    rolled = roll_out(policy, encoded, sampling, seeds)
+    samples: list[Sample] = []
+    for question, prompt, group in zip(questions, encoded, rolled, strict=True):
+        texts = policy.decode(group)
+        for number, (text, cut) in enumerate(zip(texts, group.truncated_G.tolist(), strict=True)):
+            parsed = answers.parse(text, question.choices, truncated=cut)
+            samples.append(
+                Sample(
+                    question_id=question.id,
+                    model=model,
+                    protocol=PROTOCOL,
+                    seed=number,
+                    frames=prompt.frames,
+                    height=prompt.height,
+                    width=prompt.width,
+                    prompt_tokens=prompt.prompt_tokens,
+                    text=text,
+                    thinking=parsed.thinking,
+                    answer=parsed.answer,
+                    verdict=parsed.verdict,
+                    exact=answers.exact(parsed.answer, question.answer),
+                    soft=answers.soft(parsed.answer, question.answer),
+                    format=float(parsed.format),
+                    lenient=parsed.lenient,
+                )
+            )
+    return samples

@@ -1,0 +1,188 @@
+"""The arithmetic of one optimisation step: rollout groups in, gradients and sums out.
+
+Imports torch, `policy` and `cdpo` alone. One group at a time is in memory; every sum returned adds
+up over groups and over processes, and so do the gradients.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from videothinker import cdpo
+from videothinker.policy.logprobs import chunked_vocabulary, token_logps
+from videothinker.policy.model import Policy
+from videothinker.policy.sampling import Group
+from videothinker.policy.shared_prefix import group_hidden
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is maximised at this step; see `cdpo`."""
+
+    loss_type: cdpo.LossType = "grpo"
+    epsilon: float = 0.2
+    epsilon_high: float = 0.28
+    temperature: float = 1.0
+    divergence: cdpo.Divergence | None = None
+    """Null where there is no bias model."""
+    repulsion: float = 0.0
+    """The weight in force, with its sign, after schedule and guard."""
+
+
+class Bias:
+    """The frozen bias model: a policy of its own, or (LoRA) an adapter on the policy's weights."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+
+    def active(self) -> AbstractContextManager[None]:
+        """Inside, `self.policy` computes as the bias model."""
+        return nullcontext()
+
+
+@dataclass
+class Sums:
+    """Sums over completion tokens (and the loss, whose token weights already hold the mean)."""
+
+    loss: float = 0.0
+    tokens: float = 0.0
+    entropy: float = 0.0
+    divergence: float = 0.0
+    clipped: float = 0.0
+
+    def add(self, other: "Sums") -> None:
+        """Add another group's or process's sums."""
+        for item in fields(self):
+            setattr(self, item.name, getattr(self, item.name) + getattr(other, item.name))
+
+
+def accumulate_gradients(
+    policy: Policy,
+    bias: Bias | None,
+    groups: Sequence[Group],
+    advantages: Sequence[Tensor],
+    objective: Objective,
+    *,
+    completions: int,
+    tokens: int,
+    old_logps: dict[int, Tensor] | None = None,
+) -> Sums:
+    """Add the gradient of the loss of `groups` to the policy's parameters.
+
+    Args:
+        policy: the model in training.
+        bias: the frozen bias model; needed where the objective has a divergence.
+        groups: rollouts of this process.
+        advantages: [G] for each group.
+        objective: what is maximised.
+        completions: completions in the whole batch, all processes; the mean's denominator.
+        tokens: completion tokens in the whole batch, all processes.
+        old_logps: [G, C] by number of group; filled at a rollout's first update and read at the
+            next ones.
+    """
+    old_logps = {} if old_logps is None else old_logps
+    sums = Sums()
+    with training_mode(policy):
+        for number, (group, given_G) in enumerate(zip(groups, advantages, strict=True)):
+            logps_GC, entropy_GC, divergence_GC = _forward(
+                policy, bias, group, objective, old_logps.get(number)
+            )
+            old_GC = old_logps.setdefault(number, logps_GC.detach())
+            mask_GC = group.mask_GC.to(logps_GC.device)
+            advantages_G = given_G.to(logps_GC)
+            ratio_GC = cdpo.token_ratio(logps_GC, old_GC)
+            clip = {"epsilon": objective.epsilon, "epsilon_high": objective.epsilon_high}
+            loss = cdpo.cdpo_loss(
+                cdpo.clipped_surrogate(ratio_GC, advantages_G, **clip),
+                divergence_GC,
+                cdpo.token_weights(
+                    mask_GC, objective.loss_type, completions=completions, tokens=tokens
+                ),
+                repulsion=objective.repulsion,
+            )
+            if loss.requires_grad:
+                loss.backward()
+            clipped_GC = cdpo.is_clipped(ratio_GC, advantages_G, **clip) & mask_GC
+            sums.add(
+                Sums(
+                    loss=float(loss),
+                    tokens=float(mask_GC.sum()),
+                    entropy=float(entropy_GC.sum()),
+                    divergence=0.0 if divergence_GC is None else float(divergence_GC.sum()),
+                    clipped=float(clipped_GC.sum()),
+                )
+            )
+    return sums
+
+
+@torch.no_grad()
+def measure(policy: Policy, bias: Bias, groups: Sequence[Group], objective: Objective) -> Sums:
+    """Entropy and divergence of `groups` without a gradient: what the controller starts from."""
+    sums = Sums()
+    for group in groups:
+        _, entropy_GC, divergence_GC = _forward(policy, bias, group, objective, None)
+        assert divergence_GC is not None
+        sums.add(
+            Sums(
+                tokens=float(group.mask_GC.sum()),
+                entropy=float(entropy_GC.sum()),
+                divergence=float(divergence_GC.sum()),
+            )
+        )
+    return sums
+
+
+def _forward(
+    policy: Policy,
+    bias: Bias | None,
+    group: Group,
+    objective: Objective,
+    old_GC: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Log-probabilities, entropies and divergences [G, C] of one group; 0 on padding."""
+    mask_GC = group.mask_GC.to(policy.device)
+    targets_N = group.completion_ids_GC.to(policy.device)[mask_GC]
+    heat = objective.temperature
+    hidden_ND = group_hidden(policy, group)[mask_GC]
+    logps_N, entropy_N = token_logps(hidden_ND, policy.head_VD, targets_N, temperature=heat)
+    old_N = logps_N.detach() if old_GC is None else old_GC[mask_GC]
+    divergence_N = None
+    if objective.divergence is not None and bias is not None:
+        with torch.no_grad(), bias.active():
+            bias_hidden_ND = group_hidden(bias.policy, group)[mask_GC]
+            bias_head_VD = bias.policy.head_VD.detach()
+        if objective.divergence in cdpo.WHOLE:
+            whole = cdpo.WHOLE[objective.divergence]
+            divergence_N = chunked_vocabulary(
+                lambda logits, other: whole(logits.log_softmax(-1), other.log_softmax(-1)),
+                *(hidden_ND, policy.head_VD, bias_hidden_ND, bias_head_VD),
+                temperature=heat,
+            )
+        else:
+            with torch.no_grad():
+                bias_N, _ = token_logps(bias_hidden_ND, bias_head_VD, targets_N, temperature=heat)
+            divergence_N = cdpo.SAMPLED[objective.divergence](logps_N, bias_N, old_N)
+    return (
+        spread(logps_N, mask_GC),
+        spread(entropy_N.detach(), mask_GC),
+        None if divergence_N is None else spread(divergence_N, mask_GC),
+    )
+
+
+def spread(values_N: Tensor, mask_GC: Tensor) -> Tensor:
+    """Values of the N completion tokens back in their places [G, C], 0 on padding."""
+    empty_GC = torch.zeros(mask_GC.shape, dtype=values_N.dtype, device=values_N.device)
+    return empty_GC.masked_scatter(mask_GC, values_N)
+
+
+@contextmanager
+def training_mode(policy: Policy) -> Iterator[None]:
+    """Training mode, which gradient checkpointing asks for; rollouts want evaluation mode."""
+    policy.model.train()
+    try:
+        yield
+    finally:
+        policy.model.eval()

@@ -1,0 +1,42 @@
+"""Optional trackers (tensorboard, wandb) beside metrics.jsonl, through accelerate.
+
+Quantities of the clock, such as tokens a second, go here and never into metrics.jsonl.
+"""
+
+from collections.abc import Callable
+
+from videothinker.records import Step
+from videothinker.training.config import TrainConfig
+from videothinker.training.processes import Processes
+
+FOLDER = "trackers"
+
+
+def open_tracker(config: TrainConfig, processes: Processes) -> Callable[[Step, float], None]:
+    """A function of (record, seconds of the step) that logs to the tracker asked for, if any."""
+    if config.log_with is None or not processes.main:
+        return lambda record, seconds: None  # noqa: ARG005
+    from accelerate import Accelerator  # noqa: PLC0415
+
+    accelerator = Accelerator(
+        cpu=processes.device.type == "cpu",
+        log_with=config.log_with,
+        project_dir=str(config.out / FOLDER),
+    )
+    accelerator.init_trackers("videothinker")
+    return lambda record, seconds: accelerator.log(flat(record, seconds), step=record.step)
+
+
+def flat(record: Step, seconds: float) -> dict[str, float]:
+    """A record as name -> number, with the step's speed."""
+    values = {"loss": record.loss, "valid": record.valid, "repulsion": record.repulsion}
+    values |= {f"reward/{name}": value for name, value in record.reward.items()}
+    values |= record.metrics
+    for name in ("divergence", "entropy"):
+        value = getattr(record, name)
+        if value is not None:
+            values[name] = value
+    values["dropped_groups"] = record.dropped_groups
+    values["seconds"] = seconds
+    count = record.metrics["groups"] * record.metrics["completion_length"]
+    return values | {"completion_tokens_per_second_and_generation": count / seconds}
