@@ -6,116 +6,96 @@ from typing import Any
 
 import msgspec
 
-from videothinker.clevrer.annotations import list_annotations
-from videothinker.clevrer.questions import load_split, question_file, to_records
 from videothinker.console import say
 from videothinker.diagnosis.biasset import BiasSet, bias_set
 from videothinker.diagnosis.config import RULES, DiagnoseConfig
-from videothinker.diagnosis.evidence import diagnose_split
+from videothinker.diagnosis.insight import insight, insight_lines
+from videothinker.diagnosis.probes import FLAGS, LOG_FREE, diagnose_by_probes
+from videothinker.diagnosis.sources import Source, inputs_of, read_source
 from videothinker.diagnosis.summary import lines, summarise
-from videothinker.diagnosis.transcripts import with_transcripts
-from videothinker.errors import UserError
-from videothinker.records import Diagnosis, Question, write_atomic, write_jsonl
+from videothinker.records import Diagnosis, write_atomic, write_jsonl
 from videothinker.runs import Run, open_run
 
 
-def present_splits(data: Path, wanted: str) -> list[str]:
-    """The splits to read: those with a question file or annotations.
-
-    Raises:
-        UserError: none is there.
-    """
-    if not data.is_dir():
-        raise UserError(f"{data}: is no folder; give one in CLEVRER's layout")
-    names = ("train", "validation") if wanted == "all" else (wanted,)
-    found = [
-        name for name in names if question_file(data, name).exists() or list_annotations(data, name)
-    ]
-    if not found:
-        raise UserError(
-            f"{data}: holds neither {' nor '.join(f'{name}.json' for name in names)} nor their "
-            "annotations; give a folder in CLEVRER's layout"
-        )
-    return found
-
-
-def read_with_logs(
-    data: Path, splits: Sequence[str], rule: str, problems: list[UserError] | None
-) -> tuple[list[Question], list[Diagnosis]]:
-    """Read and label every split; one is let go before the next is read."""
-    questions: list[Question] = []
-    diagnoses: list[Diagnosis] = []
-    for name in splits:
-        split = load_split(data, name, problems=problems)
-        sound: set[str] = set()
-        for identity, diagnosis in diagnose_split(split, rule, problems=problems):
-            sound.add(identity)
-            if diagnosis is not None:
-                diagnoses.append(diagnosis)
-        records = to_records(split.scenes, data, name, problems=problems)
-        questions += [question for question in records if question.id in sound]
-    if not questions:
-        raise UserError(f"{data}: holds no sound question; give a folder in CLEVRER's layout")
-    kept = {question.id for question in questions}
-    return questions, [d for d in diagnoses if d.question_id in kept]
-
-
-def write_outputs(
-    run: Run, questions: Sequence[Question], diagnoses: Sequence[Diagnosis]
-) -> BiasSet:
-    """The four files of a diagnosis."""
-    chosen = bias_set(questions, {d.question_id: d.label for d in diagnoses})
-    write_jsonl(run.path / "questions.jsonl", questions)
+def _write(run: Run, source: Source, diagnoses: Sequence[Diagnosis]) -> BiasSet:
+    chosen = bias_set(source.questions, {d.question_id: d.label for d in diagnoses})
+    write_jsonl(run.path / "questions.jsonl", source.questions)
     write_jsonl(run.path / "diagnosis.jsonl", diagnoses)
     write_jsonl(run.path / "bias.jsonl", chosen.struck)
     write_jsonl(run.path / "bias_as_is.jsonl", chosen.as_is)
     return chosen
 
 
-def _tell(run: Run, summary: dict[str, Any], chosen: BiasSet, config: DiagnoseConfig) -> None:
+def _with_probes(
+    run: Run, source: Source, config: DiagnoseConfig
+) -> tuple[list[Diagnosis], dict[str, Any]]:
+    # torch and transformers are heavy, and labelling from logs needs neither.
+    from videothinker.diagnosis.probing import probe  # noqa: PLC0415
+
+    logs = {diagnosis.question_id: diagnosis for diagnosis in source.logs}
+    subject = [q for q in source.questions if not logs or q.id in logs]
+    probed = probe(run, subject, source.data_root, config)
+    run.facts["probed_model"] = probed.model
+    run.failures += probed.failed
+    asked = {question.id for question in probed.questions}
+    kept = [q for q in subject if q.id in asked or not q.answer]
+    diagnoses = diagnose_by_probes(kept, probed.samples, logs)
+    return diagnoses, insight(probed.questions, diagnoses, probed.samples, (), config.seed)
+
+
+def _tell(run: Run, summary: dict[str, Any], chosen: BiasSet, rule: str) -> None:
     write_atomic(run.path / "summary.json", msgspec.json.format(msgspec.json.encode(summary)))
     for problem in summary["problems"]:
         say(f"left out: {problem}")
-    for line in lines(summary, config.rule):
+    for line in lines(summary, rule):
+        say(line)
+    for line in insight_lines(summary["probing"]) if "probing" in summary else ():
         say(line)
     say(
         f"bias set ({chosen.split or 'all splits'}): {len(chosen.struck)} with the premise struck "
         f"out, {len(chosen.as_is)} as they are, {chosen.not_applicable} not applicable (no premise)"
     )
     say(f"wrote {run.path}/questions.jsonl, diagnosis.jsonl, bias.jsonl, bias_as_is.jsonl")
-    say(f"next: videothinker train bias --data {run.path} --model MODEL")
+    say(f"next: videothinker train bias --data {run.path} --model MODEL --out OUT")
 
 
 def diagnose(data: Path, config: DiagnoseConfig) -> Path:
     """Label questions as observational or inferential, and write the bias set.
 
     Args:
-        data: a folder in CLEVRER's layout (real or simulated).
+        data: a folder in CLEVRER's layout (real or simulated), labelled from its event logs; or a
+            file of questions, labelled by probing a model. With both logs and a model, the label is
+            the probes' and the logs' flags stand beside it.
         config: see `DiagnoseConfig`.
 
     Returns:
-        `config.out`, with questions.jsonl, diagnosis.jsonl, bias.jsonl, bias_as_is.jsonl and
-        summary.json.
+        `config.out`, with questions.jsonl, diagnosis.jsonl, bias.jsonl, bias_as_is.jsonl,
+        summary.json, and samples.jsonl where a model was probed.
 
     Raises:
-        UserError: bad input; see `clevrer.questions.load_split`.
+        UserError: bad input; see `sources.read_source`.
     """
-    splits = present_splits(data, config.split)
-    inputs = {name: path for name in splits if (path := question_file(data, name)).is_file()}
-    with open_run(config.out, "diagnose", config, inputs) as run:
+    with open_run(config.out, "diagnose", config, inputs_of(data, config)) as run:
         if run.done:
-            say(f"{config.out}: is done already; delete it to run again")
+            say(f"{config.out}: is done already; give another --out to run again")
             return config.out
-        run.facts["data_root"] = str(data.resolve())
-        problems: list[UserError] | None = [] if config.keep_going else None
-        say(f"reading {data} ({', '.join(splits)})")
-        questions, diagnoses = read_with_logs(data, splits, config.rule, problems)
-        if config.miss_rate is not None:
-            questions = list(
-                with_transcripts(questions, data, miss_rate=config.miss_rate, seed=config.seed)
-            )
-        told = [str(problem) for problem in problems or ()]
-        run.failures = len(told)
-        chosen = write_outputs(run, questions, diagnoses)
-        _tell(run, summarise(questions, diagnoses, RULES, told), chosen, config)
+        say(f"reading {data}")
+        source = read_source(data, config)
+        run.facts["data_root"] = str(source.data_root)
+        run.failures = len(source.problems)
+        rule, diagnoses, probing = config.rule, list(source.logs), None
+        rules = list(RULES)
+        if config.probe is not None:
+            diagnoses, probing = _with_probes(run, source, config)
+            rule = LOG_FREE
+            rules = [
+                name
+                for name in (*RULES, *FLAGS.values())
+                if any(name in d.flags for d in diagnoses)
+            ]
+        chosen = _write(run, source, diagnoses)
+        summary = summarise(source.questions, diagnoses, rules, source.problems)
+        if probing is not None:
+            summary["probing"] = probing
+        _tell(run, summary, chosen, rule)
     return config.out

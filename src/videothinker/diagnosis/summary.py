@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from videothinker.diagnosis.config import RULES
 from videothinker.diagnosis.intervals import share, show
 from videothinker.diagnosis.rules import disagreement
 from videothinker.records import Diagnosis, Question
@@ -63,6 +64,8 @@ def summarise(
     for split, group in splits.items():
         used = [d for d in group if d.label != "excluded"]
         counts = rule_counts(group, rules)
+        logged = [rule for rule in RULES if rule in counts]
+        from_logs = {rule: counts[rule] for rule in logged}
         by_split[split] = {
             "diagnosed": len(group),
             "excluded": len(group) - len(used),
@@ -70,10 +73,10 @@ def summarise(
             "rules": counts,
             "disagreement": {
                 f"{one} / {other}": count
-                for (one, other), count in disagreement([d.flags for d in used], rules).items()
+                for (one, other), count in disagreement([d.flags for d in used], logged).items()
             },
-            "gives_the_papers_count": matching_rule(counts),
-            "nearest_to_the_papers_share": nearest_rule(counts),
+            "gives_the_papers_count": matching_rule(from_logs),
+            "nearest_to_the_papers_share": nearest_rule(from_logs),
         }
     return {
         "questions": len(questions),
@@ -96,9 +99,9 @@ def lines(summary: Mapping[str, Any], rule: str) -> list[str]:
         )
         for name, count in found["rules"].items():
             told.append(f"  {name:18} {show(share(count['observational'], count['questions']))}")
-        apart = ", ".join(f"{pair}: {count}" for pair, count in found["disagreement"].items())
-        told.append(f"  labels that differ: {apart}")
-        told.append(f"  {_paper(found, used)}")
+        told += [f"  {pair} differ on {count}" for pair, count in found["disagreement"].items()]
+        if found["nearest_to_the_papers_share"] is not None:
+            told.append(f"  {_paper(found, used)}")
     return told
 
 

@@ -1,0 +1,159 @@
+"""What probing adds to a summary: agreement with the logs, causal effects, shortcut reliance."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from videothinker.diagnosis.agreement import Agreement, agreement_of_flags, by_samples
+from videothinker.diagnosis.causal import Adjustment, adjust
+from videothinker.diagnosis.config import RULES
+from videothinker.diagnosis.effects import strikes, swaps, units_of
+from videothinker.diagnosis.intervals import share, show
+from videothinker.diagnosis.probes import LOG_FREE
+from videothinker.diagnosis.reliance import reliance
+from videothinker.records import Diagnosis, Question, Sample
+from videothinker.seeds import numpy_generator
+
+ByQuestion = Mapping[str, Sequence[Sample]]
+
+
+def tell_agreement(found: Agreement) -> dict[str, Any]:
+    """An agreement with its derived numbers."""
+    return {
+        "n": found.n,
+        "precision": found.precision,
+        "recall": found.recall,
+        "f1": found.f1,
+        "chance_f1": found.chance_f1,
+    }
+
+
+def vote_sizes(samples: int) -> list[int]:
+    """1, 2, 4, ... and all."""
+    sizes = [2**i for i in range(samples.bit_length()) if 2**i < samples]
+    return [*sizes, samples]
+
+
+def effects(
+    questions: Mapping[str, Question],
+    diagnoses: Mapping[str, Diagnosis],
+    full: ByQuestion,
+    seed: int,
+) -> dict[str, Any]:
+    """P(A | T, Q) beside P(A | do(T), Q), and the same with T and O exchanged."""
+    drawn = [sample for mine in full.values() for sample in mine]
+    found: dict[str, Any] = {}
+    for name, swap in (("reasoning", False), ("observation", True)):
+        units = units_of(questions, diagnoses, drawn, swap=swap)
+        if not units:
+            return {}
+        rng = numpy_generator(seed, "diagnose", f"causal/{name}")
+        table, contrasts = adjust(units, rng)
+        found[name] = {
+            "adjusted": [_adjustment(row) for row in table],
+            "effect": [asdict(row) for row in contrasts],
+        }
+    return found
+
+
+def _adjustment(row: Adjustment) -> dict[str, Any]:
+    named = [f"{cell.treatment} / {cell.observation}" for cell in row.unsupported]
+    return {**asdict(row), "unsupported": named}
+
+
+def insight(
+    questions: Sequence[Question],
+    diagnoses: Sequence[Diagnosis],
+    samples: Mapping[str, ByQuestion],
+    pairs: Sequence[tuple[Question, Question]],
+    seed: int,
+) -> dict[str, Any]:
+    """Everything that needs both samples and logs; empty parts are left out.
+
+    Args:
+        questions: the probed ones.
+        diagnoses: their records, with the logs' flags and evidence where there are logs.
+        samples: probe -> question id -> samples.
+        pairs: minimal pairs on the world.
+        seed: of the bootstrap.
+    """
+    by_id = {d.question_id: d for d in diagnoses}
+    full, struck = samples.get("full", {}), samples.get("struck", {})
+    found: dict[str, Any] = {"probes": _probe_shares(samples)}
+    logged = any(rule in d.flags for d in diagnoses for rule in RULES)
+    if logged and struck:
+        table = agreement_of_flags(diagnoses, LOG_FREE, RULES)
+        found["agreement"] = {rule: tell_agreement(row) for rule, row in table.items()}
+        flags = {d.question_id: d.flags for d in diagnoses}
+        sizes = vote_sizes(min(len(drawn) for drawn in struck.values()))
+        votes = by_samples(questions, struck, flags, RULES, sizes)
+        found["agreement_by_samples"] = {
+            str(size): {rule: tell_agreement(row) for rule, row in rows.items()}
+            for size, rows in votes.items()
+        }
+    if logged and full:
+        found["causal"] = effects({q.id: q for q in questions}, by_id, full, seed)
+        if struck:
+            found["reliance_strike"] = asdict(reliance(strikes(questions, by_id, full, struck)))
+    if pairs and full:
+        found["reliance_swap"] = asdict(reliance(swaps(pairs, full)))
+    return found
+
+
+def _probe_shares(samples: Mapping[str, ByQuestion]) -> dict[str, Any]:
+    table: dict[str, Any] = {}
+    for probe, by_question in samples.items():
+        drawn = [sample for mine in by_question.values() for sample in mine]
+        table[probe] = {
+            "questions": len(by_question),
+            "samples": len(drawn),
+            "right": sum(sample.exact == 1 for sample in drawn),
+            "unparsed": sum(sample.verdict in ("unparsed", "truncated") for sample in drawn),
+            "failed": sum(sample.verdict == "failed" for sample in drawn),
+        }
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.3f}"
+
+
+def insight_lines(found: Mapping[str, Any]) -> list[str]:
+    """The insight for a person."""
+    told: list[str] = []
+    for probe, row in found["probes"].items():
+        told.append(
+            f"  {probe:13} {show(share(row['right'], row['samples']))} right over samples of "
+            f"{row['questions']} questions; {row['unparsed']} unparsed, {row['failed']} failed"
+        )
+    for rule, row in found.get("agreement", {}).items():
+        told.append(
+            f"  {LOG_FREE} against {rule:16} precision {_number(row['precision'])}, recall "
+            f"{_number(row['recall'])}, F1 {_number(row['f1'])} (chance "
+            f"{_number(row['chance_f1'])}, n {row['n']})"
+        )
+    for name, rows in found.get("causal", {}).items():
+        for row in rows["effect"]:
+            effect = row["effect"]
+            told.append(
+                f"  effect of {name} on the answer ({row['query']}): {effect['value']:+.3f} "
+                f"(95 % {effect['low']:+.3f} to {effect['high']:+.3f})"
+            )
+        told += [
+            f"  no support for {name} ({row['query']}): {', '.join(row['unsupported'])}"
+            for row in rows["adjusted"]
+            if row["unsupported"]
+        ]
+    for name in ("reliance_strike", "reliance_swap"):
+        if name in found:
+            row = found[name]
+            stays, changes = row["stays_when_should_change"], row["changes_when_should_stay"]
+            told.append(
+                f"  {name.replace('_', ' by ')}: stays when it should change "
+                f"{_share(stays)}; changes when it should stay {_share(changes)}"
+            )
+    return told
+
+
+def _share(row: Mapping[str, Any]) -> str:
+    return show(share(row["count"], row["n"]))

@@ -1,0 +1,129 @@
+"""What is diagnosed: a folder with event logs (CLEVRER's layout), or a list of questions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from videothinker.clevrer.annotations import list_annotations
+from videothinker.clevrer.questions import load_split, question_file, to_records
+from videothinker.diagnosis.config import DiagnoseConfig
+from videothinker.diagnosis.evidence import diagnose_split
+from videothinker.diagnosis.transcripts import with_transcripts
+from videothinker.errors import UserError
+from videothinker.records import Diagnosis, Question, read_jsonl
+
+SPLITS = ("train", "validation")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Questions, what the logs say of them, and where their videos lie."""
+
+    questions: tuple[Question, ...]
+    logs: tuple[Diagnosis, ...]
+    """One a counterfactual question; empty where there are no logs."""
+    data_root: Path
+    problems: tuple[str, ...] = ()
+    """What was left out, in words."""
+
+
+def has_logs(data: Path) -> bool:
+    """Is it a folder in CLEVRER's layout (or meant to be one)?"""
+    return data.is_dir()
+
+
+def present_splits(data: Path, wanted: str) -> list[str]:
+    """The splits to read: those with a question file or annotations.
+
+    Raises:
+        UserError: none is there.
+    """
+    names = SPLITS if wanted == "all" else (wanted,)
+    found = [
+        name for name in names if question_file(data, name).exists() or list_annotations(data, name)
+    ]
+    if not found:
+        raise UserError(
+            f"{data}: holds neither {' nor '.join(f'{name}.json' for name in names)} nor their "
+            "annotations; give a folder in CLEVRER's layout, or a file of questions"
+        )
+    return found
+
+
+def inputs_of(data: Path, config: DiagnoseConfig) -> dict[str, Path | None]:
+    """The files whose digests tell whether a run can be resumed.
+
+    Raises:
+        UserError: there is nothing to read, found before a run folder is made.
+    """
+    if not data.exists():
+        raise UserError(f"{data}: is not there; give a folder in CLEVRER's layout, or a file")
+    files = [data]
+    if has_logs(data):
+        files = [question_file(data, name) for name in present_splits(data, config.split)]
+    found: dict[str, Path | None] = {path.name: path for path in files if path.is_file()}
+    if config.probe is not None and Path(config.probe).is_dir():
+        found["probe"] = Path(config.probe)
+    return found
+
+
+def read_with_logs(
+    data: Path, splits: Sequence[str], rule: str, problems: list[UserError] | None
+) -> tuple[list[Question], list[Diagnosis]]:
+    """Read and label every split; one is let go before the next is read."""
+    questions: list[Question] = []
+    diagnoses: list[Diagnosis] = []
+    for name in splits:
+        split = load_split(data, name, problems=problems)
+        sound: set[str] = set()
+        for identity, diagnosis in diagnose_split(split, rule, problems=problems):
+            sound.add(identity)
+            if diagnosis is not None:
+                diagnoses.append(diagnosis)
+        records = to_records(split.scenes, data, name, problems=problems)
+        questions += [question for question in records if question.id in sound]
+    if not questions:
+        raise UserError(f"{data}: holds no sound question; give a folder in CLEVRER's layout")
+    kept = {question.id for question in questions}
+    return questions, [d for d in diagnoses if d.question_id in kept]
+
+
+def _from_folder(data: Path, config: DiagnoseConfig) -> Source:
+    problems: list[UserError] | None = [] if config.keep_going else None
+    splits = present_splits(data, config.split)
+    questions, logs = read_with_logs(data, splits, config.rule, problems)
+    if config.miss_rate is not None:
+        drawn = with_transcripts(questions, data, miss_rate=config.miss_rate, seed=config.seed)
+        questions = list(drawn)
+    told = tuple(str(problem) for problem in problems or ())
+    return Source(tuple(questions), tuple(logs), data.resolve(), told)
+
+
+def _from_file(data: Path, config: DiagnoseConfig) -> Source:
+    if config.probe is None:
+        raise UserError(
+            f"{data}: a list of questions has no event logs; give --probe MODEL to label it "
+            "without them, or a folder in CLEVRER's layout"
+        )
+    if config.miss_rate is not None:
+        raise UserError(f"{data}: a list of questions has no event logs; leave --miss-rate out")
+    questions = read_jsonl(data, Question)
+    if not questions:
+        raise UserError(f"{data}: holds no question; give a list that has some")
+    seen: set[str] = set()
+    for question in questions:
+        if question.id in seen:
+            raise UserError(f"{data}: question id {question.id!r} comes twice; keep one of them")
+        seen.add(question.id)
+    root = config.data_root or data.parent
+    return Source(tuple(questions), (), root.resolve())
+
+
+def read_source(data: Path, config: DiagnoseConfig) -> Source:
+    """Read what is to be diagnosed.
+
+    Raises:
+        UserError: bad input (see `clevrer.questions.load_split`), or a list of questions without a
+            model to probe.
+    """
+    return _from_folder(data, config) if has_logs(data) else _from_file(data, config)
