@@ -20,14 +20,14 @@ SHOWN_FRAMES = 128
 """Frames in the video (5.12 s), as in CLEVRER."""
 FRAMES = 178
 """Frames simulated (7.12 s): the two seconds after the video give the predictive questions."""
-STEPS_PER_FRAME = 8
+STEPS_PER_FRAME = 6
 DAMPING_RATE = 0.3
 """The table's friction, per second: a free object's speed falls as exp(-0.3 t) (ours)."""
-ELASTICITY = 0.8
+ELASTICITY = 0.95
 CONTACT_FRICTION = 0.25
 TABLE_MARGIN = 0.35
 """The table ends this far, in units, outside the view: what has been seen and leaves is gone."""
-EDGE_FRAMES = 5
+EDGE_FRAMES = 10
 """How often, in frames, the edge is watched."""
 MOVING_SPEED = 0.1
 """Units per second above which an object counts as moving."""
@@ -52,7 +52,7 @@ class Collision:
         j: larger object index.
         x: point of contact, table units.
         y: point of contact, table units.
-        time: seconds since frame 0, to within one engine step (5 ms).
+        time: seconds since frame 0, to within one engine step (7 ms).
         speed: closing speed along the line of contact, units per second.
     """
 

@@ -13,7 +13,14 @@ import numpy as np
 from videothinker.errors import UserError
 from videothinker.world import camera
 from videothinker.world.objects import COLORS, MATERIALS, RADIUS, SHAPES, Scene, SceneObject
-from videothinker.world.physics import DAMPING_RATE, FPS, SHOWN_FRAMES, Trajectory, simulate
+from videothinker.world.physics import (
+    DAMPING_RATE,
+    FPS,
+    FRAMES,
+    SHOWN_FRAMES,
+    Trajectory,
+    simulate,
+)
 
 __all__ = ["Scene", "SceneConfig", "SceneObject", "sample_scene", "sample_world"]
 
@@ -32,8 +39,8 @@ LATE_HITS = (SHOWN_FRAMES + 3, 165)
 LATE_SEEN = 112
 """A late mover must be in view by this frame, so that its collision can be predicted."""
 
-DRAWS = 8
-"""Draws for one object before the scene is begun anew."""
+DRAWS = {"first": 4, "hit": 10, "late": 40, "bystander": 16}
+"""Draws for one object before the scene is begun anew (most late ones are refused for free)."""
 
 
 @dataclass(frozen=True)
@@ -157,6 +164,13 @@ def _clear(objects: list[SceneObject], new: SceneObject) -> bool:
     )
 
 
+def _undisturbed(thing: SceneObject) -> np.ndarray:
+    """Where `thing` would be in every frame if it touched nothing, (T, 2)."""
+    seconds_T1 = np.maximum(np.arange(FRAMES) - thing.launch_frame, 0)[:, None] / FPS
+    way_T1 = -np.expm1(-DAMPING_RATE * seconds_T1) / DAMPING_RATE
+    return np.array(thing.position) + way_T1 * np.array(thing.velocity)
+
+
 def fair(trajectory: Trajectory, config: SceneConfig) -> bool:
     """Collisions are all in view and hard enough to be seen, and no pair collides twice."""
     hits = trajectory.collisions
@@ -198,7 +212,7 @@ class _Growth:
     def add(self, bare: SceneObject, role: str, place: int) -> bool:
         """Add one object in its role, at `place` in the list; False if a draw does not work out."""
         new = self.propose(bare, role)
-        if new is None or not _clear(self.objects, new):
+        if new is None or not _clear(self.objects, new) or self._hopeless(new, role):
             return False
         objects = [*self.objects[:place], new, *self.objects[place:]]
         trajectory = simulate(Scene(tuple(objects)))
@@ -206,6 +220,26 @@ class _Growth:
             return False
         self.objects, self.trajectory = objects, trajectory
         return True
+
+    def _first_meeting(self, new: SceneObject) -> int:
+        """Frame at which `new` is sure to have touched something; FRAMES if it may not have."""
+        if self.trajectory is None:
+            return FRAMES
+        gaps_TN2 = self.trajectory.positions_TN2 - _undisturbed(new)[:, None]
+        reach_N = np.array([thing.half_height for thing in self.objects]) + new.half_height
+        near_TN = (gaps_TN2**2).sum(axis=-1) < reach_N**2
+        near_TN &= self.trajectory.on_table_TN
+        near_TN[: new.launch_frame] = False
+        near_T = near_TN.any(axis=1)
+        return int(near_T.argmax()) if near_T.any() else FRAMES
+
+    def _hopeless(self, new: SceneObject, role: str) -> bool:
+        """What needs no simulation to be refused."""
+        if role == "bystander":
+            return self._first_meeting(new) < FRAMES
+        if role == "late":
+            return new.launch_frame > LATE_SEEN or self._first_meeting(new) < SHOWN_FRAMES
+        return False
 
     def _in_role(self, trajectory: Trajectory, role: str, newest: int) -> bool:
         hits = trajectory.collisions
@@ -239,7 +273,7 @@ def _grow(rng: np.random.Generator, config: SceneConfig) -> tuple[Scene, Traject
         angle = float(rng.uniform(0, math.pi / 2))
         bare = SceneObject(color, material, shape, (0.0, 0.0), angle=angle, radius=config.radius)
         place = sum(earlier < ids[k] for earlier in ids[:k])
-        if not any(growth.add(bare, role, place) for _ in range(DRAWS)):
+        if not any(growth.add(bare, role, place) for _ in range(DRAWS[role])):
             return None
     assert growth.trajectory is not None
     shown = sum(hit.frame < SHOWN_FRAMES for hit in growth.trajectory.collisions)
