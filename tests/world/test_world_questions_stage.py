@@ -1,0 +1,134 @@
+"""The stage: killed anywhere it resumes to the same bytes; a bad dial never starts."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from videothinker.errors import UserError
+from videothinker.runs import digest_path
+from videothinker.world.config import WorldConfig
+from videothinker.world.produce import frame_numbers, frame_rate, plan
+from videothinker.world.stage import world
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from videothinker.world.config import WorldConfig
+from videothinker.world.stage import world
+if __name__ == "__main__":
+    world(WorldConfig(Path(sys.argv[1]), 12, 4, frames=0, seed=3, workers=int(sys.argv[2])))
+"""
+
+
+def config(out: Path, **changes: object) -> WorldConfig:
+    settings: dict[str, object] = {
+        "out": out,
+        "scenes": 12,
+        "validation_scenes": 4,
+        "frames": 0,
+        "seed": 3,
+        **changes,
+    }
+    return WorldConfig(**settings)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return digest_path(world(config(tmp_path_factory.mktemp("whole") / "w")))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_killed_it_resumes_to_the_same_bytes(tmp_path: Path, whole: str, workers: int) -> None:
+    script = tmp_path / "run.py"
+    script.write_text(PROGRAM)
+    out = tmp_path / "w"
+    running = subprocess.Popen(
+        [sys.executable, str(script), str(out), str(workers)], stderr=subprocess.DEVNULL
+    )
+    shards = out / "checkpoints" / "train.jsonl"
+    deadline = time.monotonic() + 60
+    while not (shards.exists() and shards.read_bytes().count(b"\n") >= 3):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.kill(running.pid, signal.SIGKILL)
+    running.wait()
+    with shards.open("ab") as file:
+        file.write(b'{"questions": {"scene_index"')  # a line torn by the kill
+    assert not (out / "train.json").exists()
+    assert digest_path(world(config(out))) == whole
+    assert digest_path(world(config(out))) == whole
+
+
+def test_a_folder_of_other_settings_is_refused(tmp_path: Path) -> None:
+    out = tmp_path / "w"
+    world(config(out, scenes=1, validation_scenes=0))
+    for changes, word in (({"seed": 4}, "seed"), ({"observational_share": 0.5}, "observational")):
+        with pytest.raises(UserError, match=word):
+            world(config(out, scenes=1, validation_scenes=0, **changes))
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "thesis.tex").write_text("mine")
+    with pytest.raises(UserError, match=r"thesis\.tex"):
+        world(config(foreign))
+    with pytest.raises(UserError, match="cannot be made"):
+        world(config(Path("/proc/nowhere")))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"scenes": 0, "validation_scenes": 0}, "nothing to make"),
+        ({"scenes": 10_001}, "allowed are 0 to 10000"),
+        ({"validation_scenes": -1}, "allowed are 0 to 5000"),
+        ({"observational_share": 1.01}, "observational_share=1.01: allowed are 0 to 1"),
+        ({"observational_share": float("nan")}, "observational_share=nan"),
+        ({"objects_min": 0, "objects_max": 0}, "objects_min=0: allowed are 3 to 8"),
+        ({"objects_min": 6, "objects_max": 4}, "below objects_min=6"),
+        ({"collisions_min": 4}, "cannot be met with 4 objects"),
+        ({"size": "480"}, "WIDTHxHEIGHT"),
+        ({"size": "481x320"}, "even"),
+        ({"frames": 129}, "allowed are 0 to 128"),
+        ({"frames": 1}, "one frame is no video"),
+        ({"workers": 0}, "workers=0"),
+        ({"seed": -1}, "seed=-1"),
+    ],
+)
+def test_impossible_dials_are_refused_when_built(
+    tmp_path: Path, changes: dict[str, object], sentence: str
+) -> None:
+    with pytest.raises(UserError, match=sentence):
+        config(tmp_path / "w", **changes)
+    assert not (tmp_path / "w").exists()
+
+
+def test_the_config_is_light() -> None:
+    code = "import sys, videothinker.world.config; print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"numpy", "torch", "pymunk", "av", "msgspec"} & set(done.stdout.split())
+
+
+def test_the_plan_meets_the_share_to_within_one_question() -> None:
+    for share in np.linspace(0, 1, 23):
+        for scenes in (1, 2, 7, 100):
+            wanted = plan(config(Path("w"), observational_share=share), "train", scenes)
+            flat = [one for scene in wanted for one in scene]
+            assert len(wanted) == scenes
+            assert abs(sum(one.observational for one in flat) - share * len(flat)) <= 1
+            for kind in (True, False):
+                kept = [one.negated for one in flat if one.observational == kind]
+                assert abs(sum(kept) - len(kept) / 2) <= 1
+
+
+def test_short_videos_show_evenly_spaced_frames_of_the_same_time() -> None:
+    assert frame_numbers(128) == list(range(128))
+    assert frame_numbers(16)[0] == 0
+    assert frame_numbers(16)[-1] == 127
+    assert set(np.diff(frame_numbers(16))) == {8, 9}
+    for frames in (2, 16, 128):
+        assert abs(frames / frame_rate(frames) - 5.12) < 1e-12
