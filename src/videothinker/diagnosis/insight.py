@@ -7,7 +7,7 @@ from typing import Any
 from videothinker.diagnosis.agreement import Agreement, agreement_of_flags, by_samples
 from videothinker.diagnosis.causal import Adjustment, adjust
 from videothinker.diagnosis.config import RULES
-from videothinker.diagnosis.effects import strikes, swaps, units_of
+from videothinker.diagnosis.effects import strikes, units_of
 from videothinker.diagnosis.intervals import share, show
 from videothinker.diagnosis.probes import LOG_FREE
 from videothinker.diagnosis.reliance import reliance
@@ -65,7 +65,6 @@ def insight(
     questions: Sequence[Question],
     diagnoses: Sequence[Diagnosis],
     samples: Mapping[str, ByQuestion],
-    pairs: Sequence[tuple[Question, Question]],
     seed: int,
 ) -> dict[str, Any]:
     """Everything that needs both samples and logs; empty parts are left out.
@@ -74,7 +73,6 @@ def insight(
         questions: the probed ones.
         diagnoses: their records, with the logs' flags and evidence where there are logs.
         samples: probe -> question id -> samples.
-        pairs: minimal pairs on the world.
         seed: of the bootstrap.
     """
     by_id = {d.question_id: d for d in diagnoses}
@@ -95,8 +93,6 @@ def insight(
         found["causal"] = effects({q.id: q for q in questions}, by_id, full, seed)
         if struck:
             found["reliance_strike"] = asdict(reliance(strikes(questions, by_id, full, struck)))
-    if pairs and full:
-        found["reliance_swap"] = asdict(reliance(swaps(pairs, full)))
     return found
 
 

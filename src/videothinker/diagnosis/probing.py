@@ -1,17 +1,18 @@
 """Ask the probed model: every probe, several samples each, resumable sample by sample."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from videothinker.answering.ask import answer_questions
-from videothinker.answering.protocols import resolve
+from videothinker.answering.protocols import Protocol, resolve
 from videothinker.answering.variants import applies
 from videothinker.console import say
 from videothinker.diagnosis.config import DiagnoseConfig
+from videothinker.diagnosis.sources import Source
 from videothinker.errors import UserError
 from videothinker.policy.model import Policy, load_policy
-from videothinker.records import Question, Sample
+from videothinker.records import Question, Sample, Variant
 from videothinker.runs import Journal, Run
 from videothinker.seeds import derive
 
@@ -25,6 +26,10 @@ class Probed:
 
     questions: tuple[Question, ...]
     samples: Samples
+    pairs: tuple[tuple[Question, Question], ...]
+    """The minimal pairs that were asked, as they are."""
+    pair_samples: dict[str, list[Sample]]
+    """Question id of a pair's member -> its samples."""
     model: str
     """Digest of the weights."""
 
@@ -33,7 +38,7 @@ class Probed:
         """Samples that could not be drawn: the video cannot be read."""
         return sum(
             sample.verdict == "failed"
-            for by_question in self.samples.values()
+            for by_question in (*self.samples.values(), self.pair_samples)
             for drawn in by_question.values()
             for sample in drawn
         )
@@ -48,15 +53,38 @@ def draw(questions: Sequence[Question], limit: int | None, seed: int) -> list[Qu
     return [question for question in questions if question.id in chosen]
 
 
-def ask_all(
-    policy: Policy,
-    questions: Sequence[Question],
-    data_root: Path,
-    config: DiagnoseConfig,
-    journal: Journal[Sample],
-) -> Samples:
-    """Every probe on every question it applies to."""
-    protocol = resolve(
+@dataclass(frozen=True)
+class Asker:
+    """The probed model and everything that stays the same from probe to probe."""
+
+    policy: Policy
+    digest: str
+    protocol: Protocol
+    data_root: Path
+    config: DiagnoseConfig
+    journal: Journal[Sample]
+
+    def ask(self, questions: Sequence[Question], probe: Variant) -> dict[str, list[Sample]]:
+        """Question id -> its samples; a question to which the probe does not apply has none."""
+        found: dict[str, list[Sample]] = {}
+        for sample in answer_questions(
+            self.policy,
+            [question for question in questions if applies(question, probe)],
+            self.data_root,
+            self.protocol,
+            variant=probe,
+            samples=self.config.samples,
+            seed=self.config.seed,
+            journal=self.journal,
+            model=self.digest,
+        ):
+            found.setdefault(sample.question_id, []).append(sample)
+        return found
+
+
+def protocol_of(config: DiagnoseConfig) -> Protocol:
+    """The protocol with the changes the config asks for."""
+    return resolve(
         config.protocol,
         config.benchmark,
         temperature=config.temperature,
@@ -64,31 +92,14 @@ def ask_all(
         max_pixels=config.max_pixels,
         max_new_tokens=config.max_new_tokens,
     )
-    digest = policy.digest
-    found: Samples = {}
-    for probe in config.probes:
-        asked = [question for question in questions if applies(question, probe)]
-        by_question: dict[str, list[Sample]] = {}
-        for sample in answer_questions(
-            policy,
-            asked,
-            data_root,
-            protocol,
-            variant=probe,
-            samples=config.samples,
-            seed=config.seed,
-            journal=journal,
-            model=digest,
-        ):
-            by_question.setdefault(sample.question_id, []).append(sample)
-        found[probe] = by_question
-    return found
 
 
 def probe(
-    run: Run, questions: Sequence[Question], data_root: Path, config: DiagnoseConfig
+    run: Run, source: Source, questions: Sequence[Question], config: DiagnoseConfig
 ) -> Probed:
-    """Probe `config.probe` on the questions that have a right answer; samples go to samples.jsonl.
+    """Probe the model on the questions that have a right answer; samples go to samples.jsonl.
+
+    Minimal pairs are asked as they are, where the `full` probe is run.
 
     Raises:
         UserError: no model was given, or it cannot be loaded, or nothing can be asked.
@@ -98,16 +109,26 @@ def probe(
     asked = draw([q for q in questions if q.answer], config.limit, config.seed)
     if not asked:
         raise UserError("no question has a right answer, so nothing can be probed")
+    pairs = [two for two in source.pairs if two[0].answer and two[1].answer]
+    chosen = {q.id for q in draw([one for one, _ in pairs], config.limit, config.seed)}
+    pairs = [two for two in pairs if two[0].id in chosen and "full" in config.probes]
     policy = load_policy(config.probe, dtype=config.dtype, device=config.device)
     say(
-        f"probing {config.probe} on {len(asked)} questions, {config.samples} samples each: "
-        f"{', '.join(config.probes)}"
+        f"probing {config.probe} on {len(asked)} questions and {len(pairs)} minimal pairs, "
+        f"{config.samples} samples each: {', '.join(config.probes)}"
     )
-    journal = run.journal("samples.jsonl", Sample)
-    samples = ask_all(policy, asked, data_root, config, journal)
-    return Probed(tuple(asked), samples, policy.digest)
-
-
-def by_id(samples: Samples, name: str) -> Mapping[str, Sequence[Sample]]:
-    """One probe's samples; empty where it was not run."""
-    return samples.get(name, {})
+    asker = Asker(
+        policy=policy,
+        digest=policy.digest,
+        protocol=protocol_of(config),
+        data_root=source.data_root,
+        config=config,
+        journal=run.journal("samples.jsonl", Sample),
+    )
+    return Probed(
+        questions=tuple(asked),
+        samples={name: asker.ask(asked, name) for name in config.probes},
+        pairs=tuple(pairs),
+        pair_samples=asker.ask([question for two in pairs for question in two], "full"),
+        model=asker.digest,
+    )

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from videothinker.clevrer.annotations import list_annotations
-from videothinker.clevrer.questions import load_split, question_file, to_records
+from videothinker.clevrer.questions import load_split, question_file, read_questions, to_records
 from videothinker.diagnosis.config import DiagnoseConfig
 from videothinker.diagnosis.evidence import diagnose_split
 from videothinker.diagnosis.transcripts import with_transcripts
@@ -13,6 +15,8 @@ from videothinker.errors import UserError
 from videothinker.records import Diagnosis, Question, read_jsonl
 
 SPLITS = ("train", "validation")
+PAIRS_FILE, PAIRS_SPLIT = "minimal_pairs.json", "validation"
+"""On a simulated world: two questions a scene that differ in the removed object alone."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,8 @@ class Source:
     logs: tuple[Diagnosis, ...]
     """One a counterfactual question; empty where there are no logs."""
     data_root: Path
+    pairs: tuple[tuple[Question, Question], ...] = ()
+    """Minimal pairs, on a simulated world."""
     problems: tuple[str, ...] = ()
     """What was left out, in words."""
 
@@ -88,15 +94,42 @@ def read_with_logs(
     return questions, [d for d in diagnoses if d.question_id in kept]
 
 
+def read_pairs(data: Path, split: str) -> list[tuple[Question, Question]]:
+    """The minimal pairs of a simulated world; none where it has none, or another split is read.
+
+    Their ids begin with `pair/`, so that they never meet those of the split's questions.
+    """
+    path = data / PAIRS_FILE
+    if not path.is_file() or split not in ("all", PAIRS_SPLIT):
+        return []
+    found: list[tuple[Question, Question]] = []
+    for scene in read_questions(path):
+        records = [
+            msgspec.structs.replace(question, id=f"pair/{question.id}")
+            for question in to_records([scene], data, PAIRS_SPLIT)
+        ]
+        found += list(zip(records[::2], records[1::2], strict=True))
+    return found
+
+
 def _from_folder(data: Path, config: DiagnoseConfig) -> Source:
     problems: list[UserError] | None = [] if config.keep_going else None
     splits = present_splits(data, config.split)
     questions, logs = read_with_logs(data, splits, config.rule, problems)
+    pairs = read_pairs(data, config.split) if config.probe is not None else []
     if config.miss_rate is not None:
-        drawn = with_transcripts(questions, data, miss_rate=config.miss_rate, seed=config.seed)
-        questions = list(drawn)
-    told = tuple(str(problem) for problem in problems or ())
-    return Source(tuple(questions), tuple(logs), data.resolve(), told)
+        rate, seed = config.miss_rate, config.seed
+        questions = list(with_transcripts(questions, data, miss_rate=rate, seed=seed))
+        members = [question for two in pairs for question in two]
+        shown = list(with_transcripts(members, data, miss_rate=rate, seed=seed))
+        pairs = list(zip(shown[::2], shown[1::2], strict=True))
+    return Source(
+        questions=tuple(questions),
+        logs=tuple(logs),
+        data_root=data.resolve(),
+        pairs=tuple(pairs),
+        problems=tuple(str(problem) for problem in problems or ()),
+    )
 
 
 def _from_file(data: Path, config: DiagnoseConfig) -> Source:
@@ -116,7 +149,7 @@ def _from_file(data: Path, config: DiagnoseConfig) -> Source:
             raise UserError(f"{data}: question id {question.id!r} comes twice; keep one of them")
         seen.add(question.id)
     root = config.data_root or data.parent
-    return Source(tuple(questions), (), root.resolve())
+    return Source(questions=tuple(questions), logs=(), data_root=root.resolve())
 
 
 def read_source(data: Path, config: DiagnoseConfig) -> Source:

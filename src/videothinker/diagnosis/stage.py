@@ -1,6 +1,7 @@
 """`videothinker diagnose`: which questions can be answered without reasoning?"""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import msgspec
 from videothinker.console import say
 from videothinker.diagnosis.biasset import BiasSet, bias_set
 from videothinker.diagnosis.config import RULES, DiagnoseConfig
+from videothinker.diagnosis.effects import swaps
 from videothinker.diagnosis.insight import insight, insight_lines
 from videothinker.diagnosis.probes import FLAGS, LOG_FREE, diagnose_by_probes
+from videothinker.diagnosis.reliance import reliance
 from videothinker.diagnosis.sources import Source, inputs_of, read_source
 from videothinker.diagnosis.summary import lines, summarise
 from videothinker.records import Diagnosis, write_atomic, write_jsonl
@@ -34,13 +37,16 @@ def _with_probes(
 
     logs = {diagnosis.question_id: diagnosis for diagnosis in source.logs}
     subject = [q for q in source.questions if not logs or q.id in logs]
-    probed = probe(run, subject, source.data_root, config)
+    probed = probe(run, source, subject, config)
     run.facts["probed_model"] = probed.model
     run.failures += probed.failed
     asked = {question.id for question in probed.questions}
     kept = [q for q in subject if q.id in asked or not q.answer]
     diagnoses = diagnose_by_probes(kept, probed.samples, logs)
-    return diagnoses, insight(probed.questions, diagnoses, probed.samples, (), config.seed)
+    found = insight(probed.questions, diagnoses, probed.samples, config.seed)
+    if probed.pairs:
+        found["reliance_swap"] = asdict(reliance(swaps(probed.pairs, probed.pair_samples)))
+    return diagnoses, found
 
 
 def _tell(run: Run, summary: dict[str, Any], chosen: BiasSet, rule: str) -> None:
