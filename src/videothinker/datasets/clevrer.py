@@ -1,0 +1,39 @@
+"""CLEVRER (Yi et al., ICLR 2020): `validation.json`, `video_validation/`, as downloaded.
+
+Questions without a correct choice cannot be answered; the evaluation counts them and leaves them
+out. Our simulated worlds have the same layout.
+"""
+
+from pathlib import Path
+
+from videothinker.clevrer import questions
+from videothinker.datasets.benchmark import Benchmark
+from videothinker.errors import UserError
+
+EXPECTED = {
+    "validation": {"type counterfactual": 9_333, "videos": 5_000},
+    "train": {
+        "type descriptive": 109_952,
+        "type explanatory": 16_799,
+        "type predictive": 7_179,
+        "type counterfactual": 18_642,
+        "videos": 10_000,
+    },
+}
+"""Split -> published counts."""
+
+
+def load(root: Path, split: str = "validation") -> Benchmark:
+    """Read a split; ids are `clevrer/validation/10000-03`, the cluster is the scene's video.
+
+    Raises:
+        UserError: see `clevrer.questions.load`; or no folder.
+    """
+    if not root.is_dir():
+        raise UserError(f"{root}: is no folder; give CLEVRER's folder (validation.json, videos)")
+    return Benchmark(
+        name="clevrer",
+        questions=tuple(questions.load(root, split)),
+        groupings=("type", "negated"),
+        expected=EXPECTED.get(split, {}),
+    )
