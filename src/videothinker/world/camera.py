@@ -12,7 +12,7 @@ import numpy as np
 
 PITCH = np.deg2rad(28.6)
 """Radians below the horizontal."""
-EYE = np.array([0.0, -4.0, 2.1])
+EYE = np.array([0.0, -4.5, 2.4])
 """Where the camera stands, in table units."""
 FOCAL_X = 35.0 / 32.0
 """Focal length over the image width."""

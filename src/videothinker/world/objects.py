@@ -10,9 +10,8 @@ MATERIALS = ("metal", "rubber")
 SHAPES = ("cube", "sphere", "cylinder")
 
 RADIUS = 0.2
-"""CLEVRER's object radius in table units (its annotations give z = 0.2 for a resting object)."""
-CUBE_HALF_SIDE = 0.875
-"""A cube's half side over the radius of a sphere, measured on a real CLEVRER frame."""
+"""CLEVRER's object radius in table units (its annotations give z = 0.2 for a resting object); a
+cylinder is as high as it is wide, and so is a cube (measured on a real frame)."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class SceneObject:
         angle: radians about the vertical at the start.
         launch_frame: first frame at which it is on the table. Objects launched later than frame 0
             wait outside the camera's view, untouchable, until then.
-        radius: of a sphere or cylinder; a cube's half side is CUBE_HALF_SIDE times it.
+        radius: of a sphere or cylinder, in table units; half the side of a cube.
     """
 
     color: str
@@ -41,14 +40,9 @@ class SceneObject:
     radius: float = RADIUS
 
     @property
-    def half_height(self) -> float:
-        """Height of its centre above the table, and CLEVRER's z coordinate."""
-        return self.radius * CUBE_HALF_SIDE if self.shape == "cube" else self.radius
-
-    @property
     def reach(self) -> float:
         """Radius of the circle, seen from above, that holds it at any angle."""
-        return self.half_height * float(np.sqrt(2.0)) if self.shape == "cube" else self.radius
+        return self.radius * float(np.sqrt(2.0)) if self.shape == "cube" else self.radius
 
     @property
     def looks(self) -> tuple[str, str, str]:

@@ -131,8 +131,8 @@ class Trajectory:
 
 def _shape(body: pymunk.Body, thing: SceneObject) -> pymunk.Shape:
     if thing.shape == "cube":
-        rounding = 0.1 * thing.half_height
-        side = 2 * (thing.half_height - rounding)
+        rounding = 0.1 * thing.radius
+        side = 2 * (thing.radius - rounding)
         return pymunk.Poly.create_box(body, (side, side), rounding)
     return pymunk.Circle(body, thing.radius)
 
@@ -140,7 +140,7 @@ def _shape(body: pymunk.Body, thing: SceneObject) -> pymunk.Shape:
 def _moment(thing: SceneObject) -> float:
     """Of a unit mass about the vertical: square plate, solid ball or solid cylinder."""
     if thing.shape == "cube":
-        return (2 * thing.half_height) ** 2 / 6
+        return (2 * thing.radius) ** 2 / 6
     return (0.4 if thing.shape == "sphere" else 0.5) * thing.radius**2
 
 
@@ -214,7 +214,7 @@ def simulate(scene: Scene, *, without: int | None = None, frames: int = FRAMES) 
     table = _Table(scene, without)
     count = len(scene.objects)
     launch_N = np.array([thing.launch_frame for thing in scene.objects])
-    slopes_24, offsets_N4 = camera.edges(np.array([thing.half_height for thing in scene.objects]))
+    slopes_24, offsets_N4 = camera.edges(np.array([thing.radius for thing in scene.objects]))
     due = {frame: np.nonzero(launch_N == frame)[0].tolist() for frame in set(launch_N.tolist())}
     on_table_TN = np.arange(frames)[:, None] >= launch_N
     buffer = batch.Buffer()

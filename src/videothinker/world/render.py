@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from videothinker.world import camera
-from videothinker.world.objects import CUBE_HALF_SIDE, Scene, SceneObject
+from videothinker.world.objects import Scene, SceneObject
 from videothinker.world.physics import Trajectory
 from videothinker.world.shading import KEY, shade
 from videothinker.world.solids import Rays, hit
@@ -21,7 +21,7 @@ SAMPLES = 2
 """Rays along each side of a pixel."""
 SHADOW = 0.42
 """Share of light a full shadow takes away."""
-PENUMBRA = (0.03, 0.16)
+PENUMBRA = (0.04, 0.2)
 """Half width of a shadow's edge, in units, at the object's foot and at the shadow's tip."""
 CONTACT = (0.45, 0.05)
 """Darkening at the foot of an object, and the distance, in units, at which it has faded to 1/e."""
@@ -136,7 +136,7 @@ def _shadow(
     top, bottom, left, right = box
     x_HW = view.x_HW[top:bottom, left:right] - np.float32(foot[0])
     y_HW = np.broadcast_to((view.y_H[top:bottom] - np.float32(foot[1]))[:, None], x_HW.shape)
-    slide = -KEY[:2] / KEY[2] * np.float32(2 * thing.half_height)
+    slide = -KEY[:2] / KEY[2] * np.float32(2 * thing.radius)
     along_HW = np.clip((x_HW * slide[0] + y_HW * slide[1]) / (slide @ slide), 0, 1)
     if thing.shape == "sphere":  # widest half way up, a point at the foot and at the top
         along_HW = np.clip(along_HW, 0.35, 0.65)
@@ -157,7 +157,7 @@ def _outline(x: np.ndarray, y: np.ndarray, thing: SceneObject, angle: float) -> 
     if thing.shape != "cube":
         return np.sqrt(x * x + y * y) - np.float32(thing.radius)
     cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
-    half = np.float32(CUBE_HALF_SIDE * thing.radius)
+    half = np.float32(thing.radius)
     out_x = np.abs(cos * x + sin * y) - half
     out_y = np.abs(cos * y - sin * x) - half
     beyond = np.sqrt(np.maximum(out_x, 0) ** 2 + np.maximum(out_y, 0) ** 2)
@@ -168,9 +168,9 @@ def _layer(
     width: int, height: int, foot: tuple[float, float], thing: SceneObject, angle: float
 ) -> _Layer:
     view = _view(width, height)
-    box = _box(_corners(*foot, thing.reach, 0.0, 2 * thing.half_height), width, height)
+    box = _box(_corners(*foot, thing.reach, 0.0, 2 * thing.radius), width, height)
     color_HW3, cover_HW1 = _picture(view, box, foot, thing, angle) if box else (_NOTHING, _NOTHING)
-    tip = foot - KEY[:2] / KEY[2] * 2 * thing.half_height
+    tip = foot - KEY[:2] / KEY[2] * 2 * thing.radius
     spread = thing.reach + PENUMBRA[1]
     ground = np.vstack(
         [
@@ -214,7 +214,7 @@ def render(
     table_HW3 = _view(width, height).table_HW3
     video_THW3 = np.empty((len(frames), height, width, 3), np.uint8)
     kept: dict[int, tuple[tuple[float, float, float], _Layer]] = {}
-    heights_N = np.array([thing.half_height for thing in scene.objects])
+    heights_N = np.array([thing.radius for thing in scene.objects])
     slopes_24, offsets_N4 = camera.edges(heights_N)
     outside_TN = (trajectory.positions_TN2 @ slopes_24 + offsets_N4).max(axis=-1)
     drawn_TN = trajectory.on_table_TN & (outside_TN < HIDDEN)

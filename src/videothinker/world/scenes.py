@@ -26,7 +26,7 @@ __all__ = ["Scene", "SceneConfig", "SceneObject", "sample_scene", "sample_world"
 
 START_OUTSIDE = 0.3
 """How far outside the view, in units, a launched object waits (inside the table's margin)."""
-STAGE_Y = (-1.2, 1.9)
+STAGE_Y = (-1.4, 1.7)
 """Near and far limits of where things are aimed or laid: far enough in to be seen well."""
 STAGE_WIDTH = 0.75
 """Share of the view's width used for the same."""
@@ -134,7 +134,7 @@ def _sent_to(
     side = rng.choice(4, p=(0.38, 0.38, 0.14, 0.10))
     heading = (0.0, math.pi, -math.pi / 2, math.pi / 2)[side] + rng.uniform(-0.8, 0.8)
     speed = rng.uniform(0.5, 1.3)
-    distance = _way_out(point, heading, thing.half_height)
+    distance = _way_out(point, heading, thing.radius)
     seconds = math.log1p(DAMPING_RATE * distance / speed) / DAMPING_RATE
     launch = round(frame - seconds * FPS)
     if launch <= 0:
@@ -226,7 +226,7 @@ class _Growth:
         if self.trajectory is None:
             return FRAMES
         gaps_TN2 = self.trajectory.positions_TN2 - _undisturbed(new)[:, None]
-        reach_N = np.array([thing.half_height for thing in self.objects]) + new.half_height
+        reach_N = np.array([thing.radius for thing in self.objects]) + new.radius
         near_TN = (gaps_TN2**2).sum(axis=-1) < reach_N**2
         near_TN &= self.trajectory.on_table_TN
         near_TN[: new.launch_frame] = False

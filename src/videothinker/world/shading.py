@@ -29,7 +29,8 @@ KEY = _unit(-0.62, -0.42, 1.0)
 """Towards the strong lamp: left, in front, above. It casts the shadows."""
 FILL = _unit(0.75, -0.45, 0.8)
 """Towards the weak lamp."""
-TABLE_LIGHT = np.float32(0.53)
+WINDOW = _unit(-0.55, -0.84)
+"""Towards a tall window, seen in metal alone: the upright stripe on a cylinder, a bright side."""
 
 
 def _dot(vectors_3K: np.ndarray, direction_3: np.ndarray) -> np.ndarray:
@@ -55,19 +56,25 @@ def _metal(hits: Hits, color_3: np.ndarray) -> np.ndarray:
     rise_K = mirror_3K[2]
     below_K = _step(-rise_K, -0.02, 0.06)
     shade_K = _step(hits.point_3K[2], 0.0, 0.14)
-    room_K = np.float32(0.16) + np.float32(0.5) * (1 - np.clip(rise_K, 0, 1)) ** 3
+    room_K = np.float32(0.27) + np.float32(0.5) * (1 - np.clip(rise_K, 0, 1)) ** 3
     seen_K = room_K + below_K * (np.float32(1.05) * (0.35 + 0.65 * shade_K) - room_K)
     diffuse_K = np.maximum(_dot(hits.normal_3K, KEY), 0)
-    body_K = np.float32(0.12) + np.float32(0.28) * diffuse_K + np.float32(0.72) * seen_K
+    body_K = np.float32(0.08) + np.float32(0.24) * diffuse_K + np.float32(0.58) * seen_K
     rim_K = (1 + facing_K) ** 4
     lamp_K = np.float32(0.95) * _step(_dot(mirror_3K, KEY), 0.955, 0.985)
     lamp_K += np.float32(0.55) * _step(_dot(mirror_3K, FILL), 0.975, 0.992)
+    level_K = np.maximum(np.sqrt(mirror_3K[0] ** 2 + mirror_3K[1] ** 2), np.float32(1e-6))
+    window_K = _step((mirror_3K[0] * WINDOW[0] + mirror_3K[1] * WINDOW[1]) / level_K, 0.80, 1.0)
+    window_K *= np.float32(0.36) * _step(rise_K, -0.75, -0.3) * (1 - _step(rise_K, 0.5, 0.9))
     glow_K = np.float32(0.22) * np.maximum(_dot(mirror_3K, KEY), 0) ** 8
     white_K = lamp_K + np.float32(0.2) * rim_K * seen_K
-    return color_3[:, None] * (body_K + glow_K) + white_K + np.float32(0.3) * glow_K
+    white_K += np.float32(0.35) * window_K
+    return color_3[:, None] * (body_K + glow_K + window_K) + white_K + np.float32(0.3) * glow_K
 
 
 def shade(hits: Hits, color: str, material: str) -> np.ndarray:
     """Display intensities (3, K), at least 0; above 1 is over-exposed."""
     color_3 = np.array(RGB[color], np.float32) / 255
-    return _metal(hits, color_3) if material == "metal" else _rubber(hits, color_3)
+    if material == "rubber":
+        return _rubber(hits, color_3)
+    return _metal(hits, np.float32(0.85) * color_3 + np.float32(0.04))

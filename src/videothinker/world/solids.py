@@ -1,8 +1,8 @@
 """Where a camera ray first meets a sphere, an upright cylinder or a cube, and the surface there.
 
 Rays of an upright camera separate: `dx` depends on the column alone, `dy` and `dz` on the row. All
-arrays are float32; K counts the rays that hit. Edges are rounded in their normals only, which is
-what catches the light.
+arrays are float32; K counts the rays that hit. Upper edges are rounded in their normals
+only, which is what catches the light.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ import numpy as np
 from videothinker.world.objects import SceneObject
 
 BEVEL = 0.22
-"""Rounding of edges, as a share of the half height."""
+"""Rounding of edges, as a share of the radius."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def hit_sphere(rays: Rays, foot: tuple[float, float], thing: SceneObject) -> Hit
 
 def hit_cylinder(rays: Rays, foot: tuple[float, float], thing: SceneObject) -> Hits:
     """The lid if the ray falls on it (the camera looks down), else the near side."""
-    radius, half = thing.radius, thing.half_height
+    radius = half = thing.radius
     mx, my = np.float32(foot[0] - rays.eye[0]), np.float32(foot[1] - rays.eye[1])
     top = np.float32(2 * half - rays.eye[2])
     a_HW = rays.dx_W**2 + (rays.dy_H**2)[:, None]
@@ -92,7 +92,7 @@ def hit_cylinder(rays: Rays, foot: tuple[float, float], thing: SceneObject) -> H
     soft = np.float32(BEVEL * half)
     across_K = out_K - np.minimum(out_K, np.float32(radius) - soft)
     rise_K = point_3K[2] - np.float32(half)
-    up_K = rise_K - np.clip(rise_K, soft - np.float32(half), np.float32(half) - soft)
+    up_K = rise_K - np.minimum(rise_K, np.float32(half) - soft)
     outward_K = across_K / np.maximum(out_K, np.float32(1e-6))
     normal_3K = _unit(np.stack([point_3K[0] * outward_K, point_3K[1] * outward_K, up_K + 1e-7]))
     return Hits(where_K, _unit(ray_3K), point_3K, normal_3K)
@@ -100,7 +100,7 @@ def hit_cylinder(rays: Rays, foot: tuple[float, float], thing: SceneObject) -> H
 
 def hit_cube(rays: Rays, foot: tuple[float, float], thing: SceneObject, angle: float) -> Hits:
     """Slabs in the cube's own axes."""
-    half = np.float32(thing.half_height)
+    half = np.float32(thing.radius)
     cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
     ex, ey = np.float32(rays.eye[0] - foot[0]), np.float32(rays.eye[1] - foot[1])
     ez = np.float32(rays.eye[2]) - half
@@ -126,7 +126,9 @@ def hit_cube(rays: Rays, foot: tuple[float, float], thing: SceneObject, angle: f
         ]
     )
     inner = half * np.float32(1 - BEVEL)
-    x, y, z = _unit(own_3K - np.clip(own_3K, -inner, inner))
+    core_3K = np.clip(own_3K, -inner, inner)
+    core_3K[2] = np.minimum(own_3K[2], inner)
+    x, y, z = _unit(own_3K - core_3K)
     normal_3K = np.stack([cos * x - sin * y, sin * x + cos * y, z])
     point_3K = np.stack(
         [cos * own_3K[0] - sin * own_3K[1], sin * own_3K[0] + cos * own_3K[1], own_3K[2] + half]

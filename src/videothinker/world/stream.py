@@ -77,7 +77,7 @@ def centre_pixels(
 ) -> np.ndarray:
     """(column, row) in pixels of every object's centre, (F, N, 2)."""
     positions_FN2 = trajectory.positions_TN2[ids_F]
-    heights_N = np.array([thing.half_height for thing in scene.objects])
+    heights_N = np.array([thing.radius for thing in scene.objects])
     heights_FN1 = np.broadcast_to(heights_N[:, None], (*positions_FN2.shape[:2], 1))
     seen = camera.project(np.concatenate([positions_FN2, heights_FN1], axis=-1), width, height)
     return np.stack([seen.columns, seen.rows], axis=-1)

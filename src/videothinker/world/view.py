@@ -59,7 +59,7 @@ def scene_view(world: World) -> Scene:
 def annotation(world: World) -> Annotation:
     """CLEVRER's annotation of the 128 frames of the video."""
     run = world.factual
-    heights = [round(thing.half_height, DIGITS) for thing in world.scene.objects]
+    heights = [round(thing.radius, DIGITS) for thing in world.scene.objects]
     positions = _table(run.positions_TN2).tolist()
     velocities = _table(run.velocities_TN2).tolist()
     angles = (_table(np.rad2deg(run.angles_TN))).tolist()
