@@ -20,7 +20,7 @@ stderr = Console(stderr=True, highlight=False)
 
 def say(text: str) -> None:
     """One line for a person, on stderr; stdout belongs to results."""
-    stderr.print(text, markup=False)
+    stderr.print(text, markup=False, soft_wrap=True)
 
 
 class Bar:
