@@ -2,7 +2,6 @@
 
 import random
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -40,7 +39,6 @@ def write_video(path: Path, frames: int = 16) -> Path:
                 box.mux(packet)
         for packet in stream.encode():
             box.mux(packet)
-    assert Fraction(frames, 8) > 0
     return path
 
 
@@ -52,7 +50,7 @@ def question(i: int, split: str) -> tuple[Question, Diagnosis]:
         id=f"made/{split}/{i:04d}",
         dataset="made",
         split=split,
-        video=f"video/{i // 4:03d}.mp4",
+        video=f"video/{i // 4 % 24:03d}.mp4",
         question=text,
         question_struck="Which event will happen?",
         choices=(f"The {b} sphere hits the {a} cube", f"The {b} sphere and the green cube collide"),
@@ -128,7 +126,7 @@ def pretrain_run(root: Path, warnings: tuple[str, ...] = ()) -> Path:
 
 
 def evaluate_run(
-    root: Path, data: Path, model: Path, seed: int, accuracy: dict[str, float], name: str
+    root: Path, data: Path, model: Path, *, accuracy: dict[str, float], name: str, seed: int = 0
 ) -> Path:
     """Answers right on a fixed share of each label; which ones depends on `name` and the seed."""
     out = root / f"evaluate-{name}"
@@ -162,13 +160,13 @@ def lines(path: Path) -> list[str]:
 
 def whole_line(root: Path, *, n: int = 48, seeds: tuple[int, ...] = (0, 1, 2)) -> list[Path]:
     """Every stage, several seeds: base .68/.62, GRPO .78/.40, CDPO .76/.70."""
-    for i in range(-(-n // 4)):
+    for i in range(min(24, -(-n // 2))):
         write_video(root / "video" / f"{i:03d}.mp4")
     held, train = diagnose_run(root, "validation", n), diagnose_run(root, "train", 2 * n)
     base = pretrain_run(root)
     runs = [train, held, base]
     points = {"observational": 0.68, "inferential": 0.62}
-    runs.append(evaluate_run(root, held, base / "model", 0, points, "base"))
+    runs.append(evaluate_run(root, held, base / "model", accuracy=points, name="base"))
     for seed in seeds:
         wobble = 0.02 * (seed - 1)
         bias = train_run(root, "train-bias", seed)
@@ -177,6 +175,8 @@ def whole_line(root: Path, *, n: int = 48, seeds: tuple[int, ...] = (0, 1, 2)) -
         down = {"observational": 0.78 + wobble, "inferential": 0.40 + wobble}
         up = {"observational": 0.76 - wobble, "inferential": 0.70 + wobble}
         runs += [bias, grpo, cdpo]
-        runs.append(evaluate_run(root, held, grpo / "model", 0, down, f"grpo-seed{seed}"))
-        runs.append(evaluate_run(root, held, cdpo / "model", 0, up, f"cdpo-seed{seed}"))
+        runs.append(
+            evaluate_run(root, held, grpo / "model", accuracy=down, name=f"grpo-seed{seed}")
+        )
+        runs.append(evaluate_run(root, held, cdpo / "model", accuracy=up, name=f"cdpo-seed{seed}"))
     return runs

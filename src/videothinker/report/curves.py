@@ -4,6 +4,7 @@ A point is the mean of consecutive steps (how many stands under the picture), so
 the run and not its noise. Guard events are marks on the floor of the pictures and lines of a list.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ from videothinker.report.results import ROLES
 from videothinker.report.sources import TRAINING, RunFolder
 from videothinker.report.svg import Scale, element, path, picture, ticks
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 340.0, 190.0, 44.0, 8.0, 10.0, 26.0
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 290.0, 172.0, 38.0, 8.0, 8.0, 26.0
 POINTS = 80
 """At most this many points a curve."""
 Reading = Callable[[Step], float | None]
@@ -81,9 +82,30 @@ def binned(steps: Sequence[Step], reading: Reading) -> list[tuple[float, float]]
     return [(sum(s for s, _ in p) / len(p), sum(v for _, v in p) / len(p)) for p in pieces]
 
 
+def sources(curves: Sequence[Curve]) -> list[tuple[str, str, list[int]]]:
+    """(role, how many steps make one point, run numbers), for the caption."""
+    found = []
+    for role in dict.fromkeys(curve.role for curve in curves):
+        like = [curve for curve in curves if curve.role == role]
+        sizes = sorted({bin_size(len(curve.steps)) for curve in like})
+        words = " or ".join(map(str, sizes)) + (" step" if sizes == [1] else " steps")
+        found.append((role, words, [curve.run.number for curve in like]))
+    return found
+
+
 def bin_size(steps: int) -> int:
     """How many consecutive steps make one point."""
     return max(1, -(-steps // POINTS))
+
+
+def average(
+    curves: Sequence[Sequence[tuple[float, float]]],
+) -> list[tuple[float, float]]:
+    """Mean over runs, point by point, as far as every run has come."""
+    return [
+        (sum(s for s, _ in at) / len(at), sum(v for _, v in at) / len(at))
+        for at in zip(*curves, strict=False)
+    ]
 
 
 def _grid(x: Scale, y: Scale, levels: Sequence[float], last: float) -> list[Markup]:
@@ -126,10 +148,17 @@ def draw(title: str, unit: str, curves: Sequence[Curve], reading: Reading) -> Pa
     x = Scale(0.0, last, LEFT, WIDTH - RIGHT)
     y = Scale(levels[0], levels[-1], HEIGHT - BOTTOM, TOP)
     drawn: list[Markup] = _grid(x, y, levels, last)
+    roles = Counter(curve.role for curve, _ in series)
     for curve, points in series:
         d = path([(x(step), y(value)) for step, value in points])
         words = f"{curve.role}, seed {curve.run.seed} ({curve.run.name})"
-        shape = f"curve {curve.klass}"
+        shape = f"curve {curve.klass}" + (" faint" if roles[curve.role] > 1 else "")
+        drawn.append(element("path", element("title", words), d=d, klass=shape))
+    for role in (role for role, count in roles.items() if count > 1):
+        like = [(curve, points) for curve, points in series if curve.role == role]
+        d = path([(x(step), y(value)) for step, value in average([p for _, p in like])])
+        words = f"{role}, mean of {len(like)} runs"
+        shape = f"curve {like[0][0].klass}"
         drawn.append(element("path", element("title", words), d=d, klass=shape))
     drawn += _guards([curve for curve, _ in series], x, HEIGHT - BOTTOM)
     ends = "; ".join(

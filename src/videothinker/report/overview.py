@@ -103,9 +103,21 @@ def _summary(board: Board, found: Sequence[Row]) -> str:
     return f"Accuracy on {board.title}. " + "; ".join(parts)
 
 
+def _split(name: str) -> tuple[str, str]:
+    """`CDPO (divergence js)` -> `CDPO`, `divergence js`: a name and what sets it apart."""
+    name, _, settings = name.partition(" (")
+    return name, settings.rstrip(")")
+
+
+def _margin(found: Sequence[Row]) -> float:
+    """Room for the arms' names on the left of a wide picture."""
+    widths = [(9.0 * len(n), 6.4 * len(s)) for n, s in (_split(row.arm.name) for row in found)]
+    return min(300.0, max(map(max, widths)) + 30)
+
+
 def chart(board: Board, found: Sequence[Row], *, narrow: bool) -> Markup:
     """The picture, with the arms' names beside the rows (wide) or above them (narrow)."""
-    width, left, pitch = (350.0, 12.0, ROW + 16) if narrow else (760.0, 190.0, ROW)
+    width, left, pitch = (350.0, 12.0, ROW + 16) if narrow else (760.0, _margin(found), ROW)
     top = 8.0
     scale = Scale(0.0, 1.0, left, width - 22)
     bottom = top + pitch * len(found)
@@ -121,9 +133,12 @@ def chart(board: Board, found: Sequence[Row], *, narrow: bool) -> Markup:
             drawn.append(element("path", d=path(centres), klass=f"thread {label}"))
     for i, row in enumerate(found):
         middle = top + pitch * (i + 0.5)
-        x, y = (left, middle - 22) if narrow else (left - 18, middle + 5)
-        anchor = "start" if narrow else "end"
-        drawn.append(element("text", row.arm.name, x=x, y=y, text_anchor=anchor, klass="arm"))
+        name, settings = _split(row.arm.name)
+        y = middle - 22 if narrow else middle + (5 if not settings else -2)
+        drawn.append(element("text", name, x=0, y=y, klass="arm"))
+        if settings:
+            place = (8.5 * len(name) + 12, y) if narrow else (0, y + 17)
+            drawn.append(element("text", settings, x=place[0], y=place[1], klass="settings"))
         for label, lift in zip(LABELS, (-LIFT, LIFT), strict=True):
             drawn += _series(row, label, scale, middle + lift + (8 if narrow else 0))
     klass = "chart narrow" if narrow else "chart wide"

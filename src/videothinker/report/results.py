@@ -112,7 +112,7 @@ def _settings(book: Mapping[str, Any], runs: Sequence[RunFolder]) -> dict[str, s
     found = {k: str(v) for k, v in config.items() if k not in NOT_A_SETTING}
     if config.get("bias") is not None:
         stage, _ = origin(str(config["bias"]), runs)
-        found["bias"] = ROLES.get(str(stage), Path(str(config["bias"])).name)
+        found["repels"] = ROLES.get(str(stage), Path(str(config["bias"])).name).lower()
     return found
 
 

@@ -11,14 +11,14 @@ from videothinker.records import write_atomic
 from videothinker.report.browser import Pack, pack
 from videothinker.report.claim import make_claim
 from videothinker.report.config import ReportConfig
-from videothinker.report.curves import POINTS, bin_size, events, panels, read_curves
+from videothinker.report.curves import events, panels, read_curves, sources
 from videothinker.report.diagnoses import read_diagnoses
 from videothinker.report.embedding import embed
 from videothinker.report.overview import chart, rows
 from videothinker.report.page import render
 from videothinker.report.provenance import entries
 from videothinker.report.results import Board, read_boards
-from videothinker.report.sources import RunFolder, read_runs
+from videothinker.report.sources import NEEDED, RunFolder, read_runs
 from videothinker.report.tables import sheets
 from videothinker.report.words import count
 from videothinker.runs import prepare_out
@@ -42,11 +42,10 @@ def _notes(runs: Sequence[RunFolder], packed: Pack) -> list[str]:
     if packed.lost_videos:
         what = count(packed.lost_videos, "question")
         notes.append(f"{what} have no video here: the file is not where the run recorded it.")
-    known = {"world", "diagnose", "pretrain", "train-bias", "train-grpo", "train-cdpo", "evaluate"}
     notes += [
         f"{run.path.name} is a run of {run.stage!r}: listed under provenance, nothing is drawn."
         for run in runs
-        if run.stage not in known
+        if run.stage not in NEEDED
     ]
     return notes
 
@@ -72,8 +71,7 @@ def _context(runs: Sequence[RunFolder], config: ReportConfig) -> dict[str, Any]:
         "curves": curves,
         "panels": panels(curves),
         "events": events(curves),
-        "bins": {curve.run.number: bin_size(len(curve.steps)) for curve in curves},
-        "points": POINTS,
+        "curve_sources": sources(curves),
         "sheets": sheets(boards, config.table),
         "entries": entries(runs),
         "pack": packed,

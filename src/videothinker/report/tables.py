@@ -59,8 +59,8 @@ def _runs(arm: Arm) -> tuple[int, ...]:
     return tuple(one.run.number for one in arm.answered)
 
 
-def main_sheet(boards: Sequence[Board]) -> Sheet:
-    """Exact accuracy of every arm on every board, all questions."""
+def main_sheet(boards: Sequence[Board], tier: str) -> Sheet:
+    """Exact accuracy of every arm on every board of one tier, all questions."""
     names = list(dict.fromkeys(arm.name for board in boards for arm in board.arms))
     lines = []
     for name in names:
@@ -70,9 +70,9 @@ def main_sheet(boards: Sequence[Board]) -> Sheet:
             cells.append(_cell(arm and accuracy(board, arm, board.ids())))
             runs += [] if arm is None else _runs(arm)
         lines.append(Line(name, tuple(cells), tuple(runs)))
-    columns = tuple(board.title for board in boards)
+    columns = tuple(f"{b.dataset} {b.split} ({b.protocol})" for b in boards)
     note = "Exact accuracy in percent over all questions, failures included, with 95 % half width."
-    return Sheet("main", "Main table: accuracy by benchmark", columns, tuple(lines), note)
+    return Sheet("main", f"Main table: {tier}", columns, tuple(lines), note)
 
 
 def ablation_sheet(board: Board) -> Sheet:
@@ -111,9 +111,11 @@ def diagnostic_sheet(board: Board) -> Sheet:
 def sheets(boards: Sequence[Board], table: Table) -> list[Sheet]:
     """The tables asked for; labelled boards have the diagnostic and the ablation."""
     labelled = [board for board in boards if board.labels]
-    found = [main_sheet(boards)] if boards and table in ("all", "main") else []
+    tiers = dict.fromkeys(board.tier for board in boards) if table in ("all", "main") else {}
+    found = [main_sheet([b for b in boards if b.tier == tier], tier) for tier in tiers]
     if table in ("all", "diagnostic"):
         found += [diagnostic_sheet(board) for board in labelled]
+    varied = [b for b in labelled if len({arm.role for arm in b.arms}) < len(b.arms)]
     if table in ("all", "ablation"):
-        found += [ablation_sheet(board) for board in labelled]
+        found += [ablation_sheet(board) for board in (varied if table == "all" else labelled)]
     return found

@@ -103,7 +103,8 @@ function fill(row, answers) {
   const film = movie(row.link);
   return make("div", { klass: "inside" },
     row.struck === null ? null : make("p", { klass: "caption" }, `Premise struck out: ${row.struck}`),
-    make("div", { klass: film === null ? "scene alone" : "scene" }, film, make("div", {}, optionsOf(row, answers), evidenceOf(row))),
+    make("div", { klass: film === null ? "scene alone" : "scene" }, film, evidenceOf(row)),
+    optionsOf(row, answers),
     row.context === null ? null : make("details", {}, make("summary", {}, "Transcript shown in place of a video"), make("p", { klass: "context" }, row.context)),
     answers.length ? make("div", { klass: "thoughts" }, ...answers.map(([arm, a]) => thought(arm, a, row.bare))) : null,
     make("p", { klass: "caption" }, `${row.id}, ${row.type}${row.clip ? `, ${row.clip[0]} to ${row.clip[1]} s` : ""}`));

@@ -1,0 +1,249 @@
+"""Every figure comes from the records: by hand, by the textbook, and by taking them away."""
+
+import itertools
+import json
+import math
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from report_runs import evaluate_run, train_run, whole_line
+
+from videothinker.errors import UserError
+from videothinker.records import Sample, read_jsonl, write_jsonl
+from videothinker.report.claim import make_claim
+from videothinker.report.config import ReportConfig
+from videothinker.report.curves import average, bin_size, read_curves
+from videothinker.report.diagnoses import read_diagnoses
+from videothinker.report.estimates import accuracy, cluster_error, difference
+from videothinker.report.results import read_boards
+from videothinker.report.sources import read_runs
+from videothinker.report.stage import report
+from videothinker.report.tables import sheets
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.floats(0, 1)), min_size=2, max_size=30))
+@settings(max_examples=60, deadline=None)
+def test_cluster_error_is_the_textbooks_double_sum(pairs: list[tuple[int, float]]) -> None:
+    values = {str(i): value for i, (_, value) in enumerate(pairs)}
+    cluster = {str(i): str(c) for i, (c, _) in enumerate(pairs)}
+    mean, n = np.mean([v for _, v in pairs]), len(pairs)
+    total = sum(
+        (va - mean) * (vb - mean)
+        for (ca, va), (cb, vb) in itertools.product(pairs, pairs)
+        if ca == cb
+    )
+    error, m = cluster_error(values, cluster)
+    assert m == len({c for c, _ in pairs})
+    if m == 1:
+        assert error == math.inf
+    else:
+        assert error == pytest.approx(math.sqrt(max(0.0, m / (m - 1) * total / n**2)), abs=1e-9)
+
+
+def test_accuracies_and_differences_are_those_of_the_records(made_runs: list[Path]) -> None:
+    (board,) = read_boards(read_runs(made_runs))
+    assert [arm.name for arm in board.arms] == ["Base", "GRPO", "CDPO"]
+    assert board.tier == "video tier"
+    hard = [q for q in board.questions if int(q[-4:]) % 3 == 0]
+    assert board.ids("inferential") == hard
+    means = {}
+    for name in ("grpo", "cdpo"):
+        for seed in (0, 1):
+            path = made_runs[0].parent / f"evaluate-{name}-seed{seed}" / "samples.jsonl"
+            exact = {s.question_id: s.exact for s in read_jsonl(path, Sample)}
+            means[name, seed] = np.array([exact[q] for q in hard])
+    grpo, cdpo = board.arm("GRPO"), board.arm("CDPO")
+    assert grpo is not None
+    assert cdpo is not None
+    found = accuracy(board, grpo, hard)
+    assert found is not None
+    assert found.mean == pytest.approx(np.mean([means["grpo", 0], means["grpo", 1]]))
+    assert dict(found.seeds) == pytest.approx({s: means["grpo", s].mean() for s in (0, 1)})
+    gap = difference(board, cdpo, grpo, hard)
+    assert gap is not None
+    per_seed = [(means["cdpo", s] - means["grpo", s]).mean() for s in (0, 1)]
+    assert gap.mean == pytest.approx(np.mean(per_seed))
+    gaps = np.mean([means["cdpo", s] - means["grpo", s] for s in (0, 1)], 0)
+    values = dict(zip(hard, gaps, strict=True))
+    se, _ = cluster_error(values, {q: board.questions[q].video or q for q in hard})
+    half = math.hypot(1.959964 * se, 12.706 * np.std(per_seed, ddof=1) / math.sqrt(2))
+    assert gap.half == pytest.approx(min(1, half), rel=1e-4)
+
+
+def test_small_runs_are_underpowered_and_claim_nothing(made_runs: list[Path]) -> None:
+    runs = read_runs(made_runs)
+    claim = make_claim(read_boards(runs), runs)
+    assert not claim.drawn
+    assert claim.headline == (
+        "Underpowered, n = 16 inferential and 32 observational questions, "
+        "2 training seeds an arm: no claim is drawn from these numbers."
+    )
+
+
+def test_large_runs_claim_and_a_warning_takes_it_back(tmp_path: Path) -> None:
+    paths = whole_line(tmp_path, n=360, seeds=(0, 1, 2))
+    runs = read_runs(paths)
+    claim = make_claim(read_boards(runs), runs)
+    assert claim.drawn
+    assert claim.headline.startswith("GRPO lost 21.7 points on inferential questions")
+    assert "CDPO stands 30.0 points above GRPO" in claim.headline
+    book = tmp_path / "pretrain" / "run.json"
+    plain = json.loads(book.read_text())
+    plain["facts"]["warnings"] = ["perception is at chance"]
+    book.write_text(json.dumps(plain))
+    runs = read_runs(paths)
+    claim = make_claim(read_boards(runs), runs)
+    assert not claim.drawn
+    assert claim.headline.startswith("Perception is at chance. No claim is drawn")
+    page = report(paths, ReportConfig(out=tmp_path / "r.html"))
+    assert page.stat().st_size < 5_000_000
+
+
+def copied(made_runs: list[Path], to: Path) -> list[Path]:
+    shutil.copytree(made_runs[0].parent, to, dirs_exist_ok=True)
+    return [to / path.name for path in made_runs]
+
+
+@pytest.mark.parametrize(
+    ("stage", "name"),
+    [
+        ("evaluate-base", "samples.jsonl"),
+        ("evaluate-base", "questions.jsonl"),
+        ("train-grpo-seed0", "metrics.jsonl"),
+        ("diagnose-train", "diagnosis.jsonl"),
+    ],
+)
+def test_without_records_it_refuses(
+    made_runs: list[Path], tmp_path: Path, stage: str, name: str
+) -> None:
+    runs = copied(made_runs, tmp_path / "line")
+    (tmp_path / "line" / stage / name).unlink()
+    if name == "questions.jsonl":
+        (tmp_path / "line" / "diagnose-validation" / name).unlink()
+        runs = [run for run in runs if run.name != "diagnose-validation"]
+        book = tmp_path / "line" / stage / "run.json"
+        book.write_text(book.read_text().replace(str(made_runs[0].parent), str(tmp_path / "line")))
+    with pytest.raises(UserError, match=f"its {name} is gone"):
+        report(runs, ReportConfig(out=tmp_path / "r.html"))
+    assert not (tmp_path / "r.html").exists()
+
+
+def test_other_records_make_another_page_and_the_same_ones_the_same(
+    made_runs: list[Path], tmp_path: Path
+) -> None:
+    runs = copied(made_runs, tmp_path)
+    first = report(runs, ReportConfig(out=tmp_path / "a.html")).read_bytes()
+    assert report(runs, ReportConfig(out=tmp_path / "b.html")).read_bytes() == first
+    (tmp_path / "evaluate-cdpo-seed0" / "summary.json").write_text('{"accuracy": 0.999}')
+    assert report(runs, ReportConfig(out=tmp_path / "c.html")).read_bytes() == first
+    path = tmp_path / "evaluate-cdpo-seed0" / "samples.jsonl"
+    samples = read_jsonl(path, Sample)
+    (row,) = [
+        line
+        for line in sheets(read_boards(read_runs(runs)), "main")[0].lines
+        if line.name == "CDPO"
+    ]
+    write_jsonl(
+        path,
+        [
+            Sample(**{**{f: getattr(s, f) for f in s.__struct_fields__}, "exact": 0.0})
+            for s in samples
+        ],
+    )
+    assert report(runs, ReportConfig(out=tmp_path / "d.html")).read_bytes() != first
+    (now,) = [
+        line
+        for line in sheets(read_boards(read_runs(runs)), "main")[0].lines
+        if line.name == "CDPO"
+    ]
+    assert float(now.cells[0].value) < float(row.cells[0].value)
+
+
+def test_dataset_text_is_escaped_in_the_source(made_runs: list[Path], tmp_path: Path) -> None:
+    runs = copied(made_runs, tmp_path)
+    book = tmp_path / "train-grpo-seed0" / "run.json"
+    plain = json.loads(book.read_text())
+    plain["argv"] = ["videothinker", "</pre><script>alert(1)</script>"]
+    book.write_text(json.dumps(plain))
+    text = report(runs, ReportConfig(out=tmp_path / "r.html")).read_text()
+    assert "<script>alert" not in text
+    assert "onerror" not in text
+    assert "&lt;script&gt;alert(1)" in text
+
+
+def test_arms_of_one_kind_are_told_apart_by_what_differs(
+    made_runs: list[Path], tmp_path: Path
+) -> None:
+    runs = copied(made_runs, tmp_path)
+    held = tmp_path / "diagnose-validation"
+    for seed in (0, 1):
+        settings = {"divergence": "js", "repulsion": 0.3, "bias": str(tmp_path / "pretrain")}
+        other = train_run(tmp_path, "train-cdpo", seed, **settings)
+        points = {"observational": 0.9, "inferential": 0.5}
+        name = f"js-seed{seed}"
+        runs += [other, evaluate_run(tmp_path, held, other / "model", accuracy=points, name=name)]
+    (board,) = read_boards(read_runs(runs))
+    assert [arm.name for arm in board.arms] == [
+        *("Base", "GRPO"),
+        "CDPO (divergence k3, repels bias model, repulsion 0.01)",
+        "CDPO (divergence js, repels base, repulsion 0.3)",
+    ]
+    assert [len(arm.answered) for arm in board.arms] == [1, 2, 2, 2]
+    assert [s.id for s in sheets([board], "all")] == ["main", "diagnostic", "ablation"]
+    assert [s.id for s in sheets([board], "ablation")] == ["ablation"]
+
+
+def test_diagnosis_counts(made_runs: list[Path]) -> None:
+    train = read_diagnoses(read_runs(made_runs))[0]
+    assert [(s.name, s.hits, s.n) for s in train.labels] == [
+        ("observational", 64, 96),
+        ("inferential", 32, 96),
+    ]
+    flags = [row.flags for row in train.rows]
+    both = [f for f in flags if f["correct_seen"] is not None]
+    share = train.disagreement("untouched", "correct_seen")
+    assert share is not None
+    assert (share.hits, share.n) == (
+        sum(f["untouched"] != f["correct_seen"] for f in both),
+        len(both),
+    )
+    assert {s.name: s.n for s in train.by_rule}["correct_seen"] == len(both) < 96
+    assert list(train.groups) == ["negated"]  # a scene has too many values to tabulate
+    assert train.probes[0][1][-1].hits == 3 * 96
+
+
+def test_curves_keep_their_mean(made_runs: list[Path]) -> None:
+    curves = read_curves(read_runs(made_runs))
+    assert {curve.role for curve in curves} == {"Base", "Bias model", "GRPO", "CDPO"}
+    assert bin_size(80) == 1
+    assert bin_size(500) == 7
+    assert average([[(1.0, 2.0), (2.0, 3.0)], [(1.0, 4.0)]]) == [(1.0, 3.0)]
+
+
+def test_texts_are_left_out_before_the_page_grows(made_runs: list[Path], tmp_path: Path) -> None:
+    runs = copied(made_runs, tmp_path)
+    whole = report(runs, ReportConfig(out=tmp_path / "a.html"))
+    short = report(runs, ReportConfig(out=tmp_path / "b.html", text_megabytes=0.004))
+    assert short.stat().st_size < whole.stat().st_size
+    assert "show answers without thinking, to keep the page small" in short.read_text()
+
+
+def test_bad_input_is_one_sentence(made_runs: list[Path], tmp_path: Path) -> None:
+    config = ReportConfig(out=tmp_path / "r.html")
+    with pytest.raises(UserError, match="no run folder came"):
+        report([], config)
+    with pytest.raises(UserError, match="is not a folder"):
+        report([tmp_path / "nothing"], config)
+    with pytest.raises(UserError, match="holds no run"):
+        report([tmp_path], config)
+    with pytest.raises(UserError, match=r"ending in \.html"):
+        ReportConfig(out=tmp_path / "r.pdf")
+    runs = copied(made_runs, tmp_path)
+    path = tmp_path / "evaluate-base" / "samples.jsonl"
+    path.write_text(path.read_text() + '{"surprise": 1}\n')
+    with pytest.raises(UserError, match=r"samples\.jsonl:49: not a Sample record"):
+        report(runs, config)
