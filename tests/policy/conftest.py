@@ -1,4 +1,4 @@
-"""One small real Qwen2.5-VL with its own tokenizer, and prompts about synthetic frames."""
+"""One small real Qwen2.5-VL with its own tokenizer, and a group of completions about one video."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from videothinker.policy.model import Policy, load_policy
+from videothinker.policy.sampling import Group
 from videothinker.policy.small import SmallConfig, build_small
 
 CORPUS = [
@@ -26,7 +27,7 @@ TINY = SmallConfig(
     vision_heads=2,
     vision_intermediate=48,
     vision_full_attention=(1,),
-    # far from the uniform distribution, so that a wrong forward shows
+    # far from a uniform distribution, so that a wrong forward shows
     initializer_range=0.15,
     seed=3,
 )
@@ -39,9 +40,24 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def policy(tiny_folder: Path) -> Policy:
-    torch.manual_seed(0)
     return load_policy(tiny_folder)
 
 
-def frames(seed: int = 0, count: int = 4, height: int = 56, width: int = 84) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
+@pytest.fixture
+def frames_THW3() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (6, 56, 84, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def group(policy: Policy, frames_THW3: np.ndarray) -> Group:
+    """Four completions of 7, 1, 5 and 7 tokens, padded."""
+    prompt = policy.encode("Which one hits the cube?", frames_THW3, np.arange(6) * 0.7)
+    stream = torch.Generator().manual_seed(5)
+    ids_GC = torch.randint(0, 300, (4, 7), generator=stream)
+    mask_GC = torch.arange(7) < torch.tensor([7, 1, 5, 7])[:, None]
+    return Group(
+        prompt=prompt,
+        completion_ids_GC=ids_GC.masked_fill(~mask_GC, policy.pad_id),
+        mask_GC=mask_GC,
+        truncated_G=torch.tensor([True, False, False, True]),
+    )
