@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -14,9 +13,11 @@ from videothinker.errors import UserError
 from videothinker.records import write_atomic
 from videothinker.seeds import derive, numpy_generator
 from videothinker.world.config import QUESTIONS_A_SCENE, WorldConfig
+from videothinker.world.encode import write_mp4
 from videothinker.world.options import Names
 from videothinker.world.pairs import minimal_pair
 from videothinker.world.questions import Truth, Wanted, all_questions, colliding, numbered
+from videothinker.world.render import render
 from videothinker.world.scenes import SceneConfig
 from videothinker.world.view import annotation, events_of, scene_view, worlds_file
 from videothinker.world.worlds import World, make_world
@@ -119,29 +120,17 @@ def find(job: Job) -> tuple[World, tuple[RawQuestion, ...], tuple[RawQuestion, .
     )
 
 
-def write_video(path: Path, world: World, config: WorldConfig) -> None:
-    """Render and encode the frames that are asked for; whole or not there."""
-    # av is not needed (nor imported by a worker) where no video is written
-    from videothinker.world.encode import write_mp4  # noqa: PLC0415
-    from videothinker.world.render import render  # noqa: PLC0415
-
-    frames = frame_numbers(config.frames)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.stem}.tmp.mp4")
-    shown = render(world.scene, world.factual, frames, config.width, config.height)
-    write_mp4(beside, shown, frame_rate(config.frames))
-    beside.replace(path)
-
-
 def make_scene(job: Job) -> Made:
     """Make one scene and write its video, annotation and other worlds; see `find`."""
     config, index = job.config, job.scene_index
     world, asked, pairs, rejected = find(job)
     name = f"video_{index:05d}.mp4"
     if config.frames:
-        write_video(
-            config.out / f"video_{job.split}" / f"video_{thousand(index)}" / name, world, config
-        )
+        path = config.out / f"video_{job.split}" / f"video_{thousand(index)}" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        frames = frame_numbers(config.frames)
+        shown = render(world.scene, world.factual, frames, config.width, config.height)
+        write_mp4(path, shown, frame_rate(config.frames))
     folder = config.out / f"annotation_{job.split}" / f"annotation_{thousand(index)}"
     write_atomic(folder / f"annotation_{index:05d}.json", msgspec.json.encode(annotation(world)))
     write_atomic(worlds_path(config.out, job.split, index), msgspec.json.encode(worlds_file(world)))
