@@ -138,6 +138,15 @@ def take_flag(words: list[str], flag: str, *, value: bool) -> str | None:
     return None
 
 
+def setting_names(kind: type) -> list[str]:
+    """Names of a config's fields; those of a config inside it stand flat beside them."""
+    names: list[str] = []
+    for name, annotation in typing.get_type_hints(kind).items():
+        inner = dataclasses.is_dataclass(annotation)
+        names += setting_names(typing.cast("type", annotation)) if inner else [name]
+    return names
+
+
 def parse(words: Sequence[str]) -> tuple[str, list[Any], bool]:
     """A command line -> the verb's name, its stage's arguments, and whether `--json` was given.
 
@@ -159,7 +168,7 @@ def parse(words: Sequence[str]) -> tuple[str, list[Any], bool]:
     fields.append(("config", tyro.conf.OmitArgPrefixes[kind], dataclasses.field(kw_only=True)))
     if path is not None:
         flags = [key for key, (_, flag, _) in verb.inputs.items() if flag]
-        names = [*flags, *(field.name for field in dataclasses.fields(kind))]
+        names = [*flags, *setting_names(kind)]
         given = {word.split("=")[0].replace("_", "-") for word in rest if word.startswith("--")}
         recipe = {
             key: value
@@ -220,7 +229,7 @@ def _finish(name: str, result: Any, *, as_json: bool) -> int:
     elif as_json:
         from videothinker.records import encode  # noqa: PLC0415
 
-        sys.stdout.write(encode(result).decode())
+        sys.stdout.write(encode(typing.cast("Any", result)).decode())
     return WITH_FAILURES if failures else DONE
 
 
