@@ -94,14 +94,27 @@ def lines(summary: Mapping[str, Any], rule: str) -> list[str]:
         used = found["diagnosed"] - found["excluded"]
         told.append(
             f"{split}: {found['diagnosed']} diagnosed, {found['excluded']} of them excluded "
-            f"(no correct choice); label by {rule}: "
+            f"(no correct choice, or nothing could be asked); label by {rule}: "
             f"{show(share(found['observational'], used))} observational"
         )
-        for name, count in found["rules"].items():
-            told.append(f"  {name:18} {show(share(count['observational'], count['questions']))}")
-        told += [f"  {pair} differ on {count}" for pair, count in found["disagreement"].items()]
+        told += _rule_lines(found)
         if found["nearest_to_the_papers_share"] is not None:
             told.append(f"  {_paper(found, used)}")
+    return told
+
+
+def _rule_lines(found: Mapping[str, Any]) -> list[str]:
+    """One line a rule: its share, and on how many questions it differs from each of the rules."""
+    rules = list(found["rules"])
+    apart: dict[str, int] = found["disagreement"]
+    told: list[str] = []
+    for rule, count in found["rules"].items():
+        text = show(share(count["observational"], count["questions"]))
+        pairs = [apart.get(f"{rule} / {other}", apart.get(f"{other} / {rule}")) for other in rules]
+        row = " ".join("     -" if differ is None else f"{differ:6}" for differ in pairs)
+        told.append(f"  {rule:21} {text:46} {row if apart else ''}".rstrip())
+    if apart:
+        told.append("  (right: on how many questions a rule differs from each, in the same order)")
     return told
 
 
