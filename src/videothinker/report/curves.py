@@ -19,6 +19,12 @@ from videothinker.report.svg import Scale, element, path, picture, ticks
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 290.0, 172.0, 38.0, 8.0, 8.0, 26.0
 POINTS = 80
 """At most this many points a curve."""
+LABELLED = (
+    ("held_out/", "Held-out accuracy", "share"),
+    ("reward/", "Reward by label", "mean"),
+    ("completion_length", "Completion length", "tokens"),
+)
+"""Metrics worth a picture: (how their names begin, title, unit)."""
 Reading = Callable[[Step], float | None]
 
 
@@ -194,8 +200,9 @@ def panels(curves: Sequence[Curve]) -> list[Panel]:
     if moving:
         wanted.append(("Repulsion in force", "weight", rl, lambda s: s.repulsion))
     names = dict.fromkeys(name for curve in rl for step in curve.steps for name in step.metrics)
-    accuracies = [name for name in names if name.startswith(("accuracy", "eval"))]
-    wanted += [(name.replace("_", " "), "share", rl, _metric(name)) for name in accuracies]
+    for prefix, title, unit in LABELLED:
+        found = [name for name in names if name.startswith(prefix)]
+        wanted += [(f"{title}: {n.removeprefix(prefix)}", unit, rl, _metric(n)) for n in found]
     drawn = [draw(title, unit, some, reading) for title, unit, some, reading in wanted if some]
     return [panel for panel in drawn if panel is not None]
 

@@ -1,19 +1,18 @@
 """Means with the interval they deserve: over questions (clustered by video) and over seeds.
 
-    half width = sqrt( (1.96 se_questions)^2 + (t_{k-1} sd_seeds / sqrt(k))^2 )
-
-se_questions is the cluster-robust error of the seed-averaged score a question; the second part is
-there only where two or more seeds were trained, and a figure from one seed says so.
+Each end of the interval lies sqrt(q^2 + s^2) from the mean: q is evaluation's clustered interval of
+the seed-averaged score a question, s = t_{k-1} sd_seeds / sqrt(k) the spread of k training seeds.
+A figure from one seed has no s, and says so.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from videothinker.errors import UserError
+from videothinker.evaluation.metrics import Z95, cluster_of
+from videothinker.evaluation.metrics import mean as clustered_mean
 from videothinker.report.results import Arm, Board
 
-NORMAL = 1.959964
 STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 """97.5 % quantiles of Student's t for 1 to 9 degrees of freedom."""
 MIN_QUESTIONS = 100
@@ -27,23 +26,14 @@ class Estimate:
     """A mean in [0, 1] (or a difference in [-1, 1]) and its 95 % interval."""
 
     mean: float
-    half: float
+    low: float
+    high: float
     n: int
     """Questions."""
     clusters: int
     """Videos."""
     seeds: tuple[tuple[int, float], ...]
     """(training seed, its own mean)."""
-
-    @property
-    def low(self) -> float:
-        """Lower end."""
-        return self.mean - self.half
-
-    @property
-    def high(self) -> float:
-        """Upper end."""
-        return self.mean + self.half
 
     @property
     def verdict(self) -> str:
@@ -57,30 +47,14 @@ class Estimate:
         return "down" if self.high < 0 else "undecided"
 
 
-def cluster_error(values: Mapping[str, float], cluster: Mapping[str, str]) -> tuple[float, int]:
-    """Cluster-robust standard error of a mean, and the number of clusters.
-
-    With residuals e_i = x_i - mean summed inside each of m clusters,
-    se^2 = m / (m - 1) * sum_c (sum_{i in c} e_i)^2 / n^2. One cluster has no error: infinite.
-    """
-    mean = sum(values.values()) / len(values)
-    sums: dict[str, float] = {}
-    for q, value in values.items():
-        sums[cluster[q]] = sums.get(cluster[q], 0.0) + value - mean
-    m = len(sums)
-    if m < 2:
-        return math.inf, m
-    square = m / (m - 1) * sum(total**2 for total in sums.values()) / len(values) ** 2
-    return math.sqrt(square), m
-
-
-def _seed_half(means: Sequence[float]) -> float:
+def seed_half(means: Sequence[float]) -> float:
+    """t_{k-1} sd / sqrt(k) of k seeds' means; 0 for one seed, whose spread is unknown."""
     k = len(means)
     if k < 2:
         return 0.0
     centre = sum(means) / k
     deviation = math.sqrt(sum((m - centre) ** 2 for m in means) / (k - 1))
-    quantile = STUDENT[k - 2] if k - 2 < len(STUDENT) else NORMAL
+    quantile = STUDENT[k - 2] if k - 2 < len(STUDENT) else Z95
     return quantile * deviation / math.sqrt(k)
 
 
@@ -89,18 +63,19 @@ def _average(tables: Sequence[Mapping[str, float]], ids: Sequence[str]) -> dict[
 
 
 def _estimate(
-    values: Mapping[str, float], cluster: Mapping[str, str], seeds: Sequence[tuple[int, float]]
+    board: Board,
+    values: Mapping[str, float],
+    seeds: Sequence[tuple[int, float]],
+    *,
+    spread: float,
+    floor: float = 0.0,
 ) -> Estimate:
-    if not values:
-        raise UserError("no question is left to average over; evaluate on some first")
-    error, m = cluster_error(values, cluster)
-    half = min(1.0, math.hypot(NORMAL * error, _seed_half([mean for _, mean in seeds])))
-    return Estimate(sum(values.values()) / len(values), half, len(values), m, tuple(seeds))
-
-
-def clusters(board: Board) -> dict[str, str]:
-    """Question id -> its video (the question itself where it has none): what may be correlated."""
-    return {q: question.video or q for q, question in board.questions.items()}
+    """Evaluation's clustered interval over questions, widened by the seeds' spread."""
+    clusters = [cluster_of(board.questions[q]) for q in values]
+    found = clustered_mean(list(values.values()), clusters, low=floor)
+    low = max(floor, found.value - math.hypot(found.value - found.low, spread))
+    high = min(1.0, found.value + math.hypot(found.high - found.value, spread))
+    return Estimate(found.value, low, high, found.n, found.clusters, tuple(seeds))
 
 
 def _tables(arm: Arm, variant: str, metric: str) -> list[tuple[int, dict[str, float]]]:
@@ -117,7 +92,8 @@ def accuracy(
     if not common:
         return None
     seeds = [(seed, sum(table[q] for q in common) / len(common)) for seed, table in tables]
-    return _estimate(_average([t for _, t in tables], common), clusters(board), seeds)
+    values = _average([t for _, t in tables], common)
+    return _estimate(board, values, seeds, spread=seed_half([mean for _, mean in seeds]))
 
 
 def difference(board: Board, arm: Arm, other: Arm, ids: Sequence[str]) -> Estimate | None:
@@ -138,10 +114,9 @@ def difference(board: Board, arm: Arm, other: Arm, ids: Sequence[str]) -> Estima
     ]
     if [seed for seed, _ in a] == [seed for seed, _ in b]:
         seeds = [(seed, x - y) for (seed, x), (_, y) in zip(*means, strict=True)]
-        return _estimate(values, clusters(board), seeds)
-    middle = sum(values.values()) / len(values)
-    alone = _estimate(values, clusters(board), [(seed, x) for seed, x in means[0]][:1])
-    half = math.hypot(alone.half, *(_seed_half([m for _, m in side]) for side in means))
-    centre = sum(m for _, m in means[1]) / len(means[1])
-    seeds = tuple((seed, x - centre) for seed, x in means[0])
-    return Estimate(middle, min(1.0, half), alone.n, alone.clusters, seeds)
+        spread = seed_half([gap for _, gap in seeds])
+    else:
+        centre = sum(mean for _, mean in means[1]) / len(means[1])
+        seeds = [(seed, mean - centre) for seed, mean in means[0]]
+        spread = math.hypot(*(seed_half([mean for _, mean in side]) for side in means))
+    return _estimate(board, values, seeds, spread=spread, floor=-1.0)

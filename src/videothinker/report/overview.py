@@ -13,7 +13,7 @@ from videothinker.report.claim import LABELS
 from videothinker.report.estimates import Estimate, accuracy
 from videothinker.report.results import Arm, Board
 from videothinker.report.svg import Scale, element, path, picture
-from videothinker.report.words import percent
+from videothinker.report.words import between, percent
 
 ROW = 62.0
 LIFT = 11.0
@@ -66,7 +66,7 @@ def _series(row: Row, label: str, scale: Scale, y: float) -> list[Markup]:
         return []
     words = (
         f"{row.arm.name}, {label}: {percent(estimate.mean)} % "
-        f"({percent(estimate.low)} to {percent(estimate.high)}), n = {estimate.n}"
+        f"({between(estimate)}), n = {estimate.n}"
     )
     dots = [
         element("circle", element("title", f"seed {seed}: {percent(mean)} %"),

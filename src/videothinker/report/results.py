@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from videothinker.errors import UserError
 from videothinker.records import Diagnosis, Question, Sample, read_jsonl
-from videothinker.report.sources import RunFolder, read_book
+from videothinker.report.sources import RunFolder, read_book, stage_of
 
 Tier = Literal["video tier", "transcript tier"]
 ROLES = {
@@ -93,7 +93,7 @@ def origin(model: str, runs: Sequence[RunFolder]) -> tuple[str | None, dict[str,
     for folder in (path, path.parent, path.parent.parent):
         if folder.name and (folder / "run.json").is_file():
             book = read_book(folder)
-            return str(book["stage"]), book
+            return stage_of(book), book
     for run in runs:
         if run.stage in ROLES and run.name in path.parts:
             return run.stage, run.book

@@ -84,6 +84,11 @@ def read_book(path: Path) -> dict[str, Any]:
     return plain
 
 
+def stage_of(book: dict[str, Any]) -> str:
+    """The stage a run.json names, hyphens for underscores, as on the command line."""
+    return str(book["stage"]).replace("_", "-")
+
+
 def find_runs(paths: Sequence[Path]) -> list[Path]:
     """The run folders at or below `paths`, in the order given, each once.
 
@@ -115,7 +120,7 @@ def read_runs(paths: Sequence[Path]) -> list[RunFolder]:
     folders = []
     for path in find_runs(paths):
         book = read_book(path)
-        stage = str(book["stage"])
+        stage = stage_of(book)
         for name in NEEDED.get(stage, ()):
             if not (path / name).is_file():
                 raise UserError(

@@ -10,15 +10,15 @@ from videothinker.report.claim import LABELS
 from videothinker.report.config import Table
 from videothinker.report.estimates import Estimate, accuracy
 from videothinker.report.results import Arm, Board
-from videothinker.report.words import count, percent
+from videothinker.report.words import between, count, percent
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One figure: a number, its half width, and in words what it counts."""
+    """One figure: a number, its interval, and in words what it counts."""
 
     value: str
-    half: str = ""
+    interval: str = ""
     words: str = ""
 
 
@@ -52,7 +52,7 @@ def _cell(estimate: Estimate | None) -> Cell:
         return NOTHING
     seeds = count(len(estimate.seeds), "training seed")
     words = f"{count(estimate.n, 'question')}, {count(estimate.clusters, 'video')}, {seeds}"
-    return Cell(percent(estimate.mean), percent(estimate.half), words)
+    return Cell(percent(estimate.mean), between(estimate), words)
 
 
 def _runs(arm: Arm) -> tuple[int, ...]:
@@ -71,7 +71,7 @@ def main_sheet(boards: Sequence[Board], tier: str) -> Sheet:
             runs += [] if arm is None else _runs(arm)
         lines.append(Line(name, tuple(cells), tuple(runs)))
     columns = tuple(f"{b.dataset} {b.split} ({b.protocol})" for b in boards)
-    note = "Exact accuracy in percent over all questions, failures included, with 95 % half width."
+    note = "Exact accuracy in percent over all questions, failures included, with 95 % intervals."
     return Sheet("main", f"Main table: {tier}", columns, tuple(lines), note)
 
 

@@ -22,6 +22,11 @@ def interval(estimate: Estimate) -> str:
     return f"95 % interval {points(estimate.low)} to {points(estimate.high)}"
 
 
+def between(estimate: Estimate) -> str:
+    """Say `60.3 to 71.3` of an accuracy."""
+    return f"{percent(estimate.low)} to {percent(estimate.high)}"
+
+
 def count(number: int, noun: str) -> str:
     """Say `1 video` or `2 videos`."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -75,7 +75,7 @@ function evidenceOf(row) {
 function optionsOf(row, answers) {
   const e = row.evidence;
   const told = e !== null && e.video.length > 0;
-  const heads = ["", "option", ...(told ? ["in the video", "after removal"] : []), ...answers.map(([arm]) => arm.name)];
+  const heads = ["", "option", ...(told ? ["in the video", "after removal"] : [])];
   const body = row.choices.map((choice, i) => {
     const correct = row.answer.includes(LETTERS[i]);
     const changed = told && e.video[i] !== e.after[i];
@@ -83,10 +83,11 @@ function optionsOf(row, answers) {
       make("td", {}, LETTERS[i]),
       make("td", {}, choice, correct ? make("span", { klass: "hit" }, " \u2713 correct") : null),
       ...(told ? [make("td", {}, truth(e.video[i])), make("td", { klass: changed ? "changed" : "" }, truth(e.after[i]))] : []),
-      ...answers.map(([, a]) => make("td", {}, a.answer !== null && a.answer.includes(LETTERS[i]) ? "chosen" : "")));
+      ...answers.map(([, a]) => make("td", { klass: "by-arm" }, a.answer !== null && a.answer.includes(LETTERS[i]) ? "chosen" : "")));
   });
   return make("div", { klass: "scroll" }, make("table", { klass: "options" },
-    make("thead", {}, make("tr", {}, ...heads.map((head) => make("th", { scope: "col" }, head)))),
+    make("thead", {}, make("tr", {}, ...heads.map((head) => make("th", { scope: "col" }, head)),
+      ...answers.map(([arm]) => make("th", { scope: "col", klass: "by-arm" }, arm.name)))),
     make("tbody", {}, ...body)));
 }
 
