@@ -23,8 +23,10 @@ FRAMES = 178
 STEPS_PER_FRAME = 6
 DAMPING_RATE = 0.3
 """The table's friction, per second: a free object's speed falls as exp(-0.3 t) (ours)."""
-ELASTICITY = 0.95
-CONTACT_FRICTION = 0.25
+ELASTICITY = 0.9
+"""Coefficient of restitution of any two objects (ours: fewer pairs then meet twice)."""
+CONTACT_FRICTION = 0.15
+"""Coefficient of friction of any two objects (ours)."""
 TABLE_MARGIN = 0.35
 """The table ends this far, in units, outside the view: what has been seen and leaves is gone."""
 EDGE_FRAMES = 10
@@ -163,7 +165,8 @@ class _Table:
             body = pymunk.Body(1.0, _moment(thing))
             body.position, body.angle = thing.position, thing.angle
             shape = _shape(body, thing)
-            shape.elasticity, shape.friction = ELASTICITY, CONTACT_FRICTION
+            # the engine multiplies the two objects' coefficients
+            shape.elasticity, shape.friction = ELASTICITY**0.5, CONTACT_FRICTION**0.5
             shape.filter = _UNTOUCHABLE
             shape.collision_type = index + 1
             self.space.add(body, shape)
