@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from report_runs import evaluate_run, train_run, whole_line
+from report_runs import evaluate_run, train_run, whole_line, write_video
 
 from videothinker.errors import UserError
 from videothinker.records import Sample, read_jsonl, write_jsonl
@@ -16,11 +16,13 @@ from videothinker.report.claim import make_claim
 from videothinker.report.config import ReportConfig
 from videothinker.report.curves import average, bin_size, read_curves
 from videothinker.report.diagnoses import read_diagnoses
+from videothinker.report.embedding import shrink
 from videothinker.report.estimates import accuracy, difference
 from videothinker.report.results import read_boards
 from videothinker.report.sources import read_runs
 from videothinker.report.stage import report
 from videothinker.report.tables import sheets
+from videothinker.video import read_clip
 
 
 def textbook_error(values: dict[str, float], cluster: dict[str, str]) -> float:
@@ -238,3 +240,19 @@ def test_bad_input_is_one_sentence(made_runs: list[Path], tmp_path: Path) -> Non
     path.write_text(path.read_text() + '{"surprise": 1}\n')
     with pytest.raises(UserError, match=r"samples\.jsonl:49: not a Sample record"):
         report(runs, config)
+
+
+def test_a_large_video_is_shrunk_and_keeps_its_length(tmp_path: Path) -> None:
+    source = write_video(tmp_path / "long.mp4", frames=64)
+    (tmp_path / "small.mp4").write_bytes(shrink(source))
+    clip = read_clip(tmp_path, "small.mp4", 32)
+    assert clip.frames.shape == (32, 64, 96, 3)
+    assert clip.times[-1] == pytest.approx(63 / 8, rel=0.05)
+
+
+def test_a_run_that_answers_less_is_named(made_runs: list[Path], tmp_path: Path) -> None:
+    runs = copied(made_runs, tmp_path)
+    path = tmp_path / "evaluate-base" / "samples.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:40]))
+    text = report(runs, ReportConfig(out=tmp_path / "r.html")).read_text()
+    assert "evaluate-base answers 40 of 48 questions" in text

@@ -17,11 +17,13 @@ from urllib.parse import quote
 
 import msgspec
 
+from videothinker.errors import UserError
 from videothinker.prompts import LETTERS
 from videothinker.records import Diagnosis, Question, Sample
 from videothinker.report.diagnoses import Diagnosed
 from videothinker.report.results import Answered, Board
 from videothinker.report.sources import RunFolder, read_book
+from videothinker.video import locate
 
 EVENT = re.compile(r"frame (\d+): (.*)", re.DOTALL)
 MEGABYTE = 1_000_000
@@ -135,8 +137,11 @@ class _Videos:
     def link(self, question: Question, root: Path) -> dict[str, Any] | None:
         if question.video is None:
             return None
-        path = (root / question.video).resolve()
-        if not path.is_file():
+        try:
+            path = locate(root, question.video)
+            if path.is_dir():
+                raise UserError(f"{question.video} is a folder of frames; a page plays files")
+        except UserError:
             self.lost += 1
             return {"href": None, "number": None, "name": question.video}
         number = self.paths.setdefault(path, len(self.paths))

@@ -117,6 +117,19 @@ def _sentence(board: Board, contrasts: Sequence[Contrast]) -> tuple[str, bool]:
     return f"{words} ({sizes}{scope}).", True
 
 
+def _coverage(boards: Sequence[Board]) -> list[str]:
+    """Arms that did not answer the whole board: pairs are then made on what both answered."""
+    notes = []
+    for board in boards:
+        for arm in board.arms:
+            for one in arm.answered:
+                n = len(one.samples.get("full", {}))
+                if n < len(board.questions):
+                    whole = f"{n:,} of {len(board.questions):,} questions of {board.title}"
+                    notes.append(f"{one.run.name} answers {whole}; pairs use what both answered.")
+    return notes
+
+
 def _notes(runs: Sequence[RunFolder]) -> list[str]:
     notes = [
         f"{run.path.name} ({run.stage}) is {run.book.get('status')}: its figures may still move."
@@ -135,7 +148,7 @@ def _notes(runs: Sequence[RunFolder]) -> list[str]:
 
 def make_claim(boards: Sequence[Board], runs: Sequence[RunFolder]) -> Claim:
     """The claim of the first labelled board; a run's own warnings come before it."""
-    warnings, notes = warnings_of(runs), tuple(_notes(runs))
+    warnings, notes = warnings_of(runs), (*_notes(runs), *_coverage(boards))
     labelled = [board for board in boards if board.labels]
     if not labelled:
         what = (

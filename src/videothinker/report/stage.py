@@ -34,8 +34,11 @@ def _overview(boards: Sequence[Board]) -> list[dict[str, Any]]:
     return found
 
 
-def _notes(runs: Sequence[RunFolder], packed: Pack) -> list[str]:
+def _notes(runs: Sequence[RunFolder], packed: Pack, linked: int) -> list[str]:
     notes = []
+    if linked:
+        what = count(linked, "video")
+        notes.append(f"{what} could not be shrunk into the page and are linked.")
     if packed.without_text:
         what = count(packed.without_text, "question")
         notes.append(f"{what} show answers without thinking, to keep the page small.")
@@ -60,11 +63,13 @@ def _context(runs: Sequence[RunFolder], config: ReportConfig) -> dict[str, Any]:
         megabytes=config.text_megabytes,
     )
     claim = make_claim(boards, runs)
+    embedded = embed(packed.videos) if config.embed_videos else {}
+    linked = len(packed.videos) - len(embedded) if config.embed_videos else 0
     return {
         "title": config.title,
         "version": __version__,
         "claim": claim,
-        "notes": [*claim.notes, *_notes(runs, packed)],
+        "notes": [*claim.notes, *_notes(runs, packed, linked)],
         "overview": _overview(boards),
         "boards": boards,
         "diagnoses": diagnoses,
@@ -75,7 +80,7 @@ def _context(runs: Sequence[RunFolder], config: ReportConfig) -> dict[str, Any]:
         "sheets": sheets(boards, config.table),
         "entries": entries(runs),
         "pack": packed,
-        "embedded": embed(packed.videos) if config.embed_videos else {},
+        "embedded": embedded,
     }
 
 
