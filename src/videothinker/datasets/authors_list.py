@@ -79,7 +79,7 @@ def load_video_holmes(path: Path) -> Benchmark:
         )
         for i, row in enumerate(read_json(path, list[HolmesRow]))
     ]
-    return Benchmark("video-holmes", tuple(questions), groupings=("type",))
+    return Benchmark("video-holmes", tuple(questions), (path,), groupings=("type",))
 
 
 def load_mvbench(path: Path) -> Benchmark:
@@ -107,4 +107,4 @@ def load_mvbench(path: Path) -> Benchmark:
                 groups={"source": row.video.lstrip("/").split("/")[1]},
             )
         )
-    return Benchmark("mvbench", tuple(questions), groupings=("source",))
+    return Benchmark("mvbench", tuple(questions), (path,), groupings=("source",))

@@ -20,6 +20,8 @@ class Benchmark:
 
     name: str
     questions: tuple[Question, ...]
+    files: tuple[Path, ...]
+    """What was read."""
     groupings: tuple[str, ...] = ()
     """Keys of `Question.groups` (or `type`) by which it is officially reported, in order."""
     expected: Mapping[str, int] = field(default_factory=dict)

@@ -34,6 +34,7 @@ def load(root: Path, split: str = "validation") -> Benchmark:
     return Benchmark(
         name="clevrer",
         questions=tuple(questions.load(root, split)),
+        files=(questions.question_file(root, split),),
         groupings=("type", "negated"),
         expected=EXPECTED.get(split, {}),
     )

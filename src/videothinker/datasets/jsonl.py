@@ -21,7 +21,7 @@ def load(data: Path, split: str | None = None) -> Benchmark:
     if not found:
         splits = ", ".join(sorted({q.split for q in questions})) or "none"
         raise UserError(f"{path}: holds no question of split {split!r}; it has {splits}")
-    return Benchmark(name="jsonl", questions=found, groupings=("type", "negated"))
+    return Benchmark(name="jsonl", questions=found, files=(path,), groupings=("type", "negated"))
 
 
 def data_root(data: Path) -> Path:

@@ -77,6 +77,7 @@ def load(root: Path) -> Benchmark:
     return Benchmark(
         name="mmvu",
         questions=tuple(_question(row, f"{path}: item {i}") for i, row in closed),
+        files=(path,),
         groupings=("discipline", "subject"),
         expected=EXPECTED,
         needs_judge={"open-ended": len(rows) - len(closed)},

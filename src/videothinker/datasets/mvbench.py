@@ -80,4 +80,5 @@ def load(root: Path) -> Benchmark:
         path = root / "json" / f"{task}.json"
         for i, row in enumerate(read_json(path, list[Row])):
             questions.append(_question(row, task, i, f"{path}: item {i}"))
-    return Benchmark("mvbench", tuple(questions), groupings=("type",), expected=EXPECTED)
+    files = tuple(root / "json" / f"{task}.json" for task in TASKS)
+    return Benchmark("mvbench", tuple(questions), files, groupings=("type",), expected=EXPECTED)

@@ -87,6 +87,7 @@ def load(root: Path) -> Benchmark:
     return Benchmark(
         name="tempcompass",
         questions=tuple(q for kind in FORMATS for q in _questions(folder / f"{kind}.json", kind)),
+        files=tuple(folder / f"{kind}.json" for kind in (*FORMATS, "captioning")),
         groupings=("type", "aspect"),
         expected=EXPECTED,
         needs_judge={"captioning": judged},

@@ -50,6 +50,7 @@ def load(root: Path) -> Benchmark:
     return Benchmark(
         name="video-holmes",
         questions=tuple(_question(row, f"{path}: item {i}") for i, row in enumerate(rows)),
+        files=(path,),
         groupings=("type",),
         expected=EXPECTED,
     )

@@ -75,6 +75,7 @@ def load(root: Path) -> Benchmark:
     return Benchmark(
         name="videomme",
         questions=tuple(_question(row, f"{path}: item {i}") for i, row in enumerate(rows)),
+        files=(path,),
         groupings=("duration", "domain", "type"),
         expected=EXPECTED,
     )

@@ -1,0 +1,88 @@
+"""The settings of `videothinker evaluate`. Light: stdlib alone."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from videothinker.errors import UserError
+
+BenchmarkName = Literal[
+    "clevrer",
+    "mmvu",
+    "video-holmes",
+    "mvbench",
+    "tempcompass",
+    "videomme",
+    "jsonl",
+    "video-holmes-list",
+    "mvbench-list",
+]
+ProtocolName = Literal["official", "reference", "videothinker", "demo"]
+VariantName = Literal["full", "struck", "blind", "one_frame", "shuffled", "options_only"]
+AT_LEAST_ONE = ("limit", "samples", "frames", "min_pixels", "max_pixels", "max_new_tokens", "rows")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """Answer a benchmark's questions under one protocol."""
+
+    model: str | None = None
+    """A transformers folder, a run folder with `model/`, or a hub name. Needed but for --check."""
+    out: Path = Path("runs/evaluate")
+    """The run folder to write."""
+    benchmark: BenchmarkName = "clevrer"
+    """Whose files `--data` holds; `jsonl` is our own questions.jsonl or a diagnose folder."""
+    protocol: ProtocolName = "videothinker"
+    """How questions are put and answers read; see docs/evaluation.md."""
+    split: str | None = None
+    """Of CLEVRER (default validation) and of our own records (default all)."""
+    types: tuple[str, ...] | None = None
+    """Question types to keep; CLEVRER's default is counterfactual, the others' is all."""
+    label: Literal["observational", "inferential"] | None = None
+    """Keep the questions with this label of the diagnosis."""
+    diagnosis: Path | None = None
+    """A diagnose folder whose labels split the tables; default: the one beside the questions."""
+    limit: int | None = None
+    """Keep about this many questions: a seeded draw of videos, all questions of each."""
+    variants: tuple[VariantName, ...] = ("full", "blind")
+    """What is shown; `blind` gives a floor of every table."""
+    samples: int = 1
+    """Answers a question; more than one needs a temperature."""
+    frames: int | None = None
+    """In place of the protocol's number of frames."""
+    min_pixels: int | None = None
+    """In place of the protocol's fewest pixels a frame."""
+    max_pixels: int | None = None
+    """In place of the protocol's most pixels a frame."""
+    max_new_tokens: int | None = None
+    """In place of the protocol's most completion tokens."""
+    temperature: float | None = None
+    """In place of the protocol's temperature."""
+    compare: Path | None = None
+    """Another evaluate run on the same questions: print the paired difference."""
+    check: bool = False
+    """Compare the download with the published counts, name what is missing, and stop."""
+    rows: int = 32
+    """Completions decoded at once."""
+    deadline: float = 60.0
+    """Seconds a video may take to decode before it is recorded as a failure."""
+    device: str = "cpu"
+    """Where the model runs: cpu, cuda, cuda:1 ..."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Of the weights."""
+    seed: int = 0
+    """Seeds sampling, shuffled frames and the draw of `limit`."""
+
+    def __post_init__(self) -> None:
+        for name in AT_LEAST_ONE:
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UserError(f"{name} is {value}; give 1 or more")
+        if self.model is None and not self.check:
+            raise UserError("no --model came; give a model folder, a run folder or a hub name")
+        if not self.variants or len(set(self.variants)) != len(self.variants):
+            raise UserError(f"variants are {list(self.variants)}; name each once, at least one")
+        if self.temperature is not None and self.temperature < 0:
+            raise UserError(f"temperature is {self.temperature}; give 0 (greedy) or more")
+        if self.deadline <= 0:
+            raise UserError(f"deadline is {self.deadline}; give seconds above 0")

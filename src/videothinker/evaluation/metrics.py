@@ -1,0 +1,181 @@
+"""Scores a question, means with clustered errors, paired differences, and floors. Pure functions.
+
+Every mean is over questions (or options) and carries a standard error clustered by video: what is
+said about one video is not independent evidence. A mean over nothing raises.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from videothinker.errors import UserError
+from videothinker.prompts import LETTERS
+from videothinker.records import Letters, Question, Sample
+
+Z95 = 1.959963984540054
+"""Two-sided 95 % quantile of the normal distribution."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean and its 95 % interval."""
+
+    value: float
+    error: float | None
+    """Standard error, clustered; None where a single cluster gives none."""
+    low: float
+    high: float
+    n: int
+    clusters: int
+
+
+def mean(
+    values: Sequence[float], clusters: Sequence[str], *, low: float = 0.0, high: float = 1.0
+) -> Estimate:
+    """The mean of `values` with its cluster-robust standard error.
+
+    se^2 = m/(m-1) * sum over clusters of (sum of the cluster's residuals)^2 / n^2, with m clusters
+    and n values (Cameron and Miller, J. Human Resources 2015). The interval is value +- 1.96 se,
+    kept inside [low, high]; where all values are equal, it is Wilson's with m trials.
+
+    Args:
+        values: scores, one a question (or option).
+        clusters: what each belongs to, usually its video.
+        low: least possible score.
+        high: greatest possible score.
+
+    Raises:
+        UserError: no values: an accuracy over zero samples does not exist.
+    """
+    if not values:
+        raise UserError("no samples are left to average over; an accuracy over none is no number")
+    n = len(values)
+    centre = math.fsum(values) / n
+    sums: dict[str, list[float]] = {}
+    for value, cluster in zip(values, clusters, strict=True):
+        sums.setdefault(cluster, []).append(value - centre)
+    m = len(sums)
+    if m < 2:
+        return Estimate(centre, None, low, high, n, m)
+    square = m / (m - 1) * math.fsum(math.fsum(part) ** 2 for part in sums.values()) / n**2
+    error = math.sqrt(square)
+    bottom, top = centre - Z95 * error, centre + Z95 * error
+    if len(set(values)) == 1:
+        slack = (high - low) * Z95**2 / (m + Z95**2)
+        bottom, top = (centre - slack, centre + slack)
+    return Estimate(centre, error, max(low, bottom), min(high, top), n, m)
+
+
+def cluster_of(question: Question) -> str:
+    """What a question's score may be correlated in: its video, or itself where it has none."""
+    return question.video or question.groups.get("scene") or question.id
+
+
+def per_option(sample: Sample, question: Question) -> list[float]:
+    """CLEVRER's per-option scores: is each choice rightly taken or rightly left?
+
+    An answer that could not be read gets none of them right.
+    """
+    if sample.answer is None:
+        return [0.0] * len(question.choices)
+    return [
+        float((letter in sample.answer) == (letter in question.answer))
+        for letter in LETTERS[: len(question.choices)]
+    ]
+
+
+def average(samples: Sequence[Sample], score: str) -> float:
+    """The mean of one score over a question's samples; failures are in it as zeros."""
+    if not samples:
+        raise UserError("a question without samples has no score")
+    return math.fsum(getattr(sample, score) for sample in samples) / len(samples)
+
+
+Answered = Mapping[str, Sequence[Sample]]
+"""Question id -> its samples."""
+
+
+def scored(questions: Sequence[Question], answered: Answered, score: str) -> Estimate:
+    """Mean of a score (`exact`, `soft`, `format`) over questions."""
+    return mean(
+        [average(answered[q.id], score) for q in questions], [cluster_of(q) for q in questions]
+    )
+
+
+def options_right(questions: Sequence[Question], answered: Answered) -> Estimate:
+    """Mean over all options of all questions (CLEVRER's per-option accuracy)."""
+    values: list[float] = []
+    clusters: list[str] = []
+    for question in questions:
+        parts = [per_option(sample, question) for sample in answered[question.id]]
+        values += [math.fsum(column) / len(parts) for column in zip(*parts, strict=True)]
+        clusters += [cluster_of(question)] * len(question.choices)
+    return mean(values, clusters)
+
+
+def lenient_right(questions: Sequence[Question], answered: Answered) -> Estimate:
+    """What a forgiving parser would have given; reported, never scored."""
+    values = [
+        math.fsum(s.lenient == q.answer for s in answered[q.id]) / len(answered[q.id])
+        for q in questions
+    ]
+    return mean(values, [cluster_of(q) for q in questions])
+
+
+def verdict_shares(questions: Sequence[Question], answered: Answered) -> dict[str, float]:
+    """Share of samples by verdict: ok, unparsed, truncated, failed."""
+    every = [sample for q in questions for sample in answered[q.id]]
+    if not every:
+        raise UserError("no samples are left to count verdicts of")
+    return {
+        verdict: sum(sample.verdict == verdict for sample in every) / len(every)
+        for verdict in ("ok", "unparsed", "truncated", "failed")
+    }
+
+
+def pairs(questions: Sequence[Question]) -> list[tuple[Question, Question]]:
+    """Minimal pairs: two questions with the same `pair` group, in the questions' order."""
+    by_pair: dict[str, list[Question]] = {}
+    for question in questions:
+        if "pair" in question.groups:
+            by_pair.setdefault(question.groups["pair"], []).append(question)
+    return [(two[0], two[1]) for two in by_pair.values() if len(two) == 2]
+
+
+def consistency(found: Sequence[tuple[Question, Question]], answered: Answered) -> Estimate:
+    """Share of minimal pairs with both questions right."""
+    values = [
+        math.fsum(a.exact * b.exact for a, b in zip(answered[p.id], answered[q.id], strict=True))
+        / len(answered[p.id])
+        for p, q in found
+    ]
+    return mean(values, [cluster_of(p) for p, _ in found])
+
+
+def paired(
+    questions: Sequence[Question], ours: Answered, theirs: Answered, score: str = "exact"
+) -> Estimate:
+    """Mean difference `ours - theirs` on the same questions, clustered by video."""
+    values = [average(ours[q.id], score) - average(theirs[q.id], score) for q in questions]
+    return mean(values, [cluster_of(q) for q in questions], low=-1.0)
+
+
+def always(letters: Letters, questions: Sequence[Question]) -> Estimate:
+    """A floor: the same letters for every question."""
+    values = [float(q.answer == letters) for q in questions]
+    return mean(values, [cluster_of(q) for q in questions])
+
+
+def random_guess(questions: Sequence[Question], *, several: bool) -> float:
+    """A floor: the expected score of a guess.
+
+    One letter of k is right with 1/k where one choice is right and never where several are. Where
+    the prompt allows several letters, every non-empty set is as likely: 1 / (2^k - 1).
+    """
+    if not questions:
+        raise UserError("no questions are left to guess on")
+    chances = [
+        1 / (2 ** len(q.choices) - 1) if several else (len(q.answer) == 1) / len(q.choices)
+        for q in questions
+    ]
+    return math.fsum(chances) / len(chances)

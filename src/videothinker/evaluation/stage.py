@@ -1,0 +1,183 @@
+"""`videothinker evaluate`: ask, record every sample, print the tables computed from the records."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from videothinker.answering import variants
+from videothinker.answering.ask import answer_questions
+from videothinker.answering.protocols import BENCHMARKS, Protocol, resolve
+from videothinker.console import say
+from videothinker.datasets import catalog, jsonl
+from videothinker.datasets.benchmark import Benchmark
+from videothinker.errors import UserError
+from videothinker.evaluation import metrics, tables
+from videothinker.evaluation.check import check
+from videothinker.evaluation.config import EvaluateConfig
+from videothinker.evaluation.selection import Selection, select
+from videothinker.evaluation.summary import by_question, plain, summarise
+from videothinker.policy.model import load_policy
+from videothinker.records import Diagnosis, Question, Sample, read_jsonl, write_atomic, write_jsonl
+from videothinker.runs import Run, open_run, to_plain
+
+
+def evaluate(data: Path, config: EvaluateConfig) -> Path:
+    """Answer a benchmark's questions and write samples.jsonl, questions.jsonl and summary.json.
+
+    Args:
+        data: the benchmark's folder as downloaded, our questions.jsonl, or a diagnose folder.
+        config: the settings.
+
+    Returns:
+        The run folder; with `check`, the data folder.
+
+    Raises:
+        UserError: a wrong or partial download, a model that cannot be loaded, nothing to ask.
+    """
+    benchmark = catalog.load(config.benchmark, data, config.split)
+    root = jsonl.data_root(data) if config.benchmark == "jsonl" else _folder(data)
+    if config.check:
+        check(benchmark, root)
+        return data
+    labels = {d.question_id: d for d in _labels(data, config)}
+    chosen = select(benchmark, config, labels)
+    protocol = protocol_of(config)
+    model = model_folder(str(config.model))
+    inputs: dict[str, Path | None] = {path.name: path for path in benchmark.files}
+    inputs["model"] = Path(model) if Path(model).is_dir() else None
+    with open_run(config.out, "evaluate", config, inputs) as run:
+        if run.done:
+            say(f"{config.out}: done before; nothing to do")
+            return config.out
+        _announce(data, benchmark, chosen, protocol)
+        run.facts |= {"protocol": {**to_plain(protocol), "key": protocol.key}}
+        run.facts |= {"data": str(data.resolve()), "data_root": str(root.resolve())}
+        write_jsonl(config.out / "questions.jsonl", chosen.questions)
+        here = [labels[q.id] for q in chosen.questions if q.id in labels]
+        if here:
+            write_jsonl(config.out / "diagnosis.jsonl", here)
+        _ask(run, chosen, root, protocol, model=model, config=config)
+        _conclude(run, benchmark, chosen, protocol, config)
+    say(f"wrote {config.out}; next: videothinker report {config.out}")
+    return config.out
+
+
+def protocol_of(config: EvaluateConfig) -> Protocol:
+    """The protocol with the config's changes; a list format follows its benchmark's protocol."""
+    name = config.benchmark.removesuffix("-list")
+    if name not in BENCHMARKS:
+        raise UserError(f"benchmark {name!r} has no protocol; allowed are {', '.join(BENCHMARKS)}")
+    changes = ("frames", "min_pixels", "max_pixels", "max_new_tokens", "temperature")
+    return resolve(config.protocol, name, **{key: getattr(config, key) for key in changes})
+
+
+def model_folder(model: str) -> str:
+    """A run folder stands for the `model/` in it."""
+    inside = Path(model) / "model"
+    return str(inside) if inside.is_dir() and not (Path(model) / "config.json").is_file() else model
+
+
+def _folder(data: Path) -> Path:
+    return data if data.is_dir() else data.parent
+
+
+def _labels(data: Path, config: EvaluateConfig) -> list[Diagnosis]:
+    if config.diagnosis is not None:
+        found = jsonl.labels(config.diagnosis)
+        if not found:
+            raise UserError(f"{config.diagnosis}: holds no diagnosis.jsonl; give a diagnose folder")
+        return found
+    return jsonl.labels(data) if config.benchmark == "jsonl" else []
+
+
+def _announce(data: Path, benchmark: Benchmark, chosen: Selection, protocol: Protocol) -> None:
+    pixels = f"{protocol.min_pixels or 'model'} to {protocol.max_pixels or 'model'} pixels"
+    say(
+        f"read {len(benchmark.questions):,} questions from {data}; asking {len(chosen.questions):,}"
+    )
+    say(
+        f"protocol {protocol.key}: {protocol.frames} frames of {pixels}, temperature "
+        f"{protocol.temperature:g}, at most {protocol.max_new_tokens} tokens, "
+        f"{'several letters' if protocol.several else 'one letter'}"
+    )
+    for kind, count in benchmark.needs_judge.items():
+        say(f"needs a judge: {count:,} ({kind}), not asked")
+
+
+def _ask(
+    run: Run,
+    chosen: Selection,
+    root: Path,
+    protocol: Protocol,
+    *,
+    model: str,
+    config: EvaluateConfig,
+) -> None:
+    policy = load_policy(model, dtype=config.dtype, device=config.device)
+    digest = policy.digest
+    journal = run.journal("samples.jsonl", Sample)
+    for variant in config.variants:
+        asked = [q for q in chosen.questions if variants.applies(q, variant)]
+        if len(asked) < len(chosen.questions):
+            say(f"variant {variant}: not applicable to {len(chosen.questions) - len(asked):,}")
+        if asked:
+            answer_questions(
+                policy,
+                asked,
+                root,
+                protocol,
+                variant=variant,
+                samples=config.samples,
+                seed=config.seed,
+                journal=journal,
+                model=digest,
+                rows=config.rows,
+                deadline=config.deadline,
+            )
+    run.failures = sum(sample.verdict == "failed" for sample in journal.records)
+    for error in sorted({s.error for s in journal.records if s.error is not None})[:10]:
+        say(f"failed: {error}")
+
+
+def _conclude(
+    run: Run,
+    benchmark: Benchmark,
+    chosen: Selection,
+    protocol: Protocol,
+    config: EvaluateConfig,
+) -> None:
+    """Read the records back, write the summary, print its tables."""
+    samples = read_jsonl(run.path / "samples.jsonl", Sample)
+    questions = read_jsonl(run.path / "questions.jsonl", Question)
+    labels = {d.question_id: d for d in jsonl.labels(run.path)}
+    summary: dict[str, Any] = {
+        "benchmark": benchmark.name,
+        "protocol": {**to_plain(protocol), "key": protocol.key},
+        "model": samples[0].model,
+        "needs_judge": dict(benchmark.needs_judge),
+        "left_out": dict(chosen.left_out),
+        **summarise(questions, samples, labels, benchmark.groupings, several=protocol.several),
+    }
+    if config.compare is not None:
+        summary["compared"] = compare(questions, samples, config.compare)
+    write_atomic(run.path / "summary.json", msgspec.json.format(msgspec.json.encode(summary)))
+    run.facts["shown"] = summary["shown"]
+    for line in tables.render(summary):
+        say(line)
+
+
+def compare(questions: list[Question], samples: list[Sample], other: Path) -> Mapping[str, Any]:
+    """The paired difference to another evaluate run, on the questions both answered.
+
+    Raises:
+        UserError: the other folder has no samples, or no question in common.
+    """
+    ours = by_question(samples, "full")
+    theirs = by_question(read_jsonl(other / "samples.jsonl", Sample), "full")
+    common = [q for q in questions if q.id in ours and q.id in theirs]
+    if not common:
+        raise UserError(f"{other}: has no question in common with this run; give another --compare")
+    difference = metrics.paired(common, ours, theirs)
+    return {"with": str(other), "difference": plain(difference)}

@@ -1,0 +1,134 @@
+"""From records to numbers: one table's lines, computed from what is on disk and nothing else."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from videothinker.datasets.benchmark import group_of
+from videothinker.evaluation import metrics
+from videothinker.evaluation.metrics import Answered, Estimate
+from videothinker.records import Diagnosis, Question, Sample
+
+Line = dict[str, Any]
+
+
+def by_question(samples: Sequence[Sample], variant: str) -> dict[str, list[Sample]]:
+    """Question id -> its samples under one variant, in the order of their seeds."""
+    found: dict[str, list[Sample]] = {}
+    for sample in samples:
+        if sample.variant == variant:
+            found.setdefault(sample.question_id, []).append(sample)
+    return {name: sorted(group, key=lambda s: s.seed) for name, group in found.items()}
+
+
+def plain(estimate: Estimate) -> dict[str, Any]:
+    """As JSON-ready builtins."""
+    return asdict(estimate)
+
+
+def line(
+    name: str,
+    questions: Sequence[Question],
+    answered: Answered,
+    blind: Answered,
+    *,
+    several: bool,
+) -> Line:
+    """One line of a table: accuracy with its interval, what could not be read, the floors."""
+    shares = metrics.verdict_shares(questions, answered)
+    seen = [q for q in questions if q.id in blind]
+    return {
+        "group": name,
+        "exact": plain(metrics.scored(questions, answered, "exact")),
+        "lenient": metrics.lenient_right(questions, answered).value,
+        "unparsed": shares["unparsed"],
+        "truncated": shares["truncated"],
+        "failed": shares["failed"],
+        "always A": metrics.always(("A",), questions).value,
+        "random": metrics.random_guess(questions, several=several),
+        "blind": plain(metrics.scored(seen, blind, "exact")) if seen else None,
+    }
+
+
+def divisions(
+    questions: Sequence[Question],
+    groupings: Sequence[str],
+    labels: Mapping[str, Diagnosis],
+) -> dict[str, list[Question]]:
+    """A line's name -> its questions: all, official groups, single and multi, the labels."""
+    found: dict[str, list[Question]] = {"all": list(questions)}
+    for key in groupings:
+        values = dict.fromkeys(group_of(q, key) for q in questions)
+        if len(values) > 1:
+            for value in values:
+                found[f"{key} {value}"] = [q for q in questions if group_of(q, key) == value]
+    if any(len(q.answer) > 1 for q in questions):
+        found["one correct choice"] = [q for q in questions if len(q.answer) == 1]
+        found["several correct choices"] = [q for q in questions if len(q.answer) > 1]
+    for label in ("observational", "inferential"):
+        found[label] = [q for q in questions if q.id in labels and labels[q.id].label == label]
+    return {name: group for name, group in found.items() if group}
+
+
+def more_scores(questions: Sequence[Question], answered: Answered) -> dict[str, Any]:
+    """Per option, soft, format, and consistency on minimal pairs where there are any."""
+    found = {
+        "per option": plain(metrics.options_right(questions, answered)),
+        "soft": plain(metrics.scored(questions, answered, "soft")),
+        "format": plain(metrics.scored(questions, answered, "format")),
+    }
+    two = metrics.pairs(questions)
+    if two:
+        found["minimal pairs, both right"] = plain(metrics.consistency(two, answered))
+    return found
+
+
+def shown(samples: Sequence[Sample]) -> dict[str, list[int]]:
+    """Least and most of what the model was shown: frames, size, prompt tokens."""
+    good = [s for s in samples if s.verdict != "failed"]
+    names = ("frames", "height", "width", "prompt_tokens")
+    if not good:
+        return {}
+    return {n: [min(getattr(s, n) for s in good), max(getattr(s, n) for s in good)] for n in names}
+
+
+def summarise(
+    questions: Sequence[Question],
+    samples: Sequence[Sample],
+    labels: Mapping[str, Diagnosis],
+    groupings: Sequence[str],
+    *,
+    several: bool,
+) -> dict[str, Any]:
+    """All numbers of one evaluation.
+
+    Args:
+        questions: the ones asked.
+        samples: their records, of any variants.
+        labels: question id -> its diagnosis, where one is known.
+        groupings: the benchmark's official ones.
+        several: the prompt allows several letters (for the random floor).
+
+    Returns:
+        JSON-ready: `lines` (variant full, or the first there is), `scores`, `variants`, `shown`.
+    """
+    variants = list(dict.fromkeys(s.variant for s in samples))
+    main = "full" if "full" in variants else variants[0]
+    answered, blind = by_question(samples, main), by_question(samples, "blind")
+    asked = [q for q in questions if q.id in answered]
+    parts = divisions(asked, groupings, labels)
+    under: dict[str, Any] = {}
+    for variant in variants:
+        here = by_question(samples, variant)
+        told = [q for q in questions if q.id in here]
+        under[variant] = plain(metrics.scored(told, here, "exact"))
+    return {
+        "variant": main,
+        "tier": "transcript" if any(q.context is not None for q in asked) else "video",
+        "lines": [
+            line(name, group, answered, blind, several=several) for name, group in parts.items()
+        ],
+        "scores": more_scores(asked, answered),
+        "variants": under,
+        "shown": shown([s for s in samples if s.variant == main]),
+    }

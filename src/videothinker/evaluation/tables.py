@@ -1,0 +1,76 @@
+"""Numbers as lines of text: accuracy never without its n, its interval, its floors."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+HEAD = ("", "accuracy", "95 % interval", "n", "videos", "unparsed", "always A", "random", "blind")
+
+
+def percent(value: float | None) -> str:
+    """`74.0`, or a dash where nothing was measured."""
+    return "-" if value is None else f"{100 * value:.1f}"
+
+
+def interval(estimate: Mapping[str, Any]) -> str:
+    """`70.1 to 77.9`."""
+    return f"{percent(estimate['low'])} to {percent(estimate['high'])}"
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as text, the first column left, the others right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _line(line: Mapping[str, Any]) -> tuple[str, ...]:
+    exact, blind = line["exact"], line["blind"]
+    lost = line["unparsed"] + line["truncated"] + line["failed"]
+    return (
+        line["group"],
+        percent(exact["value"]),
+        interval(exact),
+        f"{exact['n']:,}",
+        f"{exact['clusters']:,}",
+        percent(lost),
+        percent(line["always A"]),
+        percent(line["random"]),
+        percent(None if blind is None else blind["value"]),
+    )
+
+
+def render(summary: Mapping[str, Any]) -> list[str]:
+    """The evaluation's tables as lines of text, title first."""
+    lines = summary["lines"]
+    everything = lines[0]
+    title = (
+        f"{summary['benchmark']}, protocol {summary['protocol']['key']}, {summary['tier']} tier, "
+        f"variant {summary['variant']}; percent of questions answered exactly"
+    )
+    found = [title, *columns([HEAD, *(_line(line) for line in lines)])]
+    found.append(
+        f"not read: unparsed {percent(everything['unparsed'])}, cut off "
+        f"{percent(everything['truncated'])}, failed video {percent(everything['failed'])}; "
+        f"a lenient parser would give {percent(everything['lenient'])}"
+    )
+    rows = [("also", "value", "95 % interval", "n")]
+    others = {f"variant {k}": v for k, v in summary["variants"].items() if k != summary["variant"]}
+    for name, estimate in {**summary["scores"], **others}.items():
+        rows.append((name, percent(estimate["value"]), interval(estimate), f"{estimate['n']:,}"))
+    found += columns(rows)
+    for kind, count in summary["needs_judge"].items():
+        found.append(f"needs a judge: {count:,} ({kind}), not scored here")
+    for why, count in summary["left_out"].items():
+        found.append(f"left out: {count:,} ({why})")
+    if summary.get("compared"):
+        difference = summary["compared"]["difference"]
+        found.append(
+            f"this run minus {summary['compared']['with']}: {percent(difference['value'])} points, "
+            f"95 % {interval(difference)}, on {difference['n']:,} common questions"
+        )
+    return found
