@@ -152,7 +152,7 @@ def test_ids_twice_and_an_empty_list_are_refused(tiny_model, tmp_path):
     with pytest.raises(UserError, match="'mine/0' comes twice"):
         diagnose(data, DiagnoseConfig(out=tmp_path / "a", probe=str(tiny_model)))
     (tmp_path / "empty.jsonl").write_text("\n")
-    with pytest.raises(UserError, match="holds no question"):
+    with pytest.raises(UserError, match="no question"):
         diagnose(
             tmp_path / "empty.jsonl", DiagnoseConfig(out=tmp_path / "b", probe=str(tiny_model))
         )
@@ -186,3 +186,24 @@ def test_minimal_pairs_are_asked_as_they_are(logged, tiny_model, tmp_path):
     assert told["changes_when_should_stay"]["n"] == 1
     assert not names & {d.question_id for d in read_jsonl(out / "diagnosis.jsonl", Diagnosis)}
     assert msgspec.json.decode((out / "run.json").read_bytes())["status"] == "done"
+
+
+def test_a_benchmark_as_published(shared, tiny_model, tmp_path):
+    config = DiagnoseConfig(
+        out=tmp_path / "out",
+        probe=str(tiny_model),
+        benchmark="mvbench-list",
+        probes=("struck", "blind", "options_only"),
+        samples=1,
+        max_new_tokens=2,
+        limit=8,
+        data_root=tmp_path,
+    )
+    out = diagnose(shared / "mvbench" / "questions.json", config)
+    found = read_jsonl(out / "diagnosis.jsonl", Diagnosis)
+    assert len(found) == 8
+    questions = read_jsonl(out / "questions.jsonl", Question)
+    assert len(questions) == 4000
+    struck = [q for q in questions if q.question_struck is not None]
+    assert len(struck) > 100
+    assert all("remove" not in q.question_struck.lower() for q in struck)

@@ -50,10 +50,11 @@ class DiagnoseConfig:
     """Most tokens of an answer; None is the protocol's."""
     limit: int | None = None
     """Probe this many of the questions, drawn by the seed; None probes all."""
-    benchmark: str = "jsonl"
-    """The format of a question file: `jsonl` is ours, others are as their benchmark publishes."""
+    benchmark: str | None = None
+    """What the data is: mmvu, video-holmes, mvbench, tempcompass, videomme (as published), jsonl
+    (our records). None: a folder is in CLEVRER's layout, a file holds our records."""
     data_root: Path | None = None
-    """Where the videos of a question file lie; by default the file's folder."""
+    """Where the videos of a list of questions lie; None is the list's own folder."""
     device: str = "cpu"
     """Where the probed model runs: cpu, cuda, cuda:1 ..."""
     dtype: Literal["float32", "bfloat16"] = "float32"

@@ -82,11 +82,11 @@ class Asker:
         return found
 
 
-def protocol_of(config: DiagnoseConfig) -> Protocol:
+def protocol_of(config: DiagnoseConfig, benchmark: str) -> Protocol:
     """The protocol with the changes the config asks for."""
     return resolve(
         config.protocol,
-        config.benchmark,
+        benchmark,
         temperature=config.temperature,
         frames=config.frames,
         max_pixels=config.max_pixels,
@@ -120,7 +120,7 @@ def probe(
     asker = Asker(
         policy=policy,
         digest=policy.digest,
-        protocol=protocol_of(config),
+        protocol=protocol_of(config, source.benchmark),
         data_root=source.data_root,
         config=config,
         journal=run.journal("samples.jsonl", Sample),

@@ -7,12 +7,15 @@ from pathlib import Path
 import msgspec
 
 from videothinker.clevrer.annotations import list_annotations
+from videothinker.clevrer.grammar import strike
 from videothinker.clevrer.questions import load_split, question_file, read_questions, to_records
+from videothinker.datasets import catalog, jsonl
+from videothinker.datasets.benchmark import Benchmark
 from videothinker.diagnosis.config import DiagnoseConfig
 from videothinker.diagnosis.evidence import diagnose_split
 from videothinker.diagnosis.transcripts import with_transcripts
 from videothinker.errors import UserError
-from videothinker.records import Diagnosis, Question, read_jsonl
+from videothinker.records import Diagnosis, Question
 
 SPLITS = ("train", "validation")
 PAIRS_FILE, PAIRS_SPLIT = "minimal_pairs.json", "validation"
@@ -27,15 +30,19 @@ class Source:
     logs: tuple[Diagnosis, ...]
     """One a counterfactual question; empty where there are no logs."""
     data_root: Path
+    benchmark: str
+    """Under this name a protocol knows how it is asked."""
     pairs: tuple[tuple[Question, Question], ...] = ()
     """Minimal pairs, on a simulated world."""
     problems: tuple[str, ...] = ()
-    """What was left out, in words."""
+    """What was wrong and left out, in words."""
+    notes: tuple[str, ...] = ()
+    """What is no failure and should be known: questions of another kind, other counts."""
 
 
-def has_logs(data: Path) -> bool:
+def has_logs(data: Path, config: DiagnoseConfig) -> bool:
     """Is it a folder in CLEVRER's layout (or meant to be one)?"""
-    return data.is_dir()
+    return config.benchmark is None and data.is_dir()
 
 
 def present_splits(data: Path, wanted: str) -> list[str]:
@@ -64,9 +71,10 @@ def inputs_of(data: Path, config: DiagnoseConfig) -> dict[str, Path | None]:
     """
     if not data.exists():
         raise UserError(f"{data}: is not there; give a folder in CLEVRER's layout, or a file")
-    files = [data]
-    if has_logs(data):
+    if has_logs(data, config):
         files = [question_file(data, name) for name in present_splits(data, config.split)]
+    else:
+        files = list(_benchmark(data, config).files)
     found: dict[str, Path | None] = {path.name: path for path in files if path.is_file()}
     if config.probe is not None and Path(config.probe).is_dir():
         found["probe"] = Path(config.probe)
@@ -127,12 +135,18 @@ def _from_folder(data: Path, config: DiagnoseConfig) -> Source:
         questions=tuple(questions),
         logs=tuple(logs),
         data_root=data.resolve(),
+        benchmark="clevrer",
         pairs=tuple(pairs),
         problems=tuple(str(problem) for problem in problems or ()),
     )
 
 
-def _from_file(data: Path, config: DiagnoseConfig) -> Source:
+def _benchmark(data: Path, config: DiagnoseConfig) -> Benchmark:
+    split = None if config.split == "all" else config.split
+    return catalog.load(config.benchmark or "jsonl", data, split)
+
+
+def _from_list(data: Path, config: DiagnoseConfig) -> Source:
     if config.probe is None:
         raise UserError(
             f"{data}: a list of questions has no event logs; give --probe MODEL to label it "
@@ -140,23 +154,37 @@ def _from_file(data: Path, config: DiagnoseConfig) -> Source:
         )
     if config.miss_rate is not None:
         raise UserError(f"{data}: a list of questions has no event logs; leave --miss-rate out")
-    questions = read_jsonl(data, Question)
-    if not questions:
-        raise UserError(f"{data}: holds no question; give a list that has some")
+    found = _benchmark(data, config)
     seen: set[str] = set()
-    for question in questions:
+    questions: list[Question] = []
+    for question in found.questions:
         if question.id in seen:
             raise UserError(f"{data}: question id {question.id!r} comes twice; keep one of them")
         seen.add(question.id)
-    root = config.data_root or data.parent
-    return Source(questions=tuple(questions), logs=(), data_root=root.resolve())
+        struck = question.question_struck or strike(question.question)
+        questions.append(msgspec.structs.replace(question, question_struck=struck))
+    root = config.data_root
+    if root is None:
+        folder = data if data.is_dir() else data.parent
+        root = jsonl.data_root(data) if found.name == "jsonl" else folder
+    notes = [
+        f"{count} {kind} questions, which need a judge model and not a choice"
+        for kind, count in found.needs_judge.items()
+    ]
+    return Source(
+        questions=tuple(questions),
+        logs=(),
+        data_root=root.resolve(),
+        benchmark=found.name,
+        notes=(*notes, *found.wrong_counts()),
+    )
 
 
 def read_source(data: Path, config: DiagnoseConfig) -> Source:
     """Read what is to be diagnosed.
 
     Raises:
-        UserError: bad input (see `clevrer.questions.load_split`), or a list of questions without a
-            model to probe.
+        UserError: bad input (see `clevrer.questions.load_split` and `datasets.catalog.load`), or a
+            list of questions without a model to probe.
     """
-    return _from_folder(data, config) if has_logs(data) else _from_file(data, config)
+    return _from_folder(data, config) if has_logs(data, config) else _from_list(data, config)

@@ -89,6 +89,8 @@ def diagnose(data: Path, config: DiagnoseConfig) -> Path:
         source = read_source(data, config)
         run.facts["data_root"] = str(source.data_root)
         run.failures = len(source.problems)
+        for note in source.notes:
+            say(f"not diagnosed or not as published: {note}")
         rule, diagnoses, probing = config.rule, list(source.logs), None
         rules = list(RULES)
         if config.probe is not None:
