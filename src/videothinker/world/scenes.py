@@ -39,6 +39,8 @@ LATE_HITS = (SHOWN_FRAMES + 3, 165)
 LATE_SEEN = 112
 """A late mover must be in view by this frame, so that its collision can be predicted."""
 
+SEEN_FRAMES = 10
+"""Every object is in view for this many of the 128 frames, so that 16 even frames show it."""
 DRAWS = {"first": 4, "hit": 10, "late": 40, "bystander": 16}
 """Draws for one object before the scene is begun anew (most late ones are refused for free)."""
 
@@ -172,9 +174,11 @@ def _undisturbed(thing: SceneObject) -> np.ndarray:
 
 
 def fair(trajectory: Trajectory, config: SceneConfig) -> bool:
-    """Collisions are all in view and hard enough to be seen, and no pair collides twice."""
+    """Every object and collision can be seen, and no pair collides twice."""
     hits = trajectory.collisions
     if len({hit.pair for hit in hits}) < len(hits):
+        return False
+    if trajectory.inside_TN[:SHOWN_FRAMES].sum(axis=0).min() < SEEN_FRAMES:
         return False
     slopes_24, offsets_4 = camera.edges(config.radius)
     return all(
@@ -247,7 +251,7 @@ class _Growth:
             return False
         own = [hit.frame for hit in hits if newest in hit.pair]
         if role == "bystander":
-            return not own and bool(trajectory.inside_TN[:SHOWN_FRAMES, newest].any())
+            return not own
         if role == "late":
             seen = trajectory.inside_TN[LATE_SEEN, newest]
             return bool(own) and min(own) >= SHOWN_FRAMES and bool(seen)

@@ -101,9 +101,9 @@ def rejection(
         rng: draws the jitter.
 
     Returns:
-        "repeated_pair" (a pair collides twice, in any of the worlds), "hidden" (a collision out of
-        view or too soft to see), "collisions" (fewer or more in the video than asked), "jitter" (a
-        label flips when start positions move by 1e-4), or None.
+        "repeated_pair" (a pair collides twice, in any of the worlds), "hidden" (an object or a
+        collision out of view, or a collision too soft to see), "collisions" (fewer or more in the
+        video than asked), "jitter" (a label flips when start positions move by 1e-4), or None.
     """
     factual = runs[0]
     if any(_repeats(run) for run in runs):
