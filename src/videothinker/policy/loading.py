@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from huggingface_hub.errors import HFValidationError
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoTokenizer,
@@ -78,7 +79,7 @@ def read_model(
         )
         tokenizer = AutoTokenizer.from_pretrained(source, **safe)
         vision = vision_settings(source, model)
-    except (OSError, HFValidationError, ValueError) as error:
+    except (OSError, ValueError, KeyError, HFValidationError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(
             f"{source} could not be loaded ({reason}); give a Qwen2.5-VL folder or hub id"

@@ -1,7 +1,8 @@
 """The policy: a Qwen2.5-VL, its tokenizer, and how its prompts are made. Frames in, never paths."""
 
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from videothinker.policy.loading import (
     read_model,
     write_preprocessor_configs,
 )
+from videothinker.policy.videos import FrozenVideos, same_frozen_tower
 
 if TYPE_CHECKING:
     from videothinker.policy.sampling import Group
@@ -39,6 +41,10 @@ class Policy:
     model: QwenModel
     tokenizer: Any
     vision: VisionSettings
+    videos: FrozenVideos = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.videos = FrozenVideos(self.model.model.visual)
 
     @property
     def device(self) -> torch.device:
@@ -126,9 +132,34 @@ class Policy:
         ]
 
     def encode_video(self, prompt: Encoded) -> Tensor | None:
-        """The vision tower's output `[video tokens, D]`, differentiable; None without a video."""
-        if prompt.pixel_values is None or prompt.grid_thw is None:
+        """The vision tower's output `[video tokens, D]`; None without a video.
+
+        Differentiable where the tower trains. A frozen tower sees a video once: see `videos`.
+        """
+        if prompt.video_digest is None:
             return None
+        return self.videos.get(prompt.video_digest, lambda: self._see(prompt))
+
+    def share_videos(self, other: "Policy") -> bool:
+        """Let both use one encoding of each video; only where both towers are frozen and equal.
+
+        Returns whether they now share. Where a tower trains, each must encode for itself.
+        """
+        shared = same_frozen_tower(self.model.model.visual, other.model.model.visual)
+        if shared:
+            other.videos = self.videos
+        return shared
+
+    def enable_gradient_checkpointing(self) -> None:
+        """Recompute each layer's activations in the backward pass instead of keeping them."""
+        with warnings.catch_warnings():
+            # transformers 5.23 renamed it; the old name works in every release we support
+            warnings.simplefilter("ignore", FutureWarning)
+            self.model.gradient_checkpointing_enable({"use_reentrant": False})
+
+    def _see(self, prompt: Encoded) -> Tensor:
+        assert prompt.pixel_values is not None
+        assert prompt.grid_thw is not None
         outputs = self.model.model.get_video_features(
             prompt.pixel_values.to(self.device), prompt.grid_thw.to(self.device), return_dict=True
         )
