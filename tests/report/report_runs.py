@@ -69,8 +69,11 @@ def question(i: int, split: str) -> tuple[Question, Diagnosis]:
             "correct_seen": None if i % 5 == 0 else not inferential,
         },
         evidence=Evidence(
-            removed=f"the {a} cube",
-            observed=(f"frame {10 + i % 9}: {b} sphere hits {a} cube", "frame 61: red hits green"),
+            removed=f"{a} cube",
+            observed=(
+                f"frame {10 + i % 9}: {b} sphere collides with {a} cube",
+                "frame 61: tan ball collides with green cone",
+            ),
             truth_video=(True, False),
             truth_counterfactual=(False, True) if inferential else (True, False),
         ),

@@ -176,3 +176,13 @@ def test_every_picture_and_control_has_words(opened: Chromium) -> None:
 def test_it_prints(opened: Chromium) -> None:
     pages = opened.call("Page.printToPDF", printBackground=False)["data"]
     assert len(pages) > 20_000
+
+
+def test_the_timeline_marks_the_removed_object(opened: Chromium) -> None:
+    opened.js("document.querySelector('#questions .card > summary').click()")
+    marks = "[...document.querySelectorAll('#questions .timeline circle')]"
+    assert opened.js(f"{marks}.map(c => c.getAttribute('class') === 'touched')") == [True, False]
+    assert opened.js(f"{marks}[1].textContent") == "frame 61: tan ball collides with green cone"
+    phrase = "names('rubber sphere', 'red rubber sphere collides with metal cube')"
+    assert opened.js(phrase)
+    assert not opened.js("names('metal sphere', 'red rubber sphere collides with metal cube')")

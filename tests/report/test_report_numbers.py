@@ -256,3 +256,9 @@ def test_a_run_that_answers_less_is_named(made_runs: list[Path], tmp_path: Path)
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:40]))
     text = report(runs, ReportConfig(out=tmp_path / "r.html")).read_text()
     assert "evaluate-base answers 40 of 48 questions" in text
+
+
+def test_a_diagnosis_alone_says_what_it_found(made_runs: list[Path], tmp_path: Path) -> None:
+    (run,) = [path for path in made_runs if path.name == "diagnose-train"]
+    text = report([run], ReportConfig(out=tmp_path / "r.html")).read_text()
+    assert "66.7 % of 96 questions can be answered by describing the video" in text

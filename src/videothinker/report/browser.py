@@ -61,7 +61,7 @@ def reason(diagnosis: Diagnosis) -> str:
     words = f"{label.capitalize()} under {diagnosis.rule}"
     if not told:
         return f"{words}; no event log stands behind it."
-    gone = evidence.removed or "the object"
+    gone = f"the {evidence.removed}" if evidence.removed else "the object"
     if not moved:
         return f"{words}: every option's event is as true in the video as without {gone}."
     options = f"option {moved[0]}" if len(moved) == 1 else f"options {', '.join(moved)}"

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from videothinker.report.diagnoses import Diagnosed
 from videothinker.report.estimates import Estimate, accuracy, difference
 from videothinker.report.results import Arm, Board
 from videothinker.report.sources import RunFolder
-from videothinker.report.words import count, interval, points
+from videothinker.report.words import count, interval, percent, points
 
 LABELS = ("observational", "inferential")
 
@@ -146,10 +147,26 @@ def _notes(runs: Sequence[RunFolder]) -> list[str]:
     return notes
 
 
-def make_claim(boards: Sequence[Board], runs: Sequence[RunFolder]) -> Claim:
-    """The claim of the first labelled board; a run's own warnings come before it."""
+def _diagnosed(found: Diagnosed) -> str:
+    share = next((s for s in found.labels if s.name == "observational"), None)
+    value = percent(share.value) if share else "0.0"
+    return (
+        f"{value} % of {count(len(found.rows), 'question')} can be answered by describing the "
+        f"video (rule {', '.join(found.chosen)}); no model is evaluated here."
+    )
+
+
+def make_claim(
+    boards: Sequence[Board], runs: Sequence[RunFolder], diagnoses: Sequence[Diagnosed] = ()
+) -> Claim:
+    """The claim of the first labelled board; a run's own warnings come before it.
+
+    Without an evaluation it is what the first diagnosis found.
+    """
     warnings, notes = warnings_of(runs), (*_notes(runs), *_coverage(boards))
     labelled = [board for board in boards if board.labels]
+    if not boards and diagnoses:
+        return Claim(_diagnosed(diagnoses[0]), False, (), warnings, notes)
     if not labelled:
         what = (
             "no question of these evaluations has a diagnosis" if boards else "nothing is evaluated"

@@ -75,15 +75,15 @@ class Diagnosed:
 
     @property
     def groups(self) -> dict[str, list[Share]]:
-        """Share of observational questions for each value of each group (and of the type)."""
+        """Share of observational questions for each value of each group (and split, and type)."""
         kept = [row for row in self.rows if row.label != "excluded"]
         found: dict[str, list[Share]] = {}
         keys = dict.fromkeys(key for q in self.questions.values() for key in q.groups)
-        for key in ("type", *keys):
+        for key in ("split", "type", *keys):
             values: dict[str, list[bool]] = {}
             for row in kept:
                 q = self.questions[row.question_id]
-                value = q.type if key == "type" else q.groups.get(key)
+                value = {**q.groups, "split": q.split, "type": q.type}.get(key)
                 if value is not None:
                     values.setdefault(value, []).append(row.label == "observational")
             if 2 <= len(values) <= FEW:

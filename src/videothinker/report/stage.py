@@ -62,7 +62,7 @@ def _context(runs: Sequence[RunFolder], config: ReportConfig) -> dict[str, Any]:
         listed=config.listed_questions,
         megabytes=config.text_megabytes,
     )
-    claim = make_claim(boards, runs)
+    claim = make_claim(boards, runs, diagnoses)
     embedded = embed(packed.videos) if config.embed_videos else {}
     linked = len(packed.videos) - len(embedded) if config.embed_videos else 0
     return {

@@ -35,6 +35,13 @@ function movie(link) {
   return make("video", { controls: true, loop: true, playsinline: true, preload: "metadata", src: source, "aria-label": `Video ${link.name}` });
 }
 
+// Does an event name the removed object? A phrase of a few words picks out one object of the scene.
+function names(removed, event) {
+  if (removed === null) return false;
+  const wanted = removed.split(" ").filter((word) => word !== "the" && word !== "object");
+  return event.split(" collides with ").some((side) => wanted.every((word) => side.split(" ").includes(word)));
+}
+
 function timeline(evidence) {
   const events = evidence.events.filter(([frame]) => frame !== null);
   if (!events.length) return null;
@@ -46,7 +53,7 @@ function timeline(evidence) {
     make("text", { svg: true, x: 12, y: 34 }, "frame 0"));
   let free = 70;
   for (const [frame, text] of events) {
-    const touched = evidence.removed !== null && text.includes(evidence.removed.replace(/^the /, ""));
+    const touched = names(evidence.removed, text);
     drawn.append(make("circle", { svg: true, cx: at(frame), cy: 14, r: 5, klass: touched ? "touched" : "" },
       make("title", { svg: true }, `frame ${frame}: ${text}`)));
     if (at(frame) >= free) {
@@ -65,7 +72,8 @@ function evidenceOf(row) {
   const events = e.events.map(([frame, text]) => make("li", {}, frame === null ? text : `frame ${frame}: ${text}`));
   return make("div", { klass: "evidence" },
     make("p", { klass: "reason" }, e.reason),
-    e.removed === null ? null : make("p", {}, make("span", { klass: "muted" }, "Removed: "), e.removed),
+    e.removed === null ? null : make("p", {}, make("span", { klass: "muted" }, "Removed: "), e.removed,
+      make("span", { klass: "muted" }, " (its collisions are the red marks)")),
     timeline(e),
     events.length ? make("ol", {}, ...events) : null,
     rules.length ? make("p", { klass: "muted" }, `Rules: ${rules.join("; ")}`) : null,
