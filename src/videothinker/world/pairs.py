@@ -5,9 +5,11 @@ A model that ignores the premise answers both the same, and one of them is then 
 
 from typing import Literal
 
+import numpy as np
+
 from videothinker.clevrer.grammar import STEMS, Premise, render_counterfactual
 from videothinker.clevrer.questions import RawQuestion
-from videothinker.world.options import Names, collide, flip
+from videothinker.world.options import Names, Pair, collide, flip
 from videothinker.world.questions import (
     Truth,
     counterfactual_program,
@@ -17,7 +19,17 @@ from videothinker.world.questions import (
     some,
 )
 
+PAIRS_A_SCENE = 2
 ROLES: tuple[Literal["irrelevant"], Literal["causal"]] = ("irrelevant", "causal")
+
+
+def minimal_pairs(truth: Truth, rng: np.random.Generator) -> tuple[RawQuestion, ...]:
+    """All questions of up to two pairs: irrelevant, causal, irrelevant, causal."""
+    found: list[RawQuestion] = []
+    names, taken = Names(truth.scene.objects, rng), set[Pair]()
+    for _ in range(PAIRS_A_SCENE):
+        found += minimal_pair(truth, names, len(found), taken) or ()
+    return tuple(found)
 
 
 def _irrelevant(truth: Truth) -> list[int]:
@@ -30,50 +42,74 @@ def _irrelevant(truth: Truth) -> list[int]:
     ]
 
 
-def minimal_pair(truth: Truth, names: Names, number: int) -> tuple[RawQuestion, RawQuestion] | None:
-    """Two questions that differ in the removed object alone, and in their answers; None if the
-    scene has no such pair. The first removes what is irrelevant, the second what is causal.
+def _options(truth: Truth, rng: np.random.Generator, spare: int, cause: int) -> list[Pair]:
+    """Options that are mixed without `spare` and change without `cause`; [] if there are none."""
+    pool = [p for p in truth.clear(cause, (spare,)) if p in truth.clear(spare, (cause,))]
+    changed = [pair for pair in pool if truth.changes(cause, pair)]
+    if not changed:
+        return []
+    yes = [pair for pair in pool if truth.happens(spare, pair)]
+    return mixed(rng, yes, [pair for pair in pool if pair not in yes], some(rng, changed, 1)[0])
+
+
+def minimal_pair(
+    truth: Truth, names: Names, number: int, taken: set[Pair]
+) -> tuple[RawQuestion, RawQuestion] | None:
+    """Two questions that differ in the removed object alone, and in their answers.
+
+    The first removes what is irrelevant, the second what is causal; each has a correct option.
 
     Args:
         truth: the scene with its other worlds.
         names: its objects' phrases.
         number: id of the first question.
+        taken: (irrelevant, causal) objects already asked about; added to.
+
+    Returns:
+        The two questions, or None if the scene has no (further) such pair.
     """
     rng = names.rng
     idle = _irrelevant(truth)
-    moves = [i for i in range(len(truth.scene.objects)) if i not in idle]
-    tries = [(a, b) for a in idle for b in moves]
+    causal = [i for i in range(len(truth.scene.objects)) if i not in idle]
+    tries = [(a, b) for a in idle for b in causal if (a, b) not in taken]
     for spare, cause in some(rng, tries, len(tries)):
-        pool = [p for p in truth.clear(cause, (spare,)) if p in truth.clear(spare, (cause,))]
-        changed = [pair for pair in pool if truth.changes(cause, pair)]
-        if not changed:
+        chosen = _options(truth, rng, spare, cause)
+        if not chosen:
             continue
-        must = some(rng, changed, 1)[0]
-        # mixed in both worlds, so that both questions have a correct and a wrong option
-        yes = [pair for pair in pool if truth.happens(spare, pair)]
-        chosen = mixed(rng, yes, [pair for pair in pool if pair not in yes], must)
+        taken.add((spare, cause))
         outcomes = {truth.happens(cause, pair) for pair in chosen}
-        if not chosen or len(outcomes) < 2:
-            continue
-        negated, front, removed = flip(rng), flip(rng), flip(rng)
-        stem = STEMS[int(rng.integers(len(STEMS)))]
-        options = [collide(names, pair, i) for i, pair in enumerate(chosen)]
-        made: list[RawQuestion] = []
-        for place, thing in enumerate((spare, cause)):
-            noun = names(thing)
-            clause = f"if the {noun.text} is removed" if removed else f"without the {noun.text}"
-            program = counterfactual_program(noun, negated=negated)
-            made.append(
-                RawQuestion(
-                    question_id=number + place,
-                    question=render_counterfactual(
-                        Premise(noun.text, negated, stem, clause, front)
-                    ),
-                    question_type="counterfactual",
-                    program=program,
-                    choices=judged(options, program, truth.scene),
-                    role=ROLES[place],
-                )
-            )
-        return made[0], made[1]
+        # where nothing is left to happen, ask what does not
+        negated = not any(outcomes) or (not all(outcomes) and flip(rng))
+        return _ask(truth, names, chosen, (spare, cause), number, negated=negated)
     return None
+
+
+def _ask(
+    truth: Truth,
+    names: Names,
+    chosen: list[Pair],
+    removed: Pair,
+    number: int,
+    *,
+    negated: bool,
+) -> tuple[RawQuestion, RawQuestion]:
+    rng = names.rng
+    options = [collide(names, pair, i) for i, pair in enumerate(chosen)]
+    stem = STEMS[int(rng.integers(len(STEMS)))]
+    front, conditional = flip(rng), flip(rng)
+    made: list[RawQuestion] = []
+    for place, thing in enumerate(removed):
+        noun = names(thing)
+        clause = f"if the {noun.text} is removed" if conditional else f"without the {noun.text}"
+        program = counterfactual_program(noun, negated=negated)
+        made.append(
+            RawQuestion(
+                question_id=number + place,
+                question=render_counterfactual(Premise(noun.text, negated, stem, clause, front)),
+                question_type="counterfactual",
+                program=program,
+                choices=judged(options, program, truth.scene),
+                role=ROLES[place],
+            )
+        )
+    return made[0], made[1]

@@ -14,9 +14,8 @@ from videothinker.records import write_atomic
 from videothinker.seeds import derive, numpy_generator
 from videothinker.world.config import QUESTIONS_A_SCENE, WorldConfig
 from videothinker.world.encode import write_mp4
-from videothinker.world.options import Names
-from videothinker.world.pairs import minimal_pair
-from videothinker.world.questions import Truth, Wanted, all_questions, colliding, numbered
+from videothinker.world.pairs import minimal_pairs
+from videothinker.world.questions import Truth, Wanted, all_questions, colliding
 from videothinker.world.render import render
 from videothinker.world.scenes import SceneConfig
 from videothinker.world.view import annotation, events_of, scene_view, worlds_file
@@ -60,15 +59,22 @@ def frame_rate(frames: int) -> Fraction:
 def plan(config: WorldConfig, split: str, scenes: int) -> list[tuple[Wanted, ...]]:
     """What to ask of each scene, so that the split's share is met to within one question.
 
-    The number of observational questions is the share of all, rounded; half of each kind is
-    negated; which scene gets which is a seeded shuffle.
+    The number of observational questions is the share of all, rounded. The others are spread over
+    the scenes as evenly as they go (few scenes have two), half of each kind is negated; a seeded
+    shuffle says which scene gets which.
     """
+    rng = numpy_generator(config.seed, "world", split, "plan")
     total = scenes * QUESTIONS_A_SCENE
-    shortcut = round(config.observational_share * total)
-    kinds = [Wanted(i < shortcut, bool(i % 2)) for i in range(total)]
-    order = numpy_generator(config.seed, "world", split, "plan").permutation(total)
-    shuffled = [kinds[i] for i in order]
-    return [tuple(shuffled[i : i + QUESTIONS_A_SCENE]) for i in range(0, total, QUESTIONS_A_SCENE)]
+    hard = total - round(config.observational_share * total)
+    places = (
+        [hard // scenes + (i < hard % scenes) for i in rng.permutation(scenes)] if scenes else []
+    )
+    signs = {
+        kind: iter((rng.permutation(count) % 2 == 0).tolist())
+        for kind, count in ((True, total - hard), (False, hard))
+    }
+    kinds = [[bool(i >= hardest) for i in range(QUESTIONS_A_SCENE)] for hardest in places]
+    return [tuple(Wanted(kind, next(signs[kind])) for kind in scene) for scene in kinds]
 
 
 def scene_config(config: WorldConfig) -> SceneConfig:
@@ -108,10 +114,8 @@ def find(job: Job) -> tuple[World, tuple[RawQuestion, ...], tuple[RawQuestion, .
         speeds_TN = np.linalg.norm(world.factual.velocities_TN2[:FRAMES], axis=-1)
         asked = all_questions(truth, speeds_TN, job.wanted, config.descriptive, rng)
         if asked is not None:
-            both = None
-            if job.split == "validation":
-                both = minimal_pair(truth, Names(truth.scene.objects, rng), 0)
-            return world, asked, tuple(numbered(both or ())), rejected
+            pairs = minimal_pairs(truth, rng) if job.split == "validation" else ()
+            return world, asked, pairs, rejected
         rejected.append("questions")
     raise UserError(
         f"scene {index}: none of {TRIES} worlds gives counterfactual questions for "
