@@ -17,13 +17,14 @@ from videothinker.records import Question
 
 BENCHMARKS = ("clevrer", "mmvu", "video-holmes", "mvbench", "tempcompass", "videomme", "jsonl")
 NAMES = ("official", "reference", "videothinker", "demo")
+WORDS = ("about", "benchmark")
 SEVERAL = ("clevrer", "jsonl")
 """Where several choices can be right."""
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """One way of asking. Two protocols with any other value in any field have other keys."""
+    """One way of asking."""
 
     name: str
     benchmark: str
@@ -66,8 +67,11 @@ class Protocol:
 
     @property
     def key(self) -> str:
-        """`name@digest`, stored with every sample: another value anywhere gives another key."""
-        values = [(f.name, getattr(self, f.name)) for f in fields(self) if f.name != "about"]
+        """`name@digest`, stored with every sample: another value anywhere gives another key.
+
+        Words about the protocol and the benchmark it was resolved for are no such values.
+        """
+        values = [(f.name, getattr(self, f.name)) for f in fields(self) if f.name not in WORDS]
         return f"{self.name}@{hashlib.sha256(repr(values).encode()).hexdigest()[:8]}"
 
 

@@ -26,11 +26,17 @@ EXPECTED = {
 def load(root: Path, split: str = "validation") -> Benchmark:
     """Read a split; ids are `clevrer/validation/10000-03`, the cluster is the scene's video.
 
+    `minimal_pairs` of a simulated world is a split of its own.
+
     Raises:
         UserError: see `clevrer.questions.load`; or no folder.
     """
     if not root.is_dir():
         raise UserError(f"{root}: is no folder; give CLEVRER's folder (validation.json, videos)")
+    if split == questions.MINIMAL_PAIRS:
+        found = questions.load_minimal_pairs(root)
+        path = root / f"{questions.MINIMAL_PAIRS}.json"
+        return Benchmark("clevrer", tuple(found), (path,), groupings=("role",))
     return Benchmark(
         name="clevrer",
         questions=tuple(questions.load(root, split)),
