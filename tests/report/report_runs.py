@@ -134,7 +134,8 @@ def evaluate_run(
     """Answers right on a fixed share of each label; which ones depends on `name` and the seed."""
     out = root / f"evaluate-{name}"
     rng = random.Random(name)
-    with open_run(out, "evaluate", Plain(out, seed=seed, data=str(data), model=str(model)), {}):
+    with open_run(out, "evaluate", Plain(out, seed=seed, model=str(model)), {}) as run:
+        run.facts["data_root"] = str(root)
         (out / "questions.jsonl").write_bytes((data / "questions.jsonl").read_bytes())
         (out / "diagnosis.jsonl").write_bytes((data / "diagnosis.jsonl").read_bytes())
         pairs = [question(i, "validation") for i in range(len(lines(data / "questions.jsonl")))]

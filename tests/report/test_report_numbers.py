@@ -115,11 +115,6 @@ def test_without_records_it_refuses(
 ) -> None:
     runs = copied(made_runs, tmp_path / "line")
     (tmp_path / "line" / stage / name).unlink()
-    if name == "questions.jsonl":
-        (tmp_path / "line" / "diagnose-validation" / name).unlink()
-        runs = [run for run in runs if run.name != "diagnose-validation"]
-        book = tmp_path / "line" / stage / "run.json"
-        book.write_text(book.read_text().replace(str(made_runs[0].parent), str(tmp_path / "line")))
     with pytest.raises(UserError, match=f"its {name} is gone"):
         report(runs, ReportConfig(out=tmp_path / "r.html"))
     assert not (tmp_path / "r.html").exists()
@@ -250,12 +245,19 @@ def test_a_large_video_is_shrunk_and_keeps_its_length(tmp_path: Path) -> None:
     assert clip.times[-1] == pytest.approx(63 / 8, rel=0.05)
 
 
-def test_a_run_that_answers_less_is_named(made_runs: list[Path], tmp_path: Path) -> None:
+def test_a_run_that_lost_answers_is_refused_and_an_unfinished_one_named(
+    made_runs: list[Path], tmp_path: Path
+) -> None:
     runs = copied(made_runs, tmp_path)
     path = tmp_path / "evaluate-base" / "samples.jsonl"
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:40]))
+    with pytest.raises(UserError, match="8 of 48 answers are gone"):
+        report(runs, ReportConfig(out=tmp_path / "r.html"))
+    book = tmp_path / "evaluate-base" / "run.json"
+    book.write_text(book.read_text().replace('"status": "done"', '"status": "interrupted"'))
     text = report(runs, ReportConfig(out=tmp_path / "r.html")).read_text()
     assert "evaluate-base answers 40 of 48 questions" in text
+    assert "evaluate-base (evaluate) is interrupted: its figures may still move" in text
 
 
 def test_a_diagnosis_alone_says_what_it_found(made_runs: list[Path], tmp_path: Path) -> None:

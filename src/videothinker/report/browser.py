@@ -22,7 +22,7 @@ from videothinker.prompts import LETTERS
 from videothinker.records import Diagnosis, Question, Sample
 from videothinker.report.diagnoses import Diagnosed
 from videothinker.report.results import Answered, Board
-from videothinker.report.sources import RunFolder, read_book
+from videothinker.report.sources import RunFolder
 from videothinker.video import locate
 
 EVENT = re.compile(r"frame (\d+): (.*)", re.DOTALL)
@@ -43,14 +43,8 @@ class Pack:
 
 
 def video_root(run: RunFolder) -> Path:
-    """Where the videos of a run's questions lie, as the run itself or its data recorded it."""
-    recorded = run.facts.get("data_root") or run.config.get("data_root")
-    if recorded:
-        return Path(str(recorded))
-    data = Path(str(run.config.get("data", run.path)))
-    if (data / "run.json").is_file():
-        recorded = (read_book(data).get("facts") or {}).get("data_root")
-    return Path(str(recorded)) if recorded else data
+    """Where the videos of a run's questions lie, as the run recorded it."""
+    return Path(str(run.facts.get("data_root") or run.path))
 
 
 def reason(diagnosis: Diagnosis) -> str:

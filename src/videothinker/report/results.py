@@ -143,41 +143,39 @@ class _Part:
     labels: dict[str, Diagnosis]
 
 
-def _beside(run: RunFolder, name: str) -> Path | None:
-    """A record file of an evaluate run: its own copy, or the one in the data it read."""
-    places = [run.path, Path(str(run.config.get("data", ".")))]
-    return next((place / name for place in places if (place / name).is_file()), None)
-
-
-def _read_questions(run: RunFolder) -> dict[str, Question]:
-    path = _beside(run, "questions.jsonl")
-    if path is None:
-        raise UserError(
-            f"{run.path}: its questions.jsonl is gone, and a report is computed from records "
-            "alone; run 'evaluate' again"
-        )
-    return {q.id: q for q in read_jsonl(path, Question)}
-
-
 def _read_labels(run: RunFolder, runs: Sequence[RunFolder]) -> dict[str, Diagnosis]:
-    """Labels from the run itself, from its data, and from every diagnosis given."""
-    own = _beside(run, "diagnosis.jsonl")
-    paths = [r.path / "diagnosis.jsonl" for r in runs if r.stage == "diagnose"]
-    paths += [] if own is None else [own]
-    return {d.question_id: d for path in paths for d in read_jsonl(path, Diagnosis)}
+    """Labels from every diagnosis given; those the evaluation itself used come first."""
+    folders = [r.path for r in runs if r.stage == "diagnose"] + [run.path]
+    paths = [folder / "diagnosis.jsonl" for folder in folders]
+    return {d.question_id: d for p in paths if p.is_file() for d in read_jsonl(p, Diagnosis)}
+
+
+def _check(run: RunFolder, samples: Sequence[Sample], questions: Mapping[str, Question]) -> None:
+    """Samples without their question, or (in a finished run) questions without their sample."""
+    where = run.path / "samples.jsonl"
+    if not samples:
+        raise UserError(f"{where}: is empty; run 'evaluate' again")
+    strangers = sorted({s.question_id for s in samples} - questions.keys())
+    if strangers:
+        raise UserError(
+            f"{where}: answers {strangers[0]!r}, which its questions.jsonl does not hold; "
+            "run 'evaluate' again"
+        )
+    full = {s.question_id for s in samples if s.variant == "full"}
+    lost = [q for q in questions if q not in full]
+    if run.done and full and lost:
+        raise UserError(
+            f"{where}: {len(lost):,} of {len(questions):,} answers are gone (first {lost[0]!r}) "
+            "though the run is done, and a report is computed from records alone; "
+            "run 'evaluate' again"
+        )
 
 
 def _parts(run: RunFolder, runs: Sequence[RunFolder]) -> list[_Part]:
     samples = read_jsonl(run.path / "samples.jsonl", Sample)
-    if not samples:
-        raise UserError(f"{run.path / 'samples.jsonl'}: is empty; run 'evaluate' again")
-    questions, labels = _read_questions(run), _read_labels(run, runs)
-    strangers = sorted({s.question_id for s in samples} - questions.keys())
-    if strangers:
-        raise UserError(
-            f"{run.path / 'samples.jsonl'}: answers {strangers[0]!r}, which its questions.jsonl "
-            "does not hold; run 'evaluate' again"
-        )
+    questions = {q.id: q for q in read_jsonl(run.path / "questions.jsonl", Question)}
+    _check(run, samples, questions)
+    labels = _read_labels(run, runs)
     model = str(run.config.get("model", samples[0].model))
     stage, book = origin(model, runs)
     role = _role(model, stage, runs)

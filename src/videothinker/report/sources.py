@@ -17,7 +17,7 @@ NEEDED = {
     "train-bias": ("metrics.jsonl",),
     "train-grpo": ("metrics.jsonl",),
     "train-cdpo": ("metrics.jsonl",),
-    "evaluate": ("samples.jsonl",),
+    "evaluate": ("samples.jsonl", "questions.jsonl"),
 }
 """stage -> the records without which nothing can be said about it."""
 TRAINING = ("pretrain", "train-bias", "train-grpo", "train-cdpo")
