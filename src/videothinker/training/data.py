@@ -26,6 +26,8 @@ class TrainingSet:
     """question id -> label; empty where the data has no diagnosis."""
     unanswerable: int
     """Questions left out because no choice is correct or the diagnosis excludes them."""
+    undiagnosed: int
+    """Questions left out because the diagnosis does not speak of them (other types)."""
 
     def composition(self) -> dict[str, object]:
         """What the draw is made of, for run.json."""
@@ -33,6 +35,7 @@ class TrainingSet:
             "train_questions": len(self.train),
             "held_out_questions": len(self.held_out),
             "left_out_unanswerable": self.unanswerable,
+            "left_out_undiagnosed": self.undiagnosed,
             "labels": _count(self.labels.get(q.id, "unlabelled") for q in self.train),
             "types": _count(q.type for q in self.train),
             "tier": "transcript" if all(q.context for q in self.train) else "video",
@@ -60,7 +63,10 @@ def load_training_set(data: Path, config: TrainConfig) -> TrainingSet:
     questions = read_jsonl(source, Question)
     if any(q.split == "train" for q in questions):
         questions = [q for q in questions if q.split == "train"]
-    usable = [q for q in questions if q.answer and labels.get(q.id) != "excluded"]
+    # A diagnosis covers the questions that can be shortcut at all (CLEVRER's counterfactual ones);
+    # the paper trains on those alone.
+    asked = [q for q in questions if q.id in labels] if labels else questions
+    usable = [q for q in asked if q.answer and labels.get(q.id) != "excluded"]
     if not usable:
         raise UserError(f"{source}: holds no training question with an answer; run diagnose again")
     ordered = in_order(usable, config.seed, 0)
@@ -73,7 +79,8 @@ def load_training_set(data: Path, config: TrainConfig) -> TrainingSet:
         train=train,
         held_out=held_out,
         labels=labels,
-        unanswerable=len(questions) - len(usable),
+        unanswerable=len(asked) - len(usable),
+        undiagnosed=len(questions) - len(asked),
     )
 
 
