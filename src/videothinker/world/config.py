@@ -43,6 +43,9 @@ class WorldConfig:
         collisions_min: fewest collisions in a video (CLEVRER: 2).
         collisions_max: most collisions in a video (CLEVRER: 4).
         descriptive: descriptive questions a scene (CLEVRER: 11).
+        plain_looks: rubber spheres of different colors only (ours: what the small base model was
+            trained to see; CLEVRER mixes materials, shapes and repeated colors).
+        radius: of the objects in table units (CLEVRER: 0.2; the small base model's scenes: 0.3).
         seed: of every draw.
         workers: processes at work; the files do not depend on it.
     """
@@ -58,6 +61,8 @@ class WorldConfig:
     collisions_min: int = 2
     collisions_max: int = 4
     descriptive: int = 11
+    plain_looks: bool = False
+    radius: float = 0.2
     seed: int = 0
     workers: int = 1
 

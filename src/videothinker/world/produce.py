@@ -84,6 +84,8 @@ def scene_config(config: WorldConfig) -> SceneConfig:
         objects_max=config.objects_max,
         collisions_min=config.collisions_min,
         collisions_max=config.collisions_max,
+        plain_looks=config.plain_looks,
+        radius=config.radius,
     )
 
 
