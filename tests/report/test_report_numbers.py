@@ -264,3 +264,29 @@ def test_a_diagnosis_alone_says_what_it_found(made_runs: list[Path], tmp_path: P
     (run,) = [path for path in made_runs if path.name == "diagnose-train"]
     text = report([run], ReportConfig(out=tmp_path / "r.html")).read_text()
     assert "66.7 % of 96 questions can be answered by describing the video" in text
+
+
+def test_floors_and_minimal_pairs_stand_in_the_diagnostic(
+    made_runs: list[Path], tmp_path: Path
+) -> None:
+    runs = copied(made_runs, tmp_path)
+    for run in runs:
+        if not run.name.startswith("evaluate"):
+            continue
+        plain = [json.loads(line) for line in (run / "questions.jsonl").read_text().splitlines()]
+        for i, one in enumerate(plain):
+            one["groups"]["pair"] = str(i // 2)
+        (run / "questions.jsonl").write_text("".join(json.dumps(one) + "\n" for one in plain))
+    (board,) = read_boards(read_runs(runs))
+    (sheet,) = sheets([board], "diagnostic")
+    assert sheet.columns[-1] == "Minimal pairs"
+    rows = {line.name: line.cells for line in sheet.lines}
+    hits = {
+        s.question_id: s.exact
+        for s in read_jsonl(tmp_path / "evaluate-base" / "samples.jsonl", Sample)
+    }
+    ids = sorted(hits)
+    both = sum(hits[a] * hits[b] for a, b in zip(ids[::2], ids[1::2], strict=True)) / 24
+    assert rows["Base"][-1].value == f"{100 * both:.1f}"
+    assert [cell.value for cell in rows["Floor: always A"][:3]] == ["100.0", "0.0", "66.7"]
+    assert [cell.value for cell in rows["Floor: random guess"][:3]] == ["50.0"] * 3

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from videothinker.evaluation.metrics import Z95, cluster_of
+from videothinker.evaluation.metrics import Z95, cluster_of, pairs
 from videothinker.evaluation.metrics import mean as clustered_mean
 from videothinker.report.results import Arm, Board
 
@@ -93,6 +93,22 @@ def accuracy(
         return None
     seeds = [(seed, sum(table[q] for q in common) / len(common)) for seed, table in tables]
     values = _average([t for _, t in tables], common)
+    return _estimate(board, values, seeds, spread=seed_half([mean for _, mean in seeds]))
+
+
+def pairs_right(board: Board, arm: Arm, variant: str = "full") -> Estimate | None:
+    """Share of minimal pairs with both questions right, over the arm's seeds."""
+    tables = _tables(arm, variant, "exact")
+    found = [
+        (one.id, other.id)
+        for one, other in pairs(list(board.questions.values()))
+        if tables and all(one.id in table and other.id in table for _, table in tables)
+    ]
+    if not found:
+        return None
+    both = [(seed, {a: table[a] * table[b] for a, b in found}) for seed, table in tables]
+    seeds = [(seed, sum(table.values()) / len(table)) for seed, table in both]
+    values = _average([table for _, table in both], [a for a, _ in found])
     return _estimate(board, values, seeds, spread=seed_half([mean for _, mean in seeds]))
 
 

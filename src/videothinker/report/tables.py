@@ -4,11 +4,12 @@ Rows of ours carry their interval, n and the runs behind them; published rows ar
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from videothinker.evaluation import metrics
 from videothinker.report.claim import LABELS
 from videothinker.report.config import Table
-from videothinker.report.estimates import Estimate, accuracy
+from videothinker.report.estimates import Estimate, accuracy, pairs_right
 from videothinker.report.results import Arm, Board
 from videothinker.report.words import between, count, percent
 
@@ -88,24 +89,47 @@ def ablation_sheet(board: Board) -> Sheet:
     return Sheet("ablation", f"Ablation: {board.title}", columns, tuple(lines), note)
 
 
+def _floors(board: Board) -> list[Line]:
+    """What needs no model: always A, and the expectation of a random guess."""
+    several = bool((board.arms[0].answered[0].run.facts.get("protocol") or {}).get("several"))
+    always_cells, guess_cells = [], []
+    for label in (*LABELS, None):
+        asked = [board.questions[q] for q in board.ids(label)]
+        always = percent(metrics.always(("A",), asked).value) if asked else NOTHING.value
+        guess = metrics.random_guess(asked, several=several) if asked else None
+        words = count(len(asked), "question")
+        always_cells.append(Cell(always, words=words))
+        guess_cells.append(Cell(NOTHING.value if guess is None else percent(guess), words=words))
+    return [
+        Line("Floor: always A", tuple(always_cells)),
+        Line("Floor: random guess", tuple(guess_cells)),
+    ]
+
+
 def diagnostic_sheet(board: Board) -> Sheet:
     """Observational against inferential accuracy of every arm, for each way of asking."""
     variants = dict.fromkeys(
         variant for arm in board.arms for one in arm.answered for variant in one.samples
     )
+    paired = bool(metrics.pairs(list(board.questions.values())))
     lines = []
     for arm in board.arms:
         for variant in variants:
             cells = [_cell(accuracy(board, arm, board.ids(b), variant)) for b in (*LABELS, None)]
+            cells += [_cell(pairs_right(board, arm, variant))] if paired else []
             if any(cell is not NOTHING for cell in cells):
                 name = arm.name if variant == "full" else f"{arm.name}, {variant.replace('_', ' ')}"
                 lines.append(Line(name, tuple(cells), _runs(arm)))
+    floors = [replace(f, cells=(*f.cells, NOTHING)) if paired else f for f in _floors(board)]
     note = (
         "A row without a further word is the full question; struck: premise taken out; "
         "blind: no video; one frame; shuffled: frames in random order; options only."
     )
-    columns = ("Observational", "Inferential", "All")
-    return Sheet("diagnostic", f"Diagnostic: {board.title}", columns, tuple(lines), note)
+    if paired:
+        note += " Minimal pairs: one video, one set of options, two premises; both must be right."
+    columns = ("Observational", "Inferential", "All", *(("Minimal pairs",) if paired else ()))
+    title = f"Diagnostic: {board.title}"
+    return Sheet("diagnostic", title, columns, (*lines, *floors), note)
 
 
 def sheets(boards: Sequence[Board], table: Table) -> list[Sheet]:
