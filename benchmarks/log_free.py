@@ -1,0 +1,172 @@
+"""How good are labels made without event logs?
+
+    python benchmarks/log_free.py WORLD [--model MODEL] [--miss-rates 0.04 0.15 0.3] [--samples 8]
+
+Labels the counterfactual questions of a world (`videothinker world --frames 0` is enough for the
+transcript tier) from its logs, then without them: the premise is struck out, the model answers
+several times, and a question whose right answer survives the vote is called observational.
+Precision, recall and F1 against every rule, as a function of the samples voted on and of the share
+of events missing from the transcripts; `--miss-rates` left empty asks about the videos. Beside
+each number stands the F1 of blind labelling (as many questions called observational, drawn at
+random), then the F1 with the right answers shuffled among alike questions, which must fall to its
+own blind labelling.
+
+Without a model, the *ceiling* alone: a reader that copies the transcript's event log without a
+mistake. It is no model, only what missing events leave possible. The last line is JSON.
+"""
+
+import argparse
+import json
+import re
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from videothinker.clevrer.annotations import ObjectProperty
+from videothinker.clevrer.grammar import parse_option, resolve
+from videothinker.diagnosis.agreement import by_samples
+from videothinker.diagnosis.config import RULES, DiagnoseConfig
+from videothinker.diagnosis.effects import is_negated
+from videothinker.diagnosis.insight import tell_agreement, vote_sizes
+from videothinker.diagnosis.stage import diagnose
+from videothinker.records import Diagnosis, Question, Sample, read_jsonl
+
+TOLD = re.compile(r"Frame \d+: the (.+) and the (.+) collide\.")
+
+
+def read_log(context: str) -> tuple[list[ObjectProperty], set[frozenset[int]]]:
+    """A transcript's objects and the collisions that its event log holds."""
+    named = context.split("\n", 1)[0].removeprefix("Objects: ").rstrip(".").split(", ")
+    objects = [ObjectProperty(i, *name.split()) for i, name in enumerate(named)]
+    pairs = {frozenset(resolve(name, objects) for name in hit) for hit in TOLD.findall(context)}
+    return objects, pairs
+
+
+def ceiling(questions: Iterable[Question]) -> dict[str, list[Sample]]:
+    """One answer a question, without its premise, by a reader that makes no mistake."""
+    answers = {}
+    for question in questions:
+        objects, seen = read_log(question.context or "")
+        letters = tuple(
+            letter
+            for letter, choice in zip("ABCDEFGH", question.choices, strict=False)
+            if (frozenset(resolve(name, objects) for name in parse_option(choice)) in seen)
+            != is_negated(question)
+        )
+        record = Sample(
+            question_id=question.id,
+            model="ceiling",
+            protocol="none",
+            variant="struck",
+            answer=letters or None,
+            verdict="ok",
+        )
+        answers[question.id] = [record]
+    return answers
+
+
+def shuffled(questions: Sequence[Question], seed: int) -> list[Question]:
+    """The right answers dealt out anew among questions with as many choices and the same stem."""
+    alike: dict[tuple[int, bool], list[int]] = defaultdict(list)
+    for place, question in enumerate(questions):
+        alike[len(question.choices), is_negated(question)].append(place)
+    dealt = list(questions)
+    rng = np.random.default_rng(seed)
+    for places in alike.values():
+        for place, other in zip(places, rng.permutation(places), strict=True):
+            answer = questions[int(other)].answer
+            dealt[place] = msgspec.structs.replace(questions[place], answer=answer)
+    return dealt
+
+
+def measure(
+    questions: Sequence[Question], samples: dict[str, list[Sample]], logs: Sequence[Diagnosis]
+) -> list[dict[str, object]]:
+    """One row a number of samples and rule, each with the F1 of shuffled right answers."""
+    flags = {d.question_id: d.flags for d in logs}
+    sizes = vote_sizes(min(len(drawn) for drawn in samples.values()))
+    honest = by_samples(questions, samples, flags, RULES, sizes)
+    dealt = by_samples(shuffled(questions, 0), samples, flags, RULES, sizes)
+    return [
+        {
+            **{"samples": size, "rule": rule, **tell_agreement(row)},
+            "shuffled_f1": dealt[size][rule].f1,
+            "shuffled_chance_f1": dealt[size][rule].chance_f1,
+        }
+        for size, rows in honest.items()
+        for rule, row in rows.items()
+    ]
+
+
+def show(name: str, rate: float | None, rows: Sequence[dict[str, object]]) -> None:
+    tier = "video tier" if rate is None else f"transcript tier, {rate:.0%} of events missing"
+    print(f"{name}; {tier}; n = {rows[0]['n']}")
+    print("  samples rule              precision recall    F1  chance | shuffled F1  chance")
+    for row in rows:
+        keys = ("precision", "recall", "f1", "chance_f1", "shuffled_f1", "shuffled_chance_f1")
+        shown = ["   -  " if row[key] is None else f"{row[key]:6.3f}" for key in keys]
+        print(f"  {row['samples']:7} {row['rule']:16} {'  '.join(shown)}")
+
+
+def label(world: Path, place: Path, rate: float | None, args: argparse.Namespace) -> Path:
+    """Diagnose the world in the transcript or video tier; probe the model if there is one."""
+    config = DiagnoseConfig(
+        out=place / f"{'video' if rate is None else rate}",
+        split=args.split,
+        miss_rate=rate,
+        probe=args.model,
+        probes=("struck",),
+        samples=args.samples,
+        protocol=args.protocol,
+        max_new_tokens=args.max_new_tokens,
+        limit=args.limit,
+        seed=args.seed,
+    )
+    return diagnose(world, config)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("world", type=Path)
+    parser.add_argument("--model")
+    parser.add_argument("--miss-rates", type=float, nargs="*", default=[0.04, 0.15, 0.3])
+    parser.add_argument("--samples", type=int, default=8)
+    parser.add_argument("--split", default="all")
+    parser.add_argument("--protocol", default="demo")
+    parser.add_argument("--max-new-tokens", type=int)
+    parser.add_argument("--limit", type=int)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, help="keep the runs here; a second call resumes them")
+    args = parser.parse_args()
+    if args.model is None and not args.miss_rates:
+        sys.exit("no model and no miss rates: nothing to measure")
+    result: dict[str, object] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        for rate in args.miss_rates or [None]:
+            out = label(args.world, args.out or Path(scratch), rate, args)
+            logs = [d for d in read_jsonl(out / "diagnosis.jsonl", Diagnosis) if any(d.flags)]
+            named = {d.question_id for d in logs}
+            questions = [q for q in read_jsonl(out / "questions.jsonl", Question) if q.id in named]
+            questions = [q for q in questions if q.answer]
+            found: dict[str, dict[str, list[Sample]]] = {}
+            if rate is not None:
+                found["ceiling (no model)"] = ceiling(questions)
+            if args.model is not None:
+                drawn: dict[str, list[Sample]] = defaultdict(list)
+                for sample in read_jsonl(out / "samples.jsonl", Sample):
+                    drawn[sample.question_id].append(sample)
+                found[str(args.model)] = drawn
+            for name, samples in found.items():
+                rows = measure(questions, samples, logs)
+                show(name, rate, rows)
+                result[f"{name} @ {'video' if rate is None else rate}"] = rows
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
