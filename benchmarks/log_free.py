@@ -94,7 +94,9 @@ def measure(
     dealt = by_samples(shuffled(questions, 0), samples, flags, RULES, sizes)
     return [
         {
-            **{"samples": size, "rule": rule, **tell_agreement(row)},
+            "samples": size,
+            "rule": rule,
+            **tell_agreement(row),
             "shuffled_f1": dealt[size][rule].f1,
             "shuffled_chance_f1": dealt[size][rule].chance_f1,
         }
