@@ -4,6 +4,7 @@ peft is imported only where LoRA is asked for. Adapters are injected in place, s
 Qwen2.5-VL and the engine need not know.
 """
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,7 +57,9 @@ def load_adapter_bias(folder: Path, policy: Policy) -> Bias:
     from safetensors.torch import load_file  # noqa: PLC0415
 
     lora = PeftConfig.from_pretrained(str(folder))
-    inject_adapter_in_model(lora, policy.model, adapter_name=BIAS_ADAPTER)
+    with warnings.catch_warnings():  # that there is one adapter already is the intention
+        warnings.filterwarnings("ignore", message="Already found a `peft_config`")
+        inject_adapter_in_model(lora, policy.model, adapter_name=BIAS_ADAPTER)
     weights = load_file(folder / "adapter_model.safetensors")
     result = set_peft_model_state_dict(policy.model, weights, adapter_name=BIAS_ADAPTER)
     if result.unexpected_keys:

@@ -87,9 +87,12 @@ def accumulate_gradients(
     sums = Sums()
     with training_mode(policy):
         for number, (group, given_G) in enumerate(zip(groups, advantages, strict=True)):
-            logps_GC, entropy_GC, divergence_GC = _forward(
-                policy, bias, group, objective, old_logps.get(number)
-            )
+            # without advantage and repulsion the gradient is exactly zero: forward alone
+            pulls = objective.divergence is not None and objective.repulsion != 0
+            with torch.set_grad_enabled(pulls or bool(given_G.any())):
+                logps_GC, entropy_GC, divergence_GC = _forward(
+                    policy, bias, group, objective, old_logps.get(number)
+                )
             old_GC = old_logps.setdefault(number, logps_GC.detach())
             mask_GC = group.mask_GC.to(logps_GC.device)
             advantages_G = given_G.to(logps_GC)
@@ -108,10 +111,12 @@ def accumulate_gradients(
             clipped_GC = cdpo.is_clipped(ratio_GC, advantages_G, **clip) & mask_GC
             sums.add(
                 Sums(
-                    loss=float(loss),
+                    loss=float(loss.detach()),
                     tokens=float(mask_GC.sum()),
                     entropy=float(entropy_GC.sum()),
-                    divergence=0.0 if divergence_GC is None else float(divergence_GC.sum()),
+                    divergence=0.0
+                    if divergence_GC is None
+                    else float(divergence_GC.detach().sum()),
                     clipped=float(clipped_GC.sum()),
                 )
             )
