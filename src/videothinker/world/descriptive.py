@@ -109,12 +109,15 @@ class Drafter:
         token = "start" if kind == "begins" else "end"
         return f" when the video {kind}", [token, "get_frame"]
 
-    def span(self) -> tuple[str, list[str]]:
-        """A "before ..." or "after ..." and its filter; mostly nothing."""
+    def span(self, noun: Noun | None = None) -> tuple[str, list[str]]:
+        """A "before ..." or "after ..." and its filter; mostly nothing.
+
+        Nothing too where the event is `noun`'s own: a cube cannot enter before it enters.
+        """
         if self.rng.random() < 0.55:
             return "", []
         text, program = self.event()
-        if program == ["start"]:
+        if program == ["start"] or (noun is not None and program[1:-3] == noun.program):
             return "", []
         side = self.pick(("before", "after"))
         return f" {side} {text}", [*program, f"filter_{side}"]
@@ -136,7 +139,7 @@ class Drafter:
                 else f"How many {state} {noun.text}s are there{when}?"
             )
             return Draft(text, [*program, "count"], about_motion=True)
-        span, cut = self.span()
+        span, cut = self.span(None if kind == "collisions" else noun)
         if kind == "collisions":
             program = ["events", "objects", "filter_collision", *cut, "count"]
             return Draft(f"How many collisions happen{span}?", program)
@@ -151,7 +154,7 @@ class Drafter:
             state, when, program = self.moving_set(noun)
             text = f"Are there any {state} {noun.text}s{when}?"
             return Draft(text, [*program, "exist"], about_motion=True)
-        span, cut = self.span()
+        span, cut = self.span(None if kind == "collisions" else noun)
         if kind == "collisions":
             program = ["events", "objects", "filter_collision", *cut, "exist"]
             return Draft(
