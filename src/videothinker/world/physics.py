@@ -6,6 +6,7 @@ every other trajectory bit-identical (docs/world.md, "Physics").
 """
 
 import math
+import threading
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,8 +41,22 @@ _FIELDS = (
     | batch.BodyFields.VELOCITY
     | batch.BodyFields.ANGULAR_VELOCITY
 )
+_STATE = 6
+"""Numbers the fields above take: x, y, angle, vx, vy, spin."""
+_SLACK = 64
+"""Room kept free, so that the engine never moves the memory it is given."""
 _UNTOUCHABLE = pymunk.ShapeFilter(mask=0)
 _TOUCHABLE = pymunk.ShapeFilter()
+
+
+class _Local(threading.local):
+    """The engine's read-out buffer, one a thread: the engine never frees one."""
+
+    def __init__(self) -> None:
+        self.buffer = batch.Buffer()
+
+
+_LOCAL = _Local()
 
 
 @dataclass(frozen=True)
@@ -220,20 +235,23 @@ def simulate(scene: Scene, *, without: int | None = None, frames: int = FRAMES) 
     slopes_24, offsets_N4 = camera.edges(np.array([thing.radius for thing in scene.objects]))
     due = {frame: np.nonzero(launch_N == frame)[0].tolist() for frame in set(launch_N.tolist())}
     on_table_TN = np.arange(frames)[:, None] >= launch_N
-    buffer = batch.Buffer()
+    store_S = np.empty(frames * count * _STATE + _SLACK)
+    states_TNF = store_S[: frames * count * _STATE].reshape(frames, count, _STATE)
+    buffer = _LOCAL.buffer
+    buffer.set_float_buf(store_S)
+    buffer.clear()
     for frame in range(frames):
         table.frame = frame
         for index in due.get(frame, ()):
             table.launch(index)
         batch.get_space_bodies(table.space, _FIELDS, buffer)
         if frame % EDGE_FRAMES == 0:
-            latest_KNF = np.frombuffer(buffer.float_buf()).reshape(-1, count, 6)[-EDGE_FRAMES:]
+            latest_KNF = states_TNF[max(0, frame + 1 - EDGE_FRAMES) : frame + 1]
             outside_KN = (latest_KNF[..., :2] @ slopes_24 + offsets_N4).max(axis=-1)
             on_table_TN[frame:] &= ~table.leave(outside_KN)
         if frame + 1 < frames:
             for table.step in range(STEPS_PER_FRAME):
                 table.space.step(1 / (FPS * STEPS_PER_FRAME))
-    states_TNF = np.frombuffer(buffer.float_buf()).reshape(frames, count, 6).copy()
     outside_TN = (states_TNF[..., :2] @ slopes_24 + offsets_N4).max(axis=-1)
     run = Trajectory(
         positions_TN2=states_TNF[..., :2],
