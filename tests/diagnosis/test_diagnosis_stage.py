@@ -184,6 +184,8 @@ def test_an_empty_dataset(folder, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"neither train\.json nor validation\.json"):
         diagnose(tmp_path / "empty", DiagnoseConfig(out=tmp_path / "out"))
+    with pytest.raises(UserError, match=r"train\.json: cannot be read"):
+        diagnose(tmp_path / "empty", DiagnoseConfig(out=tmp_path / "named", split="train"))
     (folder.root / "train.json").write_text("[]")
     with pytest.raises(UserError, match="holds no question"):
         run(folder, tmp_path, split="train")

@@ -20,6 +20,8 @@ from videothinker.records import Diagnosis, Question
 SPLITS = ("train", "validation")
 PAIRS_FILE, PAIRS_SPLIT = "minimal_pairs.json", "validation"
 """On a simulated world: two questions a scene that differ in the removed object alone."""
+EMPTY_LIST = 8
+"""Bytes of a question file that can hold no question: `[]` and white space."""
 
 
 @dataclass(frozen=True)
@@ -48,19 +50,27 @@ def has_logs(data: Path, config: DiagnoseConfig) -> bool:
 def present_splits(data: Path, wanted: str) -> list[str]:
     """The splits to read: those with a question file or annotations.
 
+    A world made without validation scenes has an empty list of them: no split, unless it is asked
+    for by name.
+
     Raises:
         UserError: none is there.
     """
-    names = SPLITS if wanted == "all" else (wanted,)
-    found = [
-        name for name in names if question_file(data, name).exists() or list_annotations(data, name)
-    ]
+    if wanted != "all":
+        return [wanted]
+    found = [name for name in SPLITS if _is_present(data, name)]
     if not found:
         raise UserError(
-            f"{data}: holds neither {' nor '.join(f'{name}.json' for name in names)} nor their "
+            f"{data}: holds neither train.json nor validation.json with questions, nor their "
             "annotations; give a folder in CLEVRER's layout, or a file of questions"
         )
     return found
+
+
+def _is_present(data: Path, split: str) -> bool:
+    path = question_file(data, split)
+    written = path.is_file() and path.stat().st_size > EMPTY_LIST
+    return written or bool(list_annotations(data, split))
 
 
 def inputs_of(data: Path, config: DiagnoseConfig) -> dict[str, Path | None]:

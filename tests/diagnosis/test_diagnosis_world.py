@@ -1,0 +1,69 @@
+"""Labels on a simulated world, against its re-simulated other worlds."""
+
+import json
+
+import pytest
+
+from videothinker.clevrer.annotations import list_annotations, read_annotation
+from videothinker.clevrer.grammar import parse_option, resolve
+from videothinker.diagnosis.config import DiagnoseConfig
+from videothinker.diagnosis.stage import diagnose
+from videothinker.records import Diagnosis, Question, read_jsonl
+from videothinker.world.config import WorldConfig
+from videothinker.world.stage import world
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    root = tmp_path_factory.mktemp("world")
+    config = WorldConfig(
+        out=root / "world", scenes=20, validation_scenes=0, frames=0, descriptive=0, seed=5
+    )
+    data = world(config)
+    return data, diagnose(data, DiagnoseConfig(out=root / "out"))
+
+
+def test_the_dial_is_met_under_same_truth(made):
+    found = read_jsonl(made[1] / "diagnosis.jsonl", Diagnosis)
+    used = [d for d in found if d.label != "excluded"]
+    share = sum(d.label == "observational" for d in used) / len(used)
+    assert abs(share - 0.74) <= 1 / len(used)
+
+
+def test_without_error_no_path_implies_same_truth(made):
+    for d in read_jsonl(made[1] / "diagnosis.jsonl", Diagnosis):
+        flags = d.flags
+        assert flags["no_path"] or not flags["untouched"], d
+        assert flags["same_truth"] or not flags["no_path"], d
+
+
+def test_truths_are_those_of_the_simulated_worlds(made):
+    data, out = made
+    objects = {}
+    for path in list_annotations(data, "train"):
+        told = read_annotation(path)
+        objects[str(told.scene_index)] = told.object_property
+    worlds = {}
+    for path in (data / "counterfactual").rglob("*.json"):
+        told = json.loads(path.read_text())
+        worlds[str(told["scene_index"])] = told
+    questions = {q.id: q for q in read_jsonl(out / "questions.jsonl", Question)}
+
+    def collisions(events):
+        shown = [e for e in events if e["type"] == "collision" and e["frame_id"] < 128]
+        return {frozenset(e["object_ids"]) for e in shown}
+
+    checked = 0
+    for d in read_jsonl(out / "diagnosis.jsonl", Diagnosis):
+        question = questions[d.question_id]
+        scene = question.groups["scene"]
+        things = objects[scene]
+        removed = resolve(d.evidence.removed, things)
+        without = next(w for w in worlds[scene]["without"] if w["object_id"] == removed)
+        before, after = collisions(worlds[scene]["events"]), collisions(without["events"])
+        for i, choice in enumerate(question.choices):
+            pair = frozenset(resolve(name, things) for name in parse_option(choice))
+            assert d.evidence.truth_video[i] == (pair in before)
+            assert d.evidence.truth_counterfactual[i] == (pair in after)
+            checked += 1
+    assert checked > 80
