@@ -10,8 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from videothinker.clevrer.annotations import annotation_path, read_annotation
 from videothinker.errors import UserError
 from videothinker.runs import digest_path
+from videothinker.video import read_clip
+from videothinker.world import camera
 from videothinker.world.config import WorldConfig
 from videothinker.world.produce import frame_numbers, frame_rate, plan
 from videothinker.world.stage import world
@@ -19,6 +22,8 @@ from videothinker.world.stage import world
 PROGRAM = """
 import sys
 from pathlib import Path
+from videothinker.video import read_clip
+from videothinker.world import camera
 from videothinker.world.config import WorldConfig
 from videothinker.world.stage import world
 if __name__ == "__main__":
@@ -132,3 +137,30 @@ def test_short_videos_show_evenly_spaced_frames_of_the_same_time() -> None:
     assert set(np.diff(frame_numbers(16))) == {8, 9}
     for frames in (2, 16, 128):
         assert abs(frames / frame_rate(frames) - 5.12) < 1e-12
+
+
+def test_short_videos_show_the_frames_they_say(tmp_path: Path) -> None:
+    settings = {"scenes": 2, "validation_scenes": 0, "frames": 8, "size": "96x64"}
+    out = world(config(tmp_path / "one", **settings))
+    two = world(config(tmp_path / "two", **settings, workers=2))
+    assert digest_path(out) == digest_path(two)
+    clip = read_clip(out, "video_train/video_00000-01000/video_00000.mp4", 8)
+    assert clip.frames.shape == (8, 64, 96, 3)
+    np.testing.assert_allclose(clip.times, np.arange(8) * 0.64, atol=1e-6)
+    # a colored object is seen where the annotation of the stated frame puts it, and only there
+    notes = read_annotation(annotation_path(out, "train", 0), trajectories=True)
+    assert notes.motion_trajectory is not None
+    empty_HW3 = np.median(clip.frames, axis=0)
+    hits = seen = 0
+    for frame_HW3, number in zip(clip.frames, frame_numbers(8), strict=True):
+        for thing in notes.motion_trajectory[number].objects:
+            if not thing.inside_camera_view:
+                continue
+            spot = camera.project(np.array(thing.location), 96, 64)
+            row, column = int(spot.rows), int(spot.columns)
+            moved = np.abs(frame_HW3[row, column] - empty_HW3[row, column]).max() > 12
+            drawn = np.ptp(frame_HW3[row, column].astype(int)) > 20
+            seen += 1
+            hits += bool(moved or drawn)
+    assert seen > 10
+    assert hits >= 0.7 * seen  # gray objects at rest have neither hue nor motion

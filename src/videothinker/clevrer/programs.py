@@ -206,20 +206,19 @@ TOKENS = (*MODULES, *LITERALS)
 _ALL = {**MODULES, **EXTRA, **{old: MODULES[new] for old, new in ALIASES.items()}}
 
 
-def _steps(program: Sequence[str], where: str) -> list[tuple[str, Module | None]]:
-    steps: list[tuple[str, Module | None]] = []
-    for token in program:
-        if token == "<START>":  # noqa: S105
-            continue
-        if token in MARKS:
-            break
-        if token not in _ALL and token not in LITERALS:
-            raise UserError(
-                f"{where}: unknown program token {token!r}; allowed are the 47 tokens of "
-                "CLEVRER's question files and the public executor's names for them"
-            )
-        steps.append((token, _ALL.get(token)))
-    return steps
+def _unknown(token: str, where: str) -> UserError:
+    return UserError(
+        f"{where}: unknown program token {token!r}; allowed are the 47 tokens of "
+        "CLEVRER's question files and the public executor's names for them"
+    )
+
+
+def _plain(program: Sequence[str]) -> Sequence[str]:
+    """The program without its padding."""
+    if MARKS[0] not in program and MARKS[1] not in program and MARKS[2] not in program:
+        return program
+    ends = [i for i, token in enumerate(program) if token in MARKS[1:]]
+    return [token for token in program[: min(ends, default=len(program))] if token != MARKS[0]]
 
 
 def parse(program: Sequence[str], *, where: str = "program") -> str:
@@ -236,8 +235,11 @@ def parse(program: Sequence[str], *, where: str = "program") -> str:
         UserError: an unknown token (named), or one whose arguments are not on the stack.
     """
     stack: list[str] = []
-    for token, module in _steps(program, where):
+    for token in _plain(program):
+        module = _ALL.get(token)
         if module is None:
+            if token not in LITERALS:
+                raise _unknown(token, where)
             stack.append(LITERALS[token])
             continue
         count = len(module.takes)
@@ -263,15 +265,18 @@ def run(program: Sequence[str], scene: Scene, *, where: str = "program") -> Any:
         Undefined: it has no answer on this scene.
     """
     stack: list[Any] = []
-    for token, module in _steps(program, where):
+    for token in _plain(program):
+        module = _ALL.get(token)
         if module is None:
+            if token not in LITERALS:
+                raise _unknown(token, where)
             stack.append(None if token == "null" else token)  # noqa: S105
             continue
-        count = len(module.takes)
-        if count > len(stack):
-            raise UserError(f"{where}: {token!r} takes {count} values; {len(stack)} are there")
-        given = stack[len(stack) - count :]
-        del stack[len(stack) - count :]
+        start = len(stack) - len(module.takes)
+        if start < 0:
+            raise UserError(f"{where}: {token!r} takes more values than the {len(stack)} there are")
+        given = stack[start:]
+        del stack[start:]
         try:
             stack.append(module.run(scene, *given))
         except Undefined as error:

@@ -50,16 +50,20 @@ class Views:
         )
 
     def answer(self, draft: Draft) -> str | None:
-        """The draft's answer; None if it has none, or one that depends on the threshold."""
+        """The draft's answer; None if it has none."""
         try:
-            answer = execute(draft.program, self.scene)
-            if draft.about_motion and any(
-                execute(draft.program, other) != answer for other in self.others
-            ):
-                return None
+            return execute(draft.program, self.scene)
         except Undefined:
             return None
-        return answer
+
+    def doubtful(self, draft: Draft, answer: str) -> bool:
+        """Does the answer depend on where the threshold of moving lies?"""
+        try:
+            return draft.about_motion and any(
+                execute(draft.program, other) != answer for other in self.others
+            )
+        except Undefined:
+            return True
 
 
 class Drafter:
@@ -204,18 +208,21 @@ def descriptive(views: Views, names: Names, count: int) -> list[RawQuestion]:
     used: Counter[tuple[str, str]] = Counter()
     for _ in range(count):
         subtype = SUBTYPES[int(rng.choice(len(SUBTYPES), p=SUBTYPE_SHARES))]
-        best: tuple[int, Draft, str] | None = None
-        for _ in range(DRAWS):
-            draft = drafter.draft(subtype)
-            answer = None if draft.text in texts else views.answer(draft)
-            if answer is None or (subtype == "count" and int(answer) > LARGEST_COUNT):
-                continue
-            rank = used[subtype, answer]
-            if best is None or rank < best[0]:
-                best = rank, draft, answer
-        if best is None:
+        drafts = [drafter.draft(subtype) for _ in range(DRAWS)]
+        answered = [
+            (used[subtype, answer], place, draft, answer)
+            for place, draft in enumerate(drafts)
+            if draft.text not in texts
+            and (answer := views.answer(draft)) is not None
+            and not (subtype == "count" and int(answer) > LARGEST_COUNT)
+        ]
+        kept = next(
+            (a for a in sorted(answered, key=lambda a: a[:2]) if not views.doubtful(a[2], a[3])),
+            None,
+        )
+        if kept is None:
             continue
-        _, draft, answer = best
+        _, _, draft, answer = kept
         texts.add(draft.text)
         used[subtype, answer] += 1
         found.append(
