@@ -4,10 +4,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from answering_toys import WORDS, write_video
+from answering_toys import build_tiny, write_video
 
 from videothinker.policy.model import Policy, load_policy
-from videothinker.policy.small import SmallConfig, build_small
 from videothinker.records import Sample
 from videothinker.runs import Journal
 
@@ -30,25 +29,7 @@ def journal() -> Iterator[Callable[[Path], Journal[Sample]]]:
 @pytest.fixture(scope="session")
 def tiny_policy(tmp_path_factory: pytest.TempPathFactory) -> Policy:
     """Random weights; what it says is noise, but it says it deterministically."""
-    folder = tmp_path_factory.mktemp("tiny")
-    build_small(
-        folder,
-        SmallConfig(
-            hidden=64,
-            layers=2,
-            heads=2,
-            kv_heads=1,
-            intermediate=96,
-            vision_hidden=32,
-            vision_layers=2,
-            vision_heads=2,
-            vision_intermediate=48,
-            vision_full_attention=(1,),
-            initializer_range=0.3,
-        ),
-        WORDS,
-    )
-    return load_policy(folder)
+    return load_policy(build_tiny(tmp_path_factory.mktemp("tiny")))
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,11 @@
-"""Toy videos and questions for the answering tests."""
+"""Toy videos, questions and a toy model for the answering and evaluation tests."""
 
 from pathlib import Path
 
 import av
 import numpy as np
 
+from videothinker.policy.small import SmallConfig, build_small
 from videothinker.records import Question
 
 WORDS = (
@@ -40,3 +41,22 @@ def ask_about(number: int, video: str | None, **changes: object) -> Question:
         "type": "counterfactual",
     }
     return Question(**{**values, **changes})
+
+
+def build_tiny(folder: Path) -> Path:
+    """A model folder with random weights: noise, but deterministic noise."""
+    shape = SmallConfig(
+        hidden=64,
+        layers=2,
+        heads=2,
+        kv_heads=1,
+        intermediate=96,
+        vision_hidden=32,
+        vision_layers=2,
+        vision_heads=2,
+        vision_intermediate=48,
+        vision_full_attention=(1,),
+        initializer_range=0.3,
+    )
+    build_small(folder, shape, WORDS)
+    return folder

@@ -1,0 +1,167 @@
+"""The stage: records on disk, the same numbers after a kill, failures in the denominator."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from answering_toys import ask_about, write_video
+
+from videothinker.errors import UserError
+from videothinker.evaluation import stage
+from videothinker.evaluation.config import EvaluateConfig
+from videothinker.evaluation.stage import evaluate, model_folder, protocol_of
+from videothinker.records import Question, Sample, read_jsonl, write_jsonl
+from videothinker.runs import digest_path
+
+
+def config(model: Path, out: Path, **changes: object) -> EvaluateConfig:
+    base = EvaluateConfig(
+        model=str(model),
+        out=out,
+        benchmark="jsonl",
+        protocol="demo",
+        frames=4,
+        max_new_tokens=4,
+        rows=4,
+    )
+    return replace(base, **changes)
+
+
+def test_a_run_holds_records_and_numbers_made_of_them(model, data, tmp_path, capsys):
+    out = evaluate(data, config(model, tmp_path / "run"))
+    samples = read_jsonl(out / "samples.jsonl", Sample)
+    questions = read_jsonl(out / "questions.jsonl", Question)
+    assert len(questions) == 8
+    assert len(samples) == 16
+    assert {s.variant for s in samples} == {"full", "blind"}
+    failed = [s for s in samples if s.verdict == "failed"]
+    assert [s.question_id for s in failed] == ["toy/4"]
+    summary = json.loads((out / "summary.json").read_text())
+    lines = {line["group"]: line for line in summary["lines"]}
+    assert lines["all"]["exact"]["n"] == 8
+    assert lines["all"]["exact"]["clusters"] == 3
+    assert lines["all"]["failed"] == pytest.approx(1 / 8)
+    assert lines["observational"]["exact"]["n"] + lines["inferential"]["exact"]["n"] == 8
+    by_hand = sum(s.exact for s in samples if s.variant == "full") / 8
+    assert lines["all"]["exact"]["value"] == pytest.approx(by_hand)
+    assert summary["left_out"] == {"no correct choice": 1}
+    assert summary["protocol"]["key"] == samples[0].protocol
+    assert summary["shown"]["frames"] == [4, 4]
+    book = json.loads((out / "run.json").read_text())
+    assert book["failures"] == 1
+    assert book["facts"]["protocol"]["frames"] == 4
+    said = capsys.readouterr().err
+    for word in ("always A", "random", "blind", "95 %", "unparsed", "left out: 1", "missing"):
+        assert word in said
+    again = evaluate(data, config(model, tmp_path / "run"))
+    assert again == out
+    assert "nothing to do" in capsys.readouterr().err
+
+
+def test_a_killed_run_ends_where_an_uninterrupted_one_does(model, data, tmp_path, monkeypatch):
+    whole = evaluate(data, config(model, tmp_path / "whole"))
+    genuine = stage.answer_questions
+
+    def dies(policy, asked, *args, **kwargs):
+        genuine(policy, asked[:3], *args, **kwargs)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stage, "answer_questions", dies)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(data, config(model, tmp_path / "cut"))
+    torn = (tmp_path / "cut" / "samples.jsonl").read_bytes()
+    (tmp_path / "cut" / "samples.jsonl").write_bytes(torn[:-40])
+    monkeypatch.setattr(stage, "answer_questions", genuine)
+    cut = evaluate(data, config(model, tmp_path / "cut"))
+    for name in ("summary.json", "questions.jsonl"):
+        assert (cut / name).read_bytes() == (whole / name).read_bytes()
+    assert sorted((cut / "samples.jsonl").read_text().splitlines()) == sorted(
+        (whole / "samples.jsonl").read_text().splitlines()
+    )
+
+
+def test_the_same_command_gives_the_same_bytes(model, data, tmp_path):
+    hot = config(model, tmp_path, temperature=1.0, samples=2, variants=("full",), limit=2)
+    one, two, other = (
+        evaluate(data, replace(hot, out=tmp_path / name, seed=seed))
+        for name, seed in (("1", 0), ("2", 0), ("3", 1))
+    )
+    assert digest_path(one) == digest_path(two) != digest_path(other)
+
+
+def test_a_paired_comparison_is_printed(model, data, tmp_path, capsys):
+    first = evaluate(data, config(model, tmp_path / "1", variants=("full",)))
+    evaluate(data, config(model, tmp_path / "2", variants=("full",), compare=first))
+    said = capsys.readouterr().err
+    assert "on 8 common questions" in said
+    write_jsonl(tmp_path / "other" / "samples.jsonl", [])
+    with pytest.raises(UserError, match="in common"):
+        evaluate(data, config(model, tmp_path / "3", compare=tmp_path / "other"))
+
+
+def test_a_model_that_answers_nothing_gets_a_table_of_zeros(model, data, tmp_path):
+    out = evaluate(data, config(model, tmp_path / "run", max_new_tokens=1))
+    everything = json.loads((out / "summary.json").read_text())["lines"][0]
+    assert everything["exact"]["value"] == 0
+    assert everything["truncated"] + everything["unparsed"] + everything["failed"] == 1
+
+
+def test_selections(model, data, tmp_path):
+    out = evaluate(data, config(model, tmp_path / "1", label="inferential", variants=("full",)))
+    assert {q.id for q in read_jsonl(out / "questions.jsonl", Question)} == {
+        "toy/0", "toy/2", "toy/4", "toy/6"
+    }  # fmt: skip
+    out = evaluate(data, config(model, tmp_path / "2", limit=3, variants=("full",)))
+    kept = read_jsonl(out / "questions.jsonl", Question)
+    assert len(kept) == 3
+    assert len({q.video for q in kept}) <= 2
+    with pytest.raises(UserError, match="there are counterfactual"):
+        evaluate(data, config(model, tmp_path / "3", types=("descriptive",)))
+    unlabelled = tmp_path / "unlabelled.jsonl"
+    write_jsonl(unlabelled, [ask_about(0, "a.mp4")])
+    with pytest.raises(UserError, match="no question is left"):
+        evaluate(unlabelled, config(model, tmp_path / "4", label="inferential"))
+
+
+def test_check_names_what_is_missing_before_any_compute(data, tmp_path, capsys):
+    checked = EvaluateConfig(benchmark="jsonl", check=True, out=tmp_path / "never")
+    with pytest.raises(UserError, match="1 videos cannot be used"):
+        evaluate(data, checked)
+    assert "gone.mp4" in capsys.readouterr().err
+    assert not (tmp_path / "never").exists()
+    whole = tmp_path / "whole"
+    write_jsonl(whole / "questions.jsonl", [ask_about(0, "a.mp4"), ask_about(1, "../x.mp4")])
+    write_video(whole / "a.mp4", 0)
+    with pytest.raises(UserError, match="1 videos"):
+        evaluate(whole, checked)
+    assert "outside" in capsys.readouterr().err
+    write_jsonl(whole / "questions.jsonl", [ask_about(0, "a.mp4")])
+    assert evaluate(whole, checked) == whole
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"limit": 0}, "limit"),
+        ({"model": None}, "--model"),
+        ({"variants": ()}, "variants"),
+        ({"variants": ("full", "full")}, "variants"),
+        ({"samples": 0}, "samples"),
+        ({"temperature": -1.0}, "temperature"),
+        ({"deadline": 0.0}, "deadline"),
+    ],
+)
+def test_bad_settings_are_refused_when_the_config_is_built(changes, match):
+    with pytest.raises(UserError, match=match):
+        EvaluateConfig(**{"model": "m", **changes})
+
+
+def test_small_pieces(tmp_path):
+    assert model_folder("Qwen/Qwen2.5-VL-3B-Instruct") == "Qwen/Qwen2.5-VL-3B-Instruct"
+    (tmp_path / "run" / "model").mkdir(parents=True)
+    assert model_folder(str(tmp_path / "run")) == str(tmp_path / "run" / "model")
+    listed = EvaluateConfig(model="m", benchmark="mvbench-list", protocol="official")
+    assert protocol_of(listed).frames == 16
+    changed = EvaluateConfig(model="m", frames=4, temperature=0.5)
+    assert (protocol_of(changed).frames, protocol_of(changed).temperature) == (4, 0.5)
