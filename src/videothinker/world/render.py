@@ -5,7 +5,7 @@ soft shadow is a closed form on the table, and objects at rest are kept from fra
 Objects are laid over one another from far to near.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -74,24 +74,38 @@ def _table(width: int, height: int) -> np.ndarray:
     return ((light_HW + grain_HW)[..., None] * tint_3).astype(np.float32)
 
 
-def _box(points_K3: np.ndarray, width: int, height: int) -> Box | None:
-    """The smallest pixel rectangle around projected points; None if it is empty."""
-    seen = camera.project(points_K3, width, height)
-    left, right = int(np.floor(seen.columns.min())), int(np.ceil(seen.columns.max()))
-    top, bottom = int(np.floor(seen.rows.min())), int(np.ceil(seen.rows.max()))
-    left, right = max(left, 0), min(right, width)
-    top, bottom = max(top, 0), min(bottom, height)
-    return (top, bottom, left, right) if left < right and top < bottom else None
+_CUBE_83 = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (0, 2)], float)
+"""Corners of what holds an object of reach and radius one, standing on the table."""
 
 
-def _corners(x: float, y: float, reach: float, low: float, high: float) -> np.ndarray:
-    return np.array(
-        [
-            (x + sx * reach, y + sy * reach, z)
-            for sx in (-1, 1)
-            for sy in (-1, 1)
-            for z in (low, high)
-        ]
+def _boxes(points_TP3: np.ndarray, width: int, height: int) -> list[Box | None]:
+    """For each frame the smallest pixel rectangle around its points; None where it is empty."""
+    seen = camera.project(points_TP3, width, height)
+    left_T = np.floor(seen.columns.min(axis=1)).clip(0, width).astype(int).tolist()
+    right_T = np.ceil(seen.columns.max(axis=1)).clip(0, width).astype(int).tolist()
+    top_T = np.floor(seen.rows.min(axis=1)).clip(0, height).astype(int).tolist()
+    bottom_T = np.ceil(seen.rows.max(axis=1)).clip(0, height).astype(int).tolist()
+    return [
+        box if box[0] < box[1] and box[2] < box[3] else None
+        for box in zip(top_T, bottom_T, left_T, right_T, strict=True)
+    ]
+
+
+def _rectangles(
+    thing: SceneObject, feet_T2: np.ndarray, width: int, height: int
+) -> list[tuple[Box | None, Box | None]]:
+    """For each frame the rectangles of the object and of its shadow."""
+    feet_T13 = np.pad(feet_T2, ((0, 0), (0, 1)))[:, None]
+    body_TP3 = feet_T13 + _CUBE_83 * (thing.reach, thing.reach, thing.radius)
+    spread = thing.reach + PENUMBRA[1]
+    flat_83 = _CUBE_83 * (spread, spread, 0)
+    flat_83[1::2, :2] -= KEY[:2] / KEY[2] * 2 * thing.radius
+    return list(
+        zip(
+            _boxes(body_TP3, width, height),
+            _boxes(feet_T13 + flat_83, width, height),
+            strict=True,
+        )
     )
 
 
@@ -121,7 +135,12 @@ def _picture(
     fine[:3, hits.where_K] = np.minimum(shade(hits, thing.color, thing.material), 1)
     fine[3, hits.where_K] = 1
     rows, columns = box[1] - box[0], box[3] - box[2]
-    coarse = fine.reshape(4, rows, SAMPLES, columns, SAMPLES).mean(axis=(2, 4))
+    parts = fine.reshape(4, rows, SAMPLES, columns, SAMPLES)
+    coarse = np.zeros((4, rows, columns), np.float32)
+    for i in range(SAMPLES):
+        for j in range(SAMPLES):
+            coarse += parts[:, :, i, :, j]
+    coarse *= np.float32(1 / SAMPLES**2)
     return np.moveaxis(coarse[:3], 0, 2) * np.float32(255), coarse[3][..., None]
 
 
@@ -165,22 +184,28 @@ def _outline(x: np.ndarray, y: np.ndarray, thing: SceneObject, angle: float) -> 
 
 
 def _layer(
-    width: int, height: int, foot: tuple[float, float], thing: SceneObject, angle: float
+    view: _View,
+    boxes: tuple[Box | None, Box | None],
+    foot: tuple[float, float],
+    thing: SceneObject,
+    angle: float,
 ) -> _Layer:
-    view = _view(width, height)
-    box = _box(_corners(*foot, thing.reach, 0.0, 2 * thing.radius), width, height)
+    box, shadow_box = boxes
     color_HW3, cover_HW1 = _picture(view, box, foot, thing, angle) if box else (_NOTHING, _NOTHING)
-    tip = foot - KEY[:2] / KEY[2] * 2 * thing.radius
-    spread = thing.reach + PENUMBRA[1]
-    ground = np.vstack(
-        [
-            _corners(*foot, spread, 0.0, 0.0),
-            _corners(float(tip[0]), float(tip[1]), spread, 0.0, 0.0),
-        ]
-    )
-    shadow_box = _box(ground, width, height)
     shadow_HW1 = _shadow(view, shadow_box, foot, thing, angle) if shadow_box else _NOTHING
     return _Layer(box, color_HW3, cover_HW1, shadow_box, shadow_HW1)
+
+
+def _layers(
+    view: _View, thing: SceneObject, states_T3: np.ndarray, size: tuple[int, int]
+) -> Iterator[_Layer]:
+    """One object's layer for each state (x, y, angle); the same layer while it rests."""
+    rectangles = _rectangles(thing, states_T3[:, :2], *size)
+    kept, before = _Layer(None, _NOTHING, _NOTHING, None, _NOTHING), None
+    for (x, y, angle), boxes in zip(states_T3.tolist(), rectangles, strict=True):
+        if (x, y, angle) != before:
+            kept, before = _layer(view, boxes, (x, y), thing, angle), (x, y, angle)
+        yield kept
 
 
 def _compose(table_HW3: np.ndarray, layers: Sequence[_Layer]) -> np.ndarray:
@@ -211,21 +236,18 @@ def render(
         width: pixels; every size shows the same view (CLEVRER: 480).
         height: pixels (CLEVRER: 320).
     """
-    table_HW3 = _view(width, height).table_HW3
+    view = _view(width, height)
+    slopes_24, offsets_N4 = camera.edges(np.array([thing.radius for thing in scene.objects]))
+    positions_TN2 = trajectory.positions_TN2[frames]
+    outside_TN = (positions_TN2 @ slopes_24 + offsets_N4).max(axis=-1)
+    drawn_TN = trajectory.on_table_TN[frames] & (outside_TN < HIDDEN)
+    states_TN3 = np.dstack([positions_TN2, trajectory.angles_TN[frames]])
+    coming = [
+        _layers(view, thing, states_TN3[drawn_TN[:, k], k], (width, height))
+        for k, thing in enumerate(scene.objects)
+    ]
     video_THW3 = np.empty((len(frames), height, width, 3), np.uint8)
-    kept: dict[int, tuple[tuple[float, float, float], _Layer]] = {}
-    heights_N = np.array([thing.radius for thing in scene.objects])
-    slopes_24, offsets_N4 = camera.edges(heights_N)
-    outside_TN = (trajectory.positions_TN2 @ slopes_24 + offsets_N4).max(axis=-1)
-    drawn_TN = trajectory.on_table_TN & (outside_TN < HIDDEN)
-    for t, frame in enumerate(frames):
-        order = np.argsort(-trajectory.positions_TN2[frame, :, 1])
-        layers: list[_Layer] = []
-        for k in order[drawn_TN[frame, order]].tolist():
-            x, y = trajectory.positions_TN2[frame, k].tolist()
-            state = (x, y, float(trajectory.angles_TN[frame, k]))
-            if k not in kept or kept[k][0] != state:
-                kept[k] = state, _layer(width, height, (x, y), scene.objects[k], state[2])
-            layers.append(kept[k][1])
-        video_THW3[t] = _compose(table_HW3, layers)
+    for t, y_N in enumerate(positions_TN2[..., 1]):
+        far_to_near = [k for k in np.argsort(-y_N).tolist() if drawn_TN[t, k]]
+        video_THW3[t] = _compose(view.table_HW3, [next(coming[k]) for k in far_to_near])
     return video_THW3
