@@ -55,9 +55,10 @@ def _metal(hits: Hits, color_3: np.ndarray) -> np.ndarray:
     mirror_3K = hits.ray_3K - 2 * facing_K * hits.normal_3K
     rise_K = mirror_3K[2]
     below_K = _step(-rise_K, -0.02, 0.06)
-    shade_K = _step(hits.point_3K[2], 0.0, 0.14)
+    near_K = hits.point_3K[2] / np.maximum(-rise_K, np.float32(0.2))
+    shade_K = _step(near_K, 0.0, 0.7)  # near its foot the table lies in the object's own shadow
     room_K = np.float32(0.27) + np.float32(0.5) * (1 - np.clip(rise_K, 0, 1)) ** 3
-    seen_K = room_K + below_K * (np.float32(1.05) * (0.35 + 0.65 * shade_K) - room_K)
+    seen_K = room_K + below_K * (np.float32(0.28) + np.float32(1.0) * shade_K - room_K)
     diffuse_K = np.maximum(_dot(hits.normal_3K, KEY), 0)
     body_K = np.float32(0.08) + np.float32(0.24) * diffuse_K + np.float32(0.58) * seen_K
     rim_K = (1 + facing_K) ** 4
