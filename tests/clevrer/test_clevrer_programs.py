@@ -1,14 +1,20 @@
 """The executor: real programs, both spellings, answers worked out by hand."""
 
+import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from videothinker.clevrer.annotations import ObjectProperty
 from videothinker.clevrer.programs import (
     ALIASES,
+    LITERALS,
+    MODULES,
     TOKENS,
     Undefined,
     ancestors,
@@ -18,7 +24,7 @@ from videothinker.clevrer.programs import (
     removed_object,
     run,
 )
-from videothinker.clevrer.scenes import Event, Scene
+from videothinker.clevrer.scenes import Event, EventType, Scene
 from videothinker.errors import UserError
 
 
@@ -162,3 +168,82 @@ def test_bad_programs_are_named(scene: Scene) -> None:
         judge(pair(BALL, GRAY), ["unseen_events", "belong_to"], logs)
     with pytest.raises(Undefined, match="trajectories"):
         execute(["objects", "null", "filter_moving", "count"], logs)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(
+            [("in", (i,)) for i in range(4)]
+            + [("collision", (i, j)) for i in range(4) for j in range(i + 1, 4)]
+        ),
+        max_size=9,
+        unique=True,
+    )
+)
+def test_causes_are_the_transitive_closure_of_previous_events(
+    scene: Scene, drawn: list[tuple[EventType, tuple[int, ...]]]
+) -> None:
+    events = tuple(Event(kind, frame, things) for frame, (kind, things) in enumerate(drawn))
+    count = len(events)
+    direct = np.zeros((count, count), dtype=bool)  # [later, earlier]
+    for thing in range(4):
+        own = [k for k, event in enumerate(events) if thing in event.objects]
+        for earlier, later in itertools.pairwise(own):
+            direct[later, earlier] = True
+    closure = direct.copy()
+    for _ in range(count):
+        closure |= closure @ direct
+    happened = replace(scene, events=events)
+    for k, event in enumerate(events):
+        expected = [events[i] for i in np.flatnonzero(closure[k])]
+        assert ancestors(happened, event) == expected
+
+
+def fitting(stack: list[str]) -> list[str]:
+    """Tokens whose arguments lie on top of the stack; any literal and source where it is short."""
+    found = [
+        token
+        for token, module in MODULES.items()
+        if 0 < len(module.takes) <= len(stack)
+        and all(
+            given in takes
+            for given, takes in zip(stack[-len(module.takes) :], module.takes, strict=True)
+        )
+    ]
+    if len(stack) < 3:
+        found += [*LITERALS, *(token for token, module in MODULES.items() if not module.takes)]
+    return found
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.data())
+def test_what_parses_runs_or_is_undefined(scene: Scene, data: st.DataObject) -> None:
+    program: list[str] = []
+    stack: list[str] = []
+    for _ in range(12):
+        tokens = fitting(stack)
+        if not tokens:
+            break
+        program.append(data.draw(st.sampled_from(tokens)))
+        module = MODULES.get(program[-1])
+        if module is None:
+            stack.append(LITERALS[program[-1]])
+            continue
+        given_ = stack[len(stack) - len(module.takes) :]
+        del stack[len(stack) - len(module.takes) :]
+        stack.append(given_[0].removesuffix("s") if module.gives == "same" else module.gives)
+    if len(stack) != 1:
+        with pytest.raises(UserError, match="leaves"):
+            parse(program)
+        return
+    assert parse(program) == stack[0]
+    try:
+        found = run(program, scene)
+    except Undefined:
+        return
+    kinds = {"objects": list, "events": list, "event": Event, "object": int}
+    if stack[0] == "frame":
+        assert found is None or isinstance(found, int)
+    else:
+        assert isinstance(found, kinds.get(stack[0], str))
