@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from videothinker.datasets import catalog, jsonl, mmvu, mvbench, tempcompass, video_holmes, videomme
@@ -203,6 +204,9 @@ def test_our_own_records(tmp_path):
     assert catalog.load("jsonl", tmp_path / "questions.jsonl", "train").questions == (one,)
     with pytest.raises(UserError, match="it has train"):
         catalog.load("jsonl", tmp_path, "validation")
+    held_out = msgspec.structs.replace(one, id="b", split="validation")
+    write_jsonl(tmp_path / "both.jsonl", [one, held_out])
+    assert catalog.load("jsonl", tmp_path / "both.jsonl").questions == (held_out,)
     assert jsonl.data_root(tmp_path) == tmp_path
     put(tmp_path / "run.json", {"facts": {"data_root": "/else/where"}})
     assert jsonl.data_root(tmp_path) == Path("/else/where")

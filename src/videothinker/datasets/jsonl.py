@@ -10,13 +10,15 @@ from videothinker.records import Diagnosis, Question, read_jsonl
 
 
 def load(data: Path, split: str | None = None) -> Benchmark:
-    """Read the questions, those of one split where it is given.
+    """Read the questions of one split; by default validation where they have it, else all.
 
     Raises:
         UserError: no such file, no such split (the present ones are named), or no question.
     """
     path = data / "questions.jsonl" if data.is_dir() else data
     questions = read_jsonl(path, Question)
+    if split is None and any(q.split == "validation" for q in questions):
+        split = "validation"
     found = tuple(q for q in questions if split is None or q.split == split)
     if not found:
         splits = ", ".join(sorted({q.split for q in questions})) or "none"

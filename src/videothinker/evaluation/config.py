@@ -35,9 +35,10 @@ class EvaluateConfig:
     protocol: ProtocolName = "videothinker"
     """How questions are put and answers read; see docs/evaluation.md."""
     split: str | None = None
-    """Of CLEVRER (default validation) and of our own records (default all)."""
+    """Of CLEVRER and of our own records: validation by default, where they have it. `minimal_pairs`
+    of a simulated world is one too."""
     types: tuple[str, ...] | None = None
-    """Question types to keep; CLEVRER's default is counterfactual, the others' is all."""
+    """Question types to keep; all by default, of CLEVRER's questions the counterfactual."""
     label: Literal["observational", "inferential"] | None = None
     """Keep the questions with this label of the diagnosis."""
     diagnosis: Path | None = None

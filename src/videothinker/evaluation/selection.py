@@ -20,9 +20,10 @@ class Selection:
     """Why -> how many questions were left out."""
 
 
-def wanted_types(config: EvaluateConfig) -> tuple[str, ...] | None:
+def wanted_types(benchmark: Benchmark, config: EvaluateConfig) -> tuple[str, ...] | None:
     """Question types to keep; CLEVRER's column in the paper's table is counterfactual."""
-    if config.types is None and config.benchmark == "clevrer":
+    datasets = {q.dataset for q in benchmark.questions}
+    if config.types is None and datasets == {"clevrer"}:
         return ("counterfactual",)
     return config.types
 
@@ -35,7 +36,7 @@ def select(
     Raises:
         UserError: nothing is left; what there is is named.
     """
-    types = wanted_types(config)
+    types = wanted_types(benchmark, config)
     kept = [q for q in benchmark.questions if types is None or q.type in types]
     if not kept:
         present = ", ".join(sorted({q.type for q in benchmark.questions}))
