@@ -43,7 +43,8 @@ def logged(folder):
 
 
 def test_transcripts_stand_in_for_videos(logged, tmp_path):
-    out = diagnose(logged.root, DiagnoseConfig(out=tmp_path / "all", miss_rate=0.0))
+    config = DiagnoseConfig(out=tmp_path / "all", miss_rate=0.0, transcript="full")
+    out = diagnose(logged.root, config)
     questions = read_jsonl(out / "questions.jsonl", Question)
     assert all(q.video is None and "Frame 20: the red metal cube" in q.context for q in questions)
     half = diagnose(logged.root, DiagnoseConfig(out=tmp_path / "half", miss_rate=0.5, seed=3))

@@ -12,6 +12,8 @@ Probe = Literal["full", "struck", "blind", "one_frame", "shuffled", "options_onl
 PROBES: tuple[Probe, ...] = ("full", "struck", "blind", "one_frame", "shuffled", "options_only")
 Split = Literal["all", "train", "validation"]
 
+Transcript = Literal["compact", "full"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class DiagnoseConfig:
@@ -29,6 +31,9 @@ class DiagnoseConfig:
     miss_rate: float | None = None
     """Transcript tier: in the place of each video, object states and an event log in which each
     event is missing at this rate. None is the video tier."""
+    transcript: Transcript = "compact"
+    """Its form: `compact` is what the small base models are trained on, `full` is in whole
+    sentences."""
     probe: str | None = None
     """A model: questions are then labelled by what it answers when the premise is struck out, when
     it is blind, and so on, without event logs."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -136,11 +137,16 @@ def _from_folder(data: Path, config: DiagnoseConfig) -> Source:
     questions, logs = read_with_logs(data, splits, config.rule, problems)
     pairs = read_pairs(data, config.split) if config.probe is not None else []
     if config.miss_rate is not None:
-        rate, seed = config.miss_rate, config.seed
-        questions = list(with_transcripts(questions, data, miss_rate=rate, seed=seed))
-        members = [question for two in pairs for question in two]
-        shown = list(with_transcripts(members, data, miss_rate=rate, seed=seed))
-        pairs = list(zip(shown[::2], shown[1::2], strict=True))
+        told = partial(
+            with_transcripts,
+            data=data,
+            miss_rate=config.miss_rate,
+            seed=config.seed,
+            compact=config.transcript == "compact",
+        )
+        questions = list(told(questions))
+        members = list(told([question for two in pairs for question in two]))
+        pairs = list(zip(members[::2], members[1::2], strict=True))
     return Source(
         questions=tuple(questions),
         logs=tuple(logs),

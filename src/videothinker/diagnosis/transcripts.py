@@ -6,13 +6,14 @@ from pathlib import Path
 import msgspec
 
 from videothinker.clevrer.annotations import annotation_path, read_annotation
+from videothinker.clevrer.compact import render_compact
 from videothinker.clevrer.transcript import render
 from videothinker.records import Question
 from videothinker.seeds import derive
 
 
 def with_transcripts(
-    questions: Sequence[Question], data: Path, *, miss_rate: float, seed: int
+    questions: Sequence[Question], data: Path, *, miss_rate: float, seed: int, compact: bool = True
 ) -> Iterable[Question]:
     """Put each scene's transcript in the place of its video.
 
@@ -23,7 +24,9 @@ def with_transcripts(
         data: that folder; one annotation is read at a time, with its trajectories.
         miss_rate: each event is missing at this rate.
         seed: of the misses, together with split and scene.
+        compact: the form in few tokens, which the small base models are trained on.
     """
+    write = render_compact if compact else render
     last: tuple[str, int] | None = None
     context = ""
     for question in questions:
@@ -32,5 +35,5 @@ def with_transcripts(
             last = (split, scene)
             told = read_annotation(annotation_path(data, split, scene), trajectories=True)
             drawn = derive(seed, "diagnose", f"transcript/{split}", scene)
-            context = render(told, miss_rate=miss_rate, seed=drawn)
+            context = write(told, miss_rate=miss_rate, seed=drawn)
         yield msgspec.structs.replace(question, video=None, context=context)
