@@ -118,6 +118,10 @@ def _sentence(board: Board, contrasts: Sequence[Contrast]) -> tuple[str, bool]:
     return f"{words} ({sizes}{scope}).", True
 
 
+def _sentence_case(text: str) -> str:
+    return text[:1].upper() + text[1:].rstrip(".") + "."
+
+
 def _coverage(boards: Sequence[Board]) -> list[str]:
     """Arms that did not answer the whole board: pairs are then made on what both answered."""
     notes = []
@@ -163,7 +167,9 @@ def make_claim(
 
     Without an evaluation it is what the first diagnosis found.
     """
-    warnings, notes = warnings_of(runs), (*_notes(runs), *_coverage(boards))
+    warnings = warnings_of(runs)
+    told = [_sentence_case(w) for w in warnings if ": " in w]
+    notes = (*told, *_notes(runs), *_coverage(boards))
     labelled = [board for board in boards if board.labels]
     if not boards and diagnoses:
         return Claim(_diagnosed(diagnoses[0]), False, (), warnings, notes)
@@ -176,5 +182,5 @@ def make_claim(
     sentence, drawn = _sentence(labelled[0], contrasts)
     if drawn and warnings:
         sentence, drawn = f"No claim is drawn; measured: {sentence}", False
-    leads = [w[:1].upper() + w[1:].rstrip(".") + "." for w in warnings]
+    leads = [_sentence_case(w.split(": ")[0]) for w in warnings]
     return Claim(" ".join([*leads, sentence]), drawn, contrasts, warnings, notes)

@@ -73,7 +73,7 @@ function evidenceOf(row) {
   return make("div", { klass: "evidence" },
     make("p", { klass: "reason" }, e.reason),
     e.removed === null ? null : make("p", {}, make("span", { klass: "muted" }, "Removed: "), e.removed,
-      make("span", { klass: "muted" }, " (its collisions are the red marks)")),
+      make("span", { klass: "muted" }, e.events.some(([, text]) => names(e.removed, text)) ? " (its collisions are the red marks)" : " (in no collision seen)")),
     timeline(e),
     events.length ? make("ol", {}, ...events) : null,
     rules.length ? make("p", { klass: "muted" }, `Rules: ${rules.join("; ")}`) : null,
