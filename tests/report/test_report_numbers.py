@@ -11,6 +11,7 @@ import pytest
 from report_runs import evaluate_run, train_run, whole_line, write_video
 
 from videothinker.errors import UserError
+from videothinker.evaluation import published
 from videothinker.records import Sample, read_jsonl, write_jsonl
 from videothinker.report.claim import make_claim
 from videothinker.report.config import ReportConfig
@@ -181,8 +182,9 @@ def test_arms_of_one_kind_are_told_apart_by_what_differs(
         "CDPO (divergence js, repels base, repulsion 0.3)",
     ]
     assert [len(arm.answered) for arm in board.arms] == [1, 2, 2, 2]
-    assert [s.id for s in sheets([board], "all")] == ["main", "diagnostic", "ablation"]
-    assert [s.id for s in sheets([board], "ablation")] == ["ablation"]
+    every = [s.id for s in sheets([board], "all")]
+    assert every == ["main", "diagnostic", "ablation", "published"]
+    assert [s.id for s in sheets([board], "ablation")] == ["ablation", "published"]
 
 
 def test_diagnosis_counts(made_runs: list[Path]) -> None:
@@ -290,3 +292,35 @@ def test_floors_and_minimal_pairs_stand_in_the_diagnostic(
     assert rows["Base"][-1].value == f"{100 * both:.1f}"
     assert [cell.value for cell in rows["Floor: always A"][:3]] == ["100.0", "0.0", "66.7"]
     assert [cell.value for cell in rows["Floor: random guess"][:3]] == ["50.0"] * 3
+
+
+def test_published_rows_are_marked_and_never_ours(made_runs: list[Path], tmp_path: Path) -> None:
+    boards = read_boards(read_runs(made_runs))
+    (main,) = sheets(boards, "main")
+    ours = [line for line in main.lines if line.published is None]
+    theirs = [line for line in main.lines if line.published is not None]
+    assert all(line.runs for line in ours)
+    assert not any(line.runs for line in theirs)
+    assert main.columns[1:] == published.MAIN_COLUMNS
+    best = next(line for line in theirs if line.name == "VideoThinker-R1 3B (1K RL)")
+    assert [cell.value for cell in best.cells] == [
+        "\N{EN DASH}",
+        *(["79.1", "56.8", "34.3", "60.9", "63.5", "52.4"]),
+    ]
+    assert not any(line.published for line in sheets(boards, "all")[0].lines)
+    text = report(made_runs, ReportConfig(out=tmp_path / "r.html", table="main")).read_text()
+    assert text.count('<span class="tag">published</span>') == len(theirs) == 5
+
+
+def test_a_simulated_world_is_not_called_clevrer(made_runs: list[Path], tmp_path: Path) -> None:
+    runs = copied(made_runs, tmp_path)
+    root = runs[0].parent
+    (root / "run.json").write_text('{"stage": "world"}')
+    for run in runs:
+        book = run / "run.json"
+        book.write_text(book.read_text().replace(str(made_runs[0].parent), str(root)))
+    (board,) = read_boards(read_runs(runs))
+    assert board.title == "simulated world validation · protocol demo · video tier"
+    (sheet,) = sheets([board], "diagnostic")
+    paper = next(line for line in sheet.lines if line.name == "Qwen2.5-VL-GRPO (1K RL)")
+    assert [cell.value for cell in paper.cells[:2]] == ["76.4", "63.1"]

@@ -22,7 +22,6 @@ from videothinker.prompts import LETTERS
 from videothinker.records import Diagnosis, Question, Sample
 from videothinker.report.diagnoses import Diagnosed
 from videothinker.report.results import Answered, Board
-from videothinker.report.sources import RunFolder
 from videothinker.video import locate
 
 EVENT = re.compile(r"frame (\d+): (.*)", re.DOTALL)
@@ -40,11 +39,6 @@ class Pack:
     """Questions whose video file is not where the run says."""
     videos: tuple[Path, ...]
     """Videos the page shows, in the order of their numbers in the pack."""
-
-
-def video_root(run: RunFolder) -> Path:
-    """Where the videos of a run's questions lie, as the run recorded it."""
-    return Path(str(run.facts.get("data_root") or run.path))
 
 
 def reason(diagnosis: Diagnosis) -> str:
@@ -148,7 +142,7 @@ def _board_list(board: Board, videos: _Videos) -> dict[str, Any]:
         {"name": arm.name, "role": arm.role, "seeds": [one.seed for one in arm.answered]}
         for arm in board.arms
     ]
-    root = video_root(board.arms[0].answered[0].run)
+    root = board.arms[0].answered[0].run.data_root
     rows = []
     for q, question in board.questions.items():
         row = _question(question, board.labels.get(q))
@@ -162,7 +156,7 @@ def _board_list(board: Board, videos: _Videos) -> dict[str, Any]:
 def _diagnosis_list(found: Diagnosed, videos: _Videos, most: int) -> dict[str, Any]:
     count = min(most, len(found.rows))
     picked = [found.rows[i * len(found.rows) // count] for i in range(count)]
-    root = video_root(found.run)
+    root = found.run.data_root
     rows = []
     for diagnosis in picked:
         question = found.questions[diagnosis.question_id]

@@ -28,6 +28,10 @@ NOT_A_SETTING = frozenset(
 """Settings that do not make another arm: where things lie, what is looked at, and the seed."""
 
 
+SIMULATED = "simulated world"
+"""How questions about our own simulated videos are called, whatever their layout."""
+
+
 @dataclass(frozen=True)
 class Answered:
     """What one model answered: one evaluate run on one board."""
@@ -132,6 +136,11 @@ def _tier(question: Question) -> Tier:
     return "transcript tier" if question.context is not None else "video tier"
 
 
+def _is_world(root: Path) -> bool:
+    """Are these the files of stage `world`? They are laid out as CLEVRER's, and are not CLEVRER."""
+    return (root / "run.json").is_file() and stage_of(read_book(root)) == "world"
+
+
 @dataclass(frozen=True)
 class _Part:
     """One evaluate run's share of one board."""
@@ -182,9 +191,11 @@ def _parts(run: RunFolder, runs: Sequence[RunFolder]) -> list[_Part]:
     arm = (role, tuple(sorted(_settings(book, runs).items())) if stage in ROLES else ())
     seed = int(book.get("seed") or 0) if book else run.seed
     grouped: dict[Any, dict[str, dict[str, list[Sample]]]] = {}
+    simulated = _is_world(run.data_root)
     for s in samples:
         q = questions[s.question_id]
-        by_variant = grouped.setdefault((q.dataset, q.split, s.protocol, _tier(q)), {})
+        dataset = SIMULATED if simulated else q.dataset
+        by_variant = grouped.setdefault((dataset, q.split, s.protocol, _tier(q)), {})
         by_variant.setdefault(s.variant, {}).setdefault(q.id, []).append(s)
     parts = []
     for key, variants in grouped.items():

@@ -58,6 +58,11 @@ class RunFolder:
         return int(self.book.get("seed") or 0)
 
     @property
+    def data_root(self) -> Path:
+        """Where the videos of its questions lie, as the run recorded it."""
+        return Path(str(self.facts.get("data_root") or self.path))
+
+    @property
     def done(self) -> bool:
         """Did it finish?"""
         return self.book.get("status") == "done"

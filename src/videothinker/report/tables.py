@@ -6,11 +6,11 @@ Rows of ours carry their interval, n and the runs behind them; published rows ar
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from videothinker.evaluation import metrics
+from videothinker.evaluation import metrics, published
 from videothinker.report.claim import LABELS
 from videothinker.report.config import Table
 from videothinker.report.estimates import Estimate, accuracy, pairs_right
-from videothinker.report.results import Arm, Board
+from videothinker.report.results import SIMULATED, Arm, Board
 from videothinker.report.words import between, count, percent
 
 
@@ -45,6 +45,10 @@ class Sheet:
     note: str
 
 
+PUBLISHED = (
+    f"Published rows are the paper's ({published.SOURCE}): its models, on the benchmarks' own "
+    "videos under its own protocol; never averaged with ours."
+)
 NOTHING = Cell("\N{EN DASH}", words="not measured")
 
 
@@ -60,9 +64,35 @@ def _runs(arm: Arm) -> tuple[int, ...]:
     return tuple(one.run.number for one in arm.answered)
 
 
-def main_sheet(boards: Sequence[Board], tier: str) -> Sheet:
-    """Exact accuracy of every arm on every board of one tier, all questions."""
+def _published_cell(value: float | None, source: str) -> Cell:
+    return NOTHING if value is None else Cell(f"{value:.1f}", words=f"published in {source}")
+
+
+def _published_name(row: published.Row) -> str:
+    return f"{row.model} ({row.data})" if row.data else row.model
+
+
+def _published_lines(table: str, columns: Sequence[str]) -> list[Line]:
+    """The paper's rows under the given columns; a column it does not have stays empty."""
+    theirs = published.columns(table)
+    lines = []
+    for row in published.rows(table):
+        values = dict(zip(theirs, row.values, strict=True))
+        cells = tuple(_published_cell(values.get(column), row.source) for column in columns)
+        if any(cell is not NOTHING for cell in cells):
+            lines.append(Line(_published_name(row), cells, published=row.source))
+    return lines
+
+
+def main_sheet(boards: Sequence[Board], tier: str, *, whole: bool) -> Sheet:
+    """Exact accuracy of every arm on every board of one tier, all questions.
+
+    Published rows stand below ours, in the video tier, under the benchmarks they are about; with
+    `whole`, every published benchmark has a column.
+    """
     names = list(dict.fromkeys(arm.name for board in boards for arm in board.arms))
+    extra = [name for name in published.columns("main") if name not in {b.dataset for b in boards}]
+    extra = extra if whole and tier == "video tier" else []
     lines = []
     for name in names:
         cells, runs = [], []
@@ -70,9 +100,13 @@ def main_sheet(boards: Sequence[Board], tier: str) -> Sheet:
             arm = next((arm for arm in board.arms if arm.name == name), None)
             cells.append(_cell(arm and accuracy(board, arm, board.ids())))
             runs += [] if arm is None else _runs(arm)
-        lines.append(Line(name, tuple(cells), tuple(runs)))
-    columns = tuple(f"{b.dataset} {b.split} ({b.protocol})" for b in boards)
+        lines.append(Line(name, (*cells, *(NOTHING for _ in extra)), tuple(runs)))
+    if tier == "video tier":
+        lines += _published_lines("main", [*(board.dataset for board in boards), *extra])
+    columns = (*(f"{b.dataset} {b.split} ({b.protocol})" for b in boards), *extra)
     note = "Exact accuracy in percent over all questions, failures included, with 95 % intervals."
+    if any(line.published for line in lines):
+        note += f" {PUBLISHED}"
     return Sheet("main", f"Main table: {tier}", columns, tuple(lines), note)
 
 
@@ -127,19 +161,34 @@ def diagnostic_sheet(board: Board) -> Sheet:
     )
     if paired:
         note += " Minimal pairs: one video, one set of options, two premises; both must be right."
+    if board.tier == "video tier" and board.dataset in ("clevrer", SIMULATED):
+        theirs = _published_lines("diagnostic", LABELS)
+        empty = (NOTHING,) * (2 if paired else 1)
+        floors += [replace(line, cells=(*line.cells, *empty)) for line in theirs]
+        note += f" {PUBLISHED}"
     columns = ("Observational", "Inferential", "All", *(("Minimal pairs",) if paired else ()))
     title = f"Diagnostic: {board.title}"
     return Sheet("diagnostic", title, columns, (*lines, *floors), note)
+
+
+def published_ablation() -> Sheet:
+    """The paper's ablation: other columns than ours, so a table of its own."""
+    lines = _published_lines("ablation", published.columns("ablation"))
+    title = "Ablation as published: accuracy over all questions"
+    return Sheet("published", title, published.columns("ablation"), tuple(lines), PUBLISHED)
 
 
 def sheets(boards: Sequence[Board], table: Table) -> list[Sheet]:
     """The tables asked for; labelled boards have the diagnostic and the ablation."""
     labelled = [board for board in boards if board.labels]
     tiers = dict.fromkeys(board.tier for board in boards) if table in ("all", "main") else {}
-    found = [main_sheet([b for b in boards if b.tier == tier], tier) for tier in tiers]
+    whole = table == "main" or any(b.dataset in published.columns("main") for b in boards)
+    found = [main_sheet([b for b in boards if b.tier == tier], tier, whole=whole) for tier in tiers]
     if table in ("all", "diagnostic"):
         found += [diagnostic_sheet(board) for board in labelled]
     varied = [b for b in labelled if len({arm.role for arm in b.arms}) < len(b.arms)]
     if table in ("all", "ablation"):
-        found += [ablation_sheet(board) for board in (varied if table == "all" else labelled)]
+        shown = varied if table == "all" else labelled
+        found += [ablation_sheet(board) for board in shown]
+        found += [published_ablation()] if shown else []
     return found
