@@ -21,7 +21,7 @@ SHOWN_FRAMES = 128
 """Frames in the video (5.12 s), as in CLEVRER."""
 FRAMES = 178
 """Frames simulated (7.12 s): the two seconds after the video give the predictive questions."""
-STEPS_PER_FRAME = 6
+STEPS_PER_FRAME = 4
 DAMPING_RATE = 0.3
 """The table's friction, per second: a free object's speed falls as exp(-0.3 t) (ours)."""
 ELASTICITY = 0.9
@@ -69,7 +69,7 @@ class Collision:
         j: larger object index.
         x: point of contact, table units.
         y: point of contact, table units.
-        time: seconds since frame 0, to within one engine step (7 ms).
+        time: seconds since frame 0, to within one engine step (10 ms).
         speed: closing speed along the line of contact, units per second.
     """
 
