@@ -40,9 +40,9 @@ class TrunkPlan:
 class RowsPlan:
     """Attention of rows over trunk and own part; writes each new token's key and value.
 
-    `slots_RS` below are the own places the current tokens take, the same for all rows. In the
-    static form every step reads the whole allocation behind a mask, so that its shapes never
-    change and a CUDA graph can replay it; in the other form it reads only the part in use.
+    `slots_S` are the own places the current tokens take, the same for all rows. In the static form
+    every step reads the whole allocation behind a mask, so that its shapes never change and a CUDA
+    graph can replay it; in the other form it reads only the part in use.
     """
 
     def __init__(
@@ -53,19 +53,20 @@ class RowsPlan:
         *,
         static: bool,
     ) -> None:
-        longest = max(trunk.keys[0].shape[2] for trunk in trunks)
-        self.trunk_keys = _stack([trunk.keys for trunk in trunks], longest)
-        self.trunk_values = _stack([trunk.values for trunk in trunks], longest)
+        lengths = [trunk.keys[0].shape[2] for trunk in trunks]
+        self.trunk_keys = _stack([trunk.keys for trunk in trunks], max(lengths))
+        self.trunk_values = _stack([trunk.values for trunk in trunks], max(lengths))
         device = self.trunk_keys[0].device
-        lengths_B = torch.tensor([trunk.keys[0].shape[2] for trunk in trunks], device=device)
-        self.trunk_sees_BP = torch.arange(longest, device=device) < lengths_B[:, None]
+        self.trunk_lengths_B = torch.tensor(lengths, device=device)
         self.static = static
         self.own_length = own_length
         self.own_keys = [self._empty(keys, len(trunk_of_R)) for keys in self.trunk_keys]
         self.own_values = [self._empty(keys, len(trunk_of_R)) for keys in self.trunk_keys]
         self.own_sees_RL = torch.zeros(len(trunk_of_R), own_length, dtype=torch.bool, device=device)
         self.slots_S = torch.zeros(1, dtype=torch.long, device=device)
-        self.used = 0
+        self.own_hidden: Tensor | None = None
+        self.padded = False
+        self.seen = 0
         self._place(torch.tensor(trunk_of_R, device=device))
 
     def _empty(self, like_BKPd: Tensor, rows: int) -> Tensor:
@@ -73,26 +74,35 @@ class RowsPlan:
         return like_BKPd.new_zeros(rows, heads, self.own_length, width)
 
     def _place(self, trunk_of_R: Tensor) -> None:
-        """Lay the rows out as `[trunks, rows a trunk]`; empty places repeat row 0, unread."""
+        """Give every row a place in `[trunks, rows a trunk]`; empty places repeat row 0, unread."""
+        device = trunk_of_R.device
         self.trunk_of_R = trunk_of_R
-        trunks = len(self.trunk_sees_BP)
+        trunks = len(self.trunk_lengths_B)
         counts_B = torch.bincount(trunk_of_R, minlength=trunks)
         self.width = int(counts_B.max())
         within = torch.empty_like(trunk_of_R)
         for trunk in range(trunks):
             mine = trunk_of_R == trunk
-            within[mine] = torch.arange(int(mine.sum()), device=within.device)
+            within[mine] = torch.arange(int(mine.sum()), device=device)
         self.place_R = trunk_of_R * self.width + within
-        self.row_at_place = torch.zeros(
-            trunks * self.width, dtype=torch.long, device=within.device
-        ).scatter(0, self.place_R, torch.arange(len(within), device=within.device))
+        rows = torch.arange(len(within), device=device)
+        self.row_at_place: Tensor | None = None
+        if trunks * self.width != len(rows) or not torch.equal(self.place_R, rows):
+            empty = torch.zeros(trunks * self.width, dtype=torch.long, device=device)
+            self.row_at_place = empty.scatter(0, self.place_R, rows)
+        longest = self.trunk_keys[0].shape[2]
+        hidden_BP = torch.arange(longest, device=device) >= self.trunk_lengths_B[:, None]
+        self.trunk_hidden_R: Tensor | None = None
+        if bool(hidden_BP.any()):
+            self.trunk_hidden_R = hidden_BP[trunk_of_R][:, None, None]
 
     def start(self, lengths_R: Tensor) -> None:
         """The next forward writes own parts of these lengths, padded on the right."""
         longest = int(lengths_R.max())
         self.slots_S = torch.arange(longest, device=lengths_R.device)
-        self.used = longest
         self.own_sees_RL[:, :longest] = self.slots_S < lengths_R[:, None]
+        self.padded = bool((lengths_R < longest).any())
+        self._look(longest)
 
     def repeat(self, times: int) -> None:
         """Every row becomes `times` rows, which go on independently."""
@@ -100,24 +110,41 @@ class RowsPlan:
         self.own_values = [values.repeat_interleave(times, dim=0) for values in self.own_values]
         self.own_sees_RL = self.own_sees_RL.repeat_interleave(times, dim=0)
         self.slots_S = self.slots_S[-1:].clone()
+        self.own_hidden = None
         self._place(self.trunk_of_R.repeat_interleave(times))
 
     def advance(self) -> None:
         """The next forward writes one token a row; tensors change in place, for CUDA graphs."""
         self.slots_S.add_(1)
-        self.used += 1
-        self.own_sees_RL.index_fill_(1, self.slots_S, True)
+        self.own_sees_RL.index_fill_(1, self.slots_S, value=True)
+        self._look(self.seen if self.static else self.seen + 1)
+
+    def _look(self, written: int) -> None:
+        """Set what the next forward reads, and hide from it what it must not see."""
+        self.seen = self.own_length if self.static else written
+        steps = len(self.slots_S)
+        if steps == 1 and not self.static and not self.padded:
+            self.own_hidden = None
+            return
+        places = torch.arange(self.seen, device=self.slots_S.device)
+        later_SL = places > self.slots_S[:, None]
+        hidden = (~self.own_sees_RL[:, None, : self.seen] | later_SL)[:, None, None]
+        if self.own_hidden is not None and self.own_hidden.shape == hidden.shape:
+            self.own_hidden.copy_(hidden)
+        else:
+            self.own_hidden = hidden
 
     def keep(self, rows: Tensor) -> None:
         """Finished rows leave; trunks without rows leave with them."""
         self.own_keys = [keys[rows] for keys in self.own_keys]
         self.own_values = [values[rows] for values in self.own_values]
         self.own_sees_RL = self.own_sees_RL[rows]
+        self.own_hidden = None
         alive, trunk_of_R = self.trunk_of_R[rows].unique(return_inverse=True)
-        if len(alive) < len(self.trunk_sees_BP):
+        if len(alive) < len(self.trunk_lengths_B):
             self.trunk_keys = [keys[alive] for keys in self.trunk_keys]
             self.trunk_values = [values[alive] for values in self.trunk_values]
-            self.trunk_sees_BP = self.trunk_sees_BP[alive]
+            self.trunk_lengths_B = self.trunk_lengths_B[alive]
         self._place(trunk_of_R)
 
     def attend(
@@ -128,50 +155,40 @@ class RowsPlan:
         shared = key_BKLd.shape[1]
         self.own_keys[layer].index_copy_(2, self.slots_S, key_BKLd)
         self.own_values[layer].index_copy_(2, self.slots_S, value_BKLd)
-        seen = self.own_length if self.static else self.used
-        own_keys = self.own_keys[layer][:, :, :seen]
-        own_values = self.own_values[layer][:, :, :seen]
+        own_keys = self.own_keys[layer][:, :, : self.seen]
+        own_values = self.own_values[layer][:, :, : self.seen]
 
-        query_RKqd = (query_BHLd * scaling).reshape(rows, shared, heads // shared * steps, width)
+        query_RKqd = query_BHLd.reshape(rows, shared, heads // shared * steps, width)
         own_scores = query_RKqd @ own_keys.transpose(-1, -2)
-        own_scores = own_scores.view(rows, shared, -1, steps, seen)
-        own_scores = own_scores.masked_fill(~self._own_mask(seen), float("-inf")).flatten(2, 3)
-        trunk_scores = self._trunk_scores(layer, query_RKqd)
+        if self.own_hidden is not None:
+            by_step = own_scores.view(rows, shared, -1, steps, self.seen)
+            own_scores = by_step.masked_fill(self.own_hidden, float("-inf")).view_as(own_scores)
+        trunk_keys = self.trunk_keys[layer].transpose(-1, -2)
+        trunk_scores = self._unplace(self._place_rows(query_RKqd) @ trunk_keys)
+        if self.trunk_hidden_R is not None:
+            trunk_scores = trunk_scores.masked_fill(self.trunk_hidden_R, float("-inf"))
 
-        scores = torch.cat([trunk_scores, own_scores], dim=-1)
-        weights = scores.softmax(dim=-1, dtype=torch.float32).to(query_BHLd.dtype)
-        trunk_weights, own_weights = weights.split([trunk_scores.shape[-1], seen], dim=-1)
-        mixed = own_weights @ own_values + self._trunk_mix(layer, trunk_weights)
+        scores = torch.cat([trunk_scores, own_scores], dim=-1).float().mul_(scaling)
+        weights = scores.softmax(dim=-1).to(query_BHLd.dtype)
+        trunk_weights, own_weights = weights.split([trunk_scores.shape[-1], self.seen], dim=-1)
+        trunk_mixed = self._place_rows(trunk_weights) @ self.trunk_values[layer]
+        mixed = own_weights @ own_values + self._unplace(trunk_mixed)
         return mixed.view(rows, heads, steps, width).transpose(1, 2)
 
-    def _own_mask(self, seen: int) -> Tensor:
-        """Bool, broadcast to `[R, K, repeats, S, seen]`: written, not padding, not later."""
-        places = torch.arange(seen, device=self.slots_S.device)
-        causal_SL = places <= self.slots_S[:, None]
-        return (self.own_sees_RL[:, None, :seen] & causal_SL)[:, None, None]
+    def _place_rows(self, states_RKqx: Tensor) -> Tensor:
+        """Rows of one trunk side by side, `[trunks, K, rows a trunk * q, x]`: one matrix product
+        reads the trunk's keys or values once for all of them.
+        """
+        _, shared, count, last = states_RKqx.shape
+        placed = states_RKqx if self.row_at_place is None else states_RKqx[self.row_at_place]
+        placed = placed.view(-1, self.width, shared, count, last).transpose(1, 2)
+        return placed.reshape(-1, shared, self.width * count, last)
 
-    def _trunk_scores(self, layer: int, query_RKqd: Tensor) -> Tensor:
-        """Every row against its trunk: the trunk's keys are read once for all its rows."""
-        rows, shared, count, width = query_RKqd.shape
-        trunks = len(self.trunk_sees_BP)
-        placed = query_RKqd[self.row_at_place].view(trunks, self.width, shared, count, width)
-        placed = placed.transpose(1, 2).reshape(trunks, shared, self.width * count, width)
-        scores = placed @ self.trunk_keys[layer].transpose(-1, -2)
-        scores = scores.masked_fill(~self.trunk_sees_BP[:, None, None], float("-inf"))
-        return self._unplace(scores, rows, count)
-
-    def _trunk_mix(self, layer: int, weights_RKqP: Tensor) -> Tensor:
-        rows, shared, count, length = weights_RKqP.shape
-        trunks = len(self.trunk_sees_BP)
-        placed = weights_RKqP[self.row_at_place].view(trunks, self.width, shared, count, length)
-        placed = placed.transpose(1, 2).reshape(trunks, shared, self.width * count, length)
-        return self._unplace(placed @ self.trunk_values[layer], rows, count)
-
-    def _unplace(self, placed: Tensor, rows: int, count: int) -> Tensor:
+    def _unplace(self, placed: Tensor) -> Tensor:
         trunks, shared, _, last = placed.shape
-        by_place = placed.view(trunks, shared, self.width, count, last).transpose(1, 2)
-        by_place = by_place.reshape(trunks * self.width, shared, count, last)
-        return by_place if trunks == 1 and self.width == rows else by_place[self.place_R]
+        by_place = placed.view(trunks, shared, self.width, -1, last).transpose(1, 2)
+        by_place = by_place.reshape(trunks * self.width, shared, -1, last)
+        return by_place if self.row_at_place is None else by_place[self.place_R]
 
 
 def _stack(states: Sequence[Sequence[Tensor]], longest: int) -> list[Tensor]:
