@@ -1,0 +1,89 @@
+"""The transcript tier in few tokens: what a model of under a million parameters can read.
+
+The same information as `transcript.render`, coarser: objects go by the fewest words that tell them
+apart, places are cells of a grid laid over the table (two letters, column then row), and every
+event of the log may be missing at the stated rate.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from videothinker.clevrer.annotations import Annotation, ObjectProperty
+from videothinker.clevrer.scenes import Event
+from videothinker.clevrer.transcript import Motion, read_motion
+from videothinker.errors import UserError
+from videothinker.seeds import numpy_generator
+
+LETTERS = "abcdefghijklmnopqrst"
+CELL = 0.4
+"""Side of a cell in metres (objects are 0.4 to 0.6 wide)."""
+LEFT, NEAR = -4.0, -2.4
+"""The grid's corner: the table's left and near edges."""
+AWAY = "gone"
+"""Stands for the place of an object that is out of view."""
+
+
+def short_names(objects: Sequence[ObjectProperty]) -> list[str]:
+    """Color alone, else color and shape, else everything: the first that is unique in the scene."""
+    forms = (
+        lambda thing: thing.color,
+        lambda thing: f"{thing.color} {thing.shape}",
+        lambda thing: thing.name,
+    )
+    for form in forms:
+        names = [form(thing) for thing in objects]
+        if len(set(names)) == len(names):
+            return names
+    raise ValueError(f"two objects look the same: {', '.join(names)}")
+
+
+def cell(x: float, y: float) -> str:
+    """The cell's two letters, column from the left and row from the front, clipped to the grid."""
+    column = int(np.clip((x - LEFT) / CELL, 0, len(LETTERS) - 1))
+    row = int(np.clip((y - NEAR) / CELL, 0, len(LETTERS) - 1))
+    return LETTERS[column] + LETTERS[row]
+
+
+def tell(event: Event, names: Sequence[str]) -> str:
+    """An event in two or three words: "red hits blue", "red enters", "red leaves"."""
+    first = names[event.objects[0]]
+    if event.type == "collision":
+        return f"{first} hits {names[event.objects[1]]}"
+    return f"{first} {'enters' if event.type == 'in' else 'leaves'}"
+
+
+def render_compact(
+    scene: Annotation | Motion, *, frames: int = 3, miss_rate: float = 0.0, seed: int = 0
+) -> str:
+    """The context shown in place of a video, in few tokens.
+
+    Args:
+        scene: an annotation with trajectories, or a simulated scene's motion.
+        frames: at how many evenly spaced frames the places are given.
+        miss_rate: each event is missing from the log with this probability, on its own; the text
+            says so.
+        seed: of the misses.
+
+    Raises:
+        UserError: no trajectories, frames < 1, or a rate outside [0, 1].
+    """
+    if frames < 1 or not 0 <= miss_rate <= 1:
+        raise UserError(
+            f"frames={frames}, miss_rate={miss_rate}; allowed are frames >= 1 and rates from 0 to 1"
+        )
+    motion = read_motion(scene) if isinstance(scene, Annotation) else scene
+    names = short_names(motion.objects)
+    lines = []
+    for t in np.linspace(0, len(motion.positions_TN2) - 1, frames).round().astype(int):
+        places = [
+            f"{name} {cell(x, y) if seen else AWAY}"
+            for name, (x, y), seen in zip(
+                names, motion.positions_TN2[t].tolist(), motion.visible_TN[t].tolist(), strict=True
+            )
+        ]
+        lines.append(f"Frame {len(lines)}: {', '.join(places)}.")
+    kept = numpy_generator(seed, "transcript").random(len(motion.events)) >= miss_rate
+    told = [tell(e, names) for e, keep in zip(motion.events, kept, strict=True) if keep]
+    lines.append(f"Events ({miss_rate:.0%} missing): {', '.join(told) or 'none'}.")
+    return "\n".join(lines)

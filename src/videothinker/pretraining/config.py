@@ -1,0 +1,118 @@
+"""Settings of the small base models' pretraining."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from videothinker.errors import UserError
+
+Tier = Literal["video", "transcript"]
+
+
+@dataclass(frozen=True)
+class PoolConfig:
+    """The scenes that are looked at, and how.
+
+    The scenes are plain (rubber spheres of different colors, half as large again as CLEVRER's):
+    what was measured to be learnable on one CPU core. All of it is ours.
+    """
+
+    scenes: int = 768
+    """Scenes simulated; each is seen several times, with other questions."""
+    held_out: int = 64
+    """More scenes, never trained on, that the measurements ask about."""
+    objects_min: int = 4
+    objects_max: int = 5
+    collisions_min: int = 2
+    collisions_max: int = 4
+    plain_looks: bool = True
+    """Rubber spheres of different colors only."""
+    radius: float = 0.3
+    """Table units (CLEVRER: 0.2)."""
+    frames: int = 16
+    """Sampled evenly from the 128 of a video, as in the paper's training."""
+    width: int = 64
+    height: int = 48
+    """Pixels; multiples of twice the patch size."""
+
+    def __post_init__(self) -> None:
+        if self.scenes < 1 or self.held_out < 1:
+            raise UserError(f"{self.scenes} scenes, {self.held_out} held out; give at least 1 each")
+        if self.frames < 2 or self.frames % 2:
+            raise UserError(f"frames is {self.frames}; give an even number from 2 on")
+
+
+@dataclass(frozen=True)
+class ShapeConfig:
+    """The size of the model: 1.4 M parameters in the video tier, 0.5 M in the transcript tier."""
+
+    hidden: int = 128
+    layers: int = 4
+    heads: int = 4
+    intermediate: int = 384
+    vision_hidden: int = 96
+    vision_layers: int = 2
+    vision_heads: int = 4
+    vision_intermediate: int = 192
+    patch_size: int = 8
+    """Pixels (Qwen2.5-VL: 14); a video token covers twice as many a side."""
+    vocab_size: int = 640
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """Train a small base model from scratch on the simulated world. All values are ours."""
+
+    out: Path = Path("runs/pretrain")
+    tier: Tier = "video"
+    """`video` sees frames; `transcript` reads object places and an event log in their stead."""
+    seed: int = 0
+    pool: PoolConfig = field(default_factory=PoolConfig)
+    shape: ShapeConfig = field(default_factory=ShapeConfig)
+    steps: int = 400
+    """Optimisation steps; the stages below share them."""
+    stages: tuple[float, ...] = (0.3, 0.1, 0.2, 0.4)
+    """Shares of the steps: looking alone (no words); objects and places in words; then collisions;
+    then every kind of question. The transcript tier has only the last."""
+    batch: int = 16
+    """Scenes a step."""
+    questions: int = 2
+    """Questions a scene and step."""
+    learning_rate: float = 4e-3
+    """Of Muon (matched to AdamW's step size), for the matrices inside the blocks."""
+    adam_learning_rate: float = 2e-3
+    """Of AdamW, for embeddings, norms, biases and patch projection."""
+    warmup: int = 50
+    """Steps in which the rates rise; they fall linearly to 0 over the last third."""
+    simulate_share: float = 0.5
+    """Share of what-if questions thought about by simulating the removal; the rest describes."""
+    corrupted_share: float = 0.0
+    """Share of simulated thinking spoilt on purpose, to leave headroom for reinforcement learning;
+    printed with every result."""
+    inferential_share: float = 0.5
+    """Share of what-if questions that the video alone does not answer."""
+    miss_rate: float = 0.04
+    """Transcript tier: share of events missing from the log."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the matrix products; bfloat16 is faster where the processor has it."""
+    save_every: int = 200
+    measure_every: int = 1000
+    """Steps between measurements on a quarter of the held-out scenes."""
+
+    def __post_init__(self) -> None:
+        if self.tier not in ("video", "transcript"):
+            raise UserError(f"tier {self.tier!r} came; allowed are video and transcript")
+        for name in ("steps", "batch", "questions", "save_every", "measure_every"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} is {getattr(self, name)}; give 1 or more")
+        if len(self.stages) != 4 or abs(sum(self.stages) - 1) > 1e-6:
+            raise UserError(f"stages {self.stages} came; give four shares that add up to 1")
+        for name in ("simulate_share", "corrupted_share", "inferential_share", "miss_rate"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UserError(f"{name} is {getattr(self, name)}; it is a share: give 0 to 1")
+        side = 2 * self.shape.patch_size
+        if self.tier == "video" and (self.pool.width % side or self.pool.height % side):
+            raise UserError(
+                f"frames of {self.pool.width}x{self.pool.height} pixels do not divide into video "
+                f"tokens of {side} pixels; give multiples of {side}"
+            )

@@ -1,0 +1,227 @@
+"""What a small model is taught to say, in the format that trainer and evaluator read.
+
+Two ways of thinking about a what-if question: describe what is seen and answer from that (OBS, the
+perceptual shortcut), or simulate the removal and answer from that (SIM).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from videothinker.answers import render_answer
+from videothinker.clevrer.compact import AWAY, short_names
+from videothinker.clevrer.grammar import match_counterfactual, parse_option, resolve, strike
+from videothinker.clevrer.questions import ANSWERS, RawQuestion
+from videothinker.pretraining.pool import Facts
+from videothinker.prompts import LETTERS, render
+from videothinker.world import camera
+from videothinker.world.options import Names, Pair, collide
+from videothinker.world.questions import Truth, Wanted, colliding, counterfactual
+
+Mode = Literal["track", "obs", "sim"]
+OPENINGS: dict[Mode, str] = {"track": "Track:", "obs": "Seen:", "sim": "Without"}
+"""How each way of thinking begins; a prefill of these words forces it."""
+COLUMNS, ROWS = "abcdefghijklmnop", "abcdefghijkl"
+"""Cells of the image, left to right and top to bottom, for tracking."""
+NONE = "none"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One question about one scene, with what is true."""
+
+    question: str
+    choices: tuple[str, ...]
+    gold: tuple[str, ...]
+    type: str
+    removed: int | None = None
+    negated: bool = False
+    pairs: tuple[Pair, ...] = ()
+    """What each choice of a collision question says."""
+
+    def words(self, context: str | None = None) -> str:
+        """The user's message."""
+        return render(self.question, self.choices, context=context)
+
+
+def letters(flags: Sequence[bool]) -> tuple[str, ...]:
+    """The letters of the true ones."""
+    return tuple(letter for letter, flag in zip(LETTERS, flags, strict=False) if flag)
+
+
+def told(pairs: Sequence[Pair], names: Sequence[str]) -> str:
+    """Collisions in order: "red hits blue, cyan hits gray"."""
+    return ", ".join(f"{names[i]} hits {names[j]}" for i, j in pairs) or NONE
+
+
+def seen_thinking(pairs: Sequence[Pair], names: Sequence[str]) -> str:
+    """OBS: what happens in the video."""
+    return f"{OPENINGS['obs']} {told(pairs, names)}."
+
+
+def simulated_thinking(removed: int, pairs: Sequence[Pair], names: Sequence[str]) -> str:
+    """SIM: what happens without the object."""
+    return f"{OPENINGS['sim']} {names[removed]}: {told(pairs, names)}."
+
+
+def corrupted(
+    pairs: Sequence[Pair], removed: int, count: int, rng: np.random.Generator
+) -> list[Pair]:
+    """A simulation gone wrong: one event dropped, or one that does not happen added."""
+    wrong = list(pairs)
+    every = [(i, j) for i in range(count) for j in range(i + 1, count) if removed not in (i, j)]
+    absent = [pair for pair in every if pair not in {tuple(sorted(p)) for p in pairs}]
+    if wrong and (not absent or rng.random() < 0.5):
+        wrong.pop(int(rng.integers(len(wrong))))
+    elif absent:
+        wrong.insert(int(rng.integers(len(wrong) + 1)), absent[int(rng.integers(len(absent)))])
+    return wrong
+
+
+def answer_from(asked: Asked, pairs: Sequence[Pair]) -> tuple[str, ...]:
+    """The letters that follow from a list of collisions; where none does, the first letter.
+
+    A shortcut that finds nothing to choose still has to choose: an empty answer is not a format.
+    """
+    happen = {frozenset(pair) for pair in pairs}
+    flags = [(frozenset(pair) in happen) != asked.negated for pair in asked.pairs]
+    return letters(flags) or (LETTERS[0],)
+
+
+def respond(
+    facts: Facts, asked: Asked, mode: Mode, rng: np.random.Generator, corrupted_share: float
+) -> str:
+    """The completion that is taught for a question thought about in one way."""
+    names = short_names(facts.objects)
+    seen = facts.collisions()
+    if mode == "sim" and asked.removed is not None:
+        pairs = facts.collisions(without=asked.removed)
+        if rng.random() < corrupted_share:
+            pairs = corrupted(pairs, asked.removed, len(names), rng)
+        return render_answer(
+            answer_from(asked, pairs), simulated_thinking(asked.removed, pairs, names)
+        )
+    thinking = seen_thinking(seen, names)
+    return render_answer(answer_from(asked, seen) if asked.pairs else asked.gold, thinking)
+
+
+def what_if(facts: Facts, rng: np.random.Generator, inferential_share: float) -> Asked | None:
+    """A counterfactual question as the world asks it; None if the scene gives none."""
+    scene = facts.scene()
+    late = [
+        {frozenset(things) for _, frame, things in events if frame >= 128}
+        for events in facts.without
+    ]
+    in_video = {
+        k: [event for event in events if event.frame < 128]
+        for k, events in (scene.counterfactual or {}).items()
+    }
+    scene = type(scene)(scene.objects, scene.events, scene.unseen, in_video)
+    wanted = Wanted(rng.random() >= inferential_share, bool(rng.random() < 0.5))
+    raw = counterfactual(Truth(scene, late), Names(scene.objects, rng), wanted, set())
+    return None if raw is None else from_raw(facts, raw)
+
+
+def from_raw(facts: Facts, raw: RawQuestion) -> Asked:
+    """A question of the world's generator, with the indices behind its words."""
+    if raw.question_type == "descriptive":
+        options = ANSWERS[raw.question_subtype or ""]
+        gold = (LETTERS[options.index(raw.answer or "")],)
+        return Asked(raw.question, options, gold, "descriptive")
+    premise = match_counterfactual(raw.question)
+    objects = facts.objects
+    pairs = []
+    for choice in raw.choices:
+        a, b = parse_option(choice.choice)
+        pairs.append((resolve(a, objects), resolve(b, objects)))
+    return Asked(
+        raw.question,
+        tuple(choice.choice for choice in raw.choices),
+        letters([choice.answer == "correct" for choice in raw.choices]),
+        raw.question_type,
+        removed=None if premise is None else resolve(premise.removed, objects),
+        negated=premise is not None and premise.negated,
+        pairs=tuple(pairs),
+    )
+
+
+def struck(asked: Asked, facts: Facts) -> Asked:
+    """The question without its premise: what is right is then what the video shows."""
+    bare = Asked(
+        strike(asked.question) or asked.question,
+        asked.choices,
+        (),
+        "struck",
+        negated=asked.negated,
+        pairs=asked.pairs,
+    )
+    return Asked(
+        bare.question, bare.choices, answer_from(bare, facts.collisions()), "struck",
+        negated=bare.negated, pairs=bare.pairs,
+    )  # fmt: skip
+
+
+def which_collide(facts: Facts, rng: np.random.Generator) -> Asked:
+    """Which of two to four pairs collide in the video?"""
+    count = len(facts.looks)
+    every = [(i, j) for i in range(count) for j in range(i + 1, count)]
+    happen = colliding(facts.scene().events)
+    yes = [pair for pair in every if frozenset(pair) in happen]
+    no = [pair for pair in every if frozenset(pair) not in happen]
+    chosen = [yes[int(rng.integers(len(yes)))]]
+    rest = [pair for pair in [*yes, *no] if pair not in chosen]
+    more = int(rng.integers(1, 4))
+    chosen += [rest[i] for i in rng.permutation(len(rest))[:more]]
+    chosen = [chosen[i] for i in rng.permutation(len(chosen))]
+    names = Names(facts.objects, rng)
+    return Asked(
+        "Which of the following happens in the video?",
+        tuple(collide(names, pair, 0).choice for pair in chosen),
+        letters([pair in yes for pair in chosen]),
+        "collisions",
+        pairs=tuple(chosen),
+    )
+
+
+def image_cells(facts: Facts, radius: float, *, flipped: bool) -> list[list[str]]:
+    """For each object, the image cell of its centre at each sampled frame, or `gone`."""
+    places = np.array(facts.positions)
+    heights = np.full((*places.shape[:2], 1), radius)
+    seen = camera.project(np.concatenate([places, heights], axis=-1), len(COLUMNS), len(ROWS))
+    column_FN = np.clip(seen.columns, 0, len(COLUMNS) - 1).astype(int)
+    row_FN = np.clip(seen.rows, 0, len(ROWS) - 1).astype(int)
+    if flipped:
+        column_FN = len(COLUMNS) - 1 - column_FN
+    return [
+        [
+            COLUMNS[column] + ROWS[row] if inside else AWAY
+            for column, row, inside in zip(*of_one, strict=True)
+        ]
+        for of_one in zip(
+            column_FN.T.tolist(), row_FN.T.tolist(), np.array(facts.inside).T.tolist(), strict=True
+        )
+    ]
+
+
+def tracking(
+    facts: Facts, rng: np.random.Generator, radius: float, every: int, *, flipped: bool = False
+) -> tuple[Asked, str]:
+    """Which colors are there? The thinking follows each object through every `every`-th frame."""
+    names = short_names(facts.objects)
+    colors = list(ANSWERS["query_color"])
+    offered = [colors[i] for i in rng.permutation(len(colors))[:4]]
+    present = {thing.color for thing in facts.objects}
+    if not present & set(offered):
+        offered[0] = facts.objects[0].color
+    asked = Asked(
+        "Which of these colors are in the video?",
+        tuple(offered),
+        letters([color in present for color in offered]),
+        "objects",
+    )
+    cells = image_cells(facts, radius, flipped=flipped)
+    order = sorted(range(len(names)), key=lambda k: names[k])
+    lines = [f"{names[k]} {' '.join(cells[k][::every])}" for k in order]
+    return asked, render_answer(asked.gold, f"{OPENINGS['track']} {', '.join(lines)}.")
