@@ -11,8 +11,8 @@ LIMITS = {
     "validation_scenes": (0, 5_000),
     "frames": (0, 128),
     "observational_share": (0, 1),
-    "objects_min": (3, 8),
-    "objects_max": (3, 8),
+    "objects_min": (4, 8),
+    "objects_max": (4, 8),
     "collisions_min": (1, 7),
     "collisions_max": (1, 7),
     "descriptive": (0, 20),
@@ -20,7 +20,7 @@ LIMITS = {
     "workers": (1, 256),
 }
 """Setting -> smallest and largest allowed. CLEVRER's scene indices are train 0-9999, validation
-10000-14999; counterfactual questions need three objects, and views and collisions few."""
+10000-14999; with three objects one pair is left when one is removed, and nothing to choose from."""
 QUESTIONS_A_SCENE = 2
 """Counterfactual questions a scene (CLEVRER: 18,642 on 10,000 videos)."""
 

@@ -56,9 +56,15 @@ def world(config: WorldConfig) -> Path:
         (config.out / "checkpoints").mkdir(exist_ok=True)
         counts = {"train": config.scenes, "validation": config.validation_scenes}
         say(f"making {config.scenes} + {config.validation_scenes} scenes, {video_note(config)}")
-        for split, count in counts.items():
-            _make_split(config, split, count)
-        run.facts = _assemble(config.out, counts)
+        try:
+            for split, count in counts.items():
+                _make_split(config, split, count)
+            run.facts = _assemble(config.out, counts)
+        except OSError as error:
+            raise UserError(
+                f"{config.out}: cannot be written on ({error.strerror}); "
+                "free some room, then run the same command again to resume"
+            ) from error
         run.facts["workers"] = config.workers
         _report(config, run)
     return config.out
