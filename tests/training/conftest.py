@@ -4,28 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from toy_training import TINY, corpus, make_question
 
 from videothinker.policy.small import SmallConfig, build_small
 from videothinker.records import Diagnosis, Question, write_jsonl
 
-COLORS = ("red", "blue", "green", "gray")
 torch.set_num_threads(1)
-
-
-def make_question(number: int) -> Question:
-    first, second = COLORS[number % 4], COLORS[(number // 4) % 4]
-    return Question(
-        id=f"toy/train/{number:03d}",
-        dataset="toy",
-        split="train",
-        context=f"frame {number}: the {first} cube collides with the {second} sphere",
-        question=f"Without the {first} cube, which event will happen?",
-        question_struck="Which event will happen?",
-        choices=(f"the {first} cube moves", f"the {second} sphere stops", "nothing happens"),
-        answer=(("A",), ("B",), ("A", "C"))[number % 3],
-        type="counterfactual",
-        groups={"scene": str(number)},
-    )
 
 
 @pytest.fixture(scope="session")
@@ -50,26 +34,6 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     write_jsonl(folder / "bias.jsonl", struck)
     return folder
-
-
-TINY = {
-    "hidden": 32,
-    "layers": 2,
-    "heads": 2,
-    "kv_heads": 1,
-    "intermediate": 64,
-    "vocab_size": 400,
-    "vision_hidden": 32,
-    "vision_layers": 1,
-    "vision_heads": 2,
-    "vision_intermediate": 32,
-    "vision_full_attention": (0,),
-}
-
-
-def corpus() -> list[str]:
-    questions = [make_question(number) for number in range(60)]
-    return [f"{q.context} {q.question} {' '.join(q.choices)}" for q in questions] + ["A, B, C"] * 50
 
 
 @pytest.fixture(scope="session")
@@ -99,4 +63,5 @@ def quick(base: Path) -> dict[str, object]:
         "save_steps": 2,
         "eval_steps": 2,
         "eval_questions": 4,
+        "reward_funcs": ("toy_training:length_reward", "format"),
     }

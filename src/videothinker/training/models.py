@@ -34,8 +34,6 @@ def load_trainee(config: TrainConfig, device: torch.device) -> Policy:
         add_adapter(policy, config)
     if config.gradient_checkpointing:
         policy.model.gradient_checkpointing_enable({"use_reentrant": False})
-        if config.lora_rank:
-            policy.model.enable_input_require_grads()
     return policy
 
 

@@ -1,0 +1,280 @@
+"""The three stages, whole and small: records, resuming, refusing."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import torch
+from transformers import Qwen2_5_VLForConditionalGeneration
+
+from videothinker.errors import UserError
+from videothinker.policy.model import load_policy
+from videothinker.records import Sample, Step, read_jsonl
+from videothinker.runs import digest_path
+from videothinker.training import loop, rollouts
+from videothinker.training.config import BiasConfig, CdpoConfig, GrpoConfig
+from videothinker.training.stages import train_bias, train_cdpo, train_grpo
+
+OPEN = {"guard_valid": 0.0, "guard_entropy": 9.0}
+"""An untrained model has no valid format and high entropy; let it be pushed all the same."""
+
+
+def test_bias_then_grpo_then_cdpo(
+    toy: Path, quick: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bias = train_bias(toy, BiasConfig(out=tmp_path / "bias", **quick))
+    grpo = train_grpo(toy, GrpoConfig(out=tmp_path / "grpo", **quick))
+    cdpo = train_cdpo(toy, CdpoConfig(out=tmp_path / "cdpo", bias=str(bias), **OPEN, **quick))
+    for out in (bias, grpo, cdpo):
+        steps = read_jsonl(out / "metrics.jsonl", Step)
+        assert [step.step for step in steps] == [1, 2, 3, 4]
+        assert set(steps[0].reward) == {"toy_training:length_reward", "format"}
+        model, info = Qwen2_5_VLForConditionalGeneration.from_pretrained(
+            out / "checkpoints" / "step-4", output_loading_info=True
+        )
+        assert not any(info.values())
+        assert load_policy(out / "model").digest == load_policy(out / "checkpoints/step-4").digest
+        assert model.lm_head.weight.dtype == torch.float32
+    pushed = read_jsonl(cdpo / "metrics.jsonl", Step)
+    assert all(step.divergence is not None and step.repulsion > 0 for step in pushed)
+    assert all(step.divergence is None for step in read_jsonl(grpo / "metrics.jsonl", Step))
+    facts = msgspec.json.decode((grpo / "run.json").read_bytes())["facts"]
+    assert facts["labels"] == {"inferential": 13, "observational": 43}
+    assert facts["held_out_labels"] == {"inferential": 2, "observational": 2}
+    assert facts["tier"] == "transcript"
+    assert facts["processes"] == 1
+    said = capsys.readouterr().err.replace("\n", " ")
+    assert "read 56 questions" in said
+    assert "next: videothinker evaluate" in said
+
+
+def test_the_same_command_writes_the_same_bytes_and_a_done_run_returns(
+    toy: Path, quick: dict[str, Any], tmp_path: Path
+) -> None:
+    first = train_grpo(toy, GrpoConfig(out=tmp_path / "a", **quick))
+    second = train_grpo(toy, GrpoConfig(out=tmp_path / "b", **quick))
+    assert digest_path(first) == digest_path(second)
+    before = (first / "run.json").read_bytes()
+    assert train_grpo(toy, GrpoConfig(out=tmp_path / "a", **quick)) == first
+    assert (first / "run.json").read_bytes() == before
+
+
+@pytest.fixture
+def cdpo_settings(other: Path, quick: dict[str, Any]) -> dict[str, Any]:
+    """Everything at once: repulsion, controller, bias-failure sampling."""
+    sampling = {"sampling": "bias-failure", "sampling_rollouts": 2}
+    return quick | OPEN | sampling | {"bias": str(other)}
+
+
+@pytest.mark.parametrize("dies_at", [1, 2, 3, 4])
+def test_killed_at_any_step_it_resumes_to_the_same_bytes(
+    cdpo_settings: dict[str, Any], toy: Path, tmp_path: Path, dies_at: int
+) -> None:
+    def config(name: str) -> CdpoConfig:
+        return CdpoConfig(out=tmp_path / name, **cdpo_settings)
+
+    whole = train_cdpo(toy, config("whole"))
+    update = loop.update
+
+    def die(loop: Any, batch: Any, objective: Any, progress: Any) -> Any:
+        if progress.step + 1 == dies_at:
+            raise KeyboardInterrupt
+        return update(loop, batch, objective, progress)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "update", die)
+        with pytest.raises(KeyboardInterrupt):
+            train_cdpo(toy, config("killed"))
+    killed = train_cdpo(toy, config("killed"))
+    assert digest_path(killed) == digest_path(whole)
+    checkpoint = "checkpoints/step-4/optimizer.safetensors"
+    assert (killed / checkpoint).read_bytes() == (whole / checkpoint).read_bytes()
+
+
+CHILD = """
+import sys, pathlib, torch
+torch.set_num_threads(1)
+sys.path.insert(0, {tests!r})
+from videothinker.training.config import GrpoConfig
+from videothinker.training.stages import train_grpo
+if __name__ == "__main__":
+    train_grpo(pathlib.Path({toy!r}), GrpoConfig(out=pathlib.Path({out!r}), **{settings!r}))
+"""
+
+
+@pytest.mark.slow
+def test_kill_minus_nine(toy: Path, quick: dict[str, Any], tmp_path: Path) -> None:
+    settings = quick | {"max_steps": 9, "save_steps": 2, "eval_steps": 0}
+    whole = train_grpo(toy, GrpoConfig(out=tmp_path / "whole", **settings))
+    out = tmp_path / "killed"
+    code = CHILD.format(
+        tests=str(Path(__file__).parent), toy=str(toy), out=str(out), settings=settings
+    )
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
+    child = subprocess.Popen([sys.executable, "-c", code], env=env, stderr=subprocess.DEVNULL)
+    metrics = out / "metrics.jsonl"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and child.poll() is None:
+        if metrics.exists() and metrics.read_bytes().count(b"\n") >= 3:
+            break
+        time.sleep(0.01)
+    child.send_signal(signal.SIGKILL)
+    assert child.wait() == -signal.SIGKILL
+    train_grpo(toy, GrpoConfig(out=out, **settings))
+    assert digest_path(out) == digest_path(whole)
+
+
+def test_another_setting_in_the_same_folder_is_refused(
+    toy: Path, quick: dict[str, Any], tmp_path: Path
+) -> None:
+    train_grpo(toy, GrpoConfig(out=tmp_path / "a", **quick))
+    with pytest.raises(UserError, match="learning_rate"):
+        train_grpo(toy, GrpoConfig(out=tmp_path / "a", **(quick | {"learning_rate": 0.5})))
+
+
+def test_dynamic_sampling_drops_groups_without_signal_and_refills(
+    toy: Path, quick: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[rollouts.Batch] = []
+    collect = rollouts.Collector.collect
+
+    def spy(self: rollouts.Collector, *args: Any) -> rollouts.Batch:
+        seen.append(collect(self, *args))
+        return seen[-1]
+
+    def fickle(prompts: list[str], completions: list[str], **columns: Any) -> list[float]:
+        odd = int(columns["question_id"][0][-1]) % 2
+        return [float(place == 0 and odd) for place in range(len(completions))]
+
+    monkeypatch.setattr(rollouts.Collector, "collect", spy)
+    monkeypatch.setattr("toy_training.length_reward", fickle)
+    rewards = {"reward_funcs": ("toy_training:length_reward",)}
+    out = train_bias(toy, BiasConfig(out=tmp_path / "bias", **(quick | rewards)))
+    for batch in seen:
+        assert len(batch.scored) == 3
+        assert all(int(row.question_id[-1]) % 2 == 1 for row in batch.scored)
+        assert batch.drawn == batch.dropped + 3
+    steps = read_jsonl(out / "metrics.jsonl", Step)
+    assert sum(step.dropped_groups for step in steps) == sum(b.dropped for b in seen) > 0
+    drawn = [int(step.metrics["drawn"]) for step in steps]
+    seen.clear()
+    train_grpo(toy, GrpoConfig(out=tmp_path / "grpo", **(quick | rewards)))
+    assert all(batch.drawn == len(batch.scored) == 3 for batch in seen)
+    assert sum(drawn) > 12
+
+
+def test_a_step_without_any_signal_changes_nothing(
+    toy: Path, base: Path, quick: dict[str, Any], tmp_path: Path
+) -> None:
+    rewards = {"reward_funcs": ("format",), "max_refills": 1, "max_steps": 2, "eval_steps": 0}
+    out = train_bias(toy, BiasConfig(out=tmp_path / "bias", **(quick | rewards)))
+    assert load_policy(out / "model").digest == load_policy(base).digest
+    step = read_jsonl(out / "metrics.jsonl", Step)[0]
+    assert (step.loss, step.dropped_groups, step.metrics["groups"]) == (0, 6, 0)
+    assert step.entropy is None
+
+
+def test_a_loss_that_is_not_a_number_is_skipped_counted_and_stops_the_run(
+    toy: Path,
+    quick: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    accumulate, calls = loop.accumulate_gradients, []
+
+    def spoil(*args: Any, **kwargs: Any) -> Any:
+        sums = accumulate(*args, **kwargs)
+        calls.append(sums)
+        if len(calls) in spoiled:
+            sums.loss = float("nan")
+        return sums
+
+    monkeypatch.setattr(loop, "accumulate_gradients", spoil)
+    spoiled = {1, 2}
+    out = train_grpo(toy, GrpoConfig(out=tmp_path / "a", **quick))
+    steps = read_jsonl(out / "metrics.jsonl", Step)
+    assert [step.metrics["skipped"] for step in steps] == [1, 1, 0, 0]
+    assert "step 1: loss or gradient is not a number; skipped" in capsys.readouterr().err.replace(
+        "\n", " "
+    )
+    assert load_policy(out / "checkpoints/step-2").digest == load_policy(quick["model"]).digest
+    calls.clear()
+    spoiled = {1, 2, 3}
+    with pytest.raises(UserError, match="3 steps in a row"):
+        train_grpo(toy, GrpoConfig(out=tmp_path / "b", **quick))
+
+
+def test_the_guard_stops_the_push_and_the_record_says_so(
+    toy: Path, other: Path, quick: dict[str, Any], tmp_path: Path
+) -> None:
+    out = train_cdpo(toy, CdpoConfig(out=tmp_path / "a", bias=str(other), **quick))
+    for step in read_jsonl(out / "metrics.jsonl", Step):
+        assert step.repulsion == 0
+        assert step.guard is not None
+        assert "valid format 0.00 < 0.50" in step.guard
+
+
+def test_repelling_drives_away_and_attracting_towards_the_bias_model(
+    toy: Path, other: Path, quick: dict[str, Any], tmp_path: Path
+) -> None:
+    """The sign through the whole line, with no reward to disturb it."""
+    plain = {"schedule": "constant", "repulsion": 1.0, "reward_funcs": ("format",), "max_steps": 12}
+    last = {}
+    for direction in ("repel", "attract"):
+        settings = quick | plain | OPEN | {"direction": direction, "learning_rate": 3e-3}
+        out = train_cdpo(toy, CdpoConfig(out=tmp_path / direction, bias=str(other), **settings))
+        steps = read_jsonl(out / "metrics.jsonl", Step)
+        first = steps[0].divergence
+        last[direction] = steps[-1].divergence
+        assert steps[-1].repulsion == (1 if direction == "repel" else -1)
+    assert first is not None
+    assert last["attract"] < 0.5 * first
+    assert last["repel"] > 10 * first
+
+
+def test_bias_failure_sampling_measures_once_and_records(
+    toy: Path, other: Path, quick: dict[str, Any], tmp_path: Path
+) -> None:
+    alone = quick | {"sampling": "bias-failure", "sampling_rollouts": 2}
+    out = train_cdpo(toy, CdpoConfig(out=tmp_path / "a", bias=str(other), repulsion=0, **alone))
+    samples = read_jsonl(out / "success.jsonl", Sample)
+    facts = msgspec.json.decode((out / "run.json").read_bytes())["facts"]
+    assert len(samples) == 2 * facts["train_questions"]
+    assert {sample.model for sample in samples} == {load_policy(other).digest}
+    assert all(step.divergence is None for step in read_jsonl(out / "metrics.jsonl", Step))
+    again = alone | {"success": out / "success.jsonl"}
+    reused = train_grpo(toy, GrpoConfig(out=tmp_path / "b", bias=str(other), **again))
+    assert not (reused / "success.jsonl").exists()
+    with pytest.raises(UserError, match="samples of another model"):
+        train_grpo(toy, GrpoConfig(out=tmp_path / "c", **(again | {"sampling": "base-failure"})))
+
+
+def test_a_prompt_over_the_limit_is_an_error_that_names_the_question(
+    toy: Path, quick: dict[str, Any], tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=r"toy/train/\d+.*at most 20 are allowed"):
+        train_grpo(toy, GrpoConfig(out=tmp_path / "a", **(quick | {"max_prompt_length": 20})))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("toy_training:returns_none", "returned None for question 'toy/train"),
+        ("toy_training:returns_nan", "returned nan for question 'toy/train"),
+        ("toy_training:returns_few", "returned 1 rewards for 4 completions"),
+        ("toy_training:nothing", "cannot be imported"),
+        ("nowhere", "unknown; allowed are soft_accuracy, format"),
+    ],
+)
+def test_a_bad_reward_function_is_named(
+    toy: Path, quick: dict[str, Any], tmp_path: Path, name: str, message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        train_grpo(toy, GrpoConfig(out=tmp_path / "a", **(quick | {"reward_funcs": (name,)})))

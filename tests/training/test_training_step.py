@@ -1,0 +1,166 @@
+"""One optimisation step against the definition: every completion forwarded by itself."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from toy_training import make_question
+
+from videothinker import prompts
+from videothinker.policy.model import Policy, load_policy
+from videothinker.policy.rollout import rollout
+from videothinker.policy.sampling import Group, Sampling
+from videothinker.training.step import Bias, Objective, accumulate_gradients, measure
+
+ADVANTAGES = [torch.tensor([1.0, -0.5, 0.2, -0.7]), torch.tensor([-1.0, 0.3, 0.9, 0.0])]
+
+
+def roll(policy: Policy, count: int = 2) -> list[Group]:
+    questions = [make_question(number) for number in range(count)]
+    encoded = [
+        policy.encode(prompts.render(q.question, q.choices, context=q.context)) for q in questions
+    ]
+    sampling = Sampling(num_generations=4, max_completion_length=7)
+    return rollout(policy, encoded, sampling, list(range(count)))
+
+
+def naive_logps(policy: Policy, group: Group) -> tuple[Tensor, Tensor]:
+    """Log-probabilities of sampled tokens [G, C] and of the whole vocabulary [G, C, V]."""
+    count, length = group.completion_ids_GC.shape
+    ids = torch.cat([group.prompt.input_ids_P.expand(count, -1), group.completion_ids_GC], dim=1)
+    logits = policy.model(input_ids=ids, use_cache=False).logits
+    whole = logits[:, -length - 1 : -1].log_softmax(-1)
+    return whole.gather(2, group.completion_ids_GC[..., None])[..., 0], whole
+
+
+def naive_loss(
+    policy: Policy, bias: Policy, groups: list[Group], *, divergence: str, loss_type: str
+) -> Tensor:
+    """The paper's formula written out completion by completion, token by token."""
+    tokens = sum(int(group.mask_GC.sum()) for group in groups)
+    completions = sum(len(group.mask_GC) for group in groups)
+    total = torch.zeros(())
+    for group, advantages in zip(groups, ADVANTAGES, strict=True):
+        logps, whole = naive_logps(policy, group)
+        with torch.no_grad():
+            bias_logps, bias_whole = naive_logps(bias, group)
+        for g, mask in enumerate(group.mask_GC):
+            for t in range(int(mask.sum())):
+                ratio = (logps[g, t] - logps[g, t].detach()).exp()
+                d = bias_logps[g, t] - logps[g, t]
+                p, q = whole[g, t].exp(), bias_whole[g, t].exp()
+                m = (p + q) / 2
+                value = {
+                    "k3": d.exp() - d - 1,
+                    "rho_k3": ratio * (d.exp() - d - 1),
+                    "k2": d**2 / 2,
+                    "exact": (p * (p / q).log()).sum(),
+                    "js": ((p * (p / m).log()).sum() + (q * (q / m).log()).sum()) / 2,
+                }[divergence]
+                term = ratio * advantages[g] + 0.3 * value
+                share = 1 / tokens if loss_type == "dapo" else 1 / completions / int(mask.sum())
+                total = total - share * term
+    return total
+
+
+def gradients(policy: Policy) -> dict[str, Tensor]:
+    found = {n: p.grad.clone() for n, p in policy.model.named_parameters() if p.grad is not None}
+    policy.model.zero_grad()
+    return found
+
+
+@pytest.fixture
+def pair(base: Path, other: Path) -> tuple[Policy, Policy]:
+    """Sharpened, so that they differ by some tenths of a nat a token."""
+    policies = load_policy(base), load_policy(other)
+    with torch.no_grad():
+        for policy in policies:
+            policy.model.model.language_model.norm.weight.mul_(10)
+    return policies
+
+
+@pytest.mark.parametrize("loss_type", ["grpo", "dapo"])
+@pytest.mark.parametrize("divergence", ["k3", "rho_k3", "k2", "exact", "js"])
+def test_the_step_follows_the_written_out_formula(
+    pair: tuple[Policy, Policy], divergence: str, loss_type: str
+) -> None:
+    policy, bias = pair
+    groups = roll(policy)
+    wanted = naive_loss(policy, bias, groups, divergence=divergence, loss_type=loss_type)
+    wanted.backward()
+    expected = gradients(policy)
+    sums = accumulate_gradients(
+        *(policy, Bias(bias), groups, ADVANTAGES),
+        Objective(loss_type=loss_type, divergence=divergence, repulsion=0.3),  # pyright: ignore[reportArgumentType]
+        completions=8,
+        tokens=sum(int(group.mask_GC.sum()) for group in groups),
+    )
+    got = gradients(policy)
+    assert sums.loss == pytest.approx(wanted.item(), abs=1e-6)
+    assert sums.divergence > 0.1 * sums.tokens or divergence == "js"
+    assert got.keys() == {name for name in expected if expected[name].abs().max() > 0}
+    for name, gradient in got.items():
+        torch.testing.assert_close(gradient, expected[name], rtol=1e-3, atol=1e-7)
+    assert not policy.model.training
+
+
+def test_groups_in_two_calls_add_up_to_one(pair: tuple[Policy, Policy]) -> None:
+    policy, bias = pair
+    groups = roll(policy)
+    size = {"completions": 8, "tokens": sum(int(g.mask_GC.sum()) for g in groups)}
+    objective = Objective(divergence="k2", repulsion=0.1)
+    together = accumulate_gradients(policy, Bias(bias), groups, ADVANTAGES, objective, **size)
+    whole = gradients(policy)
+    apart = accumulate_gradients(policy, Bias(bias), groups[:1], ADVANTAGES[:1], objective, **size)
+    apart.add(
+        accumulate_gradients(policy, Bias(bias), groups[1:], ADVANTAGES[1:], objective, **size)
+    )
+    assert apart.loss == pytest.approx(together.loss, abs=1e-9)
+    assert apart.tokens == together.tokens == size["tokens"]
+    for name, gradient in gradients(policy).items():
+        torch.testing.assert_close(gradient, whole[name])
+
+
+def test_the_second_update_of_a_rollout_remembers_the_first(pair: tuple[Policy, Policy]) -> None:
+    policy, _ = pair
+    groups, old = roll(policy, 1), {}
+    size = {"completions": 4, "tokens": int(groups[0].mask_GC.sum())}
+    advantages = [torch.tensor([3.0, -1.0, -1.0, -1.0])]
+    first = accumulate_gradients(
+        policy, None, groups, advantages, Objective(), **size, old_logps=old
+    )
+    assert first.clipped == 0  # the ratio is one
+    torch.optim.SGD(policy.model.parameters(), lr=0.02).step()
+    second = accumulate_gradients(
+        policy, None, groups, advantages, Objective(), **size, old_logps=old
+    )
+    assert second.clipped > 0
+    assert second.loss < first.loss
+    forgotten = accumulate_gradients(policy, None, groups, advantages, Objective(), **size)
+    assert forgotten.clipped == 0
+
+
+def test_a_group_without_advantage_or_push_leaves_no_gradient(pair: tuple[Policy, Policy]) -> None:
+    policy, bias = pair
+    groups = roll(policy, 1)
+    size = {"completions": 4, "tokens": int(groups[0].mask_GC.sum())}
+    sums = accumulate_gradients(
+        policy, Bias(bias), groups, [torch.zeros(4)], Objective(divergence="exact"), **size
+    )
+    assert not gradients(policy)
+    assert sums.entropy > 0
+    assert sums.divergence > 0
+
+
+def test_measure_sees_what_the_step_sees(pair: tuple[Policy, Policy]) -> None:
+    policy, bias = pair
+    groups = roll(policy)
+    objective = Objective(divergence="js", repulsion=0.3)
+    stepped = accumulate_gradients(
+        policy, Bias(bias), groups, ADVANTAGES, objective, completions=8, tokens=56
+    )
+    measured = measure(policy, Bias(bias), groups, objective)
+    assert measured.divergence == pytest.approx(stepped.divergence, rel=1e-5)
+    assert measured.entropy == pytest.approx(stepped.entropy, rel=1e-5)
+    assert measured.tokens == stepped.tokens

@@ -1,0 +1,58 @@
+"""The toy questions and model shape of the trainer's tests."""
+
+from videothinker.records import Question
+
+COLORS = ("red", "blue", "green", "gray")
+
+
+def make_question(number: int) -> Question:
+    first, second = COLORS[number % 4], COLORS[(number // 4) % 4]
+    return Question(
+        id=f"toy/train/{number:03d}",
+        dataset="toy",
+        split="train",
+        context=f"frame {number}: the {first} cube collides with the {second} sphere",
+        question=f"Without the {first} cube, which event will happen?",
+        question_struck="Which event will happen?",
+        choices=(f"the {first} cube moves", f"the {second} sphere stops", "nothing happens"),
+        answer=(("A",), ("B",), ("A", "C"))[number % 3],
+        type="counterfactual",
+        groups={"scene": str(number)},
+    )
+
+
+TINY = {
+    "hidden": 32,
+    "layers": 2,
+    "heads": 2,
+    "kv_heads": 1,
+    "intermediate": 64,
+    "vocab_size": 400,
+    "vision_hidden": 32,
+    "vision_layers": 1,
+    "vision_heads": 2,
+    "vision_intermediate": 32,
+    "vision_full_attention": (0,),
+}
+
+
+def corpus() -> list[str]:
+    questions = [make_question(number) for number in range(60)]
+    return [f"{q.context} {q.question} {' '.join(q.choices)}" for q in questions] + ["A, B, C"] * 50
+
+
+def length_reward(prompts: list[str], completions: list[str], **columns: object) -> list[float]:
+    """A reward that an untrained model earns too: differs between completions."""
+    return [len(completion) % 5 / 5 for completion in completions]
+
+
+def returns_none(prompts: list[str], completions: list[str], **columns: object) -> list[None]:
+    return [None for _ in completions]
+
+
+def returns_nan(prompts: list[str], completions: list[str], **columns: object) -> list[float]:
+    return [float("nan") for _ in completions]
+
+
+def returns_few(prompts: list[str], completions: list[str], **columns: object) -> list[float]:
+    return [1.0]
