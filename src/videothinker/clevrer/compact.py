@@ -54,7 +54,7 @@ def tell(event: Event, names: Sequence[str]) -> str:
 
 
 def render_compact(
-    scene: Annotation | Motion, *, frames: int = 3, miss_rate: float = 0.0, seed: int = 0
+    scene: Annotation | Motion, *, frames: int = 4, miss_rate: float = 0.0, seed: int = 0
 ) -> str:
     """The context shown in place of a video, in few tokens.
 
