@@ -1,0 +1,125 @@
+"""Recompute the tables of docs/evaluation.md: `python scripts/evaluation_tables.py`."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+from videothinker.answering.protocols import BENCHMARKS, OFFICIAL, Protocol, resolve
+from videothinker.answering.variants import ABOUT
+from videothinker.datasets import clevrer, mmvu, mvbench, tempcompass, video_holmes, videomme
+from videothinker.evaluation.config import EvaluateConfig
+
+DOC = Path(__file__).resolve().parent.parent / "docs" / "evaluation.md"
+COLUMNS = (
+    "protocol",
+    "benchmark",
+    "frames",
+    "pixels a frame",
+    "clip",
+    "temperature, top-p",
+    "tokens",
+    "letters",
+    "asked for",
+    "read by",
+)
+
+
+def _pixels(protocol: Protocol) -> str:
+    low, high = protocol.min_pixels, protocol.max_pixels
+    return "the model's" if low is None or high is None else f"{low:,} to {high:,}"
+
+
+def _row(protocol: Protocol, benchmark: str) -> str:
+    rate = f", {protocol.fps:g} a second" if protocol.fps else ""
+    cells = (
+        protocol.name,
+        benchmark,
+        f"{'at most ' if protocol.fps else ''}{protocol.frames}{rate}",
+        _pixels(protocol),
+        "kept to" if protocol.clip else "ignored",
+        f"{protocol.temperature:g}, {protocol.top_p:g}",
+        f"{protocol.max_new_tokens:,}",
+        "several" if protocol.several else "one",
+        protocol.asked,
+        protocol.reading,
+    )
+    return "| " + " | ".join(cells) + " |"
+
+
+def protocols() -> str:
+    """One row for each protocol that differs from its like."""
+    rows = [
+        _row(resolve("videothinker", "clevrer"), "clevrer, jsonl"),
+        _row(resolve("videothinker", "mmvu"), "the other five"),
+        _row(resolve("reference", "clevrer"), "all"),
+        _row(resolve("demo", "clevrer"), "clevrer, jsonl"),
+        *(_row(OFFICIAL[name], name) for name in BENCHMARKS if name in OFFICIAL),
+    ]
+    head = [f"| {' | '.join(COLUMNS)} |", "|" + "---|" * len(COLUMNS)]
+    notes = [f"* `official` on {name}: {OFFICIAL[name].about}" for name in OFFICIAL]
+    notes = [
+        f"* `videothinker`: {resolve('videothinker', 'clevrer').about}",
+        f"* `reference`: {resolve('reference', 'clevrer').about}",
+        f"* `demo`: {resolve('demo', 'clevrer').about}",
+        *notes,
+    ]
+    return "\n".join([*head, *rows, "", *notes]) + "\n"
+
+
+def benchmarks() -> str:
+    """What a whole download holds."""
+    known = {
+        "clevrer": clevrer.EXPECTED["validation"],
+        "mmvu": mmvu.EXPECTED,
+        "video-holmes": video_holmes.EXPECTED,
+        "mvbench": mvbench.EXPECTED,
+        "tempcompass": tempcompass.EXPECTED,
+        "videomme": videomme.EXPECTED,
+    }
+    lines = ["| benchmark | counts that `--check` compares |", "|---|---|"]
+    for name, counts in known.items():
+        if name == "mvbench":
+            counts = {"questions": counts["questions"], "each of 20 tasks": 200}  # noqa: PLW2901
+        told = ", ".join(f"{key} {n:,}" for key, n in counts.items())
+        lines.append(f"| {name} | {told} |")
+    return "\n".join(lines) + "\n"
+
+
+def variants() -> str:
+    """The interventions."""
+    lines = ["| variant | what is shown |", "|---|---|"]
+    return "\n".join([*lines, *(f"| {name} | {about} |" for name, about in ABOUT.items())]) + "\n"
+
+
+def defaults() -> str:
+    """Every flag of `evaluate` with its default and what it does."""
+    source = (Path(__file__).parent.parent / "src/videothinker/evaluation/config.py").read_text()
+    lines = ["| flag | default | |", "|---|---|---|"]
+    for field in dataclasses.fields(EvaluateConfig):
+        found = re.search(rf'^    {field.name}: .*?"""(.*?)"""', source, re.DOTALL | re.MULTILINE)
+        about = " ".join(found[1].split()) if found else ""
+        value = "-" if field.default is None else field.default
+        value = ", ".join(value) if isinstance(value, tuple) else value
+        lines.append(f"| `--{field.name.replace('_', '-')}` | {value} | {about} |")
+    return "\n".join(lines) + "\n"
+
+
+TABLES = {
+    "protocols": protocols,
+    "benchmarks": benchmarks,
+    "variants": variants,
+    "defaults": defaults,
+}
+
+
+def replaced(doc: str) -> str:
+    """The page with every table replaced."""
+    for name, make in TABLES.items():
+        begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
+        head, _, rest = doc.partition(begin)
+        doc = head + begin + make() + end + rest.partition(end)[2]
+    return doc
+
+
+if __name__ == "__main__":
+    DOC.write_text(replaced(DOC.read_text(encoding="utf-8")), encoding="utf-8")
