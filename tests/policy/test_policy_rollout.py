@@ -8,6 +8,7 @@ import torch
 from naive_policy import inputs, load_naive, naive_rollout
 
 from videothinker.errors import UserError
+from videothinker.policy import rollout as module
 from videothinker.policy.encoding import Encoded
 from videothinker.policy.model import Policy
 from videothinker.policy.rollout import Group, Sampling, rollout, share_beginnings
@@ -151,3 +152,22 @@ def test_bad_settings() -> None:
 def test_seeds_must_match(policy: Policy, prompts: list[Encoded]) -> None:
     with pytest.raises(ValueError, match="seeds"):
         rollout(policy, prompts, SAMPLING, [1])
+
+
+def test_static_steps_change_tensors_in_place(
+    policy: Policy, prompts: list[Encoded], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a CUDA graph recorded must stay where it was until rows leave."""
+    true = module._step
+    seen: dict[int, set[tuple[object, ...]]] = {}
+
+    def watched(*args: object) -> torch.Tensor:
+        rows = args[1]
+        places = (rows.slots_S, rows.own_hidden, rows.own_keys[0], rows.trunk_keys[0])
+        shapes = (rows.seen, *(t.data_ptr() for t in places), *(t.shape for t in places))
+        seen.setdefault(len(args[2]), set()).add(shapes)
+        return true(*args)
+
+    monkeypatch.setattr(module, "_step", watched)
+    rollout(policy, prompts, SAMPLING, [1, 2, 3, 4, 5], static=True)
+    assert all(len(shapes) == 1 for shapes in seen.values())

@@ -7,6 +7,7 @@ from its own seeded stream, so a prompt's tokens do not depend on what else is i
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from torch.nn.functional import pad
 
 from videothinker.policy.decoding import RowsPlan, TrunkPlan
 from videothinker.policy.encoding import Encoded, positions
+from videothinker.policy.graphs import GraphedStep
 from videothinker.policy.model import Policy
 from videothinker.policy.sampling import Group, Sampling, draw, uniform_draws
 
@@ -39,12 +41,14 @@ def rollout(
     sampling: Sampling,
     seeds: Sequence[int],
     *,
-    static: bool = False,
+    static: bool | None = None,
 ) -> list[Group]:
     """G completions for each prompt, in the prompts' order; `seeds` has one number a prompt.
 
-    `static` keeps every step's shapes fixed (on a GPU: for CUDA graphs); the tokens are the same.
+    `static` keeps every step's shapes fixed and, on a GPU, replays a CUDA graph; the tokens are the
+    same. None takes it on a GPU only.
     """
+    static = policy.device.type == "cuda" if static is None else static
     if not prompts or len(prompts) != len(seeds):
         raise ValueError(f"{len(prompts)} prompts came with {len(seeds)} seeds")
     count = sampling.num_generations
@@ -168,6 +172,7 @@ def _decode(
     eos = torch.tensor(policy.eos_ids, device=policy.device)
     row_A = torch.arange(len(ids_RC), device=policy.device)
     open_A = torch.ones_like(row_A, dtype=torch.bool)
+    graph: GraphedStep | None = None
     for step in range(sampling.max_completion_length):
         tokens_A = draw(logits_RV, uniform_RC[row_A, step], sampling)
         ids_RC[row_A, step] = torch.where(open_A, tokens_A, NOTHING)
@@ -180,8 +185,14 @@ def _decode(
             stay = open_A.nonzero().squeeze(1)
             rows.keep(stay)
             row_A, tokens_A, open_A = row_A[stay], tokens_A[stay], open_A[stay]
+            graph = None
         rows.advance()
-        logits_RV = _step(policy, rows, tokens_A, next_R[row_A] + step)
+        places_A = next_R[row_A] + step
+        if rows.static and policy.device.type == "cuda":
+            graph = graph or GraphedStep(partial(_step, policy, rows), tokens_A, places_A)
+            logits_RV = graph(tokens_A, places_A)
+        else:
+            logits_RV = _step(policy, rows, tokens_A, places_A)
     return ids_RC
 
 

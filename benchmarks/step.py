@@ -1,0 +1,314 @@
+"""One CDPO step over one prompt: ours, the naive repeated forward, and TRL's GRPOTrainer.
+
+    OMP_NUM_THREADS=1 .venv/bin/python benchmarks/step.py [--repeats 5] [--trl]
+
+Prints, for every shape, seconds of CPU time on one thread, the measured ratio, the ratio that
+counting floating-point operations allows, and the memory each side adds; the last line is JSON.
+The naive side is what TRL and the authors do: the prompt and its video repeated for each of the G
+completions in the rollout (`generate`), the bias model's forward and the policy's forward and
+backward. Both sides run the same objective and the same optimizer step.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import torch
+import transformers
+
+from videothinker import cdpo
+from videothinker.policy.encoding import Encoded
+from videothinker.policy.model import Policy, load_policy
+from videothinker.policy.rollout import Sampling, rollout
+from videothinker.policy.shapes import Grid, Shape, read_shape, step_flops
+from videothinker.policy.small import SmallConfig, build_small
+from videothinker.training.step import Bias, Objective, accumulate_gradients
+
+GENERATIONS = 8
+QUESTION = "Which of these will happen without the red cube? " * 4
+SIZES = {
+    # parameters about: the shape keeps Qwen2.5-VL-3B's share of vision in the whole
+    "33m": SmallConfig(
+        hidden=512,
+        layers=8,
+        heads=8,
+        intermediate=1376,
+        vocab_size=4096,
+        vision_hidden=320,
+        vision_layers=5,
+        vision_heads=5,
+        vision_intermediate=864,
+        vision_full_attention=(4,),
+    ),
+    "13m": SmallConfig(
+        hidden=384,
+        layers=6,
+        heads=6,
+        intermediate=1024,
+        vocab_size=4096,
+        vision_hidden=256,
+        vision_layers=4,
+        vision_heads=4,
+        vision_intermediate=688,
+        vision_full_attention=(3,),
+    ),
+    "1m": SmallConfig(),
+}
+FRAMES = {"full": (16, 252, 364), "tiny": (4, 56, 84)}  # full: 8 x 9 x 13 = 936 video tokens
+
+
+class Setting:
+    """A policy, a different bias model, one prompt, and an optimizer."""
+
+    def __init__(self, folder: Path, bias: Path, frames: str, *, frozen: bool) -> None:
+        torch.manual_seed(0)
+        self.policy = load_policy(folder, freeze_vision=frozen)
+        self.bias = load_policy(bias)
+        self.bias.model.requires_grad_(requires_grad=False)
+        if frozen:
+            self.bias.model.model.visual.load_state_dict(self.policy.model.model.visual.state_dict())
+        for one in (self.policy, self.bias):
+            one.model.generation_config.eos_token_id = [-1]  # every completion has full length
+        count, height, width = FRAMES[frames]
+        pixels = np.random.default_rng(0).integers(0, 256, (count, height, width, 3), np.uint8)
+        self.prompt = self.policy.encode(
+            QUESTION, pixels, np.arange(count) / 4, max_pixels=height * width
+        )
+        trained = [p for p in self.policy.model.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(trained, lr=1e-6)
+        self.advantages_G = torch.linspace(-1, 1, GENERATIONS)
+
+
+def our_step(setting: Setting, length: int, seed: int) -> dict[str, float]:
+    """Roll out, then the trainer's own accumulation of gradients."""
+    setting.policy.videos.entries.clear()
+    setting.policy.share_videos(setting.bias)
+    clock = Clock()
+    sampling = Sampling(num_generations=GENERATIONS, max_completion_length=length)
+    (group,) = rollout(setting.policy, [setting.prompt], sampling, [seed])
+    clock.lap("rollout")
+    accumulate_gradients(
+        setting.policy,
+        Bias(setting.bias),
+        [group],
+        [setting.advantages_G],
+        Objective(divergence="k3", repulsion=0.01),
+        completions=GENERATIONS,
+        tokens=int(group.mask_GC.sum()),
+    )
+    clock.lap("gradients")
+    setting.optimizer.step()
+    setting.optimizer.zero_grad()
+    clock.lap("update")
+    return clock.seconds
+
+
+def naive_step(setting: Setting, length: int, seed: int) -> dict[str, float]:
+    """The same step with everything repeated G times, in the library's own code."""
+    clock = Clock()
+    given = repeated(setting.policy, setting.prompt)
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        ids_GL = setting.policy.model.generate(
+            **given,
+            max_new_tokens=length,
+            do_sample=True,
+            top_k=0,
+            top_p=1.0,
+            temperature=1.0,
+            # the library's forward takes a drawn one for a place that lacks its video
+            suppress_tokens=[setting.policy.model.config.video_token_id],
+        )
+    clock.lap("rollout")
+    given["input_ids"], given["attention_mask"] = ids_GL, torch.ones_like(ids_GL)
+    types_GC = torch.zeros(GENERATIONS, length, dtype=torch.int)
+    given["mm_token_type_ids"] = torch.cat([given["mm_token_type_ids"], types_GC], dim=1)
+
+    def logps(one: Policy) -> torch.Tensor:
+        logits = one.model(**given, use_cache=False, logits_to_keep=length + 1).logits[:, :-1]
+        return logits.log_softmax(-1).gather(-1, ids_GL[:, -length:, None])[..., 0]
+
+    with torch.no_grad():
+        bias_GC = logps(setting.bias)
+    logps_GC = logps(setting.policy)
+    ratio_GC = cdpo.token_ratio(logps_GC, logps_GC.detach())
+    mask_GC = torch.ones_like(logps_GC, dtype=torch.bool)
+    loss = cdpo.cdpo_loss(
+        cdpo.clipped_surrogate(ratio_GC, setting.advantages_G, epsilon=0.2, epsilon_high=0.28),
+        cdpo.SAMPLED["k3"](logps_GC, bias_GC, logps_GC.detach()),
+        cdpo.token_weights(mask_GC, "grpo", completions=GENERATIONS, tokens=mask_GC.numel()),
+        repulsion=0.01,
+    )
+    loss.backward()
+    clock.lap("gradients")
+    setting.optimizer.step()
+    setting.optimizer.zero_grad()
+    clock.lap("update")
+    return clock.seconds
+
+
+class Clock:
+    """CPU seconds between laps."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.last = time.process_time()
+
+    def lap(self, name: str) -> None:
+        now = time.process_time()
+        self.seconds[name], self.last = now - self.last, now
+
+
+def repeated(policy: Policy, prompt: Encoded) -> dict[str, torch.Tensor]:
+    """The prompt and its video G times, as the library's processor would batch them."""
+    ids_GP = prompt.input_ids_P.repeat(GENERATIONS, 1)
+    assert prompt.pixel_values is not None
+    assert prompt.grid_thw is not None
+    return {
+        "input_ids": ids_GP,
+        "attention_mask": torch.ones_like(ids_GP),
+        "mm_token_type_ids": 2 * (ids_GP == policy.model.config.video_token_id).int(),
+        "pixel_values_videos": prompt.pixel_values.repeat(GENERATIONS, 1),
+        "video_grid_thw": prompt.grid_thw.repeat(GENERATIONS, 1),
+        "second_per_grid_ts": torch.tensor([prompt.second_per_grid] * GENERATIONS),
+    }
+
+
+STEPS: dict[str, Callable[[Setting, int, int], dict[str, float]]] = {
+    "ours": our_step,
+    "naive": naive_step,
+}
+
+
+def measure(setting: Setting, length: int, repeats: int) -> dict[str, list[dict[str, float]]]:
+    """Each side's laps, the sides taking turns so that both see the same machine."""
+    taken: dict[str, list[dict[str, float]]] = {name: [] for name in STEPS}
+    for repeat in range(repeats):
+        for name, step in STEPS.items():
+            taken[name].append(step(setting, length, repeat))
+    return taken
+
+
+def memory(arguments: argparse.Namespace, folders: list[Path], side: str, row: dict) -> float:
+    """Megabytes that one step of one side adds to a fresh process."""
+    command = [sys.executable, __file__, "--memory-of", side, "--frames", arguments.frames]
+    command += ["--lengths", str(row["length"]), "--folders", *map(str, folders)]
+    command += ["--frozen"] if row["frozen"] else []
+    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return float(out.splitlines()[-1])
+
+
+def memory_of(arguments: argparse.Namespace) -> None:
+    setting = Setting(*arguments.folders, arguments.frames, frozen=arguments.frozen)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    STEPS[arguments.memory_of](setting, arguments.lengths[0], 0)
+    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+
+
+def ceiling(shape: Shape, setting: Setting, length: int, *, frozen: bool) -> float:
+    """How many times fewer floating-point operations the shared step needs."""
+    assert setting.prompt.grid_thw is not None
+    grid = Grid(*(int(n) for n in setting.prompt.grid_thw[0]))
+    size = (shape, grid, setting.prompt.prompt_tokens, GENERATIONS, length)
+    naive, ours = (
+        sum(
+            step_flops(*size, shared=shared, freeze_vision=frozen, checkpointing=False).values()
+        )
+        for shared in (False, True)
+    )
+    return naive / ours
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--lengths", type=int, nargs="+", default=[96, 256])
+    parser.add_argument("--size", choices=SIZES, default="13m")
+    parser.add_argument("--frames", choices=FRAMES, default="full")
+    parser.add_argument("--trl", action="store_true", help="also run TRL's GRPOTrainer on images")
+    parser.add_argument("--memory-of", choices=STEPS, help=argparse.SUPPRESS)
+    parser.add_argument("--folders", type=Path, nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--frozen", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    if arguments.memory_of:
+        memory_of(arguments)
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        run(arguments, Path(scratch))
+
+
+def run(arguments: argparse.Namespace, scratch: Path) -> None:
+    config = SIZES[arguments.size]
+    folders = [
+        build_small(
+            scratch / name, SmallConfig(**(vars(config) | {"seed": seed})), [QUESTION]
+        )
+        for seed, name in enumerate(("policy", "bias"))
+    ]
+    shape = read_shape(json.loads((folders[0] / "config.json").read_text(encoding="utf-8")))
+    rows = []
+    for length in arguments.lengths:
+        for frozen in (False, True):
+            setting = Setting(*folders, arguments.frames, frozen=frozen)
+            row = {"length": length, "frozen": frozen}
+            taken = measure(setting, length, arguments.repeats)
+            totals = {side: [sum(laps.values()) for laps in taken[side]] for side in STEPS}
+            ratios = [n / o for n, o in zip(totals["naive"], totals["ours"], strict=True)]
+            limit = ceiling(shape, setting, length, frozen=frozen)
+            row |= {
+                "prompt_tokens": setting.prompt.prompt_tokens,
+                "ratio": statistics.median(ratios),
+                "ratios": ratios,
+                "ceiling": limit,
+                "share_of_ceiling": statistics.median(ratios) / limit,
+                "seconds": taken,
+                "megabytes": {side: memory(arguments, folders, side, row) for side in STEPS},
+            }
+            rows.append(row)
+            show(row, totals)
+    result = {
+        "benchmark": "step",
+        "size": arguments.size,
+        "parameters": sum(p.numel() for p in setting.policy.model.parameters()),
+        "generations": GENERATIONS,
+        "repeats": arguments.repeats,
+        "threads": torch.get_num_threads(),
+        "machine": platform.processor() or platform.machine(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "rows": rows,
+    }
+    if arguments.trl:
+        from trl_step import trl_seconds
+
+        result["trl"] = trl_seconds(folders[0], arguments.lengths, arguments.repeats)
+    print(json.dumps(result))
+
+
+def show(row: dict, totals: dict[str, list[float]]) -> None:
+    mega = row["megabytes"]
+    print(
+        f"C {row['length']:4d}  vision {'frozen ' if row['frozen'] else 'trained'}  "
+        f"prompt {row['prompt_tokens']}  naive {statistics.median(totals['naive']):7.2f} s  "
+        f"ours {statistics.median(totals['ours']):6.2f} s  ratio {row['ratio']:.2f}  "
+        f"ceiling {row['ceiling']:.2f}  ({row['share_of_ceiling']:.0%})  "
+        f"memory {mega['naive']:.0f} -> {mega['ours']:.0f} MB",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()
