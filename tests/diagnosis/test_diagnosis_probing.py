@@ -174,13 +174,17 @@ def test_a_limit_draws_by_the_seed_and_keeps_the_order():
 def test_minimal_pairs_are_asked_as_they_are(logged, tiny_model, tmp_path):
     scenes = json.loads((logged.root / "validation.json").read_text())
     pool = scenes[0]["questions"]
-    other = {**pool[2], "question_id": 9, "choices": pool[1]["choices"]}
-    pair = [{**scenes[0], "questions": [pool[1], other]}]
+    one = {**pool[1], "question_id": 0}
+    other = {**pool[2], "question_id": 1, "choices": pool[1]["choices"]}
+    pair = [{**scenes[0], "questions": [one, other]}]
     (logged.root / "minimal_pairs.json").write_text(json.dumps(pair))
     config = DiagnoseConfig(out=tmp_path / "out", probe=str(tiny_model), miss_rate=0.0, **SMALL)
     out = diagnose(logged.root, config)
+    written = read_jsonl(out / "minimal_pairs.jsonl", Question)
+    (told_of,) = {q.context for q in written}
+    assert told_of in {q.context for q in read_jsonl(out / "questions.jsonl", Question)}
     asked = {s.question_id for s in read_jsonl(out / "samples.jsonl", Sample)}
-    names = {"pair/clevrer/validation/10000-01", "pair/clevrer/validation/10000-09"}
+    names = {"clevrer/minimal_pairs/10000-00", "clevrer/minimal_pairs/10000-01"}
     assert names <= asked
     told = json.loads((out / "summary.json").read_text())["probing"]["reliance_swap"]
     # Both have the options and the right answer of the first: they should stay.

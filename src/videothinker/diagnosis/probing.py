@@ -109,7 +109,8 @@ def probe(
     asked = draw([q for q in questions if q.answer], config.limit, config.seed)
     if not asked:
         raise UserError("no question has a right answer, so nothing can be probed")
-    pairs = [two for two in source.pairs if two[0].answer and two[1].answer]
+    both = zip(source.pairs[::2], source.pairs[1::2], strict=True)
+    pairs = [two for two in both if two[0].answer and two[1].answer]
     chosen = {q.id for q in draw([one for one, _ in pairs], config.limit, config.seed)}
     pairs = [two for two in pairs if two[0].id in chosen and "full" in config.probes]
     policy = load_policy(config.probe, dtype=config.dtype, device=config.device)

@@ -9,7 +9,13 @@ import msgspec
 
 from videothinker.clevrer.annotations import list_annotations
 from videothinker.clevrer.grammar import strike
-from videothinker.clevrer.questions import load_split, question_file, read_questions, to_records
+from videothinker.clevrer.questions import (
+    MINIMAL_PAIRS,
+    load_minimal_pairs,
+    load_split,
+    question_file,
+    to_records,
+)
 from videothinker.datasets import catalog, jsonl
 from videothinker.datasets.benchmark import Benchmark
 from videothinker.diagnosis.config import DiagnoseConfig
@@ -19,8 +25,8 @@ from videothinker.errors import UserError
 from videothinker.records import Diagnosis, Question
 
 SPLITS = ("train", "validation")
-PAIRS_FILE, PAIRS_SPLIT = "minimal_pairs.json", "validation"
-"""On a simulated world: two questions a scene that differ in the removed object alone."""
+PAIRS_SPLIT = "validation"
+"""The split whose videos a simulated world's minimal pairs are about."""
 EMPTY_LIST = 8
 """Bytes of a question file that can hold no question: `[]` and white space."""
 
@@ -35,8 +41,8 @@ class Source:
     data_root: Path
     benchmark: str
     """Under this name a protocol knows how it is asked."""
-    pairs: tuple[tuple[Question, Question], ...] = ()
-    """Minimal pairs, on a simulated world."""
+    pairs: tuple[Question, ...] = ()
+    """Minimal pairs of a simulated world, the two of a pair beside each other."""
     problems: tuple[str, ...] = ()
     """What was wrong and left out, in words."""
     notes: tuple[str, ...] = ()
@@ -113,29 +119,20 @@ def read_with_logs(
     return questions, [d for d in diagnoses if d.question_id in kept]
 
 
-def read_pairs(data: Path, split: str) -> list[tuple[Question, Question]]:
-    """The minimal pairs of a simulated world; none where it has none, or another split is read.
+def read_pairs(data: Path, split: str) -> list[Question]:
+    """The minimal pairs of a simulated world, the two of a pair beside each other.
 
-    Their ids begin with `pair/`, so that they never meet those of the split's questions.
+    None where it has none, or where the split they belong to is not read.
     """
-    path = data / PAIRS_FILE
-    if not path.is_file() or split not in ("all", PAIRS_SPLIT):
-        return []
-    found: list[tuple[Question, Question]] = []
-    for scene in read_questions(path):
-        records = [
-            msgspec.structs.replace(question, id=f"pair/{question.id}")
-            for question in to_records([scene], data, PAIRS_SPLIT)
-        ]
-        found += list(zip(records[::2], records[1::2], strict=True))
-    return found
+    there = (data / f"{MINIMAL_PAIRS}.json").is_file() and split in ("all", PAIRS_SPLIT)
+    return load_minimal_pairs(data) if there else []
 
 
 def _from_folder(data: Path, config: DiagnoseConfig) -> Source:
     problems: list[UserError] | None = [] if config.keep_going else None
     splits = present_splits(data, config.split)
     questions, logs = read_with_logs(data, splits, config.rule, problems)
-    pairs = read_pairs(data, config.split) if config.probe is not None else []
+    pairs = read_pairs(data, config.split)
     if config.miss_rate is not None:
         told = partial(
             with_transcripts,
@@ -144,9 +141,7 @@ def _from_folder(data: Path, config: DiagnoseConfig) -> Source:
             seed=config.seed,
             compact=config.transcript == "compact",
         )
-        questions = list(told(questions))
-        members = list(told([question for two in pairs for question in two]))
-        pairs = list(zip(members[::2], members[1::2], strict=True))
+        questions, pairs = list(told(questions)), list(told(pairs))
     return Source(
         questions=tuple(questions),
         logs=tuple(logs),

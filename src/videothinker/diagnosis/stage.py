@@ -23,6 +23,8 @@ from videothinker.runs import Run, open_run
 def _write(run: Run, source: Source, diagnoses: Sequence[Diagnosis]) -> BiasSet:
     chosen = bias_set(source.questions, {d.question_id: d.label for d in diagnoses})
     write_jsonl(run.path / "questions.jsonl", source.questions)
+    if source.pairs:
+        write_jsonl(run.path / "minimal_pairs.jsonl", source.pairs)
     write_jsonl(run.path / "diagnosis.jsonl", diagnoses)
     write_jsonl(run.path / "bias.jsonl", chosen.struck)
     write_jsonl(run.path / "bias_as_is.jsonl", chosen.as_is)
@@ -76,7 +78,8 @@ def diagnose(data: Path, config: DiagnoseConfig) -> Path:
 
     Returns:
         `config.out`, with questions.jsonl, diagnosis.jsonl, bias.jsonl, bias_as_is.jsonl,
-        summary.json, and samples.jsonl where a model was probed.
+        summary.json, minimal_pairs.jsonl on a simulated world, and samples.jsonl where a model was
+        probed.
 
     Raises:
         UserError: bad input; see `sources.read_source`.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from videothinker.clevrer.annotations import annotation_path, read_annotation
+from videothinker.clevrer.annotations import SPLITS, annotation_path, read_annotation
 from videothinker.clevrer.compact import render_compact
 from videothinker.clevrer.transcript import render
 from videothinker.records import Question
@@ -23,17 +23,17 @@ def with_transcripts(
         questions: of a CLEVRER folder, with their `scene` in `groups`, scene by scene.
         data: that folder; one annotation is read at a time, with its trajectories.
         miss_rate: each event is missing at this rate.
-        seed: of the misses, together with split and scene.
+        seed: of the misses, together with the scene.
         compact: the form in few tokens, which the small base models are trained on.
     """
     write = render_compact if compact else render
-    last: tuple[str, int] | None = None
-    context = ""
+    last, context = -1, ""
     for question in questions:
-        split, scene = question.split, int(question.groups["scene"])
-        if last != (split, scene):
-            last = (split, scene)
+        scene = int(question.groups["scene"])
+        split = next(name for name, scenes in SPLITS.items() if scene in scenes)
+        if last != scene:
+            last = scene
             told = read_annotation(annotation_path(data, split, scene), trajectories=True)
-            drawn = derive(seed, "diagnose", f"transcript/{split}", scene)
+            drawn = derive(seed, "diagnose", "transcript", scene)
             context = write(told, miss_rate=miss_rate, seed=drawn)
         yield msgspec.structs.replace(question, video=None, context=context)
