@@ -1,13 +1,13 @@
 """The questions a stage trains on: a seeded draw, a held-out slice, and what they are made of."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from videothinker.datasets import jsonl
 from videothinker.errors import UserError
-from videothinker.records import Diagnosis, Label, Question, read_jsonl
+from videothinker.records import Label, Question, read_jsonl
 from videothinker.seeds import derive
 from videothinker.training.config import BiasConfig, TrainConfig
 
@@ -58,8 +58,7 @@ def load_training_set(data: Path, config: TrainConfig) -> TrainingSet:
         UserError: no such file, or no question with an answer and the split `train` in it.
     """
     source = _source(data, config)
-    folder = source.parent
-    labels = _labels(folder)
+    labels: dict[str, Label] = {row.question_id: row.label for row in jsonl.labels(source)}
     questions = read_jsonl(source, Question)
     if any(q.split == "train" for q in questions):
         questions = [q for q in questions if q.split == "train"]
@@ -75,7 +74,7 @@ def load_training_set(data: Path, config: TrainConfig) -> TrainingSet:
     train = tuple(q for q in ordered if q.id not in kept)[: config.train_questions or None]
     return TrainingSet(
         source=source,
-        data_root=_data_root(folder, config),
+        data_root=config.data_root or jsonl.data_root(source),
         train=train,
         held_out=held_out,
         labels=labels,
@@ -95,21 +94,6 @@ def _source(data: Path, config: TrainConfig) -> Path:
     if isinstance(config, BiasConfig):
         return data / ("bias_as_is.jsonl" if config.as_is else "bias.jsonl")
     return data / "questions.jsonl"
-
-
-def _labels(folder: Path) -> dict[str, Label]:
-    path = folder / "diagnosis.jsonl"
-    if not path.exists():
-        return {}
-    return {row.question_id: row.label for row in read_jsonl(path, Diagnosis)}
-
-
-def _data_root(folder: Path, config: TrainConfig) -> Path:
-    if config.data_root is not None:
-        return config.data_root
-    book = folder / "run.json"
-    facts = json.loads(book.read_text()).get("facts", {}) if book.exists() else {}
-    return Path(facts.get("data_root", folder))
 
 
 def _hold_out(

@@ -24,6 +24,7 @@ from videothinker.training.optimizer import MasterAdamW
 from videothinker.training.processes import Processes
 from videothinker.training.rollouts import Batch, Collector, Draw
 from videothinker.training.step import Bias, Objective, Sums, accumulate_gradients, measure
+from videothinker.training.trackers import completion_tokens
 
 
 @dataclass
@@ -84,11 +85,15 @@ def train(loop: Loop) -> Progress:
             progress.step, progress.position = step, progress.position + batch.drawn
             if loop.journal:
                 loop.journal.append(record)
-            loop.track(record, time.monotonic() - started)
+            seconds = time.monotonic() - started
+            loop.track(record, seconds)
             if step % config.save_steps == 0 or step == config.max_steps:
                 checkpoint(loop, progress)
             bar.advance()
-            bar.note(f"loss {record.loss:.3f} reward {sum(record.reward.values()):.2f}")
+            bar.note(
+                f"reward {sum(record.reward.values()):.2f} valid {record.valid:.2f} "
+                f"{completion_tokens(record) / seconds:.0f} tokens/s"
+            )
     return progress
 
 

@@ -40,6 +40,7 @@ def step_record(
     lengths = [length for row in rows for length in row.lengths]
     metrics = {
         "groups": float(len(rows)),
+        "completions": float(len(lengths)),
         "drawn": float(batch.drawn),
         "clip_share": sums.clipped / tokens,
         "completion_length": fmean(lengths) if lengths else 0.0,

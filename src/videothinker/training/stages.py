@@ -105,7 +105,9 @@ def _stage(stage: str, data: Path, config: TrainConfig, following: str) -> Path:
             }
         train(loop)
         if run:
-            run.facts["training_seconds"] = round(monotonic() - started, 1)
+            seconds = monotonic() - started
+            run.facts["training_seconds"] = round(seconds, 1)
+            console.say(f"trained to step {config.max_steps} in {seconds:.0f} s")
             save_model(policy, config.out / "model", config)
             if config.lora_rank:
                 save_adapter(policy, config.out / "adapter")

@@ -38,5 +38,9 @@ def flat(record: Step, seconds: float) -> dict[str, float]:
             values[name] = value
     values["dropped_groups"] = record.dropped_groups
     values["seconds"] = seconds
-    count = record.metrics["groups"] * record.metrics["completion_length"]
-    return values | {"completion_tokens_per_second_and_generation": count / seconds}
+    return values | {"completion_tokens_per_second": completion_tokens(record) / seconds}
+
+
+def completion_tokens(record: Step) -> float:
+    """All completion tokens of the step's groups."""
+    return record.metrics["completions"] * record.metrics["completion_length"]

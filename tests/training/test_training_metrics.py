@@ -1,0 +1,40 @@
+"""docs/metrics.md defines every name a run logs, and no other."""
+
+from pathlib import Path
+from typing import Any
+
+from test_training_config import rows_of
+
+from videothinker.records import Step, read_jsonl
+from videothinker.training.config import CdpoConfig
+from videothinker.training.stages import train_cdpo
+from videothinker.training.trackers import flat
+
+LABELS = ("observational", "inferential", "unlabelled")
+
+
+def general(name: str) -> str:
+    """`reward/inferential` -> `reward/<label>`; `reward/format` -> `reward/<function>`."""
+    kind, slash, last = name.partition("/")
+    if not slash:
+        return name
+    return f"{kind}/<label>" if last in LABELS else f"{kind}/<function>"
+
+
+def test_logged_and_documented_names_are_the_same(
+    toy: Path, other: Path, quick: dict[str, Any], tmp_path: Path
+) -> None:
+    out = train_cdpo(toy, CdpoConfig(out=tmp_path / "a", bias=str(other), **quick))
+    logged: set[str] = set()
+    for step in read_jsonl(out / "metrics.jsonl", Step):
+        fields = set(step.__struct_fields__) - {"reward", "metrics"}
+        logged |= fields | {f"reward/{name}" for name in step.reward} | set(step.metrics)
+        tracked = set(flat(step, 2.0)) - {"seconds", "completion_tokens_per_second"}
+        assert tracked <= logged
+    documented = {row[0].strip("`") for row in rows_of("metrics.md")}
+    assert {general(name) for name in logged} == documented
+
+
+def test_speed_counts_completion_tokens() -> None:
+    step = Step(step=1, loss=0.0, metrics={"completions": 4.0, "completion_length": 5.0})
+    assert flat(step, 2.0)["completion_tokens_per_second"] == 10
