@@ -108,7 +108,7 @@ class Batches:
 def patches(
     frames_BTHW3: np.ndarray, vision: VisionSettings, rng: np.random.Generator | None = None
 ) -> Tensor:
-    """Many videos at once to `B N F`, as `policy.patches` cuts one; with noise if `rng` is given."""
+    """Many videos to `B N F`, each cut as `policy.patches` cuts one; noise if `rng` is given."""
     batch, count, height, width, _ = frames_BTHW3.shape
     pixels = torch.from_numpy(frames_BTHW3).float()
     if rng is not None:

@@ -69,7 +69,7 @@ class PretrainConfig:
     seed: int = 0
     pool: PoolConfig = field(default_factory=PoolConfig)
     shape: ShapeConfig = field(default_factory=ShapeConfig)
-    steps: int = 400
+    steps: int = 200
     """Optimisation steps; the stages below share them."""
     stages: tuple[float, ...] = (0.3, 0.1, 0.2, 0.4)
     """Shares of the steps: looking alone (no words); objects and places in words; then collisions;
@@ -82,7 +82,7 @@ class PretrainConfig:
     """Of Muon (matched to AdamW's step size), for the matrices inside the blocks."""
     adam_learning_rate: float = 2e-3
     """Of AdamW, for embeddings, norms, biases and patch projection."""
-    warmup: int = 50
+    warmup: int = 20
     """Steps in which the rates rise; they fall linearly to 0 over the last third."""
     simulate_share: float = 0.5
     """Share of what-if questions thought about by simulating the removal; the rest describes."""
@@ -93,8 +93,8 @@ class PretrainConfig:
     """Share of what-if questions that the video alone does not answer."""
     miss_rate: float = 0.04
     """Transcript tier: share of events missing from the log."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Of the matrix products; bfloat16 is faster where the processor has it."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the matrix products; `auto` takes bfloat16 where the processor works fast in it."""
     save_every: int = 200
     measure_every: int = 1000
     """Steps between measurements on a quarter of the held-out scenes."""

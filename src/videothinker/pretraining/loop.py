@@ -18,12 +18,18 @@ from videothinker.runs import Journal
 from videothinker.seeds import derive
 
 
+def in_bfloat16(precision: str) -> bool:
+    """Whether matrix products are done in bfloat16."""
+    if precision != "auto":
+        return precision == "bfloat16"
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001 - no public name
+
+
 def losses_of(
     policy: Policy, heads: Heads | None, drawn: Drawn, speller: Speller, precision: str
 ) -> tuple[torch.Tensor, dict[str, float]]:
     """The loss to minimise, and its parts."""
-    mixed = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16")
-    with mixed:
+    with torch.autocast("cpu", torch.bfloat16, enabled=in_bfloat16(precision)):
         hidden, seen, state = dense.forward(policy.model, drawn.batch, speller.layout)
         words, right = dense.losses(policy.model, hidden, drawn.batch)
     parts = {"words": words.item(), "teacher_forced": right.item()}

@@ -162,7 +162,7 @@ def _video(
     shown = frames[(scene + 1) % len(facts)] if show == "swapped" else frames[scene]
     if show == "blank":
         shown = np.full_like(shown, 128)
-    return policy.to_video(np.ascontiguousarray(shown), times_T)
+    return policy.to_video(np.array(shown), times_T)
 
 
 def _prompt(
@@ -246,7 +246,7 @@ def _pairs(records: Sequence[Measured]) -> dict[str, float]:
 
 
 def _tracks(records: Sequence[Measured]) -> dict[str, float]:
-    """Objects and their places in the model's own tracking; a lost object's places are all wrong."""
+    """Objects and their places in the model's own tracking; places of a lost object are wrong."""
     sets, exact, near, cells = [], 0, 0, 0
     for record in records:
         said, real = dict(LINE.findall(record.text)), dict(LINE.findall(record.truth))
