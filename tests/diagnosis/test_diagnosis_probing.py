@@ -135,6 +135,20 @@ def test_a_list_of_questions_without_logs(tiny_model, tmp_path):
     assert "agreement" not in told["probing"]
 
 
+def test_a_diagnosed_list_keeps_what_its_logs_said(logged, tiny_model, tmp_path):
+    first = diagnose(logged.root, DiagnoseConfig(out=tmp_path / "first", miss_rate=0.0))
+    config = DiagnoseConfig(out=tmp_path / "then", probe=str(tiny_model), **SMALL)
+    then = diagnose(first / "questions.jsonl", config)
+    once = DiagnoseConfig(out=tmp_path / "once", probe=str(tiny_model), miss_rate=0.0, **SMALL)
+    found = read_jsonl(then / "diagnosis.jsonl", Diagnosis)
+    by_folder = read_jsonl(diagnose(logged.root, once) / "diagnosis.jsonl", Diagnosis)
+    assert [(d.question_id, d.evidence, d.flags) for d in found] == [
+        (d.question_id, d.evidence, d.flags) for d in by_folder
+    ]
+    book = json.loads((then / "run.json").read_text())
+    assert book["facts"]["data_root"] == str(logged.root.resolve())
+
+
 def test_an_unreadable_video_is_a_recorded_failure(tiny_model, tmp_path):
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     questions = [one(0), one(1, context=None, video="broken.mp4", question_struck="What happens?")]

@@ -56,8 +56,8 @@ class DiagnoseConfig:
     limit: int | None = None
     """Probe this many of the questions, drawn by the seed; None probes all."""
     benchmark: str | None = None
-    """What the data is: mmvu, video-holmes, mvbench, tempcompass, videomme (as published), jsonl
-    (our records). None: a folder is in CLEVRER's layout, a file holds our records."""
+    """What the data is: clevrer, mmvu, video-holmes, mvbench, tempcompass, videomme, jsonl
+    (our records). None: clevrer for a folder, jsonl for a file."""
     data_root: Path | None = None
     """Where the videos of a list of questions lie; None is the list's own folder."""
     device: str = "cpu"

@@ -22,7 +22,7 @@ from videothinker.diagnosis.config import DiagnoseConfig
 from videothinker.diagnosis.evidence import diagnose_split
 from videothinker.diagnosis.transcripts import with_transcripts
 from videothinker.errors import UserError
-from videothinker.records import Diagnosis, Question
+from videothinker.records import Diagnosis, Question, read_jsonl
 
 SPLITS = ("train", "validation")
 PAIRS_SPLIT = "validation"
@@ -37,7 +37,8 @@ class Source:
 
     questions: tuple[Question, ...]
     logs: tuple[Diagnosis, ...]
-    """One a counterfactual question; empty where there are no logs."""
+    """One a counterfactual question; for a list of questions, the diagnosis that lies beside it;
+    empty where there are no logs."""
     data_root: Path
     benchmark: str
     """Under this name a protocol knows how it is asked."""
@@ -51,7 +52,7 @@ class Source:
 
 def has_logs(data: Path, config: DiagnoseConfig) -> bool:
     """Is it a folder in CLEVRER's layout (or meant to be one)?"""
-    return config.benchmark is None and data.is_dir()
+    return config.benchmark in (None, "clevrer") and data.is_dir()
 
 
 def present_splits(data: Path, wanted: str) -> list[str]:
@@ -153,8 +154,15 @@ def _from_folder(data: Path, config: DiagnoseConfig) -> Source:
 
 
 def _benchmark(data: Path, config: DiagnoseConfig) -> Benchmark:
-    split = None if config.split == "all" else config.split
-    return catalog.load(config.benchmark or "jsonl", data, split)
+    if config.benchmark not in (None, "jsonl"):
+        return catalog.load(config.benchmark, data)
+    path = data / "questions.jsonl" if data.is_dir() else data
+    every = read_jsonl(path, Question)
+    found = tuple(q for q in every if config.split in ("all", q.split))
+    if not found:
+        splits = ", ".join(sorted({q.split for q in every})) or "none"
+        raise UserError(f"{path}: holds no question of split {config.split!r}; it has {splits}")
+    return Benchmark(name="jsonl", questions=found, files=(path,))
 
 
 def _from_list(data: Path, config: DiagnoseConfig) -> Source:
@@ -174,17 +182,18 @@ def _from_list(data: Path, config: DiagnoseConfig) -> Source:
         seen.add(question.id)
         struck = question.question_struck or strike(question.question)
         questions.append(msgspec.structs.replace(question, question_struck=struck))
+    ours = found.name == "jsonl"
     root = config.data_root
     if root is None:
         folder = data if data.is_dir() else data.parent
-        root = jsonl.data_root(data) if found.name == "jsonl" else folder
+        root = jsonl.data_root(data) if ours else folder
     notes = [
         f"{count} {kind} questions, which need a judge model and not a choice"
         for kind, count in found.needs_judge.items()
     ]
     return Source(
         questions=tuple(questions),
-        logs=(),
+        logs=tuple(d for d in jsonl.labels(data) if d.question_id in seen) if ours else (),
         data_root=root.resolve(),
         benchmark=found.name,
         notes=(*notes, *found.wrong_counts()),
