@@ -12,6 +12,7 @@ from pathlib import Path
 
 from videothinker import answers
 from videothinker.answering import variants
+from videothinker.answering.plain import PlainModel, PlainPrompt, PlainVideo
 from videothinker.answering.protocols import Protocol, labels, render
 from videothinker.console import progress
 from videothinker.errors import UserError
@@ -24,6 +25,9 @@ from videothinker.runs import Journal
 from videothinker.seeds import derive, numpy_generator
 from videothinker.video import BadVideo, Clip, read_clip
 
+Prompt = Encoded | PlainPrompt
+Seen = Video | PlainVideo | Clip | None
+"""A video as prepared for the model, raw where the variant depends on the question, or none."""
 Key = tuple[str, str, str, str, int]
 """Question, protocol key, variant, model digest, seed."""
 
@@ -32,7 +36,7 @@ Key = tuple[str, str, str, str, int]
 class Asking:
     """One call's settings, the same for all its questions."""
 
-    policy: Policy
+    policy: Policy | PlainModel
     model: str
     protocol: Protocol
     variant: Variant
@@ -53,7 +57,7 @@ def key(sample: Sample) -> Key:
 
 
 def answer_questions(
-    policy: Policy,
+    policy: Policy | PlainModel,
     questions: Sequence[Question],
     data_root: Path,
     protocol: Protocol,
@@ -154,9 +158,9 @@ def _check(
 
 
 def _answer(asking: Asking, batch: Sequence[Question]) -> Iterator[Sample]:
-    prompts: dict[str, Encoded] = {}
+    prompts: dict[str, Prompt] = {}
     failures: dict[str, str] = {}
-    videos: dict[object, Video | Clip | str | None] = {}
+    videos: dict[object, Seen | str] = {}
     for question in batch:
         place = (question.video, question.clip)
         if place not in videos:
@@ -178,7 +182,7 @@ def _answer(asking: Asking, batch: Sequence[Question]) -> Iterator[Sample]:
             )
 
 
-def _see(asking: Asking, question: Question) -> Video | Clip | str | None:
+def _see(asking: Asking, question: Question) -> Seen | str:
     """The question's video: prepared, raw where the variant depends on the question, or why not."""
     if question.video is None or not variants.needs_video(question, asking.variant):
         return None
@@ -220,27 +224,28 @@ def read_frames(
     return read_clip(root, video, frames, clip=clip, deadline=deadline)
 
 
-def _prepare(asking: Asking, clip: Clip) -> Video:
+def _prepare(asking: Asking, clip: Clip) -> Video | PlainVideo:
     low, high = asking.protocol.min_pixels, asking.protocol.max_pixels
     return asking.policy.to_video(clip.frames, clip.times, min_pixels=low, max_pixels=high)
 
 
-def _encode(asking: Asking, question: Question, seen: Video | Clip | None) -> Encoded:
+def _encode(asking: Asking, question: Question, seen: Seen) -> Prompt:
     generator = numpy_generator(asking.seed, asking.variant, question.id)
     raw = seen if isinstance(seen, Clip) else None
     shown = variants.apply(question, asking.variant, raw, generator)
-    video = seen if isinstance(seen, Video) else None
+    video = None if isinstance(seen, Clip) else seen
     if shown.clip is not None:
         video = _prepare(asking, shown.clip)
-    return asking.policy.encode(
-        render(asking.protocol, question, text=shown.text, context=shown.context),
-        video,
-        system=asking.protocol.system,
-        prefill=asking.protocol.prefill,
-    )
+    words = render(asking.protocol, question, text=shown.text, context=shown.context)
+    system, prefill = asking.protocol.system, asking.protocol.prefill
+    if isinstance(asking.policy, PlainModel):
+        assert not isinstance(video, Video)
+        return asking.policy.encode(words, video, system=system, prefill=prefill)
+    assert not isinstance(video, PlainVideo)
+    return asking.policy.encode(words, video, system=system, prefill=prefill)
 
 
-def _generate(asking: Asking, prompts: Mapping[str, Encoded]) -> dict[str, list[tuple[str, bool]]]:
+def _generate(asking: Asking, prompts: Mapping[str, Prompt]) -> dict[str, list[tuple[str, bool]]]:
     """Question id -> its completions' texts, each with whether it was cut off."""
     if not prompts:
         return {}
@@ -251,7 +256,14 @@ def _generate(asking: Asking, prompts: Mapping[str, Encoded]) -> dict[str, list[
         top_p=asking.protocol.top_p,
     )
     seeds = [derive(asking.seed, "answer", asking.variant, name) for name in prompts]
-    groups = rollout(asking.policy, list(prompts.values()), sampling, seeds)
+    if isinstance(asking.policy, PlainModel):
+        return {
+            name: asking.policy.answer(prompt, sampling, seed)
+            for (name, prompt), seed in zip(prompts.items(), seeds, strict=True)
+            if isinstance(prompt, PlainPrompt)
+        }
+    encoded = [prompt for prompt in prompts.values() if isinstance(prompt, Encoded)]
+    groups = rollout(asking.policy, encoded, sampling, seeds)
     return {
         name: list(zip(asking.policy.decode(group), group.truncated_G.tolist(), strict=True))
         for name, group in zip(prompts, groups, strict=True)
@@ -287,7 +299,7 @@ def read(protocol: Protocol, question: Question, text: str, *, truncated: bool) 
 
 
 def _record(
-    asking: Asking, question: Question, prompt: Encoded, index: int, text: str, *, truncated: bool
+    asking: Asking, question: Question, prompt: Prompt, index: int, text: str, *, truncated: bool
 ) -> Sample:
     parsed = read(asking.protocol, question, text, truncated=truncated)
     return Sample(

@@ -8,6 +8,7 @@ import msgspec
 
 from videothinker.answering import variants
 from videothinker.answering.ask import answer_questions
+from videothinker.answering.plain import load_model
 from videothinker.answering.protocols import BENCHMARKS, Protocol, resolve
 from videothinker.console import say
 from videothinker.datasets import catalog, jsonl
@@ -18,7 +19,6 @@ from videothinker.evaluation.check import check
 from videothinker.evaluation.config import EvaluateConfig
 from videothinker.evaluation.selection import Selection, select
 from videothinker.evaluation.summary import by_question, plain, summarise
-from videothinker.policy.model import load_policy
 from videothinker.records import Diagnosis, Question, Sample, read_jsonl, write_atomic, write_jsonl
 from videothinker.runs import Run, open_run, to_plain
 
@@ -115,7 +115,7 @@ def _ask(
     model: str,
     config: EvaluateConfig,
 ) -> None:
-    policy = load_policy(model, dtype=config.dtype, device=config.device)
+    policy = load_model(model, dtype=config.dtype, device=config.device)
     digest = policy.digest
     journal = run.journal("samples.jsonl", Sample)
     for variant in config.variants:
