@@ -148,7 +148,7 @@ def evaluate_run(
                 thinking = f"{name} looks at {q.id}. " + "The sphere rolls towards the cube. " * 6
                 samples.append(
                     Sample(
-                        question_id=q.id, model="0" * 64, protocol="demo", seed=seed, frames=8,
+                        question_id=q.id, model=name, protocol="demo", seed=seed, frames=8,
                         height=56, width=56, prompt_tokens=120, thinking=thinking, answer=answer,
                         text=f"<think>{thinking}</think><answer>{','.join(answer)}</answer>",
                         verdict="ok", exact=float(i in hits), soft=float(i in hits), format=1.0,

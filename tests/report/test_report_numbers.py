@@ -324,3 +324,33 @@ def test_a_simulated_world_is_not_called_clevrer(made_runs: list[Path], tmp_path
     (sheet,) = sheets([board], "diagnostic")
     paper = next(line for line in sheet.lines if line.name == "Qwen2.5-VL-GRPO (1K RL)")
     assert [cell.value for cell in paper.cells[:2]] == ["76.4", "63.1"]
+
+
+def test_two_worlds_under_one_id_are_two_boards(made_runs: list[Path], tmp_path: Path) -> None:
+    runs = copied(made_runs, tmp_path / "a")
+    others = copied(made_runs, tmp_path / "b")
+    for run in others:
+        for name in ("questions.jsonl", "run.json"):
+            if (run / name).is_file():
+                text = (run / name).read_text().replace("Which event", "What event")
+                (run / name).write_text(text.replace(str(made_runs[0].parent), str(tmp_path / "b")))
+    boards = read_boards(read_runs([*runs, *others]))
+    assert len(boards) == 2
+    assert boards[1].title.endswith("as asked in evaluate-base")
+    assert all(len(arm.answered) == (1 if arm.role == "Base" else 2) for arm in boards[0].arms)
+    with pytest.raises(UserError, match="hold the same model's answers to the same questions"):
+        read_boards(read_runs([*runs, *copied(made_runs, tmp_path / "c")]))
+
+
+def test_models_trained_on_other_data_are_other_arms(made_runs: list[Path], tmp_path: Path) -> None:
+    runs = copied(made_runs, tmp_path)
+    for name, data in (("train-grpo-seed0", "f" * 64), ("train-grpo-seed1", "0" * 64)):
+        digest = json.loads((tmp_path / name / "run.json").read_text())
+        digest["inputs"]["data"] = data
+        (tmp_path / name / "run.json").write_text(json.dumps(digest))
+    for run in runs:
+        book = run / "run.json"
+        book.write_text(book.read_text().replace(str(made_runs[0].parent), str(tmp_path)))
+    (board,) = read_boards(read_runs(runs))
+    called = [arm.name for arm in board.arms]
+    assert called == ["Base", "GRPO (data ffffffff)", "GRPO (data 00000000)", "CDPO"]

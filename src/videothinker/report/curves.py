@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from videothinker.errors import UserError
 from videothinker.records import Step, read_jsonl
-from videothinker.report.results import ROLES
+from videothinker.report.arms import ROLES
 from videothinker.report.sources import TRAINING, RunFolder
 from videothinker.report.svg import Scale, element, path, picture, ticks
 

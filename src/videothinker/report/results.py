@@ -2,32 +2,17 @@
 them, and one answered set for each trained model. Tiers are never pooled.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from videothinker.errors import UserError
 from videothinker.records import Diagnosis, Question, Sample, read_jsonl
+from videothinker.report.arms import Kind, Origin, names, origins, place
 from videothinker.report.sources import RunFolder, read_book, stage_of
 
 Tier = Literal["video tier", "transcript tier"]
-ROLES = {
-    "pretrain": "Base",
-    "train-bias": "Bias model",
-    "train-grpo": "GRPO",
-    "train-cdpo": "CDPO",
-}
-ORDER = ("Base", "Bias model", "GRPO", "CDPO")
-NOT_A_SETTING = frozenset(
-    {
-        *("seed", "out", "json", "data", "data_root", "model", "bias", "success", "log_with"),
-        *("save_steps", "save_total_limit", "eval_steps", "eval_questions"),
-    }
-)
-"""Settings that do not make another arm: where things lie, what is looked at, and the seed."""
-
-
 SIMULATED = "simulated world"
 """How questions about our own simulated videos are called, whatever their layout."""
 
@@ -39,6 +24,8 @@ class Answered:
     run: RunFolder
     seed: int
     """The training seed of the model (its evaluation's seed where it was not trained here)."""
+    model: str
+    """Digest of its weights."""
     samples: Mapping[str, Mapping[str, tuple[Sample, ...]]]
     """variant -> question id -> samples."""
 
@@ -70,11 +57,14 @@ class Board:
     questions: Mapping[str, Question]
     labels: Mapping[str, Diagnosis]
     arms: tuple[Arm, ...]
+    apart: str = ""
+    """What tells it from another board of the same name: the run whose questions it holds."""
 
     @property
     def title(self) -> str:
         """Dataset, split, protocol and tier, as every table's title carries them."""
-        return f"{self.dataset} {self.split} · protocol {self.protocol} · {self.tier}"
+        words = f"{self.dataset} {self.split} · protocol {self.protocol} · {self.tier}"
+        return f"{words} · as asked in {self.apart}" if self.apart else words
 
     def arm(self, role: str) -> Arm | None:
         """The first arm of a role, if there is one."""
@@ -85,51 +75,6 @@ class Board:
         if label is None:
             return list(self.questions)
         return [q for q in self.questions if q in self.labels and self.labels[q].label == label]
-
-
-def origin(model: str, runs: Sequence[RunFolder]) -> tuple[str | None, dict[str, Any]]:
-    """The stage that made a model and its run.json, found beside the weights or among `runs`.
-
-    A model lies in `RUN/model` or in `RUN/checkpoints/step-N`. Where its folder has moved, the run
-    of the same name among those given is taken.
-    """
-    path = Path(model)
-    for folder in (path, path.parent, path.parent.parent):
-        if folder.name and (folder / "run.json").is_file():
-            book = read_book(folder)
-            return stage_of(book), book
-    for run in runs:
-        if run.stage in ROLES and run.name in path.parts:
-            return run.stage, run.book
-    return None, {}
-
-
-def _role(model: str, stage: str | None, runs: Sequence[RunFolder]) -> str:
-    if stage in ROLES:
-        return ROLES[stage]
-    bases = {str(run.config.get("model")) for run in runs if run.stage in ROLES}
-    return "Base" if model in bases or not bases else Path(model).name
-
-
-def _settings(book: Mapping[str, Any], runs: Sequence[RunFolder]) -> dict[str, str]:
-    config = book.get("config") or {}
-    found = {k: str(v) for k, v in config.items() if k not in NOT_A_SETTING}
-    if config.get("bias") is not None:
-        stage, _ = origin(str(config["bias"]), runs)
-        found["repels"] = ROLES.get(str(stage), Path(str(config["bias"])).name).lower()
-    return found
-
-
-def _names(keys: Iterable[tuple[str, tuple[tuple[str, str], ...]]]) -> dict[Any, str]:
-    """A name for each (role, settings): the role, and what sets it apart from its like."""
-    keys = list(dict.fromkeys(keys))
-    names = {}
-    for role, settings in keys:
-        like = [dict(other) for r, other in keys if r == role]
-        apart = [k for k, v in settings if any(other.get(k) != v for other in like)]
-        words = ", ".join(f"{k} {dict(settings)[k]}" for k in apart)
-        names[role, settings] = f"{role} ({words})" if words else role
-    return names
 
 
 def _tier(question: Question) -> Tier:
@@ -146,17 +91,27 @@ class _Part:
     """One evaluate run's share of one board."""
 
     key: tuple[str, str, str, Tier]
-    arm: tuple[str, tuple[tuple[str, str], ...]]
+    kind: Kind
     answered: Answered
     questions: dict[str, Question]
     labels: dict[str, Diagnosis]
 
+    def fits(self, others: Sequence["_Part"]) -> bool:
+        """Do they mean the same questions and labels by the same ids?"""
+        return all(
+            theirs.get(q, mine) == mine
+            for other in others
+            for here, theirs in ((self.questions, other.questions), (self.labels, other.labels))
+            for q, mine in here.items()
+        )
+
 
 def _read_labels(run: RunFolder, runs: Sequence[RunFolder]) -> dict[str, Diagnosis]:
-    """Labels from every diagnosis given; those the evaluation itself used come first."""
-    folders = [r.path for r in runs if r.stage == "diagnose"] + [run.path]
-    paths = [folder / "diagnosis.jsonl" for folder in folders]
-    return {d.question_id: d for p in paths if p.is_file() for d in read_jsonl(p, Diagnosis)}
+    """The labels the evaluation itself used; where it used none, those of the diagnoses given."""
+    own = run.path / "diagnosis.jsonl"
+    given = [r.path / "diagnosis.jsonl" for r in runs if r.stage == "diagnose"]
+    paths = [own] if own.is_file() else given
+    return {d.question_id: d for path in paths for d in read_jsonl(path, Diagnosis)}
 
 
 def _check(run: RunFolder, samples: Sequence[Sample], questions: Mapping[str, Question]) -> None:
@@ -180,16 +135,12 @@ def _check(run: RunFolder, samples: Sequence[Sample], questions: Mapping[str, Qu
         )
 
 
-def _parts(run: RunFolder, runs: Sequence[RunFolder]) -> list[_Part]:
+def _parts(run: RunFolder, made: Origin, runs: Sequence[RunFolder]) -> list[_Part]:
     samples = read_jsonl(run.path / "samples.jsonl", Sample)
     questions = {q.id: q for q in read_jsonl(run.path / "questions.jsonl", Question)}
     _check(run, samples, questions)
     labels = _read_labels(run, runs)
-    model = str(run.config.get("model", samples[0].model))
-    stage, book = origin(model, runs)
-    role = _role(model, stage, runs)
-    arm = (role, tuple(sorted(_settings(book, runs).items())) if stage in ROLES else ())
-    seed = int(book.get("seed") or 0) if book else run.seed
+    seed = run.seed if made.seed is None else made.seed
     grouped: dict[Any, dict[str, dict[str, list[Sample]]]] = {}
     simulated = _is_world(run.data_root)
     for s in samples:
@@ -202,36 +153,64 @@ def _parts(run: RunFolder, runs: Sequence[RunFolder]) -> list[_Part]:
         held = {v: {q: tuple(group) for q, group in by.items()} for v, by in variants.items()}
         asked = {q: questions[q] for q in questions if any(q in by for by in held.values())}
         known = {q: labels[q] for q in asked if q in labels}
-        parts.append(_Part(key, arm, Answered(run, seed, held), asked, known))
+        answered = Answered(run, seed, samples[0].model, held)
+        parts.append(_Part(key, made.kind, answered, asked, known))
     return parts
 
 
-def _place(arm: Arm) -> tuple[int, bool]:
-    """Base, bias model, GRPO, CDPO, others; of one role, the plain recipe before its variants."""
-    rank = ORDER.index(arm.role) if arm.role in ORDER else len(ORDER)
-    return rank, "sampling" in arm.name and "sampling uniform" not in arm.name
+def _once(parts: Sequence[_Part]) -> None:
+    """One model must not count twice.
+
+    Raises:
+        UserError: two evaluations of the same weights answer the same questions the same way.
+    """
+    seen: dict[tuple[str, str], RunFolder] = {}
+    for part in parts:
+        for variant in part.answered.samples:
+            first = seen.setdefault((part.answered.model, variant), part.answered.run)
+            if first is not part.answered.run:
+                raise UserError(
+                    f"{first.path} and {part.answered.run.path} hold the same model's answers to "
+                    f"the same questions (variant {variant}); give one of them"
+                )
+
+
+def _board(parts: Sequence[_Part], called: Mapping[Kind, str], apart: str) -> Board:
+    _once(parts)
+    arms = []
+    for kind in sorted(dict.fromkeys(part.kind for part in parts), key=place):
+        answered = [part.answered for part in parts if part.kind == kind]
+        answered.sort(key=lambda one: (one.seed, one.run.number))
+        arms.append(Arm(called[kind], kind[0], tuple(answered)))
+    questions = {q: question for part in parts for q, question in part.questions.items()}
+    labels = {q: label for part in parts for q, label in part.labels.items()}
+    return Board(*parts[0].key, questions, labels, tuple(arms), apart)
 
 
 def read_boards(runs: Sequence[RunFolder]) -> list[Board]:
     """Every board that the evaluate runs among `runs` answered, most labelled questions first.
 
+    Evaluations that mean different questions (or labels) by the same ids, such as two worlds of
+    different seeds, are on boards of their own.
+
     Raises:
-        UserError: a record file is gone, empty, or does not fit its questions.
+        UserError: a record file is gone, empty, or does not fit its questions; or a model's answers
+            come twice.
     """
-    parts = [part for run in runs if run.stage == "evaluate" for part in _parts(run, runs)]
-    names = _names(part.arm for part in parts)
-    boards = []
-    for key in dict.fromkeys(part.key for part in parts):
-        here = [part for part in parts if part.key == key]
-        arms: dict[Any, list[Answered]] = {}
-        for part in here:
-            arms.setdefault(part.arm, []).append(part.answered)
-        listed = [
-            Arm(names[arm], arm[0], tuple(sorted(a, key=lambda one: (one.seed, one.run.number))))
-            for arm, a in arms.items()
-        ]
-        listed.sort(key=_place)
-        questions = {q: question for part in here for q, question in part.questions.items()}
-        labels = {q: label for part in here for q, label in part.labels.items()}
-        boards.append(Board(*key, questions, labels, tuple(listed)))
+    evaluated = [run for run in runs if run.stage == "evaluate"]
+    made = origins([str(run.config.get("model")) for run in evaluated], runs)
+    parts = [p for run, o in zip(evaluated, made, strict=True) for p in _parts(run, o, runs)]
+    called = names(part.kind for part in parts)
+    groups: list[list[_Part]] = []
+    for part in parts:
+        like = [group for group in groups if group[0].key == part.key and part.fits(group)]
+        if like:
+            like[0].append(part)
+        else:
+            groups.append([part])
+    keys = [group[0].key for group in groups]
+    boards = [
+        _board(group, called, group[0].answered.run.name if keys.count(group[0].key) > 1 else "")
+        for group in groups
+    ]
     return sorted(boards, key=lambda board: -len(board.labels))

@@ -1,0 +1,119 @@
+"""Which way of training an evaluated model comes from, and what to call it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from videothinker.report.sources import RunFolder, read_book, stage_of
+
+ROLES = {
+    "pretrain": "Base",
+    "train-bias": "Bias model",
+    "train-grpo": "GRPO",
+    "train-cdpo": "CDPO",
+}
+ORDER = ("Base", "Bias model", "GRPO", "CDPO")
+NOT_A_SETTING = frozenset(
+    {
+        *("seed", "out", "json", "data_root", "model", "bias", "success", "log_with"),
+        *("save_steps", "save_total_limit", "eval_steps", "eval_questions"),
+    }
+)
+"""Settings that do not make another arm: where things lie, what is looked at, and the seed."""
+Kind = tuple[str, tuple[tuple[str, str], ...]]
+"""What makes an arm: its role, and the settings it was trained with (sorted pairs)."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a model comes from."""
+
+    kind: Kind
+    seed: int | None
+    """Of its training; None where it was not trained here."""
+
+    @property
+    def role(self) -> str:
+        """Base, Bias model, GRPO, CDPO, or the model's own name."""
+        return self.kind[0]
+
+
+def find_book(model: str, runs: Sequence[RunFolder]) -> dict[str, Any]:
+    """The run.json of the stage that made a model; empty where none did.
+
+    A model lies in `RUN/model` or in `RUN/checkpoints/step-N`. Where its folder has moved, the run
+    of the same name among those given is taken.
+    """
+    path = Path(model)
+    for folder in (path, path.parent, path.parent.parent):
+        if folder.name and (folder / "run.json").is_file():
+            return read_book(folder)
+    found = (run.book for run in runs if run.stage in ROLES and run.name in path.parts)
+    return next(found, {})
+
+
+def _plain(model: str) -> str:
+    """`RUN/model` and `RUN` are one model."""
+    return str(Path(model).parent if Path(model).name == "model" else Path(model))
+
+
+def _bases(models: Iterable[str], runs: Sequence[RunFolder]) -> set[str]:
+    """What the training runs started from: those given, and those that made the models."""
+    books = [run.book for run in runs] + [find_book(model, runs) for model in models]
+    trained = [book for book in books if book and stage_of(book) in ROLES]
+    return {_plain(str((book.get("config") or {}).get("model"))) for book in trained}
+
+
+def _data(book: Mapping[str, Any], runs: Sequence[RunFolder]) -> str | None:
+    """What a model was trained on: the run that holds the file, or the file's digest."""
+    digest = (book.get("inputs") or {}).get("data")
+    if digest is None:
+        return None
+    return next((run.name for run in runs if digest in run.records.values()), str(digest)[:8])
+
+
+def _settings(book: Mapping[str, Any], runs: Sequence[RunFolder]) -> dict[str, str]:
+    config = book.get("config") or {}
+    found = {k: str(v) for k, v in config.items() if k not in NOT_A_SETTING}
+    if config.get("bias") is not None:
+        made = find_book(str(config["bias"]), runs)
+        role = ROLES.get(stage_of(made)) if made else None
+        found["repels"] = (role or Path(str(config["bias"])).name).lower()
+    data = _data(book, runs)
+    return found if data is None else {**found, "data": data}
+
+
+def origins(models: Sequence[str], runs: Sequence[RunFolder]) -> list[Origin]:
+    """Where each of `models` comes from; all of them, since a base is known by what it became."""
+    bases = _bases(models, runs)
+    found = []
+    for model in models:
+        book = find_book(model, runs)
+        role = ROLES.get(stage_of(book)) if book else None
+        if role is None:
+            role = "Base" if _plain(model) in bases else Path(_plain(model)).name
+            found.append(Origin((role, ()), None))
+        else:
+            settings = tuple(sorted(_settings(book, runs).items()))
+            found.append(Origin((role, settings), int(book.get("seed") or 0)))
+    return found
+
+
+def names(kinds: Iterable[Kind]) -> dict[Kind, str]:
+    """A name for each kind: the role, and what sets it apart from its like."""
+    kinds = list(dict.fromkeys(kinds))
+    found = {}
+    for role, settings in kinds:
+        like = [dict(other) for r, other in kinds if r == role]
+        apart = [k for k, v in settings if any(other.get(k) != v for other in like)]
+        words = ", ".join(f"{k} {dict(settings)[k]}" for k in apart)
+        found[role, settings] = f"{role} ({words})" if words else role
+    return found
+
+
+def place(kind: Kind) -> tuple[int, bool]:
+    """Base, bias model, GRPO, CDPO, others; of one role, uniform sampling before its variants."""
+    role, settings = kind
+    rank = ORDER.index(role) if role in ORDER else len(ORDER)
+    return rank, dict(settings).get("sampling", "uniform") != "uniform"
