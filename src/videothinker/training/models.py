@@ -1,5 +1,6 @@
 """The model in training and the frozen bias model beside it."""
 
+import json
 from pathlib import Path
 
 import torch
@@ -33,7 +34,7 @@ def load_trainee(config: TrainConfig, device: torch.device) -> Policy:
     if config.lora_rank:
         add_adapter(policy, config)
     if config.gradient_checkpointing:
-        policy.model.gradient_checkpointing_enable({"use_reentrant": False})
+        policy.enable_gradient_checkpointing()
     return policy
 
 
@@ -56,6 +57,7 @@ def load_bias(source: str, policy: Policy, config: TrainConfig, *, allow_self: b
             f"bias {source} is the policy itself; give the model that `train bias` made "
             "(repelling the initial policy is an ablation: allow_self_bias)"
         )
+    policy.share_videos(frozen)
     return Bias(frozen)
 
 
@@ -64,7 +66,7 @@ def check_pair(policy: Policy, bias: Policy, source: str) -> None:
     ours, theirs = policy.tokenizer, bias.tokenizer
     for what, mine, other in (
         ("vocabulary", ours.get_vocab(), theirs.get_vocab()),
-        ("tokenizer", _pieces(policy), _pieces(bias)),
+        ("tokenizer", _splitting(policy), _splitting(bias)),
         ("chat template", ours.chat_template, theirs.chat_template),
         ("number of output tokens", len(policy.head_VD), len(bias.head_VD)),
     ):
@@ -81,10 +83,10 @@ def same_weights(policy: Policy, bias: Policy) -> bool:
     return mine.keys() == other.keys() and all(torch.equal(mine[k], other[k]) for k in mine)
 
 
-def _pieces(policy: Policy) -> list[int]:
-    """How the tokenizer splits a text in which merges, spaces, digits and accents matter."""
-    probe = "The red  cube's 12.5 collisions: <think>naïve</think>\n\t<answer>A, C</answer>"
-    return policy.tokenizer(probe, add_special_tokens=False)["input_ids"]
+def _splitting(policy: Policy) -> list[object]:
+    """How the tokenizer cuts text: its normaliser, its splitting rule, its merges."""
+    parts = json.loads(policy.tokenizer.backend_tokenizer.to_str())
+    return [parts["normalizer"], parts["pre_tokenizer"], parts["model"].get("merges")]
 
 
 def save_model(policy: Policy, folder: Path, config: TrainConfig) -> None:
