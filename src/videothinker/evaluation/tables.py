@@ -44,6 +44,11 @@ def _line(line: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
+def _span(span: Sequence[int]) -> str:
+    low, high = span
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
 def render(summary: Mapping[str, Any]) -> list[str]:
     """The evaluation's tables as lines of text, title first."""
     lines = summary["lines"]
@@ -63,6 +68,8 @@ def render(summary: Mapping[str, Any]) -> list[str]:
     for name, estimate in {**summary["scores"], **others}.items():
         rows.append((name, percent(estimate["value"]), interval(estimate), f"{estimate['n']:,}"))
     found += columns(rows)
+    shown = ", ".join(f"{name} {_span(span)}" for name, span in summary["shown"].items())
+    found.append(f"shown to the model: {shown or 'nothing'}")
     for kind, count in summary["needs_judge"].items():
         found.append(f"needs a judge: {count:,} ({kind}), not scored here")
     for why, count in summary["left_out"].items():
