@@ -27,15 +27,14 @@ AWAY = "gone"
 def short_names(objects: Sequence[ObjectProperty]) -> list[str]:
     """Color alone, else color and shape, else everything: the first that is unique in the scene."""
     forms = (
-        lambda thing: thing.color,
-        lambda thing: f"{thing.color} {thing.shape}",
-        lambda thing: thing.name,
+        [thing.color for thing in objects],
+        [f"{thing.color} {thing.shape}" for thing in objects],
+        [thing.name for thing in objects],
     )
-    for form in forms:
-        names = [form(thing) for thing in objects]
+    for names in forms:
         if len(set(names)) == len(names):
-            return names
-    raise ValueError(f"two objects look the same: {', '.join(names)}")
+            return [str(name) for name in names]
+    raise ValueError(f"two objects look the same: {', '.join(forms[-1])}")
 
 
 def cell(x: float, y: float) -> str:

@@ -47,9 +47,9 @@ def labels_of(facts: Facts, columns: int, rows: int, radius: float) -> Labels:
     offsets = np.stack([across - np.floor(across), down - np.floor(down)], axis=-1)
     slots = np.array(facts.frames).reshape(-1, SLOT).mean(axis=1)
     touches = tuple(
-        (int(np.abs(slots - frame).argmin()), things[0], things[1])
-        for kind, frame, things in facts.events
-        if kind == "collision"
+        (int(np.abs(slots - event.frame).argmin()), event.objects[0], event.objects[1])
+        for event in facts.events
+        if event.type == "collision"
     )
     colors = np.array([COLORS.index(color) for color, _, _ in facts.looks])
     return Labels(cells, offsets.astype(np.float32), colors, touches)

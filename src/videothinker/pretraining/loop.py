@@ -43,9 +43,9 @@ def losses_of(
 
 def train(
     policy: Policy,
-    speller: Speller,
     batches: Batches,
     config: PretrainConfig,
+    *,
     checkpoints: Path,
     journal: Journal[Step],
     measure: Callable[[int], object],
@@ -54,7 +54,6 @@ def train(
 
     Args:
         policy: its weights are changed.
-        speller: of the prompts.
         batches: draws every step's batch.
         config: settings.
         checkpoints: folder of `step-N.safetensors`; the newest is taken up.
@@ -75,7 +74,9 @@ def train(
     policy.model.train()
     with progress(f"pretrain ({config.tier})", config.steps, done=first) as bar:
         for step in range(first, config.steps):
-            loss, parts = losses_of(policy, heads, batches.step(step), speller, config.precision)
+            loss, parts = losses_of(
+                policy, heads, batches.step(step), batches.speller, config.precision
+            )
             loss.backward()
             optimizer.step(step)
             journal.append(Step(step=step, loss=parts.pop("words"), metrics=parts))

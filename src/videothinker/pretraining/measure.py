@@ -59,6 +59,22 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True)
+class HeldOut:
+    """Scenes for the measurements."""
+
+    facts: Sequence[Facts]
+    frames: Sequence[np.ndarray] | None
+    """uint8 (T, H, W, 3) each; None in the transcript tier."""
+    times_T: np.ndarray
+    """The frames' seconds."""
+
+    def first(self, count: int) -> "HeldOut":
+        """A part of them."""
+        frames = None if self.frames is None else self.frames[:count]
+        return HeldOut(self.facts[:count], frames, self.times_T)
+
+
+@dataclass(frozen=True)
 class Probe:
     """One prompt to be answered."""
 
@@ -104,77 +120,50 @@ def probes_of(facts: Facts, place: int, config: PretrainConfig) -> list[Probe]:
     return found
 
 
-def measure(
-    policy: Policy,
-    facts: Sequence[Facts],
-    frames: Sequence[np.ndarray] | None,
-    times_T: np.ndarray,
-    config: PretrainConfig,
-    step: int,
-) -> list[Measured]:
+def measure(policy: Policy, scenes: HeldOut, config: PretrainConfig, step: int) -> list[Measured]:
     """Ask every probe about every scene, through the path that trainer and evaluator use.
 
-    Args:
-        policy: the model.
-        facts: held-out scenes.
-        frames: their frames, uint8 (T, H, W, 3) each; None in the transcript tier.
-        times_T: the frames' seconds.
-        config: settings of the pretraining.
-        step: optimisation steps done, for the records.
+    `step` says after how many optimisation steps, for the records.
     """
     found: list[Measured] = []
-    for start in range(0, len(facts), TOGETHER):
-        places = range(start, min(start + TOGETHER, len(facts)))
-        probes = [probe for place in places for probe in probes_of(facts[place], place, config)]
+    for start in range(0, len(scenes.facts), TOGETHER):
+        places = range(start, min(start + TOGETHER, len(scenes.facts)))
+        probes = [p for place in places for p in probes_of(scenes.facts[place], place, config)]
         for temperature in (0.0, 1.0):
             chosen = [probe for probe in probes if probe.temperature == temperature]
-            videos: dict[tuple[int, str], Video | None] = {}
-            for probe in chosen:
-                key = (probe.scene, probe.show)
-                if key not in videos:
-                    videos[key] = _video(policy, facts, frames, times_T, *key)
+            shown = {(probe.scene, probe.show) for probe in chosen}
+            videos = {key: _video(policy, scenes, *key) for key in sorted(shown)}
             prompts = [
-                _prompt(policy, facts, videos[probe.scene, probe.show], probe, config)
+                _prompt(policy, scenes, videos[probe.scene, probe.show], probe, config)
                 for probe in chosen
             ]
-            sampling = Sampling(1, LONGEST, temperature)
             seeds = [
                 derive(config.seed, "measure", p.name, p.scene, i) for i, p in enumerate(chosen)
             ]
-            groups = rollout(policy, prompts, sampling, seeds)
+            groups = rollout(policy, prompts, Sampling(1, LONGEST, temperature), seeds)
             found += [
-                _record(probe, facts, policy.decode(group)[0], bool(group.truncated_G[0]), step)
+                _record(probe, scenes, policy.decode(group)[0], step, cut=bool(group.truncated_G))
                 for probe, group in zip(chosen, groups, strict=True)
             ]
     return found
 
 
-def _video(
-    policy: Policy,
-    facts: Sequence[Facts],
-    frames: Sequence[np.ndarray] | None,
-    times_T: np.ndarray,
-    scene: int,
-    show: str,
-) -> Video | None:
+def _video(policy: Policy, scenes: HeldOut, scene: int, show: str) -> Video | None:
+    frames = scenes.frames
     if frames is None:
         return None
-    shown = frames[(scene + 1) % len(facts)] if show == "swapped" else frames[scene]
+    shown = np.array(frames[(scene + 1) % len(frames)] if show == "swapped" else frames[scene])
     if show == "blank":
-        shown = np.full_like(shown, 128)
-    return policy.to_video(np.array(shown), times_T)
+        shown[:] = 128
+    return policy.to_video(shown, scenes.times_T)
 
 
 def _prompt(
-    policy: Policy,
-    facts: Sequence[Facts],
-    video: Video | None,
-    probe: Probe,
-    config: PretrainConfig,
+    policy: Policy, scenes: HeldOut, video: Video | None, probe: Probe, config: PretrainConfig
 ) -> Encoded:
     context = None
     if video is None:
-        one = facts[probe.scene]
+        one = scenes.facts[probe.scene]
         seed = derive(config.seed, "measured misses", one.scene_index)
         context = render_compact(
             one.motion(), frames=TRANSCRIPT_FRAMES, miss_rate=config.miss_rate, seed=seed
@@ -182,15 +171,13 @@ def _prompt(
     return policy.encode(probe.asked.words(context), video, prefill=probe.prefill)
 
 
-def _record(
-    probe: Probe, facts: Sequence[Facts], text: str, truncated: bool, step: int
-) -> Measured:
+def _record(probe: Probe, scenes: HeldOut, text: str, step: int, *, cut: bool) -> Measured:
     whole = probe.prefill + text
-    parsed = answers.parse(whole, probe.asked.choices, truncated=truncated)
+    parsed = answers.parse(whole, probe.asked.choices, truncated=cut)
     return Measured(
         step=step,
         probe=probe.name,
-        scene=facts[probe.scene].scene_index,
+        scene=scenes.facts[probe.scene].scene_index,
         question=probe.asked.question,
         gold=probe.asked.gold,
         text=whole,

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from videothinker.clevrer import scenes as views
-from videothinker.clevrer.annotations import ObjectProperty
+from videothinker.clevrer.annotations import Color, Material, ObjectProperty, Shape
 from videothinker.clevrer.questions import RawQuestion
 from videothinker.clevrer.scenes import Event, crossings, in_order
 from videothinker.clevrer.transcript import Motion
@@ -39,7 +39,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of one scene. F sampled frames, N objects, table units and seconds."""
 
     scene_index: int
-    looks: tuple[tuple[str, str, str], ...]
+    looks: tuple[tuple[Color, Material, Shape], ...]
     """(color, material, shape) of each object."""
     frames: tuple[int, ...]
     """The F sampled frames among the 128 shown."""
@@ -49,11 +49,11 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     inside: list[list[bool]]
     """In the camera's view."""
     on_table: list[list[bool]]
-    events: tuple[tuple[str, int, tuple[int, ...]], ...]
+    events: tuple[Event, ...]
     """Collisions, entries and exits in the video, in order."""
-    unseen: tuple[tuple[str, int, tuple[int, ...]], ...]
+    unseen: tuple[Event, ...]
     """Collisions in the two seconds after it."""
-    without: tuple[tuple[tuple[str, int, tuple[int, ...]], ...], ...]
+    without: tuple[tuple[Event, ...], ...]
     """For each object, the collisions of the world without it, video and after."""
     descriptive: tuple[RawQuestion, ...]
     """Descriptive questions, as the world asks them."""
@@ -70,30 +70,33 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         """Pairs in order of time, in the video or in what the world without an object shows."""
         source = self.events if without is None else self.without[without]
         return [
-            (things[0], things[1])
-            for kind, frame, things in source
-            if kind == "collision" and frame < SHOWN_FRAMES
+            (event.objects[0], event.objects[1])
+            for event in source
+            if event.type == "collision" and event.frame < SHOWN_FRAMES
         ]
 
+    @property
+    def late(self) -> list[set[frozenset[int]]]:
+        """For each object, the pairs that collide only after the video once it is gone."""
+        return [{e.pair for e in events if e.frame >= SHOWN_FRAMES} for events in self.without]
+
     def scene(self) -> views.Scene:
-        """For the question generator."""
+        """For the question generator: every world over the video's frames."""
         return views.Scene(
             objects=self.objects,
-            events=tuple(Event(*event) for event in self.events),
-            unseen=tuple(Event(*event) for event in self.unseen),
+            events=self.events,
+            unseen=self.unseen,
             counterfactual={
-                thing: tuple(Event(*event) for event in events)
+                thing: tuple(event for event in events if event.frame < SHOWN_FRAMES)
                 for thing, events in enumerate(self.without)
             },
-            moving_TN=None,
-            visible_TN=None,
         )
 
     def motion(self) -> Motion:
         """For the transcript; T is the number of sampled frames."""
         return Motion(
             self.objects,
-            [Event(*event) for event in self.events],
+            self.events,
             np.array(self.positions),
             np.array(self.velocities),
             np.array(self.inside),
@@ -114,23 +117,23 @@ def facts(world: World, frames: int, seed: int) -> Facts:
     scene = scene_view(world)
     rng = numpy_generator(seed, "pretraining questions", world.scene_index)
     speeds_TN = np.linalg.norm(run.velocities_TN2[:SHOWN_FRAMES], axis=-1)
-    views = Views.of(scene, speeds_TN, MOVING_SPEED)
+    moving = Views.of(scene, speeds_TN, MOVING_SPEED)
     return Facts(
         scene_index=world.scene_index,
-        looks=tuple(thing.looks for thing in world.scene.objects),
+        looks=tuple((thing.color, thing.material, thing.shape) for thing in scene.objects),
         frames=tuple(at.tolist()),
         positions=_rounded(run.positions_TN2[at]),
         velocities=_rounded(run.velocities_TN2[at]),
         angles=_rounded(run.angles_TN[at]),
         inside=run.inside_TN[at].tolist(),
         on_table=run.on_table_TN[at].tolist(),
-        events=tuple(tuple(event) for event in events),
-        unseen=tuple(tuple(hit) for hit in hits if hit.frame >= SHOWN_FRAMES),
+        events=events,
+        unseen=tuple(hit for hit in hits if hit.frame >= SHOWN_FRAMES),
         without=tuple(
-            tuple(("collision", hit.frame, hit.pair) for hit in other.collisions)
+            tuple(Event("collision", hit.frame, hit.pair) for hit in other.collisions)
             for other in world.without
         ),
-        descriptive=tuple(descriptive(views, Names(scene.objects, rng), DESCRIPTIVE)),
+        descriptive=tuple(descriptive(moving, Names(scene.objects, rng), DESCRIPTIVE)),
     )
 
 

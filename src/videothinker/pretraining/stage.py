@@ -1,7 +1,7 @@
 """The stage `pretrain`: scenes, a fresh small model, training, measurements, a model folder."""
 
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -16,8 +16,8 @@ from videothinker.pretraining.batches import TRANSCRIPT_FRAMES, Batches
 from videothinker.pretraining.config import PoolConfig, PretrainConfig
 from videothinker.pretraining.curriculum import draw
 from videothinker.pretraining.loop import train
-from videothinker.pretraining.measure import Measured, measure, summary
-from videothinker.pretraining.pool import CHUNK, Facts, read_chunk, read_frames
+from videothinker.pretraining.measure import HeldOut, Measured, measure, summary
+from videothinker.pretraining.pool import CHUNK, read_chunk, read_frames
 from videothinker.pretraining.spelling import Speller, text_speller, video_speller
 from videothinker.records import Step
 from videothinker.runs import Run, open_run
@@ -36,14 +36,6 @@ SCENE_SETTINGS = (
 """Taken over from a world folder."""
 HEADROOM = 0.10
 """How much better the right video than another's must make the answers to count as seeing."""
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """Scenes for the measurements."""
-
-    facts: list[Facts]
-    frames: list[np.ndarray] | None
 
 
 def pretrain(data: Path | None, config: PretrainConfig) -> Path:
@@ -83,20 +75,21 @@ def _run(run: Run, config: PretrainConfig) -> None:
     policy = _fresh(config, pool, work / "start")
     times_T = np.arange(config.pool.frames) * SECONDS / config.pool.frames
     speller = _speller(policy, config, times_T)
-    held_out = _held_out(config, pool)
+    held_out = _held_out(config, pool, times_T)
     measured = run.journal("measured.jsonl", Measured)
     curve = run.journal("metrics.jsonl", Step)
 
     def look(step: int, share: int = 4) -> dict[str, float]:
         """Measure on a part of the held-out scenes, unless a killed run already did."""
         if not any(record.step == step for record in measured.records):
-            facts = held_out.facts[: max(1, len(held_out.facts) // share)]
-            measured.append(*measure(policy, facts, held_out.frames, times_T, config, step))
+            part = held_out.first(max(1, config.pool.held_out // share))
+            measured.append(*measure(policy, part, config, step))
         numbers = summary(record for record in measured.records if record.step == step)
         say(f"step {step}: {_line(numbers)}")
         return numbers
 
-    train(policy, speller, Batches(config, pool, speller), config, work, curve, look)
+    batches = Batches(config, pool, speller)
+    train(policy, batches, config, checkpoints=work, journal=curve, measure=look)
     numbers = look(config.steps, share=1)
     save_policy(policy, config.out / "model")
     shutil.rmtree(work / "start", ignore_errors=True)
@@ -223,15 +216,15 @@ def _speller(policy: Policy, config: PretrainConfig, times_T: np.ndarray) -> Spe
     return video_speller(policy, empty, times_T)
 
 
-def _held_out(config: PretrainConfig, pool: Path) -> HeldOut:
+def _held_out(config: PretrainConfig, pool: Path, times_T: np.ndarray) -> HeldOut:
     """The scenes after the pool's; none of them is trained on."""
     first = -(-config.pool.scenes // CHUNK)
     numbers = range(first, first + -(-config.pool.held_out // CHUNK))
     facts = [f for n in numbers for f in read_chunk(pool, n, config.seed, config.pool)]
     count = config.pool.held_out
     if config.tier == "transcript":
-        return HeldOut(facts[:count], None)
+        return HeldOut(facts[:count], None, times_T)
     frames: list[np.ndarray] = []
     for number in numbers:
         frames += list(read_frames(pool, number, config.seed, config.pool))
-    return HeldOut(facts[:count], frames[:count])
+    return HeldOut(facts[:count], frames[:count], times_T)

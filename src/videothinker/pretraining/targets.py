@@ -110,17 +110,8 @@ def respond(
 def what_if(facts: Facts, rng: np.random.Generator, inferential_share: float) -> Asked | None:
     """A counterfactual question as the world asks it; None if the scene gives none."""
     scene = facts.scene()
-    late = [
-        {frozenset(things) for _, frame, things in events if frame >= 128}
-        for events in facts.without
-    ]
-    in_video = {
-        k: [event for event in events if event.frame < 128]
-        for k, events in (scene.counterfactual or {}).items()
-    }
-    scene = type(scene)(scene.objects, scene.events, scene.unseen, in_video)
     wanted = Wanted(rng.random() >= inferential_share, bool(rng.random() < 0.5))
-    raw = counterfactual(Truth(scene, late), Names(scene.objects, rng), wanted, set())
+    raw = counterfactual(Truth(scene, facts.late), Names(scene.objects, rng), wanted, set())
     return None if raw is None else from_raw(facts, raw)
 
 
