@@ -12,7 +12,8 @@ from report_runs import evaluate_run, train_run, whole_line, write_video
 
 from videothinker.errors import UserError
 from videothinker.evaluation import published
-from videothinker.records import Sample, read_jsonl, write_jsonl
+from videothinker.records import Diagnosis, Sample, read_jsonl, write_jsonl
+from videothinker.report.browser import reason
 from videothinker.report.claim import make_claim
 from videothinker.report.config import ReportConfig
 from videothinker.report.curves import average, bin_size, read_curves
@@ -354,3 +355,21 @@ def test_models_trained_on_other_data_are_other_arms(made_runs: list[Path], tmp_
     (board,) = read_boards(read_runs(runs))
     called = [arm.name for arm in board.arms]
     assert called == ["Base", "GRPO (data ffffffff)", "GRPO (data 00000000)", "CDPO"]
+
+
+@pytest.mark.parametrize(
+    ("label", "probes", "flags", "words"),
+    [
+        ("observational", {"struck": (4, 4)}, {}, "keeps the right answer (4 of 4 samples)"),
+        ("inferential", {"struck": (1, 4)}, {}, "loses the right answer (1 of 4 samples)"),
+        ("observational", {"blind": (4, 4)}, {"survives_blindness": True}, "survives blindness"),
+        ("inferential", {"blind": (0, 4)}, {"survives_blindness": False}, "survives no probe"),
+    ],
+)
+def test_a_label_without_logs_has_its_reason(
+    label: str, probes: dict[str, tuple[int, int]], flags: dict[str, bool], words: str
+) -> None:
+    found = Diagnosis(
+        question_id="q", rule="survives_strike", label=label, probes=probes, flags=flags
+    )
+    assert words in reason(found)

@@ -48,13 +48,26 @@ def reason(diagnosis: Diagnosis) -> str:
     moved = [LETTERS[i] for i, (video, after) in enumerate(told) if video != after]
     words = f"{label.capitalize()} under {diagnosis.rule}"
     if not told:
-        return f"{words}; no event log stands behind it."
+        return f"{words}{_probed(diagnosis)}."
     gone = f"the {evidence.removed}" if evidence.removed else "the object"
     if not moved:
         return f"{words}: every option's event is as true in the video as without {gone}."
     options = f"option {moved[0]}" if len(moved) == 1 else f"options {', '.join(moved)}"
     verb = "changes its" if len(moved) == 1 else "change their"
     return f"{words}: {options} {verb} truth once {gone} is removed."
+
+
+def _probed(diagnosis: Diagnosis) -> str:
+    """What the probes say of a question without event logs."""
+    if "struck" not in diagnosis.probes:
+        kept = [flag.replace("_", " ") for flag, told in diagnosis.flags.items() if told]
+        return f": its right answer {' and '.join(kept) if kept else 'survives no probe'}"
+    right, of = diagnosis.probes["struck"]
+    verb = "keeps" if diagnosis.label == "observational" else "loses"
+    return (
+        f": with the premise struck out, the majority of the probed model's answers {verb} the "
+        f"right answer ({right} of {of} samples)"
+    )
 
 
 def _event(text: str) -> list[Any]:

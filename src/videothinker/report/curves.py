@@ -16,7 +16,7 @@ from videothinker.report.arms import ROLES
 from videothinker.report.sources import TRAINING, RunFolder
 from videothinker.report.svg import Scale, element, path, picture, ticks
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 290.0, 172.0, 38.0, 8.0, 8.0, 26.0
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 290.0, 172.0, 46.0, 8.0, 8.0, 26.0
 POINTS = 80
 """At most this many points a curve."""
 LABELLED = (
@@ -198,11 +198,13 @@ def panels(curves: Sequence[Curve]) -> list[Panel]:
         ("Pretraining loss", "nats a token", base, lambda s: s.loss),
     ]
     if moving:
-        wanted.append(("Repulsion in force", "weight", rl, lambda s: s.repulsion))
+        pushed = [c for c in rl if any(s.repulsion for s in c.steps)]
+        wanted.append(("Repulsion in force", "weight", pushed, lambda s: s.repulsion))
     names = dict.fromkeys(name for curve in rl for step in curve.steps for name in step.metrics)
     for prefix, title, unit in LABELLED:
         found = [name for name in names if name.startswith(prefix)]
-        wanted += [(f"{title}: {n.removeprefix(prefix)}", unit, rl, _metric(n)) for n in found]
+        heads = [f"{title}: {n.removeprefix(prefix)}".removesuffix(": ") for n in found]
+        wanted += [(h, unit, rl, _metric(n)) for h, n in zip(heads, found, strict=True)]
     drawn = [draw(title, unit, some, reading) for title, unit, some, reading in wanted if some]
     return [panel for panel in drawn if panel is not None]
 

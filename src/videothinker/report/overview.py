@@ -60,6 +60,19 @@ def _whisker(estimate: Estimate, label: str, scale: Scale, y: float) -> Markup:
     return element("path", d=d, klass=f"whisker {label}")
 
 
+def _number(text: str, estimate: Estimate, label: str, scale: Scale, y: float) -> Markup:
+    """The figure, right of its interval, or left of it, or (where both are taken) over the mark."""
+    low, high = scale(max(0.0, estimate.low)), scale(min(1.0, estimate.high))
+    if high + 7 <= scale.end - 30:
+        x, anchor = high + 7, "start"
+    elif low - 7 >= scale.start + 36:
+        x, anchor = low - 7, "end"
+    else:
+        x, y, anchor = scale(estimate.mean) + 9, y - 8, "start"
+    klass = f"number {label}"
+    return element("text", text, x=x, y=y + 4, klass=klass, text_anchor=anchor)
+
+
 def _series(row: Row, label: str, scale: Scale, y: float) -> list[Markup]:
     estimate = row.estimates.get(label)
     if estimate is None:
@@ -73,13 +86,7 @@ def _series(row: Row, label: str, scale: Scale, y: float) -> list[Markup]:
                 cx=scale(mean), cy=y, r=2, klass=f"seed {label}")
         for seed, mean in estimate.seeds if len(estimate.seeds) > 1
     ]  # fmt: skip
-    x = scale(min(1.0, estimate.high)) + 7
-    inside = x > scale.end - 30
-    number = element(
-        "text", percent(estimate.mean), y=y + 4, klass=f"number {label}",
-        x=scale(max(0.0, estimate.low)) - 7 if inside else x,
-        text_anchor="end" if inside else "start",
-    )  # fmt: skip
+    number = _number(percent(estimate.mean), estimate, label, scale, y)
     mark = _mark(label, scale(estimate.mean), y)
     whisker = _whisker(estimate, label, scale, y)
     return [element("g", element("title", words), whisker, *dots, mark, number)]
