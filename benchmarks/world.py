@@ -65,7 +65,7 @@ def streamed(count: int) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="How fast worlds are made.")
     parser.add_argument("--scenes", type=int, default=100)
     parser.add_argument("--small", type=int, default=60)
     parser.add_argument("--videos", type=int, default=8)
