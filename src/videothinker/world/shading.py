@@ -34,7 +34,8 @@ WINDOW = _unit(-0.55, -0.84)
 
 
 def _dot(vectors_3K: np.ndarray, direction_3: np.ndarray) -> np.ndarray:
-    return direction_3 @ vectors_3K
+    x, y, z = direction_3  # not BLAS: its threads would change last bits
+    return x * vectors_3K[0] + y * vectors_3K[1] + z * vectors_3K[2]
 
 
 def _step(value_K: np.ndarray, low: float, high: float) -> np.ndarray:
