@@ -22,7 +22,7 @@ from videothinker.world.physics import (
     simulate,
 )
 
-__all__ = ["Scene", "SceneConfig", "SceneObject", "sample_scene", "sample_world"]
+__all__ = ["Scene", "SceneConfig", "SceneObject", "sample_world"]
 
 START_OUTSIDE = 0.3
 """How far outside the view, in units, a launched object waits (inside the table's margin)."""
@@ -303,8 +303,3 @@ def sample_world(rng: np.random.Generator, config: SceneConfig) -> tuple[Scene, 
         f"{config.collisions_min} to {config.collisions_max} collisions came up in "
         f"{config.attempts} growths; ask for fewer collisions or smaller objects"
     )
-
-
-def sample_scene(rng: np.random.Generator, config: SceneConfig) -> Scene:
-    """The scene of `sample_world`, alone."""
-    return sample_world(rng, config)[0]
