@@ -25,7 +25,7 @@ from videothinker.errors import UserError
 from videothinker.records import encode, iter_jsonl, write_atomic, write_jsonl
 
 R = TypeVar("R", bound=msgspec.Struct)
-NOT_IN_DIGEST = ("run.json", ".lock", "checkpoints")
+NOT_IN_DIGEST = ("run.json", ".lock", "checkpoints", "trackers")
 VERSIONS = ("videothinker", "torch", "transformers", "accelerate", "peft", "av", "pymunk", "numpy")
 
 

@@ -5,12 +5,14 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import Qwen2_5_VLForConditionalGeneration
 
 from videothinker.errors import UserError
@@ -278,3 +280,44 @@ def test_a_bad_reward_function_is_named(
 ) -> None:
     with pytest.raises(UserError, match=message):
         train_grpo(toy, GrpoConfig(out=tmp_path / "a", **(quick | {"reward_funcs": (name,)})))
+
+
+def test_bfloat16_moves_its_masters_and_resumes_to_the_same_bytes(
+    toy: Path, quick: dict[str, Any], tmp_path: Path
+) -> None:
+    half = quick | {"dtype": "bfloat16", "learning_rate": 1e-6, "eval_steps": 0}
+    whole = train_grpo(toy, GrpoConfig(out=tmp_path / "a", **half))
+    masters = load_file(whole / "checkpoints/step-4/optimizer.safetensors")
+    start = load_policy(quick["model"]).model.state_dict()
+    name = "model.language_model.layers.0.mlp.up_proj.weight"
+    moved = (masters[f"{name}/master"] - start[name].to(torch.bfloat16).float()).abs()
+    assert 0 < moved.max() < 1e-5
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "checkpoint", _after(1, loop.checkpoint))
+        with pytest.raises(KeyboardInterrupt):
+            train_grpo(toy, GrpoConfig(out=tmp_path / "b", **half))
+    again = train_grpo(toy, GrpoConfig(out=tmp_path / "b", **half))
+    assert digest_path(again) == digest_path(whole)
+    kept = load_file(again / "checkpoints/step-4/optimizer.safetensors")
+    assert all(torch.equal(kept[key], masters[key]) for key in masters)
+
+
+def _after(count: int, function: Any) -> Any:
+    """`function`, which dies once it has returned `count` times."""
+    calls = []
+
+    def dying(*args: Any) -> None:
+        function(*args)
+        calls.append(args)
+        if len(calls) == count:
+            raise KeyboardInterrupt
+
+    return dying
+
+
+@pytest.mark.skipif(find_spec("tensorboard") is not None, reason="tensorboard is installed")
+def test_a_tracker_that_is_not_installed_is_an_error(
+    toy: Path, quick: dict[str, Any], tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=r"not installed; install videothinker\[trackers\]"):
+        train_grpo(toy, GrpoConfig(out=tmp_path / "a", log_with="tensorboard", **quick))

@@ -72,6 +72,7 @@ def _stage(stage: str, data: Path, config: TrainConfig, following: str) -> Path:
         if processes.say(run.done if run else None):
             console.say(f"{config.out}: is done already; nothing to do")
             return config.out
+        track = open_tracker(config, processes)
         policy = load_trainee(config, processes.device)
         bias = _bias(config, policy)
         if processes.main:
@@ -94,7 +95,7 @@ def _stage(stage: str, data: Path, config: TrainConfig, following: str) -> Path:
             ),
             processes=processes,
             journal=run.journal("metrics.jsonl", Step) if run else None,
-            track=open_tracker(config, processes),
+            track=track,
         )
         started = monotonic()
         if run:

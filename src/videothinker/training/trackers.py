@@ -3,8 +3,10 @@
 Quantities of the clock, such as tokens a second, go here and never into metrics.jsonl.
 """
 
+import importlib.util
 from collections.abc import Callable
 
+from videothinker.errors import UserError
 from videothinker.records import Step
 from videothinker.training.config import TrainConfig
 from videothinker.training.processes import Processes
@@ -13,9 +15,18 @@ FOLDER = "trackers"
 
 
 def open_tracker(config: TrainConfig, processes: Processes) -> Callable[[Step, float], None]:
-    """A function of (record, seconds of the step) that logs to the tracker asked for, if any."""
+    """A function of (record, seconds of the step) that logs to the tracker asked for, if any.
+
+    Raises:
+        UserError: the tracker is not installed.
+    """
     if config.log_with is None or not processes.main:
         return lambda record, seconds: None  # noqa: ARG005
+    if importlib.util.find_spec(config.log_with) is None:
+        raise UserError(
+            f"log_with is {config.log_with!r}, which is not installed; "
+            "install videothinker[trackers], or leave log_with out"
+        )
     from accelerate import Accelerator  # noqa: PLC0415
 
     accelerator = Accelerator(
