@@ -6,10 +6,10 @@ Labels the counterfactual questions of a world (`videothinker world --frames 0` 
 transcript tier) from its logs, then without them: the premise is struck out, the model answers
 several times, and a question whose right answer survives the vote is called observational.
 Precision, recall and F1 against every rule, as a function of the samples voted on and of the share
-of events missing from the transcripts; `--miss-rates` left empty asks about the videos. Beside
-each number stands the F1 of blind labelling (as many questions called observational, drawn at
-random), then the F1 with the right answers shuffled among alike questions, which must fall to its
-own blind labelling.
+of events missing from the transcripts; `--miss-rates` left empty asks about the videos. Beside F1
+stand what it is without any skill (*all* questions called observational; *blind*: as many of them
+as the label calls so, drawn at random) and Cohen's kappa, which is 0 for both. Then the same with
+the right answers shuffled among alike questions, which must fall to its own blind labelling.
 
 Without a model, the *ceiling* alone: a reader that copies the transcript's event log without a
 mistake. It is no model, only what missing events leave possible. The last line is JSON.
@@ -107,20 +107,32 @@ def measure(
             **tell_agreement(row),
             "shuffled_f1": dealt[size][rule].f1,
             "shuffled_chance_f1": dealt[size][rule].chance_f1,
+            "shuffled_kappa": dealt[size][rule].kappa,
         }
         for size, rows in honest.items()
         for rule, row in rows.items()
     ]
 
 
+def event_recall(model: str) -> float | None:
+    """What the model's pretraining measured: the share of collisions that it names from frames."""
+    book = Path(model) / "run.json"
+    facts = json.loads(book.read_text()).get("facts", {}) if book.is_file() else {}
+    return facts.get("held_out", {}).get("pairs_recall")
+
+
 def show(name: str, rate: float | None, rows: Sequence[dict[str, object]]) -> None:
     tier = "video tier" if rate is None else f"transcript tier, {rate:.0%} of events missing"
     print(f"{name}; {tier}; n = {rows[0]['n']}")
-    print("  samples rule              precision recall    F1  chance | shuffled F1  chance")
+    head = ("precis.", "recall", "F1", "all F1", "blind", "kappa", "sh. F1", "blind", "kappa")
+    print(f"  samples {'rule':16} {' '.join(f'{name:>7}' for name in head)}")
     for row in rows:
-        keys = ("precision", "recall", "f1", "chance_f1", "shuffled_f1", "shuffled_chance_f1")
-        shown = ["   -  " if row[key] is None else f"{row[key]:6.3f}" for key in keys]
-        print(f"  {row['samples']:7} {row['rule']:16} {'  '.join(shown)}")
+        keys = (
+            *("precision", "recall", "f1", "all_f1", "chance_f1", "kappa"),
+            *("shuffled_f1", "shuffled_chance_f1", "shuffled_kappa"),
+        )
+        shown = ["      -" if row[key] is None else f"{row[key]:7.3f}" for key in keys]
+        print(f"  {row['samples']:7} {row['rule']:16} {' '.join(shown)}")
 
 
 def label(
@@ -177,6 +189,8 @@ def main() -> None:
                 samples = ceiling(questions) if model is None else struck_samples(out)
                 rows = measure(questions, samples, logs)
                 show(model or "ceiling (no model)", rate, rows)
+                if model is not None and rate is None:
+                    print(f"  the model's recall of collisions, from frames: {event_recall(model)}")
                 result[f"{model or 'ceiling'} @ {'video' if rate is None else rate}"] = rows
     print(json.dumps(result))
 

@@ -102,7 +102,12 @@ def test_agreement_by_hand():
     assert found.f1 == pytest.approx(2 * 0.75 * (6 / 9) / (0.75 + 6 / 9))
     p, b = 8 / 20, 9 / 20
     assert found.chance_f1 == pytest.approx(2 * p * b / (p + b))
+    assert found.all_f1 == pytest.approx(2 * b / (1 + b))
+    expected = p * b + (1 - p) * (1 - b)
+    assert found.kappa == pytest.approx((15 / 20 - expected) / (1 - expected))
     assert agree([]).f1 is None
+    assert agree([(True, True)]).kappa is None
+    assert agree([(True, True), (True, False)]).kappa == 0
 
 
 def world(n, seed, miss):
@@ -142,6 +147,7 @@ def test_shuffled_golds_drop_f1_to_chance():
     found = by_samples(shuffled, samples, flags, ["same_truth"], [8])[8]["same_truth"]
     assert found.f1 == pytest.approx(found.chance_f1, abs=0.05)
     assert found.f1 < 0.5
+    assert found.kappa == pytest.approx(0, abs=0.05)
 
 
 def logged(q, video, after):

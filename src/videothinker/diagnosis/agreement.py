@@ -49,6 +49,24 @@ class Agreement:
         called, there = self.both + self.only_predicted, self.both + self.only_reference
         return 2 * called * there / (self.n * (called + there)) if called + there else None
 
+    @property
+    def all_f1(self) -> float | None:
+        """F1 of calling every question observational: what a label must beat. 2b / (1 + b)."""
+        there = self.both + self.only_reference
+        return 2 * there / (self.n + there) if there else None
+
+    @property
+    def kappa(self) -> float | None:
+        """Cohen's kappa: agreement beyond chance; 0 for blind and for constant labels.
+
+        None where both labels are constant.
+        """
+        called, there = self.both + self.only_predicted, self.both + self.only_reference
+        by_chance = called * there + (self.n - called) * (self.n - there)
+        if self.n == 0 or by_chance == self.n**2:
+            return None
+        return (self.n * (self.both + self.neither) - by_chance) / (self.n**2 - by_chance)
+
 
 def agree(pairs: Iterable[tuple[bool | None, bool | None]]) -> Agreement:
     """Count (predicted, reference); pairs in which one does not apply are left out."""

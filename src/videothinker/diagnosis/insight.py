@@ -25,6 +25,8 @@ def tell_agreement(found: Agreement) -> dict[str, Any]:
         "recall": found.recall,
         "f1": found.f1,
         "chance_f1": found.chance_f1,
+        "all_f1": found.all_f1,
+        "kappa": found.kappa,
     }
 
 
@@ -125,8 +127,8 @@ def insight_lines(found: Mapping[str, Any]) -> list[str]:
     for rule, row in found.get("agreement", {}).items():
         told.append(
             f"  {LOG_FREE} against {rule:16} precision {_number(row['precision'])}, recall "
-            f"{_number(row['recall'])}, F1 {_number(row['f1'])} (chance "
-            f"{_number(row['chance_f1'])}, n {row['n']})"
+            f"{_number(row['recall'])}, F1 {_number(row['f1'])} (all "
+            f"observational {_number(row['all_f1'])}), kappa {_number(row['kappa'])}, n {row['n']}"
         )
     for name, rows in found.get("causal", {}).items():
         for row in rows["effect"]:
