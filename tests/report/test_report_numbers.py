@@ -1,5 +1,6 @@
 """Every figure comes from the records: by hand, by the textbook, and by taking them away."""
 
+import dataclasses
 import itertools
 import json
 import math
@@ -184,8 +185,10 @@ def test_arms_of_one_kind_are_told_apart_by_what_differs(
     ]
     assert [len(arm.answered) for arm in board.arms] == [1, 2, 2, 2]
     every = [s.id for s in sheets([board], "all")]
-    assert every == ["main", "diagnostic", "ablation", "published"]
-    assert [s.id for s in sheets([board], "ablation")] == ["ablation", "published"]
+    assert every == ["main", "diagnostic", "ablation"]
+    assert [s.id for s in sheets([board], "ablation")] == ["ablation"]
+    clevrer = dataclasses.replace(board, dataset="clevrer")
+    assert [s.id for s in sheets([clevrer], "ablation")] == ["ablation", "published"]
 
 
 def test_diagnosis_counts(made_runs: list[Path]) -> None:
@@ -373,3 +376,11 @@ def test_a_label_without_logs_has_its_reason(
         question_id="q", rule="survives_strike", label=label, probes=probes, flags=flags
     )
     assert words in reason(found)
+
+
+def test_videos_are_embedded_as_far_as_there_is_room(made_runs: list[Path], tmp_path: Path) -> None:
+    size = (made_runs[0].parent / "video" / "000.mp4").stat().st_size * 1.4 / 1e6
+    config = ReportConfig(out=tmp_path / "r.html", embed_videos=True, embed_megabytes=size)
+    text = report(made_runs, config).read_text()
+    assert text.count('id="video-') == 1
+    assert "23 videos did not fit into the page" in text

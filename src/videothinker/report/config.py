@@ -20,6 +20,8 @@ class ReportConfig:
     (observational against inferential), or all."""
     embed_videos: bool = False
     """Put small videos into the page instead of linking them (the page may then exceed 5 MB)."""
+    embed_megabytes: float = 40.0
+    """With embed_videos: room for the videos, in MB of page; those beyond it stay links."""
     listed_questions: int = 200
     """Questions of a diagnosis shown one by one; its shares always count every question."""
     text_megabytes: float = 3.5
@@ -33,5 +35,6 @@ class ReportConfig:
             raise UserError(f"--out is {str(self.out)!r}; a report is one file ending in .html")
         if self.listed_questions < 0:
             raise UserError(f"listed_questions is {self.listed_questions}; give 0 or more")
-        if self.text_megabytes <= 0:
-            raise UserError(f"text_megabytes is {self.text_megabytes}; give more than 0")
+        for name in ("text_megabytes", "embed_megabytes"):
+            if getattr(self, name) <= 0:
+                raise UserError(f"{name} is {getattr(self, name)}; give more than 0")

@@ -37,15 +37,22 @@ def shrink(path: Path) -> bytes:
         return out.read_bytes()
 
 
-def embed(paths: Sequence[Path]) -> dict[int, str]:
-    """Number -> base64 of an MP4 of each path; one that cannot be shrunk stays a link."""
+def embed(paths: Sequence[Path], megabytes: float) -> dict[int, str]:
+    """Number -> base64 of an MP4 of each path, in order, as far as there is room.
+
+    One that cannot be shrunk, or has no room, stays a link; the page counts those.
+    """
     found: dict[int, str] = {}
+    room = int(megabytes * 1_000_000)
     with progress("embedding videos", len(paths)) as bar:
         for number, path in enumerate(paths):
             bar.advance()
             try:
                 data = path.read_bytes() if path.stat().st_size <= LARGEST else shrink(path)
             except UserError:
-                continue  # the page counts the links that are left
-            found[number] = base64.b64encode(data).decode()
+                continue
+            text = base64.b64encode(data).decode()
+            if len(text) <= room:
+                room -= len(text)
+                found[number] = text
     return found

@@ -110,6 +110,17 @@ def _summary(board: Board, found: Sequence[Row]) -> str:
     return f"Accuracy on {board.title}. " + "; ".join(parts)
 
 
+def sizes(found: Sequence[Row]) -> str:
+    """`n = 240 observational and 120 inferential`, or each arm's own where they differ."""
+    each = {
+        row.arm.name: " and ".join(f"{e.n} {b}" for b, e in row.estimates.items() if b != "all")
+        for row in found
+    }
+    if len(set(each.values())) == 1:
+        return f"n = {next(iter(each.values()))}"
+    return "; ".join(f"{name}: n = {words}" for name, words in each.items())
+
+
 def _split(name: str) -> tuple[str, str]:
     """`CDPO (divergence js)` -> `CDPO`, `divergence js`: a name and what sets it apart."""
     name, _, settings = name.partition(" (")
@@ -129,12 +140,14 @@ def chart(board: Board, found: Sequence[Row], *, narrow: bool) -> Markup:
     scale = Scale(0.0, 1.0, left, width - 22)
     bottom = top + pitch * len(found)
     drawn: list[Markup] = _axis(scale, top, bottom)
+    roles = [row.arm.role for row in found]
+    firsts = [row for i, row in enumerate(found) if row.arm.role not in roles[:i]]
     for label, lift in zip(LABELS, (-LIFT, LIFT), strict=True):
         shift = 8 if narrow else 0
         centres = [
             (scale(row.estimates[label].mean), top + pitch * (i + 0.5) + lift + shift)
             for i, row in enumerate(found)
-            if label in row.estimates
+            if label in row.estimates and row in firsts
         ]
         if len(centres) > 1:
             drawn.append(element("path", d=path(centres), klass=f"thread {label}"))
@@ -144,7 +157,7 @@ def chart(board: Board, found: Sequence[Row], *, narrow: bool) -> Markup:
         y = middle - 22 if narrow else middle + (5 if not settings else -2)
         drawn.append(element("text", name, x=0, y=y, klass="arm"))
         if settings:
-            place = (8.5 * len(name) + 12, y) if narrow else (0, y + 17)
+            place = (10.0 * len(name) + 12, y) if narrow else (0, y + 17)
             drawn.append(element("text", settings, x=place[0], y=place[1], klass="settings"))
         for label, lift in zip(LABELS, (-LIFT, LIFT), strict=True):
             drawn += _series(row, label, scale, middle + lift + (8 if narrow else 0))

@@ -14,7 +14,7 @@ from videothinker.report.config import ReportConfig
 from videothinker.report.curves import events, panels, read_curves, sources
 from videothinker.report.diagnoses import read_diagnoses
 from videothinker.report.embedding import embed
-from videothinker.report.overview import chart, rows
+from videothinker.report.overview import chart, rows, sizes
 from videothinker.report.page import render
 from videothinker.report.provenance import entries
 from videothinker.report.results import Board, read_boards
@@ -30,7 +30,9 @@ def _overview(boards: Sequence[Board]) -> list[dict[str, Any]]:
         if board.labels:
             lines = rows(board)
             pictures = {narrow: chart(board, lines, narrow=narrow) for narrow in (False, True)}
-            found.append({"board": board, "rows": lines, "pictures": pictures})
+            found.append(
+                {"board": board, "rows": lines, "pictures": pictures, "sizes": sizes(lines)}
+            )
     return found
 
 
@@ -38,7 +40,7 @@ def _notes(runs: Sequence[RunFolder], packed: Pack, linked: int) -> list[str]:
     notes = []
     if linked:
         what = count(linked, "video")
-        notes.append(f"{what} could not be shrunk into the page and are linked.")
+        notes.append(f"{what} did not fit into the page (too many, or unreadable) and are linked.")
     if packed.without_text:
         what = count(packed.without_text, "question")
         notes.append(f"{what} show answers without thinking, to keep the page small.")
@@ -63,7 +65,7 @@ def _context(runs: Sequence[RunFolder], config: ReportConfig) -> dict[str, Any]:
         megabytes=config.text_megabytes,
     )
     claim = make_claim(boards, runs, diagnoses)
-    embedded = embed(packed.videos) if config.embed_videos else {}
+    embedded = embed(packed.videos, config.embed_megabytes) if config.embed_videos else {}
     linked = len(packed.videos) - len(embedded) if config.embed_videos else 0
     return {
         "title": config.title,

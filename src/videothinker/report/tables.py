@@ -49,6 +49,8 @@ PUBLISHED = (
     f"Published rows are the paper's ({published.SOURCE}): its models, on the benchmarks' own "
     "videos under its own protocol; never averaged with ours."
 )
+COMPARABLE = ("clevrer", SIMULATED)
+"""Datasets beside which the paper's figures on CLEVRER are worth a look."""
 NOTHING = Cell("\N{EN DASH}", words="not measured")
 
 
@@ -161,7 +163,7 @@ def diagnostic_sheet(board: Board) -> Sheet:
     )
     if paired:
         note += " Minimal pairs: one video, one set of options, two premises; both must be right."
-    if board.tier == "video tier" and board.dataset in ("clevrer", SIMULATED):
+    if board.tier == "video tier" and board.dataset in COMPARABLE:
         theirs = _published_lines("diagnostic", LABELS)
         empty = (NOTHING,) * (2 if paired else 1)
         floors += [replace(line, cells=(*line.cells, *empty)) for line in theirs]
@@ -190,5 +192,5 @@ def sheets(boards: Sequence[Board], table: Table) -> list[Sheet]:
     if table in ("all", "ablation"):
         shown = varied if table == "all" else labelled
         found += [ablation_sheet(board) for board in shown]
-        found += [published_ablation()] if shown else []
+        found += [published_ablation()] if any(b.dataset in COMPARABLE for b in shown) else []
     return found

@@ -119,9 +119,9 @@ function fill(row, answers) {
     make("p", { klass: "caption" }, `${row.id}, ${row.type}${row.clip ? `, ${row.clip[0]} to ${row.clip[1]} s` : ""}`));
 }
 
-function card(row, answers) {
+function card(row, answers, marked) {
   const label = row.evidence === null ? "" : row.evidence.label;
-  const marks = answers.map(([arm, a]) => make("span", {}, `${arm.name} `,
+  const marks = marked.map(([arm, a]) => make("span", {}, `${arm.name} `,
     make("span", { klass: a.right ? "hit" : "miss" }, a.right ? "\u2713" : "\u2717", make("span", { klass: "skip" }, a.right ? " right" : " wrong"))));
   const node = make("details", { klass: "card", "data-id": row.id },
     make("summary", {}, make("span", { klass: `label ${label}` }, label), make("span", { klass: "ask" }, row.question), make("span", { klass: "marks" }, ...marks)));
@@ -208,8 +208,11 @@ class Browser {
     const visible = rows.slice(0, this.shown);
     this.count.textContent = `${rows.length} of ${this.list.rows.length} questions`;
     this.root.dataset.count = String(rows.length);
-    this.cards.replaceChildren(...visible.map((row) => card(row,
-      this.list.arms.map((arm, i) => [arm, row.answers.length ? this.answer(row, i) : null]).filter(([, a]) => a !== null))));
+    const few = this.list.arms.length <= 3;
+    this.cards.replaceChildren(...visible.map((row) => {
+      const answers = this.list.arms.map((arm, i) => [arm, row.answers.length ? this.answer(row, i) : null, i]).filter(([, a]) => a !== null);
+      return card(row, answers, answers.filter(([, , i]) => few || i === this.left || i === this.right));
+    }));
     this.more.hidden = visible.length === rows.length;
     this.more.textContent = `Show ${Math.min(PAGE, rows.length - visible.length)} more`;
   }
