@@ -215,7 +215,8 @@ def summary(records: Iterable[Measured]) -> dict[str, float]:
 
 
 def _hits(text: str) -> set[frozenset[str]]:
-    return {frozenset(pair) for pair in HIT.findall(text)}
+    """Pairs in the list that a thinking begins with (its verdicts on the choices come after)."""
+    return {frozenset(pair) for pair in HIT.findall(text.partition(".")[0])}
 
 
 def _pairs(records: Sequence[Measured]) -> dict[str, float]:

@@ -26,6 +26,7 @@ OPENINGS: dict[Mode, str] = {"track": "Track:", "obs": "Seen:", "sim": "Without"
 COLUMNS, ROWS = "abcdefghijklmnop", "abcdefghijkl"
 """Cells of the image, left to right and top to bottom, for tracking."""
 NONE = "none"
+YES_NO = ("no", "yes")
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,19 @@ def simulated_thinking(removed: int, pairs: Sequence[Pair], names: Sequence[str]
     return f"{OPENINGS['sim']} {names[removed]}: {told(pairs, names)}."
 
 
+def verdicts(asked: Asked, pairs: Sequence[Pair], names: Sequence[str]) -> str:
+    """Each choice held against the list: " A red hits blue yes, B cyan hits gray no."
+
+    Pairs stand in the order the list has them, so that holding one against it is a look-up.
+    """
+    happen = {frozenset(pair) for pair in pairs}
+    said = [
+        f"{letter} {names[min(pair)]} hits {names[max(pair)]} {YES_NO[frozenset(pair) in happen]}"
+        for letter, pair in zip(LETTERS, asked.pairs, strict=False)
+    ]
+    return f" {', '.join(said)}." if said else ""
+
+
 def corrupted(
     pairs: Sequence[Pair], removed: int, count: int, rng: np.random.Generator
 ) -> list[Pair]:
@@ -96,15 +110,14 @@ def respond(
     """The completion that is taught for a question thought about in one way."""
     names = short_names(facts.objects)
     seen = facts.collisions()
+    pairs, thinking = seen, seen_thinking(seen, names)
     if mode == "sim" and asked.removed is not None:
         pairs = facts.collisions(without=asked.removed)
         if rng.random() < corrupted_share:
             pairs = corrupted(pairs, asked.removed, len(names), rng)
-        return render_answer(
-            answer_from(asked, pairs), simulated_thinking(asked.removed, pairs, names)
-        )
-    thinking = seen_thinking(seen, names)
-    return render_answer(answer_from(asked, seen) if asked.pairs else asked.gold, thinking)
+        thinking = simulated_thinking(asked.removed, pairs, names)
+    letters_said = answer_from(asked, pairs) if asked.pairs else asked.gold
+    return render_answer(letters_said, thinking + verdicts(asked, pairs, names))
 
 
 def what_if(facts: Facts, rng: np.random.Generator, inferential_share: float) -> Asked | None:
