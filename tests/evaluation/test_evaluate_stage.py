@@ -118,6 +118,11 @@ def test_selections(model, data, tmp_path):
     assert len({q.video for q in kept}) <= 2
     with pytest.raises(UserError, match="there are counterfactual"):
         evaluate(data, config(model, tmp_path / "3", types=("descriptive",)))
+    mixed = tmp_path / "mixed.jsonl"
+    told = ask_about(1, None, context="Objects: red cube.")
+    write_jsonl(mixed, [ask_about(0, "a.mp4"), told])
+    with pytest.raises(UserError, match="never pooled"):
+        evaluate(mixed, config(model, tmp_path / "5"))
     unlabelled = tmp_path / "unlabelled.jsonl"
     write_jsonl(unlabelled, [ask_about(0, "a.mp4")])
     with pytest.raises(UserError, match="no question is left"):
@@ -163,5 +168,5 @@ def test_small_pieces(tmp_path):
     assert model_folder(str(tmp_path / "run")) == str(tmp_path / "run" / "model")
     listed = EvaluateConfig(model="m", benchmark="mvbench-list", protocol="official")
     assert protocol_of(listed).frames == 16
-    changed = EvaluateConfig(model="m", frames=4, temperature=0.5)
+    changed = EvaluateConfig(model="m", benchmark="clevrer", frames=4, temperature=0.5)
     assert (protocol_of(changed).frames, protocol_of(changed).temperature) == (4, 0.5)

@@ -23,7 +23,7 @@ from videothinker.prompts import LETTERS
 from videothinker.records import Question, Sample, Variant
 from videothinker.runs import Journal
 from videothinker.seeds import derive, numpy_generator
-from videothinker.video import BadVideo, Clip, read_clip
+from videothinker.video import Clip, read_clip
 
 Prompt = Encoded | PlainPrompt
 Seen = Video | PlainVideo | Clip | None
@@ -194,12 +194,12 @@ def _see(asking: Asking, question: Question) -> Seen | str:
             clip=question.clip,
             deadline=asking.deadline,
         )
-    except BadVideo as error:
+        if asking.variant == "shuffled":
+            return clip
+        shown = variants.apply(question, asking.variant, clip, numpy_generator(asking.seed)).clip
+        return None if shown is None else _prepare(asking, shown)
+    except UserError as error:  # unreadable, or frames of a shape the model cannot take
         return str(error)
-    if asking.variant == "shuffled":
-        return clip
-    shown = variants.apply(question, asking.variant, clip, numpy_generator(asking.seed)).clip
-    return None if shown is None else _prepare(asking, shown)
 
 
 def read_frames(

@@ -30,7 +30,7 @@ class EvaluateConfig:
     """A transformers folder, a run folder with `model/`, or a hub name. Needed but for --check."""
     out: Path = Path("runs/evaluate")
     """The run folder to write."""
-    benchmark: BenchmarkName = "clevrer"
+    benchmark: BenchmarkName = "jsonl"
     """Whose files `--data` holds; `jsonl` is our own questions.jsonl or a diagnose folder."""
     protocol: ProtocolName = "videothinker"
     """How questions are put and answers read; see docs/evaluation.md."""

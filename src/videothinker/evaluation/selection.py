@@ -41,6 +41,11 @@ def select(
     if not kept:
         present = ", ".join(sorted({q.type for q in benchmark.questions}))
         raise UserError(f"no question is of type {', '.join(types or ())}; there are {present}")
+    if len({q.context is None for q in kept}) > 1:
+        raise UserError(
+            "some questions have a video and some a transcript; tiers are never pooled: "
+            "give one tier at a time"
+        )
     left_out: dict[str, int] = {}
     answerable = [q for q in kept if q.answer]
     left_out["no correct choice"] = len(kept) - len(answerable)
