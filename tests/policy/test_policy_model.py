@@ -211,6 +211,34 @@ def test_positions_by_hand(policy: Policy, frames_THW3: np.ndarray) -> None:
     assert after[0, 0] == start + 3  # the larger of the frame's sides, as the library has it
 
 
+def test_seconds_are_not_cut_to_whole_numbers(
+    policy: Policy, frames_THW3: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As transformers did before pull request 48669: 0.5 seconds a grid became 0."""
+    prompt = policy.encode("Who?", frames_THW3, np.arange(6) * 0.25)
+    right = positions(policy.model, prompt)
+    true = type(policy.model.model).get_rope_index
+
+    def cutting(model: object, *args: object, second_per_grid_ts: torch.Tensor, **kwargs: object):
+        return true(model, *args, second_per_grid_ts=second_per_grid_ts.floor(), **kwargs)
+
+    monkeypatch.setattr(type(policy.model.model), "get_rope_index", cutting)
+    assert torch.equal(positions(policy.model, prompt), right)
+    assert len(right[0, prompt.input_ids_P == policy.model.config.video_token_id].unique()) == 3
+
+
+def test_the_time_axis_is_the_librarys(policy: Policy, group: Group) -> None:
+    prompt = group.prompt
+    video_P = prompt.input_ids_P == policy.model.config.video_token_id
+    library, _ = policy.model.model.get_rope_index(
+        prompt.input_ids_P[None],
+        mm_token_type_ids=2 * video_P.int()[None],
+        video_grid_thw=prompt.grid_thw,
+        second_per_grid_ts=torch.tensor([prompt.second_per_grid]),
+    )
+    assert torch.equal(positions(policy.model, prompt), library[:, 0])
+
+
 def test_lost_positions_are_an_error(policy: Policy, group: Group, monkeypatch) -> None:
     length = group.prompt.prompt_tokens
     flat = torch.arange(length).expand(3, 1, -1), None

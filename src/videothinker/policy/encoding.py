@@ -186,7 +186,9 @@ def positions(model: QwenModel, prompt: Encoded) -> Tensor:
     """Time, height and width position of every prompt token: int64 `[3, P]`, on the CPU.
 
     The library's own `get_rope_index`, given everything it needs; without the token types and the
-    seconds per grid it would silently fall back to one axis, so the result is checked.
+    seconds per grid it would silently fall back to one axis, so the result is checked. The time
+    axis is set again by its definition: releases before transformers' pull request 48669 cut the
+    seconds per grid to whole numbers, so that frames less than a second apart share one time.
     """
     ids = prompt.input_ids_P[None]
     if prompt.grid_thw is None or prompt.second_per_grid is None:
@@ -199,7 +201,8 @@ def positions(model: QwenModel, prompt: Encoded) -> Tensor:
         second_per_grid_ts=torch.tensor([prompt.second_per_grid]),
     )
     positions_3P = positions_31P[:, 0]
-    merge = model.config.vision_config.spatial_merge_size
+    vision = model.config.vision_config
+    merge = vision.spatial_merge_size
     rows, columns = (int(n) // merge for n in prompt.grid_thw[0, 1:])
     seen = positions_3P[:, video_P]
     if len(seen[1].unique()) != rows or len(seen[2].unique()) != columns:
@@ -207,4 +210,7 @@ def positions(model: QwenModel, prompt: Encoded) -> Tensor:
             f"video positions lost an axis: {rows} x {columns} merged patches a frame, but "
             f"{len(seen[1].unique())} x {len(seen[2].unique())} positions"
         )
+    steps = torch.arange(int(prompt.grid_thw[0, 0])) * vision.tokens_per_second
+    times = (steps * torch.tensor(prompt.second_per_grid)).long()
+    positions_3P[0, video_P] = seen[1, 0] + times.repeat_interleave(rows * columns)
     return positions_3P
