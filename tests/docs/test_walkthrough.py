@@ -33,3 +33,11 @@ def test_the_page_on_your_own_data_runs_as_it_stands(tmp_path: Path) -> None:
     text = (work / "report.html").read_text()
     assert "Underpowered, n = " in text
     assert text.count('class="fold"') > 5
+
+
+def test_the_quick_starts_first_stages_run_as_they_stand(tmp_path: Path) -> None:
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
+    for _, code in blocks("quickstart.md", "bash"):
+        subprocess.run(["bash", "-euc", code], cwd=tmp_path, env=env, check=True)
+    assert "can be answered by describing the video" in (tmp_path / "diagnosis.html").read_text()

@@ -1,0 +1,46 @@
+"""Every command in the documentation has flags that exist, with values that are allowed."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from videothinker.cli import parse
+
+REPO = Path(__file__).parents[2]
+PAGES = sorted([*REPO.glob("*.md"), *(REPO / "docs").rglob("*.md")])
+CODE = re.compile(r"^```[a-z]*\n(.*?)^```$|^((?:    .*\n)+)", re.MULTILINE | re.DOTALL)
+
+
+def commands(page: Path) -> list[list[str]]:
+    """The words after `videothinker` of every command in a code block; sketches (`...`) are not."""
+    found = []
+    for fenced, indented in CODE.findall(page.read_text(encoding="utf-8")):
+        for line in (fenced or indented).replace("\\\n", " ").splitlines():
+            if not line.strip().startswith("videothinker ") or "..." in line.replace('"..."', ""):
+                continue
+            found.append(shlex.split(line.split(" > ")[0], comments=True)[1:])
+    return found
+
+
+def without_missing_recipe(words: list[str]) -> list[str]:
+    """A recipe that the page itself writes is not there yet."""
+    at = words.index("--config") if "--config" in words else None
+    if at is None or Path(words[at + 1]).is_file():
+        return words
+    return words[:at] + words[at + 2 :]
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if commands(page)], ids=lambda page: str(page.relative_to(REPO))
+)
+def test_commands_parse(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(REPO)
+    for words in commands(page):
+        parse(without_missing_recipe(words))
+
+
+def test_the_commands_are_found() -> None:
+    assert len(commands(REPO / "docs" / "your_data.md")) == 6
+    assert len(commands(REPO / "docs" / "quickstart.md")) >= 9
