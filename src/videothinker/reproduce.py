@@ -35,7 +35,8 @@ from videothinker.recipes import as_words, read_recipe
 from videothinker.records import write_atomic
 
 PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
-KEYS = ("seed", "cells")
+KEYS = ("seed", "shared", "cells")
+"""`shared` is only a place for YAML anchors (`<<: *name`)."""
 
 
 @dataclass(frozen=True)
