@@ -24,6 +24,7 @@ from videothinker.report.estimates import accuracy, difference
 from videothinker.report.results import read_boards
 from videothinker.report.sources import read_runs
 from videothinker.report.stage import report
+from videothinker.report.svg import ticks
 from videothinker.report.tables import sheets
 from videothinker.video import read_clip
 
@@ -384,3 +385,13 @@ def test_videos_are_embedded_as_far_as_there_is_room(made_runs: list[Path], tmp_
     text = report(made_runs, config).read_text()
     assert text.count('id="video-') == 1
     assert "23 videos did not fit into the page" in text
+
+
+def test_ticks_cover_what_is_drawn() -> None:
+    assert ticks(0.0, 0.0)[0] == 0
+    assert ticks(0.0, 0.0)[-1] == 1
+    assert ticks(0.0, 0.83)[0] == 0
+    assert ticks(0.0, 0.83)[-1] >= 0.83
+    assert ticks(-3.2, 7.0)[0] <= -3.2
+    steps = np.diff(ticks(-3.2, 7.0))
+    assert np.allclose(steps, steps[0])

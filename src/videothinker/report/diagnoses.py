@@ -12,8 +12,9 @@ from videothinker.errors import UserError
 from videothinker.records import Diagnosis, Question, read_jsonl
 from videothinker.report.sources import RunFolder
 
-FEW = 12
-"""A group with more values than this (a scene number, say) is no group to tabulate."""
+FEW, CROWD = 12, 4
+"""A group with more values than FEW, or fewer questions a value than CROWD, is none to tabulate
+(a scene number, say)."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class Diagnosed:
                 value = {**q.groups, "split": q.split, "type": q.type}.get(key)
                 if value is not None:
                     values.setdefault(value, []).append(row.label == "observational")
-            if 2 <= len(values) <= FEW:
+            if 2 <= len(values) <= FEW and len(kept) >= CROWD * len(values):
                 found[key] = [Share(v, sum(hits), len(hits)) for v, hits in sorted(values.items())]
         return found
 

@@ -50,7 +50,7 @@ def ticks(low: float, high: float, count: int = 4) -> list[float]:
     span = high - low
     if span <= 0:
         span = abs(high) or 1.0
-        low, high = low - span / 2, high + span / 2
+        high = low + span
     rough = span / count
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough * 0.999)
