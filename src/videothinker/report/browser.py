@@ -225,7 +225,12 @@ def pack(
     lists = {f"board-{i}": _board_list(board, videos) for i, board in enumerate(boards)}
     for i, found in enumerate(diagnoses):
         lists[f"diagnosis-{i}"] = _diagnosis_list(found, videos, listed)
-    order = [(name, i) for name, one in lists.items() for i in range(len(one["rows"]))]
+    order = [
+        (name, i)
+        for name, one in lists.items()
+        for i, row in enumerate(one["rows"])
+        if row["answers"] or row["context"]
+    ]
     order.sort(key=lambda at: not _telling(lists[at[0]]["rows"][at[1]]))
     packed, room = _squeeze(lists, set(order)), int(megabytes * MEGABYTE)
     low, high = 0, len(order)
