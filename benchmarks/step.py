@@ -78,7 +78,9 @@ class Setting:
         self.bias = load_policy(bias)
         self.bias.model.requires_grad_(requires_grad=False)
         if frozen:
-            self.bias.model.model.visual.load_state_dict(self.policy.model.model.visual.state_dict())
+            self.bias.model.model.visual.load_state_dict(
+                self.policy.model.model.visual.state_dict()
+            )
         for one in (self.policy, self.bias):
             one.model.generation_config.eos_token_id = [-1]  # every completion has full length
         count, height, width = FRAMES[frames]
@@ -167,6 +169,7 @@ class Clock:
         self.last = time.process_time()
 
     def lap(self, name: str) -> None:
+        """Name the time since the last lap."""
         now = time.process_time()
         self.seconds[name], self.last = now - self.last, now
 
@@ -223,9 +226,7 @@ def ceiling(shape: Shape, setting: Setting, length: int, *, frozen: bool) -> flo
     grid = Grid(*(int(n) for n in setting.prompt.grid_thw[0]))
     size = (shape, grid, setting.prompt.prompt_tokens, GENERATIONS, length)
     naive, ours = (
-        sum(
-            step_flops(*size, shared=shared, freeze_vision=frozen, checkpointing=False).values()
-        )
+        sum(step_flops(*size, shared=shared, freeze_vision=frozen, checkpointing=False).values())
         for shared in (False, True)
     )
     return naive / ours
@@ -253,9 +254,7 @@ def main() -> None:
 def run(arguments: argparse.Namespace, scratch: Path) -> None:
     config = SIZES[arguments.size]
     folders = [
-        build_small(
-            scratch / name, SmallConfig(**(vars(config) | {"seed": seed})), [QUESTION]
-        )
+        build_small(scratch / name, SmallConfig(**(vars(config) | {"seed": seed})), [QUESTION])
         for seed, name in enumerate(("policy", "bias"))
     ]
     shape = read_shape(json.loads((folders[0] / "config.json").read_text(encoding="utf-8")))
@@ -292,7 +291,7 @@ def run(arguments: argparse.Namespace, scratch: Path) -> None:
         "rows": rows,
     }
     if arguments.trl:
-        from trl_step import trl_seconds
+        from trl_step import trl_seconds  # noqa: PLC0415 (needs TRL)
 
         result["trl"] = trl_seconds(folders[0], arguments.lengths, arguments.repeats)
     print(json.dumps(result))

@@ -40,6 +40,7 @@ class ImagesOnly(Qwen2_5_VLProcessor):
         self.chat_template = chat_template
 
     def get_attributes(self) -> list[str]:
+        """What `ProcessorMixin` looks for."""
         return ["image_processor", "tokenizer"]
 
 
@@ -51,9 +52,11 @@ class Seconds(TrainerCallback):
         self.begun = 0.0
 
     def on_step_begin(self, *_: Any, **__: Any) -> None:
+        """Start the clock."""
         self.begun = time.process_time()
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
+        """Keep the step's seconds."""
         self.taken.append(time.process_time() - self.begun)
 
 

@@ -158,3 +158,19 @@ def test_completions_do_not_see_each_other(policy: Policy, group: Group) -> None
     others = [0, 1, 3]
     assert far(before[others], after[others]) < VALUE
     assert far(before[2], after[2]) > 100 * VALUE
+
+
+def test_mixed_precision_stays_near(policy: Policy, group: Group) -> None:
+    """float32 weights under bfloat16 autocast: what training on a GPU does."""
+    exact, _ = shared(policy, group)
+    whole = gradients(policy.model, lambda: shared(policy, group))
+    whole = {name: grad.clone() for name, grad in whole.items()}
+
+    def mixed() -> tuple[Tensor, Tensor]:
+        with torch.autocast("cpu", torch.bfloat16):
+            return shared(policy, group)
+
+    near, _ = mixed()
+    assert near.dtype == torch.float32
+    assert 0 < far(exact, near) < 0.1
+    assert worst(gradients(policy.model, mixed), whole) < 0.1

@@ -61,7 +61,7 @@ class RowsPlan:
         self.static = static
         self.own_length = own_length
         self.own_keys = [self._empty(keys, len(trunk_of_R)) for keys in self.trunk_keys]
-        self.own_values = [self._empty(keys, len(trunk_of_R)) for keys in self.trunk_keys]
+        self.own_values = [self._empty(kept, len(trunk_of_R)) for kept in self.trunk_values]
         self.own_sees_RL = torch.zeros(len(trunk_of_R), own_length, dtype=torch.bool, device=device)
         self.slots_S = torch.zeros(1, dtype=torch.long, device=device)
         self.own_hidden: Tensor | None = None
