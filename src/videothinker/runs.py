@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -151,13 +151,15 @@ def _take_lock(path: Path) -> Any:
     return lock
 
 
-def _compare(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+def _compare(
+    path: Path, old: dict[str, Any], new: dict[str, Any], may_change: Collection[str]
+) -> None:
     if old["stage"] != new["stage"]:
         raise UserError(
             f"{path}: holds a run of {old['stage']!r}, not {new['stage']!r}; give another --out"
         )
     for part, name in (("config", "config"), ("inputs", "input")):
-        for key in sorted(old[part].keys() | new[part].keys()):
+        for key in sorted((old[part].keys() | new[part].keys()) - set(may_change)):
             was, now = old[part].get(key), new[part].get(key)
             if was != now:
                 raise UserError(
@@ -183,7 +185,12 @@ def prepare_out(path: Path) -> None:
 
 @contextmanager
 def open_run(
-    out: Path, stage: str, config: object, inputs: Mapping[str, Path | None] | None = None
+    out: Path,
+    stage: str,
+    config: object,
+    inputs: Mapping[str, Path | None] | None = None,
+    *,
+    may_change: Collection[str] = (),
 ) -> Iterator[Run]:
     """Hold the run folder `out` for one stage.
 
@@ -195,6 +202,7 @@ def open_run(
         stage: the stage's name.
         config: its frozen dataclass; the fields `out` and `json` are not compared.
         inputs: name -> file or folder read; their digests are stored and compared on resume.
+        may_change: fields that change where things lie but no result; a resumed run may differ.
 
     Raises:
         UserError: unwritable, foreign (non-empty without run.json), another config or input, or
@@ -226,7 +234,7 @@ def open_run(
         resumed = done = False
         if book.exists():
             old = msgspec.json.decode(book.read_bytes())
-            _compare(out, old, msgspec.json.decode(msgspec.json.encode(entry)))
+            _compare(out, old, msgspec.json.decode(msgspec.json.encode(entry)), may_change)
             resumed, done = True, old["status"] == "done"
             entry["times"] = old["times"]
             if done:

@@ -100,6 +100,11 @@ class TrainConfig:
     """Rank of LoRA adapters; 0 trains all weights. Paper: full training."""
     lora_alpha: int = 32
     """LoRA's scale is alpha / rank. peft users' common choice."""
+    optimizer_device: Literal["model", "cpu"] = "model"
+    """Where masters, summed gradients and moments lie: beside the model, or on the CPU, which needs
+    no GPU memory for them and computes the same update (on a GPU, but for rounding). Ours."""
+    moments: Literal["float32", "8bit"] = "float32"
+    """Of AdamW. `8bit` needs bitsandbytes on a GPU and is not exact. Ours: exact."""
     eval_steps: int = 50
     """Steps between two looks at the held-out slice; 0 never. Ours."""
     eval_questions: int = 64
@@ -132,6 +137,8 @@ class TrainConfig:
                 allowed = get_args(field.type)
                 known = getattr(self, field.name) in allowed
                 _require(self, field.name, known, ", ".join(map(str, allowed)))
+        alone = self.moments == "float32" or self.optimizer_device == "model"
+        _require(self, "moments", alone, "float32 where optimizer_device is 'cpu'")
         share = self.inferential_share
         if self.sampling == "label":
             known = share is not None and 0 <= share <= 1
@@ -163,6 +170,8 @@ class GrpoConfig(TrainConfig):
 
     bias: str | None = None
     """The bias model, needed by sampling 'bias-failure' alone."""
+    offload_bias: bool = False
+    """Keep the bias model on the CPU between its uses; exact. Ours."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -180,6 +189,8 @@ class CdpoConfig(TrainConfig):
 
     bias: str
     """The frozen bias model: a folder, a run of `train bias`, a hub name, or a LoRA adapter."""
+    offload_bias: bool = False
+    """Keep the bias model on the CPU between its uses; exact. Ours."""
     repulsion: float = 0.3
     """Weight of the divergence from the bias model; TRL's `beta` is -repulsion. Ours: measured in
     miniature with the controller (paper: 0.01, constant)."""

@@ -1,6 +1,8 @@
 """The model in training and the frozen bias model beside it."""
 
 import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -13,7 +15,7 @@ from videothinker.training.adapters import (
     load_adapter_bias,
     merged_weights,
 )
-from videothinker.training.config import TrainConfig
+from videothinker.training.config import CdpoConfig, GrpoConfig, TrainConfig
 from videothinker.training.step import Bias
 
 
@@ -58,7 +60,42 @@ def load_bias(source: str, policy: Policy, config: TrainConfig, *, allow_self: b
             "(repelling the initial policy is an ablation: allow_self_bias)"
         )
     policy.share_videos(frozen)
-    return Bias(frozen)
+    offload = isinstance(config, CdpoConfig | GrpoConfig) and config.offload_bias
+    return OffloadedBias(frozen, policy.device) if offload else Bias(frozen)
+
+
+class OffloadedBias(Bias):
+    """A bias model that lies on the CPU between its uses: the same numbers, its weights copied in.
+
+    Args:
+        policy: the bias model, frozen.
+        device: where it computes.
+    """
+
+    def __init__(self, policy: Policy, device: torch.device) -> None:
+        super().__init__(policy)
+        self.device = device
+        self.params = list(policy.model.parameters())
+        self.home = [_on_cpu(param, pinned=device.type == "cuda") for param in self.params]
+        self._point_to(self.home)
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Inside, the weights are on the device; what still refers to one there keeps it."""
+        self._point_to([at.to(self.device, copy=True, non_blocking=True) for at in self.home])
+        try:
+            yield
+        finally:
+            self._point_to(self.home)
+
+    def _point_to(self, tensors: Sequence[torch.Tensor]) -> None:
+        for param, tensor in zip(self.params, tensors, strict=True):
+            param.data = tensor
+
+
+def _on_cpu(param: torch.Tensor, *, pinned: bool) -> torch.Tensor:
+    here = param.detach().cpu()
+    return here.pin_memory() if pinned else here
 
 
 def check_pair(policy: Policy, bias: Policy, source: str) -> None:

@@ -5,28 +5,48 @@ bfloat16 alone never moves. Gradients of all groups are summed in float32 too.
 """
 
 from collections.abc import Iterable
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-STATE = ("exp_avg", "exp_avg_sq", "step")
+from videothinker.errors import UserError
+
+Moments = Literal["float32", "8bit"]
 
 
 class MasterAdamW:
     """AdamW whose weights are the model's own where they are float32, and float32 copies else.
 
+    On a GPU the update is one fused kernel: torch's default there makes temporaries of the size of
+    all weights.
+
     Args:
         named: name and parameter of every tensor to train.
         lr: learning rate.
         weight_decay: decoupled decay.
+        device: `cpu` keeps masters, summed gradients and moments there; `model` beside the model.
+        moments: `8bit` stores both moments in 8 bits (bitsandbytes), which is not exact.
+
+    Raises:
+        UserError: 8-bit moments without bitsandbytes.
     """
 
     def __init__(
-        self, named: Iterable[tuple[str, nn.Parameter]], *, lr: float, weight_decay: float
+        self,
+        named: Iterable[tuple[str, nn.Parameter]],
+        *,
+        lr: float,
+        weight_decay: float,
+        device: Literal["model", "cpu"] = "model",
+        moments: Moments = "float32",
     ) -> None:
         self.params = dict(named)
-        self.masters = {name: _master(param) for name, param in self.params.items()}
-        self.adam = torch.optim.AdamW(self.masters.values(), lr=lr, weight_decay=weight_decay)
+        self.masters = {name: _master(param, device) for name, param in self.params.items()}
+        self.moments = moments
+        self.fused = any(param.is_cuda for param in self.params.values())
+        given = {"params": list(self.masters.values()), "lr": lr, "weight_decay": weight_decay}
+        self.adam: Any = _eight_bit_adam(given) if moments == "8bit" else _adam(given, self.fused)
         for name, param in self.params.items():
             if self.masters[name] is not param:
                 param.register_post_accumulate_grad_hook(_move_gradient_to(self.masters[name]))
@@ -54,25 +74,36 @@ class MasterAdamW:
         self._publish()
 
     def state(self) -> dict[str, Tensor]:
-        """Everything a resumed run needs, flat: masters and both moments of every tensor."""
+        """Everything a resumed run needs, flat: masters and the moments of every tensor."""
         flat = {f"{name}/master": master.detach() for name, master in self.masters.items()}
         for name, master in self.masters.items():
-            moments = self.adam.state.get(master, {})
-            flat |= {f"{name}/{key}": moments[key] for key in STATE if key in moments}
+            for key, value in self.adam.state.get(master, {}).items():
+                shared = self.moments == "8bit"  # its tables are one tensor for all
+                tensor = torch.as_tensor(value)
+                flat[f"{name}/{key}"] = tensor.clone() if shared else tensor
         return flat
 
     def load(self, flat: dict[str, Tensor]) -> None:
         """Take up a `state()`."""
+        by_name: dict[str, dict[str, Tensor]] = {name: {} for name in self.masters}
+        for place, value in flat.items():
+            name, key = place.rsplit("/", 1)
+            by_name[name][key] = value
         for name, master in self.masters.items():
+            found = by_name[name]
             with torch.no_grad():
-                master.copy_(flat[f"{name}/master"])
-            found = {key: flat[f"{name}/{key}"] for key in STATE if f"{name}/{key}" in flat}
+                master.copy_(found.pop("master"))
             if found:
                 self.adam.state[master] = {
-                    key: value if key == "step" else value.to(master.device)
-                    for key, value in found.items()
+                    key: self._placed(key, value, master) for key, value in found.items()
                 }
         self._publish()
+
+    def _placed(self, key: str, value: Tensor, master: Tensor) -> Any:
+        """A stored value as the optimizer keeps it: the count of steps is its own case."""
+        if key != "step" or self.fused:
+            return value.to(master.device)
+        return int(value) if self.moments == "8bit" else value
 
     @torch.no_grad()
     def _publish(self) -> None:
@@ -81,17 +112,33 @@ class MasterAdamW:
                 param.copy_(self.masters[name])
 
 
-def _master(param: nn.Parameter) -> Tensor:
-    if param.dtype == torch.float32:
+def _master(param: nn.Parameter, device: str) -> Tensor:
+    place = torch.device("cpu") if device == "cpu" else param.device
+    if param.dtype == torch.float32 and device == "model":
         return param
-    return param.detach().float().clone().requires_grad_()
+    return param.detach().to(place, torch.float32, copy=True).requires_grad_()
 
 
 def _move_gradient_to(master: Tensor):
     def move(param: Tensor) -> None:
         assert param.grad is not None
-        gradient = param.grad.float()
+        gradient = param.grad.to(master.device).float()
         master.grad = gradient if master.grad is None else master.grad.add_(gradient)
         param.grad = None
 
     return move
+
+
+def _adam(given: dict[str, Any], fused: bool) -> torch.optim.Optimizer:  # noqa: FBT001
+    return torch.optim.AdamW(**given, fused=True if fused else None)
+
+
+def _eight_bit_adam(given: dict[str, Any]) -> Any:
+    try:
+        from bitsandbytes.optim import AdamW8bit  # noqa: PLC0415 (optional, and only here)
+    except ImportError as error:
+        raise UserError(
+            "moments '8bit' needs bitsandbytes, which is not installed; "
+            "run `pip install bitsandbytes`, or keep moments 'float32'"
+        ) from error
+    return AdamW8bit(**given)

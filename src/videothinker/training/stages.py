@@ -92,6 +92,8 @@ def _stage(stage: str, data: Path, config: TrainConfig, following: str) -> Path:
                 ((n, p) for n, p in policy.model.named_parameters() if p.requires_grad),
                 lr=config.learning_rate,
                 weight_decay=config.weight_decay,
+                device=config.optimizer_device,
+                moments=config.moments,
             ),
             processes=processes,
             journal=run.journal("metrics.jsonl", Step) if run else None,
@@ -131,7 +133,8 @@ def _open(
     for name, source in (("model", config.model), ("bias", bias)):
         if source and Path(find_model(source)).is_dir():
             inputs[name] = Path(find_model(source))
-    return open_run(config.out, f"train_{stage}", config, inputs)
+    levers = ("optimizer_device", "offload_bias")
+    return open_run(config.out, f"train_{stage}", config, inputs, may_change=levers)
 
 
 def _bias(config: TrainConfig, policy: Policy) -> Bias | None:
