@@ -211,7 +211,7 @@ LISTS = {
     "mvbench-list": ("mvbench/questions.json", 4000),
     "video-holmes-list": ("video-holmes/questions.json", 1837),
     "mmvu": ("mmvu", 625),
-    "tempcompass": ("tempcompass", 7540),
+    "tempcompass": ("tempcompass", 5536),  # the 2,004 captions need a judge model
 }
 
 

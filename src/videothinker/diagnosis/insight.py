@@ -120,6 +120,9 @@ def insight_lines(found: Mapping[str, Any]) -> list[str]:
     """The insight for a person."""
     told: list[str] = []
     for probe, row in found["probes"].items():
+        if row["questions"] == 0:
+            told.append(f"  {probe:13} applies to no question: none has a premise to strike out")
+            continue
         told.append(
             f"  {probe:13} {show(share(row['right'], row['samples']))} right over samples of "
             f"{row['questions']} questions; {row['unparsed']} unparsed, {row['failed']} failed"
