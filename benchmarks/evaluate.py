@@ -3,7 +3,9 @@
     OMP_NUM_THREADS=1 python benchmarks/evaluate.py [--new-tokens 32] [--questions 3 12]
 
 Plain loop: each question reads its video, prepares it, and calls transformers' own `generate`.
-Ours: `answering.ask.answer_questions`. One thread, greedy, float32, CPU time of this process (video
+Ours: `answering.ask.answer_questions`. `prompt_s` is one prompt with its video and one token; the
+ceiling of sharing alone is the plain loop without all prompts but one: what is beyond it comes from
+decoding rows together. One thread, greedy, float32, CPU time of this process (video
 decoding runs in a child process and is counted for neither). The last line is JSON.
 """
 
@@ -86,7 +88,9 @@ def plain_answer(policy: Policy, prompt: Encoded, new_tokens: int) -> torch.Tens
     return out[0, ids.shape[1] :]
 
 
-def model_inputs(policy: Policy, prompt: Encoded, ids: torch.Tensor) -> dict[str, torch.Tensor]:
+def model_inputs(
+    policy: Policy, prompt: Encoded, ids: torch.Tensor
+) -> dict[str, torch.Tensor | None]:
     return {
         "input_ids": ids,
         "attention_mask": torch.ones_like(ids),
@@ -118,6 +122,9 @@ def compare(policy: Policy, root: Path, protocol: Protocol, count: int) -> dict[
         for q in questions
     ]
     plain_seconds = time.process_time() - started
+    started = time.process_time()
+    plain_answer(policy, encode(policy, root, protocol, questions[0]), 1)
+    prompt_seconds = time.process_time() - started
     journal = Journal(root / f"{count}-{protocol.max_new_tokens}.jsonl", Sample)
     started = time.process_time()
     found = answer_questions(policy, questions, root, protocol, journal=journal, model="bench")
@@ -137,6 +144,10 @@ def compare(policy: Policy, root: Path, protocol: Protocol, count: int) -> dict[
         "plain_s": round(plain_seconds, 2),
         "shared_s": round(shared_seconds, 2),
         "ratio": round(plain_seconds / shared_seconds, 2),
+        "prompt_s": round(prompt_seconds, 2),
+        "ceiling_of_sharing_alone": round(
+            plain_seconds / (plain_seconds - (count - 1) * prompt_seconds), 2
+        ),
         "distinct_texts": len({sample.text for sample in found}),
         "different": differ,
         "ties": ties,

@@ -98,6 +98,31 @@ def test_the_interval_covers_about_95_in_100():
     assert 0.91 <= inside / 400 <= 0.98
 
 
+def test_the_interval_covers_about_95_in_100_with_few_clusters():
+    """Eight videos of four questions; the normal quantile would cover about 88 in 100."""
+    draw = random.Random(11)
+    inside = 0
+    for _ in range(600):
+        rates = [min(1.0, max(0.0, draw.gauss(0.5, 0.15))) for _ in range(8)]
+        values = [float(draw.random() < rate) for rate in rates for _ in range(4)]
+        found = metrics.mean(values, [str(c) for c in range(8) for _ in range(4)])
+        inside += found.low <= 0.5 <= found.high
+    assert 0.93 <= inside / 600 <= 0.99
+
+
+def test_balanced_clusters_are_not_certainty():
+    """One right and one wrong in every video: the clustered sum is 0, the interval is not."""
+    found = metrics.mean([1.0, 0.0] * 3, list("aabbcc"))
+    assert found.error == 0
+    assert found.high - found.low > 0.5
+
+
+def test_students_quantiles_are_the_tables():
+    table = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 9: 2.262, 30: 2.042, 1000: 1.962}
+    for freedom, quantile in table.items():
+        assert metrics.student(freedom) == pytest.approx(quantile, rel=2e-3)
+
+
 def test_all_right_is_not_certainty():
     found = metrics.mean([1.0] * 10, [str(i) for i in range(10)])
     assert (found.value, found.high) == (1.0, 1.0)
