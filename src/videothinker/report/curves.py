@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from videothinker.errors import UserError
 from videothinker.records import Step, read_jsonl
 from videothinker.report.arms import ROLES
 from videothinker.report.sources import TRAINING, RunFolder
@@ -62,22 +61,12 @@ class Event:
 
 
 def read_curves(runs: Sequence[RunFolder]) -> list[Curve]:
-    """The steps of every training run.
-
-    Raises:
-        UserError: a run has no step.
-    """
-    found = []
-    for run in runs:
-        if run.stage not in TRAINING:
-            continue
-        steps = tuple(read_jsonl(run.path / "metrics.jsonl", Step))
-        if not steps:
-            raise UserError(
-                f"{run.path / 'metrics.jsonl'}: is empty; let {run.stage!r} run for a step"
-            )
-        found.append(Curve(run, ROLES[run.stage], steps))
-    return found
+    """The steps of every training run."""
+    return [
+        Curve(run, ROLES[run.stage], tuple(read_jsonl(run.path / "metrics.jsonl", Step)))
+        for run in runs
+        if run.stage in TRAINING
+    ]
 
 
 def binned(steps: Sequence[Step], reading: Reading) -> list[tuple[float, float]]:

@@ -114,7 +114,7 @@ def read_diagnoses(runs: Sequence[RunFolder]) -> list[Diagnosed]:
     """Every diagnose run among `runs`.
 
     Raises:
-        UserError: a diagnosis of no question, or of one that questions.jsonl does not hold.
+        UserError: a diagnosis of a question that questions.jsonl does not hold.
     """
     found = []
     for run in runs:
@@ -123,8 +123,10 @@ def read_diagnoses(runs: Sequence[RunFolder]) -> list[Diagnosed]:
         questions = {q.id: q for q in read_jsonl(run.path / "questions.jsonl", Question)}
         rows = tuple(read_jsonl(run.path / "diagnosis.jsonl", Diagnosis))
         strangers = [row.question_id for row in rows if row.question_id not in questions]
-        if strangers or not rows:
-            what = f"labels {strangers[0]!r}, which questions.jsonl lacks" if rows else "is empty"
-            raise UserError(f"{run.path / 'diagnosis.jsonl'}: {what}; run 'diagnose' again")
+        if strangers:
+            raise UserError(
+                f"{run.path / 'diagnosis.jsonl'}: labels {strangers[0]!r}, which questions.jsonl "
+                "lacks; run 'diagnose' again"
+            )
         found.append(Diagnosed(run, questions, rows))
     return found

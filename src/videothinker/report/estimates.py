@@ -9,12 +9,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from videothinker.evaluation.metrics import Z95, cluster_of, pairs
+from videothinker.evaluation.metrics import cluster_of, pairs, student
 from videothinker.evaluation.metrics import mean as clustered_mean
 from videothinker.report.results import Arm, Board
 
-STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
-"""97.5 % quantiles of Student's t for 1 to 9 degrees of freedom."""
 MIN_QUESTIONS = 100
 """Fewer questions than this carry no claim, whatever the interval."""
 MARGIN = 0.05
@@ -54,8 +52,7 @@ def seed_half(means: Sequence[float]) -> float:
         return 0.0
     centre = sum(means) / k
     deviation = math.sqrt(sum((m - centre) ** 2 for m in means) / (k - 1))
-    quantile = STUDENT[k - 2] if k - 2 < len(STUDENT) else Z95
-    return quantile * deviation / math.sqrt(k)
+    return student(k - 1) * deviation / math.sqrt(k)
 
 
 def _average(tables: Sequence[Mapping[str, float]], ids: Sequence[str]) -> dict[str, float]:

@@ -117,8 +117,6 @@ def _read_labels(run: RunFolder, runs: Sequence[RunFolder]) -> dict[str, Diagnos
 def _check(run: RunFolder, samples: Sequence[Sample], questions: Mapping[str, Question]) -> None:
     """Samples without their question, or (in a finished run) questions without their sample."""
     where = run.path / "samples.jsonl"
-    if not samples:
-        raise UserError(f"{where}: is empty; run 'evaluate' again")
     strangers = sorted({s.question_id for s in samples} - questions.keys())
     if strangers:
         raise UserError(

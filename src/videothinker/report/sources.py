@@ -114,8 +114,15 @@ def find_runs(paths: Sequence[Path]) -> list[Path]:
     return list(found.values())
 
 
+def _holds(path: Path) -> bool:
+    """Is there at least one record?"""
+    return path.is_file() and path.stat().st_size > 0
+
+
 def read_runs(paths: Sequence[Path]) -> list[RunFolder]:
     """Open run folders; a run whose records are gone is refused, since nothing is kept elsewhere.
+
+    An unfinished run that has not come to its first record is listed, and nothing is drawn of it.
 
     Raises:
         UserError: no run is given, a folder is none, or a run lacks its records.
@@ -126,12 +133,13 @@ def read_runs(paths: Sequence[Path]) -> list[RunFolder]:
     for path in find_runs(paths):
         book = read_book(path)
         stage = stage_of(book)
-        for name in NEEDED.get(stage, ()):
-            if not (path / name).is_file():
-                raise UserError(
-                    f"{path}: its {name} is gone, and a report is computed from records alone; "
-                    f"run {stage!r} again"
-                )
+        gone = [n for n in NEEDED.get(stage, ()) if not _holds(path / n)]
+        if gone and book.get("status") == "done":
+            raise UserError(
+                f"{path}: its {gone[0]} is gone, and a report is computed from records alone; "
+                f"run {stage!r} again"
+            )
+        stage += ", without records yet" if gone else ""
         digests = {p.name: digest_path(p) for p in sorted(path.glob("*.jsonl"))}
         folders.append(RunFolder(path, stage, book, len(folders) + 1, digests))
     return folders
