@@ -7,6 +7,7 @@ from diagnosis_folder import DESCRIPTIVE, OBJECTS, annotation, counterfactual, t
 
 from videothinker.diagnosis.config import RULES, DiagnoseConfig
 from videothinker.diagnosis.stage import diagnose
+from videothinker.diagnosis.summary import matching_rule, nearest_rule, paper_line
 from videothinker.errors import UserError
 from videothinker.records import Diagnosis, Question, read_jsonl
 from videothinker.runs import digest_path
@@ -88,6 +89,21 @@ def test_summary_is_derived_from_the_records(folder, tmp_path):
     assert train["disagreement"]["same_truth / any_correct_seen"] == 2
     assert train["gives_the_papers_count"] is None
     assert told["types"] == {"counterfactual": 12, "descriptive": 3}
+
+
+def test_the_papers_count_is_recognised_exactly():
+    paper = {"observational": 13_674, "questions": 18_473}
+    off_by_one = {"observational": 13_675, "questions": 18_473}
+    counts = {"untouched": {"observational": 6_000, "questions": 18_473}, "same_truth": off_by_one}
+    assert matching_rule(counts) is None
+    assert nearest_rule(counts) == "same_truth"
+    assert matching_rule({**counts, "correct_seen": paper}) == "correct_seen"
+    assert nearest_rule({"same_truth": {"observational": 0, "questions": 0}}) is None
+    found = {"gives_the_papers_count": None, "nearest_to_the_papers_share": "same_truth"}
+    assert paper_line(found, 18_473).startswith("no rule gives the paper's 13674 of 18473")
+    assert paper_line({**found, "gives_the_papers_count": "correct_seen"}, 18_473) == (
+        "correct_seen gives the paper's 13674 of 18473 (74.0 %)"
+    )
 
 
 def test_same_bytes_again_and_a_done_folder_returns(folder, tmp_path):

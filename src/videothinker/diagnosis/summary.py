@@ -99,7 +99,7 @@ def lines(summary: Mapping[str, Any], rule: str) -> list[str]:
         )
         told += _rule_lines(found)
         if found["nearest_to_the_papers_share"] is not None:
-            told.append(f"  {_paper(found, used)}")
+            told.append(f"  {paper_line(found, used)}")
     return told
 
 
@@ -118,7 +118,8 @@ def _rule_lines(found: Mapping[str, Any]) -> list[str]:
     return told
 
 
-def _paper(found: Mapping[str, Any], used: int) -> str:
+def paper_line(found: Mapping[str, Any], used: int) -> str:
+    """Which rule, if any, gives the paper's count; `used` questions were counted here."""
     paper = f"the paper's {PAPER_OBSERVATIONAL} of {PAPER_TOTAL} (74.0 %)"
     if (rule := found["gives_the_papers_count"]) is not None:
         return f"{rule} gives {paper}"
