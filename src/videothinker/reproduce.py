@@ -122,7 +122,7 @@ def plan(grid: Path, config: ReproduceConfig) -> list[Cell]:
         raise UserError(f"{grid}: `cells` must be a list of mappings with `name` and `run`")
     seed = config.seed if config.seed is not None else recipe.get("seed")
     root = config.out
-    names: dict[str, str] = {"root": str(root)}
+    names: dict[str, str] = {"root": str(root), "logs": str(root / "logs")}
     cells: list[Cell] = []
     for entry in entries:
         if not {"name", "run"} <= entry.keys():
