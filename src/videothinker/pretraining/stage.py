@@ -34,6 +34,13 @@ SCENE_SETTINGS = (
     "radius",
 )
 """Taken over from a world folder."""
+UNUSED_TOWER = {
+    "vision_hidden": 32,
+    "vision_layers": 1,
+    "vision_heads": 2,
+    "vision_intermediate": 32,
+}
+"""The vision tower of a model that reads transcripts: there, because the class has one."""
 HEADROOM = 0.10
 """How much better the right video than another's must make the answers to count as seeing."""
 
@@ -171,6 +178,8 @@ def _fresh(config: PretrainConfig, pool: Path, folder: Path) -> Policy:
 
 def _small(config: PretrainConfig) -> SmallConfig:
     shape, pixels = config.shape, config.pool.width * config.pool.height
+    if config.tier == "transcript":
+        shape = replace(shape, **UNUSED_TOWER)
     return SmallConfig(
         hidden=shape.hidden,
         layers=shape.layers,
