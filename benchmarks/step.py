@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -215,9 +214,20 @@ def memory(arguments: argparse.Namespace, folders: list[Path], side: str, row: d
 
 def memory_of(arguments: argparse.Namespace) -> None:
     setting = Setting(*arguments.folders, arguments.frames, frozen=arguments.frozen)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = resident("VmRSS")
     STEPS[arguments.memory_of](setting, arguments.lengths[0], 0)
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+    print(resident("VmHWM") - before)
+
+
+def resident(field: str) -> float:
+    """Megabytes of this process in Linux's books: VmRSS now, VmHWM at its highest.
+
+    Not `ru_maxrss`, which a child takes over from the process that started it.
+    """
+    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError(f"{field} is not in /proc/self/status; memory is measured on Linux only")
 
 
 def ceiling(shape: Shape, setting: Setting, length: int, *, frozen: bool) -> float:
