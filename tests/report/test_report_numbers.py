@@ -409,3 +409,15 @@ def test_a_run_before_its_first_record_is_listed(made_runs: list[Path], tmp_path
     book.write_text(book.read_text().replace('"status": "done"', '"status": "running"'))
     text = report(runs, ReportConfig(out=tmp_path / "r.html")).read_text()
     assert "without records yet" in text
+
+
+def test_without_a_diagnosis_nothing_is_claimed(made_runs: list[Path], tmp_path: Path) -> None:
+    runs = [run for run in copied(made_runs, tmp_path) if run.name.startswith("evaluate")]
+    for run in runs:
+        (run / "diagnosis.jsonl").unlink()
+    text = report(runs, ReportConfig(out=tmp_path / "r.html")).read_text()
+    assert "No question here has a diagnosis" in text
+    assert 'data-sheet="main"' in text
+    alone = [path for path in made_runs if path.name == "pretrain"]
+    text = report(alone, ReportConfig(out=tmp_path / "r.html")).read_text()
+    assert "Nothing is evaluated here" in text

@@ -174,10 +174,11 @@ def make_claim(
     if not boards and diagnoses:
         return Claim(_diagnosed(diagnoses[0]), False, (), warnings, notes)
     if not labelled:
-        what = (
-            "no question of these evaluations has a diagnosis" if boards else "nothing is evaluated"
+        without = (
+            "No question here has a diagnosis: accuracies stand in the tables, no claim is drawn."
         )
-        return Claim(f"Nothing is compared yet: {what}.", False, (), warnings, notes)
+        headline = without if boards else "Nothing is evaluated here, and nothing diagnosed."
+        return Claim(headline, False, (), warnings, notes)
     contrasts = contrasts_of(labelled[0])
     sentence, drawn = _sentence(labelled[0], contrasts)
     if drawn and warnings:
