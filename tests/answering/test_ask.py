@@ -205,3 +205,22 @@ def test_samples_are_the_streams_of_one_seed(tiny_policy, videos, tmp_path, jour
     seed = derive(0, "answer", "full", "toy/1")
     (group,) = rollout(tiny_policy, [prompt], Sampling(2, 6), [seed])
     assert tiny_policy.decode(group) == [s.text for s in alone]
+
+
+@pytest.mark.parametrize(
+    ("text", "cut", "scores"),
+    [
+        ("<think>x</think><answer>A</answer>", False, ("ok", 1.0, 1.0, 1.0, ("A",))),
+        ("Final answer: A", False, ("unparsed", 0.0, 0.0, 0.0, ("A",))),
+        ("<think>It must be A", True, ("truncated", 0.0, 0.0, 0.0, None)),
+        ("<think>x</think><answer>A, B</answer>", False, ("ok", 0.0, 0.0, 1.0, ("A", "B"))),
+    ],
+)
+def test_strict_reading_is_scored_and_lenient_only_kept(
+    tiny_policy, videos, tmp_path, journal, monkeypatch, text, cut, scores
+):
+    monkeypatch.setattr(room, "_generate", lambda _, prompts: {n: [(text, cut)] for n in prompts})
+    asked = [ask_about(0, "a.mp4", answer=("A",))]
+    book = journal(tmp_path / "samples.jsonl")
+    (found,) = answer_questions(tiny_policy, asked, videos, DEMO, journal=book)
+    assert (found.verdict, found.exact, found.soft, found.format, found.lenient) == scores
