@@ -169,6 +169,13 @@ def _compare(
                 )
 
 
+def _has_work(path: Path) -> bool:
+    """False where an earlier run ended, on a user's mistake say, before it wrote anything."""
+    status = msgspec.json.decode((path / "run.json").read_bytes())["status"]
+    names = {child.name for child in path.iterdir()}
+    return status == "done" or bool(names - {"run.json", ".lock"})
+
+
 def prepare_out(path: Path) -> None:
     """Make sure `path` can be written, before any work starts."""
     try:
@@ -232,7 +239,7 @@ def open_run(
             "times": [],
         }
         resumed = done = False
-        if book.exists():
+        if book.exists() and _has_work(out):
             old = msgspec.json.decode(book.read_bytes())
             _compare(out, old, msgspec.json.decode(msgspec.json.encode(entry)), may_change)
             resumed, done = True, old["status"] == "done"
