@@ -164,3 +164,29 @@ def test_measure_sees_what_the_step_sees(pair: tuple[Policy, Policy]) -> None:
     assert measured.divergence == pytest.approx(stepped.divergence, rel=1e-5)
     assert measured.entropy == pytest.approx(stepped.entropy, rel=1e-5)
     assert measured.tokens == stepped.tokens
+
+
+def test_the_step_clips_below_and_above_as_written_out(pair: tuple[Policy, Policy]) -> None:
+    """Off policy, with bounds far apart, so that swapping them cannot go unseen."""
+    policy, _ = pair
+    (group,) = roll(policy, 1)
+    with torch.no_grad():
+        logps, _ = naive_logps(policy, group)
+    noise = torch.randn(logps.shape, generator=torch.Generator().manual_seed(0))
+    old = logps + 0.5 * noise * group.mask_GC
+    sums = accumulate_gradients(
+        *(policy, None, [group], ADVANTAGES[:1], Objective(epsilon=0.1, epsilon_high=0.6)),
+        completions=4,
+        tokens=int(group.mask_GC.sum()),
+        old_logps={0: old},
+    )
+    wanted, clipped = 0.0, 0
+    for g, mask in enumerate(group.mask_GC):
+        length, advantage = int(mask.sum()), ADVANTAGES[0][g].item()
+        for t in range(length):
+            ratio = (logps[g, t] - old[g, t]).exp().item()
+            bounded = min(max(ratio, 0.9), 1.6)
+            wanted -= min(ratio * advantage, bounded * advantage) / length / 4
+            clipped += bounded * advantage < ratio * advantage
+    assert sums.loss == pytest.approx(wanted, abs=1e-5)
+    assert sums.clipped == clipped > 0
