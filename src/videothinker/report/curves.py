@@ -173,7 +173,10 @@ def _metric(name: str) -> Reading:
 
 
 def panels(curves: Sequence[Curve]) -> list[Panel]:
-    """Reward by part, divergence, entropy, valid formats and the repulsion in force."""
+    """Reward by part, divergence, entropy, valid formats and the repulsion in force.
+
+    A base model's first steps have no loss on words (recorded as 0): it only looks.
+    """
     rl = [curve for curve in curves if curve.role != "Base"]
     base = [curve for curve in curves if curve.role == "Base"]
     rewards = dict.fromkeys(name for curve in rl for step in curve.steps for name in step.reward)
@@ -184,7 +187,9 @@ def panels(curves: Sequence[Curve]) -> list[Panel]:
         ("Entropy", "nats a token", rl, lambda s: s.entropy),
         ("Valid format", "share of completions", rl, lambda s: s.valid),
         ("Groups without signal", "a step", rl, lambda s: float(s.dropped_groups)),
-        ("Pretraining loss", "nats a token", base, lambda s: s.loss),
+        ("Pretraining: words", "nats a token", base, lambda s: s.loss or None),
+        ("Pretraining: looking", "weighted loss", base, _metric("look")),
+        ("Pretraining: contacts", "weighted loss", base, _metric("touch")),
     ]
     if moving:
         pushed = [c for c in rl if any(s.repulsion for s in c.steps)]
