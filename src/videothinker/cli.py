@@ -181,13 +181,31 @@ def parse(words: Sequence[str]) -> tuple[str, list[Any], bool]:
         parsed = tyro.cli(
             dataclasses.make_dataclass("Args", fields),
             prog=f"videothinker {name}",
-            description=f"{verb.about}\n\nAlso: --config RECIPE.yaml sets any flag; --json.",
+            description=f"{verb.about}\n\n{_also(name)}",
             args=rest,
         )
     except ValueError as error:
         raise UserError(f"{name}: {error}") from error
     inputs = [getattr(parsed, key) for key in verb.inputs]
     return name, [*inputs, parsed.config], as_json
+
+
+def _also(name: str) -> str:
+    every = "Also: --config RECIPE.yaml sets any flag; --json."
+    if not name.startswith("train "):
+        return every
+    return f"{every} --dry-run [--gpu-memory 48GB] prints tokens and memory and writes nothing."
+
+
+def _dry_run(words: list[str]) -> dict[str, Any] | None:
+    """Take `--dry-run` and `--gpu-memory` of a training verb out of `words`."""
+    if words[:1] != ["train"]:
+        return None
+    asked = take_flag(words, "--dry-run", value=False) is not None
+    memory = take_flag(words, "--gpu-memory", value=True)
+    if memory is not None and not asked:
+        raise UserError("--gpu-memory is the size a plan is held against; add --dry-run")
+    return {"gpu_memory": memory} if asked else None
 
 
 def _usage() -> str:
@@ -246,7 +264,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     code = DONE
     try:
+        dry = _dry_run(words)
         name, arguments, as_json = parse(words)
+        if dry is not None:
+            plan = load("videothinker.training.dry_run:dry_run")
+            plan(name.removeprefix("train "), *arguments, **dry, as_json=as_json)
+            return DONE
         stage = load(VERBS[name].stage)
         code = _finish(name, stage(*arguments), as_json=as_json)
     except UserError as error:

@@ -12,6 +12,7 @@ from typing import Any
 
 from videothinker.errors import UserError
 
+ARCHITECTURE = "qwen2_5_vl"
 OFFICIAL: dict[str, dict[str, Any]] = {
     "Qwen/Qwen2.5-VL-3B-Instruct": {
         "text_config": {
@@ -98,6 +99,11 @@ def read_shape(config: Mapping[str, Any], name: str = "config.json") -> Shape:
     Raises:
         UserError: it is not a Qwen2.5-VL configuration.
     """
+    kind = config.get("model_type", ARCHITECTURE)
+    if kind != ARCHITECTURE:
+        raise UserError(
+            f"{name} is of type {kind!r}; only {ARCHITECTURE!r} (Qwen2.5-VL) is supported"
+        )
     text: Mapping[str, Any] = config.get("text_config") or config
     vision: Mapping[str, Any] = config.get("vision_config") or {}
     try:
@@ -246,13 +252,15 @@ def step_flops(
     bias: bool = True,
     freeze_vision: bool = False,
     checkpointing: bool = True,
+    adapters: bool = False,
 ) -> dict[str, float]:
     """Operations of one CDPO step over one prompt, by phase.
 
     Phases: `rollout` (prefill and decode), `bias` (log-probabilities of the frozen bias model),
     `forward`, `backward` (twice a forward; three times with gradient checkpointing, the head's
     logits being rebuilt in either case). A frozen tower has no backward, and when it is shared its
-    output serves rollout, bias model and policy alike.
+    output serves rollout, bias model and policy alike. `adapters`: LoRA, whose frozen weights take
+    no gradient (the adapters' own operations, under two per cent, are left out).
     """
     size = (prompt, generations, completion)
     one = group_flops(shape, grid, *size, shared=shared)
@@ -260,7 +268,8 @@ def step_flops(
     vision = 0.0 if freeze_vision and shared else one["vision"]
     forward = vision + one["language"] + one["head"]
     again = 3.0 if checkpointing else 2.0
-    backward = again * one["language"] + 3.0 * one["head"]
+    weights = 1.0 if adapters else 0.0  # a third of the backward pass that LoRA does not need
+    backward = (again - weights) * one["language"] + (3.0 - weights) * one["head"]
     if not freeze_vision:
         backward += again * one["vision"]
     return {

@@ -135,7 +135,9 @@ def _adam(given: dict[str, Any], fused: bool) -> torch.optim.Optimizer:  # noqa:
 
 def _eight_bit_adam(given: dict[str, Any]) -> Any:
     try:
-        from bitsandbytes.optim import AdamW8bit  # noqa: PLC0415 (optional, and only here)
+        from bitsandbytes.optim import (  # noqa: PLC0415 (optional)
+            AdamW8bit,  # pyright: ignore[reportMissingImports]
+        )
     except ImportError as error:
         raise UserError(
             "moments '8bit' needs bitsandbytes, which is not installed; "

@@ -16,6 +16,7 @@ from videothinker.runs import Run, open_run
 from videothinker.training.adapters import save_adapter
 from videothinker.training.config import BiasConfig, CdpoConfig, GrpoConfig, TrainConfig
 from videothinker.training.data import TrainingSet, load_training_set
+from videothinker.training.dry_run import check_hardware
 from videothinker.training.held_out import HeldOut
 from videothinker.training.loop import Loop, train
 from videothinker.training.models import find_model, load_bias, load_trainee, save_model
@@ -67,6 +68,7 @@ def train_cdpo(data: Path, config: CdpoConfig) -> Path:
 def _stage(stage: str, data: Path, config: TrainConfig, following: str) -> Path:
     processes = find_processes()
     training_set = load_training_set(data, config)
+    check_hardware(stage, data, config, processes.device, processes=processes.size)
     rewards = load_rewards(config.reward_funcs)
     with _open(stage, config, training_set, processes) as run:
         if processes.say(run.done if run else None):
