@@ -207,20 +207,36 @@ def test_samples_are_the_streams_of_one_seed(tiny_policy, videos, tmp_path, jour
     assert tiny_policy.decode(group) == [s.text for s in alone]
 
 
-@pytest.mark.parametrize(
-    ("text", "cut", "scores"),
-    [
-        ("<think>x</think><answer>A</answer>", False, ("ok", 1.0, 1.0, 1.0, ("A",))),
-        ("Final answer: A", False, ("unparsed", 0.0, 0.0, 0.0, ("A",))),
-        ("<think>It must be A", True, ("truncated", 0.0, 0.0, 0.0, None)),
-        ("<think>x</think><answer>A, B</answer>", False, ("ok", 0.0, 0.0, 1.0, ("A", "B"))),
-    ],
-)
-def test_strict_reading_is_scored_and_lenient_only_kept(
-    tiny_policy, videos, tmp_path, journal, monkeypatch, text, cut, scores
-):
-    monkeypatch.setattr(room, "_generate", lambda _, prompts: {n: [(text, cut)] for n in prompts})
-    asked = [ask_about(0, "a.mp4", answer=("A",))]
-    book = journal(tmp_path / "samples.jsonl")
-    (found,) = answer_questions(tiny_policy, asked, videos, DEMO, journal=book)
-    assert (found.verdict, found.exact, found.soft, found.format, found.lenient) == scores
+STRICT = {
+    "<think>x</think><answer>A</answer>": ("ok", 1.0, 1.0, 1.0, ("A",)),
+    "Final answer: A": ("unparsed", 0.0, 0.0, 0.0, ("A",)),
+    "<think>It must be A": ("truncated", 0.0, 0.0, 0.0, None),
+    "<think>x</think><answer>A, B</answer>": ("ok", 0.0, 0.0, 1.0, ("A", "B")),
+}
+
+
+def test_strict_reading_is_scored_and_lenient_only_kept(tiny_policy, videos, journal, monkeypatch):
+    texts = list(STRICT)
+    asked = [ask_about(i, "a.mp4", answer=("A",)) for i in range(len(texts))]
+    said = {q.id: [(text, "must be" in text)] for q, text in zip(asked, texts, strict=True)}
+    monkeypatch.setattr(room, "_generate", lambda *_: said)
+    book = journal(videos / "strict.jsonl")
+    for sample in answer_questions(tiny_policy, asked, videos, DEMO, journal=book):
+        found = (sample.verdict, sample.exact, sample.soft, sample.format, sample.lenient)
+        assert found == STRICT[sample.text]
+
+
+def test_a_video_is_read_once_for_each_of_its_clips(tiny_policy, videos, journal, monkeypatch):
+    reads: list[object] = []
+    genuine = room.read_frames
+
+    def counted(root, video, protocol, *, clip, deadline):
+        reads.append((video, clip))
+        return genuine(root, video, protocol, clip=clip, deadline=deadline)
+
+    monkeypatch.setattr(room, "read_frames", counted)
+    clips = [None, (0.0, 0.9), (1.0, 1.9), None, (0.0, 0.9)]
+    asked = [ask_about(i, "a.mp4", clip=clip) for i, clip in enumerate(clips)]
+    book = journal(videos / "clips.jsonl")
+    answer_questions(tiny_policy, asked, videos, DEMO, journal=book)
+    assert reads == [("a.mp4", None), ("a.mp4", (0.0, 0.9)), ("a.mp4", (1.0, 1.9))]
