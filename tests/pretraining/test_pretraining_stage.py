@@ -123,8 +123,9 @@ def record(probe, text, truth="", *, exact=0.0, shortcut=None):
 
 
 def test_numbers_come_from_the_models_own_words():
-    said = record("collisions", "<think>Seen: red hits blue, red hits cyan.</think>",
-                  "blue hits red, gray hits cyan")  # fmt: skip
+    said = record(
+        "collisions", "<think>Seen: BlueRed, CyanRed. A CyanGray no.</think>", "BlueRed, CyanGray"
+    )
     lines = record("objects", "<think>Track: blue aa ab gone, red cc cc cd.</think>",
                    "blue aa ac gone, red cc cc gone")  # fmt: skip
     free = [

@@ -44,11 +44,22 @@ def cell(x: float, y: float) -> str:
     return LETTERS[column] + LETTERS[row]
 
 
+def pair_word(first: str, second: str) -> str:
+    """Two colliding objects, in alphabetical order: "BlueRed", one word where colors suffice.
+
+    One word is one token, and whether a pair is in a list is then a single look-up.
+    """
+    a, b = sorted((first, second))
+    if " " in a or " " in b:
+        return f"{a} and {b}"
+    return a.capitalize() + b.capitalize()
+
+
 def tell(event: Event, names: Sequence[str]) -> str:
-    """An event in two or three words: "red hits blue", "red enters", "red leaves"."""
+    """An event in two words: "BlueRed collide", "red enters", "red leaves"."""
     first = names[event.objects[0]]
     if event.type == "collision":
-        return f"{first} hits {names[event.objects[1]]}"
+        return f"{pair_word(first, names[event.objects[1]])} collide"
     return f"{first} {'enters' if event.type == 'in' else 'leaves'}"
 
 

@@ -58,7 +58,7 @@ class ShapeConfig:
     vision_intermediate: int = 192
     patch_size: int = 8
     """Pixels (Qwen2.5-VL: 14); a video token covers twice as many a side."""
-    vocab_size: int = 640
+    vocab_size: int = 704
 
 
 @dataclass(frozen=True)

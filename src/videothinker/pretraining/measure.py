@@ -20,6 +20,7 @@ from videothinker.pretraining.config import PretrainConfig
 from videothinker.pretraining.curriculum import EVERY
 from videothinker.pretraining.pool import Facts
 from videothinker.pretraining.targets import (
+    NONE,
     OPENINGS,
     Asked,
     answer_from,
@@ -36,7 +37,7 @@ LONGEST = 112
 """Tokens a completion may take."""
 TOGETHER = 16
 """Scenes decoded at once."""
-HIT = re.compile(r"(\w+) hits (\w+)")
+SEEN = re.compile(r"Seen: ([^.<]*)")
 LINE = re.compile(r"(\w+)((?: (?:gone|[a-p][a-l]))+)")
 
 
@@ -214,16 +215,18 @@ def summary(records: Iterable[Measured]) -> dict[str, float]:
     return {key: round(value, 4) for key, value in numbers.items()}
 
 
-def _hits(text: str) -> set[frozenset[str]]:
-    """Pairs in the list that a thinking begins with (its verdicts on the choices come after)."""
-    return {frozenset(pair) for pair in HIT.findall(text.partition(".")[0])}
+def _hits(line: str) -> set[str]:
+    """The pairs of a list, each written in one order only."""
+    return set(line.strip().split(", ")) - {"", NONE}
 
 
 def _pairs(records: Sequence[Measured]) -> dict[str, float]:
     """Colliding pairs named in the model's own thinking, against those of the video."""
     right = said = true = 0
     for record in records:
-        named, real = _hits(record.text), _hits(record.truth)
+        said_list = SEEN.search(record.text)
+        named = _hits(said_list[1]) if said_list else set()
+        real = _hits(record.truth)
         right, said, true = right + len(named & real), said + len(named), true + len(real)
     return {
         "pairs_precision": right / said if said else 0.0,

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from videothinker.answers import render_answer
-from videothinker.clevrer.compact import AWAY, short_names
+from videothinker.clevrer.compact import AWAY, pair_word, short_names
 from videothinker.clevrer.grammar import match_counterfactual, parse_option, resolve, strike
 from videothinker.clevrer.questions import ANSWERS, RawQuestion
 from videothinker.pretraining.pool import Facts
@@ -53,8 +53,8 @@ def letters(flags: Sequence[bool]) -> tuple[str, ...]:
 
 
 def told(pairs: Sequence[Pair], names: Sequence[str]) -> str:
-    """Collisions in order: "red hits blue, cyan hits gray"."""
-    return ", ".join(f"{names[i]} hits {names[j]}" for i, j in pairs) or NONE
+    """Collisions in order: "BlueRed, CyanGray"."""
+    return ", ".join(pair_word(names[i], names[j]) for i, j in pairs) or NONE
 
 
 def seen_thinking(pairs: Sequence[Pair], names: Sequence[str]) -> str:
@@ -68,13 +68,10 @@ def simulated_thinking(removed: int, pairs: Sequence[Pair], names: Sequence[str]
 
 
 def verdicts(asked: Asked, pairs: Sequence[Pair], names: Sequence[str]) -> str:
-    """Each choice held against the list: " A red hits blue yes, B cyan hits gray no."
-
-    Pairs stand in the order the list has them, so that holding one against it is a look-up.
-    """
+    """Each choice held against the list: " A BlueRed yes, B CyanGray no."."""
     happen = {frozenset(pair) for pair in pairs}
     said = [
-        f"{letter} {names[min(pair)]} hits {names[max(pair)]} {YES_NO[frozenset(pair) in happen]}"
+        f"{letter} {told([pair], names)} {YES_NO[frozenset(pair) in happen]}"
         for letter, pair in zip(LETTERS, asked.pairs, strict=False)
     ]
     return f" {', '.join(said)}." if said else ""
