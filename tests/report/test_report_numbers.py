@@ -20,7 +20,7 @@ from videothinker.report.config import ReportConfig
 from videothinker.report.curves import average, bin_size, read_curves
 from videothinker.report.diagnoses import read_diagnoses
 from videothinker.report.embedding import shrink
-from videothinker.report.estimates import accuracy, difference
+from videothinker.report.estimates import Estimate, accuracy, difference
 from videothinker.report.results import read_boards
 from videothinker.report.sources import read_runs
 from videothinker.report.stage import report
@@ -421,3 +421,21 @@ def test_without_a_diagnosis_nothing_is_claimed(made_runs: list[Path], tmp_path:
     alone = [path for path in made_runs if path.name == "pretrain"]
     text = report(alone, ReportConfig(out=tmp_path / "r.html")).read_text()
     assert "Nothing is evaluated here" in text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "n", "verdict"),
+    [
+        (0.10, 0.30, 100, "up"),
+        (-0.30, -0.10, 100, "down"),
+        (-0.04, 0.03, 100, "none"),
+        (0.01, 0.04, 100, "none"),  # real, perhaps, and too small to matter
+        (-0.10, 0.30, 100, "undecided"),
+        (0.10, 0.30, 99, "undecided"),
+    ],
+)
+def test_a_difference_is_decided_by_its_interval_and_its_n(
+    low: float, high: float, n: int, verdict: str
+) -> None:
+    found = Estimate(mean=(low + high) / 2, low=low, high=high, n=n, clusters=n, seeds=((0, 0.0),))
+    assert found.verdict == verdict
