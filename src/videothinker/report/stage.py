@@ -30,9 +30,9 @@ def _overview(boards: Sequence[Board]) -> list[dict[str, Any]]:
         if board.labels:
             lines = rows(board)
             pictures = {narrow: chart(board, lines, narrow=narrow) for narrow in (False, True)}
-            found.append(
-                {"board": board, "rows": lines, "pictures": pictures, "sizes": sizes(lines)}
-            )
+            seeded = any(len(row.arm.answered) > 1 for row in lines)
+            one = {"board": board, "rows": lines, "pictures": pictures, "sizes": sizes(lines)}
+            found.append({**one, "seeded": seeded})
     return found
 
 
