@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from videothinker import console
 from videothinker.errors import UserError
 from videothinker.policy.model import Policy, load_policy, save_policy
 from videothinker.training.adapters import (
@@ -54,11 +55,13 @@ def load_bias(source: str, policy: Policy, config: TrainConfig, *, allow_self: b
     frozen = load_policy(find_model(source), dtype=config.dtype, device=str(policy.device))
     frozen.model.requires_grad_(requires_grad=False)
     check_pair(policy, frozen, source)
-    if not config.lora_rank and same_weights(policy, frozen) and not allow_self:
-        raise UserError(
-            f"bias {source} is the policy itself; give the model that `train bias` made "
-            "(repelling the initial policy is an ablation: allow_self_bias)"
-        )
+    if find_model(source) == find_model(config.model) or same_weights(policy, frozen):
+        if not allow_self:
+            raise UserError(
+                f"bias {source} is the policy itself; give the model that `train bias` made "
+                "(repelling the initial policy is an ablation: allow_self_bias)"
+            )
+        console.say(f"warning: bias {source} is the policy itself: the ablation that collapses")
     policy.share_videos(frozen)
     offload = isinstance(config, CdpoConfig | GrpoConfig) and config.offload_bias
     return OffloadedBias(frozen, policy.device) if offload else Bias(frozen)
