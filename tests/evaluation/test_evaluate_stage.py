@@ -48,6 +48,8 @@ def test_a_run_holds_records_and_numbers_made_of_them(model, data, tmp_path, cap
     assert summary["left_out"] == {"no correct choice": 1}
     assert summary["protocol"]["key"] == samples[0].protocol
     assert summary["shown"]["frames"] == [4, 4]
+    assert set(summary["variants"]) == {"full", "blind"}
+    assert lines["all"]["blind"] == summary["variants"]["blind"]
     book = json.loads((out / "run.json").read_text())
     assert book["failures"] == 1
     assert book["facts"]["protocol"]["frames"] == 4
@@ -127,6 +129,14 @@ def test_selections(model, data, tmp_path):
     write_jsonl(unlabelled, [ask_about(0, "a.mp4")])
     with pytest.raises(UserError, match="no question is left"):
         evaluate(unlabelled, config(model, tmp_path / "4", label="inferential"))
+
+
+def test_a_run_without_the_full_variant_is_tabled_under_the_one_it_has(model, data, tmp_path):
+    out = evaluate(data, config(model, tmp_path / "run", variants=("shuffled",), limit=2))
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["variant"] == "shuffled"
+    assert summary["lines"][0]["blind"] is None
+    assert list(summary["variants"]) == ["shuffled"]
 
 
 def test_check_names_what_is_missing_before_any_compute(data, tmp_path, capsys):
