@@ -41,12 +41,16 @@ def cdpo_config(base: Path, **changes: Any) -> CdpoConfig:
     return CdpoConfig(**(given | changes))
 
 
-def test_the_policy_itself_is_refused_unless_the_ablation_is_named(base: Path) -> None:
-    config = cdpo_config(base)
+@pytest.mark.parametrize("rank", [0, 4])
+def test_the_policy_itself_is_refused_unless_the_ablation_is_named(
+    base: Path, rank: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = cdpo_config(base, lora_rank=rank)
     policy = load_trainee(config, CPU)
     with pytest.raises(UserError, match="is the policy itself.*train bias"):
         load_bias(str(base), policy, config, allow_self=False)
     assert load_bias(str(base), policy, config, allow_self=True).policy is not policy
+    assert "warning: bias" in capsys.readouterr().err
 
 
 def test_another_tokenizer_vocabulary_or_chat_template_is_refused(
@@ -105,6 +109,23 @@ def test_a_merged_model_computes_what_base_and_adapter_do(
     torch.testing.assert_close(pushed, group_logps(merged, group).logps_GC, rtol=1e-4, atol=1e-5)
     assert (pushed - fresh).abs().max() > 1e-4
     torch.testing.assert_close(group_logps(policy, group).logps_GC, fresh)
+
+
+def test_an_adapter_of_another_base_is_refused(
+    base: Path, other: Path, lora: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    out, _ = lora
+    config = cdpo_config(other, lora_rank=4)
+    with pytest.raises(UserError, match="trained on another base"):
+        load_bias(str(out), load_trainee(config, CPU), config, allow_self=False)
+    wider = build_small(tmp_path / "w", SmallConfig(**(TINY | {"intermediate": 96})), corpus())
+    adapter = Path(shutil.copytree(out / "adapter", tmp_path / "adapter"))
+    (adapter / "base.json").unlink()  # made elsewhere: its shapes still tell
+    config = cdpo_config(wider, lora_rank=4)
+    with pytest.raises(UserError, match="does not fit the model in .* tensors.*same base"):
+        load_bias(str(adapter), load_trainee(config, CPU), config, allow_self=False)
+    config = cdpo_config(base, lora_rank=4, dtype="bfloat16")  # another precision is no other base
+    load_bias(str(out), load_trainee(config, CPU), config, allow_self=False)
 
 
 def test_only_the_policys_adapter_trains(base: Path, lora: tuple[Path, dict[str, Any]]) -> None:

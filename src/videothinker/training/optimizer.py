@@ -5,6 +5,7 @@ bfloat16 alone never moves. Gradients of all groups are summed in float32 too.
 """
 
 from collections.abc import Iterable
+from importlib import import_module
 from typing import Any, Literal
 
 import torch
@@ -135,12 +136,10 @@ def _adam(given: dict[str, Any], fused: bool) -> torch.optim.Optimizer:  # noqa:
 
 def _eight_bit_adam(given: dict[str, Any]) -> Any:
     try:
-        from bitsandbytes.optim import (  # noqa: PLC0415 (optional)
-            AdamW8bit,  # pyright: ignore[reportMissingImports]
-        )
+        eight_bit = import_module("bitsandbytes.optim").AdamW8bit
     except ImportError as error:
         raise UserError(
             "moments '8bit' needs bitsandbytes, which is not installed; "
             "run `pip install bitsandbytes`, or keep moments 'float32'"
         ) from error
-    return AdamW8bit(**given)
+    return eight_bit(**given)
