@@ -1,6 +1,7 @@
 """Run folders made by hand, with accuracies known beforehand, for the tests of the report."""
 
 import random
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -184,3 +185,8 @@ def whole_line(root: Path, *, n: int = 48, seeds: tuple[int, ...] = (0, 1, 2)) -
         )
         runs.append(evaluate_run(root, held, cdpo / "model", accuracy=up, name=f"cdpo-seed{seed}"))
     return runs
+
+
+def copied(made_runs: list[Path], to: Path) -> list[Path]:
+    shutil.copytree(made_runs[0].parent, to, dirs_exist_ok=True)
+    return [to / path.name for path in made_runs]
