@@ -5,11 +5,30 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
 PACKAGE = REPO / "src" / "videothinker"
-LINE = (
-    "world clevrer video.py datasets prompts.py answers.py answering diagnosis policy cdpo.py "
-    "training pretraining evaluation report reproduce.py cli.py recipes.py records.py runs.py "
-    "seeds.py console.py errors.py"
-).split()
+LINE = [
+    "world",
+    "clevrer",
+    "video.py",
+    "datasets",
+    "prompts.py",
+    "answers.py",
+    "answering",
+    "diagnosis",
+    "policy",
+    "cdpo.py",
+    "training",
+    "pretraining",
+    "evaluation",
+    "report",
+    "reproduce.py",
+    "cli.py",
+    "recipes.py",
+    "records.py",
+    "runs.py",
+    "seeds.py",
+    "console.py",
+    "errors.py",
+]
 """The order of the data flow, then what everything stands on."""
 
 

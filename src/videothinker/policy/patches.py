@@ -87,7 +87,9 @@ def frames_to_patches(
         min_pixels=min_pixels,
         max_pixels=max_pixels,
     )
-    frames = _resize(torch.from_numpy(np.require(frames_THW3, requirements=["C", "W"])), height, width)
+    frames = _resize(
+        torch.from_numpy(np.require(frames_THW3, requirements=["C", "W"])), height, width
+    )
     # The processor folds 1/255 into mean and std, and rounding follows that order.
     mean_C = torch.tensor(mean, dtype=torch.float32) * 255.0
     std_C = torch.tensor(std, dtype=torch.float32) * 255.0
