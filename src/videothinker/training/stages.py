@@ -14,6 +14,7 @@ from videothinker.policy.model import Policy
 from videothinker.records import Question, Sample, Step
 from videothinker.runs import Run, open_run
 from videothinker.training.adapters import save_adapter
+from videothinker.training.closing import closing_table
 from videothinker.training.config import BiasConfig, CdpoConfig, GrpoConfig, TrainConfig
 from videothinker.training.data import TrainingSet, load_training_set
 from videothinker.training.dry_run import check_hardware
@@ -113,6 +114,8 @@ def _stage(stage: str, data: Path, config: TrainConfig, following: str) -> Path:
             seconds = monotonic() - started
             run.facts["training_seconds"] = round(seconds, 1)
             console.say(f"trained to step {config.max_steps} in {seconds:.0f} s")
+            for line in closing_table(loop.journal.records if loop.journal else []):
+                console.say(line)
             save_model(policy, config.out / "model", config)
             if config.lora_rank:
                 save_adapter(policy, config.out / "adapter")
