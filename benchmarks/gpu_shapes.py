@@ -1,0 +1,121 @@
+"""What `gpu_step.py` runs: the published configuration, a tiny one, prompts, and the rows."""
+
+from dataclasses import dataclass
+
+import torch
+from transformers import Qwen2_5_VLConfig
+
+from videothinker.policy.encoding import Encoded
+from videothinker.policy.shapes import OFFICIAL
+
+SPECIAL = {
+    "vision_start_token_id": 151652,
+    "vision_end_token_id": 151653,
+    "image_token_id": 151655,
+    "video_token_id": 151656,
+}
+TEXT = 210
+"""Text tokens of a prompt, as the plan assumes."""
+HEIGHT, WIDTH = 18, 26
+"""Patches of a frame of CLEVRER at 128 x 28 x 28 pixels: 252 x 364."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row."""
+
+    length: int
+    prompts: int
+    lora: bool = False
+    optimizer_on_cpu: bool = False
+    frames: int = 16
+    repeats: int = 2
+    sides: tuple[str, ...] = ("naive", "eager", "ours")
+
+
+def official() -> Qwen2_5_VLConfig:
+    """Qwen2.5-VL-3B's configuration."""
+    found = OFFICIAL["Qwen/Qwen2.5-VL-3B-Instruct"]
+    rope = {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [16, 24, 24]}
+    text = found["text_config"] | {"rope_parameters": rope, "tie_word_embeddings": True}
+    return Qwen2_5_VLConfig(
+        text_config=text,
+        vision_config=found["vision_config"],
+        tie_word_embeddings=found["tie_word_embeddings"],
+        **SPECIAL,
+    )
+
+
+def tiny() -> Qwen2_5_VLConfig:
+    """The same architecture, small enough for a test on a CPU."""
+    rope = {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [2, 3, 3]}
+    return Qwen2_5_VLConfig(
+        text_config={
+            "hidden_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "intermediate_size": 128,
+            "vocab_size": 300,
+            "bos_token_id": 0,
+            "eos_token_id": 0,
+            "rope_parameters": rope,
+            "tie_word_embeddings": True,
+        },
+        vision_config={
+            "hidden_size": 32,
+            "depth": 2,
+            "num_heads": 2,
+            "intermediate_size": 64,
+            "out_hidden_size": 64,
+            "fullatt_block_indexes": [1],
+        },
+        tie_word_embeddings=True,
+        **{name: 296 + place for place, name in enumerate(SPECIAL)},
+    )
+
+
+def synthetic_prompt(config: Qwen2_5_VLConfig, frames: int, seed: int) -> Encoded:
+    """Random words around a video of random pixels."""
+    draw = torch.Generator().manual_seed(seed)
+    time = frames // 2
+    patches = time * HEIGHT * WIDTH
+    words = torch.randint(0, min(config.text_config.vocab_size, 290), (TEXT,), generator=draw)
+    start, end = config.vision_start_token_id, config.vision_end_token_id
+    video = torch.full((patches // 4,), config.video_token_id)
+    places = [words[:20], torch.tensor([start]), video, torch.tensor([end]), words[20:]]
+    return Encoded(
+        input_ids_P=torch.cat(places),
+        pixel_values=torch.randn(patches, 1176, generator=draw),
+        grid_thw=torch.tensor([[time, HEIGHT, WIDTH]]),
+        second_per_grid=0.85,
+        frames=frames,
+        height=HEIGHT * 14,
+        width=WIDTH * 14,
+        video_digest=str(seed),
+    )
+
+
+def cases(scale: str) -> list[Case]:
+    """Rows in order of importance: the goals' first."""
+    if scale == "tiny":
+        return [Case(6, 2, frames=2, repeats=2), Case(4, 1, lora=True, frames=2, repeats=1)]
+    shared = ("eager", "ours")
+    goals = [
+        Case(256, 2),
+        Case(256, 2, lora=True),
+        Case(256, 2, optimizer_on_cpu=True, repeats=1, sides=("ours",)),
+    ]
+    rest = [
+        Case(length, prompts, lora=lora, repeats=1)
+        for lora in (False, True)
+        for length, prompts in ((128, 2), (256, 1), (512, 2), (256, 4), (768, 1))
+    ]
+    more = [
+        Case(length, prompts, lora=lora, repeats=1, sides=shared)
+        for lora in (False, True)
+        for length in (128, 512, 768)
+        for prompts in (1, 2, 4)
+        if Case(length, prompts, lora=lora, repeats=1) not in rest
+    ]
+    return goals + rest + more

@@ -1,0 +1,100 @@
+"""The benchmark for a GPU, run tiny on a CPU: it measures what it says and claims no more."""
+
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+
+from videothinker.policy.shapes import Grid, find_shape, parameters
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+@pytest.fixture(scope="module")
+def script() -> Any:
+    sys.path.insert(0, str(BENCHMARKS))
+    try:
+        import gpu_step
+    finally:
+        sys.path.remove(str(BENCHMARKS))
+    return gpu_step
+
+
+@pytest.fixture(scope="module")
+def result(script: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    out = tmp_path_factory.mktemp("bench")
+    script.main(["--out", str(out), "--scale", "tiny"])
+    return json.loads((out / "gpu_step.json").read_text())
+
+
+def test_every_side_is_measured_by_phase(result: dict[str, Any]) -> None:
+    full, lora = result["rows"]
+    assert result["left_out"] == []
+    assert (full["case"]["prompts"], full["case"]["lora"], lora["case"]["lora"]) == (2, False, True)
+    for row in (full, lora):
+        assert set(row["seconds"]) == {"naive", "eager", "ours"}
+        for laps in row["seconds"].values():
+            phases = {"rollout", "forward", "bias", "backward", "update"}
+            assert all(set(one) == phases and min(one.values()) >= 0 for one in laps)
+        product = row["gain_of_sharing"] * row["gain_of_decoding"]
+        assert row["whole_ratio"] == pytest.approx(product)
+        assert sum(row["phase_share"].values()) == pytest.approx(1, abs=0.2)
+        assert row["share_of_bound"] > 0
+        assert row["predicted_peak_bytes"] > 0
+
+
+def test_nothing_about_a_gpu_is_claimed_here(result: dict[str, Any]) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    assert "not measured" in result["device"]
+    assert all(row["peak_bytes"] == "not measured" for row in result["rows"])
+
+
+def test_shared_and_naive_log_probabilities_agree(result: dict[str, Any]) -> None:
+    gaps = result["agreement"]
+    assert gaps["shared and naive, float32"]["max"] < 1e-4
+    # sharing adds no more error than bfloat16 itself
+    ours, theirs = gaps["shared bfloat16 and float32"], gaps["naive bfloat16 and float32"]
+    assert ours["mean"] < 1.5 * theirs["mean"]
+
+
+def test_rows_beyond_the_budget_are_named(script: ModuleType, tmp_path: Path) -> None:
+    script.main(["--out", str(tmp_path), "--scale", "tiny", "--budget-seconds", "-1"])
+    result = json.loads((tmp_path / "gpu_step.json").read_text())
+    assert result["rows"] == []
+    assert all("of the budget are left" in row["why"] for row in result["left_out"])
+
+
+def test_the_true_shape_needs_a_gpu(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SystemExit, match="nothing is measured"):
+        script.main(["--out", str(tmp_path)])
+
+
+def test_the_bound_by_hand(script: ModuleType) -> None:
+    """With endless arithmetic, decoding still reads weights and cache once a token."""
+    shape, grid = find_shape("Qwen/Qwen2.5-VL-3B-Instruct"), Grid(8, 18, 26)
+    case = script.Case(256, 2)
+    weights = 2 * sum(parameters(shape).values())
+    token = 36 * 2 * 2 * 128 * 2  # 36 layers, keys and values, 2 heads of 128, 2 bytes
+    read = weights + token * (2 * 1148 + 16 * 128)
+    rate = {"flops": 1e30, "bytes": 1e12}
+    assert script.bound(shape, grid, case, 1148, rate) == pytest.approx(256 * read / 1e12)
+    rate = {"flops": 1e15, "bytes": 1e30}
+    flops = script.step_flops(shape, grid, 1148, 8, 256, shared=True)
+    expected = 2 * sum(flops.values()) / 1e15
+    assert script.bound(shape, grid, case, 1148, rate) == pytest.approx(expected)
+
+
+def test_the_rows_asked_for_are_all_there(script: ModuleType) -> None:
+    rows = {(row.length, row.prompts, row.lora) for row in script.cases("official")}
+    wanted = {(c, n, x) for c in (128, 256, 512, 768) for n in (1, 2, 4) for x in (False, True)}
+    assert wanted <= rows
+    config = script.official()
+    assert find_shape("Qwen/Qwen2.5-VL-3B-Instruct") == script.read_shape(config.to_dict())
