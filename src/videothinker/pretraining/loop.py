@@ -10,6 +10,7 @@ from videothinker.policy.model import Policy
 from videothinker.pretraining import dense
 from videothinker.pretraining.batches import Batches, Drawn
 from videothinker.pretraining.config import PretrainConfig
+from videothinker.pretraining.curriculum import kinds_at
 from videothinker.pretraining.heads import Heads
 from videothinker.pretraining.optimizer import Optimizer
 from videothinker.pretraining.spelling import Speller
@@ -58,7 +59,7 @@ def train(
         config: settings.
         checkpoints: folder of `step-N.safetensors`; the newest is taken up.
         journal: one record a step.
-        measure: called every `measure_every` steps with the steps done.
+        measure: called every `measure_every` steps with the steps done, once words are taught.
     """
     torch.manual_seed(derive(config.seed, "pretraining heads"))
     heads = Heads(config.shape.hidden) if config.tier == "video" else None
@@ -88,7 +89,8 @@ def train(
                 optimizer.save(path)
                 for old in sorted(checkpoints.glob("step-*.safetensors"))[:-1]:
                     old.unlink()
-            if done % config.measure_every == 0 and done < config.steps:
+            speaks = bool(kinds_at(step, config))
+            if speaks and done % config.measure_every == 0 and done < config.steps:
                 policy.model.eval()
                 measure(done)
                 policy.model.train()
