@@ -197,8 +197,8 @@ def _also(name: str) -> str:
     return f"{every} --dry-run [--gpu-memory 48GB] prints tokens and memory and writes nothing."
 
 
-def _dry_run(words: list[str]) -> dict[str, Any] | None:
-    """Take `--dry-run` and `--gpu-memory` of a training verb out of `words`."""
+def take_dry_run(words: list[str]) -> dict[str, Any] | None:
+    """Take `--dry-run` and `--gpu-memory` of a training verb out of `words`; null without them."""
     if words[:1] != ["train"]:
         return None
     asked = take_flag(words, "--dry-run", value=False) is not None
@@ -264,7 +264,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     code = DONE
     try:
-        dry = _dry_run(words)
+        dry = take_dry_run(words)
         name, arguments, as_json = parse(words)
         if dry is not None:
             plan = load("videothinker.training.dry_run:dry_run")

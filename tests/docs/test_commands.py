@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from videothinker.cli import parse
+from videothinker.cli import parse, take_dry_run
 
 REPO = Path(__file__).parents[2]
 PAGES = sorted([*REPO.glob("*.md"), *(REPO / "docs").rglob("*.md")])
@@ -38,6 +38,7 @@ def without_missing_recipe(words: list[str]) -> list[str]:
 def test_commands_parse(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(REPO)
     for words in commands(page):
+        take_dry_run(words)
         parse(without_missing_recipe(words))
 
 

@@ -62,6 +62,8 @@ OFFICIAL: dict[str, dict[str, Any]] = {
     },
 }
 """The published configurations, as far as cost goes."""
+VISION_DEFAULTS: dict[str, Any] = OFFICIAL["Qwen/Qwen2.5-VL-7B-Instruct"]["vision_config"]
+"""The published 7B leaves all but the width out of its `vision_config`; the class then takes these."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,8 @@ def read_shape(config: Mapping[str, Any], name: str = "config.json") -> Shape:
             f"{name} is of type {kind!r}; only {ARCHITECTURE!r} (Qwen2.5-VL) is supported"
         )
     text: Mapping[str, Any] = config.get("text_config") or config
-    vision: Mapping[str, Any] = config.get("vision_config") or {}
     try:
+        vision: Mapping[str, Any] = VISION_DEFAULTS | config["vision_config"]
         return Shape(
             hidden=text["hidden_size"],
             layers=text["num_hidden_layers"],

@@ -61,6 +61,7 @@ def as_record(plan: Plan, limits: dict[str, int]) -> dict[str, Any]:
         "memory": {"peak": plan.peak, "needed": plan.needed, "moment": moment, "parts": parts},
         "moments": {name: sum(p.values()) for name, p in memory.moments(plan.work).items()},
         "host_memory": plan.host,
+        "disk": plan.disk,
         "fits": {card: plan.needed <= limit for card, limit in limits.items()},
         "levers": {
             card: [
@@ -124,6 +125,7 @@ def _memory(plan: Plan) -> list[str]:
     rows.append(f"  {'tensors':<22} {plan.peak / GIB:8.2f}")
     rows.append(f"  {'needed':<22} {plan.needed / GIB:8.2f}   {added}")
     rows.append(f"  every moment: {every}")
+    rows.append(f"disk: up to {plan.disk / 1e9:.0f} GB (model, checkpoints with optimizer)")
     if plan.host:
         rows.append(f"  main memory for what lies on the CPU: {plan.host / GIB:.1f} GiB")
     return rows

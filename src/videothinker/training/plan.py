@@ -110,6 +110,15 @@ class Plan:
         moved = trained * (2 * FLOAT + self.work.moment_bytes) if self.work.optimizer_on_cpu else 0
         return moved + (weights if self.work.bias == "offloaded" else 0)
 
+    @property
+    def disk(self) -> int:
+        """Bytes the run folder takes at most: the model, and one checkpoint more than are kept."""
+        model = sum(parameters(self.shape).values()) * self.work.width
+        trained = memory.trained_parameters(self.work)
+        adapter = trained * self.work.width if self.work.lora_rank else 0
+        checkpoint = model + adapter + trained * (FLOAT + self.work.moment_bytes)
+        return model + (self.config.save_total_limit + 1) * checkpoint
+
     def flops(self, *, shared: bool) -> dict[str, float]:
         """Operations of one step by phase, all completions at full length."""
         config, work = self.config, self.work
