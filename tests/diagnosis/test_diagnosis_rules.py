@@ -63,6 +63,13 @@ def test_influence_needs_the_order_of_time():
     assert not no_path(facts(4, [(3, 4), (2, 3), (1, 2)], [(1, 2)], [False]))
 
 
+def test_no_path_does_not_imply_same_truth():
+    # 0 stops 1. Without 0, 1 goes on and pushes 2 into 3, which nothing reached in the video.
+    told = facts(0, [(0, 1)], [(2, 3)], [True])
+    assert no_path(told)
+    assert not same_truth(told)
+
+
 def test_negation_takes_the_complement():
     # Seen: (0, 1). Nothing changes. "Which will not happen?": (0, 2) is correct.
     told = facts(4, [(0, 1)], [(0, 1), (0, 2)], [True, False], negated=True)

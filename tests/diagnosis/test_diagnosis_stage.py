@@ -1,6 +1,7 @@
 """The stage on a hand-written folder: labels, files, summary, bad input, resume."""
 
 import json
+import re
 
 import pytest
 from diagnosis_folder import DESCRIPTIVE, OBJECTS, annotation, counterfactual, thing
@@ -142,6 +143,17 @@ def contradiction(folder):
     folder.annotate("train", 2)
 
 
+def listed_twice(folder):
+    told = annotation(1)
+    told["object_property"][1]["object_id"] = 0
+    folder.annotate("train", 1, told)
+
+
+def too_many_choices(folder):
+    folder.ask("train", 2, [counterfactual(0, "gray", [("red", "blue", True)] * 27)])
+    folder.annotate("train", 2)
+
+
 BAD = {
     "an annotation without questions": (
         lambda f: f.annotate("train", 5),
@@ -174,7 +186,16 @@ BAD = {
     ),
     "a collision of nobody": (
         lambda f: f.annotate("train", 1, annotation(1, collisions=[(20, 0, 9)])),
-        r"scene 1: a collision names object_id 9",
+        r"scene 1: collision names object_id 9",
+    ),
+    "a collision of one": (
+        lambda f: f.annotate("train", 1, annotation(1, collisions=[(20, 2, 2)])),
+        r"scene 1: object_id 2 collides with itself",
+    ),
+    "an object listed twice": (listed_twice, r"scene 1: object_property lists \[0, 0, 2, 3\]"),
+    "more choices than letters": (
+        too_many_choices,
+        r"clevrer/train/00002-00: has 27 choices; at most 26",
     ),
     "text and program that disagree": (contradiction, r"clevrer/train/00002-00: .*must agree"),
 }
@@ -205,6 +226,50 @@ def test_an_empty_dataset(folder, tmp_path):
     (folder.root / "train.json").write_text("[]")
     with pytest.raises(UserError, match="holds no question"):
         run(folder, tmp_path, split="train")
+
+
+def test_what_follows_the_video_is_not_seen(folder, tmp_path):
+    before, _ = run(folder, tmp_path)
+    folder.annotate("train", 0, annotation(0, collisions=[(20, 0, 1), (50, 2, 1), (128, 0, 3)]))
+    config = DiagnoseConfig(out=tmp_path / "later")
+    assert digest_path(diagnose(folder.root, config)) == digest_path(before)
+    folder.annotate("train", 0, annotation(0, collisions=[(20, 0, 1), (50, 2, 1), (127, 0, 3)]))
+    config = DiagnoseConfig(out=tmp_path / "last")
+    assert digest_path(diagnose(folder.root, config)) != digest_path(before)
+
+
+def moving(scene, **changes):
+    """An annotation with two frames of trajectory."""
+    told = annotation(scene)
+    vectors = ("location", "orientation", "velocity", "angular_velocity")
+    still = {**dict.fromkeys(vectors, (0, 0, 0)), "inside_camera_view": True}
+    told["motion_trajectory"] = [
+        {"frame_id": t, "objects": [{"object_id": i, **still} for i in range(4)]} for t in range(2)
+    ]
+    return {**told, **changes}
+
+
+def test_transcripts_of_broken_scenes_are_named_and_left_out(folder, tmp_path):
+    for split, scene in (("train", 0), ("validation", 10_000)):
+        folder.annotate(split, scene, moving(scene))
+    stranger = moving(1)
+    stranger["motion_trajectory"][1]["objects"][0]["object_id"] = 7
+    for told, why in (
+        (stranger, r"annotation_00001\.json: scene 1: motion_trajectory names object_id 7"),
+        (annotation(1), r"annotation_00001\.json: scene 1 has no trajectories"),
+    ):
+        folder.annotate("train", 1, told)
+        out = tmp_path / f"{len(list(tmp_path.iterdir()))}"
+        with pytest.raises(UserError, match=why):
+            diagnose(folder.root, DiagnoseConfig(out=out, miss_rate=0.0))
+        diagnose(folder.root, DiagnoseConfig(out=out, miss_rate=0.0, keep_going=True))
+        (problem,) = json.loads((out / "summary.json").read_text())["problems"]
+        assert re.search(why, problem)
+        asked = read_jsonl(out / "questions.jsonl", Question)
+        assert {q.groups["scene"] for q in asked} == {"0", "10000"}
+        assert all(q.video is None and q.context for q in asked)
+        known = {d.question_id for d in read_jsonl(out / "diagnosis.jsonl", Diagnosis)}
+        assert known <= {q.id for q in asked}
 
 
 def test_keep_going_names_all_and_leaves_only_them_out(folder, tmp_path):

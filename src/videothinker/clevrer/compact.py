@@ -11,9 +11,8 @@ import numpy as np
 
 from videothinker.clevrer.annotations import Annotation, ObjectProperty
 from videothinker.clevrer.scenes import Event
-from videothinker.clevrer.transcript import Motion, read_motion
+from videothinker.clevrer.transcript import Motion, observe
 from videothinker.errors import UserError
-from videothinker.seeds import numpy_generator
 
 LETTERS = "abcdefghijklmnopqrst"
 CELL = 0.4
@@ -25,7 +24,11 @@ AWAY = "gone"
 
 
 def short_names(objects: Sequence[ObjectProperty]) -> list[str]:
-    """Color alone, else color and shape, else everything: the first that is unique in the scene."""
+    """Color alone, else color and shape, else everything: the first that is unique in the scene.
+
+    Raises:
+        UserError: two objects look the same.
+    """
     forms = (
         [thing.color for thing in objects],
         [f"{thing.color} {thing.shape}" for thing in objects],
@@ -34,7 +37,7 @@ def short_names(objects: Sequence[ObjectProperty]) -> list[str]:
     for names in forms:
         if len(set(names)) == len(names):
             return [str(name) for name in names]
-    raise ValueError(f"two objects look the same: {', '.join(forms[-1])}")
+    raise UserError(f"two objects look the same, in words: {', '.join(forms[-1])}")
 
 
 def cell(x: float, y: float) -> str:
@@ -76,16 +79,12 @@ def render_compact(
         seed: of the misses.
 
     Raises:
-        UserError: no trajectories, frames < 1, or a rate outside [0, 1].
+        UserError: no trajectories, frames < 1, a rate outside [0, 1], or two objects alike.
     """
-    if frames < 1 or not 0 <= miss_rate <= 1:
-        raise UserError(
-            f"frames={frames}, miss_rate={miss_rate}; allowed are frames >= 1 and rates from 0 to 1"
-        )
-    motion = read_motion(scene) if isinstance(scene, Annotation) else scene
+    motion, shown, events = observe(scene, frames=frames, miss_rate=miss_rate, seed=seed)
     names = short_names(motion.objects)
     lines = []
-    for t in np.linspace(0, len(motion.positions_TN2) - 1, frames).round().astype(int):
+    for t in shown:
         places = [
             f"{name} {cell(x, y) if seen else AWAY}"
             for name, (x, y), seen in zip(
@@ -93,7 +92,6 @@ def render_compact(
             )
         ]
         lines.append(f"Frame {len(lines)}: {', '.join(places)}.")
-    kept = numpy_generator(seed, "transcript").random(len(motion.events)) >= miss_rate
-    told = [tell(e, names) for e, keep in zip(motion.events, kept, strict=True) if keep]
+    told = [tell(event, names) for event in events]
     lines.append(f"Events ({miss_rate:.0%} missing): {', '.join(told) or 'none'}.")
     return "\n".join(lines)

@@ -19,9 +19,9 @@ from videothinker.clevrer.annotations import (
 from videothinker.clevrer.grammar import match_counterfactual, strike
 from videothinker.clevrer.programs import COLORS, MATERIALS, SHAPES
 from videothinker.errors import UserError
+from videothinker.prompts import LETTERS
 from videothinker.records import Question
 
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 LARGEST_COUNT = 5
 """The answers to "how many" go from 0 to 5 in CLEVRER (the paper's table of answers)."""
 ANSWERS: dict[str, tuple[str, ...]] = {
@@ -191,6 +191,8 @@ def _options(raw: RawQuestion, name: str, counts: tuple[str, ...]) -> tuple[list
         return list(answers), [LETTERS[answers.index(raw.answer)]]
     if not raw.choices:
         raise UserError(f"{name}: a {raw.question_type} question needs choices; it has none")
+    if len(raw.choices) > len(LETTERS):
+        raise UserError(f"{name}: has {len(raw.choices)} choices; at most {len(LETTERS)} can be")
     if any(choice.answer is None for choice in raw.choices):
         raise UserError(f"{name}: its choices have no answers; give train or validation, not test")
     right = [LETTERS[i] for i, choice in enumerate(raw.choices) if choice.answer == "correct"]

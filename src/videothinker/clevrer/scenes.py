@@ -7,7 +7,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from videothinker.clevrer.annotations import Annotation, ObjectProperty
+from videothinker.clevrer.annotations import FRAMES, Annotation, ObjectProperty
+from videothinker.errors import UserError
 
 MOVING_SPEED = 0.1
 """Metres a second above which an object moves (ours: CLEVRER does not publish its threshold)."""
@@ -51,7 +52,7 @@ class Scene:
     """Removed object -> what happens without it."""
     moving_TN: NDArray[np.bool_] | None = None
     visible_TN: NDArray[np.bool_] | None = None
-    frames: int = 128
+    frames: int = FRAMES
 
     @property
     def collisions(self) -> frozenset[frozenset[int]]:
@@ -74,6 +75,31 @@ def moving(velocities_TN2: NDArray[np.float64]) -> NDArray[np.bool_]:
     return np.hypot(velocities_TN2[..., 0], velocities_TN2[..., 1]) > MOVING_SPEED
 
 
+def places(annotation: Annotation) -> dict[int, int]:
+    """Each object's id -> its position in `object_property`.
+
+    Raises:
+        UserError: an id comes twice, a collision or a frame names an object that is not listed, or
+            an object collides with itself.
+    """
+    listed = [thing.object_id for thing in annotation.object_property]
+    hits = [hit.object_ids for hit in annotation.collision]
+    named = {i for pair in hits for i in pair}
+    for frame in annotation.motion_trajectory or ():
+        named.update(thing.object_id for thing in frame.objects)
+    where = f"scene {annotation.scene_index}"
+    if len(set(listed)) < len(listed):
+        raise UserError(f"{where}: object_property lists {listed}; each object_id must be its own")
+    if lost := sorted(named - set(listed)):
+        part = "collision" if any(lost[0] in pair for pair in hits) else "motion_trajectory"
+        raise UserError(
+            f"{where}: {part} names object_id {lost[0]}; object_property lists {sorted(listed)}"
+        )
+    if alone := [one for one, other in hits if one == other]:
+        raise UserError(f"{where}: object_id {alone[0]} collides with itself; it takes two")
+    return {identity: place for place, identity in enumerate(listed)}
+
+
 def from_annotation(
     annotation: Annotation,
     *,
@@ -83,11 +109,16 @@ def from_annotation(
     """The view of a read annotation.
 
     Collisions are always there; entering, leaving and moving only where the trajectories were read.
+    What an annotation lists beyond the video's frames was not seen and is no event of the scene.
+
+    Raises:
+        UserError: see `places`.
     """
-    place = {thing.object_id: i for i, thing in enumerate(annotation.object_property)}
+    place = places(annotation)
     events = [
         Event("collision", hit.frame_id, (place[hit.object_ids[0]], place[hit.object_ids[1]]))
         for hit in annotation.collision
+        if hit.frame_id < FRAMES
     ]
     visible_TN = moving_TN = None
     if annotation.motion_trajectory is not None:
@@ -107,5 +138,5 @@ def from_annotation(
         counterfactual=counterfactual,
         moving_TN=moving_TN,
         visible_TN=visible_TN,
-        frames=128 if visible_TN is None else len(visible_TN),
+        frames=FRAMES if visible_TN is None else len(visible_TN),
     )

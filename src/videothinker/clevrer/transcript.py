@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videothinker.clevrer.annotations import Annotation, ObjectProperty
-from videothinker.clevrer.scenes import Event, from_annotation
+from videothinker.clevrer.scenes import Event, from_annotation, places
 from videothinker.errors import UserError
 from videothinker.seeds import numpy_generator
 
@@ -32,15 +32,15 @@ def read_motion(annotation: Annotation) -> Motion:
     """The motion of an annotation that was read with its trajectories.
 
     Raises:
-        UserError: it was read without them.
+        UserError: it was read without them or has none, or see `scenes.places`.
     """
     scene = from_annotation(annotation)
-    if annotation.motion_trajectory is None or scene.visible_TN is None:
+    if not annotation.motion_trajectory or scene.visible_TN is None:
         raise UserError(
-            f"scene {annotation.scene_index} was read without trajectories; "
-            "a transcript needs them: read it with trajectories=True"
+            f"scene {annotation.scene_index} has no trajectories; a transcript needs them: "
+            "read the whole annotation, with trajectories=True"
         )
-    place = {thing.object_id: i for i, thing in enumerate(annotation.object_property)}
+    place = places(annotation)
     shape = (*scene.visible_TN.shape, 2)
     positions_TN2, velocities_TN2 = np.zeros(shape), np.zeros(shape)
     for t, frame in enumerate(annotation.motion_trajectory):
@@ -56,6 +56,24 @@ def describe(event: Event, names: Sequence[str]) -> str:
     if event.type == "collision":
         return f"the {first} and the {names[event.objects[1]]} collide"
     return f"the {first} {'enters' if event.type == 'in' else 'leaves'} the scene"
+
+
+def observe(
+    scene: Annotation | Motion, *, frames: int, miss_rate: float, seed: int
+) -> tuple[Motion, list[int], list[Event]]:
+    """What a transcript tells: the scene's motion, the frames given, the events not missing.
+
+    Raises:
+        UserError: no trajectories, frames < 1, or a rate outside [0, 1].
+    """
+    if frames < 1 or not 0 <= miss_rate <= 1:
+        raise UserError(
+            f"frames={frames}, miss_rate={miss_rate}; allowed are frames >= 1 and rates from 0 to 1"
+        )
+    motion = read_motion(scene) if isinstance(scene, Annotation) else scene
+    shown = np.linspace(0, len(motion.positions_TN2) - 1, frames).round().astype(int).tolist()
+    kept = numpy_generator(seed, "transcript").random(len(motion.events)) >= miss_rate
+    return motion, shown, [e for e, keep in zip(motion.events, kept, strict=True) if keep]
 
 
 def render(
@@ -76,15 +94,10 @@ def render(
     Raises:
         UserError: no trajectories, frames < 1, or a rate outside [0, 1].
     """
-    if frames < 1 or not 0 <= miss_rate <= 1:
-        raise UserError(
-            f"frames={frames}, miss_rate={miss_rate}; allowed are frames >= 1 and rates from 0 to 1"
-        )
-    motion = read_motion(scene) if isinstance(scene, Annotation) else scene
+    motion, shown, told = observe(scene, frames=frames, miss_rate=miss_rate, seed=seed)
     names = [thing.name for thing in motion.objects]
-    total = len(motion.positions_TN2)
     lines = [f"Objects: {', '.join(names)}."]
-    for t in np.linspace(0, total - 1, frames).round().astype(int):
+    for t in shown:
         states = [
             f"{name} at ({x:.2f}, {y:.2f}) moving ({u:.2f}, {v:.2f})"
             for name, (x, y), (u, v), seen in zip(
@@ -97,8 +110,6 @@ def render(
             if seen
         ]
         lines.append(f"Frame {t}: {'; '.join(states) or 'nothing in view'}.")
-    kept = numpy_generator(seed, "transcript").random(len(motion.events)) >= miss_rate
-    told = [e for e, keep in zip(motion.events, kept, strict=True) if keep]
     lines.append(f"Events (each is missing with probability {miss_rate:g}):")
     lines += [f"Frame {event.frame}: {describe(event, names)}." for event in told] or ["None."]
     return "\n".join(lines)

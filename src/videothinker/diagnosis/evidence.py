@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from videothinker.clevrer.annotations import Annotation, complain
+from videothinker.clevrer.annotations import complain
 from videothinker.clevrer.grammar import parse_counterfactual, parse_option, resolve
 from videothinker.clevrer.programs import ALIASES, TOKENS, parse, removed_object, run
 from videothinker.clevrer.questions import RawQuestion, Split, question_id
@@ -25,24 +25,6 @@ def check_tokens(raw: RawQuestion, where: str) -> None:
     for program in (raw.program, *(choice.program for choice in raw.choices)):
         if not KNOWN.issuperset(program):
             parse(program, where=where)
-
-
-def view(annotation: Annotation) -> Scene:
-    """The scene of an annotation.
-
-    Raises:
-        UserError: a collision of an object that is not listed.
-    """
-    listed = {thing.object_id for thing in annotation.object_property}
-    lost = next(
-        (i for hit in annotation.collision for i in hit.object_ids if i not in listed), None
-    )
-    if lost is not None:
-        raise UserError(
-            f"scene {annotation.scene_index}: a collision names object_id {lost}; "
-            f"object_property lists {sorted(listed)}"
-        )
-    return from_annotation(annotation)
 
 
 def seen_collisions(scene: Scene) -> tuple[Collision, ...]:
@@ -157,7 +139,7 @@ def diagnose_split(
     """
     for entry in split.scenes:
         try:
-            scene = view(split.annotations[entry.scene_index])
+            scene = from_annotation(split.annotations[entry.scene_index])
         except UserError as error:
             complain(problems, str(error))
             continue

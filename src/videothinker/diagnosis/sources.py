@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from videothinker.clevrer.annotations import list_annotations
+from videothinker.clevrer.annotations import complain, list_annotations
 from videothinker.clevrer.grammar import strike
 from videothinker.clevrer.questions import (
     MINIMAL_PAIRS,
@@ -116,24 +116,33 @@ def read_with_logs(
         questions += [question for question in records if question.id in sound]
     if not questions:
         raise UserError(f"{data}: holds no sound question; give a folder in CLEVRER's layout")
+    return questions, _logs_of(questions, diagnoses)
+
+
+def _logs_of(questions: Sequence[Question], diagnoses: Sequence[Diagnosis]) -> list[Diagnosis]:
     kept = {question.id for question in questions}
-    return questions, [d for d in diagnoses if d.question_id in kept]
+    return [diagnosis for diagnosis in diagnoses if diagnosis.question_id in kept]
 
 
-def read_pairs(data: Path, split: str) -> list[Question]:
+def read_pairs(data: Path, split: str, problems: list[UserError] | None = None) -> list[Question]:
     """The minimal pairs of a simulated world, the two of a pair beside each other.
 
     None where it has none, or where the split they belong to is not read.
     """
-    there = (data / f"{MINIMAL_PAIRS}.json").is_file() and split in ("all", PAIRS_SPLIT)
-    return load_minimal_pairs(data) if there else []
+    if not (data / f"{MINIMAL_PAIRS}.json").is_file() or split not in ("all", PAIRS_SPLIT):
+        return []
+    try:
+        return load_minimal_pairs(data)
+    except UserError as error:
+        complain(problems, str(error))
+        return []
 
 
 def _from_folder(data: Path, config: DiagnoseConfig) -> Source:
     problems: list[UserError] | None = [] if config.keep_going else None
     splits = present_splits(data, config.split)
     questions, logs = read_with_logs(data, splits, config.rule, problems)
-    pairs = read_pairs(data, config.split)
+    pairs = read_pairs(data, config.split, problems)
     if config.miss_rate is not None:
         told = partial(
             with_transcripts,
@@ -142,14 +151,17 @@ def _from_folder(data: Path, config: DiagnoseConfig) -> Source:
             seed=config.seed,
             compact=config.transcript == "compact",
         )
-        questions, pairs = list(told(questions)), list(told(pairs))
+        questions = list(told(questions, problems=problems))
+        pairs = list(told(pairs, problems=problems))
+        logs = _logs_of(questions, logs)
     return Source(
         questions=tuple(questions),
         logs=tuple(logs),
         data_root=data.resolve(),
         benchmark="clevrer",
         pairs=tuple(pairs),
-        problems=tuple(str(problem) for problem in problems or ()),
+        # one scene may be at fault for its questions and for its pairs
+        problems=tuple(dict.fromkeys(str(problem) for problem in problems or ())),
     )
 
 
