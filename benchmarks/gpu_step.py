@@ -110,9 +110,13 @@ class Setting:
 
 def build(config: Any, device: torch.device, seed: int) -> Policy:
     torch.manual_seed(seed)
-    dtype = torch.bfloat16
-    with torch.device(device):
-        model: Any = transformers.Qwen2_5_VLForConditionalGeneration(config).to(dtype)
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(torch.bfloat16)  # rotary tables stay float32, as when weights are read
+    try:
+        with torch.device(device):
+            model: Any = transformers.Qwen2_5_VLForConditionalGeneration(config)
+    finally:
+        torch.set_default_dtype(usual)
     model = model.to(device).eval()
     model.set_attn_implementation({"text_config": attention.NAME})
     model.generation_config.eos_token_id = [-1]  # every completion has its full length

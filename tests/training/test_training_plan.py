@@ -24,7 +24,7 @@ from videothinker.training.dry_run import check_hardware
 from videothinker.training.levers import check_fits, parse_memory, pulled
 from videothinker.training.memory import Workload
 from videothinker.training.optimizer import MasterAdamW
-from videothinker.training.plan import GIB, make_plan
+from videothinker.training.plan import GIB, bias_kind, make_plan
 from videothinker.training.step import Bias, Objective, accumulate_gradients
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
@@ -279,3 +279,15 @@ def test_hardware_is_refused_before_anything_is_loaded(
     cpu = torch.device("cpu")
     with pytest.raises(UserError, match="need a GPU"):
         check_hardware("grpo", toy, replace(plain, moments="8bit"), cpu, processes=1)
+
+
+def test_under_lora_the_bias_model_is_counted_as_what_it_is(base: Path, tmp_path: Path) -> None:
+    given = {"model": str(base), "out": Path("o"), "lora_rank": 4}
+    kinds = {name: tmp_path / name for name in ("merged", "adapter", "absent")}
+    for name in ("merged", "adapter"):
+        kinds[name].mkdir()
+    (kinds["adapter"] / "adapter").mkdir()
+    (kinds["adapter"] / "adapter" / "adapter_config.json").write_text("{}")
+    found = {name: bias_kind(CdpoConfig(**given, bias=str(at))) for name, at in kinds.items()}
+    assert found == {"merged": "model", "adapter": "adapter", "absent": "adapter"}
+    assert bias_kind(GrpoConfig(**given)) == "none"

@@ -63,7 +63,7 @@ OFFICIAL: dict[str, dict[str, Any]] = {
 }
 """The published configurations, as far as cost goes."""
 VISION_DEFAULTS: dict[str, Any] = OFFICIAL["Qwen/Qwen2.5-VL-7B-Instruct"]["vision_config"]
-"""The published 7B leaves all but the width out of its `vision_config`; the class then takes these."""
+"""The published 7B's `vision_config` leaves all but the width out; the class then takes these."""
 
 
 @dataclass(frozen=True)

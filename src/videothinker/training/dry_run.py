@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +169,6 @@ def check_hardware(
             f"optimizer_device 'cpu' came with {processes} processes, which add up gradients on "
             "their GPUs; use one process, or optimizer_device 'model'"
         )
-    check_fits(
-        make_plan(stage, data, config), torch.cuda.get_device_properties(device).total_memory
-    )
+    mine = replace(config, prompts_per_step=-(-config.prompts_per_step // processes))
+    has = torch.cuda.get_device_properties(device).total_memory
+    check_fits(make_plan(stage, data, mine), has)

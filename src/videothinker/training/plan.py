@@ -135,10 +135,12 @@ class Plan:
 
 
 def bias_kind(config: TrainConfig) -> memory.BiasKind:
-    """Where the bias model lies; under LoRA it is taken to be an adapter too."""
+    """Where the bias model lies; under LoRA one that is not there yet is taken for an adapter."""
     if not isinstance(config, CdpoConfig | GrpoConfig) or not config.bias:
         return "none"
-    if config.lora_rank:
+    source = Path(config.bias)
+    adapters = [folder / "adapter_config.json" for folder in (source, source / "adapter")]
+    if config.lora_rank and (not source.exists() or any(path.is_file() for path in adapters)):
         return "adapter"
     return "offloaded" if config.offload_bias else "model"
 
