@@ -116,15 +116,22 @@ def _read_folder(path: Path, relative: str, frames: int, clip: tuple[float, floa
 
 
 def _frame_times(container: Any, stream: Any, name: str) -> np.ndarray:
-    """Presentation times of every packet, in ticks, without decoding; truncation is noticed."""
-    ticks = np.array(sorted(p.pts for p in container.demux(stream) if p.pts is not None), dtype=int)
-    if len(ticks) == 0:
-        raise BadVideo(f"video {name!r} holds no frames; download it again")
-    if stream.frames and len(ticks) < stream.frames:
+    """Times of all frames that are shown, in ticks, without decoding; truncation is noticed.
+
+    A file cut without encoding it anew keeps frames before its start that no player shows.
+    """
+    whole = stream.frames
+    if "mp4" in container.format.name and len(stream.index_entries):
+        whole = min(whole, len(stream.index_entries))  # the header counts what is cut away too
+    packets = [p for p in container.demux(stream) if p.size and p.pts is not None]
+    if len(packets) < whole:
         raise BadVideo(
-            f"video {name!r} is cut off: {len(ticks)} of {stream.frames} frames are there; "
+            f"video {name!r} is cut off: {len(packets)} of {whole} frames are there; "
             "download it again"
         )
+    ticks = np.array(sorted(p.pts for p in packets if not p.is_discard), dtype=int)
+    if len(ticks) == 0:
+        raise BadVideo(f"video {name!r} holds no frames; download it again")
     if container.duration and len(container.streams) == 1 and not stream.frames:
         shown = float((ticks[-1] - ticks[0]) * stream.time_base)
         whole = container.duration / 1e6
@@ -153,6 +160,19 @@ def _decode_ticks(container: Any, stream: Any, wanted: np.ndarray) -> Iterator[n
                 break
 
 
+def _decode_in_order(container: Any, stream: Any, wanted: np.ndarray, total: int) -> list[Any]:
+    """RGB frames by their number, for containers in which times or seeking are inexact.
+
+    None at all where fewer or more than `total` frames decode: their numbers would be off.
+    """
+    places, count, found = set(wanted.tolist()), 0, []
+    for frame in container.decode(stream):
+        if count in places:
+            found.append(frame.to_ndarray(format="rgb24"))
+        count += 1
+    return found if count == total else []
+
+
 def _decode(path: str, name: str, frames: int, clip: tuple[float, float] | None) -> Clip:
     import av  # noqa: PLC0415  only the child decodes
     from av.error import FFmpegError  # noqa: PLC0415
@@ -167,10 +187,17 @@ def _decode(path: str, name: str, frames: int, clip: tuple[float, float] | None)
             start = stream.start_time or 0
             times = (ticks - start) * float(stream.time_base)
             chosen = pick(times, frames, clip, name)
-        with av.open(path, options=options) as container:
-            stream = container.streams.video[0]
-            distinct, back = np.unique(ticks[chosen], return_inverse=True)
-            decoded = list(_decode_ticks(container, stream, distinct))
+            timed = container.format.name != "avi"  # it stores an order, no times
+        distinct, back = np.unique(chosen, return_inverse=True)
+        decoded: list[np.ndarray] = []
+        if timed:
+            with av.open(path, options=options) as container:
+                stream = container.streams.video[0]
+                decoded = list(_decode_ticks(container, stream, ticks[distinct]))
+        if len(decoded) != len(distinct):
+            with av.open(path, options=options) as container:
+                stream = container.streams.video[0]
+                decoded = _decode_in_order(container, stream, distinct, len(ticks))
     except (FFmpegError, ValueError, OSError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise BadVideo(

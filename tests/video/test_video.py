@@ -11,11 +11,13 @@ from PIL import Image
 from videothinker.video import BadVideo, pick, read_clip
 
 
-def write_video(path: Path, count: int = 24, *, gop: int = 6, fmt: str | None = None) -> np.ndarray:
+def write_video(
+    path: Path, count: int = 24, *, gop: int = 6, fmt: str | None = None, codec: str = "libx264"
+) -> np.ndarray:
     """A clip whose frame i is a flat gray of level 8 i; returns the levels."""
     levels = np.arange(count) * 8
     with av.open(str(path), "w", format=fmt) as out:
-        stream = out.add_stream("libx264", rate=25, options={"crf": "1", "g": str(gop)})
+        stream = out.add_stream(codec, rate=25, options={"crf": "1", "g": str(gop)})
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         for level in levels:
             frame = np.full((48, 64, 3), level, np.uint8)
@@ -41,6 +43,37 @@ def test_frames_are_the_uniformly_spaced_ones(folder: Path, name: str, frames: i
     assert clip.frames.dtype == np.uint8
     np.testing.assert_allclose(clip.frames.mean(axis=(1, 2, 3)), wanted * 8, atol=3)
     np.testing.assert_allclose(clip.times, wanted / 25, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["gray.avi", "gray.ts", "gray.webm"])
+def test_containers_without_exact_times_or_seeking(tmp_path: Path, name: str) -> None:
+    """B-frames in AVI carry the order of decoding; transport streams seek between keyframes."""
+    write_video(tmp_path / name, gop=24, codec="libvpx-vp9" if name == "gray.webm" else "libx264")
+    for frames in (6, 24):
+        clip = read_clip(tmp_path, name, frames)
+        wanted = np.linspace(0, 23, frames).round().astype(int)
+        np.testing.assert_allclose(clip.frames.mean(axis=(1, 2, 3)), wanted * 8, atol=3)
+        np.testing.assert_allclose(np.diff(clip.times), np.diff(wanted) / 25, atol=1e-3)
+
+
+def test_frames_before_an_edit_list_are_not_shown(folder: Path, tmp_path: Path) -> None:
+    """A clip cut at frame 9 without encoding it anew."""
+    options = {"avoid_negative_ts": "disabled", "use_editlist": "1"}
+    with (
+        av.open(str(folder / "gray.mp4")) as whole,
+        av.open(str(tmp_path / "cut.mp4"), "w", options=options) as out,
+    ):
+        stream = out.add_stream_from_template(whole.streams.video[0])
+        for packet in whole.demux(video=0):
+            if packet.dts is not None and packet.pts is not None:
+                packet.pts -= round(9 / 25 / packet.time_base)
+                packet.dts -= round(9 / 25 / packet.time_base)
+                packet.stream = stream
+                out.mux(packet)
+    clip = read_clip(tmp_path, "cut.mp4", 15)
+    np.testing.assert_allclose(clip.frames.mean(axis=(1, 2, 3)), np.arange(9, 24) * 8, atol=3)
+    with pytest.raises(BadVideo, match="has 15 frames, 16 were asked for"):
+        read_clip(tmp_path, "cut.mp4", 16)
 
 
 def test_a_clip_keeps_to_its_seconds(folder: Path) -> None:
