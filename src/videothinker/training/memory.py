@@ -191,15 +191,20 @@ def _inference(work: Workload, tokens: int) -> int:
 
 
 def head_bytes(work: Workload) -> int:
-    """Logits of a chunk with their gradient, and the head's gradient while chunks add up."""
+    """Logits of a chunk with their gradient, and the head's gradient while chunks add up.
+
+    The divergence over the whole vocabulary goes first; its gradient of the head then waits for
+    that of the sampled tokens' log-probabilities.
+    """
     v, d, b = work.shape.vocab, work.shape.hidden, work.width
     tokens = work.generations * work.completion
+    chunk = min(CHUNK, tokens) * v
+    table = 0 if work.lora_rank else v * d
+    whole = WHOLE_VOCABULARY.get(work.divergence, 0)
     several = tokens >= 2 * CHUNK  # the chunk before is freed only as the next one is made
     logit = 16 if several else 12 + (b if b < FLOAT else 0)
-    logit = max(logit, WHOLE_VOCABULARY.get(work.divergence, 0))
-    waiting = b if work.divergence in WHOLE_VOCABULARY else 0
-    gradient = 0 if work.lora_rank else v * d * (FLOAT + b + waiting)
-    return min(CHUNK, tokens) * v * logit + gradient + tokens * d * b
+    sampled = chunk * logit + table * (FLOAT + b + (b if whole else 0))
+    return max(sampled, chunk * whole + 2 * b * table if whole else 0) + tokens * d * b
 
 
 def rollout_bytes(work: Workload) -> dict[str, int]:
