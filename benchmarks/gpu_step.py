@@ -26,6 +26,7 @@ from typing import Any
 
 import torch
 import transformers
+from gpu_naive import GENERATIONS, naive_logps, repeated
 from gpu_shapes import Case, cases, official, synthetic_prompt, tiny
 from torch import Tensor
 
@@ -43,7 +44,6 @@ from videothinker.training.memory import Workload, moments, resident
 from videothinker.training.optimizer import MasterAdamW
 from videothinker.training.step import Bias, Objective, accumulate_gradients
 
-GENERATIONS = 8
 OBJECTIVE = Objective(divergence="k3", repulsion=0.01)
 
 
@@ -194,35 +194,6 @@ def update(setting: Setting, clock: Clock) -> None:
     optimizer.step(1e-6)
     optimizer.zero()
     clock.lap("update")
-
-
-def repeated(
-    policy: Policy, prompts: list[Encoded], ids_RL: Tensor | None = None
-) -> dict[str, Tensor]:
-    """Prompts and their videos G times, as the library's processor would batch them."""
-    rows = [prompt for prompt in prompts for _ in range(GENERATIONS)]
-    device = policy.device
-    if ids_RL is None:
-        ids_RL = torch.stack([row.input_ids_P for row in rows]).to(device)
-    length = len(rows[0].input_ids_P)
-    is_video_RL = ids_RL == policy.model.config.video_token_id
-    is_video_RL[:, length:] = False
-    return {
-        "input_ids": ids_RL,
-        "attention_mask": torch.ones_like(ids_RL),
-        "mm_token_type_ids": 2 * is_video_RL.int(),
-        "pixel_values_videos": torch.cat([row.pixel_values for row in rows]).to(device),
-        "video_grid_thw": torch.cat([row.grid_thw for row in rows]).to(device),
-        "second_per_grid_ts": torch.tensor([row.second_per_grid for row in rows], device=device),
-    }
-
-
-def naive_logps(policy: Policy, given: dict[str, Tensor], length: int) -> Tensor:
-    """Log-probabilities [G, C], row by row over the vocabulary as TRL does."""
-    out = policy.model(**given, use_cache=False, logits_to_keep=length + 1)
-    targets_GC = given["input_ids"][:, -length:, None]
-    rows = zip(out.logits[:, :-1], targets_GC, strict=True)
-    return torch.stack([row.float().log_softmax(-1).gather(-1, ids)[:, 0] for row, ids in rows])
 
 
 SIDES: dict[str, Callable[[Setting, list[Encoded], int], Clock]] = {
