@@ -1,4 +1,4 @@
-"""The naive side of `gpu_step.py`: prompts and videos repeated, log-probabilities over all logits."""
+"""The naive side of `gpu_step.py`: prompts and videos repeated, logits of every row at once."""
 
 import torch
 from torch import Tensor
