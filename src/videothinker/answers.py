@@ -9,9 +9,9 @@ import re
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
-from videothinker.records import Letters, Verdict
+from videothinker.records import Letters, Sample, Variant, Verdict
 
 TAG = re.compile(r"</?(?:think|answer)>")
 WHOLE = re.compile(r"\s*<think>(.*?)</think>\s*<answer>(.*?)</answer>\s*", re.DOTALL)
@@ -40,6 +40,30 @@ class Parsed:
     """ok | unparsed | truncated."""
     format: bool
     """The whole text is exactly one thinking block and one answer block."""
+
+
+class Prompt(Protocol):
+    """What a record says of a prompt."""
+
+    @property
+    def frames(self) -> int:
+        """Frames shown."""
+        ...
+
+    @property
+    def height(self) -> int:
+        """Pixels of a frame."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Pixels of a frame."""
+        ...
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Tokens, those of the video included."""
+        ...
 
 
 def parse(text: str, choices: Sequence[str], *, truncated: bool, asked: Asked = "tags") -> Parsed:
@@ -79,6 +103,52 @@ def render_answer(letters: Letters, thinking: str = "") -> str:
     if TAG.search(thinking):
         raise ValueError("the thinking holds a think or answer tag; neutralise it first")
     return f"<think>{thinking}</think><answer>{', '.join(letters)}</answer>"
+
+
+def record(
+    question_id: str,
+    text: str,
+    parsed: Parsed,
+    prompt: Prompt,
+    *,
+    model: str,
+    protocol: str,
+    gold: Letters = (),
+    variant: Variant = "full",
+    seed: int = 0,
+) -> Sample:
+    """The record of one completion: what was shown, what was said, how it is read and scored.
+
+    Args:
+        question_id: of the question.
+        text: the completion.
+        parsed: how it was read.
+        prompt: what the model was shown.
+        model: digest of its weights.
+        protocol: how the question was put.
+        gold: the right letters; without any, nothing is right.
+        variant: the intervention on the input.
+        seed: under which the completion is told from others to the same question.
+    """
+    return Sample(
+        question_id=question_id,
+        model=model,
+        protocol=protocol,
+        variant=variant,
+        seed=seed,
+        frames=prompt.frames,
+        height=prompt.height,
+        width=prompt.width,
+        prompt_tokens=prompt.prompt_tokens,
+        text=text,
+        thinking=parsed.thinking,
+        answer=parsed.answer,
+        verdict=parsed.verdict,
+        exact=exact(parsed.answer, gold),
+        soft=soft(parsed.answer, gold),
+        format=float(parsed.format),
+        lenient=parsed.lenient,
+    )
 
 
 def exact(pred: Letters | None, gold: Letters) -> float:

@@ -1,6 +1,7 @@
 """The stage: records on disk, the same numbers after a kill, failures in the denominator."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -83,6 +84,19 @@ def test_a_killed_run_ends_where_an_uninterrupted_one_does(model, data, tmp_path
     )
 
 
+def test_torn_at_any_byte_a_run_ends_in_the_same_bytes(model, data, tmp_path):
+    whole = evaluate(data, config(model, tmp_path / "whole"))
+    text = (whole / "samples.jsonl").read_bytes()
+    book = json.loads((whole / "run.json").read_text())
+    for place in (0, 100, len(text) // 2, len(text) - 1):
+        cut = tmp_path / str(place)
+        shutil.copytree(whole, cut)
+        (cut / "summary.json").unlink()
+        (cut / "samples.jsonl").write_bytes(text[:place])
+        (cut / "run.json").write_text(json.dumps({**book, "status": "running"}))
+        assert digest_path(evaluate(data, config(model, cut))) == digest_path(whole)
+
+
 def test_the_same_command_gives_the_same_bytes(model, data, tmp_path):
     hot = config(model, tmp_path, temperature=1.0, samples=2, variants=("full",), limit=2)
     one, two, other = (
@@ -97,9 +111,33 @@ def test_a_paired_comparison_is_printed(model, data, tmp_path, capsys):
     evaluate(data, config(model, tmp_path / "2", variants=("full",), compare=first))
     said = capsys.readouterr().err
     assert "on 8 common questions" in said
+    assert "take care" not in said
+    evaluate(data, config(model, tmp_path / "4", variants=("full",), compare=first, frames=2))
+    assert "take care: demo@" in capsys.readouterr().err
+
+
+def test_what_cannot_be_told_in_the_end_is_refused_before_any_compute(data, tmp_path):
     write_jsonl(tmp_path / "other" / "samples.jsonl", [])
-    with pytest.raises(UserError, match="in common"):
-        evaluate(data, config(model, tmp_path / "3", compare=tmp_path / "other"))
+    bare = tmp_path / "bare.jsonl"
+    write_jsonl(bare, [ask_about(0, "a.mp4", question_struck=None)])
+    out = tmp_path / "out"
+    for given, changes, match in (
+        (data, {"compare": tmp_path / "other"}, "in common"),
+        (data, {"compare": tmp_path / "gone"}, "cannot be read"),
+        (data, {"compare": tmp_path / "other", "variants": ("blind",)}, "variant full"),
+        (data, {"samples": 2}, "temperature 0"),
+        (bare, {"variants": ("struck",)}, "apply to none of 1 questions"),
+    ):
+        with pytest.raises(UserError, match=match):
+            evaluate(given, config(tmp_path / "no model", out, **changes))
+        assert not out.exists()
+
+
+def test_questions_of_other_types_are_counted(model, data, tmp_path, capsys):
+    two = tmp_path / "two.jsonl"
+    write_jsonl(two, [ask_about(0, "a.mp4"), ask_about(1, "a.mp4", type="descriptive")])
+    evaluate(two, config(model, tmp_path / "run", variants=("blind",), types=("counterfactual",)))
+    assert "left out: 1 (of another type)" in capsys.readouterr().err
 
 
 def test_a_model_that_answers_nothing_gets_a_table_of_zeros(model, data, tmp_path):

@@ -151,6 +151,15 @@ def _check(
             raise UserError(
                 f"question {question.id!r} has no premise to strike out; leave it out of 'struck'"
             )
+    check_samples(protocol, samples)
+
+
+def check_samples(protocol: Protocol, samples: int) -> None:
+    """Refuse several answers that would all be the same.
+
+    Raises:
+        UserError: several samples at temperature 0.
+    """
     if samples > 1 and protocol.temperature == 0:
         raise UserError(
             f"{samples} samples at temperature 0 would all be the same; give a temperature above 0"
@@ -301,25 +310,16 @@ def read(protocol: Protocol, question: Question, text: str, *, truncated: bool) 
 def _record(
     asking: Asking, question: Question, prompt: Prompt, index: int, text: str, *, truncated: bool
 ) -> Sample:
-    parsed = read(asking.protocol, question, text, truncated=truncated)
-    return Sample(
-        question_id=question.id,
+    return answers.record(
+        question.id,
+        text,
+        read(asking.protocol, question, text, truncated=truncated),
+        prompt,
         model=asking.model,
         protocol=asking.protocol.key,
+        gold=question.answer,
         variant=asking.variant,
         seed=asking.seed + index,
-        frames=prompt.frames,
-        height=prompt.height,
-        width=prompt.width,
-        prompt_tokens=prompt.prompt_tokens,
-        text=text,
-        thinking=parsed.thinking,
-        answer=parsed.answer,
-        verdict=parsed.verdict,
-        exact=answers.exact(parsed.answer, question.answer),
-        soft=answers.soft(parsed.answer, question.answer),
-        format=float(parsed.format),
-        lenient=parsed.lenient,
     )
 
 

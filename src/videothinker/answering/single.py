@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from videothinker.answering.config import AskConfig
-from videothinker.answers import parse
+from videothinker.answers import parse, record
 from videothinker.console import say
 from videothinker.policy.model import load_policy
 from videothinker.policy.rollout import Sampling, rollout
@@ -36,21 +36,8 @@ def ask(video: Path, question: str, config: AskConfig) -> Sample:
     (group,) = rollout(policy, [prompt], sampling, [derive(config.seed, "ask", 0, question)])
     (text,) = policy.decode(group)
     parsed = parse(text, config.choice, truncated=bool(group.truncated_G[0]))
-    sample = Sample(
-        question_id="ask",
-        model=policy.digest,
-        protocol="ask",
-        seed=config.seed,
-        frames=prompt.frames,
-        height=prompt.height,
-        width=prompt.width,
-        prompt_tokens=prompt.prompt_tokens,
-        text=text,
-        thinking=parsed.thinking,
-        answer=parsed.answer,
-        verdict=parsed.verdict,
-        format=float(parsed.format),
-        lenient=parsed.lenient,
+    sample = record(
+        "ask", text, parsed, prompt, model=policy.digest, protocol="ask", seed=config.seed
     )
     say(f"thinking: {parsed.thinking if parsed.thinking is not None else '(none)'}")
     letters = ", ".join(parsed.answer) if parsed.answer else "(none)"

@@ -19,6 +19,8 @@ ABOUT: dict[Variant, str] = {
 }
 OPTIONS_ONLY = "Which of these is right?"
 STATED = re.compile(r"(Frame \d+: )(.*)")
+LISTED = re.compile(r"( \([^)]*\): )(.+)\.")
+"""A compact transcript's events, in one line."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ def apply(
 def _reorder(context: str, variant: Variant, generator: np.random.Generator) -> str:
     """A transcript's `Frame n: ...` lines: one state line kept, or their contents exchanged.
 
-    States and events are two blocks, kept apart by the line that announces the events.
+    States and events are two blocks, kept apart by the line that announces the events; a compact
+    transcript has its events in that line.
     """
     head, mark, events = context.partition("\nEvents")
     states = head.split("\n")
@@ -89,7 +92,12 @@ def _reorder(context: str, variant: Variant, generator: np.random.Generator) -> 
     if variant == "one_frame":
         kept = told[len(told) // 2 : len(told) // 2 + 1]
         return "\n".join(line for i, line in enumerate(states) if i in kept or i not in told)
-    return _exchange(head, generator) + mark + _exchange(events, generator)
+    listed = LISTED.fullmatch(events)
+    if listed is None:
+        return _exchange(head, generator) + mark + _exchange(events, generator)
+    states, told = _exchange(head, generator), listed[2].split(", ")
+    drawn = [told[i] for i in generator.permutation(len(told))]
+    return f"{states}{mark}{listed[1]}{', '.join(drawn)}."
 
 
 def _exchange(block: str, generator: np.random.Generator) -> str:

@@ -46,7 +46,7 @@ def select(
             "some questions have a video and some a transcript; tiers are never pooled: "
             "give one tier at a time"
         )
-    left_out: dict[str, int] = {}
+    left_out = {"of another type": len(benchmark.questions) - len(kept)}
     answerable = [q for q in kept if q.answer]
     left_out["no correct choice"] = len(kept) - len(answerable)
     if config.label is not None:

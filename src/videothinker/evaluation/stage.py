@@ -1,13 +1,13 @@
 """`videothinker evaluate`: ask, record every sample, print the tables computed from the records."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from videothinker.answering import variants
-from videothinker.answering.ask import answer_questions
+from videothinker.answering.ask import answer_questions, check_samples
 from videothinker.answering.plain import load_model
 from videothinker.answering.protocols import BENCHMARKS, Protocol, resolve
 from videothinker.console import say
@@ -17,6 +17,7 @@ from videothinker.errors import UserError
 from videothinker.evaluation import metrics, tables
 from videothinker.evaluation.check import check
 from videothinker.evaluation.config import EvaluateConfig
+from videothinker.evaluation.metrics import Answered
 from videothinker.evaluation.selection import Selection, select
 from videothinker.evaluation.summary import by_question, plain, summarise
 from videothinker.records import Diagnosis, Question, Sample, read_jsonl, write_atomic, write_jsonl
@@ -44,6 +45,7 @@ def evaluate(data: Path, config: EvaluateConfig) -> Path:
     labels = {d.question_id: d for d in _labels(data, config)}
     chosen = select(benchmark, config, labels)
     protocol = protocol_of(config)
+    _refuse(chosen, protocol, config)
     model = model_folder(str(config.model))
     inputs: dict[str, Path | None] = {path.name: path for path in benchmark.files}
     inputs["model"] = Path(model) if Path(model).is_dir() else None
@@ -62,6 +64,21 @@ def evaluate(data: Path, config: EvaluateConfig) -> Path:
         _conclude(run, benchmark, chosen, protocol, config)
     say(f"wrote {config.out}; next: videothinker report {config.out}")
     return config.out
+
+
+def _refuse(chosen: Selection, protocol: Protocol, config: EvaluateConfig) -> None:
+    """What would only show after the answers were paid for."""
+    check_samples(protocol, config.samples)
+    if not any(variants.applies(q, v) for v in config.variants for q in chosen.questions):
+        raise UserError(
+            f"variants {', '.join(config.variants)}: apply to none of {len(chosen.questions):,} "
+            "questions, which have no premise to strike out; give --variants full"
+        )
+    if config.compare is None:
+        return
+    if "full" not in config.variants:
+        raise UserError("--compare compares the variant full; add it to --variants")
+    answered_by(config.compare, chosen.questions)
 
 
 def protocol_of(config: EvaluateConfig) -> Protocol:
@@ -168,16 +185,30 @@ def _conclude(
         say(line)
 
 
-def compare(questions: list[Question], samples: list[Sample], other: Path) -> Mapping[str, Any]:
-    """The paired difference to another evaluate run, on the questions both answered.
+def answered_by(other: Path, questions: Sequence[Question]) -> Answered:
+    """What another evaluate run answered under the variant full, by question.
 
     Raises:
         UserError: the other folder has no samples, or no question in common.
     """
-    ours = by_question(samples, "full")
     theirs = by_question(read_jsonl(other / "samples.jsonl", Sample), "full")
-    common = [q for q in questions if q.id in ours and q.id in theirs]
-    if not common:
+    if not any(question.id in theirs for question in questions):
         raise UserError(f"{other}: has no question in common with this run; give another --compare")
-    difference = metrics.paired(common, ours, theirs)
-    return {"with": str(other), "difference": plain(difference)}
+    return theirs
+
+
+def compare(
+    questions: Sequence[Question], samples: Sequence[Sample], other: Path
+) -> Mapping[str, Any]:
+    """The paired difference to another evaluate run, on the questions both answered.
+
+    Raises:
+        UserError: see `answered_by`.
+    """
+    ours, theirs = by_question(samples, "full"), answered_by(other, questions)
+    common = [q for q in questions if q.id in ours and q.id in theirs]
+    return {
+        "with": str(other),
+        "protocols": sorted({sample.protocol for q in common for sample in theirs[q.id]}),
+        "difference": plain(metrics.paired(common, ours, theirs)),
+    }

@@ -76,6 +76,11 @@ def render(summary: Mapping[str, Any]) -> list[str]:
         found.append(f"left out: {count:,} ({why})")
     if summary.get("compared"):
         difference = summary["compared"]["difference"]
+        found += [
+            f"take care: {key} there is another protocol; numbers of two are not comparable"
+            for key in summary["compared"]["protocols"]
+            if key != summary["protocol"]["key"]
+        ]
         found.append(
             f"this run minus {summary['compared']['with']}: {percent(difference['value'])} points, "
             f"95 % {interval(difference)}, on {difference['n']:,} common questions"

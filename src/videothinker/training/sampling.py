@@ -157,25 +157,16 @@ def _answer(
     for question, prompt, group in zip(questions, encoded, rolled, strict=True):
         texts = policy.decode(group)
         for number, (text, cut) in enumerate(zip(texts, group.truncated_G.tolist(), strict=True)):
-            parsed = answers.parse(text, question.choices, truncated=cut)
             samples.append(
-                Sample(
-                    question_id=question.id,
+                answers.record(
+                    question.id,
+                    text,
+                    answers.parse(text, question.choices, truncated=cut),
+                    prompt,
                     model=model,
                     protocol=PROTOCOL,
+                    gold=question.answer,
                     seed=number,
-                    frames=prompt.frames,
-                    height=prompt.height,
-                    width=prompt.width,
-                    prompt_tokens=prompt.prompt_tokens,
-                    text=text,
-                    thinking=parsed.thinking,
-                    answer=parsed.answer,
-                    verdict=parsed.verdict,
-                    exact=answers.exact(parsed.answer, question.answer),
-                    soft=answers.soft(parsed.answer, question.answer),
-                    format=float(parsed.format),
-                    lenient=parsed.lenient,
                 )
             )
     return samples
