@@ -272,6 +272,7 @@ def test_a_prompt_over_the_limit_is_an_error_that_names_the_question(
         ("toy_training:returns_nan", "returned nan for question 'toy/train"),
         ("toy_training:returns_few", "returned 1 rewards for 4 completions"),
         ("toy_training:nothing", "cannot be imported"),
+        ("toy_training:takes_too_little", "unexpected keyword argument 'prompts'.*by keyword"),
         ("nowhere", "unknown; allowed are soft_accuracy, format"),
     ],
 )
@@ -280,6 +281,17 @@ def test_a_bad_reward_function_is_named(
 ) -> None:
     with pytest.raises(UserError, match=message):
         train_grpo(toy, GrpoConfig(out=tmp_path / "a", **(quick | {"reward_funcs": (name,)})))
+
+
+def test_a_reward_function_may_ask_for_the_completions_tokens(
+    toy: Path, quick: dict[str, Any], tmp_path: Path
+) -> None:
+    """TRL passes them by the name `completion_ids`: as many as the step's completions are long."""
+    asked = {"reward_funcs": ("toy_training:token_reward",), "max_steps": 1, "eval_steps": 0}
+    out = train_grpo(toy, GrpoConfig(out=tmp_path / "a", **(quick | asked)))
+    (step,) = read_jsonl(out / "metrics.jsonl", Step)
+    mean = step.metrics["completion_length"] / 10
+    assert step.reward["toy_training:token_reward"] == pytest.approx(mean)
 
 
 def test_bfloat16_moves_its_masters_and_resumes_to_the_same_bytes(

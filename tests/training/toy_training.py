@@ -46,6 +46,16 @@ def length_reward(prompts: list[str], completions: list[str], **columns: object)
     return [len(completion) % 5 / 5 for completion in completions]
 
 
+def token_reward(prompts: list[str], completion_ids: list[list[int]], **columns: object):
+    """As TRL's users write them: some of the keywords, the others swallowed."""
+    assert len(prompts) == len(completion_ids)
+    return [len(ids) / 10 for ids in completion_ids]
+
+
+def takes_too_little(completions: list[str]) -> list[float]:
+    return [1.0 for _ in completions]
+
+
 def returns_none(prompts: list[str], completions: list[str], **columns: object) -> list[None]:
     return [None for _ in completions]
 

@@ -1,11 +1,13 @@
 """Reward functions with TRL's signature, ours and those users bring.
 
-`func(prompts, completions, **columns) -> list of numbers`: prompts and completions are plain
-strings, one a completion, and every column is a list of the same length: question_id, choices,
-answer (letters), type, label, truncated. The parser is the one that evaluation uses.
+`func(prompts, completions, completion_ids, **columns) -> list of numbers`, all by keyword: prompts
+and completions are plain strings, one a completion, completion_ids their tokens, and every column
+is a list of the same length: question_id, choices, answer (letters), type, label, truncated. The
+parser is the one that evaluation uses.
 """
 
 import importlib
+import inspect
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, cast
@@ -17,6 +19,11 @@ from videothinker.answers import parse, soft
 from videothinker.errors import UserError
 
 RewardFunc = Callable[..., Sequence[float]]
+KEYWORDS = (
+    *("prompts", "completions", "completion_ids"),
+    *("question_id", "choices", "answer", "type", "label", "truncated"),
+)
+"""What every reward function is called with."""
 
 
 def soft_accuracy(
@@ -55,7 +62,8 @@ def load_rewards(names: Sequence[str]) -> dict[str, RewardFunc]:
     """The functions behind `names`: ours, or `module:function` to import.
 
     Raises:
-        UserError: an unknown name, a module that cannot be imported, or no such function in it.
+        UserError: an unknown name, a module that cannot be imported, no such function in it, or one
+            that does not take what it will be given.
     """
     return {name: OURS[name] if name in OURS else _import(name) for name in names}
 
@@ -73,6 +81,13 @@ def _import(name: str) -> RewardFunc:
         raise UserError(f"reward function {name!r} cannot be imported: {error}") from error
     if not callable(found):
         raise UserError(f"reward function {name!r} is a {type(found).__name__}, not a function")
+    try:
+        inspect.signature(found).bind(**dict.fromkeys(KEYWORDS))
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"reward function {name!r} cannot be called as TRL calls one ({error}); "
+            f"it is given {', '.join(KEYWORDS)} by keyword: take those you need, and **columns"
+        ) from error
     return cast("RewardFunc", found)
 
 

@@ -176,7 +176,9 @@ class Collector:
         texts, count = self.policy.decode(group), len(group.mask_GC)
         truncated = [bool(cut) for cut in group.truncated_G]
         label = self.data.labels.get(question.id, "unlabelled")
+        ids_of = zip(group.completion_ids_GC, group.mask_GC, strict=True)
         columns = {
+            "completion_ids": [ids_C[mask_C].tolist() for ids_C, mask_C in ids_of],
             "question_id": [question.id] * count,
             "choices": [question.choices] * count,
             "answer": [question.answer] * count,
