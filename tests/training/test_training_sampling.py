@@ -136,3 +136,17 @@ def test_only_training_questions_with_an_answer_are_used(tmp_path: Path) -> None
     write_jsonl(tmp_path / "questions.jsonl", rows[2:])
     with pytest.raises(UserError, match="no training question with an answer"):
         load_training_set(tmp_path, config(GrpoConfig))
+
+
+def test_training_on_another_split_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_jsonl(
+        tmp_path / "questions.jsonl",
+        [msgspec.structs.replace(question, split="validation") for question in QUESTIONS],
+    )
+    drawn = load_training_set(tmp_path, config(GrpoConfig))
+    said = " ".join(capsys.readouterr().err.split())
+    assert "warning" in said
+    assert "so validation is trained on" in said
+    assert drawn.composition()["splits"] == {"validation": len(drawn.train)}

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from videothinker import console
 from videothinker.datasets import jsonl
 from videothinker.errors import UserError
 from videothinker.records import Label, Question, read_jsonl
@@ -38,6 +39,7 @@ class TrainingSet:
             "left_out_undiagnosed": self.undiagnosed,
             "labels": _count(self.labels.get(q.id, "unlabelled") for q in self.train),
             "types": _count(q.type for q in self.train),
+            "splits": _count(q.split for q in self.train),
             "tier": "transcript" if all(q.context for q in self.train) else "video",
             "held_out_labels": _count(self.labels.get(q.id, "unlabelled") for q in self.held_out),
         }
@@ -52,16 +54,23 @@ def load_training_set(data: Path, config: TrainConfig) -> TrainingSet:
 
     The order depends on the seed and each question's id alone, so the three stages see the
     questions they have in common in the same order. The held-out slice comes from the order's end,
-    at most a tenth of all, half of each label where possible.
+    at most a tenth of all, half of each label where possible. Splits other than `train` stay out,
+    unless there is no `train`: then all are used, with a warning, as for the bias set.
 
     Raises:
-        UserError: no such file, or no question with an answer and the split `train` in it.
+        UserError: no such file, or no question with an answer in it.
     """
     source = _source(data, config)
     labels: dict[str, Label] = {row.question_id: row.label for row in jsonl.labels(source)}
     questions = read_jsonl(source, Question)
     if any(q.split == "train" for q in questions):
         questions = [q for q in questions if q.split == "train"]
+    elif questions:
+        splits = ", ".join(sorted({q.split for q in questions}))
+        console.say(
+            f"warning: {source}: no question belongs to the split 'train', so {splits} is trained "
+            "on; an evaluation on it would not be held out"
+        )
     # A diagnosis covers the questions that can be shortcut at all (CLEVRER's counterfactual ones);
     # the paper trains on those alone.
     asked = [q for q in questions if q.id in labels] if labels else questions
