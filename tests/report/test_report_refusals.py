@@ -129,6 +129,22 @@ def test_a_run_before_its_first_record_is_listed(made_runs: list[Path], tmp_path
     assert "without records yet" in text
 
 
+def test_a_finished_training_run_that_lost_steps_is_refused(
+    made_runs: list[Path], tmp_path: Path
+) -> None:
+    runs = copied(made_runs, tmp_path)
+    book = tmp_path / "train-grpo-seed0" / "run.json"
+    metrics = book.parent / "metrics.jsonl"
+    lines = metrics.read_text().splitlines(keepends=True)
+    plain = json.loads(book.read_text())
+    plain["config"]["max_steps"] = len(lines)
+    book.write_text(json.dumps(plain))
+    report(runs, ReportConfig(out=tmp_path / "r.html"))
+    metrics.write_text("".join(lines[:-3]))
+    with pytest.raises(UserError, match=rf"3 of {len(lines)} steps are gone"):
+        report(runs, ReportConfig(out=tmp_path / "r.html"))
+
+
 def test_without_a_diagnosis_nothing_is_claimed(made_runs: list[Path], tmp_path: Path) -> None:
     runs = [run for run in copied(made_runs, tmp_path) if run.name.startswith("evaluate")]
     for run in runs:

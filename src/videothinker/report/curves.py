@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from videothinker.errors import UserError
 from videothinker.records import Step, read_jsonl
 from videothinker.report.arms import ROLES
 from videothinker.report.sources import TRAINING, RunFolder
@@ -61,12 +62,24 @@ class Event:
 
 
 def read_curves(runs: Sequence[RunFolder]) -> list[Curve]:
-    """The steps of every training run."""
-    return [
-        Curve(run, ROLES[run.stage], tuple(read_jsonl(run.path / "metrics.jsonl", Step)))
-        for run in runs
-        if run.stage in TRAINING
-    ]
+    """The steps of every training run.
+
+    Raises:
+        UserError: a finished run lost some of its steps.
+    """
+    return [Curve(run, ROLES[run.stage], _steps(run)) for run in runs if run.stage in TRAINING]
+
+
+def _steps(run: RunFolder) -> tuple[Step, ...]:
+    where = run.path / "metrics.jsonl"
+    steps = tuple(read_jsonl(where, Step))
+    whole = int(run.config.get("max_steps") or len(steps))  # pretraining names its steps otherwise
+    if run.done and len(steps) < whole:
+        raise UserError(
+            f"{where}: {whole - len(steps):,} of {whole:,} steps are gone though the run is done, "
+            f"and a report is computed from records alone; run {run.stage!r} again"
+        )
+    return steps
 
 
 def binned(steps: Sequence[Step], reading: Reading) -> list[tuple[float, float]]:
