@@ -90,6 +90,14 @@ def test_descriptive_answers_by_hand(scene: Scene, program: str, answer: str) ->
         assert execute(spelled, scene) == answer
 
 
+def test_before_and_after_leave_out_the_same_frame(scene: Scene) -> None:
+    both = replace(scene, events=(*scene.events[:2], Event("collision", 40, (2, 3))))
+    one = "events objects filter_collision events objects cube filter_shape unique filter_collision"
+    for side in ("before", "after"):
+        assert execute(f"{one} unique filter_{side} count".split(), both) == "0"
+    assert execute(["events", "objects", "filter_collision", "count"], both) == "2"
+
+
 def pair(first: str, second: str, source: str = "all_events") -> list[str]:
     parts = [f"objects {name} unique filter_collision" for name in (first, second)]
     return f"{source} {' '.join(parts)} unique".split()
