@@ -16,7 +16,6 @@ from videothinker.training.config import (
     CdpoConfig,
     GrpoConfig,
     TrainConfig,
-    refuse_beta,
 )
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -63,12 +62,10 @@ def test_repulsion_zero_is_allowed_with_a_sampling_of_its_own() -> None:
     assert CdpoConfig(**GIVEN, repulsion=0, sampling="bias-failure").repulsion == 0
 
 
-def test_beta_in_a_recipe_is_refused_with_the_hint() -> None:
-    with pytest.raises(UserError, match=r"write repulsion: 0\.01 instead \(repulsion = -beta"):
-        refuse_beta({"learning_rate": 1e-6, "beta": -0.01})
-    with pytest.raises(UserError, match="repulsion"):
-        refuse_beta({"train": {"beta": 0.04}})
-    refuse_beta({"repulsion": 0.01})
+def test_fewer_than_no_refills_are_refused() -> None:
+    """A step would draw no question at all and train on nothing."""
+    with pytest.raises(UserError, match="max_refills is -1; allowed is zero or more"):
+        BiasConfig(model="m", out=Path("o"), max_refills=-1)
 
 
 def test_the_config_imports_without_torch() -> None:

@@ -6,10 +6,9 @@ alone, so that `--help` needs no torch.
 
 import dataclasses
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Literal, get_args, get_origin
 
 from videothinker.errors import UserError
 
@@ -163,6 +162,10 @@ class BiasConfig(TrainConfig):
     max_refills: int = 9
     """Further draws to fill a step with groups that have signal. Ours: DAPO's 10 draws in all."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require(self, "max_refills", self.max_refills >= 0, "zero or more")
+
 
 @dataclass(frozen=True, kw_only=True)
 class GrpoConfig(TrainConfig):
@@ -238,20 +241,3 @@ def _require(config: object, name: str, ok: object, allowed: str) -> None:
 def _above_zero(config: object, name: str) -> None:
     value = getattr(config, name)
     _require(config, name, value > 0 and math.isfinite(value), "a number above 0")
-
-
-def refuse_beta(recipe: Mapping[str, Any]) -> None:
-    """Refuse TRL's `beta` in a recipe, whose sign would be read the wrong way round.
-
-    Raises:
-        UserError: `beta` is a key of the recipe, at any depth.
-    """
-    for key, value in recipe.items():
-        if key == "beta":
-            hint = f"repulsion: {-value}" if isinstance(value, int | float) else "repulsion"
-            raise UserError(
-                f"the recipe has beta: {value!r}; write {hint} instead (repulsion = -beta: "
-                "above 0 pushes away from the bias model)"
-            )
-        if isinstance(value, Mapping):
-            refuse_beta(value)
