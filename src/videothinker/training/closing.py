@@ -16,18 +16,23 @@ def closing_table(steps: Sequence[Step]) -> list[str]:
     if not steps:
         raise ValueError("no steps were recorded; there is nothing to average")
     count = max(1, len(steps) // TENTH)
+    pushed = any(step.divergence is not None for step in steps)
     rows = [
         (name, _mean(steps[:count], name), _mean(steps[-count:], name))
-        for name in [*steps[-1].reward, "valid", "entropy", "divergence", "repulsion"]
+        for name in [
+            *(*steps[-1].reward, "valid", "entropy"),
+            *(("divergence", "repulsion") if pushed else ()),
+        ]
     ]
     guarded = sum(step.guard is not None for step in steps)
+    tail = [f"guard stopped the push at {guarded} of {len(steps)} steps"] if pushed else []
     head = f"{'mean of':<16}{f'first {count}':>12}{f'last {count}':>12}"
     lines = [
         f"{name:<16}{first:>12.3f}{last:>12.3f}"
         for name, first, last in rows
         if first is not None and last is not None
     ]
-    return [head, *lines, f"guard stopped the push at {guarded} of {len(steps)} steps"]
+    return [head, *lines, *tail]
 
 
 def _mean(steps: Sequence[Step], name: str) -> float | None:
