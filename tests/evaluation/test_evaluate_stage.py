@@ -218,3 +218,9 @@ def test_small_pieces(tmp_path):
     assert protocol_of(listed).frames == 16
     changed = EvaluateConfig(model="m", benchmark="clevrer", frames=4, temperature=0.5)
     assert (protocol_of(changed).frames, protocol_of(changed).temperature) == (4, 0.5)
+
+
+def test_a_mistyped_model_leaves_the_folder_free(model, data, tmp_path):
+    with pytest.raises(UserError, match="nowhere"):
+        evaluate(data, config(tmp_path / "nowhere", tmp_path / "run"))
+    assert evaluate(data, config(model, tmp_path / "run")) == tmp_path / "run"

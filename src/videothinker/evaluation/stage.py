@@ -8,7 +8,7 @@ import msgspec
 
 from videothinker.answering import variants
 from videothinker.answering.ask import answer_questions, check_samples
-from videothinker.answering.plain import load_model
+from videothinker.answering.plain import PlainModel, load_model
 from videothinker.answering.protocols import BENCHMARKS, Protocol, resolve
 from videothinker.console import say
 from videothinker.datasets import catalog, jsonl
@@ -20,6 +20,7 @@ from videothinker.evaluation.config import EvaluateConfig
 from videothinker.evaluation.metrics import Answered
 from videothinker.evaluation.selection import Selection, select
 from videothinker.evaluation.summary import by_question, plain, summarise
+from videothinker.policy.model import Policy
 from videothinker.records import Diagnosis, Question, Sample, read_jsonl, write_atomic, write_jsonl
 from videothinker.runs import Run, open_run, to_plain
 
@@ -53,6 +54,7 @@ def evaluate(data: Path, config: EvaluateConfig) -> Path:
         if run.done:
             say(f"{config.out}: done before; nothing to do")
             return config.out
+        policy = load_model(model, dtype=config.dtype, device=config.device)
         _announce(data, benchmark, chosen, protocol)
         run.facts |= {"protocol": {**to_plain(protocol), "key": protocol.key}}
         run.facts |= {"data": str(data.resolve()), "data_root": str(root.resolve())}
@@ -60,7 +62,7 @@ def evaluate(data: Path, config: EvaluateConfig) -> Path:
         here = [labels[q.id] for q in chosen.questions if q.id in labels]
         if here:
             write_jsonl(config.out / "diagnosis.jsonl", here)
-        _ask(run, chosen, root, protocol, model=model, config=config)
+        _ask(run, policy, chosen, root, protocol=protocol, config=config)
         _conclude(run, benchmark, chosen, protocol, config)
     say(f"wrote {config.out}; next: videothinker report {config.out}")
     return config.out
@@ -125,14 +127,13 @@ def _announce(data: Path, benchmark: Benchmark, chosen: Selection, protocol: Pro
 
 def _ask(
     run: Run,
+    policy: Policy | PlainModel,
     chosen: Selection,
     root: Path,
-    protocol: Protocol,
     *,
-    model: str,
+    protocol: Protocol,
     config: EvaluateConfig,
 ) -> None:
-    policy = load_model(model, dtype=config.dtype, device=config.device)
     digest = policy.digest
     journal = run.journal("samples.jsonl", Sample)
     for variant in config.variants:
