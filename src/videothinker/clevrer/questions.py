@@ -18,6 +18,7 @@ from videothinker.clevrer.annotations import (
 )
 from videothinker.clevrer.grammar import match_counterfactual, strike
 from videothinker.clevrer.programs import COLORS, MATERIALS, SHAPES
+from videothinker.console import progress
 from videothinker.errors import UserError
 from videothinker.prompts import LETTERS
 from videothinker.records import Question
@@ -154,10 +155,11 @@ def load_split(
             with questions and no annotation.
     """
     scenes = read_split_questions(root, split, problems=problems)
-    found = {
-        one.scene_index: one
-        for one in iter_annotations(root, split, trajectories=trajectories, problems=problems)
-    }
+    found: dict[int, Annotation] = {}
+    with progress(f"reading {split} scenes", len(scenes)) as bar:
+        for one in iter_annotations(root, split, trajectories=trajectories, problems=problems):
+            found[one.scene_index] = one
+            bar.advance()
     asked = {scene.scene_index for scene in scenes}
     for lone in sorted(found.keys() - asked):
         complain(
