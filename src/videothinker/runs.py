@@ -176,6 +176,23 @@ def _has_work(path: Path) -> bool:
     return status == "done" or bool(names - {"run.json", ".lock"})
 
 
+def _entry(stage: str, config: object, inputs: Mapping[str, Path | None]) -> dict[str, Any]:
+    """What run.json says of a run before it starts."""
+    plain = {k: v for k, v in to_plain(config).items() if k not in ("out", "json")}
+    return {
+        "stage": stage,
+        "argv": sys.argv,
+        "config": plain,
+        "seed": plain.get("seed"),
+        "inputs": {k: None if p is None else digest_path(p) for k, p in inputs.items()},
+        "versions": _versions(),
+        "commit": _commit(),
+        "hardware": _hardware(),
+        "status": "running",
+        "times": [],
+    }
+
+
 def prepare_out(path: Path) -> None:
     """Make sure `path` can be written, before any work starts."""
     try:
@@ -225,19 +242,7 @@ def open_run(
         )
     lock = _take_lock(out)
     try:
-        plain = {k: v for k, v in to_plain(config).items() if k not in ("out", "json")}
-        entry: dict[str, Any] = {
-            "stage": stage,
-            "argv": sys.argv,
-            "config": plain,
-            "seed": plain.get("seed"),
-            "inputs": {k: None if p is None else digest_path(p) for k, p in (inputs or {}).items()},
-            "versions": _versions(),
-            "commit": _commit(),
-            "hardware": _hardware(),
-            "status": "running",
-            "times": [],
-        }
+        entry = _entry(stage, config, inputs or {})
         resumed = done = False
         if book.exists() and _has_work(out):
             old = msgspec.json.decode(book.read_bytes())

@@ -28,7 +28,9 @@ def test_a_training_recipe_parses(path: Path) -> None:
 @pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.stem)
 def test_every_cell_of_a_grid_parses(path: Path) -> None:
     for cell in plan(path, ReproduceConfig(Path("runs/x"))):
-        cli.parse(cell.words)
+        name, arguments, _ = cli.parse(cell.words)
+        assert cell.words[: len(name.split())] == name.split()
+        assert arguments[-1].out == cell.out
 
 
 def test_the_papers_settings_are_the_papers() -> None:

@@ -39,7 +39,8 @@ def test_commands_parse(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(REPO)
     for words in commands(page):
         take_dry_run(words)
-        parse(without_missing_recipe(words))
+        name, _, _ = parse(without_missing_recipe(words))
+        assert words[: len(name.split())] == name.split()
 
 
 def test_the_commands_are_found() -> None:
