@@ -20,6 +20,7 @@ from videothinker.evaluation.config import EvaluateConfig
 from videothinker.evaluation.metrics import Answered
 from videothinker.evaluation.selection import Selection, select
 from videothinker.evaluation.summary import by_question, plain, summarise
+from videothinker.policy.folders import model_folder
 from videothinker.policy.model import Policy
 from videothinker.records import Diagnosis, Question, Sample, read_jsonl, write_atomic, write_jsonl
 from videothinker.runs import Run, open_run, to_plain
@@ -90,12 +91,6 @@ def protocol_of(config: EvaluateConfig) -> Protocol:
         raise UserError(f"benchmark {name!r} has no protocol; allowed are {', '.join(BENCHMARKS)}")
     changes = ("frames", "min_pixels", "max_pixels", "max_new_tokens", "temperature")
     return resolve(config.protocol, name, **{key: getattr(config, key) for key in changes})
-
-
-def model_folder(model: str) -> str:
-    """A run folder stands for the `model/` in it."""
-    inside = Path(model) / "model"
-    return str(inside) if inside.is_dir() and not (Path(model) / "config.json").is_file() else model
 
 
 def _folder(data: Path) -> Path:

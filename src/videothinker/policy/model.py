@@ -20,6 +20,7 @@ from videothinker.policy.encoding import (
     encode_prompt,
     prepare_video,
 )
+from videothinker.policy.folders import model_folder
 from videothinker.policy.loading import (
     check_folder,
     digest_weights,
@@ -195,9 +196,7 @@ def load_policy(
     """
     if dtype not in DTYPES:
         raise UserError(f"dtype {dtype!r} came; allowed are {', '.join(DTYPES)}")
-    folder = Path(path_or_hub)
-    if (folder / "model" / "config.json").is_file():
-        folder = folder / "model"
+    folder = Path(model_folder(str(path_or_hub)))
     source = str(folder) if folder.is_dir() else str(path_or_hub)
     if folder.is_dir():
         check_folder(folder)

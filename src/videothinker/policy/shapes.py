@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from videothinker.errors import UserError
+from videothinker.policy.folders import model_folder
 
 ARCHITECTURE = "qwen2_5_vl"
 OFFICIAL: dict[str, dict[str, Any]] = {
@@ -139,10 +140,9 @@ def find_shape(model: str) -> Shape:
     Raises:
         UserError: neither a folder with a config.json nor a known name.
     """
-    for folder in (Path(model), Path(model) / "model"):
-        path = folder / "config.json"
-        if path.is_file():
-            return read_shape(json.loads(path.read_text()), str(path))
+    path = Path(model_folder(model)) / "config.json"
+    if path.is_file():
+        return read_shape(json.loads(path.read_text()), str(path))
     if model in OFFICIAL:
         return read_shape(OFFICIAL[model], model)
     raise UserError(

@@ -9,6 +9,7 @@ import torch
 
 from videothinker import console
 from videothinker.errors import UserError
+from videothinker.policy.folders import model_folder
 from videothinker.policy.model import Policy, load_policy, save_policy
 from videothinker.training.adapters import (
     adapter_folder,
@@ -20,16 +21,10 @@ from videothinker.training.config import CdpoConfig, GrpoConfig, TrainConfig
 from videothinker.training.step import Bias
 
 
-def find_model(source: str) -> str:
-    """The model folder behind `source`: a run folder stands for its `model/`."""
-    inside = Path(source) / "model"
-    return str(inside) if (inside / "config.json").is_file() else source
-
-
 def load_trainee(config: TrainConfig, device: torch.device) -> Policy:
     """The policy to train, with gradients on exactly what trains."""
     policy = load_policy(
-        find_model(config.model),
+        model_folder(config.model),
         dtype=config.dtype,
         device=str(device),
         freeze_vision=config.freeze_vision,
@@ -50,12 +45,12 @@ def load_bias(source: str, policy: Policy, config: TrainConfig, *, allow_self: b
     adapter = adapter_folder(source)
     if adapter is not None and config.lora_rank:
         return load_adapter_bias(adapter, policy)
-    if adapter is not None and not (Path(find_model(source)) / "config.json").is_file():
+    if adapter is not None and not (Path(model_folder(source)) / "config.json").is_file():
         raise UserError(f"bias {source} is a LoRA adapter; give --lora_rank or a merged model")
-    frozen = load_policy(find_model(source), dtype=config.dtype, device=str(policy.device))
+    frozen = load_policy(model_folder(source), dtype=config.dtype, device=str(policy.device))
     frozen.model.requires_grad_(requires_grad=False)
     check_pair(policy, frozen, source)
-    if find_model(source) == find_model(config.model) or same_weights(policy, frozen):
+    if model_folder(source) == model_folder(config.model) or same_weights(policy, frozen):
         if not allow_self:
             raise UserError(
                 f"bias {source} is the policy itself; give the model that `train bias` made "
@@ -134,6 +129,6 @@ def save_model(policy: Policy, folder: Path, config: TrainConfig) -> None:
     if not config.lora_rank:
         save_policy(policy, folder)
         return
-    plain = load_policy(find_model(config.model), dtype=config.dtype)
+    plain = load_policy(model_folder(config.model), dtype=config.dtype)
     plain.model.load_state_dict(merged_weights(policy))
     save_policy(plain, folder)

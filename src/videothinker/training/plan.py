@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from videothinker.errors import UserError
+from videothinker.policy.folders import model_folder
 from videothinker.policy.shapes import (
     OFFICIAL,
     Grid,
@@ -211,11 +212,10 @@ def _text_tokens(questions: Any, model: str) -> list[int]:
 
     from videothinker import prompts  # noqa: PLC0415
     from videothinker.policy.encoding import encode_prompt  # noqa: PLC0415
-    from videothinker.training.models import find_model  # noqa: PLC0415
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(
-            find_model(model), local_files_only=True, trust_remote_code=False
+            model_folder(model), local_files_only=True, trust_remote_code=False
         )
     except (OSError, ValueError):
         return []

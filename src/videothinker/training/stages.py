@@ -10,6 +10,7 @@ from time import monotonic
 
 from videothinker import console
 from videothinker.errors import UserError
+from videothinker.policy.folders import model_folder
 from videothinker.policy.model import Policy
 from videothinker.records import Question, Sample, Step
 from videothinker.runs import Run, open_run
@@ -20,7 +21,7 @@ from videothinker.training.data import TrainingSet, load_training_set
 from videothinker.training.dry_run import check_hardware
 from videothinker.training.held_out import HeldOut
 from videothinker.training.loop import Loop, train
-from videothinker.training.models import find_model, load_bias, load_trainee, save_model
+from videothinker.training.models import load_bias, load_trainee, save_model
 from videothinker.training.optimizer import MasterAdamW
 from videothinker.training.processes import Processes, find_processes
 from videothinker.training.rewards import load_rewards
@@ -136,8 +137,8 @@ def _open(
         inputs["diagnosis"] = diagnosis
     bias = getattr(config, "bias", None)
     for name, source in (("model", config.model), ("bias", bias)):
-        if source and Path(find_model(source)).is_dir():
-            inputs[name] = Path(find_model(source))
+        if source and Path(model_folder(source)).is_dir():
+            inputs[name] = Path(model_folder(source))
     levers = ("optimizer_device", "offload_bias")
     return open_run(config.out, f"train_{stage}", config, inputs, may_change=levers)
 

@@ -18,6 +18,7 @@ from videothinker.world.pairs import minimal_pairs
 from videothinker.world.questions import Truth, Wanted, all_questions, colliding
 from videothinker.world.render import render
 from videothinker.world.scenes import SceneConfig
+from videothinker.world.stream import frame_ids
 from videothinker.world.view import annotation, events_of, scene_view, worlds_file
 from videothinker.world.worlds import World, make_world
 
@@ -48,7 +49,7 @@ class Job:
 
 def frame_numbers(frames: int) -> list[int]:
     """World frames (0 to 127) shown by a video of `frames` frames: evenly spaced, ends included."""
-    return np.linspace(0, FRAMES - 1, frames).round().astype(int).tolist()
+    return frame_ids(frames).tolist()
 
 
 def frame_rate(frames: int) -> Fraction:
