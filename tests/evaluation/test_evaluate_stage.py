@@ -220,6 +220,21 @@ def test_small_pieces(tmp_path):
     assert (protocol_of(changed).frames, protocol_of(changed).temperature) == (4, 0.5)
 
 
+def test_a_prefill_is_put_into_the_models_mouth_and_read_as_its_answer(model, data, tmp_path):
+    said = "<think>so</think><answer>B</answer>"
+    plain = evaluate(data, config(model, tmp_path / "plain", variants=("full",)))
+    forced = evaluate(data, config(model, tmp_path / "forced", variants=("full",), prefill=said))
+    before, after = (
+        [s for s in read_jsonl(out / "samples.jsonl", Sample) if s.verdict != "failed"]
+        for out in (plain, forced)
+    )
+    assert {s.answer for s in after} == {("B",)} != {s.answer for s in before}
+    assert {s.protocol for s in after}.isdisjoint(s.protocol for s in before)
+    longer = {a.prompt_tokens - b.prompt_tokens for a, b in zip(after, before, strict=True)}
+    assert len(longer) == 1
+    assert longer.pop() > 0
+
+
 def test_a_mistyped_model_leaves_the_folder_free(model, data, tmp_path):
     with pytest.raises(UserError, match="nowhere"):
         evaluate(data, config(tmp_path / "nowhere", tmp_path / "run"))

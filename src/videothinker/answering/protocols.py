@@ -203,7 +203,7 @@ OFFICIAL: dict[str, Protocol] = {
 }
 
 
-def resolve(name: str, benchmark: str, **changes: float | None) -> Protocol:
+def resolve(name: str, benchmark: str, **changes: float | str | None) -> Protocol:
     """The protocol `name` for a benchmark, with single values changed where they are not None.
 
     Raises:

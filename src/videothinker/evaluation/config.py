@@ -59,6 +59,8 @@ class EvaluateConfig:
     """In place of the protocol's most completion tokens."""
     temperature: float | None = None
     """In place of the protocol's temperature."""
+    prefill: str | None = None
+    """Words that the answer is made to begin with, as `<think>Seen:`: forces a way of thinking."""
     compare: Path | None = None
     """Another evaluate run on the same questions: print the paired difference."""
     check: bool = False

@@ -89,7 +89,7 @@ def protocol_of(config: EvaluateConfig) -> Protocol:
     name = config.benchmark.removesuffix("-list")
     if name not in BENCHMARKS:
         raise UserError(f"benchmark {name!r} has no protocol; allowed are {', '.join(BENCHMARKS)}")
-    changes = ("frames", "min_pixels", "max_pixels", "max_new_tokens", "temperature")
+    changes = ("frames", "min_pixels", "max_pixels", "max_new_tokens", "temperature", "prefill")
     return resolve(config.protocol, name, **{key: getattr(config, key) for key in changes})
 
 
