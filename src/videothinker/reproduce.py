@@ -10,6 +10,10 @@ A grid is YAML::
         run: train grpo
         each: {seed: [0, 1, 2]}   # one cell for each combination
         data: "{diagnosis}"
+      - name: "test-{arm}-s{seed}"
+        run: evaluate
+        over: {arm: [grpo], seed: [0, 1, 2]}   # the same, but only names: no settings
+        model: "{{arm}-s{seed}}"
 
 `{other}` stands for the folder of the cell called `other`, which is run first; `{root}` for the
 grid's own folder; `seed: null` leaves a setting out. Cells that are done are left alone, so the
@@ -37,6 +41,8 @@ from videothinker.records import write_atomic
 PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 KEYS = ("seed", "shared", "cells")
 """`shared` is only a place for YAML anchors (`<<: *name`)."""
+AXES = ("each", "over")
+"""What multiplies a cell: by the values of settings, and by words that only its texts hold."""
 
 
 @dataclass(frozen=True)
@@ -91,17 +97,18 @@ def _fill(value: Any, names: Mapping[str, str], where: str | None = None) -> Any
 
 
 def _expand(entry: Mapping[str, Any], seed: int | None, where: str) -> list[dict[str, Any]]:
-    """One entry for each combination of its `each`."""
-    axes = entry.get("each", {})
-    if not isinstance(axes, dict) or not all(isinstance(v, list) for v in axes.values()):
-        raise UserError(f"{where}: `each` must map settings to lists, e.g. each: {{seed: [0, 1]}}")
-    plain = {key: value for key, value in entry.items() if key != "each"}
+    """One entry for each combination of its `each` and `over`."""
+    settings, words = (entry.get(key, {}) for key in AXES)
+    for key, axes in zip(AXES, (settings, words), strict=True):
+        if not isinstance(axes, dict) or not all(isinstance(v, list) for v in axes.values()):
+            raise UserError(f"{where}: `{key}` must map names to lists, e.g. {key}: {{seed: [0]}}")
+    plain = {key: value for key, value in entry.items() if key not in AXES}
     found: list[dict[str, Any]] = []
-    for values in itertools.product(*axes.values()):
-        point = dict(zip(axes, values, strict=True))
+    for values in itertools.product(*words.values(), *settings.values()):
+        point = dict(zip((*words, *settings), values, strict=True))
         names = {key: str(value) for key, value in point.items()}
         one: dict[str, Any] = {"seed": seed} if seed is not None else {}
-        one |= plain | point
+        one |= plain | {key: point[key] for key in settings}
         # `{seed}` of an axis is filled here; `{other cell}` stays for later.
         found.append({key: _fill(value, names) for key, value in one.items()})
     return found

@@ -39,6 +39,22 @@ def test_a_grid_becomes_command_lines(tmp_path: Path) -> None:
     assert {cell.name: cell.needs for cell in cells}["page"] == {"world", "grpo-1e-5-s1"}
 
 
+def test_words_multiply_a_cell_without_becoming_its_settings(tmp_path: Path) -> None:
+    more = """
+  - name: "test-{arm}-s{seed}"
+    run: evaluate
+    over: {arm: [grpo-1e-6, grpo-1e-5], seed: [0, 1]}
+    model: "{{arm}-s{seed}}"
+    seed: null
+"""
+    cells = plan(write(tmp_path, GRID.rstrip() + more), ReproduceConfig(Path("r")))
+    tests = {cell.name: " ".join(cell.words) for cell in cells if cell.name.startswith("test-")}
+    assert len(tests) == 4
+    wanted = "evaluate --out r/test-grpo-1e-5-s1 --model r/grpo-1e-5-s1"
+    assert tests["test-grpo-1e-5-s1"] == wanted
+    assert {cell.name: cell.needs for cell in cells}["test-grpo-1e-6-s0"] == {"grpo-1e-6-s0"}
+
+
 def test_a_seed_on_the_command_line_replaces_the_grids(tmp_path: Path) -> None:
     cells = plan(write(tmp_path, GRID), ReproduceConfig(Path("r"), seed=9))
     assert "--seed 9" in " ".join(cells[0].words)
@@ -54,6 +70,7 @@ def test_a_seed_on_the_command_line_replaces_the_grids(tmp_path: Path) -> None:
         ("cells: [{name: a, run: world}, {name: a, run: world}]", "the name is taken"),
         ('cells: [{name: a, run: "diagnose {b}"}, {name: b, run: world}]', "names no cell before"),
         ("cells: [{name: a, run: world, each: 3}]", "each"),
+        ("cells: [{name: a, run: world, over: {seed: 3}}]", "`over` must map"),
         ("cells: [", "is not YAML"),
     ],
 )
