@@ -241,6 +241,19 @@ def test_repelling_drives_away_and_attracting_towards_the_bias_model(
     assert last["repel"] > 10 * first
 
 
+def test_a_divergence_in_the_reward_drives_away_by_advantages_alone(
+    toy: Path, other: Path, quick: dict[str, Any], tmp_path: Path
+) -> None:
+    plain = {"schedule": "constant", "repulsion": 1.0, "reward_funcs": ("format",), "max_steps": 12}
+    settings = quick | plain | OPEN | {"divergence_in": "reward", "learning_rate": 3e-3}
+    out = train_cdpo(toy, CdpoConfig(out=tmp_path / "a", bias=str(other), **settings))
+    steps = read_jsonl(out / "metrics.jsonl", Step)
+    assert steps[-1].divergence > 2 * steps[0].divergence
+    assert all(step.repulsion == 1 for step in steps)
+    # on policy a centred surrogate is worth zero, whatever its gradient; a term in the loss is not
+    assert all(abs(step.loss) < 1e-6 for step in steps)
+
+
 def test_bias_failure_sampling_measures_once_and_records(
     toy: Path, other: Path, quick: dict[str, Any], tmp_path: Path
 ) -> None:

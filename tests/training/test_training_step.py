@@ -11,6 +11,7 @@ from videothinker import prompts
 from videothinker.policy.model import Policy, load_policy
 from videothinker.policy.rollout import rollout
 from videothinker.policy.sampling import Group, Sampling
+from videothinker.training.in_reward import log_ratios
 from videothinker.training.step import Bias, Objective, accumulate_gradients, measure
 
 ADVANTAGES = [torch.tensor([1.0, -0.5, 0.2, -0.7]), torch.tensor([-1.0, 0.3, 0.9, 0.0])]
@@ -68,6 +69,19 @@ def gradients(policy: Policy) -> dict[str, Tensor]:
     found = {n: p.grad.clone() for n, p in policy.model.named_parameters() if p.grad is not None}
     policy.model.zero_grad()
     return found
+
+
+def test_the_log_ratio_of_a_completion_is_the_sum_over_its_own_tokens(
+    pair: tuple[Policy, Policy],
+) -> None:
+    policy, bias = pair
+    for group in roll(policy):
+        logps, _ = naive_logps(policy, group)
+        others, _ = naive_logps(bias, group)
+        wanted = ((logps - others) * group.mask_GC).sum(dim=1)
+        found = log_ratios(policy, Bias(bias), group, 1.0)
+        torch.testing.assert_close(found, wanted.detach(), rtol=1e-4, atol=1e-4)
+        assert found.abs().max() > 0.05
 
 
 @pytest.fixture

@@ -204,6 +204,9 @@ class CdpoConfig(TrainConfig):
     """`attract` is the paper's ablation. Paper: repel."""
     schedule: Literal["constant", "controller"] = "controller"
     """`controller`: repulsion * clip(1 - D / target, -1, 1). Ours (paper: constant)."""
+    divergence_in: Literal["loss", "reward"] = "loss"
+    """`reward` adds repulsion * log(pi / bias) of the whole completion to its reward and leaves the
+    loss plain: the sceptic's baseline. Paper: loss."""
     divergence_target: float = 0.4
     """The divergence the controller holds, in nats a token. Ours: measured in miniature."""
     guard_valid: float = 0.5

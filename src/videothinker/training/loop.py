@@ -19,6 +19,7 @@ from videothinker.runs import Journal
 from videothinker.training.checkpoints import last_checkpoint, load_checkpoint, save_checkpoint
 from videothinker.training.config import CdpoConfig, TrainConfig
 from videothinker.training.held_out import HeldOut
+from videothinker.training.in_reward import move_to_reward
 from videothinker.training.metrics import step_record, valid_share
 from videothinker.training.optimizer import MasterAdamW
 from videothinker.training.processes import Processes
@@ -140,6 +141,8 @@ def update(
     """
     config, optimizer = loop.config, loop.optimizer
     total, old_logps, norm, skipped = Sums(), {}, 0.0, False
+    if loop.bias and batch.scored and objective.repulsion and in_reward(config):
+        batch, objective = move_to_reward(loop.policy, loop.bias, batch, objective, loop.processes)
     lr = learning_rate(config, progress.step)
     advantages = advantages_of(batch, config)
     for _ in range(config.num_iterations if batch.scored else 0):
@@ -169,6 +172,11 @@ def update(
         progress.divergence, progress.entropy = means(total)
     norm = norm if math.isfinite(norm) else 0.0
     return total, {"learning_rate": lr, "grad_norm": norm, "skipped": float(skipped)}
+
+
+def in_reward(config: TrainConfig) -> bool:
+    """Does the divergence stand in the reward?"""
+    return isinstance(config, CdpoConfig) and config.divergence_in == "reward"
 
 
 def advantages_of(batch: Batch, config: TrainConfig) -> dict[int, torch.Tensor]:
