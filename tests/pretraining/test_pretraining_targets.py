@@ -36,10 +36,10 @@ def test_simulating_is_right_and_describing_only_where_the_video_tells(
     assert len(asked) > 10
     for one, question in asked:
         sim = answers.parse(
-            respond(one, question, "sim", rng, 0.0), question.choices, truncated=False
+            respond(one, question, "sim", rng, 0.0, timed=False), question.choices, truncated=False
         )
         obs = answers.parse(
-            respond(one, question, "obs", rng, 0.0), question.choices, truncated=False
+            respond(one, question, "obs", rng, 0.0, timed=False), question.choices, truncated=False
         )
         assert sim.format
         assert obs.format

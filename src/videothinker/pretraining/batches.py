@@ -9,12 +9,14 @@ import torch
 from torch import Tensor
 
 from videothinker.clevrer.compact import render_compact
+from videothinker.clevrer.programs import COLORS
 from videothinker.policy.encoding import VisionSettings
 from videothinker.pretraining.config import PretrainConfig
 from videothinker.pretraining.curriculum import draw
 from videothinker.pretraining.dense import DenseBatch
 from videothinker.pretraining.heads import Truth, dense_truth, labels_of, mirrored
-from videothinker.pretraining.pool import CHUNK, Facts, read_chunk, read_frames
+from videothinker.pretraining.lights import paint, read_lights, recolored
+from videothinker.pretraining.pool import CHUNK, Facts, read_chunk
 from videothinker.pretraining.spelling import Speller
 from videothinker.seeds import derive, numpy_generator
 
@@ -30,6 +32,8 @@ class Drawn:
 
     batch: DenseBatch
     truth: Truth | None
+    speaks: bool = True
+    """False while looking alone is trained."""
 
 
 class Batches:
@@ -39,11 +43,11 @@ class Batches:
         self.config, self.speller = config, speller
         count = -(-config.pool.scenes // CHUNK)
         self.facts: list[Facts] = []
-        self.frames: list[np.ndarray] = []
+        self.lights: list[np.ndarray] = []
         for number in range(count):
             self.facts += read_chunk(folder, number, config.seed, config.pool)
             if config.tier == "video":
-                self.frames.append(read_frames(folder, number, config.seed, config.pool))
+                self.lights.append(read_lights(folder, number, config.seed, config.pool))
 
     def scenes(self, step: int) -> list[int]:
         """Places in the pool: each epoch is a fresh permutation."""
@@ -66,6 +70,8 @@ class Batches:
         chosen = self.scenes(step)
         facts = [self.facts[place] for place in chosen]
         flipped = rng.random(len(chosen)) < (0.5 if config.tier == "video" else 0.0)
+        if config.tier == "video":
+            facts = [recolored(one, rng.permutation(len(COLORS))) for one in facts]
         tasks = draw(facts, step, config, rng, flipped.tolist())
         ids, weights = speller.segments(tasks or [("", "")] * len(chosen))
         if not tasks:
@@ -85,13 +91,14 @@ class Batches:
                 ]
             )
             return Drawn(DenseBatch(prefix, lengths, ids.view(shape), weights.view(shape)), None)
-        frames = np.stack([self.frames[place // CHUNK][place % CHUNK] for place in chosen])
-        frames[flipped] = frames[flipped][:, :, :, ::-1]
+        lights = np.stack([self.lights[place // CHUNK][place % CHUNK] for place in chosen])
+        lights[flipped] = lights[flipped][..., ::-1]
+        frames = paint(lights, [[color for color, _, _ in one.looks] for one in facts])
         prefix = torch.tensor(speller.prefix_ids).expand(len(chosen), -1)
         pixels = patches(frames, speller.policy.vision, rng)
         lengths = torch.full((len(chosen),), prefix.shape[1])
         batch = DenseBatch(prefix, lengths, ids.view(shape), weights.view(shape), pixels)
-        return Drawn(batch, self._truth(facts, flipped))
+        return Drawn(batch, self._truth(facts, flipped), bool(tasks))
 
     def _truth(self, facts: list[Facts], flipped: np.ndarray) -> Truth:
         pool = self.config.pool
@@ -106,14 +113,17 @@ class Batches:
 
 
 def patches(
-    frames_BTHW3: np.ndarray, vision: VisionSettings, rng: np.random.Generator | None = None
+    frames_BTHW3: Tensor, vision: VisionSettings, rng: np.random.Generator | None = None
 ) -> Tensor:
     """Many videos to `B N F`, each cut as `policy.patches` cuts one; noise if `rng` is given."""
     batch, count, height, width, _ = frames_BTHW3.shape
-    pixels = torch.from_numpy(frames_BTHW3).float()
+    pixels = frames_BTHW3.float()
     if rng is not None:
-        noise = torch.from_numpy(rng.standard_normal(pixels.shape, dtype=np.float32))
-        pixels = pixels + noise * NOISE
+        size = pixels[0].numel()
+        bank = torch.from_numpy(rng.standard_normal(3 * size, dtype=np.float32)) * NOISE
+        starts = rng.integers(2 * size, size=batch).tolist()
+        noise = torch.stack([bank[start : start + size] for start in starts])
+        pixels = pixels + noise.view_as(pixels)
     mean, std = (torch.tensor(side) * 255.0 for side in (vision.mean, vision.std))
     pixels = (pixels - mean) / std
     size, merge, slot = vision.patch_size, vision.merge_size, vision.temporal_patch_size

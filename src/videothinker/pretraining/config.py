@@ -49,7 +49,10 @@ class ShapeConfig:
     """
 
     hidden: int = 128
-    layers: int = 4
+    layers: int = 6
+    watching: int = 4
+    """Layers after which the states at video tokens are asked about contacts; the layers above
+    are the words' alone."""
     heads: int = 4
     intermediate: int = 384
     vision_hidden: int = 96
@@ -85,7 +88,9 @@ class PretrainConfig:
     adam_learning_rate: float = 2e-3
     """Of AdamW, for embeddings, norms, biases and patch projection."""
     warmup: int = 20
-    """Steps in which the rates rise; they fall linearly to 0 over the last third."""
+    """Steps in which the rates rise."""
+    decay: float = 1 / 3
+    """Share of the steps, the last, over which the rates fall linearly to 0."""
     simulate_share: float = 0.5
     """Share of what-if questions thought about by simulating the removal; the rest describes."""
     corrupted_share: float = 0.0
@@ -109,7 +114,13 @@ class PretrainConfig:
                 raise UserError(f"{name} is {getattr(self, name)}; give 1 or more")
         if len(self.stages) != 4 or abs(sum(self.stages) - 1) > 1e-6:
             raise UserError(f"stages {self.stages} came; give four shares that add up to 1")
-        for name in ("simulate_share", "corrupted_share", "inferential_share", "miss_rate"):
+        for name in (
+            "decay",
+            "simulate_share",
+            "corrupted_share",
+            "inferential_share",
+            "miss_rate",
+        ):
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(f"{name} is {getattr(self, name)}; it is a share: give 0 to 1")
         side = 2 * self.shape.patch_size

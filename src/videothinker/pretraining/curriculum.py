@@ -19,8 +19,8 @@ Task = tuple[str, str]
 """The words after the prefix, and the completion."""
 STRUCK_SHARE = 0.15
 """Share of what-if questions shown without their premise (the bias model reads such)."""
-EVERY = 2
-"""Tracking names the place at every other sampled frame."""
+EVERY = 4
+"""Tracking names the place at every fourth sampled frame."""
 STAGES: tuple[dict[str, float], ...] = (
     {},
     {"track": 0.8, "collisions": 0.2},
@@ -47,22 +47,23 @@ def task(
     kind: str, facts: Facts, config: PretrainConfig, rng: np.random.Generator, *, flipped: bool
 ) -> Task:
     """One question of a kind about a scene, and what to say; another kind where there is none."""
+    timed = config.tier == "video"
     if kind == "track":
         asked, completion = tracking(facts, rng, config.pool.radius, EVERY, flipped=flipped)
         return asked.words(), completion
     if kind == "descriptive" and facts.descriptive:
         raw = facts.descriptive[int(rng.integers(len(facts.descriptive)))]
         asked = from_raw(facts, raw)
-        return asked.words(), respond(facts, asked, "obs", rng, 0.0)
+        return asked.words(), respond(facts, asked, "obs", rng, 0.0, timed=timed)
     found = what_if(facts, rng, config.inferential_share) if kind == "what_if" else None
     if found is None:
         asked = which_collide(facts, rng)
-        return asked.words(), respond(facts, asked, "obs", rng, 0.0)
+        return asked.words(), respond(facts, asked, "obs", rng, 0.0, timed=timed)
     if rng.random() < STRUCK_SHARE:
         asked = struck(found, facts)
-        return asked.words(), respond(facts, asked, "obs", rng, 0.0)
+        return asked.words(), respond(facts, asked, "obs", rng, 0.0, timed=timed)
     mode = "sim" if rng.random() < config.simulate_share else "obs"
-    return found.words(), respond(facts, found, mode, rng, config.corrupted_share)
+    return found.words(), respond(facts, found, mode, rng, config.corrupted_share, timed=timed)
 
 
 def draw(

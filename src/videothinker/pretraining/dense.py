@@ -38,6 +38,8 @@ class Layout:
     grid_thw: tuple[int, int, int] | None = None
     video_start: int = 0
     video_tokens: int = 0
+    watching: int = 0
+    """Layers below the state that is asked about the video tokens; 0 for all."""
 
 
 def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -47,6 +49,10 @@ def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 def _norm(module: Any, x: Tensor) -> Tensor:
     return F.rms_norm(x, module.weight.shape, module.weight.to(x.dtype), module.variance_epsilon)
+
+
+def _bare(x: Tensor) -> Tensor:
+    return F.rms_norm(x, x.shape[-1:])
 
 
 def _mlp(module: Any, x: Tensor) -> Tensor:
@@ -86,25 +92,41 @@ def _heads(x: Tensor, head_dim: int) -> Tensor:
     return x.unflatten(-1, (-1, head_dim))
 
 
+def _project(attention: Any, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Turned queries and keys, and values, `... heads d`."""
+    hd, groups = attention.head_dim, attention.num_key_value_groups
+    q = _rotate(_heads(attention.q_proj(x), hd), cos, sin)
+    k = _rotate(_heads(attention.k_proj(x), hd), cos, sin).repeat_interleave(groups, -2)
+    return q, k, _heads(attention.v_proj(x), hd).repeat_interleave(groups, -2)
+
+
+def _mix(attention: Any, q: Tensor, k: Tensor, v: Tensor, causal: Tensor) -> Tensor:
+    """Causal attention of `B H P d` on itself, `B P D`."""
+    scores = (q @ k.transpose(-1, -2) * attention.scaling).masked_fill(causal, -1e9)
+    return (torch.softmax(scores, -1).to(v.dtype) @ v).transpose(1, 2).flatten(2)
+
+
+def _own(layer: Any, x_BPD: Tensor, cos: Tensor, sin: Tensor, causal: Tensor) -> Tensor:
+    """Attention of one layer where there is nothing but the prefix."""
+    attention = layer.self_attn
+    q, k, v = (t.transpose(1, 2) for t in _project(attention, x_BPD, cos, sin))
+    return attention.o_proj(_mix(attention, q, k, v, causal))
+
+
 def _attend(layer: Any, prefix: Tensor, segments: Tensor, rotary: Any, mask_BP: Tensor) -> Any:
     """Attention of one layer: the prefix on itself; each segment on the prefix and itself."""
     attention = layer.self_attn
     (cos_p, sin_p), (cos_s, sin_s) = rotary
     batch, P, _ = prefix.shape
     K, L = segments.shape[1:3]
-    hd, groups = attention.head_dim, attention.num_key_value_groups
-
-    def project(x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        q = _rotate(_heads(attention.q_proj(x), hd), cos, sin)
-        k = _rotate(_heads(attention.k_proj(x), hd), cos, sin).repeat_interleave(groups, -2)
-        return q, k, _heads(attention.v_proj(x), hd).repeat_interleave(groups, -2)
-
-    q, kp, vp = (t.transpose(1, 2) for t in project(prefix, cos_p, sin_p))  # B H P d
+    hd = attention.head_dim
+    q, kp, vp = (t.transpose(1, 2) for t in _project(attention, prefix, cos_p, sin_p))  # B H P d
     causal = torch.ones(P, P, dtype=torch.bool).triu(1)
-    scores = (q @ kp.transpose(-1, -2) * attention.scaling).masked_fill(causal, -1e9)
-    out_p = (torch.softmax(scores, -1).to(vp.dtype) @ vp).transpose(1, 2).reshape(batch, P, -1)
+    out_p = _mix(attention, q, kp, vp, causal)
 
-    qs, ks, vs = (t.transpose(2, 3) for t in project(segments, cos_s, sin_s))  # B K H L d
+    qs, ks, vs = (
+        t.transpose(2, 3) for t in _project(attention, segments, cos_s, sin_s)
+    )  # B K H L d
     H = qs.shape[2]
     flat = qs.transpose(1, 2).reshape(batch, H, K * L, hd)
     far = flat @ kp.transpose(-1, -2) * attention.scaling + mask_BP[:, None, None, :]
@@ -118,8 +140,36 @@ def _attend(layer: Any, prefix: Tensor, segments: Tensor, rotary: Any, mask_BP: 
     return attention.o_proj(out_p), attention.o_proj(out_s)
 
 
+def _prefix(model: Any, batch: DenseBatch, layout: Layout) -> tuple[Tensor, Tensor | None]:
+    """Embedded prefix `B P D`, and the tower's tokens `B M D` in it."""
+    prefix = model.model.language_model.embed_tokens(batch.prefix_ids_BP)
+    if batch.pixels_BNF is None or layout.grid_thw is None:
+        return prefix, None
+    seen = tower(model.model.visual, batch.pixels_BNF, layout.grid_thw)
+    end = layout.video_start + layout.video_tokens
+    parts = (prefix[:, : layout.video_start], seen.to(prefix.dtype), prefix[:, end:])
+    return torch.cat(parts, 1), seen
+
+
+def watch(model: Any, batch: DenseBatch, layout: Layout) -> tuple[Tensor, Tensor]:
+    """The tower's tokens and the states at them after `watching` layers, `B M D` each; no words."""
+    language = model.model.language_model
+    prefix, seen = _prefix(model, batch, layout)
+    assert seen is not None
+    end = layout.video_start + layout.video_tokens
+    prefix = prefix[:, :end]
+    rotary = language.rotary_emb(prefix, layout.prefix_positions_3P[:, None, :end])
+    cos, sin = (t[:, :, None] for t in rotary)
+    causal = torch.ones(end, end, dtype=torch.bool).triu(1)
+    for layer in language.layers[: layout.watching or None]:
+        prefix = prefix + _own(layer, _norm(layer.input_layernorm, prefix), cos, sin, causal)
+        prefix = prefix + _mlp(layer.mlp, _norm(layer.post_attention_layernorm, prefix))
+    return seen, _bare(prefix[:, layout.video_start :])
+
+
 def forward(model: Any, batch: DenseBatch, layout: Layout) -> tuple[Tensor, Tensor | None, Tensor]:
-    """Final hidden states of the segments `B K L D`, the tower's tokens `B M D`, and the prefix's.
+    """Final hidden states of the segments `B K L D`, the tower's tokens `B M D`, and the states at
+    the video tokens after `watching` layers `B M D`.
 
     Args:
         model: a `Qwen2_5_VLForConditionalGeneration`.
@@ -127,14 +177,7 @@ def forward(model: Any, batch: DenseBatch, layout: Layout) -> tuple[Tensor, Tens
         layout: what they share.
     """
     language = model.model.language_model
-    prefix = language.embed_tokens(batch.prefix_ids_BP)
-    seen = None
-    if batch.pixels_BNF is not None and layout.grid_thw is not None:
-        seen = tower(model.model.visual, batch.pixels_BNF, layout.grid_thw)
-        end = layout.video_start + layout.video_tokens
-        prefix = torch.cat(
-            (prefix[:, : layout.video_start], seen.to(prefix.dtype), prefix[:, end:]), 1
-        )
+    prefix, seen = _prefix(model, batch, layout)
     segments = language.embed_tokens(batch.segment_ids_BKL)
     size, P = batch.prefix_ids_BP.shape
     L = batch.segment_ids_BKL.shape[-1]
@@ -149,14 +192,17 @@ def forward(model: Any, batch: DenseBatch, layout: Layout) -> tuple[Tensor, Tens
     )
     outside = torch.arange(P) >= batch.prefix_lengths_B[:, None]
     mask_BP = torch.zeros(size, P).masked_fill(outside, -1e9)
-    for layer in language.layers:
+    watched = prefix
+    for number, layer in enumerate(language.layers, start=1):
         norm = layer.input_layernorm
         out_p, out_s = _attend(layer, _norm(norm, prefix), _norm(norm, segments), rotary, mask_BP)
         prefix, segments = prefix + out_p, segments + out_s
         norm = layer.post_attention_layernorm
         prefix = prefix + _mlp(layer.mlp, _norm(norm, prefix))
         segments = segments + _mlp(layer.mlp, _norm(norm, segments))
-    return _norm(language.norm, segments), seen, _norm(language.norm, prefix)
+        if number == (layout.watching or len(language.layers)):
+            watched = prefix[:, layout.video_start : layout.video_start + layout.video_tokens]
+    return _norm(language.norm, segments), seen, _bare(watched)
 
 
 def losses(model: Any, hidden_BKLD: Tensor, batch: DenseBatch) -> tuple[Tensor, Tensor]:

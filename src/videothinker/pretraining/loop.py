@@ -3,20 +3,27 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from videothinker.console import progress
+from videothinker.console import progress, say
 from videothinker.policy.model import Policy
 from videothinker.pretraining import dense
-from videothinker.pretraining.batches import Batches, Drawn
+from videothinker.pretraining.batches import Batches, Drawn, patches
 from videothinker.pretraining.config import PretrainConfig
 from videothinker.pretraining.curriculum import kinds_at
-from videothinker.pretraining.heads import Heads
+from videothinker.pretraining.heads import Heads, seen_by_heads
+from videothinker.pretraining.measure import HeldOut
 from videothinker.pretraining.optimizer import Optimizer
 from videothinker.pretraining.spelling import Speller
 from videothinker.records import Step
 from videothinker.runs import Journal
 from videothinker.seeds import derive
+
+LOSSES = ("look", "touch", "near")
+SHOWN = ("color_sets_exact", "contact_auc", "contact_break_even")
+PROBED = 32
+"""Held-out videos the heads look at together."""
 
 
 def in_bfloat16(precision: str) -> bool:
@@ -30,16 +37,38 @@ def losses_of(
     policy: Policy, heads: Heads | None, drawn: Drawn, speller: Speller, precision: str
 ) -> tuple[torch.Tensor, dict[str, float]]:
     """The loss to minimise, and its parts."""
+    words, right = torch.zeros(()), torch.zeros(())
     with torch.autocast("cpu", torch.bfloat16, enabled=in_bfloat16(precision)):
-        hidden, seen, state = dense.forward(policy.model, drawn.batch, speller.layout)
-        words, right = dense.losses(policy.model, hidden, drawn.batch)
+        if drawn.speaks:
+            hidden, seen, state = dense.forward(policy.model, drawn.batch, speller.layout)
+            words, right = dense.losses(policy.model, hidden, drawn.batch)
+        else:
+            seen, state = dense.watch(policy.model, drawn.batch, speller.layout)
     parts = {"words": words.item(), "teacher_forced": right.item()}
     if heads is None or drawn.truth is None or seen is None:
         return words, parts
-    start = speller.layout.video_start
-    over = state[:, start : start + speller.layout.video_tokens]
-    look, touch = heads.losses(seen.float(), over.float(), drawn.truth)
-    return words + look + touch, {**parts, "look": look.item(), "touch": touch.item()}
+    found = heads.losses(seen.float(), state.float(), drawn.truth)
+    total = words + torch.stack(list(found.values())).sum()
+    return total, {**parts, **{name: value.item() for name, value in found.items()}}
+
+
+@torch.no_grad()
+def probe(
+    policy: Policy, heads: Heads, scenes: HeldOut, speller: Speller, precision: str
+) -> dict[str, float]:
+    """What the heads tell of held-out scenes: the curve of the stage without words."""
+    colors, pairs = [], []
+    frames = scenes.frames or ()
+    for start in range(0, len(frames), PROBED):
+        shown = torch.from_numpy(np.stack(frames[start : start + PROBED]))
+        pixels = patches(shown, policy.vision)
+        prefix = torch.tensor(speller.prefix_ids).expand(len(shown), -1)
+        batch = dense.DenseBatch(prefix, torch.empty(0), torch.empty(0), torch.empty(0), pixels)
+        with torch.autocast("cpu", torch.bfloat16, enabled=in_bfloat16(precision)):
+            seen, state = dense.watch(policy.model, batch, speller.layout)
+        colors.append(heads.colors(seen.float()))
+        pairs.append(heads.pairs(state.float()))
+    return seen_by_heads(torch.cat(colors), torch.cat(pairs), scenes.facts)
 
 
 def train(
@@ -50,6 +79,7 @@ def train(
     checkpoints: Path,
     journal: Journal[Step],
     measure: Callable[[int], object],
+    held_out: HeldOut,
 ) -> None:
     """Train in place from the last checkpoint on.
 
@@ -60,6 +90,7 @@ def train(
         checkpoints: folder of `step-N.safetensors`; the newest is taken up.
         journal: one record a step.
         measure: called every `measure_every` steps with the steps done, once words are taught.
+        held_out: scenes that the heads are asked about before that.
     """
     torch.manual_seed(derive(config.seed, "pretraining heads"))
     heads = Heads(config.shape.hidden) if config.tier == "video" else None
@@ -80,17 +111,23 @@ def train(
             )
             loss.backward()
             optimizer.step(step)
-            journal.append(Step(step=step, loss=parts.pop("words"), metrics=parts))
-            bar.note(f"loss {journal.records[-1].loss:.3f}")
-            bar.advance()
             done = step + 1
+            due = done % config.measure_every == 0 and done < config.steps
+            if due and heads is not None:
+                parts |= probe(policy, heads, held_out, batches.speller, config.precision)
+                shown = ", ".join(f"{key} {parts[key]:.3f}" for key in SHOWN)
+                say(f"step {done}: the heads' {shown}")
+            journal.append(Step(step=step, loss=parts.pop("words"), metrics=parts))
+            bar.note(
+                f"loss {sum(parts.get(key, 0.0) for key in LOSSES) + journal.records[-1].loss:.3f}"
+            )
+            bar.advance()
             if done % config.save_every == 0 and done < config.steps:
                 path = checkpoints / f"step-{done:07d}.safetensors"
                 optimizer.save(path)
                 for old in sorted(checkpoints.glob("step-*.safetensors"))[:-1]:
                     old.unlink()
-            speaks = bool(kinds_at(step, config))
-            if speaks and done % config.measure_every == 0 and done < config.steps:
+            if due and kinds_at(step, config):
                 policy.model.eval()
                 measure(done)
                 policy.model.train()

@@ -20,7 +20,6 @@ from videothinker.pretraining.config import PretrainConfig
 from videothinker.pretraining.curriculum import EVERY
 from videothinker.pretraining.pool import Facts
 from videothinker.pretraining.targets import (
-    NONE,
     OPENINGS,
     Asked,
     answer_from,
@@ -37,6 +36,7 @@ LONGEST = 112
 """Tokens a completion may take."""
 TOGETHER = 16
 """Scenes decoded at once."""
+PAIR = re.compile(r"[A-Z][a-z]+[A-Z][a-z]+")
 SEEN = re.compile(r"Seen: ([^.<]*)")
 LINE = re.compile(r"(\w+)((?: (?:gone|[a-p][a-l]))+)")
 
@@ -217,7 +217,7 @@ def summary(records: Iterable[Measured]) -> dict[str, float]:
 
 def _hits(line: str) -> set[str]:
     """The pairs of a list, each written in one order only."""
-    return set(line.strip().split(", ")) - {"", NONE}
+    return set(PAIR.findall(line))
 
 
 def _pairs(records: Sequence[Measured]) -> dict[str, float]:

@@ -13,8 +13,6 @@ from torch import Tensor, nn
 from videothinker.pretraining.config import PretrainConfig
 from videothinker.records import write_atomic
 
-DECAY_SHARE = 1 / 3
-"""Last part of the steps, over which the rates fall to 0."""
 MATRICES = ("language_model.layers.", "visual.blocks.", "visual.merger.mlp.")
 """Where the matrices that Muon moves are."""
 
@@ -92,7 +90,7 @@ class Optimizer:
 
 
 def schedule(step: int, config: PretrainConfig) -> float:
-    """Rises over the warm-up, stays, falls linearly to 0 over the last third."""
+    """Rises over the warm-up, stays, falls linearly to 0 at the end."""
     rising = min(1.0, (step + 1) / max(1, config.warmup))
-    left = (config.steps - step) / max(1.0, config.steps * DECAY_SHARE)
+    left = (config.steps - step) / max(1.0, config.steps * config.decay)
     return min(rising, 1.0, left)

@@ -22,13 +22,16 @@ from videothinker.world.descriptive import Views, descriptive
 from videothinker.world.objects import Scene, SceneObject
 from videothinker.world.options import Names
 from videothinker.world.physics import MOVING_SPEED, SHOWN_FRAMES, Trajectory
-from videothinker.world.render import render
+from videothinker.world.render import Palette, render
 from videothinker.world.scenes import SceneConfig
+from videothinker.world.shading import RGB
 from videothinker.world.view import scene_view
 from videothinker.world.worlds import World, make_world
 
 FIRST_SCENE = 20000
 """Scene indices below belong to CLEVRER's splits."""
+SLOT = 2
+"""Frames a video token covers (the temporal patch size)."""
 CHUNK = 128
 """Scenes a file."""
 DESCRIPTIVE = 8
@@ -74,6 +77,16 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
             for event in source
             if event.type == "collision" and event.frame < SHOWN_FRAMES
         ]
+
+    def collisions_by_slot(self) -> list[list[tuple[int, int]]]:
+        """The video's collisions in the two-frame slots nearest to them, in order of time."""
+        centres = np.array(self.frames).reshape(-1, SLOT).mean(axis=1)
+        found: list[list[tuple[int, int]]] = [[] for _ in centres]
+        for event in self.events:
+            if event.type == "collision":
+                slot = int(np.abs(centres - event.frame).argmin())
+                found[slot].append((event.objects[0], event.objects[1]))
+        return found
 
     @property
     def late(self) -> list[set[frozenset[int]]]:
@@ -178,7 +191,7 @@ def read_frames(folder: Path, number: int, seed: int, config: PoolConfig) -> np.
     return np.load(path, mmap_mode="r")
 
 
-def frames_of(one: Facts, config: PoolConfig) -> np.ndarray:
+def frames_of(one: Facts, config: PoolConfig, palette: Palette = RGB) -> np.ndarray:
     """The sampled frames of a scene, uint8 (F, H, W, 3)."""
     things = tuple(
         SceneObject(color, material, shape, (0.0, 0.0), radius=config.radius)
@@ -194,7 +207,9 @@ def frames_of(one: Facts, config: PoolConfig) -> np.ndarray:
         inside_TN=np.array(one.inside),
         collisions=(),
     )
-    return render(Scene(things), run, range(len(places)), config.width, config.height)
+    return render(
+        Scene(things), run, range(len(places)), config.width, config.height, palette=palette
+    )
 
 
 def half_color(frames_THW3: np.ndarray) -> np.ndarray:

@@ -59,7 +59,9 @@ class Speller:
         return ids, torch.tensor([len(one) for one in rows])
 
 
-def video_speller(policy: Policy, frames_THW3: np.ndarray, times_T: np.ndarray) -> Speller:
+def video_speller(
+    policy: Policy, frames_THW3: np.ndarray, times_T: np.ndarray, watching: int = 0
+) -> Speller:
     """For videos of this shape and these times; the words follow the video at once."""
     encoded = policy.encode("x", frames_THW3, times_T)
     ids = encoded.input_ids_P
@@ -74,6 +76,7 @@ def video_speller(policy: Policy, frames_THW3: np.ndarray, times_T: np.ndarray) 
         grid_thw=(rows[0], rows[1], rows[2]),
         video_start=int(video[0]),
         video_tokens=len(video),
+        watching=watching,
     )
     return Speller(policy, layout, tuple(ids[:end].tolist()))
 

@@ -96,7 +96,15 @@ def _run(run: Run, config: PretrainConfig) -> None:
         return numbers
 
     batches = Batches(config, pool, speller)
-    train(policy, batches, config, checkpoints=work, journal=curve, measure=look)
+    train(
+        policy,
+        batches,
+        config,
+        checkpoints=work,
+        journal=curve,
+        measure=look,
+        held_out=held_out,
+    )
     numbers = look(config.steps, share=1)
     save_policy(policy, config.out / "model")
     shutil.rmtree(work / "start", ignore_errors=True)
@@ -222,7 +230,7 @@ def _speller(policy: Policy, config: PretrainConfig, times_T: np.ndarray) -> Spe
         return text_speller(policy)
     pool = config.pool
     empty = np.zeros((pool.frames, pool.height, pool.width, 3), np.uint8)
-    return video_speller(policy, empty, times_T)
+    return video_speller(policy, empty, times_T, config.shape.watching)
 
 
 def _held_out(config: PretrainConfig, pool: Path, times_T: np.ndarray) -> HeldOut:

@@ -57,9 +57,19 @@ def told(pairs: Sequence[Pair], names: Sequence[str]) -> str:
     return ", ".join(pair_word(names[i], names[j]) for i, j in pairs) or NONE
 
 
-def seen_thinking(pairs: Sequence[Pair], names: Sequence[str]) -> str:
-    """OBS: what happens in the video."""
-    return f"{OPENINGS['obs']} {told(pairs, names)}."
+def told_in_time(facts: Facts, names: Sequence[str]) -> str:
+    """Collisions after the letter of the slot in which they happen: "a b BlueRed c CyanGray d"."""
+    said: list[str] = []
+    pairs_by_slot = facts.collisions_by_slot()
+    for letter, pairs in zip(COLUMNS, pairs_by_slot, strict=False):
+        said += [letter, *(pair_word(names[i], names[j]) for i, j in pairs)]
+    return " ".join(said)
+
+
+def seen_thinking(facts: Facts, names: Sequence[str], *, timed: bool) -> str:
+    """OBS: what happens in the video; `timed` goes through it slot by slot."""
+    told_so = told_in_time(facts, names) if timed else told(facts.collisions(), names)
+    return f"{OPENINGS['obs']} {told_so}."
 
 
 def simulated_thinking(removed: int, pairs: Sequence[Pair], names: Sequence[str]) -> str:
@@ -102,12 +112,17 @@ def answer_from(asked: Asked, pairs: Sequence[Pair]) -> tuple[str, ...]:
 
 
 def respond(
-    facts: Facts, asked: Asked, mode: Mode, rng: np.random.Generator, corrupted_share: float
+    facts: Facts,
+    asked: Asked,
+    mode: Mode,
+    rng: np.random.Generator,
+    corrupted_share: float,
+    *,
+    timed: bool,
 ) -> str:
     """The completion that is taught for a question thought about in one way."""
     names = short_names(facts.objects)
-    seen = facts.collisions()
-    pairs, thinking = seen, seen_thinking(seen, names)
+    pairs, thinking = facts.collisions(), seen_thinking(facts, names, timed=timed)
     if mode == "sim" and asked.removed is not None:
         pairs = facts.collisions(without=asked.removed)
         if rng.random() < corrupted_share:

@@ -5,7 +5,7 @@ soft shadow is a closed form on the table, and objects at rest are kept from fra
 Objects are laid over one another from far to near.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -14,7 +14,7 @@ import numpy as np
 from videothinker.world import camera
 from videothinker.world.objects import Scene, SceneObject
 from videothinker.world.physics import Trajectory
-from videothinker.world.shading import KEY, shade
+from videothinker.world.shading import KEY, RGB, shade
 from videothinker.world.solids import Rays, hit
 
 SAMPLES = 2
@@ -28,6 +28,8 @@ CONTACT = (0.45, 0.05)
 HIDDEN = 0.6
 """An object further outside the view than this leaves no trace in the frame, in units."""
 
+Palette = Mapping[str, tuple[int, int, int]]
+"""Red, green and blue, 0 to 255, of each color name."""
 Box = tuple[int, int, int, int]
 """Rows from, to and columns from, to."""
 
@@ -124,7 +126,13 @@ _NOTHING = np.zeros((0, 0, 1), np.float32)
 
 
 def _picture(
-    view: _View, box: Box, foot: tuple[float, float], thing: SceneObject, angle: float
+    view: _View,
+    box: Box,
+    foot: tuple[float, float],
+    thing: SceneObject,
+    angle: float,
+    *,
+    palette: Palette,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Color times cover (0 to 255), and cover (0 to 1), inside the box."""
     top, bottom, left, right = (edge * SAMPLES for edge in box)
@@ -132,7 +140,7 @@ def _picture(
     rays = Rays(eye, view.dx_S[left:right], view.dy_S[top:bottom], view.dz_S[top:bottom])
     hits = hit(rays, foot, thing, angle)
     fine = np.zeros((4, (bottom - top) * (right - left)), np.float32)
-    fine[:3, hits.where_K] = np.minimum(shade(hits, thing.color, thing.material), 1)
+    fine[:3, hits.where_K] = np.minimum(shade(hits, palette[thing.color], thing.material), 1)
     fine[3, hits.where_K] = 1
     rows, columns = box[1] - box[0], box[3] - box[2]
     parts = fine.reshape(4, rows, SAMPLES, columns, SAMPLES)
@@ -189,22 +197,31 @@ def _layer(
     foot: tuple[float, float],
     thing: SceneObject,
     angle: float,
+    *,
+    palette: Palette,
 ) -> _Layer:
     box, shadow_box = boxes
-    color_HW3, cover_HW1 = _picture(view, box, foot, thing, angle) if box else (_NOTHING, _NOTHING)
+    color_HW3, cover_HW1 = _NOTHING, _NOTHING
+    if box:
+        color_HW3, cover_HW1 = _picture(view, box, foot, thing, angle, palette=palette)
     shadow_HW1 = _shadow(view, shadow_box, foot, thing, angle) if shadow_box else _NOTHING
     return _Layer(box, color_HW3, cover_HW1, shadow_box, shadow_HW1)
 
 
 def _layers(
-    view: _View, thing: SceneObject, states_T3: np.ndarray, size: tuple[int, int]
+    view: _View,
+    thing: SceneObject,
+    states_T3: np.ndarray,
+    size: tuple[int, int],
+    *,
+    palette: Palette,
 ) -> Iterator[_Layer]:
     """One object's layer for each state (x, y, angle); the same layer while it rests."""
     rectangles = _rectangles(thing, states_T3[:, :2], *size)
     kept, before = _Layer(None, _NOTHING, _NOTHING, None, _NOTHING), None
     for (x, y, angle), boxes in zip(states_T3.tolist(), rectangles, strict=True):
         if (x, y, angle) != before:
-            kept, before = _layer(view, boxes, (x, y), thing, angle), (x, y, angle)
+            kept, before = _layer(view, boxes, (x, y), thing, angle, palette=palette), (x, y, angle)
         yield kept
 
 
@@ -225,7 +242,13 @@ def _compose(table_HW3: np.ndarray, layers: Sequence[_Layer]) -> np.ndarray:
 
 
 def render(
-    scene: Scene, trajectory: Trajectory, frames: Sequence[int], width: int, height: int
+    scene: Scene,
+    trajectory: Trajectory,
+    frames: Sequence[int],
+    width: int,
+    height: int,
+    *,
+    palette: Palette = RGB,
 ) -> np.ndarray:
     """Frames of a world as uint8 (T, H, W, 3), sRGB.
 
@@ -235,6 +258,7 @@ def render(
         frames: frame indices of the trajectory, in any order.
         width: pixels; every size shows the same view (CLEVRER: 480).
         height: pixels (CLEVRER: 320).
+        palette: what the color names look like.
     """
     view = _view(width, height)
     slopes_24, offsets_N4 = camera.edges(np.array([thing.radius for thing in scene.objects]))
@@ -243,7 +267,7 @@ def render(
     drawn_TN = trajectory.on_table_TN[frames] & (outside_TN < HIDDEN)
     states_TN3 = np.dstack([positions_TN2, trajectory.angles_TN[frames]])
     coming = [
-        _layers(view, thing, states_TN3[drawn_TN[:, k], k], (width, height))
+        _layers(view, thing, states_TN3[drawn_TN[:, k], k], (width, height), palette=palette)
         for k, thing in enumerate(scene.objects)
     ]
     video_THW3 = np.empty((len(frames), height, width, 3), np.uint8)

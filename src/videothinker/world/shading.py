@@ -8,7 +8,7 @@ import numpy as np
 
 from videothinker.world.solids import Hits
 
-RGB = {
+RGB: dict[str, tuple[int, int, int]] = {
     "gray": (87, 87, 87),
     "red": (173, 35, 35),
     "blue": (42, 75, 215),
@@ -74,9 +74,9 @@ def _metal(hits: Hits, color_3: np.ndarray) -> np.ndarray:
     return color_3[:, None] * (body_K + glow_K + window_K) + white_K + np.float32(0.3) * glow_K
 
 
-def shade(hits: Hits, color: str, material: str) -> np.ndarray:
-    """Display intensities (3, K), at least 0; above 1 is over-exposed."""
-    color_3 = np.array(RGB[color], np.float32) / 255
+def shade(hits: Hits, rgb: tuple[int, int, int], material: str) -> np.ndarray:
+    """Display intensities (3, K), at least 0; above 1 is over-exposed. `rgb` is 0 to 255."""
+    color_3 = np.array(rgb, np.float32) / 255
     if material == "rubber":
         return _rubber(hits, color_3)
     return _metal(hits, np.float32(0.85) * color_3 + np.float32(0.04))
