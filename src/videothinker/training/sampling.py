@@ -133,7 +133,8 @@ def measure_success(
     if journal:
         journal.keep(lambda sample: sample.question_id in done and sample.model == model)
     pending = [question for question in data.train if question.id not in done]
-    prompts, portion = Prompts(policy, data, config), 8 * processes.size
+    prompts = Prompts(policy, data, config)
+    portion = max(8, config.prompts_per_step) * processes.size
     with console.progress("success", len(data.train), done=len(done)) as bar:
         for start in range(0, len(pending), portion):
             chunk = dict(enumerate(pending[start : start + portion]))
