@@ -57,7 +57,7 @@ def test_video_forward_is_the_librarys(pretraining_policy, rng):
         torch.full((2,), prefix.shape[1]),
         ids.view(2, 2, -1),
         weights.view(2, 2, -1),
-        patches(frames, policy.vision),
+        patches(torch.from_numpy(frames), policy.vision),
     )
     for item in range(2):
         for k in range(2):
@@ -69,6 +69,31 @@ def test_video_forward_is_the_librarys(pretraining_policy, rng):
             check(policy, batch, speller.layout, (item, k), encoded)
     assert torch.equal(positions(policy.model, encoded)[:, : prefix.shape[1]],
                        speller.layout.prefix_positions_3P)  # fmt: skip
+
+
+def test_looking_alone_gives_the_states_that_words_read(pretraining_policy, rng):
+    """One layer of two: what is asked about the tokens is below the words' last layer."""
+    policy = pretraining_policy
+    shape = (2, POOL.frames, POOL.height, POOL.width, 3)
+    frames = torch.from_numpy(rng.integers(0, 256, shape, dtype=np.uint8))
+    below, top = (video_speller(policy, frames[0].numpy(), TIMES, n) for n in (1, 2))
+    ids, weights = below.segments([*TASKS, *TASKS])
+    prefix = torch.tensor(below.prefix_ids).expand(2, -1)
+    batch = dense.DenseBatch(
+        prefix,
+        torch.full((2,), prefix.shape[1]),
+        ids.view(2, 2, -1),
+        weights.view(2, 2, -1),
+        patches(frames, policy.vision),
+    )
+    with torch.no_grad():
+        seen, states = dense.watch(policy.model, batch, below.layout)
+        _, seen_too, states_too = dense.forward(policy.model, batch, below.layout)
+        _, above = dense.watch(policy.model, batch, top.layout)
+    assert states.shape[1] == below.layout.video_tokens
+    torch.testing.assert_close(seen, seen_too)
+    torch.testing.assert_close(states, states_too)
+    assert not torch.allclose(states, above)
 
 
 def test_transcripts_of_different_lengths_share_a_batch(pretraining_policy):

@@ -66,6 +66,17 @@ def test_a_killed_run_resumes_to_the_same_bytes(made, tmp_path, monkeypatch, tie
     shutil.rmtree(whole)
 
 
+def test_only_words_are_followed_by_questions(made, tmp_path):
+    """While looking alone is trained the heads are asked, and nothing is said."""
+    done = stage.pretrain(None, tiny(tmp_path / "a", stages=(0.5, 0.0, 0.0, 0.5)))
+    curve = [msgspec.json.decode(row) for row in (done / "metrics.jsonl").read_bytes().splitlines()]
+    assert [row["loss"] > 0 for row in curve] == [False, False, True, True]
+    assert "contact_auc" in curve[1]["metrics"]
+    assert "contact_auc" not in curve[0]["metrics"]
+    asked = (done / "measured.jsonl").read_bytes().splitlines()
+    assert {msgspec.json.decode(row)["step"] for row in asked} == {4}
+
+
 def test_another_seed_gives_another_model(made, tmp_path):
     first = stage.pretrain(None, tiny(tmp_path / "a", "transcript", steps=1))
     second = stage.pretrain(None, tiny(tmp_path / "b", "transcript", steps=1, seed=1))
@@ -106,8 +117,13 @@ def test_frames_must_divide_into_tokens(tmp_path):
         tiny(tmp_path, pool=dataclasses.replace(POOL, width=40))
 
 
+def test_only_a_layer_that_is_there_is_asked(tmp_path):
+    with pytest.raises(UserError, match="watching"):
+        tiny(tmp_path, shape=dataclasses.replace(SHAPE, watching=3))
+
+
 def test_the_rate_rises_stays_and_falls_to_nothing(tmp_path):
-    config = tiny(tmp_path, steps=90, warmup=10)
+    config = tiny(tmp_path, steps=90, warmup=10, decay=1 / 3)
     rates = [schedule(step, config) for step in range(90)]
     assert rates[0] == pytest.approx(0.1)
     assert rates[10:60] == [1.0] * 50
@@ -124,7 +140,9 @@ def record(probe, text, truth="", *, exact=0.0, shortcut=None):
 
 def test_numbers_come_from_the_models_own_words():
     said = record(
-        "collisions", "<think>Seen: BlueRed, CyanRed. A CyanGray no.</think>", "BlueRed, CyanGray"
+        "collisions",
+        "<think>Seen: a b BlueRed c CyanRed d. A CyanGray no.</think>",
+        "BlueRed, CyanGray",
     )
     lines = record("objects", "<think>Track: blue aa ab gone, red cc cc cd.</think>",
                    "blue aa ac gone, red cc cc gone")  # fmt: skip

@@ -118,7 +118,8 @@ def test_touches_are_marked_for_both_colors(pretraining_scenes):
     labels = labels_of(one, 2, 2, POOL.radius)
     truth = dense_truth([labels], POOL.frames // 2, 4)
     seen = {
-        tuple(sorted((int(a), int(b)))) for _, _, _, a, b in truth.touch_BSMCC.nonzero().tolist()
+        tuple(sorted((int(a), int(b))))
+        for _, _, _, a, b in truth.touch_BSMCC2[..., 0].nonzero().tolist()
     }
     real = {
         tuple(sorted((COLORS.index(one.looks[i][0]), COLORS.index(one.looks[j][0]))))

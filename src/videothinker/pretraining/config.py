@@ -123,6 +123,11 @@ class PretrainConfig:
         ):
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(f"{name} is {getattr(self, name)}; it is a share: give 0 to 1")
+        if self.tier == "video" and not 1 <= self.shape.watching <= self.shape.layers:
+            raise UserError(
+                f"watching is {self.shape.watching}; the model has {self.shape.layers} layers: "
+                f"give 1 to {self.shape.layers}"
+            )
         side = 2 * self.shape.patch_size
         if self.tier == "video" and (self.pool.width % side or self.pool.height % side):
             raise UserError(

@@ -1,0 +1,99 @@
+"""Other colors for a simulated scene, and what the heads are asked and tell."""
+
+import numpy as np
+import pytest
+import torch
+from toy_pretraining import POOL
+
+from videothinker.clevrer.programs import COLORS
+from videothinker.pretraining.heads import dense_truth, labels_of, seen_by_heads
+from videothinker.pretraining.lights import lights_of, paint, recolored
+from videothinker.pretraining.pool import SLOT, frames_of, half_color
+from videothinker.pretraining.targets import respond, told_in_time, which_collide
+
+
+def test_painted_light_maps_are_the_rendered_frames(pretraining_scenes, rng):
+    """Also in other colors, which were never rendered when the maps were made."""
+    lights = np.stack([lights_of(one, POOL) for one in pretraining_scenes])
+    scenes = [recolored(one, rng.permutation(8)) for one in pretraining_scenes]
+    assert [a.looks for a in scenes] != [a.looks for a in pretraining_scenes]
+    painted = paint(lights, [[color for color, _, _ in one.looks] for one in scenes]).numpy()
+    for one, frames in zip(scenes, painted, strict=True):
+        rendered = half_color(frames_of(one, POOL)).astype(np.float32)
+        assert np.abs(frames - rendered).mean() < 0.5
+        assert np.abs(frames - rendered).max() < 16
+
+
+def test_new_colors_are_exchanged_in_words_too(pretraining_scenes):
+    one = pretraining_scenes[0]
+    turned = recolored(one, np.roll(np.arange(8), 1))
+    back = recolored(turned, np.roll(np.arange(8), -1))
+    assert back == one
+    for old, new in zip(one.descriptive, turned.descriptive, strict=True):
+        before = [COLORS.index(w) for w in _words(old.question) if w in COLORS]
+        after = [COLORS.index(w) for w in _words(new.question) if w in COLORS]
+        assert after == [(place - 1) % 8 for place in before]
+        if old.answer in COLORS:
+            assert new.answer == COLORS[COLORS.index(old.answer) - 1]
+
+
+def _words(text):
+    return text.replace("?", "").replace(",", "").split()
+
+
+def test_each_collision_is_told_in_its_slot(pretraining_scenes, rng):
+    for one in pretraining_scenes:
+        said = told_in_time(one, [f"n{k}" for k in range(len(one.looks))]).split()
+        letters = [word for word in said if len(word) == 1]
+        assert letters == list("ab")[: POOL.frames // SLOT]
+        assert len(said) - len(letters) == len(one.collisions())
+        asked = which_collide(one, rng)
+        assert respond(one, asked, "obs", rng, 0.0, timed=True).startswith("<think>Seen: a")
+        assert "Seen: a" not in respond(one, asked, "obs", rng, 0.0, timed=False)
+
+
+def test_a_contact_is_asked_about_again_in_the_next_slot(pretraining_scenes):
+    labels = [labels_of(one, 2, 2, POOL.radius) for one in pretraining_scenes]
+    truth = dense_truth(labels, POOL.frames // SLOT, 4)
+    checked = 0
+    for scene, one in enumerate(labels):
+        for slot, i, j in one.touches:
+            pair = int(one.colors_N[i]), int(one.colors_N[j])
+            now = truth.touch_BSMCC2[scene, slot, :, *pair, 0]
+            assert now.any() == (one.cells_FN[slot * SLOT : (slot + 1) * SLOT, i] >= 0).any()
+            if slot == 0:
+                after = truth.touch_BSMCC2[scene, 1, :, *pair, 1]
+                assert after.any() == (one.cells_FN[SLOT:, i] >= 0).any()
+                checked += 1
+        assert not truth.touch_BSMCC2[scene, 0, ..., 1].any()
+    assert checked
+
+
+def test_nearness_is_that_of_the_gap(pretraining_scenes):
+    one = pretraining_scenes[0]
+    labels = labels_of(one, 2, 2, POOL.radius)
+    truth = dense_truth([labels], POOL.frames // SLOT, 4)
+    frame, thing = next(zip(*np.nonzero(labels.cells_FN >= 0), strict=True))
+    other = (thing + 1) % len(one.looks)
+    gap = np.linalg.norm(np.subtract(*np.array(one.positions)[frame, [thing, other]]))
+    said = truth.near_BSMFCC[0, frame // SLOT, labels.cells_FN[frame, thing], frame % SLOT]
+    near = float(said[labels.colors_N[thing], labels.colors_N[other]])
+    assert near == pytest.approx(np.exp(-max(0.0, gap - 2 * POOL.radius) / 0.4), abs=1e-5)
+
+
+def test_heads_that_know_everything_score_everything(pretraining_scenes):
+    """And heads that say the opposite score nothing."""
+    colors = torch.full((len(pretraining_scenes), 8), -1.0)
+    pairs = torch.full((len(pretraining_scenes), 8, 8), -1.0)
+    for row, one in enumerate(pretraining_scenes):
+        there = [COLORS.index(color) for color, _, _ in one.looks]
+        colors[row, there] = 1.0
+        for i, j in one.collisions():
+            pairs[row, there[i], there[j]] = pairs[row, there[j], there[i]] = 1.0
+    best = seen_by_heads(colors, pairs, pretraining_scenes)
+    assert best["color_sets_exact"] == 1.0
+    assert best["contact_auc"] == 1.0
+    assert best["contact_break_even"] == 1.0
+    worst = seen_by_heads(-colors, -pairs, pretraining_scenes)
+    assert worst["color_sets_exact"] == 0.0
+    assert worst["contact_auc"] == 0.0
