@@ -55,10 +55,10 @@ class ShapeConfig:
     are the words' alone."""
     heads: int = 4
     intermediate: int = 384
-    vision_hidden: int = 96
+    vision_hidden: int = 128
     vision_layers: int = 2
     vision_heads: int = 4
-    vision_intermediate: int = 192
+    vision_intermediate: int = 256
     patch_size: int = 8
     """Pixels (Qwen2.5-VL: 14); a video token covers twice as many a side."""
     vocab_size: int = 704

@@ -135,7 +135,7 @@ class Heads(nn.Module):
         )
         near = self.near(state_BMD).float().view_as(truth.near_BSMFCC) - truth.near_BSMFCC
         gaps = (near.square().sum(-1) * held).sum() / held.sum().clamp(min=1)
-        return {"look": 10 * there + place, "touch": 20 * touch, "near": gaps}
+        return {"look": 10 * there + 5 * place, "touch": 20 * touch, "near": gaps}
 
     @torch.no_grad()
     def pairs(self, state_BMD: Tensor) -> Tensor:
