@@ -30,10 +30,17 @@ VERSIONS = ("videothinker", "torch", "transformers", "accelerate", "peft", "av",
 
 
 def digest_path(path: Path) -> str:
-    """SHA-256 of a file, or of a folder's names and contents without what a run may vary."""
+    """SHA-256 of a file, or of a folder's names and contents without what a run may vary.
+
+    Raises:
+        UserError: a file that cannot be read.
+    """
     if path.is_file():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        try:
+            with path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     total = hashlib.sha256()
     for child in sorted(p for p in path.rglob("*") if p.is_file()):
         relative = child.relative_to(path)
