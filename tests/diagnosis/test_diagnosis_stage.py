@@ -1,12 +1,14 @@
 """The stage on a hand-written folder: labels, files, summary, bad input, resume."""
 
 import json
+import os
 import re
 
 import pytest
 from diagnosis_folder import DESCRIPTIVE, OBJECTS, annotation, counterfactual, thing
 
 from videothinker.diagnosis.config import RULES, DiagnoseConfig
+from videothinker.diagnosis.sources import inputs_of
 from videothinker.diagnosis.stage import diagnose
 from videothinker.diagnosis.summary import matching_rule, nearest_rule, paper_line
 from videothinker.errors import UserError
@@ -116,6 +118,38 @@ def test_same_bytes_again_and_a_done_folder_returns(folder, tmp_path):
     assert digest_path(other) == before
     with pytest.raises(UserError, match="rule"):
         diagnose(folder.root, DiagnoseConfig(out=one, rule="untouched"))
+
+
+def test_an_edited_annotation_is_noticed_and_its_folder_named(folder, tmp_path):
+    out, _ = run(folder, tmp_path)
+    other = annotation(10_000, collisions=[(20, 0, 1)])
+    path = folder.annotate("validation", 10_000, other)
+    stamp = (path.stat().st_atime_ns, path.stat().st_mtime_ns)
+    changed = "another input.*annotation_validation/annotation_10000-11000: '[0-9a-f]{64}' there"
+    with pytest.raises(UserError, match=changed):
+        diagnose(folder.root, DiagnoseConfig(out=out))
+    folder.annotate("validation", 10_000)  # as it was
+    diagnose(folder.root, DiagnoseConfig(out=out))
+    folder.annotate("validation", 10_000, other)
+    os.utime(path, ns=stamp)  # the contents count, not the clock
+    book = json.loads((out / "run.json").read_text())
+    (out / "run.json").write_text(json.dumps({**book, "status": "interrupted"}))
+    with pytest.raises(UserError, match=changed):  # unfinished, it would mix two logs
+        diagnose(folder.root, DiagnoseConfig(out=out))
+    # the split that was not asked for is not read, so it may change
+    alone = DiagnoseConfig(out=tmp_path / "alone", split="train")
+    diagnose(folder.root, alone)
+    folder.annotate("validation", 10_000)
+    diagnose(folder.root, alone)
+
+
+def test_pairs_and_labels_beside_the_questions_are_inputs(folder, tmp_path):
+    out, _ = run(folder, tmp_path)
+    (folder.root / "minimal_pairs.json").write_text("[]")
+    with pytest.raises(UserError, match=r"minimal_pairs\.json: None there"):
+        diagnose(folder.root, DiagnoseConfig(out=out))
+    told = inputs_of(out / "questions.jsonl", DiagnoseConfig())
+    assert told == {name: out / name for name in ("questions.jsonl", "diagnosis.jsonl")}
 
 
 def test_one_split_alone_gives_its_own_bias_set(folder, tmp_path):

@@ -37,8 +37,12 @@ def data_root(data: Path) -> Path:
     return folder
 
 
+def labels_file(data: Path) -> Path:
+    """Where the diagnosis of the questions lies, if there is one."""
+    return (data if data.is_dir() else data.parent) / "diagnosis.jsonl"
+
+
 def labels(data: Path) -> list[Diagnosis]:
     """The diagnosis beside the questions; empty where there is none."""
-    folder = data if data.is_dir() else data.parent
-    path = folder / "diagnosis.jsonl"
+    path = labels_file(data)
     return read_jsonl(path, Diagnosis) if path.is_file() else []

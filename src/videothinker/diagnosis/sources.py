@@ -82,7 +82,10 @@ def _is_present(data: Path, split: str) -> bool:
 
 
 def inputs_of(data: Path, config: DiagnoseConfig) -> dict[str, Path | None]:
-    """The files whose digests tell whether a run can be resumed.
+    """The files and folders whose digests tell whether a run can be resumed.
+
+    Annotations are digested content and all, a folder of a thousand at a time, so that an edited
+    one is noticed and its folder named. Videos are not: they are many times as large.
 
     Raises:
         UserError: there is nothing to read, found before a run folder is made.
@@ -90,10 +93,13 @@ def inputs_of(data: Path, config: DiagnoseConfig) -> dict[str, Path | None]:
     if not data.exists():
         raise UserError(f"{data}: is not there; give a folder in CLEVRER's layout, or a file")
     if has_logs(data, config):
-        files = [question_file(data, name) for name in present_splits(data, config.split)]
+        splits = present_splits(data, config.split)
+        files = [data / f"{MINIMAL_PAIRS}.json", *(question_file(data, name) for name in splits)]
+        folders = {path.parent for name in splits for path in list_annotations(data, name)}
     else:
-        files = list(_benchmark(data, config).files)
+        files, folders = [*_benchmark(data, config).files, jsonl.labels_file(data)], set[Path]()
     found: dict[str, Path | None] = {path.name: path for path in files if path.is_file()}
+    found |= {path.relative_to(data).as_posix(): path for path in sorted(folders)}
     if config.probe is not None and Path(config.probe).is_dir():
         found["probe"] = Path(config.probe)
     return found
