@@ -20,20 +20,19 @@ import json
 import re
 import sys
 import tempfile
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
 from videothinker.clevrer.annotations import ObjectProperty
 from videothinker.clevrer.grammar import parse_option, resolve
-from videothinker.diagnosis.agreement import by_samples
+from videothinker.diagnosis.agreement import by_samples, dealt_anew
 from videothinker.diagnosis.config import RULES, DiagnoseConfig
 from videothinker.diagnosis.effects import is_negated
 from videothinker.diagnosis.insight import tell_agreement, vote_sizes
 from videothinker.diagnosis.stage import diagnose
+from videothinker.diagnosis.turns import by_question
 from videothinker.records import Diagnosis, Question, Sample, read_jsonl
 
 TOLD = re.compile(r"Frame \d+: the (.+) and the (.+) collide\.")
@@ -70,26 +69,9 @@ def ceiling(questions: Iterable[Question]) -> dict[str, list[Sample]]:
     return answers
 
 
-def struck_samples(out: Path) -> dict[str, list[Sample]]:
+def struck_samples(out: Path, questions: Sequence[Question]) -> dict[str, list[Sample]]:
     """What a probed model answered without the premise, by question."""
-    drawn: dict[str, list[Sample]] = defaultdict(list)
-    for sample in read_jsonl(out / "samples.jsonl", Sample):
-        drawn[sample.question_id].append(sample)
-    return drawn
-
-
-def shuffled(questions: Sequence[Question], seed: int) -> list[Question]:
-    """The right answers dealt out anew among questions with as many choices and the same stem."""
-    alike: dict[tuple[int, bool], list[int]] = defaultdict(list)
-    for place, question in enumerate(questions):
-        alike[len(question.choices), is_negated(question)].append(place)
-    dealt = list(questions)
-    rng = np.random.default_rng(seed)
-    for places in alike.values():
-        for place, other in zip(places, rng.permutation(places), strict=True):
-            answer = questions[int(other)].answer
-            dealt[place] = msgspec.structs.replace(questions[place], answer=answer)
-    return dealt
+    return by_question(questions, read_jsonl(out / "samples.jsonl", Sample))
 
 
 def measure(
@@ -99,7 +81,8 @@ def measure(
     flags = {d.question_id: d.flags for d in logs}
     sizes = vote_sizes(min(len(drawn) for drawn in samples.values()))
     honest = by_samples(questions, samples, flags, RULES, sizes)
-    dealt = by_samples(shuffled(questions, 0), samples, flags, RULES, sizes)
+    rng = np.random.default_rng(0)
+    dealt = by_samples(dealt_anew(questions, rng), samples, flags, RULES, sizes)
     return [
         {
             "samples": size,
@@ -186,7 +169,7 @@ def main() -> None:
                 named = {d.question_id for d in logs if d.label != "excluded"}
                 questions = read_jsonl(out / "questions.jsonl", Question)
                 questions = [q for q in questions if q.id in named]
-                samples = ceiling(questions) if model is None else struck_samples(out)
+                samples = ceiling(questions) if model is None else struck_samples(out, questions)
                 rows = measure(questions, samples, logs)
                 show(model or "ceiling (no model)", rate, rows)
                 if model is not None and rate is None:

@@ -3,6 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
+import numpy as np
+
+from videothinker.diagnosis.effects import is_negated
 from videothinker.diagnosis.probes import survives
 from videothinker.records import Diagnosis, Question, Sample
 
@@ -121,3 +125,19 @@ def by_samples(
             for rule in references
         }
     return found
+
+
+def dealt_anew(questions: Sequence[Question], rng: np.random.Generator) -> list[Question]:
+    """The control: right answers exchanged among questions of as many choices and the same stem.
+
+    Labels made with them must agree with nothing: F1 falls to that of blind labelling, kappa to 0.
+    """
+    alike: dict[tuple[int, bool], list[int]] = {}
+    for place, question in enumerate(questions):
+        alike.setdefault((len(question.choices), is_negated(question)), []).append(place)
+    dealt = list(questions)
+    for places in alike.values():
+        for place, other in zip(places, rng.permutation(places), strict=True):
+            answer = questions[int(other)].answer
+            dealt[place] = msgspec.structs.replace(questions[place], answer=answer)
+    return dealt

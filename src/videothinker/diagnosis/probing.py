@@ -10,6 +10,7 @@ from videothinker.answering.variants import applies
 from videothinker.console import say
 from videothinker.diagnosis.config import DiagnoseConfig
 from videothinker.diagnosis.sources import Source
+from videothinker.diagnosis.turns import by_question, turned
 from videothinker.errors import UserError
 from videothinker.policy.model import Policy, load_policy
 from videothinker.records import Question, Sample, Variant
@@ -66,20 +67,18 @@ class Asker:
 
     def ask(self, questions: Sequence[Question], probe: Variant) -> dict[str, list[Sample]]:
         """Question id -> its samples; a question to which the probe does not apply has none."""
-        found: dict[str, list[Sample]] = {}
-        for sample in answer_questions(
+        asked = [question for question in questions if applies(question, probe)]
+        samples = answer_questions(
             self.policy,
-            [question for question in questions if applies(question, probe)],
+            [turned(question, i) for question in asked for i in range(self.config.samples)],
             self.data_root,
             self.protocol,
             variant=probe,
-            samples=self.config.samples,
             seed=self.config.seed,
             journal=self.journal,
             model=self.digest,
-        ):
-            found.setdefault(sample.question_id, []).append(sample)
-        return found
+        )
+        return by_question(asked, samples)
 
 
 def protocol_of(config: DiagnoseConfig, benchmark: str) -> Protocol:

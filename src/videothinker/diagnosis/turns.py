@@ -1,0 +1,69 @@
+"""Options in another order from sample to sample, so that a place is no answer.
+
+A model that has nothing to choose from guesses a place, mostly the first, and a guess that happens
+to be right looks like a right answer that survived. So sample i of a question shows its options
+turned by i places: a guessed place lands on another option each time and wins no vote, while an
+answer that means an option follows it. (Selection bias: Zheng et al., arXiv 2309.03882.)
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from videothinker.prompts import LETTERS
+from videothinker.records import Letters, Question, Sample
+
+MARK = "#"
+"""Between a question's id and the places its options are turned by."""
+
+
+def turned(question: Question, places: int) -> Question:
+    """The question with option `places` first, under an id of its own; 0 leaves it as it is."""
+    if places == 0:
+        return question
+    count = len(question.choices)
+    shift = places % count
+    return msgspec.structs.replace(
+        question,
+        id=f"{question.id}{MARK}{places}",
+        choices=(*question.choices[shift:], *question.choices[:shift]),
+        answer=_moved(question.answer, -shift, count),
+    )
+
+
+def turned_back(sample: Sample, question: Question, places: int) -> Sample:
+    """A sample of `turned(question, places)` as one of `question`: in its own letters."""
+    count = len(question.choices)
+    return msgspec.structs.replace(
+        sample,
+        question_id=question.id,
+        seed=sample.seed + places,
+        answer=sample.answer and _moved(sample.answer, places, count),
+        lenient=sample.lenient and _moved(sample.lenient, places, count),
+    )
+
+
+def by_question(
+    questions: Iterable[Question], samples: Iterable[Sample]
+) -> dict[str, list[Sample]]:
+    """Question id -> its samples in its own letters, in the order of their seeds.
+
+    Args:
+        questions: as they are; samples of other questions are left out.
+        samples: as recorded, of turned questions.
+    """
+    own = {question.id: question for question in questions}
+    found: dict[str, list[Sample]] = {}
+    for sample in samples:
+        name, places = sample.question_id, 0
+        if name not in own:
+            name, _, turn = name.rpartition(MARK)
+            places = int(turn) if turn.isdigit() else 0
+        if name in own:
+            found.setdefault(name, []).append(turned_back(sample, own[name], places))
+    return {name: sorted(mine, key=lambda sample: sample.seed) for name, mine in found.items()}
+
+
+def _moved(letters: Letters, places: int, count: int) -> Letters:
+    """Letters of `count` options, each `places` further on."""
+    return tuple(sorted(LETTERS[(LETTERS.index(one) + places) % count] for one in letters))
