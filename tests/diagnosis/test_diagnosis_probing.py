@@ -8,6 +8,7 @@ from diagnosis_folder import annotation
 
 from videothinker.diagnosis import probing
 from videothinker.diagnosis.config import PROBES, RULES, DiagnoseConfig
+from videothinker.diagnosis.insight import read_insight
 from videothinker.diagnosis.probes import FLAGS
 from videothinker.diagnosis.stage import diagnose
 from videothinker.errors import UserError
@@ -79,6 +80,9 @@ def test_probes_and_logs_stand_side_by_side(logged, tiny_model, tmp_path):
     assert set(told["agreement_by_samples"]) == {"1", "2"}
     assert told["reliance_strike"]["both_right"]["n"] == 9
     assert set(told["causal"]) == {"reasoning", "observation"}
+    assert told["agreement_shuffled"]["same_truth"]["n"] == 9
+    anew = msgspec.json.encode(read_insight(out, config.seed))  # from the records alone
+    assert json.loads(anew) == told
     samples = read_jsonl(out / "samples.jsonl", Sample)
     assert len(samples) == 9 * 3 * 2
     assert json.loads((out / "run.json").read_text())["facts"]["probed_model"] == samples[0].model
@@ -203,6 +207,10 @@ def test_minimal_pairs_are_asked_as_they_are(logged, tiny_model, tmp_path):
     told = json.loads((out / "summary.json").read_text())["probing"]["reliance_swap"]
     # Both have the options and the right answer of the first: they should stay.
     assert told["changes_when_should_stay"]["n"] == 1
+    anew = read_insight(out, config.seed)
+    assert anew is not None
+    assert anew["reliance_swap"] == told
+    assert anew["probes"]["full"]["questions"] == 9  # the pairs are not among them
     assert not names & {d.question_id for d in read_jsonl(out / "diagnosis.jsonl", Diagnosis)}
     assert msgspec.json.decode((out / "run.json").read_bytes())["status"] == "done"
 

@@ -2,16 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
-from videothinker.diagnosis.agreement import Agreement, agreement_of_flags, by_samples
+from videothinker.diagnosis.agreement import Agreement, agreement_of_flags, by_samples, dealt_anew
 from videothinker.diagnosis.causal import Adjustment, adjust
 from videothinker.diagnosis.config import RULES
-from videothinker.diagnosis.effects import strikes, units_of
+from videothinker.diagnosis.effects import strikes, swaps, units_of
 from videothinker.diagnosis.intervals import share, show
 from videothinker.diagnosis.probes import LOG_FREE
-from videothinker.diagnosis.reliance import reliance
-from videothinker.records import Diagnosis, Question, Sample
+from videothinker.diagnosis.reliance import Intervention, reliance
+from videothinker.diagnosis.turns import by_question
+from videothinker.records import Diagnosis, Question, Sample, read_jsonl
 from videothinker.seeds import numpy_generator
 
 ByQuestion = Mapping[str, Sequence[Sample]]
@@ -68,6 +70,7 @@ def insight(
     diagnoses: Sequence[Diagnosis],
     samples: Mapping[str, ByQuestion],
     seed: int,
+    swapped: Sequence[Intervention] = (),
 ) -> dict[str, Any]:
     """Everything that needs both samples and logs; empty parts are left out.
 
@@ -75,7 +78,8 @@ def insight(
         questions: the probed ones.
         diagnoses: their records, with the logs' flags and evidence where there are logs.
         samples: probe -> question id -> samples.
-        seed: of the bootstrap.
+        seed: of the bootstrap, and of the control's shuffle.
+        swapped: the minimal pairs that were asked.
     """
     by_id = {d.question_id: d for d in diagnoses}
     full, struck = samples.get("full", {}), samples.get("struck", {})
@@ -91,19 +95,50 @@ def insight(
             str(size): {rule: tell_agreement(row) for rule, row in rows.items()}
             for size, rows in votes.items()
         }
+        dealt = dealt_anew(questions, numpy_generator(seed, "diagnose", "dealt anew"))
+        control = by_samples(dealt, struck, flags, RULES, sizes[-1:])[sizes[-1]]
+        found["agreement_shuffled"] = {rule: tell_agreement(row) for rule, row in control.items()}
     if logged and full:
         found["causal"] = effects({q.id: q for q in questions}, by_id, full, seed)
         if struck:
             found["reliance_strike"] = asdict(reliance(strikes(questions, by_id, full, struck)))
+    if swapped:
+        found["reliance_swap"] = asdict(reliance(swapped))
     return found
+
+
+def read_insight(run: Path, seed: int) -> dict[str, Any] | None:
+    """The insight of a diagnose run, computed anew from its records; None where nothing was probed.
+
+    Args:
+        run: its folder.
+        seed: the run's.
+
+    Raises:
+        UserError: a record that cannot be read.
+    """
+    if not (run / "samples.jsonl").is_file():
+        return None
+    diagnoses = [d for d in read_jsonl(run / "diagnosis.jsonl", Diagnosis) if d.probes]
+    probed = {d.question_id for d in diagnoses}
+    questions = [q for q in read_jsonl(run / "questions.jsonl", Question) if q.id in probed]
+    listed = run / "minimal_pairs.jsonl"
+    members = read_jsonl(listed, Question) if listed.is_file() else []
+    samples: dict[str, list[Sample]] = {}
+    for sample in read_jsonl(run / "samples.jsonl", Sample):
+        samples.setdefault(sample.variant, []).append(sample)
+    drawn = {probe: by_question(questions, mine) for probe, mine in samples.items()}
+    pairs = zip(members[::2], members[1::2], strict=True)
+    swapped = swaps(pairs, by_question(members, samples.get("full", [])))
+    return insight(questions, diagnoses, drawn, seed, swapped)
 
 
 def _probe_shares(samples: Mapping[str, ByQuestion]) -> dict[str, Any]:
     table: dict[str, Any] = {}
-    for probe, by_question in samples.items():
-        drawn = [sample for mine in by_question.values() for sample in mine]
+    for probe, asked in samples.items():
+        drawn = [sample for mine in asked.values() for sample in mine]
         table[probe] = {
-            "questions": len(by_question),
+            "questions": len(asked),
             "samples": len(drawn),
             "right": sum(sample.exact == 1 for sample in drawn),
             "unparsed": sum(sample.verdict in ("unparsed", "truncated") for sample in drawn),

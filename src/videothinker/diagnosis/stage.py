@@ -1,7 +1,6 @@
 """`videothinker diagnose`: which questions can be answered without reasoning?"""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from videothinker.diagnosis.config import RULES, DiagnoseConfig
 from videothinker.diagnosis.effects import swaps
 from videothinker.diagnosis.insight import insight, insight_lines
 from videothinker.diagnosis.probes import FLAGS, LOG_FREE, diagnose_by_probes
-from videothinker.diagnosis.reliance import reliance
 from videothinker.diagnosis.sources import Source, inputs_of, read_source
 from videothinker.diagnosis.summary import lines, summarise
 from videothinker.records import Diagnosis, write_atomic, write_jsonl
@@ -45,9 +43,8 @@ def _with_probes(
     asked = {question.id for question in probed.questions}
     kept = [q for q in subject if q.id in asked or not q.answer]
     diagnoses = diagnose_by_probes(kept, probed.samples, logs)
-    found = insight(probed.questions, diagnoses, probed.samples, config.seed)
-    if probed.pairs:
-        found["reliance_swap"] = asdict(reliance(swaps(probed.pairs, probed.pair_samples)))
+    swapped = swaps(probed.pairs, probed.pair_samples)
+    found = insight(probed.questions, diagnoses, probed.samples, config.seed, swapped)
     return diagnoses, found
 
 

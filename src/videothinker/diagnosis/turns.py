@@ -46,7 +46,7 @@ def turned_back(sample: Sample, question: Question, places: int) -> Sample:
 def by_question(
     questions: Iterable[Question], samples: Iterable[Sample]
 ) -> dict[str, list[Sample]]:
-    """Question id -> its samples in its own letters, in the order of their seeds.
+    """Question id -> its samples in its own letters; both in their own order.
 
     Args:
         questions: as they are; samples of other questions are left out.
@@ -61,7 +61,9 @@ def by_question(
             places = int(turn) if turn.isdigit() else 0
         if name in own:
             found.setdefault(name, []).append(turned_back(sample, own[name], places))
-    return {name: sorted(mine, key=lambda sample: sample.seed) for name, mine in found.items()}
+    return {
+        name: sorted(found[name], key=lambda sample: sample.seed) for name in own if name in found
+    }
 
 
 def _moved(letters: Letters, places: int, count: int) -> Letters:
