@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import av
+import msgspec
 import numpy as np
 
+from videothinker.diagnosis.turns import turned
 from videothinker.records import Diagnosis, Evidence, Question, Sample, Step, write_jsonl
 from videothinker.runs import open_run
 
@@ -89,6 +91,49 @@ def diagnose_run(root: Path, split: str, n: int) -> Path:
         pairs = [question(i, split) for i in range(n)]
         write_jsonl(out / "questions.jsonl", [q for q, _ in pairs])
         write_jsonl(out / "diagnosis.jsonl", [d for _, d in pairs])
+        run.facts["data_root"] = str(root)
+    return out
+
+
+def probed_run(root: Path, n: int = 60, samples: int = 4) -> Path:
+    """A diagnose run whose model describes the video, and errs on every fifth struck question.
+
+    In the video option A happens and B does not; every third question is inferential, and there it
+    is the other way round after the removal. Nothing is negated.
+    """
+    out = root / "diagnose-probed"
+    with open_run(out, "diagnose", Plain(out), {}) as run:
+        asked, found, answers = [], [], []
+        for i in range(n):
+            q, d = question(i, "train")
+            q = msgspec.structs.replace(q, groups={"negated": "no", "scene": str(i)})
+            asked.append(q)
+            says = {"full": ("A",), "struck": ("B",) if i % 5 == 0 else ("A",)}
+            survives = says["struck"] == q.answer
+            right = {name: (samples * (said == q.answer), samples) for name, said in says.items()}
+            found.append(
+                msgspec.structs.replace(
+                    d,
+                    rule="survives_strike",
+                    label="observational" if survives else "inferential",
+                    flags={**d.flags, "survives_strike": survives},
+                    probes=right,
+                )
+            )
+            for name, said in says.items():
+                for k in range(samples):
+                    shown = turned(q, k)
+                    place = ("A", "B") if k % 2 == 0 else ("B", "A")  # two options, turned by k
+                    letters = (place[("A", "B").index(said[0])],)
+                    answers.append(
+                        Sample(
+                            question_id=shown.id, model="m", protocol="demo", variant=name,
+                            answer=letters, verdict="ok", exact=float(said == q.answer),
+                        )
+                    )  # fmt: skip
+        write_jsonl(out / "questions.jsonl", asked)
+        write_jsonl(out / "diagnosis.jsonl", found)
+        write_jsonl(out / "samples.jsonl", answers)
         run.facts["data_root"] = str(root)
     return out
 

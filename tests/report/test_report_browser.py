@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from devtools import Chromium
+from report_runs import probed_run
 
 from videothinker.records import Sample, read_jsonl
 from videothinker.report.config import ReportConfig
@@ -132,6 +133,14 @@ def contrast(browser: Chromium) -> list[str]:
     return browser.js((Path(__file__).parent / "contrast.js").read_text())
 
 
+def keep(drawn: Path, name: str) -> None:
+    """Copy a picture of the page to where it can be looked at."""
+    kept = os.environ.get("VIDEOTHINKER_PICTURES")
+    if kept:
+        Path(kept).mkdir(parents=True, exist_ok=True)
+        (Path(kept) / f"{name}.png").write_bytes(drawn.read_bytes())
+
+
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (768, True), (360, False)])
 def test_three_widths_fit_and_read(
     opened: Chromium, tmp_path: Path, width: int, dark: bool
@@ -148,12 +157,28 @@ def test_three_widths_fit_and_read(
     assert contrast(opened) == []
     drawn = opened.picture(tmp_path / f"{width}.png")
     assert drawn.stat().st_size > 30_000
-    kept = os.environ.get("VIDEOTHINKER_PICTURES")
-    if kept:
-        Path(kept).mkdir(parents=True, exist_ok=True)
-        (Path(kept) / f"report-{width}{'-dark' if dark else ''}.png").write_bytes(
-            drawn.read_bytes()
-        )
+    keep(drawn, f"report-{width}{'-dark' if dark else ''}")
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_what_probing_found_fits_and_reads(chromium: Chromium, tmp_path: Path, width: int) -> None:
+    page = report([probed_run(tmp_path)], ReportConfig(out=tmp_path / "probed.html"))
+    chromium.messages.clear()
+    chromium.view(width, 900)
+    chromium.open(page)
+    heads = chromium.js(
+        "[...document.querySelectorAll('#diagnosis [data-sheet] caption')].map(c => c.textContent)"
+    )
+    assert heads == [
+        "Labels by probing against the rules of the event logs",
+        "What the answer does with the premise",
+        "How often the model says that an option's event happens",
+        "What moves the answer",
+    ]
+    assert chromium.js("document.documentElement.scrollWidth") <= width
+    assert contrast(chromium) == []
+    assert chromium.messages == []
+    keep(chromium.picture(tmp_path / f"{width}.png"), f"probed-{width}")
 
 
 def test_every_picture_and_control_has_words(opened: Chromium) -> None:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from videothinker.errors import UserError
 from videothinker.records import Diagnosis, Question, read_jsonl
+from videothinker.report.probing import probing_sheets
+from videothinker.report.sheet import Sheet
 from videothinker.report.sources import RunFolder
 
 FEW, CROWD = 12, 4
@@ -38,6 +40,8 @@ class Diagnosed:
     run: RunFolder
     questions: Mapping[str, Question]
     rows: tuple[Diagnosis, ...]
+    probing: tuple[Sheet, ...] = ()
+    """What probing found, where a model was probed."""
 
     @property
     def labels(self) -> list[Share]:
@@ -128,5 +132,5 @@ def read_diagnoses(runs: Sequence[RunFolder]) -> list[Diagnosed]:
                 f"{run.path / 'diagnosis.jsonl'}: labels {strangers[0]!r}, which questions.jsonl "
                 "lacks; run 'diagnose' again"
             )
-        found.append(Diagnosed(run, questions, rows))
+        found.append(Diagnosed(run, questions, rows, tuple(probing_sheets(run))))
     return found

@@ -4,46 +4,15 @@ Rows of ours carry their interval, n and the runs behind them; published rows ar
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from videothinker.evaluation import metrics, published
 from videothinker.report.claim import LABELS
 from videothinker.report.config import Table
 from videothinker.report.estimates import Estimate, accuracy, pairs_right
 from videothinker.report.results import SIMULATED, Arm, Board
+from videothinker.report.sheet import NOTHING, Cell, Line, Sheet
 from videothinker.report.words import between, count, percent
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One figure: a number, its interval, and in words what it counts."""
-
-    value: str
-    interval: str = ""
-    words: str = ""
-
-
-@dataclass(frozen=True)
-class Line:
-    """One row: who, the figures, the runs they come from (none: published elsewhere)."""
-
-    name: str
-    cells: tuple[Cell, ...]
-    runs: tuple[int, ...] = ()
-    published: str | None = None
-    """Where it was published; null for our own rows."""
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """One table."""
-
-    id: str
-    title: str
-    columns: tuple[str, ...]
-    lines: tuple[Line, ...]
-    note: str
-
 
 PUBLISHED = (
     f"Published rows are the paper's ({published.SOURCE}): its models, on the benchmarks' own "
@@ -51,7 +20,6 @@ PUBLISHED = (
 )
 COMPARABLE = ("clevrer", SIMULATED)
 """Datasets beside which the paper's figures on CLEVRER are worth a look."""
-NOTHING = Cell("\N{EN DASH}", words="not measured")
 
 
 def _cell(estimate: Estimate | None) -> Cell:

@@ -1,0 +1,37 @@
+"""A table as the page shows it: lines of cells, every figure with what it counts."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One figure: a number, its interval, and in words what it counts."""
+
+    value: str
+    interval: str = ""
+    words: str = ""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row: who, the figures, the runs they come from (none: published elsewhere)."""
+
+    name: str
+    cells: tuple[Cell, ...]
+    runs: tuple[int, ...] = ()
+    published: str | None = None
+    """Where it was published; null for our own rows."""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One table."""
+
+    id: str
+    title: str
+    columns: tuple[str, ...]
+    lines: tuple[Line, ...]
+    note: str
+
+
+NOTHING = Cell("\N{EN DASH}", words="not measured")
