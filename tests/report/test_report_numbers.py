@@ -208,7 +208,7 @@ def test_what_probing_found_is_counted_from_the_samples(tmp_path: Path) -> None:
     assert effects == ["+0.0", "+100.0"]
     text = report([run], ReportConfig(out=tmp_path / "r.html")).read_text()
     for sheet in tables:
-        assert text.count(f'data-sheet="{sheet}"') == 1
+        assert text.count(f'<table class="sheet" data-sheet="{sheet}">') == 1
     assert f'title="{len(hard - wrong)} of {len(hard)}">80.0' in text
 
 
