@@ -144,6 +144,8 @@ class TrainConfig:
             _require(self, "inferential_share", known, "from 0 to 1 (sampling 'label' needs it)")
         else:
             _require(self, "inferential_share", share is None, "null unless sampling is 'label'")
+        if "pair_consistency" in self.reward_funcs:
+            _require_pairs(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +167,8 @@ class BiasConfig(TrainConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         _require(self, "max_refills", self.max_refills >= 0, "zero or more")
+        whole = self.max_refills == 0 or "pair_consistency" not in self.reward_funcs
+        _require(self, "max_refills", whole, "0 with the reward 'pair_consistency'")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,6 +238,16 @@ class CdpoConfig(TrainConfig):
         for name in ("divergence_target", "guard_entropy", "guard_divergence"):
             _above_zero(self, name)
         _require(self, "guard_valid", 0 <= self.guard_valid <= 1, "a share from 0 to 1")
+
+
+def _require_pairs(config: TrainConfig) -> None:
+    """What keeps the two questions of a minimal pair in one step, and the reward in proportion."""
+    words = "with the reward 'pair_consistency'"
+    for name in ("prompts_per_step", "train_questions"):
+        _require(config, name, getattr(config, name) % 2 == 0, f"an even number {words}")
+    _require(config, "sampling", config.sampling == "uniform", f"'uniform' {words}")
+    ratio = f"'none' or 'type' {words}: the group's deviation would divide the proportion out"
+    _require(config, "scale_rewards", config.scale_rewards != "group", ratio)
 
 
 def _require(config: object, name: str, ok: object, allowed: str) -> None:
