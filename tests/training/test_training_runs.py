@@ -286,7 +286,7 @@ def test_a_prompt_over_the_limit_is_an_error_that_names_the_question(
         ("toy_training:returns_few", "returned 1 rewards for 4 completions"),
         ("toy_training:nothing", "cannot be imported"),
         ("toy_training:takes_too_little", "unexpected keyword argument 'prompts'.*by keyword"),
-        ("nowhere", "unknown; allowed are soft_accuracy, format"),
+        ("nowhere", "unknown; allowed are soft_accuracy, format, pair_consistency"),
     ],
 )
 def test_a_bad_reward_function_is_named(

@@ -1,7 +1,7 @@
 """The questions a stage trains on: a seeded draw, a held-out slice, and what they are made of."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,10 @@ from videothinker.errors import UserError
 from videothinker.records import Label, Question, read_jsonl
 from videothinker.seeds import derive
 from videothinker.training.config import BiasConfig, TrainConfig
+
+ROLES: dict[str, Label] = {"irrelevant": "observational", "causal": "inferential"}
+"""Role in a minimal pair -> its label under `same_truth`, by construction: the removal changes the
+truth of no option, or of at least one."""
 
 
 @dataclass(frozen=True)
@@ -53,16 +57,19 @@ def load_training_set(data: Path, config: TrainConfig) -> TrainingSet:
     """Read a diagnose folder (or one of its question files) and draw.
 
     The order depends on the seed and each question's id alone, so the three stages see the
-    questions they have in common in the same order. The held-out slice comes from the order's end,
-    at most a tenth of all, half of each label where possible. Splits other than `train` stay out,
-    unless there is no `train`: then all are used, with a warning, as for the bias set.
+    questions they have in common in the same order; the two of a minimal pair stay together. The
+    held-out slice comes from the order's end, at most a tenth of all, half of each label where
+    possible. Splits other than `train` stay out, unless there is no `train`: then all are used,
+    with a warning, as for the bias set.
 
     Raises:
-        UserError: no such file, or no question with an answer in it.
+        UserError: no such file, no question with an answer in it, or a question without its pair
+            where the reward wants pairs.
     """
     source = _source(data, config)
-    labels: dict[str, Label] = {row.question_id: row.label for row in jsonl.labels(source)}
     questions = read_jsonl(source, Question)
+    labels = {q.id: ROLES[q.groups["role"]] for q in questions if q.groups.get("role") in ROLES}
+    labels |= {row.question_id: row.label for row in jsonl.labels(source)}
     if any(q.split == "train" for q in questions):
         questions = [q for q in questions if q.split == "train"]
     elif questions:
@@ -81,6 +88,8 @@ def load_training_set(data: Path, config: TrainConfig) -> TrainingSet:
     held_out = _hold_out(ordered, labels, config) if config.eval_steps else ()
     kept = {q.id for q in held_out}
     train = tuple(q for q in ordered if q.id not in kept)[: config.train_questions or None]
+    if "pair_consistency" in config.reward_funcs:
+        _check_pairs(train, source)
     return TrainingSet(
         source=source,
         data_root=config.data_root or jsonl.data_root(source),
@@ -93,8 +102,32 @@ def load_training_set(data: Path, config: TrainConfig) -> TrainingSet:
 
 
 def in_order(questions: Sequence[Question], seed: int, epoch: int) -> list[Question]:
-    """The seeded order of one epoch; a subset of the questions keeps their relative order."""
-    return sorted(questions, key=lambda question: derive(seed, "order", epoch, question.id))
+    """The seeded order of one epoch; a subset of the questions keeps their relative order.
+
+    The two questions of a minimal pair stand beside each other, in the order in which they came.
+    """
+    return sorted(questions, key=lambda q: derive(seed, "order", epoch, q.groups.get("pair", q.id)))
+
+
+def partners(questions: Mapping[int, Question]) -> dict[int, int]:
+    """Item -> the item of the other question of its minimal pair, where that is there too."""
+    pairs: dict[str, list[int]] = {}
+    for item, question in questions.items():
+        if "pair" in question.groups:
+            pairs.setdefault(question.groups["pair"], []).append(item)
+    both = [items for items in pairs.values() if len(items) == 2]
+    return {one: other for pair in both for one, other in (pair, pair[::-1])}
+
+
+def _check_pairs(train: Sequence[Question], source: Path) -> None:
+    """Every draw of two is a minimal pair."""
+    for place, question in enumerate(train):
+        first = place - place % 2
+        if place not in partners(dict(enumerate(train[first : first + 2], first))):
+            raise UserError(
+                f"{source}: question {question.id!r} has no partner beside it, which the reward "
+                "'pair_consistency' needs; give the minimal_pairs.jsonl of a diagnose folder"
+            )
 
 
 def _source(data: Path, config: TrainConfig) -> Path:
@@ -109,6 +142,8 @@ def _hold_out(
     ordered: Sequence[Question], labels: dict[str, Label], config: TrainConfig
 ) -> tuple[Question, ...]:
     size = min(config.eval_questions, len(ordered) // 10)
+    if "pair_consistency" in config.reward_funcs:
+        size -= size % 2  # a pair has one question of each label, so half of each are whole pairs
     chosen: list[Question] = []
     for label in ("observational", "inferential"):
         mine = [q for q in reversed(ordered) if labels.get(q.id) == label]

@@ -2,8 +2,8 @@
 
 `func(prompts, completions, completion_ids, **columns) -> list of numbers`, all by keyword: prompts
 and completions are plain strings, one a completion, completion_ids their tokens, and every column
-is a list of the same length: question_id, choices, answer (letters), type, label, truncated. The
-parser is the one that evaluation uses.
+is a list of the same length: question_id, choices, answer (letters), type, label, truncated,
+partner_success. The parser is the one that evaluation uses.
 """
 
 import importlib
@@ -15,13 +15,13 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from videothinker.answers import parse, soft
+from videothinker.answers import exact, parse, soft
 from videothinker.errors import UserError
 
 RewardFunc = Callable[..., Sequence[float]]
 KEYWORDS = (
     *("prompts", "completions", "completion_ids"),
-    *("question_id", "choices", "answer", "type", "label", "truncated"),
+    *("question_id", "choices", "answer", "type", "label", "truncated", "partner_success"),
 )
 """What every reward function is called with."""
 
@@ -55,7 +55,44 @@ def format(  # noqa: A001
     return [float(parse(text, options, truncated=cut).format) for text, options, cut in rows]
 
 
-OURS: dict[str, RewardFunc] = {"soft_accuracy": soft_accuracy, "format": format}
+def pair_consistency(
+    prompts: Sequence[str],  # noqa: ARG001
+    completions: Sequence[str],
+    *,
+    question_id: Sequence[str],
+    choices: Sequence[Sequence[str]],
+    answer: Sequence[tuple[str, ...]],
+    truncated: Sequence[bool],
+    partner_success: Sequence[float | None],
+    **_: Any,
+) -> list[float]:
+    """1 where exactly right, times how often the other question of its minimal pair was, else 0.
+
+    Ours, a sceptic's baseline: a shortcut gives both questions of a pair one answer, so one of them
+    is wrong and neither is paid. `partner_success` is the share of exactly right completions in the
+    partner's group of the same step.
+
+    Raises:
+        UserError: a question without its partner in the step.
+    """
+    alone = [q for q, other in zip(question_id, partner_success, strict=True) if other is None]
+    if alone:
+        raise UserError(
+            f"reward 'pair_consistency' needs both questions of a minimal pair in a step, and "
+            f"{alone[0]!r} came without its partner; train on a minimal_pairs.jsonl"
+        )
+    rows = zip(completions, choices, answer, truncated, partner_success, strict=True)
+    return [
+        exact(parse(text, options, truncated=cut).answer, gold) * (other or 0.0)
+        for text, options, gold, cut, other in rows
+    ]
+
+
+OURS: dict[str, RewardFunc] = {
+    "soft_accuracy": soft_accuracy,
+    "format": format,
+    "pair_consistency": pair_consistency,
+}
 
 
 def load_rewards(names: Sequence[str]) -> dict[str, RewardFunc]:

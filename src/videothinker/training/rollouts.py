@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ from videothinker.policy.sampling import Group, Sampling
 from videothinker.records import Question
 from videothinker.seeds import derive
 from videothinker.training.config import TrainConfig
-from videothinker.training.data import TrainingSet
+from videothinker.training.data import TrainingSet, partners
 from videothinker.training.processes import Processes
 from videothinker.training.rewards import RewardFunc, score
 
@@ -165,14 +166,37 @@ class Collector:
             sampling_of(self.config),
             [derive(self.config.seed, self.stage, step, item) for item in mine],
         )
+        rolled = dict(zip(mine, groups, strict=True))
+        success = self._partner_success(questions, rolled)
         rows = [
-            self._score(item, question, group)
-            for (item, question), group in zip(mine.items(), groups, strict=True)
+            self._score(item, question, rolled[item], success.get(item))
+            for item, question in mine.items()
         ]
         scored = sorted(self.processes.gather(rows), key=lambda row: row.item)
-        return scored, dict(zip(mine, groups, strict=True))
+        return scored, rolled
 
-    def _score(self, item: int, question: Question, group: Group) -> Scored:
+    def _partner_success(
+        self, questions: dict[int, Question], rolled: dict[int, Group]
+    ) -> dict[int, float]:
+        """Item -> how often the other question of its minimal pair was answered exactly right."""
+        others = partners(questions)
+        if not others:
+            return {}
+        known = dict(
+            self.processes.gather(
+                [(i, self._success(questions[i], rolled[i])) for i in rolled if i in others]
+            )
+        )
+        return {item: known[other] for item, other in others.items()}
+
+    def _success(self, question: Question, group: Group) -> float:
+        drawn = zip(self.policy.decode(group), group.truncated_G.tolist(), strict=True)
+        parsed = [answers.parse(text, question.choices, truncated=cut) for text, cut in drawn]
+        return fmean(answers.exact(one.answer, question.answer) for one in parsed)
+
+    def _score(
+        self, item: int, question: Question, group: Group, partner_success: float | None
+    ) -> Scored:
         texts, count = self.policy.decode(group), len(group.mask_GC)
         truncated = [bool(cut) for cut in group.truncated_G]
         label = self.data.labels.get(question.id, "unlabelled")
@@ -185,6 +209,7 @@ class Collector:
             "type": [question.type] * count,
             "label": [label] * count,
             "truncated": truncated,
+            "partner_success": [partner_success] * count,
         }
         rewards_RG = score(self.rewards, [self.prompts.words(question)] * count, texts, columns)
         valid = [
