@@ -98,6 +98,9 @@ class PretrainConfig:
     printed with every result."""
     inferential_share: float = 0.5
     """Share of what-if questions that the video alone does not answer."""
+    pair_share: float = 0.5
+    """Share of what-if questions that are half of a minimal pair, where the removed object decides
+    and the choices give nothing away; elsewhere a model gets far without reading the premise."""
     miss_rate: float = 0.04
     """Transcript tier: share of events missing from the log."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -119,6 +122,7 @@ class PretrainConfig:
             "simulate_share",
             "corrupted_share",
             "inferential_share",
+            "pair_share",
             "miss_rate",
         ):
             if not 0 <= getattr(self, name) <= 1:

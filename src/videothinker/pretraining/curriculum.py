@@ -7,7 +7,9 @@ import numpy as np
 from videothinker.pretraining.config import PretrainConfig
 from videothinker.pretraining.pool import Facts
 from videothinker.pretraining.targets import (
+    Asked,
     from_raw,
+    paired_what_if,
     respond,
     struck,
     tracking,
@@ -55,7 +57,7 @@ def task(
         raw = facts.descriptive[int(rng.integers(len(facts.descriptive)))]
         asked = from_raw(facts, raw)
         return asked.words(), respond(facts, asked, "obs", rng, 0.0, timed=timed)
-    found = what_if(facts, rng, config.inferential_share) if kind == "what_if" else None
+    found = _what_if(facts, config, rng) if kind == "what_if" else None
     if found is None:
         asked = which_collide(facts, rng)
         return asked.words(), respond(facts, asked, "obs", rng, 0.0, timed=timed)
@@ -64,6 +66,15 @@ def task(
         return asked.words(), respond(facts, asked, "obs", rng, 0.0, timed=timed)
     mode = "sim" if rng.random() < config.simulate_share else "obs"
     return found.words(), respond(facts, found, mode, rng, config.corrupted_share, timed=timed)
+
+
+def _what_if(facts: Facts, config: PretrainConfig, rng: np.random.Generator) -> Asked | None:
+    """A what-if question, alone or one half of a minimal pair."""
+    if rng.random() < config.pair_share:
+        pair = paired_what_if(facts, rng)
+        if pair is not None:
+            return pair[int(rng.random() < config.inferential_share)]
+    return what_if(facts, rng, config.inferential_share)
 
 
 def draw(

@@ -25,6 +25,7 @@ from videothinker.pretraining.targets import (
     answer_from,
     from_raw,
     image_cells,
+    paired_what_if,
     told,
     tracking,
     what_if,
@@ -118,6 +119,9 @@ def probes_of(facts: Facts, place: int, config: PretrainConfig) -> list[Probe]:
         if config.tier == "video":
             for show in ("blank", "swapped"):
                 found.append(replace(free, name=f"what-if {show}", show=show))
+    for half in paired_what_if(facts, rng) or ():
+        forced = f"<think>{OPENINGS['sim']}"
+        found.append(Probe("pair sim", place, half, prefill=forced))
     return found
 
 
@@ -208,11 +212,20 @@ def summary(records: Iterable[Measured]) -> dict[str, float]:
         if some:
             simulated = [f"<think>{OPENINGS['sim']}" in r.text for r in some]
             numbers[f"simulated_share_{probe.split()[1]}"] = float(np.mean(simulated))
+    numbers |= _both(by.get("pair sim", []))
     if "collisions" in by:
         numbers |= _pairs(by["collisions"])
     if "objects" in by:
         numbers |= _tracks(by["objects"])
     return {key: round(value, 4) for key, value in numbers.items()}
+
+
+def _both(records: Sequence[Measured]) -> dict[str, float]:
+    """Minimal pairs with both questions right; a scene has one."""
+    right: dict[int, bool] = {}
+    for record in records:
+        right[record.scene] = right.get(record.scene, True) and record.exact == 1
+    return {"pair_sim_both": float(np.mean(list(right.values())))} if right else {}
 
 
 def _hits(line: str) -> set[str]:

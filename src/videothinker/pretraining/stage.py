@@ -145,6 +145,7 @@ def _line(numbers: dict[str, float]) -> str:
         "what_if_obs_inferential",
         "what_if_sim_observational",
         "what_if_sim_inferential",
+        "pair_sim_both",
         "what_if_free_observational",
         "what_if_free_inferential",
         "simulated_share_sampled",

@@ -18,6 +18,7 @@ from videothinker.pretraining.pool import Facts
 from videothinker.prompts import LETTERS, render
 from videothinker.world import camera
 from videothinker.world.options import Names, Pair, collide
+from videothinker.world.pairs import minimal_pair
 from videothinker.world.questions import Truth, Wanted, colliding, counterfactual
 
 Mode = Literal["track", "obs", "sim"]
@@ -138,6 +139,17 @@ def what_if(facts: Facts, rng: np.random.Generator, inferential_share: float) ->
     wanted = Wanted(rng.random() >= inferential_share, bool(rng.random() < 0.5))
     raw = counterfactual(Truth(scene, facts.late), Names(scene.objects, rng), wanted, set())
     return None if raw is None else from_raw(facts, raw)
+
+
+def paired_what_if(facts: Facts, rng: np.random.Generator) -> tuple[Asked, Asked] | None:
+    """A minimal pair: the same words and choices about two objects, one of which matters.
+
+    Elsewhere the choices give away much of the answer, since none names the removed object; only
+    here must it be read. None if the scene gives no pair.
+    """
+    scene = facts.scene()
+    pair = minimal_pair(Truth(scene, facts.late), Names(scene.objects, rng), 0, set())
+    return None if pair is None else (from_raw(facts, pair[0]), from_raw(facts, pair[1]))
 
 
 def from_raw(facts: Facts, raw: RawQuestion) -> Asked:
