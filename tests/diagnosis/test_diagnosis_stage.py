@@ -152,6 +152,21 @@ def test_pairs_and_labels_beside_the_questions_are_inputs(folder, tmp_path):
     assert told == {name: out / name for name in ("questions.jsonl", "diagnosis.jsonl")}
 
 
+def test_a_pair_without_its_annotation_is_named_and_stops_nothing_else(folder, tmp_path):
+    asked = json.loads((folder.root / "validation.json").read_text())
+    moved = {**asked[0], "scene_index": 10_007, "video_filename": "video_10007.mp4"}
+    moved["questions"] = moved["questions"][1:3]
+    pairs = [{**asked[0], "questions": asked[0]["questions"][1:3]}, moved]
+    (folder.root / "minimal_pairs.json").write_text(json.dumps(pairs))
+    with pytest.raises(UserError, match="annotation_10007.json: cannot be read"):
+        diagnose(folder.root, DiagnoseConfig(out=tmp_path / "stopped"))
+    out, found = run(folder, tmp_path, keep_going=True)
+    told = json.loads((out / "summary.json").read_text())
+    assert len(found) == 12
+    assert len(told["problems"]) == 1
+    assert told["minimal_pairs"]["same_truth"] == {"observational": 1, "questions": 2}
+
+
 def test_one_split_alone_gives_its_own_bias_set(folder, tmp_path):
     out, found = run(folder, tmp_path, split="validation")
     assert {d.split(sep="/")[1] for d in found} == {"validation"}

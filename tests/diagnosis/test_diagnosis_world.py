@@ -7,8 +7,10 @@ import pytest
 from videothinker.clevrer.annotations import list_annotations, read_annotation
 from videothinker.clevrer.grammar import parse_option, resolve
 from videothinker.diagnosis.config import DiagnoseConfig
+from videothinker.diagnosis.sources import label_pairs
 from videothinker.diagnosis.stage import diagnose
 from videothinker.records import Diagnosis, Question, read_jsonl
+from videothinker.training.data import ROLES
 from videothinker.world.config import WorldConfig
 from videothinker.world.stage import world
 
@@ -17,7 +19,7 @@ from videothinker.world.stage import world
 def made(tmp_path_factory):
     root = tmp_path_factory.mktemp("world")
     config = WorldConfig(
-        out=root / "world", scenes=20, validation_scenes=0, frames=0, descriptive=0, seed=5
+        out=root / "world", scenes=20, validation_scenes=12, frames=0, descriptive=0, seed=5
     )
     data = world(config)
     return data, diagnose(data, DiagnoseConfig(out=root / "out"))
@@ -38,10 +40,23 @@ def test_an_untouched_object_changes_nothing(made):
     assert all(d.flags["no_path"] and d.flags["same_truth"] for d in untouched)
 
 
+def test_a_minimal_pair_is_one_observational_and_one_inferential_question(made):
+    """Training takes a pair's labels from its roles; the logs must say the same."""
+    data, out = made
+    pairs = read_jsonl(out / "minimal_pairs.jsonl", Question)
+    found = label_pairs(data, pairs, "same_truth", None)
+    assert [d.question_id for d in found] == [q.id for q in pairs]
+    assert [d.label for d in found] == [ROLES[q.groups["role"]] for q in pairs]
+    told = json.loads((out / "summary.json").read_text())["minimal_pairs"]
+    assert len(pairs) > 10
+    assert told["same_truth"] == {"observational": len(pairs) // 2, "questions": len(pairs)}
+    assert told["untouched"]["observational"] == sum(d.flags["untouched"] for d in found)
+
+
 def test_truths_are_those_of_the_simulated_worlds(made):
     data, out = made
     objects = {}
-    for path in list_annotations(data, "train"):
+    for path in (*list_annotations(data, "train"), *list_annotations(data, "validation")):
         told = read_annotation(path)
         objects[str(told.scene_index)] = told.object_property
     worlds = {}

@@ -7,13 +7,21 @@ from pathlib import Path
 
 import msgspec
 
-from videothinker.clevrer.annotations import complain, list_annotations
+from videothinker.clevrer.annotations import (
+    Annotation,
+    annotation_path,
+    complain,
+    list_annotations,
+    read_annotation,
+)
 from videothinker.clevrer.grammar import strike
 from videothinker.clevrer.questions import (
     MINIMAL_PAIRS,
+    Split,
     load_minimal_pairs,
     load_split,
     question_file,
+    read_questions,
     to_records,
 )
 from videothinker.datasets import catalog, jsonl
@@ -44,6 +52,8 @@ class Source:
     """Under this name a protocol knows how it is asked."""
     pairs: tuple[Question, ...] = ()
     """Minimal pairs of a simulated world, the two of a pair beside each other."""
+    pair_logs: tuple[Diagnosis, ...] = ()
+    """What the logs say of each of their questions."""
     problems: tuple[str, ...] = ()
     """What was wrong and left out, in words."""
     notes: tuple[str, ...] = ()
@@ -144,11 +154,30 @@ def read_pairs(data: Path, split: str, problems: list[UserError] | None = None) 
         return []
 
 
+def label_pairs(
+    data: Path, pairs: Sequence[Question], rule: str, problems: list[UserError] | None
+) -> list[Diagnosis]:
+    """What the logs say of the minimal pairs' questions."""
+    if not pairs:
+        return []
+    known: dict[int, Annotation] = {}
+    for scene in dict.fromkeys(int(question.groups["scene"]) for question in pairs):
+        try:
+            known[scene] = read_annotation(annotation_path(data, PAIRS_SPLIT, scene))
+        except UserError as error:
+            complain(problems, str(error))
+    asked = read_questions(data / f"{MINIMAL_PAIRS}.json")
+    split = Split(MINIMAL_PAIRS, known, tuple(one for one in asked if one.scene_index in known))
+    found = diagnose_split(split, rule, problems=problems)
+    return [diagnosis for _, diagnosis in found if diagnosis is not None]
+
+
 def _from_folder(data: Path, config: DiagnoseConfig) -> Source:
     problems: list[UserError] | None = [] if config.keep_going else None
     splits = present_splits(data, config.split)
     questions, logs = read_with_logs(data, splits, config.rule, problems)
     pairs = read_pairs(data, config.split, problems)
+    pair_logs = label_pairs(data, pairs, config.rule, problems)
     if config.miss_rate is not None:
         told = partial(
             with_transcripts,
@@ -166,6 +195,7 @@ def _from_folder(data: Path, config: DiagnoseConfig) -> Source:
         data_root=data.resolve(),
         benchmark="clevrer",
         pairs=tuple(pairs),
+        pair_logs=tuple(pair_logs),
         # one scene may be at fault for its questions and for its pairs
         problems=tuple(dict.fromkeys(str(problem) for problem in problems or ())),
     )

@@ -13,7 +13,7 @@ from videothinker.diagnosis.effects import swaps
 from videothinker.diagnosis.insight import insight, insight_lines
 from videothinker.diagnosis.probes import FLAGS, LOG_FREE, diagnose_by_probes
 from videothinker.diagnosis.sources import Source, inputs_of, read_source
-from videothinker.diagnosis.summary import lines, summarise
+from videothinker.diagnosis.summary import lines, rule_counts, summarise
 from videothinker.records import Diagnosis, write_atomic, write_jsonl
 from videothinker.runs import Run, open_run
 
@@ -103,6 +103,8 @@ def diagnose(data: Path, config: DiagnoseConfig) -> Path:
             ]
         chosen = _write(run, source, diagnoses)
         summary = summarise(source.questions, diagnoses, rules, source.problems)
+        if source.pairs:
+            summary["minimal_pairs"] = rule_counts(source.pair_logs, RULES)
         if probing is not None:
             summary["probing"] = probing
         _tell(run, summary, chosen, rule)

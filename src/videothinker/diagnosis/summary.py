@@ -100,7 +100,15 @@ def lines(summary: Mapping[str, Any], rule: str) -> list[str]:
         told += _rule_lines(found)
         if found["nearest_to_the_papers_share"] is not None:
             told.append(f"  {paper_line(found, used)}")
-    return told
+    return told + _pair_lines(summary.get("minimal_pairs", {}))
+
+
+def _pair_lines(rules: Mapping[str, Any]) -> list[str]:
+    """One line: how many of the minimal pairs' questions are observational under each rule."""
+    told = [f"{rule} {found['observational']}" for rule, found in rules.items()]
+    count = max((found["questions"] for found in rules.values()), default=0)
+    ending = f"{count} questions in minimal pairs, observational under {', '.join(told)}"
+    return [ending] if told else []
 
 
 def _rule_lines(found: Mapping[str, Any]) -> list[str]:
