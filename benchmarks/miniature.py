@@ -1,0 +1,154 @@
+"""Compact records of a grid of arms, and what can be said from them.
+
+    python benchmarks/miniature.py collect RUNS --out benchmarks/results/miniature/NAME.json
+    python benchmarks/miniature.py tables > docs/results.md
+
+`collect` reads a grid's folder (`videothinker reproduce GRID.yaml --out RUNS`): every evaluation
+called `SET--ARM--sSEED` (of an untrained base `SET--ARM`) and every training run `ARM--sSEED`. It
+keeps one digit a question, so that every table can be recomputed from what is committed. `tables`
+writes docs/results.md from the committed records alone; a test holds the page to them.
+"""
+
+import argparse
+import json
+import math
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from miniature_tables import RIGHT, SIMULATED, VALID, page
+
+from videothinker.records import Diagnosis, Question, Sample, Step, read_jsonl
+from videothinker.reproduce import ReproduceConfig, plan
+
+EVALUATION = re.compile(r"(?P<set>[^-]+(?:-[^-]+)*)--(?P<arm>.+?)(?:--s(?P<seed>\d+))?$")
+TRAINING = re.compile(r"(?P<arm>.+?)--s(?P<seed>\d+)$")
+SIMULATES = "<think>Without"
+"""How an answer begins that removes the object (docs/base_model.md)."""
+EVERY = 10
+"""Training steps averaged into one point of a kept curve."""
+
+
+def digit(sample: Sample, prefill: str) -> str:
+    """One answer as a digit."""
+    simulated = (prefill + sample.text).startswith(SIMULATES)
+    return str(RIGHT * (sample.exact == 1) + VALID * sample.format + SIMULATED * simulated)
+
+
+def read_book(run: Path) -> dict[str, Any]:
+    """A run's run.json."""
+    return json.loads((run / "run.json").read_text())
+
+
+def evaluation(run: Path, sets: dict[str, Any], found: re.Match[str]) -> dict[str, Any]:
+    """The compact record of one evaluate run; describes its questions in `sets` once."""
+    questions = read_jsonl(run / "questions.jsonl", Question)
+    samples = {s.question_id: s for s in read_jsonl(run / "samples.jsonl", Sample)}
+    found_labels = run / "diagnosis.jsonl"
+    rows = read_jsonl(found_labels, Diagnosis) if found_labels.is_file() else []
+    labels = {row.question_id: row.label for row in rows}
+    book = read_book(run)
+    prefill = book["facts"]["protocol"]["prefill"]
+    asked = {
+        "labels": "".join(labels.get(q.id, "unknown")[0] for q in questions),
+        "scenes": [q.groups.get("scene", q.id) for q in questions],
+        "pairs": [q.groups.get("pair", "") for q in questions],
+        "prefill": prefill,
+    }
+    if sets.setdefault(found["set"], asked) != asked:
+        raise SystemExit(f"{run}: asks other questions than the other runs of {found['set']!r}")
+    return {
+        "set": found["set"],
+        "arm": found["arm"],
+        "seed": None if found["seed"] is None else int(found["seed"]),
+        "answers": "".join(digit(samples[q.id], prefill) for q in questions),
+    }
+
+
+def training(run: Path, found: re.Match[str]) -> dict[str, Any]:
+    """The compact record of one training run: its settings that differ, and its curves."""
+    book = read_book(run)
+    steps = read_jsonl(run / "metrics.jsonl", Step)
+    chunks = [steps[i : i + EVERY] for i in range(0, len(steps), EVERY)]
+
+    def curve(values: Sequence[Sequence[float | None]]) -> list[float | None]:
+        kept = [[v for v in some if v is not None] for some in values]
+        return [round(math.fsum(some) / len(some), 4) if some else None for some in kept]
+
+    def metric(name: str) -> list[float | None]:
+        return curve([[s.metrics.get(name) for s in chunk] for chunk in chunks])
+
+    config = {k: v for k, v in book["config"].items() if k not in ("out", "model", "bias", "seed")}
+    return {
+        "arm": found["arm"],
+        "seed": int(found["seed"]),
+        "config": config,
+        "commit": book.get("commit"),
+        "seconds": book["facts"].get("training_seconds"),
+        "guarded_steps": sum(s.guard is not None for s in steps),
+        "curves": {
+            "divergence": curve([[s.divergence for s in chunk] for chunk in chunks]),
+            "entropy": curve([[s.entropy for s in chunk] for chunk in chunks]),
+            "valid": curve([[s.valid for s in chunk] for chunk in chunks]),
+            "repulsion": curve([[s.repulsion for s in chunk] for chunk in chunks]),
+            "inferential_share": metric("share/inferential"),
+            "reward_inferential": metric("reward/inferential"),
+            "reward_observational": metric("reward/observational"),
+        },
+    }
+
+
+def collect(root: Path) -> dict[str, Any]:
+    """All finished runs of a grid, in its order; the others are named."""
+    sets: dict[str, Any] = {}
+    evaluations, trainings, unfinished = [], [], []
+    for cell in plan(root / "grid.yaml", ReproduceConfig(root)):
+        run = cell.out
+        book = read_book(run) if (run / "run.json").is_file() else {"status": "not started"}
+        if book["status"] != "done":
+            unfinished.append(run.name)
+        elif book["stage"] == "evaluate" and (found := EVALUATION.match(run.name)):
+            evaluations.append(evaluation(run, sets, found))
+        elif book["stage"].startswith("train_") and (found := TRAINING.match(run.name)):
+            trainings.append(training(run, found))
+    return {
+        "sets": sets,
+        "evaluations": evaluations,
+        "trainings": trainings,
+        "unfinished": unfinished,
+    }
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    gather = verbs.add_parser("collect", help="a grid's folder -> compact records")
+    gather.add_argument("runs", type=Path)
+    gather.add_argument("--out", type=Path, required=True)
+    verbs.add_parser("tables", help="committed records -> docs/results.md, to standard output")
+    arguments = parser.parse_args(words)
+    if arguments.verb == "tables":
+        sys.stdout.write(page())
+        return
+    found = collect(arguments.runs)
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text(dumps(found))
+    count = f"{len(found['evaluations'])} evaluations and {len(found['trainings'])} trainings"
+    sys.stderr.write(f"wrote {arguments.out}: {count}\n")
+
+
+def dumps(found: dict[str, Any]) -> str:
+    """JSON with one record a line, so that a diff shows which run changed."""
+    lines = []
+    for key, value in found.items():
+        rows = value if isinstance(value, list) else [{name: value[name]} for name in value]
+        body = ",\n".join(json.dumps(row, separators=(",", ":")) for row in rows)
+        lines.append(f'"{key}": [\n{body}\n]' if rows else f'"{key}": []')
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+if __name__ == "__main__":
+    main()
