@@ -135,6 +135,8 @@ def _open(
     diagnosis = data.source.parent / "diagnosis.jsonl"
     if diagnosis.exists():
         inputs["diagnosis"] = diagnosis
+    if config.success is not None:
+        inputs["success"] = config.success
     bias = getattr(config, "bias", None)
     for name, source in (("model", config.model), ("bias", bias)):
         if source and Path(model_folder(source)).is_dir():
