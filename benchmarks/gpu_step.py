@@ -73,16 +73,28 @@ def wait(device: torch.device) -> None:
 
 
 class TimedBias(Bias):
-    """The trainer enters the bias model between the policy's forward and its backward."""
+    """The trainer enters the bias model before the policy's forward."""
 
     clock: Clock
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """What came before is the policy's forward, what is inside is the bias model's."""
-        self.clock.lap("forward")
+        """What is inside is the bias model's; the policy's forward comes next."""
         yield
         self.clock.lap("bias")
+
+
+class TimedLogps(dict[int, Tensor]):
+    """The trainer keeps a group's log-probabilities here between its forward and its backward."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self.clock = clock
+
+    def setdefault(self, *given: Any) -> Any:
+        """What came before is the policy's forward."""
+        self.clock.lap("forward")
+        return super().setdefault(*given)
 
 
 class Setting:
@@ -140,6 +152,7 @@ def shared_step(setting: Setting, prompts: list[Encoded], length: int, *, static
             OBJECTIVE,
             completions=completions,
             tokens=completions * length,
+            old_logps=TimedLogps(clock),
         )
         clock.lap("backward")
     update(setting, clock)

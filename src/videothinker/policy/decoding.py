@@ -27,13 +27,8 @@ class TrunkPlan:
         del layer  # layers run in order
         self.keys.append(key_BKLd)
         self.values.append(value_BKLd)
-        repeats = query_BHLd.shape[1] // key_BKLd.shape[1]
         return scaled_dot_product_attention(
-            query_BHLd,
-            key_BKLd.repeat_interleave(repeats, dim=1),
-            value_BKLd.repeat_interleave(repeats, dim=1),
-            is_causal=True,
-            scale=scaling,
+            query_BHLd, key_BKLd, value_BKLd, is_causal=True, scale=scaling, enable_gqa=True
         ).transpose(1, 2)
 
 

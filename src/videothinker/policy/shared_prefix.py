@@ -28,40 +28,64 @@ class SharedPrefix:
     segment: int
     device: torch.device
 
-    @cached_property
+    @property
     def sees(self) -> Tensor:
         """Bool `[segment, prefix + segment]`: the whole prefix, and causally its own segment."""
         size = (self.segment, self.prefix + self.segment)
         return torch.ones(size, dtype=torch.bool, device=self.device).tril(self.prefix)
 
+    @cached_property
+    def hides(self) -> dict[tuple[int, torch.dtype], Tensor]:
+        """What `hidden` made, for all layers."""
+        return {}
+
+    def hidden(self, repeats: int, dtype: torch.dtype) -> Tensor:
+        """`sees` as a summand of scores, 0 or -inf, once for each head that shares its keys."""
+        if (repeats, dtype) not in self.hides:
+            sees = self.sees
+            summand = torch.zeros(sees.shape, dtype=dtype, device=self.device)
+            summand.masked_fill_(~sees, float("-inf"))
+            self.hides[repeats, dtype] = summand.repeat(repeats, 1)
+        return self.hides[repeats, dtype]
+
     def attend(
         self, layer: int, query_BHLd: Tensor, key_BKLd: Tensor, value_BKLd: Tensor, scaling: float
     ) -> Tensor:
-        """Causal over the prefix; the segments as a batch over prefix and own segment."""
+        """Causal over the prefix; the segments as a batch over prefix and own segment.
+
+        Query heads that share a key head stand side by side along the length, so that no key or
+        value is copied for each of them: the graph keeps one copy a segment.
+        """
         del layer
-        repeats = query_BHLd.shape[1] // key_BKLd.shape[1]
-        key = key_BKLd.repeat_interleave(repeats, dim=1)
-        value = value_BKLd.repeat_interleave(repeats, dim=1)
-        p = self.prefix
+        p, repeats = self.prefix, query_BHLd.shape[1] // key_BKLd.shape[1]
         shared_BHpd = scaled_dot_product_attention(
-            query_BHLd[:, :, :p], key[:, :, :p], value[:, :, :p], is_causal=True, scale=scaling
+            query_BHLd[:, :, :p],
+            key_BKLd[:, :, :p],
+            value_BKLd[:, :, :p],
+            is_causal=True,
+            scale=scaling,
+            enable_gqa=True,
         )
-        own_GHSd = scaled_dot_product_attention(
-            self._segments(query_BHLd),
-            torch.cat([key[:, :, :p].expand(self.groups, -1, -1, -1), self._segments(key)], dim=2),
-            torch.cat(
-                [value[:, :, :p].expand(self.groups, -1, -1, -1), self._segments(value)], dim=2
-            ),
-            attn_mask=self.sees,
+        own_GKNd = scaled_dot_product_attention(
+            self._segments(query_BHLd).unflatten(1, (-1, repeats)).flatten(2, 3),
+            self._after_prefix(key_BKLd),
+            self._after_prefix(value_BKLd),
+            attn_mask=self.hidden(repeats, query_BHLd.dtype),
             scale=scaling,
         )
-        own_1LHd = own_GHSd.transpose(1, 2).flatten(0, 1)[None]
+        own_GSKrd = own_GKNd.unflatten(2, (repeats, self.segment)).permute(0, 3, 1, 2, 4)
+        own_1LHd = own_GSKrd.flatten(2, 3).flatten(0, 1)[None]
         return torch.cat([shared_BHpd.transpose(1, 2), own_1LHd], dim=1)
 
     def _segments(self, states_1HLd: Tensor) -> Tensor:
         """The segments' part of a packed sequence as a batch `[G, H, segment, d]`."""
         own_HLd = states_1HLd[0, :, self.prefix :]
         return own_HLd.unflatten(1, (self.groups, self.segment)).transpose(0, 1)
+
+    def _after_prefix(self, states_1KLd: Tensor) -> Tensor:
+        """What each segment sees: `[G, K, prefix + segment, d]`."""
+        prefix_GKpd = states_1KLd[:, :, : self.prefix].expand(self.groups, -1, -1, -1)
+        return torch.cat([prefix_GKpd, self._segments(states_1KLd)], dim=2)
 
 
 def group_hidden(policy: Policy, group: Group, video_ND: Tensor | None = None) -> Tensor:

@@ -114,15 +114,25 @@ def _norm_saved(work: Workload, width: int, *, trains: bool) -> int:
 
 def _attention_saved(work: Workload) -> int:
     shape, b, tokens = work.shape, work.width, work.packed
-    d, g, p, c = shape.hidden, work.generations, work.prompt - 1, work.completion
+    d, kv = shape.hidden, shape.kv_heads * shape.head_dim
     norm = tokens * _norm_saved(work, d, trains=not work.lora_rank)
-    # query, key and value at all heads, the two attentions' outputs, the packed output
-    states = 5 * b * d * tokens + FLOAT * shape.heads * tokens
-    # the prefix's keys and values stand before every segment's own
-    copies = 2 * b * d * g * (p + c)
-    mask = (b + 1) * c * (p + c)
+    # query, key, value, the two attentions' outputs, the packed output
+    states = (3 * d + 2 * kv) * b * tokens + FLOAT * shape.heads * tokens
+    turned = b * d * work.generations * work.completion  # queries side by side
     lora = 4 * b * work.lora_rank * tokens
-    return norm + states + copies + mask + lora
+    return norm + states + turned + _segment_keys(work) + lora
+
+
+def _segment_keys(work: Workload) -> int:
+    """Keys and values with the prefix's before every segment's own."""
+    kv = work.shape.kv_heads * work.shape.head_dim
+    return 2 * work.width * kv * work.generations * (work.prompt - 1 + work.completion)
+
+
+def _mask(work: Workload) -> int:
+    """What segments may not see, once for all layers."""
+    repeats = work.shape.heads // work.shape.kv_heads
+    return work.width * repeats * work.completion * (work.prompt - 1 + work.completion)
 
 
 def _mlp_saved(work: Workload) -> int:
@@ -137,9 +147,7 @@ def _mlp_backward(work: Workload) -> int:
 
 
 def _attention_backward(work: Workload) -> int:
-    d, b = work.shape.hidden, work.width
-    copies = 2 * b * d * work.generations * (work.prompt - 1 + work.completion)
-    return copies + 5 * b * d * work.packed
+    return _segment_keys(work) + 5 * work.width * work.shape.hidden * work.packed
 
 
 def block_saved(work: Workload) -> int:
@@ -179,14 +187,14 @@ def _language_saved(work: Workload) -> int:
     layer = b * shape.hidden * tokens if work.checkpointing else layer_saved(work)
     last = tokens * _norm_saved(work, shape.hidden, trains=not work.lora_rank)
     gathered = b * shape.hidden * work.generations * work.completion
-    return shape.layers * layer + last + gathered + 2 * b * shape.head_dim * tokens
+    rotary = 2 * b * shape.head_dim * tokens
+    return shape.layers * layer + last + gathered + rotary + _mask(work)
 
 
 def _inference(work: Workload, tokens: int) -> int:
     """One layer without a graph, at its widest."""
     d, i, b = work.shape.hidden, work.shape.intermediate, work.width
-    g, p, c = work.generations, work.prompt - 1, work.completion
-    copies = 2 * b * d * g * (p + c) if tokens == work.packed else 0
+    copies = _segment_keys(work) + _mask(work) if tokens == work.packed else 0
     return max(tokens * b * (3 * d + 3 * i), tokens * b * 8 * d + copies)
 
 
@@ -242,7 +250,7 @@ def moments(work: Workload) -> dict[str, dict[str, int]]:
         found["bias model"] = {
             "bias model": copy if work.bias == "offloaded" else always["bias model"],
             "gradients": early,
-            "activations": graph + _inference(work, work.packed),
+            "activations": _inference(work, work.packed),
         }
     found |= _backward(work, early)
     return {name: always | parts for name, parts in found.items()}

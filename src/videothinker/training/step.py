@@ -150,31 +150,36 @@ def _forward(
     """Log-probabilities, entropies and divergences [G, C] of one group; 0 on padding."""
     mask_GC = group.mask_GC.to(policy.device)
     targets_N = group.completion_ids_GC.to(policy.device)[mask_GC]
-    heat = objective.temperature
+    heat, name = objective.temperature, objective.divergence
+    # the bias model first: what its layers need is gone when the policy's graph grows
+    frozen = None if bias is None or name is None else _frozen_states(bias, group, mask_GC)
     hidden_ND = group_hidden(policy, group)[mask_GC]
     logps_N, entropy_N = token_logps(hidden_ND, policy.head_VD, targets_N, temperature=heat)
     old_N = logps_N.detach() if old_GC is None else old_GC[mask_GC]
     divergence_N = None
-    if objective.divergence is not None and bias is not None:
-        with torch.no_grad(), bias.active():
-            bias_hidden_ND = group_hidden(bias.policy, group)[mask_GC]
-            bias_head_VD = bias.policy.head_VD.detach()
-        if objective.divergence in cdpo.WHOLE:
-            whole = cdpo.WHOLE[objective.divergence]
-            divergence_N = chunked_vocabulary(
-                lambda logits, other: whole(logits.log_softmax(-1), other.log_softmax(-1)),
-                *(hidden_ND, policy.head_VD, bias_hidden_ND, bias_head_VD),
-                temperature=heat,
-            )
-        else:
-            with torch.no_grad():
-                bias_N, _ = token_logps(bias_hidden_ND, bias_head_VD, targets_N, temperature=heat)
-            divergence_N = cdpo.SAMPLED[objective.divergence](logps_N, bias_N, old_N)
+    if frozen is not None and name in cdpo.WHOLE:
+        whole = cdpo.WHOLE[name]
+        divergence_N = chunked_vocabulary(
+            lambda logits, other: whole(logits.log_softmax(-1), other.log_softmax(-1)),
+            *(hidden_ND, policy.head_VD, *frozen),
+            temperature=heat,
+        )
+    elif frozen is not None and name is not None:
+        with torch.no_grad():
+            bias_N, _ = token_logps(*frozen, targets_N, temperature=heat)
+        divergence_N = cdpo.SAMPLED[name](logps_N, bias_N, old_N)
     return (
         spread(logps_N, mask_GC),
         spread(entropy_N.detach(), mask_GC),
         None if divergence_N is None else spread(divergence_N, mask_GC),
     )
+
+
+@torch.no_grad()
+def _frozen_states(bias: Bias, group: Group, mask_GC: Tensor) -> tuple[Tensor, Tensor]:
+    """The bias model's hidden states at the N completion tokens [N, D] and its head [V, D]."""
+    with bias.active():
+        return group_hidden(bias.policy, group)[mask_GC], bias.policy.head_VD.detach()
 
 
 def spread(values_N: Tensor, mask_GC: Tensor) -> Tensor:
