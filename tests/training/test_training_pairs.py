@@ -1,6 +1,7 @@
 """Minimal pairs in training: both in a step, and paid only as far as the other is right."""
 
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -101,7 +102,9 @@ def group(letters: str) -> Any:
     )
 
 
-def collector(monkeypatch: pytest.MonkeyPatch, says: dict[str, str], processes: Any) -> Collector:
+def collector(
+    monkeypatch: pytest.MonkeyPatch, says: Mapping[str, str], processes: Any
+) -> Collector:
     """One whose policy says what is written, by question."""
     monkeypatch.setattr(
         rollouts, "roll_out", lambda _, prompts, *__: [group(says[p]) for p in prompts]

@@ -68,7 +68,9 @@ def load_training_set(data: Path, config: TrainConfig) -> TrainingSet:
     """
     source = _source(data, config)
     questions = read_jsonl(source, Question)
-    labels = {q.id: ROLES[q.groups["role"]] for q in questions if q.groups.get("role") in ROLES}
+    labels: dict[str, Label] = {
+        q.id: ROLES[q.groups["role"]] for q in questions if q.groups.get("role") in ROLES
+    }
     labels |= {row.question_id: row.label for row in jsonl.labels(source)}
     if any(q.split == "train" for q in questions):
         questions = [q for q in questions if q.split == "train"]
