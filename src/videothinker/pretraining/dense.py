@@ -113,30 +113,28 @@ def _own(layer: Any, x_BPD: Tensor, cos: Tensor, sin: Tensor, causal: Tensor) ->
     return attention.o_proj(_mix(attention, q, k, v, causal))
 
 
-def _attend(layer: Any, prefix: Tensor, segments: Tensor, rotary: Any, mask_BP: Tensor) -> Any:
-    """Attention of one layer: the prefix on itself; each segment on the prefix and itself."""
+def _attend(layer: Any, prefix: Tensor, segments: Tensor, rotary: Any, mask: Tensor) -> Any:
+    """Attention of one layer: the prefix on itself; each segment on the prefix and itself.
+
+    `mask` is true, `B 1 1 L P+L`, where a segment's token must not look.
+    """
     attention = layer.self_attn
     (cos_p, sin_p), (cos_s, sin_s) = rotary
-    batch, P, _ = prefix.shape
-    K, L = segments.shape[1:3]
-    hd = attention.head_dim
+    P, K = prefix.shape[1], segments.shape[1]
     q, kp, vp = (t.transpose(1, 2) for t in _project(attention, prefix, cos_p, sin_p))  # B H P d
     causal = torch.ones(P, P, dtype=torch.bool).triu(1)
     out_p = _mix(attention, q, kp, vp, causal)
 
-    qs, ks, vs = (
-        t.transpose(2, 3) for t in _project(attention, segments, cos_s, sin_s)
-    )  # B K H L d
-    H = qs.shape[2]
-    flat = qs.transpose(1, 2).reshape(batch, H, K * L, hd)
-    far = flat @ kp.transpose(-1, -2) * attention.scaling + mask_BP[:, None, None, :]
-    far = far.view(batch, H, K, L, P).transpose(1, 2)
-    own = torch.ones(L, L, dtype=torch.bool).triu(1)
-    near = (qs @ ks.transpose(-1, -2) * attention.scaling).masked_fill(own, -1e9)
-    weights = torch.softmax(torch.cat((far, near), -1), -1).to(vs.dtype)
-    from_prefix = weights[..., :P].transpose(1, 2).reshape(batch, H, K * L, P) @ vp
-    out = from_prefix.view(batch, H, K, L, hd).transpose(1, 2) + weights[..., P:] @ vs
-    out_s = out.transpose(2, 3).reshape(batch, K, L, -1)
+    turned = _project(attention, segments, cos_s, sin_s)
+    qs, ks, vs = (t.transpose(2, 3).to(vp.dtype) for t in turned)  # B K H L d
+    keys, values = (
+        torch.cat((far.to(near.dtype)[:, None].expand(-1, K, -1, -1, -1), near), -2)
+        for far, near in ((kp, ks), (vp, vs))
+    )
+    scores = (qs * attention.scaling @ keys.transpose(-1, -2)).masked_fill(mask, -1e9)
+    with torch.autocast("cpu", enabled=False):  # its float32 would double the largest tensor
+        weights = torch.softmax(scores, -1)
+    out_s = (weights @ values).transpose(2, 3).flatten(3)
     return attention.o_proj(out_p), attention.o_proj(out_s)
 
 
@@ -190,12 +188,14 @@ def forward(model: Any, batch: DenseBatch, layout: Layout) -> tuple[Tensor, Tens
         tuple(t[:, :, None] for t in rotary_p),  # 1 P 1 d
         tuple(t[:, None, :, None] for t in rotary_s),  # B 1 L 1 d
     )
-    outside = torch.arange(P) >= batch.prefix_lengths_B[:, None]
-    mask_BP = torch.zeros(size, P).masked_fill(outside, -1e9)
+    outside_BP = torch.arange(P) >= batch.prefix_lengths_B[:, None]
+    later_LL = torch.ones(L, L, dtype=torch.bool).triu(1)
+    mask = torch.cat((outside_BP[:, None].expand(-1, L, -1), later_LL.expand(size, -1, -1)), -1)
+    mask = mask[:, None, None]
     watched = prefix
     for number, layer in enumerate(language.layers, start=1):
         norm = layer.input_layernorm
-        out_p, out_s = _attend(layer, _norm(norm, prefix), _norm(norm, segments), rotary, mask_BP)
+        out_p, out_s = _attend(layer, _norm(norm, prefix), _norm(norm, segments), rotary, mask)
         prefix, segments = prefix + out_p, segments + out_s
         norm = layer.post_attention_layernorm
         prefix = prefix + _mlp(layer.mlp, _norm(norm, prefix))
