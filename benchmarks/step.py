@@ -1,9 +1,10 @@
 """One CDPO step over one prompt: ours, the naive repeated forward, and TRL's GRPOTrainer.
 
-    OMP_NUM_THREADS=1 .venv/bin/python benchmarks/step.py [--repeats 5] [--trl]
+    OMP_NUM_THREADS=1 .venv/bin/python benchmarks/step.py [--repeats 5] [--trl] [--out FILE]
 
 Prints, for every shape, seconds of CPU time on one thread, the measured ratio, the ratio that
 counting floating-point operations allows, and the memory each side adds; the last line is JSON.
+With `--trl` (in an environment that has TRL, see `trl_step`) each row also has TRL's own step.
 The naive side is what TRL and the authors do: the prompt and its video repeated for each of the G
 completions in the rollout (`generate`), the bias model's forward and the policy's forward and
 backward. Both sides run the same objective and the same optimizer step.
@@ -246,9 +247,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--lengths", type=int, nargs="+", default=[96, 256])
+    both = ["frozen", "trained"]
+    parser.add_argument("--vision", choices=both, nargs="+", default=both)
     parser.add_argument("--size", choices=SIZES, default="13m")
     parser.add_argument("--frames", choices=FRAMES, default="full")
     parser.add_argument("--trl", action="store_true", help="also run TRL's GRPOTrainer on images")
+    parser.add_argument("--out", type=Path, help="keep the result here")
     parser.add_argument("--memory-of", choices=STEPS, help=argparse.SUPPRESS)
     parser.add_argument("--folders", type=Path, nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--frozen", action="store_true", help=argparse.SUPPRESS)
@@ -270,7 +274,7 @@ def run(arguments: argparse.Namespace, scratch: Path) -> None:
     shape = read_shape(json.loads((folders[0] / "config.json").read_text(encoding="utf-8")))
     rows = []
     for length in arguments.lengths:
-        for frozen in (False, True):
+        for frozen in [vision == "frozen" for vision in arguments.vision]:
             setting = Setting(*folders, arguments.frames, frozen=frozen)
             row = {"length": length, "frozen": frozen}
             taken = measure(setting, length, arguments.repeats)
@@ -286,10 +290,14 @@ def run(arguments: argparse.Namespace, scratch: Path) -> None:
                 "seconds": taken,
                 "megabytes": {side: memory(arguments, folders, side, row) for side in STEPS},
             }
+            if arguments.trl:
+                row |= beside_trl(folders[0], row, statistics.median(totals["ours"]), arguments)
             rows.append(row)
             show(row, totals)
     result = {
         "benchmark": "step",
+        "command": " ".join(["python", *sys.argv]),
+        "commit": commit(),
         "size": arguments.size,
         "parameters": sum(p.numel() for p in setting.policy.model.parameters()),
         "generations": GENERATIONS,
@@ -300,11 +308,31 @@ def run(arguments: argparse.Namespace, scratch: Path) -> None:
         "transformers": transformers.__version__,
         "rows": rows,
     }
-    if arguments.trl:
-        from trl_step import trl_seconds  # noqa: PLC0415 (needs TRL)
-
-        result["trl"] = trl_seconds(folders[0], arguments.lengths, arguments.repeats)
+    if arguments.out:
+        arguments.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(result))
+
+
+def beside_trl(
+    folder: Path, row: dict, ours: float, arguments: argparse.Namespace
+) -> dict[str, object]:
+    """TRL's steps, right after ours on the same machine, and how much longer they take."""
+    import trl  # noqa: PLC0415 (another environment)
+    from trl_step import train  # noqa: PLC0415
+
+    taken = train(folder, row["length"], arguments.repeats, frozen=row["frozen"])
+    return {
+        "trl": trl.__version__,
+        "trl_seconds": taken,
+        "trl_ratio": statistics.median(taken) / ours,
+    }
+
+
+def commit() -> str:
+    """The commit this was measured at, with a + where files differ from it."""
+    words = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+"]
+    words += ["--exclude", "*"]
+    return subprocess.run(words, check=False, capture_output=True, text=True).stdout.strip()
 
 
 def show(row: dict, totals: dict[str, list[float]]) -> None:
@@ -314,7 +342,8 @@ def show(row: dict, totals: dict[str, list[float]]) -> None:
         f"prompt {row['prompt_tokens']}  naive {statistics.median(totals['naive']):7.2f} s  "
         f"ours {statistics.median(totals['ours']):6.2f} s  ratio {row['ratio']:.2f}  "
         f"ceiling {row['ceiling']:.2f}  ({row['share_of_ceiling']:.0%})  "
-        f"memory {mega['naive']:.0f} -> {mega['ours']:.0f} MB",
+        f"memory {mega['naive']:.0f} -> {mega['ours']:.0f} MB"
+        + (f"  TRL {statistics.median(row['trl_seconds']):.2f} s" if "trl" in row else ""),
         flush=True,
     )
 

@@ -60,18 +60,8 @@ class Seconds(TrainerCallback):
         self.taken.append(time.process_time() - self.begun)
 
 
-def trl_seconds(folder: Path, lengths: list[int], repeats: int) -> list[dict[str, Any]]:
-    """CPU seconds of `repeats` steps for each completion length, vision trained and frozen."""
-    rows = []
-    for length in lengths:
-        for frozen in (False, True):
-            taken = train(folder, length, repeats, frozen=frozen)
-            rows.append({"length": length, "frozen": frozen, "seconds": taken})
-            print(f"TRL  C {length}  frozen {frozen}  {sorted(taken)[len(taken) // 2]:.2f} s")
-    return rows
-
-
 def train(folder: Path, length: int, repeats: int, *, frozen: bool) -> list[float]:
+    """CPU seconds of each of `repeats` steps on one prompt and its completions of full length."""
     tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
     size = {"shortest_edge": 784, "longest_edge": HEIGHT * WIDTH}
     processor = ImagesOnly(Qwen2VLImageProcessorPil(size=size), tokenizer, tokenizer.chat_template)
