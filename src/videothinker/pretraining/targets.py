@@ -28,6 +28,8 @@ COLUMNS, ROWS = "abcdefghijklmnop", "abcdefghijkl"
 """Cells of the image, left to right and top to bottom, for tracking."""
 NONE = "none"
 YES_NO = ("no", "yes")
+STAYS, GONE, NEW = "stays", "gone", "new"
+"""What becomes of a collision once an object is removed."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,19 @@ def seen_thinking(facts: Facts, names: Sequence[str], *, timed: bool) -> str:
     return f"{OPENINGS['obs']} {told_so}."
 
 
-def simulated_thinking(removed: int, pairs: Sequence[Pair], names: Sequence[str]) -> str:
-    """SIM: what happens without the object."""
-    return f"{OPENINGS['sim']} {names[removed]}: {told(pairs, names)}."
+def simulated_thinking(
+    removed: int, seen: Sequence[Pair], pairs: Sequence[Pair], names: Sequence[str]
+) -> str:
+    """SIM: what becomes of each collision of the video without the object, then what is new.
+
+    "Without red: BlueRed gone, CyanGray stays, BlueCyan new." A bare list of what happens was
+    learned without ever looking at the removed object.
+    """
+    happen, happened = ({frozenset(pair) for pair in some} for some in (pairs, seen))
+    said = [(pair, STAYS if frozenset(pair) in happen else GONE) for pair in seen]
+    said += [(pair, NEW) for pair in pairs if frozenset(pair) not in happened]
+    fates = ", ".join(f"{told([pair], names)} {fate}" for pair, fate in said) or NONE
+    return f"{OPENINGS['sim']} {names[removed]}: {fates}."
 
 
 def verdicts(asked: Asked, pairs: Sequence[Pair], names: Sequence[str]) -> str:
@@ -128,7 +140,7 @@ def respond(
         pairs = facts.collisions(without=asked.removed)
         if rng.random() < corrupted_share:
             pairs = corrupted(pairs, asked.removed, len(names), rng)
-        thinking = simulated_thinking(asked.removed, pairs, names)
+        thinking = simulated_thinking(asked.removed, facts.collisions(), pairs, names)
     letters_said = answer_from(asked, pairs) if asked.pairs else asked.gold
     return render_answer(letters_said, thinking + verdicts(asked, pairs, names))
 
