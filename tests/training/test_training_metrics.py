@@ -3,11 +3,16 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+import torch
 from test_training_config import rows_of
 
 from videothinker.records import Step, read_jsonl
 from videothinker.training.config import CdpoConfig
+from videothinker.training.metrics import step_record
+from videothinker.training.rollouts import Batch
 from videothinker.training.stages import train_cdpo
+from videothinker.training.step import Objective, Sums
 from videothinker.training.trackers import flat
 
 LABELS = ("observational", "inferential", "unlabelled")
@@ -38,3 +43,20 @@ def test_logged_and_documented_names_are_the_same(
 def test_speed_counts_completion_tokens() -> None:
     step = Step(step=1, loss=0.0, metrics={"completions": 4.0, "completion_length": 5.0})
     assert flat(step, 2.0)["completion_tokens_per_second"] == 10
+
+
+@pytest.mark.parametrize("divergence", [None, "exact"])
+def test_a_step_without_an_update_measured_nothing(divergence: Any) -> None:
+    """A loss that is not a number leaves no sums: zero would read as a collapse."""
+    objective = Objective(divergence=divergence, repulsion=0.1)
+
+    def record(sums: Sums) -> Step:
+        batch = Batch([], {}, torch.zeros(0), 0, 0)
+        return step_record(1, batch, [], objective, sums, guard=None, extra={}, accuracy={})
+
+    skipped = record(Sums())
+    assert (skipped.divergence, skipped.entropy) == (None, None)
+    assert "clip_share" not in skipped.metrics
+    made = record(Sums(tokens=4.0, entropy=2.0, divergence=1.0, clipped=0.0))
+    assert (made.divergence, made.entropy) == (0.25 if divergence else None, 0.5)
+    assert made.metrics["clip_share"] == 0

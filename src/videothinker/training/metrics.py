@@ -31,22 +31,23 @@ def step_record(
         batch: all groups that were trained on.
         reward_names: of the reward functions, in the order of each row's rewards.
         objective: in force at this step.
-        sums: over all groups, processes and updates.
+        sums: over all groups, processes and updates; of no token where none was made.
         guard: what the guard did, in words.
         extra: learning rate, gradient norm and the like.
         accuracy: label -> accuracy on the held-out slice, where this step looked.
     """
-    rows, tokens = batch.scored, sums.tokens or 1.0
+    rows, tokens = batch.scored, sums.tokens
     lengths = [length for row in rows for length in row.lengths]
     metrics = {
         "groups": float(len(rows)),
         "completions": float(len(lengths)),
         "drawn": float(batch.drawn),
-        "clip_share": sums.clipped / tokens,
         "completion_length": fmean(lengths) if lengths else 0.0,
         "truncated": share([cut for row in rows for cut in row.truncated]),
         **extra,
     }
+    if tokens:
+        metrics["clip_share"] = sums.clipped / tokens
     for label in sorted({row.label for row in rows}):
         mine = torch.tensor([row.label == label for row in rows])
         metrics[f"reward/{label}"] = float(batch.rewards_BG[mine].mean())
@@ -59,8 +60,8 @@ def step_record(
             name: fmean(value for row in rows for value in row.rewards_RG[place]) if rows else 0.0
             for place, name in enumerate(reward_names)
         },
-        divergence=None if objective.divergence is None else sums.divergence / tokens,
-        entropy=sums.entropy / tokens if rows else None,
+        divergence=sums.divergence / tokens if tokens and objective.divergence else None,
+        entropy=sums.entropy / tokens if tokens else None,
         valid=valid_share(batch),
         repulsion=objective.repulsion,
         dropped_groups=batch.dropped,
