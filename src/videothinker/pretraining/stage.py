@@ -105,8 +105,9 @@ def _run(run: Run, config: PretrainConfig) -> None:
         measure=look,
         held_out=held_out,
     )
-    numbers = look(config.steps, share=1)
     save_policy(policy, config.out / "model")
+    policy = load_policy(config.out / "model")  # what is measured is what is stored
+    numbers = look(config.steps, share=1)
     shutil.rmtree(work / "start", ignore_errors=True)
     run.facts["parameters"] = sum(p.numel() for p in policy.model.parameters())
     run.facts["tier"] = config.tier
