@@ -80,14 +80,16 @@ def simulated_thinking(
 ) -> str:
     """SIM: what becomes of each collision of the video without the object, then what is new.
 
-    "Without red: BlueRed gone, CyanGray stays, BlueCyan new." A bare list of what happens was
-    learned without ever looking at the removed object.
+    "Without red: red BlueRed gone, red CyanGray stays, red BlueCyan new." A bare list of what
+    happens was learned without ever looking at the removed object, and so was one of fates alone;
+    with its name before each collision the two stand side by side.
     """
     happen, happened = ({frozenset(pair) for pair in some} for some in (pairs, seen))
     said = [(pair, STAYS if frozenset(pair) in happen else GONE) for pair in seen]
     said += [(pair, NEW) for pair in pairs if frozenset(pair) not in happened]
-    fates = ", ".join(f"{told([pair], names)} {fate}" for pair, fate in said) or NONE
-    return f"{OPENINGS['sim']} {names[removed]}: {fates}."
+    name = names[removed]
+    fates = ", ".join(f"{name} {told([pair], names)} {fate}" for pair, fate in said) or NONE
+    return f"{OPENINGS['sim']} {name}: {fates}."
 
 
 def verdicts(asked: Asked, pairs: Sequence[Pair], names: Sequence[str]) -> str:
