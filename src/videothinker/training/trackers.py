@@ -29,12 +29,14 @@ def open_tracker(config: TrainConfig, processes: Processes) -> Callable[[Step, f
         )
     from accelerate import Accelerator  # noqa: PLC0415
 
+    folder = config.out / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
     accelerator = Accelerator(
-        cpu=processes.device.type == "cpu",
-        log_with=config.log_with,
-        project_dir=str(config.out / FOLDER),
+        cpu=processes.device.type == "cpu", log_with=config.log_with, project_dir=str(folder)
     )
-    accelerator.init_trackers("videothinker")
+    # wandb would write where the command was given, under a random name
+    own = {"dir": str(folder), "name": config.out.name}
+    accelerator.init_trackers("videothinker", init_kwargs={"wandb": own})
     return lambda record, seconds: accelerator.log(flat(record, seconds), step=record.step)
 
 
