@@ -1,7 +1,7 @@
 """One decoding step as a CUDA graph: recorded once, replayed without launching kernel by kernel.
 
-Not measured here: written for a GPU, exercised on CPU only without the graph (`static=True` gives
-the fixed shapes that a graph needs, and the same tokens).
+Not measured here: written for a GPU, exercised on CPU by a recorder that replays the same tensor
+operations on the same storages (tests/policy/recorded_graph.py).
 """
 
 from collections.abc import Callable
@@ -11,6 +11,11 @@ from torch import Tensor
 
 WARM_UP = 2
 """Runs before recording, so that libraries allocate their workspaces outside the graph."""
+
+
+def can_record(device: torch.device) -> bool:
+    """Are there graphs on this device?"""
+    return device.type == "cuda"
 
 
 class GraphedStep:
@@ -24,14 +29,16 @@ class GraphedStep:
         self, step: Callable[[Tensor, Tensor], Tensor], tokens_A: Tensor, places_A: Tensor
     ) -> None:
         self.tokens_A, self.places_A = tokens_A.clone(), places_A.clone()
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
+        here = tokens_A.device
+        stream = torch.cuda.Stream(here)
+        stream.wait_stream(torch.cuda.current_stream(here))
         with torch.cuda.stream(stream):
             for _ in range(WARM_UP):
                 step(self.tokens_A, self.places_A)
-        torch.cuda.current_stream().wait_stream(stream)
+        torch.cuda.current_stream(here).wait_stream(stream)
         self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):
+        # on the stream that has its workspaces since the warm-up
+        with torch.cuda.graph(self.graph, stream=stream):
             self.logits_AV = step(self.tokens_A, self.places_A)
 
     def __call__(self, tokens_A: Tensor, places_A: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch.nn.functional import pad
 
 from videothinker.policy.decoding import RowsPlan, TrunkPlan
 from videothinker.policy.encoding import Encoded, positions
-from videothinker.policy.graphs import GraphedStep
+from videothinker.policy.graphs import GraphedStep, can_record
 from videothinker.policy.model import Policy
 from videothinker.policy.sampling import Group, Sampling, draw, uniform_draws
 
@@ -48,7 +48,7 @@ def rollout(
     `static` keeps every step's shapes fixed and, on a GPU, replays a CUDA graph; the tokens are the
     same. None takes it on a GPU only.
     """
-    static = policy.device.type == "cuda" if static is None else static
+    static = can_record(policy.device) if static is None else static
     if not prompts or len(prompts) != len(seeds):
         raise ValueError(f"{len(prompts)} prompts came with {len(seeds)} seeds")
     count = sampling.num_generations
@@ -188,7 +188,7 @@ def _decode(
             graph = None
         rows.advance()
         places_A = next_R[row_A] + step
-        if rows.static and policy.device.type == "cuda":
+        if rows.static and can_record(policy.device):
             graph = graph or GraphedStep(partial(_step, policy, rows), tokens_A, places_A)
             logits_RV = graph(tokens_A, places_A)
         else:
