@@ -54,17 +54,14 @@ class SharedPrefix:
         """Causal over the prefix; the segments as a batch over prefix and own segment.
 
         Query heads that share a key head stand side by side along the length, so that no key or
-        value is copied for each of them: the graph keeps one copy a segment.
+        value is copied for each of them: the graph keeps one copy a segment. The prefix is copied
+        out, because the graph would keep the whole of what a slice is cut from.
         """
         del layer
-        p, repeats = self.prefix, query_BHLd.shape[1] // key_BKLd.shape[1]
+        repeats = query_BHLd.shape[1] // key_BKLd.shape[1]
+        prefix = [one[:, :, : self.prefix].clone() for one in (query_BHLd, key_BKLd, value_BKLd)]
         shared_BHpd = scaled_dot_product_attention(
-            query_BHLd[:, :, :p],
-            key_BKLd[:, :, :p],
-            value_BKLd[:, :, :p],
-            is_causal=True,
-            scale=scaling,
-            enable_gqa=True,
+            *prefix, is_causal=True, scale=scaling, enable_gqa=True
         )
         own_GKNd = scaled_dot_product_attention(
             self._segments(query_BHLd).unflatten(1, (-1, repeats)).flatten(2, 3),

@@ -116,11 +116,10 @@ def _attention_saved(work: Workload) -> int:
     shape, b, tokens = work.shape, work.width, work.packed
     d, kv = shape.hidden, shape.kv_heads * shape.head_dim
     norm = tokens * _norm_saved(work, d, trains=not work.lora_rank)
-    # query, key, value, the two attentions' outputs, the packed output
-    states = (3 * d + 2 * kv) * b * tokens + FLOAT * shape.heads * tokens
-    turned = b * d * work.generations * work.completion  # queries side by side
+    # query, the two attentions' outputs, the packed output; the prefix's key and value
+    states = 3 * d * b * tokens + 2 * kv * b * (work.prompt - 1) + FLOAT * shape.heads * tokens
     lora = 4 * b * work.lora_rank * tokens
-    return norm + states + turned + _segment_keys(work) + lora
+    return norm + states + _segment_keys(work) + lora
 
 
 def _segment_keys(work: Workload) -> int:
