@@ -34,7 +34,7 @@ EVERY = 10
 def digit(sample: Sample, prefill: str) -> str:
     """One answer as a digit."""
     simulated = (prefill + sample.text).startswith(SIMULATES)
-    return str(RIGHT * (sample.exact == 1) + VALID * sample.format + SIMULATED * simulated)
+    return str(RIGHT * (sample.exact == 1) + VALID * bool(sample.format) + SIMULATED * simulated)
 
 
 def read_book(run: Path) -> dict[str, Any]:
