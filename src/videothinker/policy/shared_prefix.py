@@ -59,9 +59,11 @@ class SharedPrefix:
         """
         del layer
         repeats = query_BHLd.shape[1] // key_BKLd.shape[1]
-        prefix = [one[:, :, : self.prefix].clone() for one in (query_BHLd, key_BKLd, value_BKLd)]
+        query, key, value = (
+            states[:, :, : self.prefix].clone() for states in (query_BHLd, key_BKLd, value_BKLd)
+        )
         shared_BHpd = scaled_dot_product_attention(
-            *prefix, is_causal=True, scale=scaling, enable_gqa=True
+            query, key, value, is_causal=True, scale=scaling, enable_gqa=True
         )
         own_GKNd = scaled_dot_product_attention(
             self._segments(query_BHLd).unflatten(1, (-1, repeats)).flatten(2, 3),
