@@ -264,6 +264,7 @@ def test_bias_failure_sampling_measures_once_and_records(
     facts = msgspec.json.decode((out / "run.json").read_bytes())["facts"]
     assert len(samples) == 2 * facts["train_questions"]
     assert {sample.model for sample in samples} == {load_policy(other).digest}
+    assert facts["drawn_shares"].keys() == facts["labels"].keys()
     assert all(step.divergence is None for step in read_jsonl(out / "metrics.jsonl", Step))
     again = alone | {"success": out / "success.jsonl"}
     reused = train_grpo(toy, GrpoConfig(out=tmp_path / "b", bias=str(other), **again))

@@ -15,6 +15,7 @@ from videothinker.records import Sample, write_jsonl
 from videothinker.training.config import BiasConfig, GrpoConfig
 from videothinker.training.data import in_order, load_training_set
 from videothinker.training.sampling import (
+    drawn_shares,
     failure_weights,
     label_weights,
     mean_success,
@@ -150,3 +151,16 @@ def test_training_on_another_split_is_said(
     assert "warning" in said
     assert "so validation is trained on" in said
     assert drawn.composition()["splits"] == {"validation": len(drawn.train)}
+
+
+def test_the_shares_that_will_be_drawn_are_those_of_a_long_stream() -> None:
+    labels = ["inferential" if number % 10 == 0 else "observational" for number in range(20)]
+    label_of = dict(zip(IDS, labels, strict=True))
+    success = {i: 0.1 if label == "inferential" else 0.9 for i, label in label_of.items()}
+    weights = failure_weights(success, IDS, 0.05)
+    told = drawn_shares(weights, labels)
+    assert told["inferential"] == pytest.approx(0.95 / (0.95 + 9 * 0.15))
+    assert sum(told.values()) == pytest.approx(1)
+    draw = weighted_stream(QUESTIONS, weights, seed=3)
+    drawn = [label_of[draw(position).id] for position in range(4000)]
+    assert drawn.count("inferential") / 4000 == pytest.approx(told["inferential"], abs=0.03)

@@ -60,6 +60,14 @@ def failure_weights(success: Mapping[str, float], ids: Sequence[str], floor: flo
     return [1 - success[question_id] + floor for question_id in ids]
 
 
+def drawn_shares(weights: Sequence[float], labels: Sequence[str]) -> dict[str, float]:
+    """Label -> expected share of the draws under `weights`."""
+    totals: dict[str, float] = {}
+    for weight, label in zip(weights, labels, strict=True):
+        totals[label] = totals.get(label, 0.0) + weight
+    return {label: total / sum(weights) for label, total in sorted(totals.items())}
+
+
 def label_weights(labels: Sequence[str], inferential_share: float) -> list[float]:
     """Weights under which a share of the draws is inferential.
 

@@ -27,6 +27,7 @@ from videothinker.training.processes import Processes, find_processes
 from videothinker.training.rewards import load_rewards
 from videothinker.training.rollouts import Collector, Prompts
 from videothinker.training.sampling import (
+    drawn_shares,
     failure_weights,
     label_weights,
     measure_success,
@@ -187,9 +188,13 @@ def _stream(
             journal = run.journal("success.jsonl", Sample) if run else None
             success = measure_success(judge, data, config, journal, processes)
     ids = [question.id for question in questions]
-    return weighted_stream(
-        questions, failure_weights(success, ids, config.sampling_floor), config.seed
-    )
+    weights = failure_weights(success, ids, config.sampling_floor)
+    if run and data.labels:
+        labels = [data.labels.get(identity, "unlabelled") for identity in ids]
+        run.facts["drawn_shares"] = shares = drawn_shares(weights, labels)
+        told = ", ".join(f"{share:.0%} {label}" for label, share in shares.items())
+        console.say(f"{config.sampling} sampling draws {told}; --sampling-floor moves it")
+    return weighted_stream(questions, weights, config.seed)
 
 
 def _reading(data: TrainingSet, policy: Policy, config: TrainConfig, processes: Processes) -> str:
