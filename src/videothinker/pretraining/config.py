@@ -69,6 +69,9 @@ class PretrainConfig:
     """Train a small base model from scratch on the simulated world. All values are ours."""
 
     out: Path = Path("runs/pretrain")
+    start: Path | None = None
+    """A folder that `pretrain` wrote, to go on from: its words are kept, and its looking is taught
+    through words alone. None starts from random weights."""
     tier: Tier = "video"
     """`video` sees frames; `transcript` reads object places and an event log in their stead."""
     seed: int = 0

@@ -93,7 +93,8 @@ def train(
         held_out: scenes that the heads are asked about before that.
     """
     torch.manual_seed(derive(config.seed, "pretraining heads"))
-    heads = Heads(config.shape.hidden) if config.tier == "video" else None
+    looks = config.tier == "video" and config.start is None
+    heads = Heads(config.shape.hidden) if looks else None
     modules = [policy.model, *([heads] if heads is not None else [])]
     optimizer = Optimizer(modules, config)
     checkpoints.mkdir(parents=True, exist_ok=True)
