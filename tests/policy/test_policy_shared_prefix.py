@@ -57,6 +57,7 @@ def test_equals_the_naive_forward(
         model.train()
         if checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
+    policy.recomputes = checkpointing
     ours, theirs = shared(policy, group), naive_logps(naive, group, 0.7)
     assert far(ours[0], theirs[0]) < VALUE
     assert far(ours[1], theirs[1]) < VALUE

@@ -43,6 +43,8 @@ class Policy:
     tokenizer: Any
     vision: VisionSettings
     videos: FrozenVideos = field(init=False)
+    recomputes: bool = field(init=False, default=False)
+    """Gradient checkpointing is on: a training forward keeps nothing of a layer's inside."""
 
     def __post_init__(self) -> None:
         self.videos = FrozenVideos(self.model.model.visual)
@@ -157,6 +159,7 @@ class Policy:
             # transformers 5.23 renamed it; the old name works in every release we support
             warnings.simplefilter("ignore", FutureWarning)
             self.model.gradient_checkpointing_enable({"use_reentrant": False})
+        self.recomputes = True
 
     def _see(self, prompt: Encoded) -> Tensor:
         assert prompt.pixel_values is not None

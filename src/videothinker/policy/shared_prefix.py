@@ -7,11 +7,13 @@ prompt and its own past, nothing else; its rotary positions are those of the nai
 result, gradients included, equals that of G repeated forwards; see tests/policy.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
 from torch.nn.functional import scaled_dot_product_attention
 
 from videothinker.policy.encoding import positions
@@ -27,6 +29,9 @@ class SharedPrefix:
     groups: int
     segment: int
     device: torch.device
+    remake: bool = False
+    """Make the prefix's copies again in the backward instead of keeping one a segment; pointless
+    where gradient checkpointing keeps nothing of a layer."""
 
     @property
     def sees(self) -> Tensor:
@@ -65,13 +70,16 @@ class SharedPrefix:
         shared_BHpd = scaled_dot_product_attention(
             query, key, value, is_causal=True, scale=scaling, enable_gqa=True
         )
-        own_GKNd = scaled_dot_product_attention(
-            self._segments(query_BHLd).unflatten(1, (-1, repeats)).flatten(2, 3),
-            self._after_prefix(key_BKLd),
-            self._after_prefix(value_BKLd),
-            attn_mask=self.hidden(repeats, query_BHLd.dtype),
-            scale=scaling,
-        )
+        keys, values = self._after_prefix(key_BKLd), self._after_prefix(value_BKLd)
+        sources = {keys.data_ptr(): key_BKLd.detach(), values.data_ptr(): value_BKLd.detach()}
+        with self._remaking(sources):
+            own_GKNd = scaled_dot_product_attention(
+                self._segments(query_BHLd).unflatten(1, (-1, repeats)).flatten(2, 3),
+                keys,
+                values,
+                attn_mask=self.hidden(repeats, query_BHLd.dtype),
+                scale=scaling,
+            )
         own_GSKrd = own_GKNd.unflatten(2, (repeats, self.segment)).permute(0, 3, 1, 2, 4)
         own_1LHd = own_GSKrd.flatten(2, 3).flatten(0, 1)[None]
         return torch.cat([shared_BHpd.transpose(1, 2), own_1LHd], dim=1)
@@ -80,6 +88,21 @@ class SharedPrefix:
         """The segments' part of a packed sequence as a batch `[G, H, segment, d]`."""
         own_HLd = states_1HLd[0, :, self.prefix :]
         return own_HLd.unflatten(1, (self.groups, self.segment)).transpose(0, 1)
+
+    def _remaking(self, sources: dict[int, Tensor]) -> AbstractContextManager[object]:
+        """Inside, the graph keeps a source where it would keep what `_after_prefix` made of it."""
+        if not self.remake:
+            return nullcontext()
+
+        def pack(saved: Tensor) -> tuple[Tensor, bool]:
+            source = sources.get(saved.data_ptr())
+            return (saved, False) if source is None else (source, True)
+
+        def unpack(kept: tuple[Tensor, bool]) -> Tensor:
+            states, made = kept
+            return self._after_prefix(states) if made else states
+
+        return saved_tensors_hooks(pack, unpack)
 
     def _after_prefix(self, states_1KLd: Tensor) -> Tensor:
         """What each segment sees: `[G, K, prefix + segment, d]`."""
@@ -112,6 +135,12 @@ def group_hidden(policy: Policy, group: Group, video_ND: Tensor | None = None) -
         position_ids=positions_31L,
         attention_mask={"full_attention": None},
         use_cache=False,
-        plan=SharedPrefix(len(ids_P) - 1, groups, length, policy.device),
+        plan=SharedPrefix(
+            prefix=len(ids_P) - 1,
+            groups=groups,
+            segment=length,
+            device=policy.device,
+            remake=not policy.recomputes,
+        ),
     ).last_hidden_state
     return hidden_1LD[0, len(ids_P) - 1 :].unflatten(0, (groups, length))

@@ -118,8 +118,10 @@ def _attention_saved(work: Workload) -> int:
     norm = tokens * _norm_saved(work, d, trains=not work.lora_rank)
     # query, the two attentions' outputs, the packed output; the prefix's key and value
     states = 3 * d * b * tokens + 2 * kv * b * (work.prompt - 1) + FLOAT * shape.heads * tokens
+    # what every segment sees, or what that is made of
+    keys = _segment_keys(work) if work.checkpointing else 2 * kv * b * tokens
     lora = 4 * b * work.lora_rank * tokens
-    return norm + states + _segment_keys(work) + lora
+    return norm + states + keys + lora
 
 
 def _segment_keys(work: Workload) -> int:
