@@ -11,6 +11,9 @@ from videothinker.policy.encoding import positions
 from videothinker.policy.model import Policy
 from videothinker.pretraining.dense import Layout
 
+ANSWER_WEIGHT = 4.0
+"""The few letters after the thinking weigh this much more than a word of it: whether a question asks
+what happens or what does *not* shows nowhere else."""
 TURN = "<|im_end|>\n<|im_start|>assistant\n"
 END = "<|im_end|>"
 
@@ -39,6 +42,7 @@ class Speller:
         tails = self.ids([f"{completion}{END}" for _, completion in pairs])
         longest = max(len(a) + len(b) for a, b in zip(heads, tails, strict=True))
         size = length or -(-longest // 8) * 8
+        closes = self.policy.tokenizer.convert_tokens_to_ids("</think>")
         if longest > size:
             raise ValueError(f"a segment of {longest} tokens does not fit into {size}")
         ids = np.full((len(pairs), size), self.policy.pad_id, dtype=np.int64)
@@ -47,6 +51,8 @@ class Speller:
             ids[row, : len(head)] = head
             ids[row, len(head) : len(head) + len(tail)] = tail
             weights[row, len(head) : len(head) + len(tail)] = 1
+            if closes in tail:
+                weights[row, len(head) + tail.index(closes) : len(head) + len(tail)] = ANSWER_WEIGHT
         return torch.from_numpy(ids), torch.from_numpy(weights)
 
     def contexts(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
