@@ -7,7 +7,7 @@ from toy_pretraining import POOL
 from videothinker.policy.encoding import positions
 from videothinker.pretraining import dense
 from videothinker.pretraining.batches import patches
-from videothinker.pretraining.spelling import END, text_speller, video_speller
+from videothinker.pretraining.spelling import ANSWER_WEIGHT, END, text_speller, video_speller
 
 TIMES = np.arange(POOL.frames) * 0.32
 TASKS = [
@@ -121,6 +121,8 @@ def test_only_completions_are_targets(pretraining_policy):
     ids, weights = speller.segments(TASKS[:1])
     kept = ids[0][weights[0] > 0]
     assert pretraining_policy.tokenizer.decode(kept) == TASKS[0][1] + END
+    heavy = ids[0][weights[0] == ANSWER_WEIGHT]
+    assert pretraining_policy.tokenizer.decode(heavy) == "</think><answer>A</answer>" + END
 
 
 def test_a_wrong_token_costs_its_log_probability(pretraining_policy):

@@ -12,8 +12,8 @@ from videothinker.policy.model import Policy
 from videothinker.pretraining.dense import Layout
 
 ANSWER_WEIGHT = 4.0
-"""The few letters after the thinking weigh this much more than a word of it: whether a question asks
-what happens or what does *not* shows nowhere else."""
+"""What the few letters after the thinking weigh, against a word of it: whether a question asks what
+happens or what does *not* shows nowhere else."""
 TURN = "<|im_end|>\n<|im_start|>assistant\n"
 END = "<|im_end|>"
 
