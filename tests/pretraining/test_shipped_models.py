@@ -1,0 +1,41 @@
+"""The models in the repository: small, loadable, and what their cards say in the main."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from videothinker.policy.model import load_policy
+from videothinker.pretraining.config import PoolConfig, PretrainConfig
+from videothinker.pretraining.measure import HeldOut, measure, summary
+from videothinker.pretraining.pool import facts, frames_of, half_color, scene_config
+from videothinker.world.worlds import make_world
+
+MODELS = Path(__file__).parents[2] / "models"
+POOL = PoolConfig()
+
+
+@pytest.mark.parametrize("name", ["base-video", "base-transcript"])
+def test_a_shipped_model_is_small_and_has_a_card(name):
+    folder = MODELS / name
+    assert (folder / "model.safetensors").stat().st_size <= 16 * 2**20
+    card = (folder / "README.md").read_text()
+    numbers = json.loads((folder / "measured.json").read_text())
+    policy = load_policy(folder)
+    parameters = sum(p.numel() for p in policy.model.parameters())
+    assert parameters == numbers["parameters"] <= 8_000_000
+    assert numbers["commit"][:7] in card or "recipes/base-models.yaml" in card
+
+
+def test_the_video_base_tells_the_objects_of_new_scenes():
+    """Six scenes rendered here, in its own words; another seed than it was trained with."""
+    policy = load_policy(MODELS / "base-video")
+    known = [facts(make_world(7, 20000 + i, scene_config(POOL)), POOL.frames, 7) for i in range(6)]
+    frames = [half_color(frames_of(one, POOL)) for one in known]
+    held_out = HeldOut(known, frames, np.arange(POOL.frames) * 0.32)
+    numbers = summary(measure(policy, held_out, PretrainConfig(), 1))
+    assert numbers["format"] > 0.95
+    assert numbers["object_sets_exact"] > 0.6
+    assert numbers["pairs_recall"] > 0.5
+    assert 0.1 < numbers["simulated_share_sampled"] < 0.9
