@@ -217,10 +217,9 @@ def sizes(grid: Grid, where: str) -> str:
     return f"{' and '.join(found)} questions about {len(set(scenes))} scenes"
 
 
-def main_table(grid: Grid, where: str = MAIN, only: Sequence[str] | None = None) -> list[str]:
-    """Every arm on one set of questions."""
-    arms = [arm for arm in grid.arms(where) if only is None or arm in only]
-    return table(HEAD, [arm_row(grid, where, arm) for arm in arms])
+def main_table(grid: Grid) -> list[str]:
+    """Every arm on the main set of questions."""
+    return table(HEAD, [arm_row(grid, MAIN, arm) for arm in grid.arms(MAIN)])
 
 
 def other_sets(grid: Grid) -> list[str]:

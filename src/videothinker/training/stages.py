@@ -9,6 +9,7 @@ from pathlib import Path
 from time import monotonic
 
 from videothinker import console
+from videothinker.datasets import jsonl
 from videothinker.errors import UserError
 from videothinker.policy.folders import model_folder
 from videothinker.policy.model import Policy
@@ -133,7 +134,7 @@ def _open(
     if not processes.main:
         return contextlib.nullcontext()
     inputs: dict[str, Path | None] = {"data": data.source}
-    diagnosis = data.source.parent / "diagnosis.jsonl"
+    diagnosis = jsonl.labels_file(data.source)
     if diagnosis.exists():
         inputs["diagnosis"] = diagnosis
     if config.success is not None:
