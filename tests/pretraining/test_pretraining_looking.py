@@ -5,11 +5,15 @@ import pytest
 import torch
 from toy_pretraining import POOL
 
+from videothinker import answers
+from videothinker.clevrer.compact import short_names
 from videothinker.clevrer.programs import COLORS
 from videothinker.pretraining.heads import dense_truth, labels_of, seen_by_heads
 from videothinker.pretraining.lights import lights_of, paint, recolored
+from videothinker.pretraining.measure import PAIR
 from videothinker.pretraining.pool import SLOT, frames_of, half_color
-from videothinker.pretraining.targets import respond, told_in_time, which_collide
+from videothinker.pretraining.targets import from_raw, respond, told_in_time, which_collide
+from videothinker.world.physics import MOVING_SPEED
 
 
 def test_painted_light_maps_are_the_rendered_frames(pretraining_scenes, rng):
@@ -50,6 +54,40 @@ def test_each_collision_is_told_in_its_slot(pretraining_scenes, rng):
         asked = which_collide(one, rng)
         assert respond(one, asked, "obs", rng, 0.0, timed=True).startswith("<think>Seen: a")
         assert "Seen: a" not in respond(one, asked, "obs", rng, 0.0, timed=False)
+
+
+def test_a_descriptive_question_is_answered_from_what_was_just_told(pretraining_scenes, rng):
+    checked = 0
+    for one in pretraining_scenes:
+        names = short_names(one.objects)
+        crossings = [event for event in one.events if event.type != "collision"]
+        for raw in one.descriptive:
+            asked = from_raw(one, raw)
+            told = respond(one, asked, "obs", rng, 0.0, timed=True)
+            said = told.partition(".")[0]
+            assert all(f" {names[e.objects[0]]}{e.type.capitalize()}" in said for e in crossings)
+            assert ("Moves: a" in told) == bool(
+                {"moving", "stationary"} & set(_words(raw.question))
+            )
+            assert f" So {raw.answer}.</think>" in told
+            assert answers.parse(told, asked.choices, truncated=False).answer == asked.gold
+            assert "So " not in respond(one, asked, "obs", rng, 0.0, timed=False)
+            if raw.question == "How many collisions happen?":
+                assert len(PAIR.findall(said)) == int(raw.answer)
+            checked += 1
+    assert checked > 5
+
+
+def test_who_moves_follows_the_speeds(pretraining_scenes):
+    for one in pretraining_scenes:
+        speeds_TN = np.linalg.norm(np.array(one.velocities), axis=-1)
+        for slot, movers in enumerate(one.moving_by_slot()):
+            pair_TN = speeds_TN[slot * SLOT : (slot + 1) * SLOT]
+            seen_TN = np.array(one.inside)[slot * SLOT : (slot + 1) * SLOT]
+            still = set(range(len(one.looks))) - set(movers)
+            assert all(pair_TN[:, i].max() > MOVING_SPEED for i in movers)
+            assert all(seen_TN[:, i].any() for i in movers)
+            assert all(pair_TN[:, i].min() <= MOVING_SPEED for i in still if seen_TN[:, i].any())
 
 
 def test_a_contact_is_asked_about_again_in_the_next_slot(pretraining_scenes):

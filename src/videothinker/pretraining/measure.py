@@ -39,7 +39,7 @@ TOGETHER = 16
 """Scenes decoded at once."""
 PAIR = re.compile(r"[A-Z][a-z]+[A-Z][a-z]+")
 SEEN = re.compile(r"Seen: ([^.<]*)")
-LINE = re.compile(r"(\w+)((?: (?:gone|[a-p][a-l]))+)")
+LINE = re.compile(r"(\w+)((?: (?:gone|[a-p]{2}))+)")
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):

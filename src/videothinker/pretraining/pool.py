@@ -78,15 +78,27 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
             if event.type == "collision" and event.frame < SHOWN_FRAMES
         ]
 
-    def collisions_by_slot(self) -> list[list[tuple[int, int]]]:
-        """The video's collisions in the two-frame slots nearest to them, in order of time."""
+    def events_by_slot(self) -> list[list[Event]]:
+        """The video's events in the two-frame slots nearest to them, in order of time."""
         centres = np.array(self.frames).reshape(-1, SLOT).mean(axis=1)
-        found: list[list[tuple[int, int]]] = [[] for _ in centres]
+        found: list[list[Event]] = [[] for _ in centres]
         for event in self.events:
-            if event.type == "collision":
-                slot = int(np.abs(centres - event.frame).argmin())
-                found[slot].append((event.objects[0], event.objects[1]))
+            found[int(np.abs(centres - event.frame).argmin())].append(event)
         return found
+
+    def collisions_by_slot(self) -> list[list[tuple[int, int]]]:
+        """The video's collisions alone, slot by slot."""
+        return [
+            [(e.objects[0], e.objects[1]) for e in events if e.type == "collision"]
+            for events in self.events_by_slot()
+        ]
+
+    def moving_by_slot(self) -> list[list[int]]:
+        """The objects in view that move, on average, during each slot."""
+        speeds_SN = np.linalg.norm(np.array(self.velocities), axis=-1)
+        speeds_SN = speeds_SN.reshape(-1, SLOT, len(self.looks)).mean(axis=1)
+        inside_SN = np.array(self.inside).reshape(-1, SLOT, len(self.looks)).any(axis=1)
+        return [np.flatnonzero(row).tolist() for row in inside_SN & (speeds_SN > MOVING_SPEED)]
 
     @property
     def late(self) -> list[set[frozenset[int]]]:

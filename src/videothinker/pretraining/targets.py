@@ -24,12 +24,16 @@ from videothinker.world.questions import Truth, Wanted, colliding, counterfactua
 Mode = Literal["track", "obs", "sim"]
 OPENINGS: dict[Mode, str] = {"track": "Track:", "obs": "Seen:", "sim": "Without"}
 """How each way of thinking begins; a prefill of these words forces it."""
-COLUMNS, ROWS = "abcdefghijklmnop", "abcdefghijkl"
-"""Cells of the image, left to right and top to bottom, for tracking."""
+COLUMNS, ROWS = "abcdefgh", "abcdef"
+"""Cells of the image, left to right and top to bottom, for tracking: half a video token's side."""
+SLOTS = "abcdefghijklmnop"
+"""Letters of the two-frame slots, for telling what happens in time."""
 NONE = "none"
 YES_NO = ("no", "yes")
 STAYS, GONE, NEW = "stays", "gone", "new"
 """What becomes of a collision once an object is removed."""
+CROSSED = {"in": "In", "out": "Out"}
+"""How an object's name ends where it enters or leaves."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +64,35 @@ def told(pairs: Sequence[Pair], names: Sequence[str]) -> str:
     return ", ".join(pair_word(names[i], names[j]) for i, j in pairs) or NONE
 
 
-def told_in_time(facts: Facts, names: Sequence[str]) -> str:
-    """Collisions after the letter of the slot in which they happen: "a b BlueRed c CyanGray d"."""
+def told_in_time(facts: Facts, names: Sequence[str], *, crossings: bool = False) -> str:
+    """Collisions after the letter of the slot in which they happen: "a b BlueRed c CyanGray d".
+
+    `crossings` also tells who enters and leaves: "a b redIn BlueRed c CyanGray d blueOut".
+    """
     said: list[str] = []
-    pairs_by_slot = facts.collisions_by_slot()
-    for letter, pairs in zip(COLUMNS, pairs_by_slot, strict=False):
-        said += [letter, *(pair_word(names[i], names[j]) for i, j in pairs)]
+    for letter, events in zip(SLOTS, facts.events_by_slot(), strict=False):
+        said.append(letter)
+        for event in events:
+            first = names[event.objects[0]]
+            if event.type == "collision":
+                said.append(pair_word(first, names[event.objects[1]]))
+            elif crossings:
+                said.append(f"{first}{CROSSED[event.type]}")
     return " ".join(said)
+
+
+def descriptive_thinking(facts: Facts, asked: Asked, names: Sequence[str]) -> str:
+    """All that happens, who moves when if that is asked, and the answer as a word.
+
+    "Seen: a b redIn BlueRed c d. Moves: a blue b blue red c red d red. So 2." A model this small
+    answers from what it has just said, not from what it could have looked up.
+    """
+    told_so = f"{OPENINGS['obs']} {told_in_time(facts, names, crossings=True)}."
+    if "moving" in asked.question or "stationary" in asked.question:
+        slots = zip(SLOTS, facts.moving_by_slot(), strict=False)
+        moves = " ".join(" ".join([at, *sorted(names[i] for i in movers)]) for at, movers in slots)
+        told_so += f" Moves: {moves}."
+    return f"{told_so} So {asked.choices[LETTERS.index(asked.gold[0])]}."
 
 
 def seen_thinking(facts: Facts, names: Sequence[str], *, timed: bool) -> str:
@@ -143,6 +169,8 @@ def respond(
         if rng.random() < corrupted_share:
             pairs = corrupted(pairs, asked.removed, len(names), rng)
         thinking = simulated_thinking(asked.removed, facts.collisions(), pairs, names)
+    elif timed and asked.type == "descriptive":
+        thinking = descriptive_thinking(facts, asked, names)
     letters_said = answer_from(asked, pairs) if asked.pairs else asked.gold
     return render_answer(letters_said, thinking + verdicts(asked, pairs, names))
 
