@@ -19,7 +19,7 @@ from videothinker.seeds import derive
 from videothinker.training.config import TrainConfig
 from videothinker.training.data import TrainingSet, partners
 from videothinker.training.processes import Processes
-from videothinker.training.rewards import RewardFunc, score
+from videothinker.training.rewards import RewardFunc, asks, score
 
 PROMPTS_KEPT = 64
 """Prompts whose frames stay in memory, the most recently used: about 17 MB each at the paper's
@@ -90,6 +90,14 @@ class Scored:
     truncated: list[bool]
     lengths: list[int]
     """Completion tokens."""
+
+
+@dataclass(frozen=True)
+class Completions:
+    """What a group's G completions say."""
+
+    texts: list[str]
+    parsed: list[answers.Parsed]
 
 
 @dataclass
@@ -167,37 +175,46 @@ class Collector:
             [derive(self.config.seed, self.stage, step, item) for item in mine],
         )
         rolled = dict(zip(mine, groups, strict=True))
-        success = self._partner_success(questions, rolled)
+        said = {item: self._read(mine[item], group) for item, group in rolled.items()}
+        asked = any(asks(function, "partner_success") for function in self.rewards.values())
+        success = self._partner_success(questions, said) if asked else {}
         rows = [
-            self._score(item, question, rolled[item], success.get(item))
+            self._score(item, question, rolled[item], said[item], success.get(item))
             for item, question in mine.items()
         ]
         scored = sorted(self.processes.gather(rows), key=lambda row: row.item)
         return scored, rolled
 
+    def _read(self, question: Question, group: Group) -> Completions:
+        texts = self.policy.decode(group)
+        rows = zip(texts, group.truncated_G.tolist(), strict=True)
+        parsed = [answers.parse(text, question.choices, truncated=cut) for text, cut in rows]
+        return Completions(texts, parsed)
+
     def _partner_success(
-        self, questions: dict[int, Question], rolled: dict[int, Group]
+        self, questions: dict[int, Question], said: dict[int, Completions]
     ) -> dict[int, float]:
         """Item -> how often the other question of its minimal pair was answered exactly right."""
         others = partners(questions)
         if not others:
             return {}
-        known = dict(
-            self.processes.gather(
-                [(i, self._success(questions[i], rolled[i])) for i in rolled if i in others]
-            )
-        )
+        right = [
+            (i, fmean(answers.exact(one.answer, questions[i].answer) for one in said[i].parsed))
+            for i in said
+            if i in others
+        ]
+        known = dict(self.processes.gather(right))
         return {item: known[other] for item, other in others.items()}
 
-    def _success(self, question: Question, group: Group) -> float:
-        drawn = zip(self.policy.decode(group), group.truncated_G.tolist(), strict=True)
-        parsed = [answers.parse(text, question.choices, truncated=cut) for text, cut in drawn]
-        return fmean(answers.exact(one.answer, question.answer) for one in parsed)
-
     def _score(
-        self, item: int, question: Question, group: Group, partner_success: float | None
+        self,
+        item: int,
+        question: Question,
+        group: Group,
+        said: Completions,
+        partner_success: float | None,
     ) -> Scored:
-        texts, count = self.policy.decode(group), len(group.mask_GC)
+        count = len(said.texts)
         truncated = [bool(cut) for cut in group.truncated_G]
         label = self.data.labels.get(question.id, "unlabelled")
         ids_of = zip(group.completion_ids_GC, group.mask_GC, strict=True)
@@ -211,11 +228,9 @@ class Collector:
             "truncated": truncated,
             "partner_success": [partner_success] * count,
         }
-        rewards_RG = score(self.rewards, [self.prompts.words(question)] * count, texts, columns)
-        valid = [
-            answers.parse(text, question.choices, truncated=cut).format
-            for text, cut in zip(texts, truncated, strict=True)
-        ]
+        words = [self.prompts.words(question)] * count
+        rewards_RG = score(self.rewards, words, said.texts, columns)
+        valid = [one.format for one in said.parsed]
         lengths = group.mask_GC.sum(dim=1).tolist()
         return Scored(
             *(item, question.id, question.type, label),
