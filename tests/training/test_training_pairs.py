@@ -11,6 +11,7 @@ import pytest
 import torch
 from toy_training import make_question
 
+from videothinker import answers
 from videothinker.errors import UserError
 from videothinker.records import Question, Step, read_jsonl, write_jsonl
 from videothinker.training import rollouts
@@ -166,6 +167,43 @@ def test_a_pair_on_two_processes_is_paid_as_on_one(monkeypatch: pytest.MonkeyPat
     assert [sorted(found[rank].groups) for rank in range(2)] == [[0, 2], [1, 3]]
     for rank in range(2):
         assert found[rank].rewards_BG.tolist() == PAID
+
+
+def test_completions_are_read_once_and_partners_asked_where_a_reward_names_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gathered: list[Any] = []
+    seen: list[set[str]] = []
+
+    def swallows(completions: list[str], **columns: Any) -> list[float]:
+        seen.append(set(columns))
+        return [float("A" in one) for one in completions]
+
+    def gather(rows: list[Any]) -> list[Any]:
+        gathered.append(rows)
+        return rows
+
+    parsed: list[str] = []
+
+    def parse(text: str, *rest: Any, **named: Any) -> answers.Parsed:
+        parsed.append(text)
+        return real(text, *rest, **named)
+
+    real = answers.parse
+    monkeypatch.setattr(rollouts.answers, "parse", parse)
+    one = collector(monkeypatch, SAYS, SimpleNamespace(mine=lambda _: True, gather=gather))
+    decoded: list[Any] = []
+    one.policy = cast("Any", SimpleNamespace(decode=lambda g: decoded.append(g) or g.said))
+    one.rewards = {"swallows": swallows}
+    plain = one.collect(1, 0, DRAWN.__getitem__)
+    assert (len(gathered), len(decoded), len(parsed)) == (1, 4, 16)
+    assert seen
+    assert all("partner_success" not in columns for columns in seen)
+    one.rewards = {"swallows": swallows, "pair_consistency": pair_consistency}
+    both = one.collect(1, 0, DRAWN.__getitem__)
+    assert (len(gathered), len(decoded), len(parsed)) == (3, 8, 32)
+    assert (both.rewards_BG - plain.rewards_BG).tolist() == PAID
+    assert [row.valid for row in both.scored] == [row.valid for row in plain.scored]
 
 
 def test_a_run_on_minimal_pairs(pairs: Path, quick: dict[str, Any], tmp_path: Path) -> None:

@@ -2,8 +2,9 @@
 
 `func(prompts, completions, completion_ids, **columns) -> list of numbers`, all by keyword: prompts
 and completions are plain strings, one a completion, completion_ids their tokens, and every column
-is a list of the same length: question_id, choices, answer (letters), type, label, truncated,
-partner_success. The parser is the one that evaluation uses.
+is a list of the same length: question_id, choices, answer (letters), type, label, truncated, and
+partner_success where a function of the run names it (`**columns` alone does not ask for it). The
+parser is the one that evaluation uses.
 """
 
 import importlib
@@ -23,7 +24,7 @@ KEYWORDS = (
     *("prompts", "completions", "completion_ids"),
     *("question_id", "choices", "answer", "type", "label", "truncated", "partner_success"),
 )
-"""What every reward function is called with."""
+"""What a reward function may be called with."""
 
 
 def soft_accuracy(
@@ -103,6 +104,11 @@ def load_rewards(names: Sequence[str]) -> dict[str, RewardFunc]:
             that does not take what it will be given.
     """
     return {name: OURS[name] if name in OURS else _import(name) for name in names}
+
+
+def asks(function: RewardFunc, keyword: str) -> bool:
+    """Does the function name this keyword among its arguments?"""
+    return keyword in inspect.signature(function).parameters
 
 
 def _import(name: str) -> RewardFunc:

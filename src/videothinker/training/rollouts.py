@@ -176,14 +176,17 @@ class Collector:
         )
         rolled = dict(zip(mine, groups, strict=True))
         said = {item: self._read(mine[item], group) for item, group in rolled.items()}
-        asked = any(asks(function, "partner_success") for function in self.rewards.values())
-        success = self._partner_success(questions, said) if asked else {}
+        success = self._partner_success(questions, said) if self._asks_for_partners else {}
         rows = [
             self._score(item, question, rolled[item], said[item], success.get(item))
             for item, question in mine.items()
         ]
         scored = sorted(self.processes.gather(rows), key=lambda row: row.item)
         return scored, rolled
+
+    @property
+    def _asks_for_partners(self) -> bool:
+        return any(asks(function, "partner_success") for function in self.rewards.values())
 
     def _read(self, question: Question, group: Group) -> Completions:
         texts = self.policy.decode(group)
@@ -226,8 +229,9 @@ class Collector:
             "type": [question.type] * count,
             "label": [label] * count,
             "truncated": truncated,
-            "partner_success": [partner_success] * count,
         }
+        if self._asks_for_partners:
+            columns["partner_success"] = [partner_success] * count
         words = [self.prompts.words(question)] * count
         rewards_RG = score(self.rewards, words, said.texts, columns)
         valid = [one.format for one in said.parsed]
