@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from videothinker.evaluation.metrics import mean
+from videothinker.evaluation.metrics import Estimate, mean
 from videothinker.report.estimates import seed_half
 
 RECORDS = Path(__file__).parent / "results" / "miniature"
@@ -81,12 +81,18 @@ def weights(labels: str, what: str) -> list[float]:
     return [len(labels) * chosen.get(c, 0.0) / max(1, labels.count(c)) for c in labels]
 
 
-def estimate(grid: Grid, where: str, rows: Sequence[Sequence[float]], what: str) -> Interval:
-    """Mean of rows (one a seed, one value a question); `what` is o, i or mix.
+def widened(found: Estimate, means: Sequence[float], least: float = 0.0) -> Interval:
+    """A clustered mean (a share of 1) whose interval the seeds' means widen, in quadrature.
 
-    The interval joins, in quadrature, that of the seed-averaged values clustered by scene and that
-    of the seeds' means: the report's (videothinker.report.estimates).
+    So are the report's (videothinker.report.estimates). Its low end is at least `least`.
     """
+    half = math.hypot(found.high - found.value, seed_half(means))
+    low, high = max(least, found.value - half), min(1.0, found.value + half)
+    return Interval(100 * found.value, 100 * low, 100 * high)
+
+
+def estimate(grid: Grid, where: str, rows: Sequence[Sequence[float]], what: str) -> Interval:
+    """Mean of rows (a seed each, a value a question), clustered by scene; `what` is o, i or mix."""
     asked = grid.sets[where]
     labels = asked["labels"]
     factors = weights(labels, what)
@@ -103,10 +109,8 @@ def estimate(grid: Grid, where: str, rows: Sequence[Sequence[float]], what: str)
         low=-1.0,
     )
     means = [math.fsum(factors[n] * row[n] for n in kept) / len(factors) for row in rows]
-    half = math.hypot(found.high - found.value, seed_half(means))
     least = 0.0 if all(value >= 0 for row in rows for value in row) else -1.0
-    low, high = max(least, found.value - half), min(1.0, found.value + half)
-    return Interval(100 * found.value, 100 * low, 100 * high)
+    return widened(found, means, least)
 
 
 def flags(grid: Grid, where: str, arm: str, bit: int) -> list[list[float]]:
@@ -152,11 +156,7 @@ def pairs_right(grid: Grid, where: str, arm: str) -> Interval:
     rows = [[row[a] * row[b] for a, b in found] for row in flags(grid, where, arm, RIGHT)]
     averaged = [math.fsum(row[n] for row in rows) / len(rows) for n in range(len(found))]
     whole = mean(averaged, [asked["scenes"][a] for a, _ in found])
-    half = math.hypot(
-        whole.high - whole.value, seed_half([math.fsum(row) / len(row) for row in rows])
-    )
-    centre = whole.value
-    return Interval(100 * centre, 100 * max(0.0, centre - half), 100 * min(1.0, centre + half))
+    return widened(whole, [math.fsum(row) / len(row) for row in rows])
 
 
 def last(grid: Grid, arm: str, name: str) -> float | None:
