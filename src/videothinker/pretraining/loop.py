@@ -71,6 +71,23 @@ def probe(
     return seen_by_heads(torch.cat(colors), torch.cat(pairs), scenes.facts)
 
 
+def take_up(optimizer: Optimizer, checkpoints: Path) -> int:
+    """Load the newest checkpoint, if any; returns the steps done."""
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    saved = sorted(checkpoints.glob("step-*.safetensors"))
+    if not saved:
+        return 0
+    optimizer.load(saved[-1])
+    return int(saved[-1].stem.partition("-")[2])
+
+
+def put_down(optimizer: Optimizer, checkpoints: Path, done: int) -> None:
+    """Save after `done` steps, then drop the older checkpoints."""
+    optimizer.save(checkpoints / f"step-{done:07d}.safetensors")
+    for old in sorted(checkpoints.glob("step-*.safetensors"))[:-1]:
+        old.unlink()
+
+
 def train(
     policy: Policy,
     batches: Batches,
@@ -97,12 +114,7 @@ def train(
     heads = Heads(config.shape.hidden) if looks else None
     modules = [policy.model, *([heads] if heads is not None else [])]
     optimizer = Optimizer(modules, config)
-    checkpoints.mkdir(parents=True, exist_ok=True)
-    saved = sorted(checkpoints.glob("step-*.safetensors"))
-    first = 0
-    if saved:
-        optimizer.load(saved[-1])
-        first = int(saved[-1].stem.partition("-")[2])
+    first = take_up(optimizer, checkpoints)
     journal.keep(lambda loss: loss.step < first)
     policy.model.train()
     with progress(f"pretrain ({config.tier})", config.steps, done=first) as bar:
@@ -124,10 +136,7 @@ def train(
             )
             bar.advance()
             if done % config.save_every == 0 and done < config.steps:
-                path = checkpoints / f"step-{done:07d}.safetensors"
-                optimizer.save(path)
-                for old in sorted(checkpoints.glob("step-*.safetensors"))[:-1]:
-                    old.unlink()
+                put_down(optimizer, checkpoints, done)
             if due and kinds_at(step, config):
                 policy.model.eval()
                 measure(done)

@@ -109,17 +109,8 @@ def accumulate_gradients(
             if loss.requires_grad:
                 loss.backward()
             clipped_GC = cdpo.is_clipped(ratio_GC, advantages_G, **clip) & mask_GC
-            sums.add(
-                Sums(
-                    loss=float(loss.detach()),
-                    tokens=float(mask_GC.sum()),
-                    entropy=float(entropy_GC.sum()),
-                    divergence=0.0
-                    if divergence_GC is None
-                    else float(divergence_GC.detach().sum()),
-                    clipped=float(clipped_GC.sum()),
-                )
-            )
+            sums.add(_summed(mask_GC, entropy_GC, divergence_GC))
+            sums.add(Sums(loss=float(loss.detach()), clipped=float(clipped_GC.sum())))
     return sums
 
 
@@ -130,14 +121,15 @@ def measure(policy: Policy, bias: Bias, groups: Sequence[Group], objective: Obje
     for group in groups:
         _, entropy_GC, divergence_GC = _forward(policy, bias, group, objective, None)
         assert divergence_GC is not None
-        sums.add(
-            Sums(
-                tokens=float(group.mask_GC.sum()),
-                entropy=float(entropy_GC.sum()),
-                divergence=float(divergence_GC.sum()),
-            )
-        )
+        sums.add(_summed(group.mask_GC, entropy_GC, divergence_GC))
     return sums
+
+
+def _summed(mask_GC: Tensor, entropy_GC: Tensor, divergence_GC: Tensor | None) -> Sums:
+    """Tokens, entropy and divergence of one group."""
+    divergence = 0.0 if divergence_GC is None else float(divergence_GC.detach().sum())
+    tokens, entropy = float(mask_GC.sum()), float(entropy_GC.sum())
+    return Sums(tokens=tokens, entropy=entropy, divergence=divergence)
 
 
 def _forward(
