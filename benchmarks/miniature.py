@@ -18,7 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from miniature_tables import RIGHT, SIMULATED, VALID, page
+from miniature_records import RIGHT, SIMULATED, VALID
+from miniature_tables import page
 
 from videothinker.records import Diagnosis, Question, Sample, Step, read_jsonl
 from videothinker.reproduce import ReproduceConfig, plan

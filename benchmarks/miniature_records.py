@@ -1,0 +1,166 @@
+"""The committed records of the miniature, and estimates from them; see benchmarks/miniature.py."""
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from videothinker.evaluation.metrics import Estimate, mean
+from videothinker.report.estimates import seed_half
+
+RECORDS = Path(__file__).parent / "results" / "miniature"
+SHARES = {"o": 0.74, "i": 0.26}
+"""Weights of the mix: observational and inferential in the paper's training data."""
+RIGHT, VALID, SIMULATED = 1, 2, 4
+"""What an answer's digit adds up: exactly right, of a valid format, opens with a removal."""
+LABELS = {"o": "observational", "i": "inferential"}
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Percent: a mean and its 95 % interval, over questions and training seeds."""
+
+    mean: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:.1f} ({self.low:.1f} to {self.high:.1f})"
+
+    @property
+    def signed(self) -> str:
+        """A difference, with its sign."""
+        return f"{self.mean:+.1f} ({self.low:+.1f} to {self.high:+.1f})"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """One committed file of records."""
+
+    name: str
+    sets: dict[str, Any]
+    evaluations: list[dict[str, Any]]
+    trainings: list[dict[str, Any]]
+
+    @staticmethod
+    def read(name: str) -> "Grid | None":
+        """The records called `name`, where they are committed."""
+        path = RECORDS / f"{name}.json"
+        if not path.is_file():
+            return None
+        book = json.loads(path.read_text())
+        sets = {key: value for one in book["sets"] for key, value in one.items()}
+        return Grid(name, sets, book["evaluations"], book["trainings"])
+
+    def arms(self, where: str) -> list[str]:
+        """Arms evaluated on a set, in the records' order of first appearance."""
+        return list(dict.fromkeys(e["arm"] for e in self.evaluations if e["set"] == where))
+
+    def seeds(self, where: str, arm: str) -> list[int | None]:
+        """The training seeds of an arm that answered a set; [None] of an untrained base."""
+        found = [e["seed"] for e in self.evaluations if (e["set"], e["arm"]) == (where, arm)]
+        return sorted(found, key=lambda seed: -1 if seed is None else seed)
+
+    def answers(self, where: str, arm: str, seed: int | None) -> list[int]:
+        """One digit a question."""
+        for one in self.evaluations:
+            if (one["set"], one["arm"], one["seed"]) == (where, arm, seed):
+                return [int(c) for c in one["answers"]]
+        raise KeyError((where, arm, seed))
+
+    def training(self, arm: str) -> Iterator[dict[str, Any]]:
+        """The training records of an arm."""
+        return (one for one in self.trainings if one["arm"] == arm)
+
+
+def weights(labels: str, what: str) -> list[float]:
+    """Weights whose weighted mean over all questions is the accuracy of a label, or the mix."""
+    chosen = SHARES if what == "mix" else {what: 1.0}
+    return [len(labels) * chosen.get(c, 0.0) / max(1, labels.count(c)) for c in labels]
+
+
+def widened(found: Estimate, means: Sequence[float], least: float = 0.0) -> Interval:
+    """A clustered mean (a share of 1) whose interval the seeds' means widen, in quadrature.
+
+    So are the report's (videothinker.report.estimates). Its low end is at least `least`.
+    """
+    half = math.hypot(found.high - found.value, seed_half(means))
+    low, high = max(least, found.value - half), min(1.0, found.value + half)
+    return Interval(100 * found.value, 100 * low, 100 * high)
+
+
+def estimate(grid: Grid, where: str, rows: Sequence[Sequence[float]], what: str) -> Interval:
+    """Mean of rows (a seed each, a value a question), clustered by scene; `what` is o, i or mix."""
+    asked = grid.sets[where]
+    labels = asked["labels"]
+    factors = weights(labels, what)
+    kept = [n for n, factor in enumerate(factors) if factor]
+    averaged = {n: math.fsum(row[n] for row in rows) / len(rows) for n in kept}
+    whole = math.fsum(factors[n] * averaged[n] for n in kept) / len(factors)
+    # around the mean of its own label: that the labels differ is no uncertainty of the mix
+    strata = {c: [averaged[n] for n in kept if labels[n] == c] for c in {labels[n] for n in kept}}
+    centre = {c: math.fsum(values) / len(values) for c, values in strata.items()}
+    scale = len(kept) / len(factors)
+    found = mean(
+        [whole + factors[n] * scale * (averaged[n] - centre[labels[n]]) for n in kept],
+        [asked["scenes"][n] for n in kept],
+        low=-1.0,
+    )
+    means = [math.fsum(factors[n] * row[n] for n in kept) / len(factors) for row in rows]
+    least = 0.0 if all(value >= 0 for row in rows for value in row) else -1.0
+    return widened(found, means, least)
+
+
+def flags(grid: Grid, where: str, arm: str, bit: int) -> list[list[float]]:
+    """One row a seed: is the bit set in each answer?"""
+    seeds = grid.seeds(where, arm)
+    return [[float(bool(a & bit)) for a in grid.answers(where, arm, seed)] for seed in seeds]
+
+
+def accuracy(grid: Grid, where: str, arm: str, what: str) -> Interval:
+    """Exact accuracy over an arm's seeds."""
+    return estimate(grid, where, flags(grid, where, arm, RIGHT), what)
+
+
+def difference(grid: Grid, where: str, arm: str, other: str, what: str) -> Interval | None:
+    """Paired difference over the seeds both arms have; None where they share none."""
+    common = [s for s in grid.seeds(where, arm) if s in grid.seeds(where, other)]
+    if not common:
+        return None
+    rows = [
+        [
+            (a & RIGHT) - (b & RIGHT)
+            for a, b in zip(grid.answers(where, arm, s), grid.answers(where, other, s), strict=True)
+        ]
+        for s in common
+    ]
+    return estimate(grid, where, rows, what)
+
+
+def share(grid: Grid, where: str, arm: str, bit: int) -> float:
+    """Percent of all answers with the bit."""
+    rows = flags(grid, where, arm, bit)
+    return 100 * math.fsum(map(math.fsum, rows)) / sum(map(len, rows))
+
+
+def pairs_right(grid: Grid, where: str, arm: str) -> Interval:
+    """Percent of minimal pairs with both questions right."""
+    asked = grid.sets[where]
+    places: dict[str, list[int]] = {}
+    for n, pair in enumerate(asked["pairs"]):
+        if pair:
+            places.setdefault(pair, []).append(n)
+    found = [two for two in places.values() if len(two) == 2]
+    rows = [[row[a] * row[b] for a, b in found] for row in flags(grid, where, arm, RIGHT)]
+    averaged = [math.fsum(row[n] for row in rows) / len(rows) for n in range(len(found))]
+    whole = mean(averaged, [asked["scenes"][a] for a, _ in found])
+    return widened(whole, [math.fsum(row) / len(row) for row in rows])
+
+
+def last(grid: Grid, arm: str, name: str) -> float | None:
+    """The last point of a training curve, averaged over the arm's seeds."""
+    found = [one["curves"][name][-1] for one in grid.training(arm) if one["curves"][name]]
+    kept = [value for value in found if value is not None]
+    return math.fsum(kept) / len(kept) if kept else None
