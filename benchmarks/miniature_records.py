@@ -11,6 +11,8 @@ from videothinker.evaluation.metrics import Estimate, mean
 from videothinker.report.estimates import seed_half
 
 RECORDS = Path(__file__).parent / "results" / "miniature"
+MAIN = "test"
+"""The set that every arm answers."""
 SHARES = {"o": 0.74, "i": 0.26}
 """Weights of the mix: observational and inferential in the paper's training data."""
 RIGHT, VALID, SIMULATED = 1, 2, 4
@@ -164,3 +166,9 @@ def last(grid: Grid, arm: str, name: str) -> float | None:
     found = [one["curves"][name][-1] for one in grid.training(arm) if one["curves"][name]]
     kept = [value for value in found if value is not None]
     return math.fsum(kept) / len(kept) if kept else None
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Markdown."""
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return [*lines, *("| " + " | ".join(row) + " |" for row in rows)]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from miniature_records import (
     LABELS,
+    MAIN,
     SIMULATED,
     VALID,
     Grid,
@@ -12,16 +13,9 @@ from miniature_records import (
     last,
     pairs_right,
     share,
+    table,
 )
 
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Markdown."""
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return [*lines, *("| " + " | ".join(row) + " |" for row in rows)]
-
-
-MAIN = "test"
 HEAD = (
     "arm",
     "seeds",
@@ -71,22 +65,47 @@ def main_table(grid: Grid) -> list[str]:
     return table(HEAD, [arm_row(grid, MAIN, arm) for arm in grid.arms(MAIN)])
 
 
+SETS = {
+    "pairs": "minimal pairs, two questions that look alike and differ in the answer",
+    "seen": "the main questions, every model forced to describe",
+    "without": "the main questions, every model forced to simulate the removal",
+    "six-objects": "out of domain, always 6 objects where the base saw 4 or 5",
+    "four-collisions": "out of domain, always 4 collisions where the base saw 2 to 4",
+}
+"""What the further sets are."""
+
+
+def further_row(grid: Grid, where: str, arm: str) -> list[str]:
+    """One line of a further set's table: both questions of a pair, or a label at a time."""
+    seeds = grid.seeds(where, arm)
+    name = [arm, "-" if seeds == [None] else str(len(seeds))]
+    if any(grid.sets[where]["pairs"]):
+        return [*name, str(pairs_right(grid, where, arm))]
+    other = baseline(arm)
+    gaps = [None if arm == other else difference(grid, where, arm, other, c) for c in "io"]
+    return [
+        *name,
+        *(str(accuracy(grid, where, arm, c)) for c in "oi"),
+        *("" if gap is None else gap.signed for gap in gaps),
+    ]
+
+
+def further_set(grid: Grid, where: str) -> list[str]:
+    """What a further set is, and every arm that answered it."""
+    prefill, pairs = grid.sets[where]["prefill"], len(set(grid.sets[where]["pairs"]) - {""})
+    begins = f" (the answer begins `{prefill}`)" if prefill else ""
+    size = f"{pairs} pairs" if pairs else sizes(grid, where)
+    head = ("both right",) if pairs else HEAD[2:4] + HEAD[5:7]
+    arms = dict.fromkeys([*grid.arms(MAIN), *grid.arms(where)])
+    rows = [further_row(grid, where, arm) for arm in arms if grid.seeds(where, arm)]
+    about = f"`{where}`: {SETS[where]}{begins}; {size}."
+    return [about, "", *table(("arm", "seeds", *head), rows)]
+
+
 def other_sets(grid: Grid) -> list[str]:
-    """Observational / inferential accuracy on every further set, and pairs where there are any."""
-    wheres = [w for w in grid.sets if w != MAIN]
-    rows = []
-    for arm in grid.arms(MAIN):
-        row = [arm]
-        for where in wheres:
-            if not grid.seeds(where, arm):
-                row.append("")
-            elif any(grid.sets[where]["pairs"]):
-                row.append(str(pairs_right(grid, where, arm)))
-            else:
-                known = [c for c in LABELS if c in grid.sets[where]["labels"]]
-                row.append(" / ".join(f"{accuracy(grid, where, arm, c).mean:.1f}" for c in known))
-        rows.append(row)
-    return table(["arm", *wheres], [row for row in rows if any(row[1:])])
+    """Every further set that was answered, a table each."""
+    found = [further_set(grid, where) for where in grid.sets if where != MAIN and grid.arms(where)]
+    return [line for lines in found for line in ("", *lines)]
 
 
 def curves_table(grid: Grid) -> list[str]:
@@ -133,7 +152,7 @@ def erosion(grid: Grid, share_of_training: float, arm: str) -> list[str] | None:
     ]
 
 
-SHARE_OF = {"grpo": 0.05, "grpo@10": 0.10, "grpo@26": 0.26}
+SHARE_OF = {"grpo": 0.05, "grpo@10": 0.10, "grpo@26": 0.26, "grpo@50": 0.50}
 """GRPO's arms and the inferential share of their training questions."""
 
 
@@ -162,6 +181,10 @@ TITLES = {
         "The embedded base, frames in; `recipes/miniature-video.yaml`. Never pooled with the rest.",
     ),
 }
+LARGE = (
+    "`ARM@large` started from `base-large`, a base of twice the parameters pretrained alike, and "
+    "trained on the questions of `ARM`."
+)
 INTRO = """# Results in miniature
 
 Written by `python benchmarks/miniature.py tables` from the records in
@@ -176,13 +199,10 @@ What the words mean: [base models](base_model.md), [the method](method.md)."""
 def section(grid: Grid) -> list[str]:
     """One grid: its main table, the further sets, where training ended."""
     title, about = TITLES[grid.name]
+    larger = any(arm.endswith(("@large", "-large")) for arm in grid.arms(MAIN))
+    about = f"{about} {LARGE}" if larger else about
     lines = [f"## {title}", "", f"{about} {sizes(grid, MAIN)}.", "", *main_table(grid)]
-    if len(grid.sets) > 1:
-        lines += [
-            "",
-            "On further questions, observational / inferential (minimal pairs: both right):",
-        ]
-        lines += ["", *other_sets(grid)]
+    lines += other_sets(grid)
     if grid.trainings:
         lines += ["", "Where training ended (mean of the last ten steps):", "", *curves_table(grid)]
     return lines

@@ -2,7 +2,9 @@
 
 import random
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,13 +19,14 @@ from videothinker.world.config import WorldConfig  # noqa: E402
 from videothinker.world.stage import world  # noqa: E402
 
 
-def grid_of(rows: dict[tuple[str, int | None], str], labels: str) -> records.Grid:
-    asked = {
-        "labels": labels,
-        "scenes": [str(n // 2) for n in range(len(labels))],
-        "pairs": [str(n // 2) for n in range(len(labels))],
-        "prefill": "",
-    }
+def set_of(labels: str, *, pairs: bool = False, prefill: str = "") -> dict[str, Any]:
+    scenes = [str(n // 2) for n in range(len(labels))]
+    kept = scenes if pairs else [""] * len(labels)
+    return {"labels": labels, "scenes": scenes, "pairs": kept, "prefill": prefill}
+
+
+def grid_of(rows: Mapping[tuple[str, Any], str], labels: str) -> records.Grid:
+    asked = set_of(labels, pairs=True)
     found = [
         {"set": "test", "arm": arm, "seed": seed, "answers": answers}
         for (arm, seed), answers in rows.items()
@@ -84,6 +87,72 @@ def test_more_seeds_that_agree_narrow_the_interval_and_seeds_that_do_not_widen_i
     wide = records.accuracy(other, "test", "a", "o")
     assert narrow.mean == wide.mean == pytest.approx(50)
     assert wide.high - wide.low > 3 * (narrow.high - narrow.low)
+
+
+HALVES = "o" * 100 + "i" * 100
+
+
+def says(observational: int, inferential: int, valid: int = 200) -> str:
+    """Answers with so many of each label right, and so many valid."""
+    right = [n < observational for n in range(100)] + [n < inferential for n in range(100)]
+    return "".join(str(hit + 2 * (n < valid)) for n, hit in enumerate(right))
+
+
+def test_further_sets_say_what_they_are_whole_or_in_part() -> None:
+    main = {(arm, seed): says(90, 10) for arm in ("grpo", "cdpo") for seed in (1, 2, 3)}
+    grid = grid_of({**main, ("base", None): says(80, 20)}, HALVES)
+    sets = {
+        **grid.sets,
+        "pairs": set_of("oi" * 20, pairs=True),
+        "seen": set_of(HALVES, prefill="<think>Seen:"),
+        "six-objects": set_of("oi" * 50),
+        "four-collisions": set_of("oi" * 50),
+    }
+    some = [
+        {"set": "six-objects", "arm": arm, "seed": seed, "answers": answers}
+        for arm, seed, answers in (
+            ("cdpo", 2, "33" * 50),
+            ("base", None, "32" * 50),
+            ("grpo", 2, "32" * 50),
+            ("grpo", 1, "32" * 50),
+        )
+    ]
+    more = [
+        {"set": "pairs", "arm": "grpo", "seed": 1, "answers": "3332" * 10},
+        {"set": "seen", "arm": "base", "seed": None, "answers": says(80, 20)},
+    ]
+    lines = tables.other_sets(records.Grid("headline", sets, [*grid.evaluations, *some, *more], []))
+    page = "\n".join(lines)
+    assert "four-collisions" not in page  # nobody answered it yet
+    assert "`seen`: the main questions, every model forced to describe" in page
+    assert "(the answer begins `<think>Seen:`); 100 observational and 100 inferential" in page
+    assert "always 6 objects where the base saw 4 or 5; 50 observational and 50" in page
+    six = lines[next(n for n, line in enumerate(lines) if line.startswith("`six-objects`")) :]
+    assert [line.split(" | ")[:2] for line in six[4:7]] == [
+        ["| grpo", "2"], ["| cdpo", "1"], ["| base", "-"]
+    ]  # fmt: skip
+    assert six[5].split(" | ")[4].startswith("+100.0 (")  # paired by the one seed both have
+    assert "; 20 pairs." in page
+    assert any(line.startswith("| grpo | 1 | 50.0 (") for line in lines)
+
+
+def test_a_larger_model_is_explained_where_there_is_one() -> None:
+    rows = {("grpo", 1): says(90, 10), ("grpo@large", 1): says(90, 10)}
+    small = {key: value for key, value in rows.items() if key == ("grpo", 1)}
+    assert tables.LARGE in "\n".join(tables.section(grid_of(rows, HALVES)))
+    assert tables.LARGE not in "\n".join(tables.section(grid_of(small, HALVES)))
+    assert tables.baseline("controller-0.3@large") == "grpo@large"
+
+
+def test_the_erosion_condition_is_asked_at_half_too() -> None:
+    rows = {("base", None): says(80, 20), ("grpo@50", 100): says(80, 60)}
+    grid = grid_of(rows, HALVES)
+    ways = [("seen", says(90, 10)), ("without", says(70, 70))]
+    forced = [{"set": s, "arm": "base", "seed": None, "answers": a} for s, a in ways]
+    sets = grid.sets | {s: set_of(HALVES) for s, _ in ways}
+    found = records.Grid("development", sets, [*grid.evaluations, *forced], [])
+    last = tables.erosion_table([found])[-1]
+    assert last == ("| development | 1 | 50 % | 0.100 | 0.300 | gains | +40.0 | as predicted |")
 
 
 def test_collecting_names_what_is_not_done(tmp_path: Path) -> None:
