@@ -15,6 +15,7 @@ from miniature_records import (
     share,
     table,
 )
+from miniature_weights import weight_section
 
 HEAD = (
     "arm",
@@ -220,4 +221,6 @@ def page() -> str:
             "alone, against what plain GRPO did:"
         )
         parts.append("\n".join(["## When GRPO erodes", "", about, "", *rows]))
+    if rows := weight_section(grids):
+        parts.append("\n".join(rows))
     return "\n\n".join(parts) + "\n"

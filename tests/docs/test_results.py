@@ -14,6 +14,7 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 import miniature  # noqa: E402
 import miniature_records as records  # noqa: E402
 import miniature_tables as tables  # noqa: E402
+import miniature_weights as weights  # noqa: E402
 
 from videothinker.world.config import WorldConfig  # noqa: E402
 from videothinker.world.stage import world  # noqa: E402
@@ -96,6 +97,74 @@ def says(observational: int, inferential: int, valid: int = 200) -> str:
     """Answers with so many of each label right, and so many valid."""
     right = [n < observational for n in range(100)] + [n < inferential for n in range(100)]
     return "".join(str(hit + 2 * (n < valid)) for n, hit in enumerate(right))
+
+
+def test_the_weights_curve_and_its_conditions_are_those_counted_by_hand() -> None:
+    grid = grid_of(
+        {
+            ("grpo", 100): says(90, 10),
+            ("grpo", 101): says(90, 10),
+            ("controller-1", 100): says(90, 30, valid=189),
+            ("controller-0.3", 100): says(90, 40),
+            ("controller-0.3", 101): says(70, 40, valid=191),
+            ("controller-0.01", 100): says(90, 20, valid=190),
+            ("controller-0.03", 100): says(90, 35),
+            ("controller-0.1", 100): says(90, 50),
+            ("controller-0.3@10", 100): says(100, 100),
+            ("k3-0.3", 102): says(100, 100),
+            ("k3-0.1", 100): says(88, 8),
+            ("k3-0.003", 100): says(90, 14),
+            ("k3-0.03", 101): says(90, 12),
+            ("k3-0.01@10", 100): says(100, 100),
+        },
+        HALVES,
+    )
+    rows = {line.split(" | ")[0][2:]: line for line in weights.weight_section([grid])}
+    sweep = ["controller-0.01", "controller-0.03", "controller-0.1", "controller-0.3"]
+    plain = ["k3-0.003", "k3-0.03", "k3-0.1", "k3-0.3"]
+    assert [name for name in rows if "-0" in name or "-1" in name][:9] == [
+        *sweep, "controller-1", *plain
+    ]  # fmt: skip
+    shown = rows["controller-0.3"].strip("| ").split(" | ")
+    assert shown[1] == "2"
+    assert [cell.split(" (")[0] for cell in shown[2:5]] == ["80.0", "40.0", "69.6"]
+    assert shown[5:7] == ["95.5", "-7.0"]  # .74 * 70 + .26 * 40 against .74 * 90 + .26 * 10
+    assert (shown[7].split(" (")[0], shown[8]) == ("+30.0", "0.75")
+    assert rows["controller-1"].split(" | ")[5] == "94.5"
+    assert rows["k3-0.3"].endswith(" | 100.0 |  |  |  |")
+    ours, theirs = (
+        line for line in weights.weight_section([grid]) if line.startswith(("`controller`", "`k3`"))
+    )
+    assert "run at 0.01, 0.03, 0.1, 0.3 and 1:" in ours
+    assert "valid in every seed* fails at 1, holds at 0.01, 0.03, 0.1 and 0.3;" in ours
+    assert "fails at 0.3 (-7.0 at worst), holds at 0.01, 0.03, 0.1 and 1;" in ours
+    assert ours.endswith("over a decade* holds (from 0.03 to 1; best +40.0 at 0.1).")
+    assert "valid in every seed* holds at every weight run;" in theirs
+    assert (
+        "GRPO's in every seed* holds at every weight run;" in theirs
+    )  # exactly 2 points below at 0.1
+    assert "over a decade* holds (from 0.003 to 0.03; best +4.0 at 0.003)" in theirs
+    assert theirs.endswith("; at 0.3 no seed has its GRPO.")
+    assert "was run as `k3-0.01@10` (development)" in weights.weight_section([grid])[-1]
+
+
+def test_the_weights_section_says_no_more_than_its_records() -> None:
+    assert weights.weight_section([]) == []
+    assert weights.weight_section([grid_of({("grpo", 100): says(90, 10)}, HALVES)]) == []
+    alone = weights.weight_section([grid_of({("k3-0.1", 100): says(90, 20)}, HALVES)])
+    assert alone[-1].count("cannot be said, no seed has its GRPO") == 2
+    assert "valid in every seed* holds at every weight run;" in alone[-1]
+    two = {("grpo", 1): says(90, 10), ("k3-0.1", 1): says(90, 5), ("k3-0.3", 1): says(90, 30)}
+    sentence = weights.weight_section([grid_of(two, HALVES)])[-1]
+    assert sentence.endswith("over a decade* fails (only at 0.3; best +20.0 at 0.3).")
+    gains = {"0.003": 20, "0.01": 5, "0.03": 20, "0.1": 21}
+    gapped = {(f"k3-{weight}", 1): says(90, 10 + gain) for weight, gain in gains.items()}
+    sentence = weights.weight_section([grid_of({("grpo", 1): says(90, 10), **gapped}, HALVES)])[-1]
+    assert sentence.endswith("over a decade* fails (from 0.03 to 0.1; best +21.0 at 0.1).")
+    losing = {("grpo", 1): says(90, 10), ("k3-0.1", 1): says(90, 5)}
+    assert weights.weight_section([grid_of(losing, HALVES)])[-1].endswith(
+        "over a decade* fails, no weight gains."
+    )
 
 
 def test_further_sets_say_what_they_are_whole_or_in_part() -> None:

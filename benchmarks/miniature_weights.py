@@ -1,0 +1,187 @@
+"""The weight of the repulsion: a curve a family of arms, and what three conditions say of it."""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from operator import mul
+
+from miniature_records import (
+    MAIN,
+    RIGHT,
+    VALID,
+    Grid,
+    Interval,
+    accuracy,
+    difference,
+    flags,
+    table,
+    weights,
+)
+
+FAMILIES = {
+    "controller": "the default of `train cdpo`: exact divergence, its weight led by a controller",
+    "k3": "the plain objective: the paper's divergence at a constant weight",
+}
+"""Arms called FAMILY-WEIGHT, trained on the questions that `grpo` was trained on."""
+LEAST_VALID = 95.0
+"""Percent of a seed's answers that must be of a valid format."""
+MOST_LOST = 2.0
+"""Points of the mix that a seed may lie below GRPO's of the same seed."""
+HALF, DECADE = 0.5, 10.0
+"""The share of a family's best gain to keep, and over which ratio of weights."""
+EPSILON = 1e-9
+UNSAID = "cannot be said, no seed has its GRPO"
+PAPER = {"headline": "cdpo-paper", "development": "k3-0.01@10"}
+"""Where the paper's own setting (k3 at 0.01) was run besides: a grid and its arm."""
+HEAD = (
+    "arm",
+    "seeds",
+    "observational",
+    "inferential",
+    "mix",
+    "valid in the worst seed",
+    "mix against GRPO in the worst seed",
+    "inferential against GRPO",
+    "share of the best gain",
+)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One weight of a family; percent and points."""
+
+    arm: str
+    weight: float
+    valid: float
+    """Of the worst seed."""
+    lost: float
+    """Mix minus that of the same seed's GRPO, in the worst seed; nan without a common seed."""
+    gap: Interval | None
+    """Inferential accuracy minus GRPO's over the common seeds; None without one."""
+
+    @property
+    def gain(self) -> float:
+        """Mean of the gap."""
+        return math.nan if self.gap is None else self.gap.mean
+
+
+def mixes(grid: Grid, arm: str) -> dict[int | None, float]:
+    """Percent of the mix that is right, by seed."""
+    factors = weights(grid.sets[MAIN]["labels"], "mix")
+    rows = zip(grid.seeds(MAIN, arm), flags(grid, MAIN, arm, RIGHT), strict=True)
+    return {seed: 100 * math.fsum(map(mul, factors, row)) / len(row) for seed, row in rows}
+
+
+def point(grid: Grid, arm: str, weight: float) -> Point:
+    """What is known of one arm."""
+    ours, plain = mixes(grid, arm), mixes(grid, "grpo")
+    valid = min(100 * math.fsum(row) / len(row) for row in flags(grid, MAIN, arm, VALID))
+    lost = min((ours[seed] - plain[seed] for seed in ours if seed in plain), default=math.nan)
+    return Point(arm, weight, valid, lost, difference(grid, MAIN, arm, "grpo", "i"))
+
+
+def curve(grid: Grid, family: str) -> list[Point]:
+    """A family's arms on the main set, by weight."""
+    found = [(arm, re.fullmatch(rf"{family}-(\d*\.?\d+)", arm)) for arm in grid.arms(MAIN)]
+    points = [point(grid, arm, float(match[1])) for arm, match in found if match]
+    return sorted(points, key=lambda one: one.weight)
+
+
+def best_of(points: Sequence[Point]) -> Point | None:
+    """The weight with the largest gain; None where no weight gains."""
+    found = [one for one in points if one.gain > EPSILON]
+    return max(found, key=lambda one: one.gain, default=None)
+
+
+def row(grid: Grid, one: Point, best: Point | None) -> list[str]:
+    """One line of the table."""
+    return [
+        one.arm,
+        str(len(grid.seeds(MAIN, one.arm))),
+        *(str(accuracy(grid, MAIN, one.arm, what)) for what in ("o", "i", "mix")),
+        f"{one.valid:.1f}",
+        "" if one.gap is None else f"{one.lost:+.1f}",
+        "" if one.gap is None else one.gap.signed,
+        "" if one.gap is None or best is None else f"{one.gain / best.gain:.2f}",
+    ]
+
+
+def listed(points: Sequence[Point]) -> str:
+    """Weights in words."""
+    words = [f"{one.weight:g}" for one in points]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def holds(points: Sequence[Point], condition: Callable[[Point], bool], worst: str = "") -> str:
+    """At which weights a condition holds, in words; `worst` is said where it fails."""
+    if not points:
+        return UNSAID
+    right = [one for one in points if condition(one)]
+    wrong = [one for one in points if not condition(one)]
+    if not wrong:
+        return "holds at every weight run"
+    return f"fails at {listed(wrong)}{worst}" + (f", holds at {listed(right)}" if right else "")
+
+
+def kept(points: Sequence[Point]) -> str:
+    """Over which neighbouring weights half of the best gain is kept, in words."""
+    best = best_of(points)
+    if best is None:
+        return "fails, no weight gains" if points else UNSAID
+    runs: list[list[Point]] = [[]]
+    for one in points:
+        if one.gain >= HALF * best.gain - EPSILON:
+            runs[-1].append(one)
+        else:
+            runs.append([])
+    longest = max(filter(None, runs), key=lambda run: run[-1].weight / run[0].weight)
+    low, high = longest[0].weight, longest[-1].weight
+    verdict = "holds" if high / low >= DECADE - EPSILON else "fails"
+    where = f"only at {low:g}" if low == high else f"from {low:g} to {high:g}"
+    return f"{verdict} ({where}; best {best.gain:+.1f} at {best.weight:g})"
+
+
+def sentence(family: str, points: Sequence[Point]) -> str:
+    """Whether the three conditions hold for a family."""
+    compared = [one for one in points if one.gap is not None]
+    alone = [one for one in points if one.gap is None]
+    deepest = f" ({min((one.lost for one in compared), default=0.0):+.1f} at worst)"
+    valid = holds(points, lambda one: one.valid >= LEAST_VALID - EPSILON)
+    mix = holds(compared, lambda one: one.lost >= -MOST_LOST - EPSILON, deepest)
+    apart = f"; at {listed(alone)} no seed has its GRPO" if compared and alone else ""
+    return (
+        f"`{family}` ({FAMILIES[family]}), run at {listed(points)}: "
+        f"*at least {LEAST_VALID:g} % valid in every seed* {valid}; "
+        f"*a mix at most {MOST_LOST:g} points below GRPO's in every seed* {mix}; "
+        f"*half of the best gain over a decade* {kept(compared)}{apart}."
+    )
+
+
+def elsewhere(grids: Sequence[Grid], points: Sequence[Point]) -> list[str]:
+    """Where else the paper's own weight was run, if the curve lacks it."""
+    if any(one.arm == "k3-0.01" for one in points):
+        return []
+    found = [f"`{PAPER[g.name]}` ({g.name})" for g in grids if PAPER.get(g.name) in g.arms(MAIN)]
+    said = f"The paper's own setting, `k3` at 0.01, was run as {' and '.join(found)}"
+    return ["", f"{said}: no point of this curve, other scenes or other shares."] if found else []
+
+
+def weight_section(grids: Sequence[Grid]) -> list[str]:
+    """The page's section on the development grid's curves; empty where there are none."""
+    grid = next((one for one in grids if one.name == "development"), None)
+    curves = {family: curve(grid, family) for family in FAMILIES} if grid else {}
+    curves = {family: points for family, points in curves.items() if points}
+    if grid is None or not curves:
+        return []
+    rows = [row(grid, one, best_of(points)) for points in curves.values() for one in points]
+    lines = [
+        "## The weight of the repulsion",
+        "",
+        "Development, 5 % of the training questions inferential, against GRPO of the same seed.",
+        "",
+        *table(HEAD, rows),
+    ]
+    for family, points in curves.items():
+        lines += ["", sentence(family, points)]
+    return lines + elsewhere(grids, [one for points in curves.values() for one in points])
