@@ -37,18 +37,25 @@ def baseline(arm: str) -> str:
     return f"grpo{at}{share_of_training}"
 
 
+def against_baseline(grid: Grid, where: str, arm: str, whats: Sequence[str]) -> list[str]:
+    """Signed differences; empty for GRPO itself and for what was not trained on its questions.
+
+    A bias model shares at most the number of a seed with GRPO, no draw.
+    """
+    other = baseline(arm)
+    apart = arm == other or arm.partition("@")[0] == "bias"
+    gaps = [None if apart else difference(grid, where, arm, other, what) for what in whats]
+    return ["" if gap is None else gap.signed for gap in gaps]
+
+
 def arm_row(grid: Grid, where: str, arm: str) -> list[str]:
     """One line of the main table."""
     seeds = grid.seeds(where, arm)
-    gaps = [
-        None if arm == baseline(arm) else difference(grid, where, arm, baseline(arm), what)
-        for what in ("i", "o", "mix")
-    ]
     return [
         arm,
         "-" if seeds == [None] else str(len(seeds)),
         *(str(accuracy(grid, where, arm, what)) for what in ("o", "i", "mix")),
-        *("" if gap is None else gap.signed for gap in gaps),
+        *against_baseline(grid, where, arm, ("i", "o", "mix")),
         f"{share(grid, where, arm, SIMULATED):.0f}",
         f"{share(grid, where, arm, VALID):.1f}",
     ]
@@ -82,12 +89,10 @@ def further_row(grid: Grid, where: str, arm: str) -> list[str]:
     name = [arm, "-" if seeds == [None] else str(len(seeds))]
     if any(grid.sets[where]["pairs"]):
         return [*name, str(pairs_right(grid, where, arm))]
-    other = baseline(arm)
-    gaps = [None if arm == other else difference(grid, where, arm, other, c) for c in "io"]
     return [
         *name,
         *(str(accuracy(grid, where, arm, c)) for c in "oi"),
-        *("" if gap is None else gap.signed for gap in gaps),
+        *against_baseline(grid, where, arm, "io"),
     ]
 
 
