@@ -45,13 +45,14 @@ def test_every_side_is_measured_by_phase(result: dict[str, Any]) -> None:
         assert sum(row["phase_share"].values()) == pytest.approx(1, abs=0.2)
         assert row["share_of_bound"] > 0
         assert row["predicted_peak_bytes"] > 0
+        assert row["failed"] == row["not_measured"] == {}
 
 
 def test_nothing_about_a_gpu_is_claimed_here(result: dict[str, Any]) -> None:
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
     assert "not measured" in result["device"]
-    assert all(row["peak_bytes"] == "not measured" for row in result["rows"])
+    assert all(row["peak_bytes"] == {} for row in result["rows"])
 
 
 def test_shared_and_naive_log_probabilities_agree(result: dict[str, Any]) -> None:
@@ -66,7 +67,57 @@ def test_rows_beyond_the_budget_are_named(script: ModuleType, tmp_path: Path) ->
     script.main(["--out", str(tmp_path), "--scale", "tiny", "--budget-seconds", "-1"])
     result = json.loads((tmp_path / "gpu_step.json").read_text())
     assert result["rows"] == []
+    assert len(result["left_out"]) == len(script.cases("tiny"))
     assert all("of the budget are left" in row["why"] for row in result["left_out"])
+
+
+def test_a_side_that_runs_out_of_memory_is_recorded_and_the_rest_goes_on(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed in the second row, the file holds all that was taken before."""
+    begun: list[str] = []
+    naive, eager = script.SIDES["naive"], script.SIDES["eager"]
+
+    def too_big(setting: Any, prompts: list[Any], length: int) -> Any:
+        begun.append("naive")
+        if length == 6:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9.00 GiB.\nmore")
+        return naive(setting, prompts, length)
+
+    def killed(setting: Any, prompts: list[Any], length: int) -> Any:
+        if begun and len(prompts) == 1 and length == 4 and "eager" in setting.warm:
+            raise KeyboardInterrupt
+        return eager(setting, prompts, length)
+
+    monkeypatch.setitem(script.SIDES, "naive", too_big)
+    monkeypatch.setitem(script.SIDES, "eager", killed)
+    monkeypatch.setattr(script, "agree", lambda *_: "left out here")
+    with pytest.raises(KeyboardInterrupt):
+        script.main(["--out", str(tmp_path), "--scale", "tiny"])
+    result = json.loads((tmp_path / "gpu_step.json").read_text())
+    full, lora = result["rows"]
+    assert "9.00 GiB" in full["failed"]["naive"]
+    assert "more" not in full["failed"]["naive"]
+    assert begun.count("naive") == 2  # to warm up, then once: it is not tried again
+    assert {side: len(taken) for side, taken in full["seconds"].items()} == {"ours": 2, "eager": 2}
+    assert "whole_ratio" not in full
+    assert full["gain_of_decoding"] > 0
+    assert set(lora["seconds"]) == {"ours"}
+
+
+def test_a_side_is_not_begun_without_the_time_it_took_before(
+    script: ModuleType, tmp_path: Path
+) -> None:
+    import time
+
+    bench = script.Bench(tmp_path, None, torch.device("cpu"), time.perf_counter() + 60, {})
+    case = script.Case(256, 2)
+    assert bench.too_late(case, "naive") == ""
+    bench.pace["naive", False] = 50 / 512
+    assert "about 50 s are needed" in bench.too_late(case, "naive")
+    assert bench.too_late(case, "ours") == ""
+    assert bench.too_late(script.Case(128, 1), "naive") == ""  # 25 s
+    assert "needed" in bench.too_late(script.Case(256, 1), "naive")
 
 
 def test_the_true_shape_needs_a_gpu(
@@ -79,17 +130,18 @@ def test_the_true_shape_needs_a_gpu(
 
 def test_the_bound_by_hand(script: ModuleType) -> None:
     """With endless arithmetic, decoding still reads weights and cache once a token."""
+    counts = sys.modules["gpu_counts"]
     shape, grid = find_shape("Qwen/Qwen2.5-VL-3B-Instruct"), Grid(8, 18, 26)
     case = script.Case(256, 2)
     weights = 2 * sum(parameters(shape).values())
     token = 36 * 2 * 2 * 128 * 2  # 36 layers, keys and values, 2 heads of 128, 2 bytes
     read = weights + token * (2 * 1148 + 16 * 128)
     rate = {"flops": 1e30, "bytes": 1e12}
-    assert script.bound(shape, grid, case, 1148, rate) == pytest.approx(256 * read / 1e12)
+    assert counts.bound(shape, grid, case, 1148, rate) == pytest.approx(256 * read / 1e12)
     rate = {"flops": 1e15, "bytes": 1e30}
-    flops = script.step_flops(shape, grid, 1148, 8, 256, shared=True)
+    flops = counts.step_flops(shape, grid, 1148, 8, 256, shared=True)
     expected = 2 * sum(flops.values()) / 1e15
-    assert script.bound(shape, grid, case, 1148, rate) == pytest.approx(expected)
+    assert counts.bound(shape, grid, case, 1148, rate) == pytest.approx(expected)
 
 
 def test_the_rows_asked_for_are_all_there(script: ModuleType) -> None:

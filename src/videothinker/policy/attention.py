@@ -7,6 +7,7 @@ uses this function behaves like any other in plain `model(...)` and `generate`.
 
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
@@ -43,6 +44,17 @@ def attend(
             module, query, key, value, attention_mask, scaling=scaling, **kwargs
         )
     return plan.attend(module.layer_idx, query, key, value, scaling), None
+
+
+def choose_kernels(device: torch.device) -> None:
+    """Leave cuDNN's attention out on a GPU; flash and memory-efficient kernels stay.
+
+    torch 2.11 tries cuDNN first on Hopper, which plans anew for every shape it meets, and here
+    every prompt, completion and decoded token brings one. 0.44 s forward and 0.55 s backward for
+    each were reported on a B200 (github.com/modelscope/FunASR/issues/3704); not measured here.
+    """
+    if device.type == "cuda":
+        torch.backends.cuda.enable_cudnn_sdp(enabled=False)
 
 
 AttentionInterface.register(NAME, attend)

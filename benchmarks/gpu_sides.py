@@ -1,0 +1,217 @@
+"""The sides of `gpu_step.py`: one CDPO step, naive and shared, timed by phase."""
+
+import gc
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+import transformers
+from gpu_naive import GENERATIONS, naive_logps, repeated
+from gpu_shapes import Case
+from torch import Tensor
+
+from videothinker import cdpo
+from videothinker.policy import attention
+from videothinker.policy.encoding import Encoded, VisionSettings
+from videothinker.policy.model import Policy
+from videothinker.policy.rollout import rollout
+from videothinker.policy.sampling import Sampling
+from videothinker.training.adapters import add_adapter
+from videothinker.training.config import CdpoConfig
+from videothinker.training.optimizer import MasterAdamW
+from videothinker.training.step import Bias, Objective, accumulate_gradients
+
+OBJECTIVE = Objective(divergence="k3", repulsion=0.01)
+
+
+class Clock:
+    """Seconds by phase; waits for the device at every lap."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device, self.seconds = device, {}
+        self.start()
+
+    def start(self) -> None:
+        """Forget the time since the last lap."""
+        wait(self.device)
+        self.last = time.perf_counter()
+
+    def lap(self, phase: str) -> None:
+        """Count the time since the last lap to `phase`."""
+        wait(self.device)
+        now = time.perf_counter()
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + now - self.last
+        self.last = now
+
+
+def wait(device: torch.device) -> None:
+    """Until the device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+class TimedBias(Bias):
+    """The trainer enters the bias model before the policy's forward."""
+
+    clock: Clock
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """What is inside is the bias model's; the policy's forward comes next."""
+        yield
+        self.clock.lap("bias")
+
+
+class TimedLogps(dict[int, Tensor]):
+    """The trainer keeps a group's log-probabilities here between its forward and its backward."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self.clock = clock
+
+    def setdefault(self, *given: Any) -> Any:
+        """What came before is the policy's forward."""
+        self.clock.lap("forward")
+        return super().setdefault(*given)
+
+
+class Setting:
+    """Policy, bias model and optimizer of one kind of training."""
+
+    def __init__(self, case: Case, config: Any, device: torch.device) -> None:
+        self.device = device
+        self.warm: set[str] = set()
+        self.policy = frozen = build(config, device, 0)
+        if case.lora:  # one base in memory, as in training; both sides use the one adapter
+            given = CdpoConfig(model="m", out=Path("o"), bias="b", lora_rank=64, lora_alpha=128)
+            add_adapter(self.policy, given)
+        else:
+            frozen = build(config, device, 1)
+            frozen.model.requires_grad_(requires_grad=False)
+        self.policy.enable_gradient_checkpointing()
+        self.bias = TimedBias(frozen)
+        named = self.policy.model.named_parameters()
+        self.optimizer = MasterAdamW(
+            ((n, p) for n, p in named if p.requires_grad),
+            lr=1e-6,
+            weight_decay=0.0,
+            device="cpu" if case.optimizer_on_cpu else "model",
+        )
+
+    def forget(self) -> None:
+        """Drop what a step that failed left behind."""
+        self.policy.model.eval()
+        self.policy.model.zero_grad()
+        self.optimizer.zero()
+        self.policy.videos.entries.clear()
+        release()
+
+
+def release() -> None:
+    """Give memory back: models hang in cycles, which only the collector frees."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def build(config: Any, device: torch.device, seed: int) -> Policy:
+    """Random weights of `config` in bfloat16, on the device from the start."""
+    torch.manual_seed(seed)
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(torch.bfloat16)  # rotary tables stay float32, as when weights are read
+    try:
+        with torch.device(device):
+            model: Any = transformers.Qwen2_5_VLForConditionalGeneration(config)
+    finally:
+        torch.set_default_dtype(usual)
+    model = model.to(device).eval()
+    attention.choose_kernels(device)  # for the naive side too: it would suffer most
+    model.set_attn_implementation({"text_config": attention.NAME})
+    model.generation_config.eos_token_id = [-1]  # every completion has its full length
+    model.generation_config.pad_token_id = 0
+    words = SimpleNamespace(pad_token_id=0, eos_token_id=-1)
+    vision = VisionSettings(14, 2, 2, (0.5,) * 3, (0.5,) * 3, 1, 1)
+    return Policy(model=model, tokenizer=words, vision=vision)
+
+
+def shared_step(setting: Setting, prompts: list[Encoded], length: int, *, static: bool) -> Clock:
+    """The trainer's own step; `static` chooses how it decodes."""
+    setting.policy.videos.entries.clear()
+    setting.bias.clock = clock = Clock(setting.device)
+    sampling = Sampling(num_generations=GENERATIONS, max_completion_length=length)
+    groups = rollout(setting.policy, prompts, sampling, list(range(len(prompts))), static=static)
+    clock.lap("rollout")
+    completions = GENERATIONS * len(prompts)
+    for group in groups:
+        accumulate_gradients(
+            *(setting.policy, setting.bias, [group], [torch.linspace(-1, 1, GENERATIONS)]),
+            OBJECTIVE,
+            completions=completions,
+            tokens=completions * length,
+            old_logps=TimedLogps(clock),
+        )
+        clock.lap("backward")
+    update(setting, clock)
+    return clock
+
+
+def naive_step(setting: Setting, prompts: list[Encoded], length: int) -> Clock:
+    """Everything repeated for each completion, in the library's own code."""
+    clock, policy = Clock(setting.device), setting.policy
+    given = repeated(policy, prompts)
+    with torch.no_grad():
+        ids_RL = policy.model.generate(
+            **given,
+            max_new_tokens=length,
+            do_sample=True,
+            top_k=0,
+            top_p=1.0,
+            temperature=1.0,
+            # the library's forward takes a drawn one for a place that lacks its video
+            suppress_tokens=[policy.model.config.video_token_id],
+        )
+    clock.lap("rollout")
+    for prompt, ids_GL in zip(prompts, ids_RL.split(GENERATIONS), strict=True):
+        one = repeated(policy, [prompt], ids_GL)
+        policy.model.train()
+        logps_GC = naive_logps(policy, one, length)
+        clock.lap("forward")
+        with torch.no_grad():
+            bias_GC = naive_logps(setting.bias.policy, one, length)
+        clock.lap("bias")
+        mask_GC = torch.ones_like(logps_GC, dtype=torch.bool)
+        advantages_G = torch.linspace(-1, 1, GENERATIONS, device=setting.device)
+        ratio_GC = cdpo.token_ratio(logps_GC, logps_GC.detach())
+        cdpo.cdpo_loss(
+            cdpo.clipped_surrogate(ratio_GC, advantages_G, epsilon=0.2, epsilon_high=0.28),
+            cdpo.SAMPLED["k3"](logps_GC, bias_GC, logps_GC.detach()),
+            cdpo.token_weights(
+                mask_GC, "grpo", completions=GENERATIONS * len(prompts), tokens=mask_GC.numel()
+            ),
+            repulsion=OBJECTIVE.repulsion,
+        ).backward()
+        policy.model.eval()
+        clock.lap("backward")
+    update(setting, clock)
+    return clock
+
+
+def update(setting: Setting, clock: Clock) -> None:
+    """Clip and step, as the trainer does."""
+    optimizer = setting.optimizer
+    optimizer.gradients()
+    optimizer.clip(20.0)
+    optimizer.step(1e-6)
+    optimizer.zero()
+    clock.lap("update")
+
+
+SIDES: dict[str, Callable[[Setting, list[Encoded], int], Clock]] = {
+    "naive": naive_step,
+    "eager": lambda setting, prompts, length: shared_step(setting, prompts, length, static=False),
+    "ours": lambda setting, prompts, length: shared_step(setting, prompts, length, static=True),
+}

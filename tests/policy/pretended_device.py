@@ -1,0 +1,207 @@
+"""A second device on a machine that has one: tensors that say they are on `cuda`, and mind it.
+
+Every storage carries the device it pretends to be on; numbers are computed on the CPU. What CUDA
+refuses is refused: tensors of two devices in one operation, NumPy on a device tensor, a CPU
+generator for a draw on the device. What makes the host wait is counted in `waits`.
+"""
+
+import weakref
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.overrides import _get_current_function_mode_stack
+from torch.utils._device import DeviceContext
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+CPU, CUDA, META = torch.device("cpu"), torch.device("cuda", 0), torch.device("meta")
+MOVES = ("aten::copy_", "aten::_to_copy", "aten::set_")
+INDEXED = ("aten::index", "aten::index_put_", "aten::index_put", "aten::_index_put_impl_")
+"""Their indices may lie on the CPU; the host then waits for the copy."""
+WAITS = ("aten::_local_scalar_dense", "aten::nonzero", "aten::equal", "aten::_unique2")
+NEW = ("tensor", "as_tensor", "arange", "zeros", "ones", "full", "empty", "linspace", "eye")
+NEW = (*NEW, "rand", "randn", "randint", "randperm", "empty_strided")
+FROM_VALUES = (torch.tensor, torch.as_tensor)
+LIKE = ("empty_like", "zeros_like", "ones_like", "full_like", "rand_like", "randn_like")
+NEW_OF = ("new_zeros", "new_empty", "new_full", "new_ones", "new_tensor")
+
+
+class Devices:
+    """Where every storage pretends to be, and how often the host waited for the device."""
+
+    def __init__(self) -> None:
+        self.of: dict[int, torch.device] = {}
+        self.waits: Counter[str] = Counter()
+        self.capturing = False
+
+    def at(self, tensor: Tensor) -> torch.device:
+        """The pretended device."""
+        if tensor.is_meta:
+            return META
+        return self.of.get(tensor.untyped_storage()._cdata, CPU)
+
+    def put(self, tensor: Tensor, device: torch.device) -> None:
+        """Say that the tensor's storage is there."""
+        storage = tensor.untyped_storage()
+        if storage._cdata not in self.of:
+            weakref.finalize(storage, self.of.pop, storage._cdata, None)
+        self.of[storage._cdata] = device
+
+    def wait(self, what: str) -> None:
+        """The host waits for the device."""
+        if self.capturing:
+            raise RuntimeError(f"{what} makes the host wait while a graph is captured")
+        self.waits[what] += 1
+
+
+def full(device: Any) -> torch.device:
+    """With its number."""
+    device = torch.device(device)
+    return CUDA if device.type == "cuda" else device
+
+
+def ambient() -> torch.device:
+    """What `with torch.device(...)` says."""
+    modes = reversed(_get_current_function_mode_stack())
+    return next((mode.device for mode in modes if isinstance(mode, DeviceContext)), CPU)
+
+
+def maker(devices: Devices, real: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A tensor made on the device asked for, or on that of the tensor it is made like."""
+
+    def make(*args: Any, **kwargs: Any) -> Tensor:
+        device = full(kwargs.pop("device", None) or ambient())
+        source = kwargs.get("generator")
+        if source is not None and source.device.type != device.type:
+            raise RuntimeError(f"a generator on {source.device} cannot draw on {device}")
+        out = real(*args, **kwargs, device=device if device == META else CPU)
+        if device == CUDA:
+            if real in FROM_VALUES:
+                devices.wait("a tensor made of host values")
+            devices.put(out, device)
+        return out
+
+    return make
+
+
+def liker(devices: Devices, real: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The same for what is made like another tensor."""
+
+    def like(tensor: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        device = full(kwargs.pop("device", None) or devices.at(tensor))
+        out = real(tensor, *args, **kwargs, device=device if device == META else CPU)
+        devices.put(out, device)
+        return out
+
+    return like
+
+
+def mover(devices: Devices) -> Callable[..., Tensor]:
+    """`Tensor.to`: a copy where the device changes."""
+    to = Tensor.to
+
+    def move(tensor: Tensor, *rest: Any, **kwargs: Any) -> Tensor:
+        here, given = devices.at(tensor), (*rest, *kwargs.values())
+        target = next((full(one) for one in given if isinstance(one, str | torch.device)), here)
+        dtype = next((one for one in given if isinstance(one, torch.dtype)), tensor.dtype)
+        for other in given:
+            if isinstance(other, Tensor):
+                target, dtype = devices.at(other), other.dtype
+        if target.type == "meta" or tensor.is_meta:
+            return to(tensor, *rest, **kwargs)
+        if target == here:
+            return to(tensor, dtype, copy=kwargs.get("copy", False))
+        if not kwargs.get("non_blocking"):
+            devices.wait(f"a copy from {here.type} to {target.type}")
+        out = to(tensor, dtype, copy=True)
+        devices.put(out, target)
+        return out
+
+    return move
+
+
+def words(devices: Devices) -> Iterator[tuple[Any, str, Any]]:
+    """Python's side: what a tensor says of itself, where it is made, where it is sent."""
+
+    def on_host(real: Callable[..., Any]) -> Callable[..., Any]:
+        def read(tensor: Tensor, *args: Any, **kwargs: Any) -> Any:
+            if devices.at(tensor) == CUDA:
+                raise TypeError("can't convert cuda:0 device type tensor to numpy; use cpu()")
+            return real(tensor, *args, **kwargs)
+
+        return read
+
+    def tolist(tensor: Tensor, real: Callable[..., Any] = Tensor.tolist) -> Any:
+        if devices.at(tensor) == CUDA:
+            devices.wait("tolist")
+        return real(tensor)
+
+    yield Tensor, "device", property(devices.at)
+    yield Tensor, "is_cuda", property(lambda tensor: devices.at(tensor) == CUDA)
+    yield Tensor, "tolist", tolist
+    yield Tensor, "pin_memory", lambda tensor: tensor.clone()
+    yield Tensor, "to", mover(devices)
+    yield Tensor, "cpu", lambda tensor: tensor.to(CPU)
+    yield Tensor, "cuda", lambda tensor: tensor.to(CUDA)
+    yield from ((Tensor, name, on_host(getattr(Tensor, name))) for name in ("numpy", "__array__"))
+    yield from ((torch, name, maker(devices, getattr(torch, name))) for name in NEW)
+    yield from ((torch, name, liker(devices, getattr(torch, name))) for name in LIKE)
+    yield from ((Tensor, name, liker(devices, getattr(Tensor, name))) for name in NEW_OF)
+
+
+class Operations(TorchDispatchMode):
+    """The machine's side: every operation's inputs are on one device, its outputs too."""
+
+    def __init__(self, devices: Devices) -> None:
+        super().__init__()
+        self.devices = devices
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name, kwargs = func._schema.name, kwargs or {}
+        given = [one for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor)]
+        places = [self.devices.at(one) for one in given]
+        if name in WAITS and CUDA in places:
+            self.devices.wait(name)
+        if name in INDEXED and CUDA in places[1:] and places[0] == CPU:
+            raise RuntimeError(f"{name}: indices on cuda for a tensor on the CPU")
+        if name in INDEXED and any(one.dtype == torch.bool for one in given[1:]) and CUDA in places:
+            self.devices.wait(f"{name} by a mask")
+        if name in INDEXED and CPU in places[1:] and places[0] == CUDA:
+            self.devices.wait(f"{name} by indices on the CPU")
+        elif name == "aten::copy_" and len(set(places)) == 2:
+            self.devices.wait("copy_ between devices")
+        elif (
+            name not in MOVES
+            and len({p for p, t in zip(places, given, strict=True) if t.dim()}) == 2
+        ):
+            shown = ", ".join(
+                f"{list(t.shape)} on {p}" for p, t in zip(places, given[:6], strict=False)
+            )
+            raise RuntimeError(f"{name}: expected all tensors on the same device, came {shown}")
+        there = places[0] if name in MOVES or name in INDEXED else max(places, key=str, default=CPU)
+        out = func(*args, **kwargs)
+        if not func._schema.is_mutable:
+            known = {one.untyped_storage()._cdata for one in given}
+            for one in tree_leaves(out):
+                if isinstance(one, Tensor) and one.untyped_storage()._cdata not in known:
+                    self.devices.put(one, there)
+        return out
+
+
+@contextmanager
+def pretend() -> Iterator[Devices]:
+    """Inside, there is a `cuda`."""
+    devices = Devices()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("synchronize", "reset_peak_memory_stats"):
+            patch.setattr(torch.cuda, name, lambda *_: None)
+        patch.setattr(torch.cuda, "max_memory_allocated", lambda *_: 1)
+        for owner, name, instead in list(words(devices)):
+            patch.setattr(owner, name, instead)
+        with Operations(devices):
+            yield devices
