@@ -8,13 +8,14 @@ from gpu_naive import GENERATIONS
 from gpu_shapes import Case
 from gpu_sides import Clock
 
-from videothinker.policy.shapes import Grid, Shape, step_flops
+from videothinker.policy.shapes import Grid, Shape, parameters, step_flops
 from videothinker.training.memory import Workload, resident
 
 
 def rates(device: torch.device, size: int) -> dict[str, float]:
     """What this device reaches: operations a second in a product, bytes a second in a copy."""
     a = torch.randn(size, size, dtype=torch.bfloat16, device=device)
+    much = a.repeat(8, 1)  # launch and wait are a hundredth of its copy
     clock = Clock(device)
     best = {"flops": 0.0, "bytes": 0.0}
     for _ in range(5):
@@ -23,9 +24,9 @@ def rates(device: torch.device, size: int) -> dict[str, float]:
         clock.lap("product")
         best["flops"] = max(best["flops"], 2 * size**3 / clock.seconds.pop("product"))
         clock.start()
-        a.clone()
+        much.clone()
         clock.lap("copy")
-        best["bytes"] = max(best["bytes"], 2 * a.nbytes / clock.seconds.pop("copy"))
+        best["bytes"] = max(best["bytes"], 2 * much.nbytes / clock.seconds.pop("copy"))
     return best
 
 
@@ -41,7 +42,8 @@ def bound(shape: Shape, grid: Grid, case: Case, prompt: int, rate: dict[str, flo
     work = workload(shape, grid, case, prompt)
     token = 4 * shape.layers * shape.kv_heads * shape.head_dim  # keys and values, two bytes each
     rows = case.prompts * GENERATIONS
-    read = resident(work)["weights"] + token * (case.prompts * prompt + rows * case.length / 2)
+    weights = resident(work)["weights"] - work.width * parameters(shape)["vision"]
+    read = weights + token * (case.prompts * prompt + rows * case.length / 2)
     decoded = case.prompts * flops["rollout"] / rate["flops"]
     return computed - decoded + max(decoded, case.length * read / rate["bytes"])
 

@@ -4,6 +4,7 @@ import gc
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -125,12 +126,12 @@ def build(config: Any, device: torch.device, seed: int) -> Policy:
     torch.set_default_dtype(torch.bfloat16)  # rotary tables stay float32, as when weights are read
     try:
         with torch.device(device):
-            model: Any = transformers.Qwen2_5_VLForConditionalGeneration(config)
+            # a copy: the model notes in it how it attends, which no new one may be told
+            model: Any = transformers.Qwen2_5_VLForConditionalGeneration(deepcopy(config))
     finally:
         torch.set_default_dtype(usual)
     model = model.to(device).eval()
-    attention.choose_kernels(device)  # for the naive side too: it would suffer most
-    model.set_attn_implementation({"text_config": attention.NAME})
+    attention.install(model, device)  # for the naive side too, which gains most by it
     model.generation_config.eos_token_id = [-1]  # every completion has its full length
     model.generation_config.pad_token_id = 0
     words = SimpleNamespace(pad_token_id=0, eos_token_id=-1)

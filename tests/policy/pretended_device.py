@@ -141,6 +141,12 @@ def words(devices: Devices) -> Iterator[tuple[Any, str, Any]]:
             devices.wait("tolist")
         return real(tensor)
 
+    def deepcopy(tensor: Tensor, memo: Any, real: Callable[..., Any] = Tensor.__deepcopy__) -> Any:
+        out = real(tensor, memo)  # copies bytes, without an operation
+        devices.put(out, devices.at(tensor))
+        return out
+
+    yield Tensor, "__deepcopy__", deepcopy
     yield Tensor, "device", property(devices.at)
     yield Tensor, "is_cuda", property(lambda tensor: devices.at(tensor) == CUDA)
     yield Tensor, "tolist", tolist

@@ -100,7 +100,7 @@ def test_a_token_waits_for_the_device_once(
 
 
 def grouped(policy: Policy) -> list[Group]:
-    return rollout(policy, prompts(policy)[1:], SAMPLING, [1, 2], static=False)
+    return rollout(policy, prompts(policy)[1:], SAMPLING, [1, 2])
 
 
 def updated(folder: Path, place: str, divergence: str, *, kind: str = "plain") -> dict[str, Tensor]:

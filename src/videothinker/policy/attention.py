@@ -13,6 +13,8 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from videothinker.policy import windows
+
 NAME = "videothinker"
 """What `set_attn_implementation` is given."""
 
@@ -46,15 +48,19 @@ def attend(
     return plan.attend(module.layer_idx, query, key, value, scaling), None
 
 
-def choose_kernels(device: torch.device) -> None:
-    """Leave cuDNN's attention out on a GPU; flash and memory-efficient kernels stay.
+def install(model: Any, device: torch.device) -> None:
+    """Let a Qwen2.5-VL on `device` attend our way, in the language model and, on a GPU, the tower.
 
-    torch 2.11 tries cuDNN first on Hopper, which plans anew for every shape it meets, and here
-    every prompt, completion and decoded token brings one. 0.44 s forward and 0.55 s backward for
-    each were reported on a B200 (github.com/modelscope/FunASR/issues/3704); not measured here.
+    On a GPU cuDNN's attention is left out; flash and memory-efficient kernels stay. torch 2.11
+    tries it first on Hopper, it plans anew for every shape it meets, and here every prompt,
+    completion and decoded token brings one. 0.44 s forward and 0.55 s backward for each were
+    reported on a B200 (github.com/modelscope/FunASR/issues/3704); not measured here.
     """
+    names = {"text_config": NAME}
     if device.type == "cuda":
         torch.backends.cuda.enable_cudnn_sdp(enabled=False)
+        names["vision_config"] = windows.NAME
+    model.set_attn_implementation(names)
 
 
 AttentionInterface.register(NAME, attend)

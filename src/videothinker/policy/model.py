@@ -209,8 +209,7 @@ def load_policy(
             "check the path"
         )
     model, tokenizer, vision = read_model(source, dtype=DTYPES[dtype])
-    attention.choose_kernels(torch.device(device))
-    model.set_attn_implementation({"text_config": attention.NAME})
+    attention.install(model, torch.device(device))
     policy = Policy(model=model.to(device), tokenizer=tokenizer, vision=vision)
     if freeze_vision:
         model.model.visual.requires_grad_(requires_grad=False)
