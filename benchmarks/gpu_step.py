@@ -49,8 +49,8 @@ class Bench:
     device: torch.device
     deadline: float
     result: dict[str, Any]
-    pace: dict[tuple[str, bool], float] = field(default_factory=dict)
-    """Side and optimizer on the CPU -> seconds a token and prompt, of the last step."""
+    pace: dict[tuple[str, bool], tuple[float, Case]] = field(default_factory=dict)
+    """Side and optimizer on the CPU -> seconds and row of the last step."""
 
     @property
     def left(self) -> float:
@@ -101,8 +101,7 @@ class Bench:
         row["seconds"].setdefault(side, []).append(laps)
         if self.device.type == "cuda":
             row["peak_bytes"][side] = torch.cuda.max_memory_allocated()
-        work = case.length * case.prompts
-        self.pace[side, case.optimizer_on_cpu] = sum(laps.values()) / work
+        self.pace[side, case.optimizer_on_cpu] = (sum(laps.values()), case)
 
     def too_late(self, case: Case, side: str) -> str:
         """Why a side is not begun; empty where there is time.
@@ -110,8 +109,10 @@ class Bench:
         Decoding takes as long for one prompt as for four, so a smaller batch is not taken to be
         quicker than the last one.
         """
-        pace = self.pace.get((side, case.optimizer_on_cpu), 0.0)
-        expected = pace * case.length * max(2, case.prompts)
+        expected = 0.0
+        if (side, case.optimizer_on_cpu) in self.pace:
+            seconds, last = self.pace[side, case.optimizer_on_cpu]
+            expected = seconds * case.length / last.length * max(1.0, case.prompts / last.prompts)
         if self.left <= 0 or SAFETY * expected > self.left:
             return f"{self.left:.0f} s of the budget are left, about {expected:.0f} s are needed"
         return ""

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -113,11 +114,12 @@ def test_a_side_is_not_begun_without_the_time_it_took_before(
     bench = script.Bench(tmp_path, None, torch.device("cpu"), time.perf_counter() + 60, {})
     case = script.Case(256, 2)
     assert bench.too_late(case, "naive") == ""
-    bench.pace["naive", False] = 50 / 512
+    bench.pace["naive", False] = (50.0, case)
     assert "about 50 s are needed" in bench.too_late(case, "naive")
     assert bench.too_late(case, "ours") == ""
-    assert bench.too_late(script.Case(128, 1), "naive") == ""  # 25 s
-    assert "needed" in bench.too_late(script.Case(256, 1), "naive")
+    assert bench.too_late(script.Case(128, 2), "naive") == ""  # 25 s
+    assert "about 50 s" in bench.too_late(script.Case(256, 1), "naive")  # as many tokens in a row
+    assert "about 50 s" in bench.too_late(script.Case(128, 4), "naive")
 
 
 def test_the_true_shape_needs_a_gpu(
@@ -146,8 +148,13 @@ def test_the_bound_by_hand(script: ModuleType) -> None:
 
 
 def test_the_rows_asked_for_are_all_there(script: ModuleType) -> None:
-    rows = {(row.length, row.prompts, row.lora) for row in script.cases("official")}
+    cases = script.cases("official")
+    rows = {(row.length, row.prompts, row.lora) for row in cases}
     wanted = {(c, n, x) for c in (128, 256, 512, 768) for n in (1, 2, 4) for x in (False, True)}
-    assert wanted <= rows
+    assert wanted == rows
+    assert len(cases) == len(wanted) + 1  # the optimizer on the CPU
+    kinds = [(row.lora, row.optimizer_on_cpu) for row in cases]
+    builds = sum(one != other for one, other in pairwise([None, *kinds]))
+    assert builds == 6  # seconds each
     config = script.official()
     assert find_shape("Qwen/Qwen2.5-VL-3B-Instruct") == script.read_shape(config.to_dict())
