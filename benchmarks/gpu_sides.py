@@ -109,6 +109,8 @@ class Setting:
         self.policy.model.zero_grad()
         self.optimizer.zero()
         self.policy.videos.entries.clear()
+        if self.device.type == "cuda":  # a capture that fails leaves its own stream behind
+            torch.cuda.set_stream(torch.cuda.default_stream(self.device))
         release()
 
 

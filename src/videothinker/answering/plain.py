@@ -26,6 +26,7 @@ from transformers import (
 from transformers.utils.hub import cached_file
 
 from videothinker.errors import UserError
+from videothinker.policy.attention import leave_cudnn_out
 from videothinker.policy.loading import digest_weights
 from videothinker.policy.model import DTYPES, Policy, load_policy
 from videothinker.policy.rollout import Sampling
@@ -187,6 +188,7 @@ def load_model(source: str, *, dtype: str = "float32", device: str = "cpu") -> P
         ) from error
     if tokenizer.chat_template is None:
         tokenizer.chat_template = _chat_template(source)
+    leave_cudnn_out(torch.device(device))
     model.eval()
     model.to(torch.device(device))  # pyright: ignore[reportArgumentType]  a stub of the library
     return PlainModel(model, tokenizer)

@@ -49,18 +49,23 @@ def attend(
 
 
 def install(model: Any, device: torch.device) -> None:
-    """Let a Qwen2.5-VL on `device` attend our way, in the language model and, on a GPU, the tower.
-
-    On a GPU cuDNN's attention is left out; flash and memory-efficient kernels stay. torch 2.11
-    tries it first on Hopper, it plans anew for every shape it meets, and here every prompt,
-    completion and decoded token brings one. 0.44 s forward and 0.55 s backward for each were
-    reported on a B200 (github.com/modelscope/FunASR/issues/3704); not measured here.
-    """
+    """Let a Qwen2.5-VL on `device` attend our way: its language model and, on a GPU, its tower."""
+    leave_cudnn_out(device)
     names = {"text_config": NAME}
     if device.type == "cuda":
-        torch.backends.cuda.enable_cudnn_sdp(enabled=False)
         names["vision_config"] = windows.NAME
     model.set_attn_implementation(names)
+
+
+def leave_cudnn_out(device: torch.device) -> None:
+    """Keep a GPU to the flash and memory-efficient kernels of sdpa.
+
+    torch 2.11 tries cuDNN's first on Hopper. It plans anew for every shape it meets, and here every
+    prompt and completion brings one: 0.44 s forward and 0.55 s backward each were reported on a
+    B200 (github.com/modelscope/FunASR/issues/3704); not measured here.
+    """
+    if device.type == "cuda":
+        torch.backends.cuda.enable_cudnn_sdp(enabled=False)
 
 
 AttentionInterface.register(NAME, attend)
