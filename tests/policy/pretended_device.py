@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch.overrides import _get_current_function_mode_stack
-from torch.utils._device import DeviceContext
+from torch.utils._device import DeviceContext, _device_constructors
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -203,6 +203,7 @@ class Operations(TorchDispatchMode):
 def pretend() -> Iterator[Devices]:
     """Inside, there is a `cuda`."""
     devices = Devices()
+    _device_constructors()  # torch remembers them at the first use: not ours
     with pytest.MonkeyPatch.context() as patch:
         for name in ("synchronize", "reset_peak_memory_stats"):
             patch.setattr(torch.cuda, name, lambda *_: None)
