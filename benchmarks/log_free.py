@@ -1,6 +1,7 @@
 """How good are labels made without event logs?
 
     python benchmarks/log_free.py WORLD [--model MODEL] [--miss-rates 0.04 0.15 0.3] [--samples 8]
+                                     [--temperature 1]
 
 Labels the counterfactual questions of a world (`videothinker world --frames 0` is enough for the
 transcript tier) from its logs, then without them: the premise is struck out, the model answers
@@ -99,9 +100,12 @@ def measure(
 
 def event_recall(model: str) -> float | None:
     """What the model's pretraining measured: the share of collisions that it names from frames."""
-    book = Path(model) / "run.json"
-    facts = json.loads(book.read_text()).get("facts", {}) if book.is_file() else {}
-    return facts.get("held_out", {}).get("pairs_recall")
+    for name in ("run.json", "measured.json"):
+        path = Path(model) / name
+        if path.is_file():
+            book = json.loads(path.read_text())
+            return book.get("facts", book).get("held_out", {}).get("pairs_recall")
+    return None
 
 
 def show(name: str, rate: float | None, rows: Sequence[dict[str, object]]) -> None:
@@ -134,6 +138,7 @@ def label(
         probe=model,
         probes=("struck",),
         samples=args.samples,
+        temperature=args.temperature,
         protocol=args.protocol,
         max_new_tokens=args.max_new_tokens,
         limit=args.limit,
@@ -148,6 +153,7 @@ def main() -> None:
     parser.add_argument("--model")
     parser.add_argument("--miss-rates", type=float, nargs="*", default=[0.04, 0.15, 0.3])
     parser.add_argument("--samples", type=int, default=8)
+    parser.add_argument("--temperature", type=float, default=1.0)
     parser.add_argument("--split", default="all")
     parser.add_argument("--protocol", default="demo")
     parser.add_argument("--max-new-tokens", type=int)
