@@ -21,9 +21,11 @@ from torch.utils._pytree import tree_leaves
 
 CPU, CUDA, META = torch.device("cpu"), torch.device("cuda", 0), torch.device("meta")
 MOVES = ("aten::copy_", "aten::_to_copy", "aten::set_")
-INDEXED = ("aten::index", "aten::index_put_", "aten::index_put", "aten::_index_put_impl_")
+PUTS = ("aten::index_put_", "aten::index_put", "aten::_index_put_impl_")
+INDEXED = ("aten::index", *PUTS)
 """Their indices may lie on the CPU; the host then waits for the copy."""
-WAITS = ("aten::_local_scalar_dense", "aten::nonzero", "aten::equal", "aten::_unique2")
+WAITS = ("aten::_local_scalar_dense", "aten::nonzero", "aten::equal", "aten::masked_select")
+WAITS = (*WAITS, "aten::_unique2", "aten::unique_dim", "aten::unique_consecutive")
 NEW = ("tensor", "as_tensor", "arange", "zeros", "ones", "full", "empty", "linspace", "eye")
 NEW = (*NEW, "rand", "randn", "randint", "randperm", "empty_strided")
 FROM_VALUES = (torch.tensor, torch.as_tensor)
@@ -160,6 +162,33 @@ def words(devices: Devices) -> Iterator[tuple[Any, str, Any]]:
     yield from ((Tensor, name, liker(devices, getattr(Tensor, name))) for name in NEW_OF)
 
 
+def refused(name: str, given: list[Tensor], places: list[torch.device]) -> str:
+    """Why CUDA does not take an operation's tensors; empty where it does."""
+    if name in INDEXED and places[0] == CPU and CUDA in places[1:]:
+        return "indices on cuda for a tensor on the CPU"
+    if name in PUTS and places[-1] != places[0] and given[-1].dim():
+        return f"values on {places[-1]} for a tensor on {places[0]}"
+    if name in MOVES or name in INDEXED or CUDA not in places:
+        return ""
+    if any(p == CPU and t.dim() for p, t in zip(places, given, strict=True)):
+        shown = ", ".join(f"{list(t.shape)} on {p}" for p, t in zip(places, given, strict=True))
+        return f"expected all tensors on the same device, came {shown}"
+    return ""  # a number on the CPU may meet what is on the device
+
+
+def waited(name: str, given: list[Tensor], places: list[torch.device]) -> str:
+    """For what the host waits; empty where it does not."""
+    if CUDA not in places:
+        return ""
+    if name in WAITS:
+        return name
+    if name in INDEXED and any(one.dtype == torch.bool for one in given[1:]):
+        return f"{name} by a mask"
+    if name in INDEXED and CPU in places[1:]:
+        return f"{name} by indices on the CPU"
+    return "copy_ between devices" if name == "aten::copy_" and CPU in places else ""
+
+
 class Operations(TorchDispatchMode):
     """The machine's side: every operation's inputs are on one device, its outputs too."""
 
@@ -171,24 +200,10 @@ class Operations(TorchDispatchMode):
         name, kwargs = func._schema.name, kwargs or {}
         given = [one for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor)]
         places = [self.devices.at(one) for one in given]
-        if name in WAITS and CUDA in places:
-            self.devices.wait(name)
-        if name in INDEXED and CUDA in places[1:] and places[0] == CPU:
-            raise RuntimeError(f"{name}: indices on cuda for a tensor on the CPU")
-        if name in INDEXED and any(one.dtype == torch.bool for one in given[1:]) and CUDA in places:
-            self.devices.wait(f"{name} by a mask")
-        if name in INDEXED and CPU in places[1:] and places[0] == CUDA:
-            self.devices.wait(f"{name} by indices on the CPU")
-        elif name == "aten::copy_" and len(set(places)) == 2:
-            self.devices.wait("copy_ between devices")
-        elif (
-            name not in MOVES
-            and len({p for p, t in zip(places, given, strict=True) if t.dim()}) == 2
-        ):
-            shown = ", ".join(
-                f"{list(t.shape)} on {p}" for p, t in zip(places, given[:6], strict=False)
-            )
-            raise RuntimeError(f"{name}: expected all tensors on the same device, came {shown}")
+        if refusal := refused(name, given, places):
+            raise RuntimeError(f"{name}: {refusal}")
+        if wait := waited(name, given, places):
+            self.devices.wait(wait)
         there = places[0] if name in MOVES or name in INDEXED else max(places, key=str, default=CPU)
         out = func(*args, **kwargs)
         if not func._schema.is_mutable:

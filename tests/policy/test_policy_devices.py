@@ -58,6 +58,44 @@ def devices(recorded: type[Graph], monkeypatch: pytest.MonkeyPatch) -> Iterator[
     torch.backends.cuda.enable_cudnn_sdp(usual)
 
 
+@pytest.mark.parametrize(
+    "refused",
+    [
+        lambda here, there: here + there,
+        lambda here, there: here * there.sum(),
+        lambda here, there: torch.cat([here, there]),
+        lambda here, there: here[there.long()],
+        lambda here, there: there.index_put_((torch.arange(3),), here),
+        lambda here, there: there.numpy(),
+        lambda here, there: torch.rand(3, device="cuda", generator=torch.Generator()),
+    ],
+)
+def test_what_cuda_refuses_is_refused(devices: Devices, refused: Any) -> None:
+    with pytest.raises((RuntimeError, TypeError)):
+        refused(torch.zeros(3), torch.zeros(3, device="cuda"))
+
+
+@pytest.mark.parametrize(
+    ("taken", "waits"),
+    [
+        (lambda here, there: there * here.sum(), 0),
+        (lambda here, there: there[torch.arange(3)], 1),
+        (lambda here, there: there.unique_consecutive(), 1),
+        (lambda here, there: there[there > 0], 1),
+        (lambda here, there: there.sum().item(), 1),
+        (lambda here, there: here.to("cuda") + there, 1),
+    ],
+)
+def test_what_cuda_takes_is_taken_and_its_waits_are_counted(
+    devices: Devices, taken: Any, waits: int
+) -> None:
+    given = torch.zeros(3), torch.zeros(3, device="cuda")
+    devices.waits.clear()
+    found = taken(*given)
+    assert devices.waits.total() == waits
+    assert not isinstance(found, Tensor) or found.device == CUDA
+
+
 def prompts(policy: Policy) -> list[Any]:
     """Two about one video, one of text."""
     frames = np.random.default_rng(0).integers(0, 256, (4, 56, 84, 3), dtype=np.uint8)
