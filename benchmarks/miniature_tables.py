@@ -178,6 +178,11 @@ TITLES = {
         "Headline: fresh seeds and scenes, run once",
         "Transcript tier, 5 % of the training questions inferential; `recipes/miniature.yaml`.",
     ),
+    "confirmation": (
+        "Confirmation: the default floor of bias-failure sampling, on seeds and scenes of its own",
+        "Transcript tier, 5 % of the training questions inferential; "
+        "`recipes/miniature-confirmation.yaml`.",
+    ),
     "development": (
         "Development: every arm that was run",
         "`ARM@P` trained with P % inferential questions, `ARM` with 5.",
