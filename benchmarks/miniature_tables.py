@@ -180,8 +180,7 @@ TITLES = {
     ),
     "confirmation": (
         "Confirmation: the default floor of bias-failure sampling, on seeds and scenes of its own",
-        "Transcript tier, 5 % of the training questions inferential; "
-        "`recipes/miniature-confirmation.yaml`.",
+        "Transcript tier, 5 % inferential as above; `recipes/miniature-confirmation.yaml`.",
     ),
     "development": (
         "Development: every arm that was run",
