@@ -2,7 +2,7 @@
 
 The library's way without its flash kernels calls attention once a window: at 16 frames of 252x364
 pixels that is 96 calls in each of 28 blocks, and a GPU waits for Python. Here a block calls it once
-for each length that occurs, at most four times. The same numbers up to rounding.
+for each length that occurs, at most four times a video. The same numbers up to rounding.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Windows:
 
 
 _KNOWN: Any = WeakTensorKeyDictionary()
-"""By the tensor of boundaries, one a forward: read back once, not in every block."""
+"""By the tensor of boundaries (windows, whole frames): read back once a forward, not a block."""
 
 
 def windows_of(boundaries_W: Tensor) -> Windows:
