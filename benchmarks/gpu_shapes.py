@@ -103,7 +103,7 @@ def synthetic_prompt(config: Qwen2_5_VLConfig, frames: int, seed: int) -> Encode
 def cases(scale: str) -> list[Case]:
     """Rows in order of importance: the goals' with all sides, then each kind of training.
 
-    About eight minutes on an H100 by counted operations and 30 ms a token of the library's decoding
+    About nine minutes on an H100 by counted operations and 30 ms a token of the library's decoding
     (an estimate; not measured).
     """
     if scale == "tiny":

@@ -93,8 +93,13 @@ def widened(found: Estimate, means: Sequence[float], least: float = 0.0) -> Inte
     return Interval(100 * found.value, 100 * low, 100 * high)
 
 
-def estimate(grid: Grid, where: str, rows: Sequence[Sequence[float]], what: str) -> Interval:
-    """Mean of rows (a seed each, a value a question), clustered by scene; `what` is o, i or mix."""
+def estimate(
+    grid: Grid, where: str, rows: Sequence[Sequence[float]], what: str, least: float = 0.0
+) -> Interval:
+    """Mean of rows (a seed each, a value a question), clustered by scene; `what` is o, i or mix.
+
+    No value is below `least`: 0 for accuracies, -1 for differences.
+    """
     asked = grid.sets[where]
     labels = asked["labels"]
     factors = weights(labels, what)
@@ -111,7 +116,6 @@ def estimate(grid: Grid, where: str, rows: Sequence[Sequence[float]], what: str)
         low=-1.0,
     )
     means = [math.fsum(factors[n] * row[n] for n in kept) / len(factors) for row in rows]
-    least = 0.0 if all(value >= 0 for row in rows for value in row) else -1.0
     return widened(found, means, least)
 
 
@@ -138,7 +142,7 @@ def difference(grid: Grid, where: str, arm: str, other: str, what: str) -> Inter
         ]
         for s in common
     ]
-    return estimate(grid, where, rows, what)
+    return estimate(grid, where, rows, what, least=-1.0)
 
 
 def share(grid: Grid, where: str, arm: str, bit: int) -> float:

@@ -40,12 +40,15 @@ def baseline(arm: str) -> str:
 def against_baseline(grid: Grid, where: str, arm: str, whats: Sequence[str]) -> list[str]:
     """Signed differences; empty for GRPO itself and for what was not trained on its questions.
 
-    A bias model shares at most the number of a seed with GRPO, no draw.
+    A bias model shares at most the number of a seed with GRPO, no draw. Where GRPO was run with
+    fewer seeds, their number stands behind.
     """
     other = baseline(arm)
+    ours, theirs = (set(grid.seeds(where, name)) for name in (arm, other))
+    fewer = f"; {len(ours & theirs)} of {len(ours)} seeds" if ours - theirs else ""
     apart = arm == other or arm.partition("@")[0] == "bias"
     gaps = [None if apart else difference(grid, where, arm, other, what) for what in whats]
-    return ["" if gap is None else gap.signed for gap in gaps]
+    return ["" if gap is None else gap.signed + fewer for gap in gaps]
 
 
 def arm_row(grid: Grid, where: str, arm: str) -> list[str]:
@@ -176,19 +179,23 @@ def erosion_table(grids: Sequence[Grid]) -> list[str]:
 TITLES = {
     "headline": (
         "Headline: fresh seeds and scenes, run once",
-        "Transcript tier, 5 % of the training questions inferential; `recipes/miniature.yaml`.",
+        """Transcript tier, 5 % of the training questions inferential, `bias-failure` with the
+floor .05; `recipes/miniature.yaml`.""",
     ),
     "confirmation": (
         "Confirmation: the default floor of bias-failure sampling, on seeds and scenes of its own",
-        "Transcript tier, 5 % inferential as above; `recipes/miniature-confirmation.yaml`.",
+        """Transcript tier, 5 % inferential, `bias-failure` with the floor .2;
+`recipes/miniature-confirmation.yaml`.""",
     ),
     "development": (
         "Development: every arm that was run",
-        "`ARM@P` trained with P % inferential questions, `ARM` with 5.",
+        """`ARM@P` trained with P % inferential questions, `ARM` with 5; `bias-failure` has the
+floor .2, `bias-failure-F` the floor F.""",
     ),
     "video": (
         "Video tier",
-        "The embedded base, frames in; `recipes/miniature-video.yaml`. Never pooled with the rest.",
+        """The embedded base, frames in, 5 % inferential, `bias-failure` with the floor .05;
+`recipes/miniature-video.yaml`. Never pooled with the rest.""",
     ),
 }
 LARGE = (

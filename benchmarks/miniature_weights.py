@@ -32,8 +32,6 @@ HALF, DECADE = 0.5, 10.0
 """The share of a family's best gain to keep, and over which ratio of weights."""
 EPSILON = 1e-9
 UNSAID = "cannot be said, no seed has its GRPO"
-PAPER = {"headline": "cdpo-paper", "development": "k3-0.01@10"}
-"""Where the paper's own setting (k3 at 0.01) was run besides: a grid and its arm."""
 HEAD = (
     "arm",
     "seeds",
@@ -55,7 +53,7 @@ class Point:
     weight: float
     valid: float
     """Of the worst seed."""
-    lost: float
+    mix_gap: float
     """Mix minus that of the same seed's GRPO, in the worst seed; nan without a common seed."""
     gap: Interval | None
     """Inferential accuracy minus GRPO's over the common seeds; None without one."""
@@ -77,8 +75,8 @@ def point(grid: Grid, arm: str, weight: float) -> Point:
     """What is known of one arm."""
     ours, plain = mixes(grid, arm), mixes(grid, "grpo")
     valid = min(100 * math.fsum(row) / len(row) for row in flags(grid, MAIN, arm, VALID))
-    lost = min((ours[seed] - plain[seed] for seed in ours if seed in plain), default=math.nan)
-    return Point(arm, weight, valid, lost, difference(grid, MAIN, arm, "grpo", "i"))
+    mix_gap = min((ours[seed] - plain[seed] for seed in ours if seed in plain), default=math.nan)
+    return Point(arm, weight, valid, mix_gap, difference(grid, MAIN, arm, "grpo", "i"))
 
 
 def curve(grid: Grid, family: str) -> list[Point]:
@@ -94,14 +92,14 @@ def best_of(points: Sequence[Point]) -> Point | None:
     return max(found, key=lambda one: one.gain, default=None)
 
 
-def row(grid: Grid, one: Point, best: Point | None) -> list[str]:
+def point_row(grid: Grid, one: Point, best: Point | None) -> list[str]:
     """One line of the table."""
     return [
         one.arm,
         str(len(grid.seeds(MAIN, one.arm))),
         *(str(accuracy(grid, MAIN, one.arm, what)) for what in ("o", "i", "mix")),
         f"{one.valid:.1f}",
-        "" if one.gap is None else f"{one.lost:+.1f}",
+        "" if one.gap is None else f"{one.mix_gap:+.1f}",
         "" if one.gap is None else one.gap.signed,
         "" if one.gap is None or best is None else f"{one.gain / best.gain:.2f}",
     ]
@@ -146,9 +144,9 @@ def sentence(family: str, points: Sequence[Point]) -> str:
     """Whether the three conditions hold for a family."""
     compared = [one for one in points if one.gap is not None]
     alone = [one for one in points if one.gap is None]
-    deepest = f" ({min((one.lost for one in compared), default=0.0):+.1f} at worst)"
+    deepest = f" ({min((one.mix_gap for one in compared), default=0.0):+.1f} at worst)"
     valid = holds(points, lambda one: one.valid >= LEAST_VALID - EPSILON)
-    mix = holds(compared, lambda one: one.lost >= -MOST_LOST - EPSILON, deepest)
+    mix = holds(compared, lambda one: one.mix_gap >= -MOST_LOST - EPSILON, deepest)
     apart = f"; at {listed(alone)} no seed has its GRPO" if compared and alone else ""
     return (
         f"`{family}` ({FAMILIES[family]}), run at {listed(points)}: "
@@ -158,15 +156,6 @@ def sentence(family: str, points: Sequence[Point]) -> str:
     )
 
 
-def elsewhere(grids: Sequence[Grid], points: Sequence[Point]) -> list[str]:
-    """Where else the paper's own weight was run, if the curve lacks it."""
-    if any(one.arm == "k3-0.01" for one in points):
-        return []
-    found = [f"`{PAPER[g.name]}` ({g.name})" for g in grids if PAPER.get(g.name) in g.arms(MAIN)]
-    said = f"The paper's own setting, `k3` at 0.01, was run as {' and '.join(found)}"
-    return ["", f"{said}: no point of this curve, other scenes or other shares."] if found else []
-
-
 def weight_section(grids: Sequence[Grid]) -> list[str]:
     """The page's section on the development grid's curves; empty where there are none."""
     grid = next((one for one in grids if one.name == "development"), None)
@@ -174,7 +163,7 @@ def weight_section(grids: Sequence[Grid]) -> list[str]:
     curves = {family: points for family, points in curves.items() if points}
     if grid is None or not curves:
         return []
-    rows = [row(grid, one, best_of(points)) for points in curves.values() for one in points]
+    rows = [point_row(grid, one, best_of(points)) for points in curves.values() for one in points]
     lines = [
         "## The weight of the repulsion",
         "",
@@ -184,4 +173,4 @@ def weight_section(grids: Sequence[Grid]) -> list[str]:
     ]
     for family, points in curves.items():
         lines += ["", sentence(family, points)]
-    return lines + elsewhere(grids, [one for points in curves.values() for one in points])
+    return lines

@@ -77,19 +77,6 @@ def test_only_words_are_followed_by_questions(made, tmp_path):
     assert {msgspec.json.decode(row)["step"] for row in asked} == {4}
 
 
-def test_going_on_keeps_the_words_and_teaches_words_alone(made, tmp_path):
-    first = stage.pretrain(None, tiny(tmp_path / "a", steps=1, stages=(1.0, 0.0, 0.0, 0.0)))
-    words = {"stages": (0.0, 0.0, 0.0, 1.0), "steps": 1}
-    done = stage.pretrain(None, tiny(tmp_path / "b", start=first, **words))
-    before, after = (load_policy(run / "model") for run in (first, done))
-    assert before.tokenizer.get_vocab() == after.tokenizer.get_vocab()
-    assert before.digest != after.digest
-    row = msgspec.json.decode((done / "metrics.jsonl").read_bytes().splitlines()[0])
-    assert row["loss"] > 0
-    assert "touch" not in row["metrics"]
-    assert "start" in msgspec.json.decode((done / "run.json").read_bytes())["inputs"]
-
-
 def test_another_seed_gives_another_model(made, tmp_path):
     first = stage.pretrain(None, tiny(tmp_path / "a", "transcript", steps=1))
     second = stage.pretrain(None, tiny(tmp_path / "b", "transcript", steps=1, seed=1))

@@ -7,6 +7,8 @@ from typing import Literal
 from videothinker.errors import UserError
 
 Tier = Literal["video", "transcript"]
+MOST_FRAMES = 32
+"""A slot of two frames is told by a letter, a to p."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,11 @@ class PoolConfig:
             raise UserError(f"{self.scenes} scenes, {self.held_out} held out; give at least 1 each")
         if self.frames < 2 or self.frames % 2:
             raise UserError(f"frames is {self.frames}; give an even number from 2 on")
+        if self.frames > MOST_FRAMES:
+            raise UserError(
+                f"frames is {self.frames}; give at most {MOST_FRAMES}: the words have a letter for "
+                "every two frames"
+            )
 
 
 @dataclass(frozen=True)
@@ -66,12 +73,12 @@ class ShapeConfig:
 
 @dataclass(frozen=True)
 class PretrainConfig:
-    """Train a small base model from scratch on the simulated world. All values are ours."""
+    """Train a small base model from scratch on the simulated world. All values are ours.
+
+    The defaults are a trial of a few minutes; recipes/base-models.yaml trains what ships.
+    """
 
     out: Path = Path("runs/pretrain")
-    start: Path | None = None
-    """A folder that `pretrain` wrote, to go on from: its words are kept, and its looking is taught
-    through words alone. None starts from random weights."""
     tier: Tier = "video"
     """`video` sees frames; `transcript` reads object places and an event log in their stead."""
     seed: int = 0

@@ -71,7 +71,7 @@ def probe(
     return seen_by_heads(torch.cat(colors), torch.cat(pairs), scenes.facts)
 
 
-def take_up(optimizer: Optimizer, checkpoints: Path) -> int:
+def load_checkpoint(optimizer: Optimizer, checkpoints: Path) -> int:
     """Load the newest checkpoint, if any; returns the steps done."""
     checkpoints.mkdir(parents=True, exist_ok=True)
     saved = sorted(checkpoints.glob("step-*.safetensors"))
@@ -81,7 +81,7 @@ def take_up(optimizer: Optimizer, checkpoints: Path) -> int:
     return int(saved[-1].stem.partition("-")[2])
 
 
-def put_down(optimizer: Optimizer, checkpoints: Path, done: int) -> None:
+def save_checkpoint(optimizer: Optimizer, checkpoints: Path, done: int) -> None:
     """Save after `done` steps, then drop the older checkpoints."""
     optimizer.save(checkpoints / f"step-{done:07d}.safetensors")
     for old in sorted(checkpoints.glob("step-*.safetensors"))[:-1]:
@@ -110,11 +110,10 @@ def train(
         held_out: scenes that the heads are asked about before that.
     """
     torch.manual_seed(derive(config.seed, "pretraining heads"))
-    looks = config.tier == "video" and config.start is None
-    heads = Heads(config.shape.hidden) if looks else None
+    heads = Heads(config.shape.hidden) if config.tier == "video" else None
     modules = [policy.model, *([heads] if heads is not None else [])]
     optimizer = Optimizer(modules, config)
-    first = take_up(optimizer, checkpoints)
+    first = load_checkpoint(optimizer, checkpoints)
     journal.keep(lambda loss: loss.step < first)
     policy.model.train()
     with progress(f"pretrain ({config.tier})", config.steps, done=first) as bar:
@@ -136,7 +135,7 @@ def train(
             )
             bar.advance()
             if done % config.save_every == 0 and done < config.steps:
-                put_down(optimizer, checkpoints, done)
+                save_checkpoint(optimizer, checkpoints, done)
             if due and kinds_at(step, config):
                 policy.model.eval()
                 measure(done)

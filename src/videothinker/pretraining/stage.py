@@ -61,8 +61,7 @@ def pretrain(data: Path | None, config: PretrainConfig) -> Path:
     """
     if data is not None:
         config = replace(config, pool=_like(data, config.pool))
-    inputs = {} if config.start is None else {"start": config.start / "model"}
-    with open_run(config.out, "pretrain", config, inputs) as run:
+    with open_run(config.out, "pretrain", config) as run:
         model = config.out / "model"
         if run.done:
             say(f"{config.out}: already done; the model is in {model}")
@@ -181,9 +180,7 @@ def _like(data: Path, pool: PoolConfig) -> PoolConfig:
 
 
 def _fresh(config: PretrainConfig, pool: Path, folder: Path) -> Policy:
-    """The model to go on from, or a random one whose tokenizer knows the words of this training."""
-    if config.start is not None:
-        return load_policy(config.start / "model")
+    """A random model whose tokenizer knows the words of this training."""
     if not (folder / "model.safetensors").is_file():
         build_small(folder, _small(config), _corpus(config, pool))
     return load_policy(folder)
