@@ -198,8 +198,8 @@ floor .2, `bias-failure-F` the floor F.""",
 `recipes/miniature-video.yaml`. Never pooled with the rest.""",
     ),
 }
-LARGE = (
-    "`ARM@large` started from `base-large`, a base of twice the parameters pretrained alike, and "
+SMALL = (
+    "`ARM@small` started from `base-small`, a base of less than half the parameters pretrained alike, and "
     "trained on the questions of `ARM`."
 )
 INTRO = """# Results in miniature
@@ -216,8 +216,8 @@ What the words mean: [base models](base_model.md), [the method](method.md)."""
 def section(grid: Grid) -> list[str]:
     """One grid: its main table, the further sets, where training ended."""
     title, about = TITLES[grid.name]
-    larger = any(arm.endswith(("@large", "-large")) for arm in grid.arms(MAIN))
-    about = f"{about} {LARGE}" if larger else about
+    smaller = any(arm.endswith(("@small", "-small")) for arm in grid.arms(MAIN))
+    about = f"{about} {SMALL}" if smaller else about
     lines = [f"## {title}", "", f"{about} {sizes(grid, MAIN)}.", "", *main_table(grid)]
     lines += other_sets(grid)
     if grid.trainings:

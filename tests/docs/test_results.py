@@ -216,12 +216,12 @@ def test_further_sets_say_what_they_are_whole_or_in_part() -> None:
     assert any(line.startswith("| grpo | 1 | 50.0 (") for line in lines)
 
 
-def test_a_larger_model_is_explained_where_there_is_one() -> None:
-    rows = {("grpo", 1): says(90, 10), ("grpo@large", 1): says(90, 10)}
+def test_a_smaller_model_is_explained_where_there_is_one() -> None:
+    rows = {("grpo", 1): says(90, 10), ("grpo@small", 1): says(90, 10)}
     small = {key: value for key, value in rows.items() if key == ("grpo", 1)}
-    assert tables.LARGE in "\n".join(tables.section(grid_of(rows, HALVES)))
-    assert tables.LARGE not in "\n".join(tables.section(grid_of(small, HALVES)))
-    assert tables.baseline("controller-0.3@large") == "grpo@large"
+    assert tables.SMALL in "\n".join(tables.section(grid_of(rows, HALVES)))
+    assert tables.SMALL not in "\n".join(tables.section(grid_of(small, HALVES)))
+    assert tables.baseline("controller-0.3@small") == "grpo@small"
 
 
 def test_the_erosion_condition_is_asked_at_half_too() -> None:
