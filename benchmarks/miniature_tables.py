@@ -199,8 +199,8 @@ floor .2, `bias-failure-F` the floor F.""",
     ),
 }
 SMALL = (
-    "`ARM@small` started from `base-small`, a base of less than half the parameters pretrained "
-    "alike, and trained on the questions of `ARM`."
+    "`ARM@small` started from `base-small`, a base of 0.25 M parameters instead of 0.45 M, "
+    "pretrained alike, and trained on the questions of `ARM`."
 )
 INTRO = """# Results in miniature
 
