@@ -172,6 +172,17 @@ def last(grid: Grid, arm: str, name: str) -> float | None:
     return math.fsum(kept) / len(kept) if kept else None
 
 
+OPENING = ("arm", "seeds", "observational", "inferential", "mix")
+"""Heads of `opening`; a set without a mix has one less."""
+
+
+def opening(grid: Grid, where: str, arm: str, whats: Sequence[str]) -> list[str]:
+    """How a line begins: the arm, how many seeds it has, its accuracies."""
+    seeds = grid.seeds(where, arm)
+    count = "-" if seeds == [None] else str(len(seeds))
+    return [arm, count, *(str(accuracy(grid, where, arm, what)) for what in whats)]
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Markdown."""
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]

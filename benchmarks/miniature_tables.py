@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from miniature_records import (
     LABELS,
     MAIN,
+    OPENING,
     SIMULATED,
     VALID,
     Grid,
     accuracy,
     difference,
     last,
+    opening,
     pairs_right,
     share,
     table,
@@ -18,11 +20,7 @@ from miniature_records import (
 from miniature_weights import weight_section
 
 HEAD = (
-    "arm",
-    "seeds",
-    "observational",
-    "inferential",
-    "mix",
+    *OPENING,
     "inferential against GRPO",
     "observational against GRPO",
     "mix against GRPO",
@@ -53,11 +51,8 @@ def against_baseline(grid: Grid, where: str, arm: str, whats: Sequence[str]) -> 
 
 def arm_row(grid: Grid, where: str, arm: str) -> list[str]:
     """One line of the main table."""
-    seeds = grid.seeds(where, arm)
     return [
-        arm,
-        "-" if seeds == [None] else str(len(seeds)),
-        *(str(accuracy(grid, where, arm, what)) for what in ("o", "i", "mix")),
+        *opening(grid, where, arm, ("o", "i", "mix")),
         *against_baseline(grid, where, arm, ("i", "o", "mix")),
         f"{share(grid, where, arm, SIMULATED):.0f}",
         f"{share(grid, where, arm, VALID):.1f}",
@@ -88,15 +83,9 @@ SETS = {
 
 def further_row(grid: Grid, where: str, arm: str) -> list[str]:
     """One line of a further set's table: both questions of a pair, or a label at a time."""
-    seeds = grid.seeds(where, arm)
-    name = [arm, "-" if seeds == [None] else str(len(seeds))]
     if any(grid.sets[where]["pairs"]):
-        return [*name, str(pairs_right(grid, where, arm))]
-    return [
-        *name,
-        *(str(accuracy(grid, where, arm, c)) for c in "oi"),
-        *against_baseline(grid, where, arm, "io"),
-    ]
+        return [*opening(grid, where, arm, ()), str(pairs_right(grid, where, arm))]
+    return [*opening(grid, where, arm, "oi"), *against_baseline(grid, where, arm, "io")]
 
 
 def further_set(grid: Grid, where: str) -> list[str]:
@@ -104,11 +93,11 @@ def further_set(grid: Grid, where: str) -> list[str]:
     prefill, pairs = grid.sets[where]["prefill"], len(set(grid.sets[where]["pairs"]) - {""})
     begins = f" (the answer begins `{prefill}`)" if prefill else ""
     size = f"{pairs} pairs" if pairs else sizes(grid, where)
-    head = ("both right",) if pairs else HEAD[2:4] + HEAD[5:7]
+    head = (*OPENING[:2], "both right") if pairs else (*OPENING[:4], *HEAD[5:7])
     arms = dict.fromkeys([*grid.arms(MAIN), *grid.arms(where)])
     rows = [further_row(grid, where, arm) for arm in arms if grid.seeds(where, arm)]
     about = f"`{where}`: {SETS[where]}{begins}; {size}."
-    return [about, "", *table(("arm", "seeds", *head), rows)]
+    return [about, "", *table(head, rows)]
 
 
 def other_sets(grid: Grid) -> list[str]:

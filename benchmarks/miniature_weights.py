@@ -8,13 +8,14 @@ from operator import mul
 
 from miniature_records import (
     MAIN,
+    OPENING,
     RIGHT,
     VALID,
     Grid,
     Interval,
-    accuracy,
     difference,
     flags,
+    opening,
     table,
     weights,
 )
@@ -33,11 +34,7 @@ HALF, DECADE = 0.5, 10.0
 EPSILON = 1e-9
 UNSAID = "cannot be said, no seed has its GRPO"
 HEAD = (
-    "arm",
-    "seeds",
-    "observational",
-    "inferential",
-    "mix",
+    *OPENING,
     "valid in the worst seed",
     "mix against GRPO in the worst seed",
     "inferential against GRPO",
@@ -95,9 +92,7 @@ def best_of(points: Sequence[Point]) -> Point | None:
 def point_row(grid: Grid, one: Point, best: Point | None) -> list[str]:
     """One line of the table."""
     return [
-        one.arm,
-        str(len(grid.seeds(MAIN, one.arm))),
-        *(str(accuracy(grid, MAIN, one.arm, what)) for what in ("o", "i", "mix")),
+        *opening(grid, MAIN, one.arm, ("o", "i", "mix")),
         f"{one.valid:.1f}",
         "" if one.gap is None else f"{one.mix_gap:+.1f}",
         "" if one.gap is None else one.gap.signed,

@@ -163,14 +163,16 @@ def respond(
 ) -> str:
     """The completion that is taught for a question thought about in one way."""
     names = short_names(facts.objects)
-    pairs, thinking = facts.collisions(), seen_thinking(facts, names, timed=timed)
+    pairs = facts.collisions()
     if mode == "sim" and asked.removed is not None:
-        pairs = facts.collisions(without=asked.removed)
+        seen, pairs = pairs, facts.collisions(without=asked.removed)
         if rng.random() < corrupted_share:
             pairs = corrupted(pairs, asked.removed, len(names), rng)
-        thinking = simulated_thinking(asked.removed, facts.collisions(), pairs, names)
+        thinking = simulated_thinking(asked.removed, seen, pairs, names)
     elif timed and asked.type == "descriptive":
         thinking = descriptive_thinking(facts, asked, names)
+    else:
+        thinking = seen_thinking(facts, names, timed=timed)
     letters_said = answer_from(asked, pairs) if asked.pairs else asked.gold
     return render_answer(letters_said, thinking + verdicts(asked, pairs, names))
 
