@@ -1,19 +1,33 @@
 """Other colors for a simulated scene, and what the heads are asked and tell."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
 from toy_pretraining import POOL
 
 from videothinker import answers
-from videothinker.clevrer.compact import short_names
+from videothinker.clevrer.compact import pair_word, short_names
 from videothinker.clevrer.programs import COLORS
+from videothinker.clevrer.scenes import Event
+from videothinker.pretraining.evidence import evidence
 from videothinker.pretraining.heads import dense_truth, labels_of, seen_by_heads
 from videothinker.pretraining.lights import lights_of, paint, recolored
 from videothinker.pretraining.measure import PAIR
 from videothinker.pretraining.pool import SLOT, frames_of, half_color
-from videothinker.pretraining.targets import from_raw, respond, told_in_time, which_collide
+from videothinker.pretraining.targets import (
+    GONE,
+    STAYS,
+    from_raw,
+    respond,
+    told_in_time,
+    what_if,
+    which_collide,
+)
 from videothinker.world.physics import MOVING_SPEED
+
+FATES = (STAYS, GONE)
 
 
 def test_painted_light_maps_are_the_rendered_frames(pretraining_scenes, rng):
@@ -66,9 +80,9 @@ def test_a_descriptive_question_is_answered_from_what_was_just_told(pretraining_
             told = respond(one, asked, "obs", rng, 0.0, timed=True)
             said = told.partition(".")[0]
             assert all(f" {names[e.objects[0]]}{e.type.capitalize()}" in said for e in crossings)
-            assert ("Moves: a" in told) == bool(
-                {"moving", "stationary"} & set(_words(raw.question))
-            )
+            about_motion = {"moving", "stationary"} & set(_words(raw.question))
+            shown = evidence(one, raw.program, raw.answer) is not None
+            assert ("Moves: " in told) == bool(about_motion and shown)
             assert f" So {raw.answer}.</think>" in told
             assert answers.parse(told, asked.choices, truncated=False).answer == asked.gold
             assert "So " not in respond(one, asked, "obs", rng, 0.0, timed=False)
@@ -78,16 +92,79 @@ def test_a_descriptive_question_is_answered_from_what_was_just_told(pretraining_
     assert checked > 5
 
 
-def test_who_moves_follows_the_speeds(pretraining_scenes):
+def test_an_answer_is_pointed_at_before_it_is_given(pretraining_scenes, rng):
+    """What is pointed at alone decides: counted, named, or nothing at all."""
+    checked = Counter()
     for one in pretraining_scenes:
-        speeds_TN = np.linalg.norm(np.array(one.velocities), axis=-1)
-        for slot, movers in enumerate(one.moving_by_slot()):
-            pair_TN = speeds_TN[slot * SLOT : (slot + 1) * SLOT]
-            seen_TN = np.array(one.inside)[slot * SLOT : (slot + 1) * SLOT]
-            still = set(range(len(one.looks))) - set(movers)
-            assert all(pair_TN[:, i].max() > MOVING_SPEED for i in movers)
-            assert all(seen_TN[:, i].any() for i in movers)
-            assert all(pair_TN[:, i].min() <= MOVING_SPEED for i in still if seen_TN[:, i].any())
+        names = short_names(one.objects)
+        for raw in one.descriptive:
+            about = evidence(one, raw.program, raw.answer)
+            if about is None:
+                continue
+            told = respond(one, from_raw(one, raw), "obs", rng, 0.0, timed=True)
+            words = told.partition(" Asked: ")[2].partition(".")[0].split()
+            if raw.question_subtype == "count":
+                assert [w for w in words if w.isdigit()] == [
+                    str(k + 1) for k in range(int(raw.answer))
+                ]
+            elif raw.question_subtype == "exist":
+                bare = [w for w in words if about.border is None or w != _word(about.border, names)]
+                assert (bare not in ([], ["none"])) == (raw.answer == "yes")
+            else:
+                thing = one.objects[names.index(words[-1])]
+                assert getattr(thing, raw.question_subtype.partition("_")[2]) == raw.answer
+            if about.border is not None:
+                shown = [e for e in about.found if isinstance(e, Event)]
+                assert all((e.frame > about.border.frame) == about.after for e in shown)
+                assert words[0 if about.after else -1] == _word(about.border, names)
+            checked[raw.question_subtype, about.border is not None, about.movers is not None] += 1
+    assert {("count", True, False), ("exist", False, True), ("query_color", False, False)} <= set(
+        checked
+    )
+
+
+def _word(event, names):
+    return f"{names[event.objects[0]]}{event.type.capitalize()}"
+
+
+def test_who_moves_is_told_for_the_moment_that_is_asked(pretraining_scenes):
+    one = pretraining_scenes[0]
+    speeds_FN = np.linalg.norm(np.array(one.velocities), axis=-1)
+    moving_FN = (speeds_FN > MOVING_SPEED) & np.array(one.inside)
+    for moment, frames, slot in (
+        (["null"], slice(None), None),
+        (["start", "get_frame"], slice(0, 1), 0),
+        (["end", "get_frame"], slice(-1, None), POOL.frames // SLOT - 1),
+    ):
+        movers = tuple(np.flatnonzero(moving_FN[frames].any(axis=0)).tolist())
+        program = ["objects", *moment, "filter_moving", "count"]
+        about = evidence(one, program, str(len(movers)))
+        assert about is not None
+        assert sorted(about.movers) == list(movers)
+        assert about.slot == slot
+        assert evidence(one, program, str(len(movers) + 1)) is None
+
+
+def test_simulating_from_frames_goes_through_the_video(pretraining_scenes, rng):
+    checked = 0
+    for one in pretraining_scenes:
+        asked = what_if(one, rng, 1.0)
+        if asked is None:
+            continue
+        names = short_names(one.objects)
+        told = respond(one, asked, "sim", rng, 0.0, timed=True)
+        thinking = told.partition(": ")[2].partition(".")[0]
+        seen, _, new = thinking.partition(" then ")
+        removed = names[asked.removed]
+        words = seen.split()
+        assert " ".join(w for w in words if w not in (removed, *FATES)) == told_in_time(one, names)
+        happen = {pair_word(*(names[i] for i in p)) for p in one.collisions(asked.removed)}
+        stays = {words[i] for i, w in enumerate(words[2:]) if w == STAYS}
+        coming = set(PAIR.findall(new))
+        assert stays | coming == happen
+        assert coming.isdisjoint(PAIR.findall(seen))
+        checked += len(coming)
+    assert checked
 
 
 def test_a_contact_is_asked_about_again_in_the_next_slot(pretraining_scenes):

@@ -78,7 +78,12 @@ def recolored(one: Facts, order: np.ndarray) -> Facts:
         one,
         looks=tuple((other[color], material, shape) for color, material, shape in one.looks),
         descriptive=tuple(
-            replace(raw, question=said(raw.question), answer=said(raw.answer or ""))
+            replace(
+                raw,
+                question=said(raw.question),
+                answer=said(raw.answer or ""),
+                program=tuple(other.get(token, token) for token in raw.program),
+            )
             for raw in one.descriptive
         ),
     )

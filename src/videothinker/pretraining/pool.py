@@ -93,13 +93,6 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
             for events in self.events_by_slot()
         ]
 
-    def moving_by_slot(self) -> list[list[int]]:
-        """The objects in view that move, on average, during each slot."""
-        speeds_SN = np.linalg.norm(np.array(self.velocities), axis=-1)
-        speeds_SN = speeds_SN.reshape(-1, SLOT, len(self.looks)).mean(axis=1)
-        inside_SN = np.array(self.inside).reshape(-1, SLOT, len(self.looks)).any(axis=1)
-        return [np.flatnonzero(row).tolist() for row in inside_SN & (speeds_SN > MOVING_SPEED)]
-
     @property
     def late(self) -> list[set[frozenset[int]]]:
         """For each object, the pairs that collide only after the video once it is gone."""

@@ -1,19 +1,27 @@
 """Words to token ids, exactly as `policy.encode` spells them, with the common prefix apart."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from videothinker.clevrer.compact import pair_word
+from videothinker.clevrer.programs import COLORS
 from videothinker.policy.encoding import positions
 from videothinker.policy.model import Policy
 from videothinker.pretraining.dense import Layout
+from videothinker.pretraining.targets import ASKED, GONE, NEW, SO, STAYS, YES_NO
 
 ANSWER_WEIGHT = 4.0
 """What the few letters after the thinking weigh, against a word of it: whether a question asks what
-happens or what does *not* shows nowhere else."""
+happens or what does *not* shows nowhere else. From frames, so does a descriptive answer's word."""
+DECISION_WEIGHT = 2.0
+"""From frames: what the words weigh that decide, and those by which an answer is pointed at."""
+PAIR_WEIGHT = 1.5
+"""From frames: what a named collision weighs; a missed one costs more than a false one."""
+DECISIONS = (STAYS, GONE, NEW, *YES_NO)
 TURN = "<|im_end|>\n<|im_start|>assistant\n"
 END = "<|im_end|>"
 
@@ -26,6 +34,10 @@ class Speller:
     layout: Layout
     prefix_ids: tuple[int, ...]
     """Video tier: everything up to the end of the video. Transcript tier: the chat's beginning."""
+    word_weights: Mapping[int, float] = field(default_factory=dict)
+    """Token id -> loss weight, where it is not 1."""
+    onward_weights: Mapping[int, float] = field(default_factory=dict)
+    """Token id -> loss weight, at least, of everything from it to the thinking's end."""
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text on its own."""
@@ -42,7 +54,6 @@ class Speller:
         tails = self.ids([f"{completion}{END}" for _, completion in pairs])
         longest = max(len(a) + len(b) for a, b in zip(heads, tails, strict=True))
         size = length or -(-longest // 8) * 8
-        closes = self.policy.tokenizer.convert_tokens_to_ids("</think>")
         if longest > size:
             raise ValueError(f"a segment of {longest} tokens does not fit into {size}")
         ids = np.full((len(pairs), size), self.policy.pad_id, dtype=np.int64)
@@ -50,10 +61,17 @@ class Speller:
         for row, (head, tail) in enumerate(zip(heads, tails, strict=True)):
             ids[row, : len(head)] = head
             ids[row, len(head) : len(head) + len(tail)] = tail
-            weights[row, len(head) : len(head) + len(tail)] = 1
-            if closes in tail:
-                weights[row, len(head) + tail.index(closes) : len(head) + len(tail)] = ANSWER_WEIGHT
+            weights[row, len(head) : len(head) + len(tail)] = self._weights(tail)
         return torch.from_numpy(ids), torch.from_numpy(weights)
+
+    def _weights(self, tail: Sequence[int]) -> list[float]:
+        """The loss weight of each token of a completion."""
+        closes = self.policy.tokenizer.convert_tokens_to_ids("</think>")
+        least, found = 1.0, []
+        for token in tail:
+            least = ANSWER_WEIGHT if token == closes else self.onward_weights.get(token, least)
+            found.append(max(least, self.word_weights.get(token, 1.0)))
+        return found
 
     def contexts(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Transcript tier: prefix ids `[B, P]`, right-padded, and their lengths `[B]`."""
@@ -84,7 +102,22 @@ def video_speller(
         video_tokens=len(video),
         watching=watching,
     )
-    return Speller(policy, layout, tuple(ids[:end].tolist()))
+
+    def single(words: Sequence[str]) -> list[int]:
+        """The ids of those words, after a space, that are one token."""
+        spelt = policy.tokenizer([f" {w}" for w in words], add_special_tokens=False)["input_ids"]
+        return [ids[0] for ids in spelt if len(ids) == 1]
+
+    pairs = [pair_word(a, b) for a in COLORS for b in COLORS if a < b]
+    return Speller(
+        policy,
+        layout,
+        tuple(ids[:end].tolist()),
+        dict.fromkeys(single(pairs), PAIR_WEIGHT)
+        | dict.fromkeys(single(DECISIONS), DECISION_WEIGHT),
+        dict.fromkeys(single([ASKED.rstrip(":")]), DECISION_WEIGHT)
+        | dict.fromkeys(single([SO]), ANSWER_WEIGHT),
+    )
 
 
 def text_speller(policy: Policy, longest: int = 1024) -> Speller:

@@ -14,6 +14,8 @@ from videothinker.answers import render_answer
 from videothinker.clevrer.compact import AWAY, pair_word, short_names
 from videothinker.clevrer.grammar import match_counterfactual, parse_option, resolve, strike
 from videothinker.clevrer.questions import ANSWERS, RawQuestion
+from videothinker.clevrer.scenes import Event
+from videothinker.pretraining.evidence import Evidence, evidence
 from videothinker.pretraining.pool import Facts
 from videothinker.prompts import LETTERS, render
 from videothinker.world import camera
@@ -32,6 +34,8 @@ NONE = "none"
 YES_NO = ("no", "yes")
 STAYS, GONE, NEW = "stays", "gone", "new"
 """What becomes of a collision once an object is removed."""
+MOVES, ASKED, SO, THEN = "Moves:", "Asked:", "So", "then"
+"""How the parts of a longer thought begin."""
 CROSSED = {"in": "In", "out": "Out"}
 """How an object's name ends where it enters or leaves."""
 
@@ -48,6 +52,8 @@ class Asked:
     negated: bool = False
     pairs: tuple[Pair, ...] = ()
     """What each choice of a collision question says."""
+    program: tuple[str, ...] = ()
+    """Of a descriptive question."""
 
     def words(self, context: str | None = None) -> str:
         """The user's message."""
@@ -69,30 +75,55 @@ def told_in_time(facts: Facts, names: Sequence[str], *, crossings: bool = False)
 
     `crossings` also tells who enters and leaves: "a b redIn BlueRed c CyanGray d blueOut".
     """
-    said: list[str] = []
-    for letter, events in zip(SLOTS, facts.events_by_slot(), strict=False):
-        said.append(letter)
-        for event in events:
-            first = names[event.objects[0]]
-            if event.type == "collision":
-                said.append(pair_word(first, names[event.objects[1]]))
-            elif crossings:
-                said.append(f"{first}{CROSSED[event.type]}")
-    return " ".join(said)
+    return _by_slot(
+        [
+            [event_word(event, names) for event in events if crossings or event.type == "collision"]
+            for events in facts.events_by_slot()
+        ]
+    )
+
+
+def _by_slot(words_of: Sequence[Sequence[str]]) -> str:
+    slots = zip(SLOTS, words_of, strict=False)
+    return " ".join(word for letter, words in slots for word in (letter, *words))
+
+
+def event_word(event: Event, names: Sequence[str]) -> str:
+    """One word: "BlueRed" collide, "redIn" enters, "redOut" leaves, "start"."""
+    if event.type == "collision":
+        return pair_word(*(names[i] for i in event.objects))
+    return f"{names[event.objects[0]]}{CROSSED[event.type]}" if event.objects else event.type
 
 
 def descriptive_thinking(facts: Facts, asked: Asked, names: Sequence[str]) -> str:
-    """All that happens, who moves when if that is asked, and the answer as a word.
+    """All that happens, who moves if that is asked, what the question is about, and the answer.
 
-    "Seen: a b redIn BlueRed c d. Moves: a blue b blue red c red d red. So 2." A model this small
-    answers from what it has just said, not from what it could have looked up.
+    "Seen: a b redIn BlueRed c d. Asked: 1 BlueRed. So 1.", or "Seen: a b redIn c d. Moves: a blue.
+    Asked: blue. So yes." for the video's beginning. A model this small answers from what it has
+    just said, not from what it could have looked up.
     """
-    told_so = f"{OPENINGS['obs']} {told_in_time(facts, names, crossings=True)}."
-    if "moving" in asked.question or "stationary" in asked.question:
-        slots = zip(SLOTS, facts.moving_by_slot(), strict=False)
-        moves = " ".join(" ".join([at, *sorted(names[i] for i in movers)]) for at, movers in slots)
-        told_so += f" Moves: {moves}."
-    return f"{told_so} So {asked.choices[LETTERS.index(asked.gold[0])]}."
+    said = [f"{OPENINGS['obs']} {told_in_time(facts, names, crossings=True)}."]
+    answer = asked.choices[LETTERS.index(asked.gold[0])]
+    about = evidence(facts, asked.program, answer)
+    if about is not None:
+        if about.movers is not None:
+            at = [] if about.slot is None else [SLOTS[about.slot]]
+            movers = sorted(names[i] for i in about.movers) or [NONE]
+            said.append(f"{MOVES} {' '.join([*at, *movers])}.")
+        said.append(f"{ASKED} {_pointed_at(about, names)}.")
+    return " ".join([*said, f"{SO} {answer}."])
+
+
+def _pointed_at(about: Evidence, names: Sequence[str]) -> str:
+    """The evidence in words, in the order of time: "redIn 1 BlueRed 2 CyanGray"."""
+    words: list[str] = []
+    for place, one in enumerate(about.found, start=1):
+        words += [str(place)] if about.counted else []
+        words.append(names[one] if isinstance(one, int) else event_word(one, names))
+    if about.border is not None:
+        border = [event_word(about.border, names)]
+        words = border + words if about.after else words + border
+    return " ".join(words) or NONE
 
 
 def seen_thinking(facts: Facts, names: Sequence[str], *, timed: bool) -> str:
@@ -102,20 +133,29 @@ def seen_thinking(facts: Facts, names: Sequence[str], *, timed: bool) -> str:
 
 
 def simulated_thinking(
-    removed: int, seen: Sequence[Pair], pairs: Sequence[Pair], names: Sequence[str]
+    facts: Facts, removed: int, pairs: Sequence[Pair], names: Sequence[str], *, timed: bool
 ) -> str:
     """SIM: what becomes of each collision of the video without the object, then what is new.
 
     "Without red: red BlueRed gone, red CyanGray stays, red BlueCyan new." A bare list of what
     happens was learned without ever looking at the removed object, and so was one of fates alone;
-    with its name before each collision the two stand side by side.
+    with its name beside each collision the two stand side by side. `timed` goes through the video
+    slot by slot, as describing does: "Without red: a b BlueRed red gone c d then BlueCyan red new."
     """
-    happen, happened = ({frozenset(pair) for pair in some} for some in (pairs, seen))
-    said = [(pair, STAYS if frozenset(pair) in happen else GONE) for pair in seen]
-    said += [(pair, NEW) for pair in pairs if frozenset(pair) not in happened]
+    happen, happened = ({frozenset(pair) for pair in some} for some in (pairs, facts.collisions()))
     name = names[removed]
-    fates = ", ".join(f"{name} {told([pair], names)} {fate}" for pair, fate in said) or NONE
-    return f"{OPENINGS['sim']} {name}: {fates}."
+    new = [told([pair], names) for pair in pairs if frozenset(pair) not in happened]
+    fates = [
+        [(told([pair], names), STAYS if frozenset(pair) in happen else GONE) for pair in slot]
+        for slot in facts.collisions_by_slot()
+    ]
+    if timed:
+        said = _by_slot([[f"{word} {name} {fate}" for word, fate in slot] for slot in fates])
+        said += f" {THEN} {', '.join(f'{word} {name} {NEW}' for word in new)}" if new else ""
+        return f"{OPENINGS['sim']} {name}: {said}."
+    flat = [fate for slot in fates for fate in slot] + [(word, NEW) for word in new]
+    said = ", ".join(f"{name} {word} {fate}" for word, fate in flat)
+    return f"{OPENINGS['sim']} {name}: {said or NONE}."
 
 
 def verdicts(asked: Asked, pairs: Sequence[Pair], names: Sequence[str]) -> str:
@@ -165,10 +205,10 @@ def respond(
     names = short_names(facts.objects)
     pairs = facts.collisions()
     if mode == "sim" and asked.removed is not None:
-        seen, pairs = pairs, facts.collisions(without=asked.removed)
+        pairs = facts.collisions(without=asked.removed)
         if rng.random() < corrupted_share:
             pairs = corrupted(pairs, asked.removed, len(names), rng)
-        thinking = simulated_thinking(asked.removed, seen, pairs, names)
+        thinking = simulated_thinking(facts, asked.removed, pairs, names, timed=timed)
     elif timed and asked.type == "descriptive":
         thinking = descriptive_thinking(facts, asked, names)
     else:
@@ -201,7 +241,7 @@ def from_raw(facts: Facts, raw: RawQuestion) -> Asked:
     if raw.question_type == "descriptive":
         options = ANSWERS[raw.question_subtype or ""]
         gold = (LETTERS[options.index(raw.answer or "")],)
-        return Asked(raw.question, options, gold, "descriptive")
+        return Asked(raw.question, options, gold, "descriptive", program=raw.program)
     premise = match_counterfactual(raw.question)
     objects = facts.objects
     pairs = []
