@@ -9,6 +9,7 @@ import importlib
 import json
 import os
 import sys
+import traceback
 import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from videothinker import __version__
 from videothinker.errors import UserError
 from videothinker.recipes import as_words, check_keys, read_recipe
 
-DONE, WITH_FAILURES, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
+DONE, WITH_FAILURES, USER_ERROR, FAULT, INTERRUPTED = 0, 1, 2, 70, 130
 
 
 @dataclass(frozen=True)
@@ -220,7 +221,8 @@ def _usage() -> str:
             "",
             *lines,
             "",
-            "exit codes: 0 done, 1 done with recorded failures, 2 user error, 130 interrupted",
+            "exit codes: 0 done, 1 done with recorded failures, 2 user error, 70 fault of ours,",
+            "130 interrupted",
         ]
     )
 
@@ -280,6 +282,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = INTERRUPTED
     except SystemExit as stop:  # tyro has printed its sentence
         code = stop.code if isinstance(stop.code, int) else USER_ERROR
+    except BrokenPipeError:
+        raise
+    except Exception:  # noqa: BLE001 - Python's own exit code, 1, would say "done, with failures"
+        traceback.print_exc()
+        code = FAULT
     return code
 
 

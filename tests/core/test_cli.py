@@ -84,3 +84,16 @@ def test_an_unknown_recipe_key_is_refused(tmp_path: Path) -> None:
 def test_trls_beta_is_refused_with_the_hint() -> None:
     with pytest.raises(UserError, match="repulsion.*stands for -beta"):
         check_keys({"beta": -0.01}, ["repulsion"], "r.yaml")
+
+
+def test_a_fault_of_ours_does_not_pass_for_a_run_with_failures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("a fault")
+
+    monkeypatch.setattr("videothinker.world.stage.world", broken)
+    code = cli.main(["world", "--out", str(tmp_path / "w")])
+    assert code == cli.FAULT
+    assert code not in (cli.DONE, cli.WITH_FAILURES, cli.USER_ERROR, cli.INTERRUPTED)
+    assert "ZeroDivisionError: a fault" in capsys.readouterr().err
