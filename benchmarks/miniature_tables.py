@@ -174,7 +174,8 @@ floor .05; `recipes/miniature.yaml`.""",
     "confirmation": (
         "Confirmation: the default floor of bias-failure sampling, on seeds and scenes of its own",
         """Transcript tier, 5 % inferential, `bias-failure` with the floor .2; fixed later,
-`grpo-long` of 260 steps and `ARM@26` with 26 % inferential; `recipes/miniature-confirmation.yaml`.""",
+`grpo-long` of 260 steps and `ARM@26` with 26 % inferential;
+`recipes/miniature-confirmation.yaml`.""",
     ),
     "development": (
         "Development: every arm that was run",
