@@ -8,6 +8,7 @@ import dataclasses
 import importlib
 import json
 import os
+import select
 import sys
 import traceback
 import typing
@@ -282,12 +283,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = INTERRUPTED
     except SystemExit as stop:  # tyro has printed its sentence
         code = stop.code if isinstance(stop.code, int) else USER_ERROR
-    except BrokenPipeError:
-        raise
-    except Exception:  # noqa: BLE001 - Python's own exit code, 1, would say "done, with failures"
+    except Exception as error:  # Python's own exit code, 1, would say "done, with failures"
+        if isinstance(error, BrokenPipeError) and _unread():
+            raise
         traceback.print_exc()
         code = FAULT
     return code
+
+
+def _unread() -> bool:
+    """Whether stdout is a pipe that nobody reads any more."""
+    try:
+        pipe = sys.stdout.fileno()
+    except OSError:
+        return False
+    poll = select.poll()
+    poll.register(pipe, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def entry() -> None:

@@ -20,7 +20,6 @@ grid's own folder; `seed: null` leaves a setting out. Cells that are done are le
 same command resumes.
 """
 
-import contextlib
 import itertools
 import os
 import re
@@ -31,11 +30,8 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from videothinker.console import say
 from videothinker.errors import UserError
@@ -157,43 +153,14 @@ def plan(grid: Path, config: ReproduceConfig) -> list[Cell]:
     return cells
 
 
-def _log(cell: Cell, root: Path) -> Path:
-    """The cell's log, with its command line added."""
+def _start(cell: Cell, root: Path) -> None:
     log = root / "logs" / f"{cell.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("a") as file:
-        file.write(f"$ videothinker {shlex.join(cell.words)}\n")
-    return log
-
-
-def _is_done(cell: Cell) -> bool:
-    """Did an earlier run finish this cell's folder, with whatever settings?"""
-    try:
-        return msgspec.json.decode((cell.out / "run.json").read_bytes())["status"] == "done"
-    except (OSError, msgspec.DecodeError, KeyError):
-        return False
-
-
-def _compare(cell: Cell, root: Path) -> int:
-    """The exit code of a finished cell's command, which only compares its settings and inputs.
-
-    In this process: a new one would spend seconds on imports, for each of many cells.
-    """
-    cli = import_module("videothinker.cli")  # by name: it stands above this module
-    with (
-        _log(cell, root).open("a") as file,
-        contextlib.redirect_stdout(file),
-        contextlib.redirect_stderr(file),
-    ):
-        code = cli.main(cell.words)
-    if code == cli.INTERRUPTED:
-        raise KeyboardInterrupt
-    return code
-
-
-def _start(cell: Cell, root: Path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    with _log(cell, root).open("ab") as file:
+    cell.started = time.monotonic()
+    with log.open("ab") as file:
+        file.write(f"$ videothinker {shlex.join(cell.words)}\n".encode())
+        file.flush()
         cell.process = subprocess.Popen(
             [sys.executable, "-m", "videothinker.cli", *cell.words],
             stdout=file,
@@ -232,15 +199,9 @@ def _run_all(cells: list[Cell], root: Path, jobs: int, deadline: float) -> None:
         if time.monotonic() > deadline:
             waiting, ready = [], []
         for cell in ready[: jobs - len(running)]:
-            waiting.remove(cell)
-            cell.started = time.monotonic()
-            if _is_done(cell):
-                cell.code = _compare(cell, root)
-                ended[cell.name] = cell.code in (0, 1)
-                _finish(cell, root, sum(ended.values()), len(cells))
-                continue
             say(f"{cell.name}: {' '.join(cell.words[:2])} ...")
             _start(cell, root)
+            waiting.remove(cell)
             running.append(cell)
         if running:
             time.sleep(0.05)

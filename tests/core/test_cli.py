@@ -95,5 +95,14 @@ def test_a_fault_of_ours_does_not_pass_for_a_run_with_failures(
     monkeypatch.setattr("videothinker.world.stage.world", broken)
     code = cli.main(["world", "--out", str(tmp_path / "w")])
     assert code == cli.FAULT
-    assert code not in (cli.DONE, cli.WITH_FAILURES, cli.USER_ERROR, cli.INTERRUPTED)
     assert "ZeroDivisionError: a fault" in capsys.readouterr().err
+
+
+def test_a_broken_pipe_that_is_not_ours_is_a_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise BrokenPipeError("a worker's pipe")
+
+    monkeypatch.setattr("videothinker.world.stage.world", broken)
+    assert cli.main(["world", "--out", str(tmp_path / "w")]) == cli.FAULT

@@ -102,35 +102,3 @@ def test_a_foreign_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out/mine").write_text("")
     with pytest.raises(UserError, match="holds no grid"):
         reproduce(write(tmp_path, GRID), ReproduceConfig(tmp_path / "out"))
-
-
-WORLDS = """
-seed: 0
-cells:
-  - {name: world, run: world, scenes: 1, validation_scenes: 0, frames: 0, descriptive: 0}
-  - {name: diagnosis, run: "diagnose {world}"}
-"""
-
-
-def test_what_is_done_is_compared_without_a_new_process(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    grid, config = write(tmp_path, WORLDS), ReproduceConfig(tmp_path / "runs")
-    reproduce(grid, config)
-    capfd.readouterr()
-    monkeypatch.setattr("videothinker.reproduce._start", None)
-    assert reproduce(grid, config) == tmp_path / "runs" / "diagnosis"
-    assert "2 of 2 cells done" in capfd.readouterr().err
-    log = (tmp_path / "runs" / "logs" / "world.log").read_text()
-    assert log.count("$ videothinker world") == 2
-    assert "already made" in log
-
-    questions = tmp_path / "runs" / "world" / "train.json"
-    questions.write_text(questions.read_text() + "\n")
-    with pytest.raises(UserError, match="1 of 2 cells failed: diagnosis"):
-        reproduce(grid, config)
-    assert "another input" in capfd.readouterr().err
-    write(tmp_path, WORLDS.replace("scenes: 1,", "scenes: 2,"))
-    with pytest.raises(UserError, match="cells failed: world"):
-        reproduce(grid, config)
-    assert "another config (scenes: 1 there, 2 here)" in capfd.readouterr().err

@@ -10,7 +10,6 @@ from toy_pretraining import POOL
 from videothinker import answers
 from videothinker.clevrer.compact import pair_word, short_names
 from videothinker.clevrer.programs import COLORS
-from videothinker.clevrer.scenes import Event
 from videothinker.pretraining.evidence import evidence
 from videothinker.pretraining.heads import dense_truth, labels_of, seen_by_heads
 from videothinker.pretraining.lights import lights_of, paint, recolored
@@ -26,8 +25,6 @@ from videothinker.pretraining.targets import (
     which_collide,
 )
 from videothinker.world.physics import MOVING_SPEED
-
-FATES = (STAYS, GONE)
 
 
 def test_painted_light_maps_are_the_rendered_frames(pretraining_scenes, rng):
@@ -93,37 +90,47 @@ def test_a_descriptive_question_is_answered_from_what_was_just_told(pretraining_
 
 
 def test_an_answer_is_pointed_at_before_it_is_given(pretraining_scenes, rng):
-    """What is pointed at alone decides: counted, named, or nothing at all."""
+    """What is pointed at decides, and it is what happens, or is there, in the scene."""
     checked = Counter()
     for one in pretraining_scenes:
         names = short_names(one.objects)
+        when = {_word(event, names): event.frame for event in one.events}
         for raw in one.descriptive:
-            about = evidence(one, raw.program, raw.answer)
-            if about is None:
+            if evidence(one, raw.program, raw.answer) is None:
                 continue
             told = respond(one, from_raw(one, raw), "obs", rng, 0.0, timed=True)
             words = told.partition(" Asked: ")[2].partition(".")[0].split()
+            side = next((w for w in ("before", "after") if f" {w} the " in raw.question), None)
+            border = None
+            if side is not None:
+                border = when[words.pop(0 if side == "after" else -1)]
+            shown = [w for w in words if not w.isdigit() and w != "none"]
+            assert all(w in when or w in names for w in shown)
             if raw.question_subtype == "count":
-                assert [w for w in words if w.isdigit()] == [
-                    str(k + 1) for k in range(int(raw.answer))
-                ]
+                assert words[::2] == [str(k + 1) for k in range(len(shown))] or not shown
+                assert len(shown) == int(raw.answer)
             elif raw.question_subtype == "exist":
-                bare = [w for w in words if about.border is None or w != _word(about.border, names)]
-                assert (bare not in ([], ["none"])) == (raw.answer == "yes")
+                assert bool(shown) == (raw.answer == "yes")
             else:
                 thing = one.objects[names.index(words[-1])]
                 assert getattr(thing, raw.question_subtype.partition("_")[2]) == raw.answer
-            if about.border is not None:
-                shown = [e for e in about.found if isinstance(e, Event)]
-                assert all((e.frame > about.border.frame) == about.after for e in shown)
-                assert words[0 if about.after else -1] == _word(about.border, names)
-            checked[raw.question_subtype, about.border is not None, about.movers is not None] += 1
-    assert {("count", True, False), ("exist", False, True), ("query_color", False, False)} <= set(
+            if "collisions" in raw.question:
+                wanted = [w for w in when if PAIR.fullmatch(w)]
+                cut = {
+                    None: lambda _: True,
+                    "before": lambda w, border=border, when=when: when[w] < border,
+                    "after": lambda w, border=border, when=when: when[w] > border,
+                }[side]
+                assert shown == [w for w in wanted if cut(w)]
+            checked[raw.question_subtype, side] += 1
+    assert {("count", "before"), ("count", "after"), ("exist", None), ("query_color", None)} <= set(
         checked
     )
 
 
 def _word(event, names):
+    if event.type == "collision":
+        return pair_word(*(names[i] for i in event.objects))
     return f"{names[event.objects[0]]}{event.type.capitalize()}"
 
 
@@ -146,25 +153,27 @@ def test_who_moves_is_told_for_the_moment_that_is_asked(pretraining_scenes):
 
 
 def test_simulating_from_frames_goes_through_the_video(pretraining_scenes, rng):
-    checked = 0
+    """Describing's words, and after each collision the removed object and what becomes of it."""
+    checked = Counter()
     for one in pretraining_scenes:
         asked = what_if(one, rng, 1.0)
         if asked is None:
             continue
         names = short_names(one.objects)
-        told = respond(one, asked, "sim", rng, 0.0, timed=True)
-        thinking = told.partition(": ")[2].partition(".")[0]
-        seen, _, new = thinking.partition(" then ")
         removed = names[asked.removed]
-        words = seen.split()
-        assert " ".join(w for w in words if w not in (removed, *FATES)) == told_in_time(one, names)
-        happen = {pair_word(*(names[i] for i in p)) for p in one.collisions(asked.removed)}
-        stays = {words[i] for i, w in enumerate(words[2:]) if w == STAYS}
-        coming = set(PAIR.findall(new))
-        assert stays | coming == happen
-        assert coming.isdisjoint(PAIR.findall(seen))
-        checked += len(coming)
-    assert checked
+        happen = [pair_word(*(names[i] for i in p)) for p in one.collisions(asked.removed)]
+        wanted, seen = [], told_in_time(one, names).split()
+        for word in seen:
+            wanted.append(word)
+            if PAIR.fullmatch(word):
+                wanted += [removed, STAYS if word in happen else GONE]
+                checked[wanted[-1]] += 1
+        new = [f"{word} {removed} new" for word in happen if word not in seen]
+        checked["new"] += len(new)
+        thought = " ".join(wanted) + (f" then {', '.join(new)}" if new else "")
+        told = respond(one, asked, "sim", rng, 0.0, timed=True)
+        assert told.startswith(f"<think>Without {removed}: {thought}. A ")
+    assert set(checked) == {STAYS, GONE, "new"}
 
 
 def test_a_contact_is_asked_about_again_in_the_next_slot(pretraining_scenes):
