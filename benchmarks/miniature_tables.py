@@ -173,14 +173,17 @@ floor .05; `recipes/miniature.yaml`.""",
     ),
     "confirmation": (
         "Confirmation: the default floor of bias-failure sampling, on seeds and scenes of its own",
-        """Transcript tier, 5 % inferential, `bias-failure` with the floor .2; fixed later,
-`grpo-long` of 260 steps and `ARM@26` with 26 % inferential;
-`recipes/miniature-confirmation.yaml`.""",
+        """Transcript tier, 5 % inferential, `bias-failure` with the floor .2; planned before they
+were run, `grpo-long` (260 steps) and `ARM@26` (26 % inferential, against `grpo@26`); afterwards
+`grpo-longer` (520 steps) on the three seeds that `grpo-long` had left eroded, no estimate for all
+seeds; `recipes/miniature-confirmation.yaml`.""",
     ),
     "development": (
         "Development: every arm that was run",
         """`ARM@P` trained with P % inferential questions, `ARM` with 5; `bias-failure` has the
-floor .2, `bias-failure-F` the floor F.""",
+floor .2, `bias-failure-F` the floor F. `grpo-constant`: 60 steps at a rate that does not fall;
+`grpo-long`, `grpo-long-constant`: 260 steps at the usual falling rate and at one that does not;
+`grpo-long-slow`: 260 steps whose rates add up to those of 60.""",
     ),
     "video": (
         "Video tier",

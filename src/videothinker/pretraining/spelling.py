@@ -16,11 +16,13 @@ from videothinker.pretraining.targets import ASKED, GONE, NEW, SO, STAYS, YES_NO
 
 ANSWER_WEIGHT = 4.0
 """What the few letters after the thinking weigh, against a word of it: whether a question asks what
-happens or what does *not* shows nowhere else. From frames, so does a descriptive answer's word."""
+happens or what does *not* shows nowhere else. From frames, a descriptive answer's word weighs as
+much."""
 DECISION_WEIGHT = 2.0
 """From frames: what the words weigh that decide, and those by which an answer is pointed at."""
 PAIR_WEIGHT = 1.5
-"""From frames: what a named collision weighs; a missed one costs more than a false one."""
+"""From frames: what a named collision weighs, also where a choice repeats it; a missed one costs
+more than a false one."""
 DECISIONS = (STAYS, GONE, NEW, *YES_NO)
 TURN = "<|im_end|>\n<|im_start|>assistant\n"
 END = "<|im_end|>"
@@ -104,7 +106,7 @@ def video_speller(
     )
 
     def single(words: Sequence[str]) -> list[int]:
-        """The ids of those words, after a space, that are one token."""
+        """The ids of those words, after a space, that are one token; others keep their weight."""
         spelt = policy.tokenizer([f" {w}" for w in words], add_special_tokens=False)["input_ids"]
         return [ids[0] for ids in spelt if len(ids) == 1]
 
