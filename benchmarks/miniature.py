@@ -69,7 +69,10 @@ def evaluation(run: Path, sets: dict[str, Any], found: re.Match[str]) -> dict[st
 
 
 def training(run: Path, found: re.Match[str]) -> dict[str, Any]:
-    """The compact record of one training run: its settings that differ, and its curves."""
+    """The compact record of one training run: its settings that differ, and its curves.
+
+    Other cells of the grid are named by their folders in it, wherever the grid lies.
+    """
     book = read_book(run)
     steps = read_jsonl(run / "metrics.jsonl", Step)
     chunks = [steps[i : i + EVERY] for i in range(0, len(steps), EVERY)]
@@ -81,7 +84,12 @@ def training(run: Path, found: re.Match[str]) -> dict[str, Any]:
     def metric(name: str) -> list[float | None]:
         return curve([[s.metrics.get(name) for s in chunk] for chunk in chunks])
 
-    config = {k: v for k, v in book["config"].items() if k not in ("out", "model", "bias", "seed")}
+    root = f"{run.parent}/"
+    config = {
+        k: v.removeprefix(root) if isinstance(v, str) else v
+        for k, v in book["config"].items()
+        if k not in ("out", "model", "bias", "seed")
+    }
     return {
         "arm": found["arm"],
         "seed": int(found["seed"]),
