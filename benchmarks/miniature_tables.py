@@ -188,6 +188,7 @@ floor .2, `bias-failure-F` the floor F. `grpo-constant`: 60 steps at a rate that
     "video": (
         "Video tier",
         """The embedded base, frames in, 5 % inferential, `bias-failure` with the floor .05;
+`grpo-long`: 210 steps instead of 60;
 `recipes/miniature-video.yaml`. Never pooled with the rest.""",
     ),
 }
