@@ -1,5 +1,6 @@
 """Other colors for a simulated scene, and what the heads are asked and tell."""
 
+import operator
 from collections import Counter
 
 import numpy as np
@@ -26,6 +27,8 @@ from videothinker.pretraining.targets import (
 )
 from videothinker.world.physics import MOVING_SPEED
 
+SIDES = {"before": operator.lt, "after": operator.gt}
+
 
 def test_painted_light_maps_are_the_rendered_frames(pretraining_scenes, rng):
     """Also in other colors, which were never rendered when the maps were made."""
@@ -48,6 +51,8 @@ def test_new_colors_are_exchanged_in_words_too(pretraining_scenes):
         before = [COLORS.index(w) for w in _words(old.question) if w in COLORS]
         after = [COLORS.index(w) for w in _words(new.question) if w in COLORS]
         assert after == [(place - 1) % 8 for place in before]
+        about = [evidence(s, q.program, q.answer) for s, q in ((one, old), (turned, new))]
+        assert (about[0] is None) == (about[1] is None)
         if old.answer in COLORS:
             assert new.answer == COLORS[COLORS.index(old.answer) - 1]
 
@@ -100,8 +105,7 @@ def test_an_answer_is_pointed_at_before_it_is_given(pretraining_scenes, rng):
                 continue
             told = respond(one, from_raw(one, raw), "obs", rng, 0.0, timed=True)
             words = told.partition(" Asked: ")[2].partition(".")[0].split()
-            side = next((w for w in ("before", "after") if f" {w} the " in raw.question), None)
-            border = None
+            side = next((w for w in SIDES if f" {w} the " in raw.question), None)
             if side is not None:
                 border = when[words.pop(0 if side == "after" else -1)]
             shown = [w for w in words if not w.isdigit() and w != "none"]
@@ -116,12 +120,9 @@ def test_an_answer_is_pointed_at_before_it_is_given(pretraining_scenes, rng):
                 assert getattr(thing, raw.question_subtype.partition("_")[2]) == raw.answer
             if "collisions" in raw.question:
                 wanted = [w for w in when if PAIR.fullmatch(w)]
-                cut = {
-                    None: lambda _: True,
-                    "before": lambda w, border=border, when=when: when[w] < border,
-                    "after": lambda w, border=border, when=when: when[w] > border,
-                }[side]
-                assert shown == [w for w in wanted if cut(w)]
+                if side is not None:
+                    wanted = [w for w in wanted if SIDES[side](when[w], border)]
+                assert shown == wanted
             checked[raw.question_subtype, side] += 1
     assert {("count", "before"), ("count", "after"), ("exist", None), ("query_color", None)} <= set(
         checked

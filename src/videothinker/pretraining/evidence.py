@@ -12,7 +12,7 @@ import numpy as np
 from videothinker.clevrer import scenes
 from videothinker.clevrer.programs import Undefined, run
 from videothinker.clevrer.scenes import Event
-from videothinker.pretraining.pool import SLOT, Facts
+from videothinker.pretraining.pool import Facts
 from videothinker.world.physics import MOVING_SPEED, SHOWN_FRAMES
 
 MOTION = ("filter_moving", "filter_stationary")
@@ -94,8 +94,7 @@ def _motion(
     if program[place - 1] == "null":
         return tuple(run(["objects", "null", MOTION[0]], scene)), None
     moment = program[_last(program[:place], MOMENTS) : place]
-    frame = run(moment, scene)
-    slot = int(np.abs(np.array(facts.frames) - frame).argmin()) // SLOT
+    slot = facts.slot_of(run(moment, scene))
     return tuple(run(["objects", *moment, MOTION[0]], scene)), slot
 
 

@@ -78,12 +78,16 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
             if event.type == "collision" and event.frame < SHOWN_FRAMES
         ]
 
+    def slot_of(self, frame: int) -> int:
+        """The two-frame slot that is nearest to a frame of the video."""
+        centres = np.array(self.frames).reshape(-1, SLOT).mean(axis=1)
+        return int(np.abs(centres - frame).argmin())
+
     def events_by_slot(self) -> list[list[Event]]:
         """The video's events in the two-frame slots nearest to them, in order of time."""
-        centres = np.array(self.frames).reshape(-1, SLOT).mean(axis=1)
-        found: list[list[Event]] = [[] for _ in centres]
+        found: list[list[Event]] = [[] for _ in self.frames[::SLOT]]
         for event in self.events:
-            found[int(np.abs(centres - event.frame).argmin())].append(event)
+            found[self.slot_of(event.frame)].append(event)
         return found
 
     def collisions_by_slot(self) -> list[list[tuple[int, int]]]:
