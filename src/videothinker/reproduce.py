@@ -54,13 +54,16 @@ class ReproduceConfig:
     budget_minutes: float | None = None
     """Start no cell after this many minutes; None runs them all."""
     jobs: int = 2
-    """Cells at a time, one thread each (two BLAS threads collapse when anything else runs)."""
+    """Cells at a time."""
+    threads: int = 1
+    """Threads a cell; more than there are idle cores collapse, and last bits depend on them."""
     seed: int | None = None
     """Replaces the grid's own seed."""
 
     def __post_init__(self) -> None:
-        if self.jobs < 1:
-            raise UserError(f"jobs is {self.jobs}; give 1 or more")
+        for name in ("jobs", "threads"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} is {getattr(self, name)}; give 1 or more")
         if self.budget_minutes is not None and self.budget_minutes <= 0:
             raise UserError(f"budget_minutes is {self.budget_minutes}; give more than 0")
 
@@ -153,10 +156,10 @@ def plan(grid: Path, config: ReproduceConfig) -> list[Cell]:
     return cells
 
 
-def _start(cell: Cell, root: Path) -> None:
+def _start(cell: Cell, root: Path, threads: int) -> None:
     log = root / "logs" / f"{cell.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
     cell.started = time.monotonic()
     with log.open("ab") as file:
         file.write(f"$ videothinker {shlex.join(cell.words)}\n".encode())
@@ -183,7 +186,7 @@ def _finish(cell: Cell, root: Path, done: int, planned: int) -> None:
     say(f"[{done}/{planned}] {cell.name}: FAILED with code {cell.code}: {last} (see {log})")
 
 
-def _run_all(cells: list[Cell], root: Path, jobs: int, deadline: float) -> None:
+def _run_all(cells: list[Cell], config: ReproduceConfig, deadline: float) -> None:
     """Start cells in order, as many at a time as allowed, each after what it needs."""
     ended: dict[str, bool] = {}
     waiting, running = list(cells), list[Cell]()
@@ -193,14 +196,14 @@ def _run_all(cells: list[Cell], root: Path, jobs: int, deadline: float) -> None:
             cell.code = cell.process.returncode
             running.remove(cell)
             ended[cell.name] = cell.code in (0, 1)
-            _finish(cell, root, sum(ended.values()), len(cells))
+            _finish(cell, config.out, sum(ended.values()), len(cells))
         waiting = [c for c in waiting if all(ended.get(need, True) for need in c.needs)]
         ready = [c for c in waiting if c.needs <= ended.keys()]
         if time.monotonic() > deadline:
             waiting, ready = [], []
-        for cell in ready[: jobs - len(running)]:
+        for cell in ready[: config.jobs - len(running)]:
             say(f"{cell.name}: {' '.join(cell.words[:2])} ...")
-            _start(cell, root)
+            _start(cell, config.out, config.threads)
             waiting.remove(cell)
             running.append(cell)
         if running:
@@ -222,7 +225,7 @@ def reproduce(grid: Path, config: ReproduceConfig) -> Path:
     began = time.monotonic()
     deadline = began + 60 * config.budget_minutes if config.budget_minutes else float("inf")
     try:
-        _run_all(cells, root, config.jobs, deadline)
+        _run_all(cells, config, deadline)
     except KeyboardInterrupt:
         for cell in cells:
             if cell.process is not None and cell.process.poll() is None:

@@ -31,6 +31,10 @@ class PoolConfig:
     """Rubber spheres of different colors only."""
     radius: float = 0.3
     """Table units (CLEVRER: 0.2)."""
+    softest: float = 0.15
+    """Smallest closing speed of a collision, table units a second."""
+    near_miss: float = 0.0
+    """Objects that do not collide keep this far apart in view, table units."""
     frames: int = 16
     """Sampled evenly from the 128 of a video, as in the paper's training."""
     width: int = 64

@@ -27,7 +27,7 @@ STAGES: tuple[dict[str, float], ...] = (
     {},
     {"track": 0.8, "collisions": 0.2},
     {"track": 0.2, "collisions": 0.8},
-    {"track": 0.08, "collisions": 0.08, "descriptive": 0.26, "what_if": 0.58},
+    {"track": 0.06, "collisions": 0.08, "descriptive": 0.3, "what_if": 0.56},
 )
 """Kind of question -> share, for each stage; the first asks the video tokens alone."""
 

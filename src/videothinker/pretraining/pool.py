@@ -167,6 +167,8 @@ def scene_config(config: PoolConfig) -> SceneConfig:
         collisions_min=config.collisions_min,
         collisions_max=config.collisions_max,
         radius=config.radius,
+        softest=config.softest,
+        near_miss=config.near_miss,
         plain_looks=config.plain_looks,
     )
 

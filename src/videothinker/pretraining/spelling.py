@@ -19,10 +19,8 @@ ANSWER_WEIGHT = 4.0
 happens or what does *not* shows nowhere else. From frames, a descriptive answer's word weighs as
 much."""
 DECISION_WEIGHT = 2.0
-"""From frames: what the words weigh that decide, and those by which an answer is pointed at."""
-PAIR_WEIGHT = 1.5
-"""From frames: what a named collision weighs, also where a choice repeats it; a missed one costs
-more than a false one."""
+"""From frames: what the words weigh that decide, those by which an answer is pointed at, and a
+named collision, also where a choice repeats it: a missed one costs more than a false one."""
 DECISIONS = (STAYS, GONE, NEW, *YES_NO)
 TURN = "<|im_end|>\n<|im_start|>assistant\n"
 END = "<|im_end|>"
@@ -115,8 +113,7 @@ def video_speller(
         policy,
         layout,
         tuple(ids[:end].tolist()),
-        dict.fromkeys(single(pairs), PAIR_WEIGHT)
-        | dict.fromkeys(single(DECISIONS), DECISION_WEIGHT),
+        dict.fromkeys(single([*pairs, *DECISIONS]), DECISION_WEIGHT),
         dict.fromkeys(single([ASKED.rstrip(":")]), DECISION_WEIGHT)
         | dict.fromkeys(single([SO]), ANSWER_WEIGHT),
     )

@@ -32,8 +32,10 @@ SCENE_SETTINGS = (
     "collisions_max",
     "plain_looks",
     "radius",
+    "softest",
+    "near_miss",
 )
-"""Taken over from a world folder."""
+"""Taken over from a world folder, where it tells them."""
 UNUSED_TOWER = {
     "vision_hidden": 32,
     "vision_layers": 1,
@@ -175,7 +177,7 @@ def _like(data: Path, pool: PoolConfig) -> PoolConfig:
         width=int(width),
         height=int(height),
         frames=world["frames"] or pool.frames,
-        **{name: world[name] for name in SCENE_SETTINGS},
+        **{name: world[name] for name in SCENE_SETTINGS if name in world},
     )
 
 

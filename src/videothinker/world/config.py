@@ -46,6 +46,9 @@ class WorldConfig:
         plain_looks: rubber spheres of different colors only (ours: what the small base model was
             trained to see; CLEVRER mixes materials, shapes and repeated colors).
         radius: of the objects in table units (CLEVRER: 0.2; the small base model's scenes: 0.3).
+        softest: smallest closing speed of a collision, table units a second (ours).
+        near_miss: objects that are in view together and do not collide keep this far apart, table
+            units (ours; the small base model's scenes: 0.4).
         seed: of every draw.
         workers: processes at work; the files do not depend on it.
     """
@@ -63,6 +66,8 @@ class WorldConfig:
     descriptive: int = 11
     plain_looks: bool = False
     radius: float = 0.2
+    softest: float = 0.15
+    near_miss: float = 0.0
     seed: int = 0
     workers: int = 1
 

@@ -87,6 +87,8 @@ def scene_config(config: WorldConfig) -> SceneConfig:
         collisions_max=config.collisions_max,
         plain_looks=config.plain_looks,
         radius=config.radius,
+        softest=config.softest,
+        near_miss=config.near_miss,
     )
 
 

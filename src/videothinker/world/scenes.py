@@ -60,6 +60,9 @@ class SceneConfig:
             nothing (ours; the dial behind the share of observational questions).
         softest: smallest closing speed of a collision, units per second (ours: slower contacts
             cannot be seen).
+        near_miss: objects that are in view together and do not collide in the video keep this far
+            apart, table units (ours; 0: as near as they come. At few pixels a nearer miss looks
+            like a contact).
         radius: object radius in table units (CLEVRER: 0.2).
         plain_looks: rubber spheres of different colors only (ours: a world small enough for a
             small model to learn to see; CLEVRER mixes materials, shapes and repeated colors).
@@ -73,6 +76,7 @@ class SceneConfig:
     late_share: float = 0.9
     bystander_share: float = 0.5
     softest: float = 0.15
+    near_miss: float = 0.0
     radius: float = RADIUS
     plain_looks: bool = False
     attempts: int = 500
@@ -101,6 +105,10 @@ class SceneConfig:
                 f"objects_max={self.objects_max} with plain_looks: there are {len(COLORS)} colors; "
                 "ask for fewer objects"
             )
+        if not 0.0 <= self.softest <= 1.0:
+            raise UserError(f"softest={self.softest}: give 0 to 1 table units a second")
+        if not 0.0 <= self.near_miss <= 1.0:
+            raise UserError(f"near_miss={self.near_miss}: give 0 to 1 table units (0: as it comes)")
         if not 0.1 <= self.radius <= 0.35:
             raise UserError(f"radius={self.radius}: give 0.1 to 0.35 table units (CLEVRER: 0.2)")
 
@@ -173,12 +181,31 @@ def _undisturbed(thing: SceneObject) -> np.ndarray:
     return np.array(thing.position) + way_T1 * np.array(thing.velocity)
 
 
+def nearest_miss(trajectory: Trajectory, radius: float) -> float:
+    """Smallest gap, in table units, of two round objects in view that do not collide in the video.
+
+    Infinite if there are no two such.
+    """
+    positions_TN2 = trajectory.positions_TN2[:SHOWN_FRAMES]
+    seen_TN = (trajectory.inside_TN & trajectory.on_table_TN)[:SHOWN_FRAMES]
+    apart_TNN = np.linalg.norm(positions_TN2[:, :, None] - positions_TN2[:, None], axis=-1)
+    apart_TNN[~(seen_TN[:, :, None] & seen_TN[:, None])] = np.inf
+    nearest_NN = apart_TNN.min(axis=0)
+    np.fill_diagonal(nearest_NN, np.inf)
+    for hit in trajectory.collisions:
+        if hit.frame < SHOWN_FRAMES:
+            nearest_NN[hit.pair] = nearest_NN[hit.pair[::-1]] = np.inf
+    return float(nearest_NN.min()) - 2 * radius
+
+
 def fair(trajectory: Trajectory, config: SceneConfig) -> bool:
-    """Every object and collision can be seen, and no pair collides twice."""
+    """Every object and collision can be seen, no pair collides twice or only just misses."""
     hits = trajectory.collisions
     if len({hit.pair for hit in hits}) < len(hits):
         return False
     if trajectory.inside_TN[:SHOWN_FRAMES].sum(axis=0).min() < SEEN_FRAMES:
+        return False
+    if config.near_miss and nearest_miss(trajectory, config.radius) < config.near_miss:
         return False
     slopes_24, offsets_4 = camera.edges(config.radius)
     return all(

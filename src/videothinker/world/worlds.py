@@ -102,8 +102,9 @@ def rejection(
 
     Returns:
         "repeated_pair" (a pair collides twice, in any of the worlds), "hidden" (an object or a
-        collision out of view, or a collision too soft to see), "collisions" (fewer or more in the
-        video than asked), "jitter" (a label flips when start positions move by 1e-4), or None.
+        collision out of view, a collision too soft to see, or a miss too near), "collisions" (fewer
+        or more in the video than asked), "jitter" (a label flips when start positions move by
+        1e-4), or None.
     """
     factual = runs[0]
     if any(_repeats(run) for run in runs):
