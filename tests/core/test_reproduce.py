@@ -1,5 +1,6 @@
 """Grids: order, references, combinations, budget, and clear errors."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -102,3 +103,20 @@ def test_a_foreign_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out/mine").write_text("")
     with pytest.raises(UserError, match="holds no grid"):
         reproduce(write(tmp_path, GRID), ReproduceConfig(tmp_path / "out"))
+
+
+def test_a_cell_gets_the_threads_it_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[str] = []
+
+    def start(words: list[str], env: dict[str, str], **rest: object) -> subprocess.Popen[bytes]:
+        started.append(env["OMP_NUM_THREADS"])
+        return popen(words, env=env, **rest)
+
+    popen = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", start)
+    grid = write(tmp_path, 'cells:\n  - {name: alone, run: "--version", out: null}\n')
+    reproduce(grid, ReproduceConfig(tmp_path / "one"))
+    reproduce(grid, ReproduceConfig(tmp_path / "two", threads=2))
+    assert started == ["1", "2"]

@@ -93,13 +93,14 @@ def test_a_world_folder_gives_its_settings(tmp_path):
         "stage": "world",
         "config": {
             "size": "96x64", "frames": 8, "objects_min": 3, "objects_max": 4, "collisions_min": 1,
-            "collisions_max": 2, "plain_looks": True, "radius": 0.25,
+            "collisions_max": 2, "plain_looks": True, "radius": 0.25, "near_miss": 0.4,
         },
     }  # fmt: skip
     (tmp_path / "run.json").write_bytes(msgspec.json.encode(book))
     pool = stage._like(tmp_path, POOL)
     assert (pool.width, pool.height, pool.frames) == (96, 64, 8)
     assert (pool.objects_min, pool.objects_max, pool.radius) == (3, 4, 0.25)
+    assert (pool.near_miss, pool.softest) == (0.4, POOL.softest)  # an older folder tells no softest
     assert pool.scenes == POOL.scenes
 
 

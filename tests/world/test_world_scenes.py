@@ -169,6 +169,40 @@ def test_plain_looks_are_rubber_spheres_of_different_colors():
     assert len({item.color for item in scene.objects}) == len(scene.objects) <= len(COLORS)
 
 
+def nearest(run, radius):
+    """The smallest gap of a pair that does not collide, pair by pair and frame by frame."""
+    hits = {hit.pair for hit in run.collisions if hit.frame < SHOWN_FRAMES}
+    seen = run.inside_TN & run.on_table_TN
+    count = seen.shape[1]
+    return min(
+        float(np.hypot(*(run.positions_TN2[t, i] - run.positions_TN2[t, j]))) - 2 * radius
+        for i in range(count)
+        for j in range(i + 1, count)
+        for t in range(SHOWN_FRAMES)
+        if (i, j) not in hits and seen[t, i] and seen[t, j]
+    )
+
+
+def test_near_misses_and_soft_contacts_are_kept_out_on_request():
+    plain = {"plain_looks": True, "radius": 0.3, "objects_max": 5}
+    asked = SceneConfig(**plain, near_miss=0.4, softest=0.5)
+    runs = [make_world(0, index, asked, removals=False).factual for index in range(8)]
+    assert all(nearest(run, 0.3) >= 0.4 for run in runs)
+    assert all(hit.speed >= 0.5 for run in runs for hit in run.collisions)
+    free = [make_world(0, i, SceneConfig(**plain), removals=False).factual for i in range(8)]
+    assert min(nearest(run, 0.3) for run in free) < 0.2
+    assert any(hit.speed < 0.5 for run in free for hit in run.collisions)
+
+
+def test_a_pair_that_collides_is_no_miss():
+    apart = [thing((-0.5, 0.0), (1.5, 0.0)), thing((0.5, 0.0), color="blue")]
+    miss = [thing((-0.5, 0.0), (1.5, 0.0)), thing((0.5, 0.5), color="blue")]
+    asked = SceneConfig(objects_min=2, collisions_min=0, near_miss=0.3)
+    assert reason(*apart, config=asked) is None
+    assert reason(*miss, config=asked) == "hidden"
+    assert reason(*miss) is None
+
+
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
@@ -179,6 +213,8 @@ def test_plain_looks_are_rubber_spheres_of_different_colors():
         ({"late_share": 1.5}, "late_share=1.5"),
         ({"bystander_share": -0.1}, "bystander_share"),
         ({"radius": 2.0}, "radius=2.0"),
+        ({"near_miss": -0.1}, "near_miss=-0.1"),
+        ({"softest": 3.0}, "softest=3.0"),
         ({"plain_looks": True, "objects_max": 9}, "8 colors"),
     ],
 )
