@@ -56,7 +56,8 @@ class ReproduceConfig:
     jobs: int = 2
     """Cells at a time."""
     threads: int = 1
-    """Threads a cell; more than there are idle cores collapse, and last bits depend on them."""
+    """Threads of each cell. More than there are idle cores slow everything down, and another number
+    may change the last bits."""
     seed: int | None = None
     """Replaces the grid's own seed."""
 

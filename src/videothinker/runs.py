@@ -137,7 +137,12 @@ def _hardware() -> dict[str, Any]:
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         device = torch.cuda.get_device_name()
-    return {"machine": platform.machine(), "cpus": os.cpu_count(), "accelerator": device}
+    return {
+        "machine": platform.machine(),
+        "cpus": os.cpu_count(),
+        "threads": os.environ.get("OMP_NUM_THREADS"),
+        "accelerator": device,
+    }
 
 
 def _take_lock(path: Path) -> Any:
@@ -156,6 +161,22 @@ def _take_lock(path: Path) -> Any:
     lock.write(str(os.getpid()))
     lock.flush()
     return lock
+
+
+UNTOLD = ("out", "json")
+"""Settings that run.json leaves out: where a run lies and how it speaks."""
+
+
+def _since_added(old: Mapping[str, Any], config: object) -> dict[str, Any]:
+    """Recorded settings, with the defaults of those that were added after the record was made."""
+    filled = dict(old)
+    for field in dataclasses.fields(config):  # type: ignore[arg-type]
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value) and isinstance(filled.get(field.name), dict):
+            filled[field.name] = _since_added(filled[field.name], value)
+        elif field.name not in UNTOLD and field.default is not dataclasses.MISSING:
+            filled.setdefault(field.name, to_plain(field.default))
+    return filled
 
 
 def _compare(
@@ -185,7 +206,7 @@ def _has_work(path: Path) -> bool:
 
 def _entry(stage: str, config: object, inputs: Mapping[str, Path | None]) -> dict[str, Any]:
     """What run.json says of a run before it starts."""
-    plain = {k: v for k, v in to_plain(config).items() if k not in ("out", "json")}
+    plain = {k: v for k, v in to_plain(config).items() if k not in UNTOLD}
     return {
         "stage": stage,
         "argv": sys.argv,
@@ -253,7 +274,9 @@ def open_run(
         resumed = done = False
         if book.exists() and _has_work(out):
             old = msgspec.json.decode(book.read_bytes())
-            _compare(out, old, msgspec.json.decode(msgspec.json.encode(entry)), may_change)
+            told = {**old, "config": _since_added(old["config"], config)}
+            there, here = (msgspec.json.decode(msgspec.json.encode(e)) for e in (told, entry))
+            _compare(out, there, here, may_change)
             resumed, done = True, old["status"] == "done"
             entry["times"] = old["times"]
             if done:

@@ -111,7 +111,7 @@ def test_a_cell_gets_the_threads_it_is_given(
     started: list[str] = []
 
     def start(words: list[str], env: dict[str, str], **rest: object) -> subprocess.Popen[bytes]:
-        started.append(env["OMP_NUM_THREADS"])
+        started.append(env["OMP_NUM_THREADS"] + env["MKL_NUM_THREADS"])
         return popen(words, env=env, **rest)
 
     popen = subprocess.Popen
@@ -119,4 +119,4 @@ def test_a_cell_gets_the_threads_it_is_given(
     grid = write(tmp_path, 'cells:\n  - {name: alone, run: "--version", out: null}\n')
     reproduce(grid, ReproduceConfig(tmp_path / "one"))
     reproduce(grid, ReproduceConfig(tmp_path / "two", threads=2))
-    assert started == ["1", "2"]
+    assert started == ["11", "22"]

@@ -60,6 +60,33 @@ def test_another_config_is_refused(tmp_path: Path) -> None:
         steps(tmp_path / "a", 3, config=Config(rate=0.1))
 
 
+@dataclass(frozen=True)
+class Optics:
+    zoom: float = 1.0
+    blur: float = 0.0
+
+
+@dataclass(frozen=True)
+class Grown(Config):
+    """Config and what was added to it later."""
+
+    optics: Optics = Optics()
+    shift: tuple[int, ...] = (0, 1)
+
+
+def test_a_setting_added_later_has_its_default_in_an_older_run(tmp_path: Path) -> None:
+    steps(tmp_path / "a", 3, config=Grown())
+    book = tmp_path / "a/run.json"
+    told = msgspec.json.decode(book.read_bytes())
+    del told["config"]["shift"], told["config"]["optics"]["blur"]
+    book.write_bytes(msgspec.json.encode(told))
+    steps(tmp_path / "a", 3, config=Grown())
+    with pytest.raises(UserError, match=r"shift: \[0, 1\] there, \[0, 2\] here"):
+        steps(tmp_path / "a", 3, config=Grown(shift=(0, 2)))
+    with pytest.raises(UserError, match=r"optics: .*'blur': 0\.0.* there, .*'blur': 0\.5"):
+        steps(tmp_path / "a", 3, config=Grown(optics=Optics(blur=0.5)))
+
+
 def test_a_run_that_wrote_nothing_does_not_hold_its_folder(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such model"), open_run(tmp_path, "count", Config()):
         raise UserError("no such model")

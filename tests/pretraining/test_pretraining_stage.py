@@ -97,10 +97,10 @@ def test_a_world_folder_gives_its_settings(tmp_path):
         },
     }  # fmt: skip
     (tmp_path / "run.json").write_bytes(msgspec.json.encode(book))
-    pool = stage._like(tmp_path, POOL)
+    pool = stage._like(tmp_path, dataclasses.replace(POOL, softest=0.5))
     assert (pool.width, pool.height, pool.frames) == (96, 64, 8)
     assert (pool.objects_min, pool.objects_max, pool.radius) == (3, 4, 0.25)
-    assert (pool.near_miss, pool.softest) == (0.4, POOL.softest)  # an older folder tells no softest
+    assert (pool.near_miss, pool.softest) == (0.4, 0.15)  # no softest was told: the default of then
     assert pool.scenes == POOL.scenes
 
 
@@ -111,6 +111,17 @@ def test_a_world_folder_gives_its_settings(tmp_path):
 def test_bad_settings_are_refused(tmp_path, changes):
     with pytest.raises(UserError):
         tiny(tmp_path, **changes)
+
+
+def test_a_scene_dial_out_of_bounds_leaves_nothing_behind(tmp_path):
+    with pytest.raises(UserError, match="near_miss=4"):
+        stage.pretrain(None, tiny(tmp_path / "run", pool=dataclasses.replace(POOL, near_miss=4)))
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_scenes_are_sampled_with_the_pools_dials():
+    sampled = pools.scene_config(dataclasses.replace(POOL, softest=0.5, near_miss=0.4))
+    assert (sampled.softest, sampled.near_miss) == (0.5, 0.4)
 
 
 def test_frames_must_divide_into_tokens(tmp_path):

@@ -16,7 +16,7 @@ from videothinker.runs import digest_path
 from videothinker.video import read_clip
 from videothinker.world import camera
 from videothinker.world.config import WorldConfig
-from videothinker.world.produce import frame_numbers, frame_rate, plan
+from videothinker.world.produce import frame_numbers, frame_rate, plan, scene_config
 from videothinker.world.stage import world
 
 PROGRAM = """
@@ -101,6 +101,9 @@ def test_a_folder_of_other_settings_is_refused(tmp_path: Path) -> None:
         ({"frames": 129}, "allowed are 0 to 128"),
         ({"frames": 1}, "one frame is no video"),
         ({"workers": 0}, "workers=0"),
+        ({"radius": 0.4}, "radius=0.4: allowed are 0.1 to 0.35"),
+        ({"softest": 1.5}, "softest=1.5: allowed are 0 to 1"),
+        ({"near_miss": -1}, "near_miss=-1: allowed are 0 to 1"),
         ({"seed": -1}, "seed=-1"),
     ],
 )
@@ -110,6 +113,11 @@ def test_impossible_dials_are_refused_when_built(
     with pytest.raises(UserError, match=sentence):
         config(tmp_path / "w", **changes)
     assert not (tmp_path / "w").exists()
+
+
+def test_the_scenes_are_sampled_with_the_dials() -> None:
+    sampled = scene_config(config(Path("w"), radius=0.3, softest=0.5, near_miss=0.4))
+    assert (sampled.radius, sampled.softest, sampled.near_miss) == (0.3, 0.5, 0.4)
 
 
 def test_the_config_is_light() -> None:

@@ -17,11 +17,12 @@ from videothinker.pretraining.config import PoolConfig, PretrainConfig
 from videothinker.pretraining.curriculum import draw
 from videothinker.pretraining.loop import train
 from videothinker.pretraining.measure import HeldOut, Measured, measure, summary
-from videothinker.pretraining.pool import CHUNK, read_chunk, read_frames
+from videothinker.pretraining.pool import CHUNK, read_chunk, read_frames, scene_config
 from videothinker.pretraining.spelling import Speller, text_speller, video_speller
 from videothinker.records import Step
 from videothinker.runs import Run, open_run
 from videothinker.seeds import derive, numpy_generator
+from videothinker.world.config import WorldConfig
 
 SECONDS = 5.12
 """Of a video."""
@@ -35,7 +36,7 @@ SCENE_SETTINGS = (
     "softest",
     "near_miss",
 )
-"""Taken over from a world folder, where it tells them."""
+"""Taken over from a world folder; what an older one does not tell had the default."""
 UNUSED_TOWER = {
     "vision_hidden": 32,
     "vision_layers": 1,
@@ -59,10 +60,12 @@ def pretrain(data: Path | None, config: PretrainConfig) -> Path:
         The run folder; `model/` in it is a complete transformers folder.
 
     Raises:
-        UserError: the folder is no world, or the run folder holds something else.
+        UserError: the folder is no world, a scene setting is out of bounds, or the run folder holds
+            something else.
     """
     if data is not None:
         config = replace(config, pool=_like(data, config.pool))
+    scene_config(config.pool)  # a bad dial is refused before anything is written
     with open_run(config.out, "pretrain", config) as run:
         model = config.out / "model"
         if run.done:
@@ -177,7 +180,7 @@ def _like(data: Path, pool: PoolConfig) -> PoolConfig:
         width=int(width),
         height=int(height),
         frames=world["frames"] or pool.frames,
-        **{name: world[name] for name in SCENE_SETTINGS if name in world},
+        **{name: world.get(name, getattr(WorldConfig, name)) for name in SCENE_SETTINGS},
     )
 
 

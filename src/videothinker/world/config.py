@@ -16,6 +16,9 @@ LIMITS = {
     "collisions_min": (1, 7),
     "collisions_max": (1, 7),
     "descriptive": (0, 20),
+    "radius": (0.1, 0.35),
+    "softest": (0, 1),
+    "near_miss": (0, 1),
     "seed": (0, 2**63 - 1),
     "workers": (1, 256),
 }
@@ -46,9 +49,11 @@ class WorldConfig:
         plain_looks: rubber spheres of different colors only (ours: what the small base model was
             trained to see; CLEVRER mixes materials, shapes and repeated colors).
         radius: of the objects in table units (CLEVRER: 0.2; the small base model's scenes: 0.3).
-        softest: smallest closing speed of a collision, table units a second (ours).
-        near_miss: objects that are in view together and do not collide keep this far apart, table
-            units (ours; the small base model's scenes: 0.4).
+        softest: smallest closing speed of a collision, table units a second (ours; the small base
+            model's scenes: 0.5).
+        near_miss: objects that are in view together and do not collide in the video keep at least
+            this far apart, table units (ours; 0: as near as they come; the small base model's
+            scenes: 0.4).
         seed: of every draw.
         workers: processes at work; the files do not depend on it.
     """

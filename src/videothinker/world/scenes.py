@@ -60,9 +60,9 @@ class SceneConfig:
             nothing (ours; the dial behind the share of observational questions).
         softest: smallest closing speed of a collision, units per second (ours: slower contacts
             cannot be seen).
-        near_miss: objects that are in view together and do not collide in the video keep this far
-            apart, table units (ours; 0: as near as they come. At few pixels a nearer miss looks
-            like a contact).
+        near_miss: objects that are in view together and do not collide in the video keep at least
+            this far apart, table units (ours; 0: as near as they come. At few pixels a nearer miss
+            looks like a contact).
         radius: object radius in table units (CLEVRER: 0.2).
         plain_looks: rubber spheres of different colors only (ours: a world small enough for a
             small model to learn to see; CLEVRER mixes materials, shapes and repeated colors).
@@ -328,5 +328,6 @@ def sample_world(rng: np.random.Generator, config: SceneConfig) -> tuple[Scene, 
     raise UserError(
         f"no scene with {config.objects_min} to {config.objects_max} objects and "
         f"{config.collisions_min} to {config.collisions_max} collisions came up in "
-        f"{config.attempts} growths; ask for fewer collisions or smaller objects"
+        f"{config.attempts} growths; ask for fewer collisions or smaller objects, or lower "
+        f"near_miss={config.near_miss} or softest={config.softest}"
     )

@@ -142,5 +142,5 @@ def make_world(seed: int, scene_index: int, config: SceneConfig, *, removals: bo
         rejected.append(reason)
     raise UserError(
         f"scene {scene_index}: {TRIES} scenes were dropped ({', '.join(sorted(set(rejected)))}); "
-        "ask for fewer objects or collisions"
+        "ask for fewer objects or collisions, or a smaller near_miss or softest"
     )
