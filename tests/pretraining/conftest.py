@@ -6,9 +6,10 @@ from toy_pretraining import POOL, SHAPE
 from videothinker.policy.model import load_policy
 from videothinker.policy.small import build_small
 from videothinker.pretraining.config import PretrainConfig
-from videothinker.pretraining.pool import facts, scene_config
+from videothinker.pretraining.pool import facts
 from videothinker.pretraining.stage import _small
 from videothinker.pretraining.targets import Asked
+from videothinker.world.scenes import scene_config
 from videothinker.world.worlds import make_world
 
 

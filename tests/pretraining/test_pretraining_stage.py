@@ -15,6 +15,7 @@ from videothinker.pretraining.config import PretrainConfig
 from videothinker.pretraining.measure import Measured, summary
 from videothinker.pretraining.optimizer import schedule
 from videothinker.runs import digest_path
+from videothinker.world.scenes import scene_config
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +121,7 @@ def test_a_scene_dial_out_of_bounds_leaves_nothing_behind(tmp_path):
 
 
 def test_the_scenes_are_sampled_with_the_pools_dials():
-    sampled = pools.scene_config(dataclasses.replace(POOL, softest=0.5, near_miss=0.4))
+    sampled = scene_config(dataclasses.replace(POOL, softest=0.5, near_miss=0.4))
     assert (sampled.softest, sampled.near_miss) == (0.5, 0.4)
 
 

@@ -9,8 +9,9 @@ import pytest
 from videothinker.policy.model import load_policy
 from videothinker.pretraining.config import PoolConfig, PretrainConfig
 from videothinker.pretraining.measure import HeldOut, measure, summary
-from videothinker.pretraining.pool import facts, frames_of, half_color, scene_config
+from videothinker.pretraining.pool import facts, frames_of, half_color
 from videothinker.pretraining.spelling import video_speller
+from videothinker.world.scenes import scene_config
 from videothinker.world.worlds import make_world
 
 MODELS = Path(__file__).parents[2] / "models"

@@ -16,7 +16,8 @@ from videothinker.runs import digest_path
 from videothinker.video import read_clip
 from videothinker.world import camera
 from videothinker.world.config import WorldConfig
-from videothinker.world.produce import frame_numbers, frame_rate, plan, scene_config
+from videothinker.world.produce import frame_numbers, frame_rate, plan
+from videothinker.world.scenes import scene_config
 from videothinker.world.stage import world
 
 PROGRAM = """

@@ -23,7 +23,7 @@ from videothinker.world.objects import Scene, SceneObject
 from videothinker.world.options import Names
 from videothinker.world.physics import MOVING_SPEED, SHOWN_FRAMES, Trajectory
 from videothinker.world.render import Palette, render
-from videothinker.world.scenes import SceneConfig
+from videothinker.world.scenes import scene_config
 from videothinker.world.shading import RGB
 from videothinker.world.view import scene_view
 from videothinker.world.worlds import World, make_world
@@ -156,20 +156,6 @@ def facts(world: World, frames: int, seed: int) -> Facts:
             for other in world.without
         ),
         descriptive=tuple(descriptive(moving, Names(scene.objects, rng), DESCRIPTIVE)),
-    )
-
-
-def scene_config(config: PoolConfig) -> SceneConfig:
-    """The world's settings for these scenes."""
-    return SceneConfig(
-        objects_min=config.objects_min,
-        objects_max=config.objects_max,
-        collisions_min=config.collisions_min,
-        collisions_max=config.collisions_max,
-        radius=config.radius,
-        softest=config.softest,
-        near_miss=config.near_miss,
-        plain_looks=config.plain_looks,
     )
 
 

@@ -17,26 +17,16 @@ from videothinker.pretraining.config import PoolConfig, PretrainConfig
 from videothinker.pretraining.curriculum import draw
 from videothinker.pretraining.loop import train
 from videothinker.pretraining.measure import HeldOut, Measured, measure, summary
-from videothinker.pretraining.pool import CHUNK, read_chunk, read_frames, scene_config
+from videothinker.pretraining.pool import CHUNK, read_chunk, read_frames
 from videothinker.pretraining.spelling import Speller, text_speller, video_speller
 from videothinker.records import Step
 from videothinker.runs import Run, open_run
 from videothinker.seeds import derive, numpy_generator
 from videothinker.world.config import WorldConfig
+from videothinker.world.scenes import DIALS, scene_config
 
 SECONDS = 5.12
 """Of a video."""
-SCENE_SETTINGS = (
-    "objects_min",
-    "objects_max",
-    "collisions_min",
-    "collisions_max",
-    "plain_looks",
-    "radius",
-    "softest",
-    "near_miss",
-)
-"""Taken over from a world folder; what an older one does not tell had the default."""
 UNUSED_TOWER = {
     "vision_hidden": 32,
     "vision_layers": 1,
@@ -180,7 +170,7 @@ def _like(data: Path, pool: PoolConfig) -> PoolConfig:
         width=int(width),
         height=int(height),
         frames=world["frames"] or pool.frames,
-        **{name: world.get(name, getattr(WorldConfig, name)) for name in SCENE_SETTINGS},
+        **{name: world.get(name, getattr(WorldConfig, name)) for name in DIALS},
     )
 
 

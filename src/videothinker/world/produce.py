@@ -17,7 +17,7 @@ from videothinker.world.encode import write_mp4
 from videothinker.world.pairs import minimal_pairs
 from videothinker.world.questions import Truth, Wanted, all_questions, colliding
 from videothinker.world.render import render
-from videothinker.world.scenes import SceneConfig
+from videothinker.world.scenes import scene_config
 from videothinker.world.stream import frame_ids
 from videothinker.world.view import annotation, events_of, scene_view, worlds_file
 from videothinker.world.worlds import World, make_world
@@ -76,20 +76,6 @@ def plan(config: WorldConfig, split: str, scenes: int) -> list[tuple[Wanted, ...
     }
     kinds = [[bool(i >= hardest) for i in range(QUESTIONS_A_SCENE)] for hardest in places]
     return [tuple(Wanted(kind, next(signs[kind])) for kind in scene) for scene in kinds]
-
-
-def scene_config(config: WorldConfig) -> SceneConfig:
-    """The part of the settings that scenes are sampled by."""
-    return SceneConfig(
-        objects_min=config.objects_min,
-        objects_max=config.objects_max,
-        collisions_min=config.collisions_min,
-        collisions_max=config.collisions_max,
-        plain_looks=config.plain_looks,
-        radius=config.radius,
-        softest=config.softest,
-        near_miss=config.near_miss,
-    )
 
 
 def truth_of(world: World) -> Truth:

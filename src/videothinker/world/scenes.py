@@ -22,7 +22,7 @@ from videothinker.world.physics import (
     simulate,
 )
 
-__all__ = ["Scene", "SceneConfig", "SceneObject", "sample_world"]
+__all__ = ["DIALS", "Scene", "SceneConfig", "SceneObject", "sample_world", "scene_config"]
 
 START_OUTSIDE = 0.3
 """How far outside the view, in units, a launched object waits (inside the table's margin)."""
@@ -41,6 +41,17 @@ LATE_SEEN = 112
 
 SEEN_FRAMES = 10
 """Every object is in view for this many of the 128 frames, so that 16 even frames show it."""
+DIALS = (
+    "objects_min",
+    "objects_max",
+    "collisions_min",
+    "collisions_max",
+    "plain_looks",
+    "radius",
+    "softest",
+    "near_miss",
+)
+"""The settings of scenes that a world folder, and pretraining, may choose."""
 DRAWS = {"first": 4, "hit": 10, "late": 40, "bystander": 16}
 """Draws for one object before the scene is begun anew (most late ones are refused for free)."""
 
@@ -111,6 +122,11 @@ class SceneConfig:
             raise UserError(f"near_miss={self.near_miss}: give 0 to 1 table units (0: as it comes)")
         if not 0.1 <= self.radius <= 0.35:
             raise UserError(f"radius={self.radius}: give 0.1 to 0.35 table units (CLEVRER: 0.2)")
+
+
+def scene_config(config: object) -> SceneConfig:
+    """The part of a world's or a pool's settings that scenes are sampled by: its `DIALS`."""
+    return SceneConfig(**{name: getattr(config, name) for name in DIALS})
 
 
 def _looks(rng: np.random.Generator, count: int, config: SceneConfig) -> list[tuple[str, str, str]]:

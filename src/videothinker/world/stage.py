@@ -28,7 +28,8 @@ from videothinker.errors import UserError
 from videothinker.records import encode, iter_jsonl
 from videothinker.runs import Run, open_run
 from videothinker.world.config import WorldConfig
-from videothinker.world.produce import Job, Made, make_scene, plan, scene_config, video_note
+from videothinker.world.produce import Job, Made, make_scene, plan, video_note
+from videothinker.world.scenes import scene_config
 
 AHEAD = 4
 """Scenes handed out ahead of the oldest unfinished one, a worker."""
