@@ -1,7 +1,8 @@
 """What the answer to a descriptive question rests on, taken from its program.
 
-A model this small does not count or look up across a list of everything that happens, but it can
-point at what the question is about and say the answer next: `Asked: 1 BlueRed 2 CyanGray. So 2.`
+A model this small does not count or look up across a list of everything that happens. It can go
+through the list once more, keep what the question is about, and say the answer next:
+`Asked: a 1 BlueRed b c 2 CyanGray d. So 2.`
 """
 
 from collections.abc import Sequence
@@ -26,26 +27,33 @@ class Evidence:
     """What a descriptive question is about."""
 
     found: tuple[Event | int, ...]
-    """The events or objects that are counted, or the one that is asked about."""
-    counted: bool
-    border: Event | None = None
-    """What happened before or after which they are counted."""
-    after: bool = False
-    movers: tuple[int, ...] | None = None
-    """Who moves, in a question about motion: at its moment, or at any time if it names none."""
+    """The events or objects that are counted, or among which the question chooses."""
+    since: Event | None = None
+    """What happened before all that is counted."""
+    until: Event | None = None
+    """Nothing later matters: the end of what is counted, or the event that is chosen."""
+    chosen: tuple[Event, int] | None = None
+    """The event by which the question names an object, and that object."""
+    movers: tuple[tuple[int, bool], ...] | None = None
+    """In a question about motion: who is in view, and whether it moves, at the question's moment,
+    or at any time if it names none."""
     slot: int | None = None
     """The two-frame slot of that moment."""
 
 
 def seen_scene(facts: Facts) -> scenes.Scene:
-    """The scene with motion as the sampled frames show it, each frame as its nearest sample."""
+    """The scene with each frame's motion as its nearest sampled frame has it."""
     nearest = np.abs(np.arange(SHOWN_FRAMES)[:, None] - np.array(facts.frames)).argmin(axis=1)
     speeds_FN = np.linalg.norm(np.array(facts.velocities), axis=-1)
+    visible_TN = np.repeat(np.array(facts.inside)[:1], SHOWN_FRAMES, axis=0)
+    for event in facts.events:
+        if event.type != "collision":
+            visible_TN[event.frame :, event.objects[0]] = event.type == "in"
     return scenes.Scene(
         objects=facts.objects,
         events=facts.events,
         unseen=facts.unseen,
-        visible_TN=np.array(facts.inside)[nearest],
+        visible_TN=visible_TN,
         moving_TN=speeds_FN[nearest] > MOVING_SPEED,
     )
 
@@ -56,46 +64,44 @@ def evidence(facts: Facts, program: Sequence[str], answer: str) -> Evidence | No
     try:
         if run(program, scene) != answer:
             return None
-        movers, slot = _motion(scene, program, facts)
-        if program[-1] not in ("count", "exist"):
-            return Evidence(_about(scene, program), counted=False, movers=movers, slot=slot)
-        found, border = _ordered(run(program[:-1], scene), facts), None
-        if program[-2] in BORDERS:
-            border = run(program[_last(program, MOMENTS) : -2], scene)
+        if any(token in MOTION for token in program):
+            return _of_motion(scene, program, facts)
+        return _of_events(scene, program)
     except Undefined:
         return None
-    counted, after = program[-1] == "count", program[-2] == BORDERS[1]
-    return Evidence(found, counted, border, after, movers, slot)
 
 
-def _ordered(found: Sequence[Event | int], facts: Facts) -> tuple[Event | int, ...]:
-    """Events as they come; objects by color, for how a scene orders them shows nowhere."""
-    return tuple(sorted(found, key=lambda k: facts.looks[k] if isinstance(k, int) else ()))
+def _of_motion(scene: scenes.Scene, program: Sequence[str], facts: Facts) -> Evidence:
+    """The objects that are counted, or the one that is asked about, by color."""
+    found = run(program[:-1], scene)
+    objects = sorted([found] if isinstance(found, int) else found, key=lambda k: facts.looks[k])
+    place = next(i for i, token in enumerate(program) if token in MOTION)
+    timeless = program[place - 1] == "null"
+    moment = ["null"] if timeless else program[_last(program[:place], MOMENTS) : place]
+    moving, still = (set(run(["objects", *moment, token], scene)) for token in MOTION)
+    return Evidence(
+        tuple(objects),
+        movers=tuple((k, k in moving) for k in sorted(moving | still)),
+        slot=None if timeless else facts.slot_of(run(moment, scene)),
+    )
 
 
-def _about(scene: scenes.Scene, program: Sequence[str]) -> tuple[Event | int, ...]:
-    """The object whose part is asked, after the event by which the question names it."""
-    thing = run(program[:-1], scene)
-    if program[-2] == "get_object":
-        return (run(program[:-2], scene), thing)
-    if program[-2] == "get_col_partner":
-        end = _last(program, ("objects",))
-        return (run(program[:end], scene), thing)
-    return (thing,)
-
-
-def _motion(
-    scene: scenes.Scene, program: Sequence[str], facts: Facts
-) -> tuple[tuple[int, ...] | None, int | None]:
-    """Who moves at the moment that the program names, and that moment's slot."""
-    place = next((i for i, token in enumerate(program) if token in MOTION), None)
-    if place is None:
-        return None, None
-    if program[place - 1] == "null":
-        return tuple(run(["objects", "null", MOTION[0]], scene)), None
-    moment = program[_last(program[:place], MOMENTS) : place]
-    slot = facts.slot_of(run(moment, scene))
-    return tuple(run(["objects", *moment, MOTION[0]], scene)), slot
+def _of_events(scene: scenes.Scene, program: Sequence[str]) -> Evidence:
+    """The events of the kind that is asked about: all of them, or those on one side of a border."""
+    if program[-1] in ("count", "exist"):
+        found = tuple(run(program[:-1], scene))
+        if program[-2] not in BORDERS:
+            return Evidence(found)
+        border = run(program[_last(program, MOMENTS) : -2], scene)
+        before = program[-2] == BORDERS[0]
+        return Evidence(found, None if before else border, border if before else None)
+    end = _last(program, ("objects",)) if program[-2] == "get_col_partner" else len(program) - 2
+    event, thing = run(program[:end], scene), run(program[:-1], scene)
+    ordered = program[end - 1] == "filter_order"
+    found = tuple(run(program[: end - (2 if ordered else 1)], scene))
+    if ordered and program[end - 2] != "last":
+        return Evidence(found, until=event, chosen=(event, thing))
+    return Evidence(found, chosen=(event, thing))
 
 
 def _last(program: Sequence[str], tokens: Sequence[str]) -> int:

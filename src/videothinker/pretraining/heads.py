@@ -2,10 +2,10 @@
 
 A token covers one cell of the image during two frames. The tower's token says which colors have
 their centre there and where in the cell. The language model's state at the token says, for each
-color there, how near every other color is and whether the two touch now or did so in the slot
-before: a contact shows in how the two move on, which the state at its own slot cannot know yet. It
-is read below the model's last layers, so that words can look up what it knows. The heads are
-thrown away: the saved model has only frames in and words out.
+color there, whether it moves, how near every other color is and whether the two touch now or did so
+in the slot before: a contact shows in how the two move on, which the state at its own slot cannot
+know yet. It is read below the model's last layers, so that words can look up what it knows. The
+heads are thrown away: the saved model has only frames in and words out.
 """
 
 from collections.abc import Sequence
@@ -19,6 +19,7 @@ from torch.nn import functional as F  # noqa: N812
 from videothinker.clevrer.programs import COLORS
 from videothinker.pretraining.pool import SLOT, Facts
 from videothinker.world import camera
+from videothinker.world.physics import MOVING_SPEED
 
 TOUCH_WEIGHT = 8.0
 """Contacts are rare: a missed one weighs this much more than a false one."""
@@ -39,6 +40,8 @@ class Labels:
     """(slot, i, j)"""
     near_FNN: np.ndarray
     """exp(-gap / NEAR) of each pair at each frame."""
+    moves_FN: np.ndarray
+    """Is it faster than `MOVING_SPEED`?"""
 
 
 def labels_of(facts: Facts, columns: int, rows: int, radius: float) -> Labels:
@@ -57,7 +60,8 @@ def labels_of(facts: Facts, columns: int, rows: int, radius: float) -> Labels:
     colors = np.array([COLORS.index(color) for color, _, _ in facts.looks])
     apart_FNN = np.linalg.norm(places[:, :, None] - places[:, None], axis=-1) - 2 * radius
     near = np.exp(-np.maximum(apart_FNN, 0) / NEAR).astype(np.float32)
-    return Labels(cells, offsets.astype(np.float32), colors, touches, near)
+    moves = np.linalg.norm(np.array(facts.velocities), axis=-1) > MOVING_SPEED
+    return Labels(cells, offsets.astype(np.float32), colors, touches, near, moves)
 
 
 def mirrored(labels: Labels, columns: int) -> Labels:
@@ -78,6 +82,8 @@ class Truth:
     """Touching in this slot; in the one before."""
     near_BSMFCC: Tensor
     """Nearness of the second color to the first, where the first is; 0 elsewhere."""
+    moves_BSMFC: Tensor
+    """Whether the color moves, where it is; 0 elsewhere."""
 
 
 def dense_truth(labels: list[Labels], slots: int, cells: int) -> Truth:
@@ -87,6 +93,7 @@ def dense_truth(labels: list[Labels], slots: int, cells: int) -> Truth:
     offsets = np.zeros((batch, slots, cells, SLOT, colors, 2), np.float32)
     touch = np.zeros((batch, slots, cells, colors, colors, 2), np.float32)
     near = np.zeros((batch, slots, cells, SLOT, colors, colors), np.float32)
+    moves = np.zeros_like(present)
     for b, one in enumerate(labels):
         frames, things = np.nonzero(one.cells_FN >= 0)
         where = (
@@ -98,6 +105,7 @@ def dense_truth(labels: list[Labels], slots: int, cells: int) -> Truth:
         )
         present[where] = 1
         offsets[where] = one.offsets_FN2[frames, things]
+        moves[where] = one.moves_FN[frames, things]
         near[(*(part[:, None] if isinstance(part, np.ndarray) else part for part in where),
               one.colors_N)] = one.near_FNN[frames, things]  # fmt: skip
         for slot, i, j in one.touches:
@@ -107,11 +115,11 @@ def dense_truth(labels: list[Labels], slots: int, cells: int) -> Truth:
                     at = one.cells_FN[first : first + SLOT, here]
                     pair = (one.colors_N[here], one.colors_N[there])
                     touch[b, slot + late, at[at >= 0], *pair, late] = 1
-    return Truth(*map(torch.from_numpy, (present, offsets, touch, near)))
+    return Truth(*map(torch.from_numpy, (present, offsets, touch, near, moves)))
 
 
 class Heads(nn.Module):
-    """Three linear maps from video tokens to their labels."""
+    """Four linear maps from video tokens to their labels."""
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
@@ -119,23 +127,33 @@ class Heads(nn.Module):
         self.look = nn.Linear(hidden, SLOT * colors * 3)
         self.touch = nn.Linear(hidden, colors * colors * 2)
         self.near = nn.Linear(hidden, SLOT * colors * colors)
+        self.moves = nn.Linear(hidden, SLOT * colors)
 
     def losses(self, seen_BMD: Tensor, state_BMD: Tensor, truth: Truth) -> dict[str, Tensor]:
-        """Of looks (presence and place), contacts and nearness."""
+        """Of looks (presence and place), contacts, nearness and motion."""
         shape = truth.present_BSMFC.shape
         said = self.look(seen_BMD).float().view(*shape, 3)
         there = F.binary_cross_entropy_with_logits(said[..., 0], truth.present_BSMFC)
         held = truth.present_BSMFC
         error = (said[..., 1:] - truth.offsets_BSMFC2).square().sum(-1) * held
-        place = error.sum() / held.sum().clamp(min=1)
+        count = held.sum().clamp(min=1)
+        place = error.sum() / count
         touch = F.binary_cross_entropy_with_logits(
             self.touch(state_BMD).float().view_as(truth.touch_BSMCC2),
             truth.touch_BSMCC2,
             pos_weight=torch.tensor(TOUCH_WEIGHT),
         )
         near = self.near(state_BMD).float().view_as(truth.near_BSMFCC) - truth.near_BSMFCC
-        gaps = (near.square().sum(-1) * held).sum() / held.sum().clamp(min=1)
-        return {"look": 10 * there + 5 * place, "touch": 20 * touch, "near": gaps}
+        gaps = (near.square().sum(-1) * held).sum() / count
+        moves = F.binary_cross_entropy_with_logits(
+            self.moves(state_BMD).float().view(shape), truth.moves_BSMFC, held, reduction="sum"
+        )
+        return {
+            "look": 10 * there + 5 * place,
+            "touch": 20 * touch,
+            "near": gaps,
+            "moves": moves / count,
+        }
 
     @torch.no_grad()
     def pairs(self, state_BMD: Tensor) -> Tensor:

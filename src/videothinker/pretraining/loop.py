@@ -20,7 +20,7 @@ from videothinker.records import Step
 from videothinker.runs import Journal
 from videothinker.seeds import derive
 
-LOSSES = ("look", "touch", "near")
+LOSSES = ("look", "touch", "near", "moves")
 SHOWN = ("color_sets_exact", "contact_auc", "contact_break_even")
 PROBED = 32
 """Held-out videos the heads look at together."""

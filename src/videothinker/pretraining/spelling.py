@@ -12,7 +12,7 @@ from videothinker.clevrer.programs import COLORS
 from videothinker.policy.encoding import positions
 from videothinker.policy.model import Policy
 from videothinker.pretraining.dense import Layout
-from videothinker.pretraining.targets import ASKED, GONE, NEW, SO, STAYS, YES_NO
+from videothinker.pretraining.targets import ASKED, GONE, MOVES, NEW, SO, STAYS, YES_NO
 
 ANSWER_WEIGHT = 4.0
 """What the few letters after the thinking weigh, against a word of it: whether a question asks what
@@ -114,7 +114,7 @@ def video_speller(
         layout,
         tuple(ids[:end].tolist()),
         dict.fromkeys(single([*pairs, *DECISIONS]), DECISION_WEIGHT),
-        dict.fromkeys(single([ASKED.rstrip(":")]), DECISION_WEIGHT)
+        dict.fromkeys(single([word.rstrip(":") for word in (MOVES, ASKED)]), DECISION_WEIGHT)
         | dict.fromkeys(single([SO]), ANSWER_WEIGHT),
     )
 

@@ -98,9 +98,9 @@ def event_word(event: Event, names: Sequence[str]) -> str:
 def descriptive_thinking(facts: Facts, asked: Asked, names: Sequence[str]) -> str:
     """All that happens, who moves if that is asked, what the question is about, and the answer.
 
-    "Seen: a b redIn BlueRed c d. Asked: 1 BlueRed. So 1.", or "Seen: a b redIn c d. Moves: a blue.
-    Asked: blue. So yes." for the video's beginning. A model this small answers from what it has
-    just said, not from what it could have looked up.
+    "Seen: a b redIn BlueRed c d. Asked: a b 1 BlueRed c d. So 1.", or "Seen: a b redIn c d. Moves:
+    a blue yes gray no. Asked: 1 blue. So yes." for the video's beginning. A model this small
+    answers from what it has just said, not from what it could have looked up.
     """
     said = [f"{OPENINGS['obs']} {told_in_time(facts, names, crossings=True)}."]
     answer = asked.choices[LETTERS.index(asked.gold[0])]
@@ -108,22 +108,43 @@ def descriptive_thinking(facts: Facts, asked: Asked, names: Sequence[str]) -> st
     if about is not None:
         if about.movers is not None:
             at = [] if about.slot is None else [SLOTS[about.slot]]
-            movers = sorted(names[i] for i in about.movers) or [NONE]
-            said.append(f"{MOVES} {' '.join([*at, *movers])}.")
-        said.append(f"{ASKED} {_pointed_at(about, names)}.")
+            moves = sorted(f"{names[i]} {YES_NO[moves]}" for i, moves in about.movers)
+            said.append(f"{MOVES} {' '.join([*at, *moves])}.")
+        said.append(f"{ASKED} {_pointed_at(facts, about, names)}.")
     return " ".join([*said, f"{SO} {answer}."])
 
 
-def _pointed_at(about: Evidence, names: Sequence[str]) -> str:
-    """The evidence in words, in the order of time: "redIn 1 BlueRed 2 CyanGray"."""
+def _pointed_at(facts: Facts, about: Evidence, names: Sequence[str]) -> str:
+    """The evidence in words: "1 blue 2 gray", or in time: "redIn c 1 BlueRed d then BlueRed blue".
+
+    A question about events goes through the slots again, from one border or to another, and keeps
+    what it is about. So the next word stands where the last one was found.
+    """
+    if about.movers is not None:
+        things = [names[k] for k in about.found if isinstance(k, int)]
+        return " ".join(f"{n} {name}" for n, name in enumerate(things, start=1)) or NONE
+    words = _from_to(facts, about, names)
+    if about.chosen is not None:
+        event, thing = about.chosen
+        words += [THEN, event_word(event, names), names[thing]]
+    return " ".join(words)
+
+
+def _from_to(facts: Facts, about: Evidence, names: Sequence[str]) -> list[str]:
     words: list[str] = []
-    for place, one in enumerate(about.found, start=1):
-        words += [str(place)] if about.counted else []
-        words.append(names[one] if isinstance(one, int) else event_word(one, names))
-    if about.border is not None:
-        border = [event_word(about.border, names)]
-        words = border + words if about.after else words + border
-    return " ".join(words) or NONE
+    count, begun = 0, about.since is None
+    for letter, events in zip(SLOTS, facts.events_by_slot(), strict=False):
+        words += [letter] if begun else []
+        for event in events:
+            counts = begun and event in about.found
+            count += counts
+            begun |= event == about.since
+            if counts or event in (about.since, about.until):
+                words += [str(count)] if counts else []
+                words.append(event_word(event, names))
+            if event == about.until:
+                return words
+    return words
 
 
 def seen_thinking(facts: Facts, names: Sequence[str], *, timed: bool) -> str:
