@@ -9,6 +9,7 @@ import importlib
 import json
 import os
 import select
+import signal
 import sys
 import traceback
 import typing
@@ -304,6 +305,8 @@ def _unread() -> bool:
 
 def entry() -> None:
     """The console script."""
+    # Schedulers and `timeout` end a run with SIGTERM: it stops as after Ctrl-C, its cells with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = main()
         sys.stdout.flush()

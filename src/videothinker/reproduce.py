@@ -228,10 +228,11 @@ def reproduce(grid: Path, config: ReproduceConfig) -> Path:
     try:
         _run_all(cells, config, deadline)
     except KeyboardInterrupt:
-        for cell in cells:
-            if cell.process is not None and cell.process.poll() is None:
-                cell.process.send_signal(signal.SIGINT)
-                cell.process.wait()
+        running = [c.process for c in cells if c.process is not None and c.process.poll() is None]
+        for process in running:
+            process.send_signal(signal.SIGINT)
+        for process in running:
+            process.wait()
         raise
     done = [cell for cell in cells if cell.code in (0, 1)]
     say(f"{len(done)} of {len(cells)} cells done in {(time.monotonic() - began) / 60:.1f} minutes")

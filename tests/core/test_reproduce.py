@@ -1,6 +1,10 @@
 """Grids: order, references, combinations, budget, and clear errors."""
 
+import json
+import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -120,3 +124,27 @@ def test_a_cell_gets_the_threads_it_is_given(
     reproduce(grid, ReproduceConfig(tmp_path / "one"))
     reproduce(grid, ReproduceConfig(tmp_path / "two", threads=2))
     assert started == ["11", "22"]
+
+
+def test_a_terminated_grid_takes_its_cells_along_and_resumes(tmp_path: Path) -> None:
+    """As a scheduler ends it: nobody is left at work, and the same command goes on."""
+    grid = write(tmp_path, "cells: [{name: world, run: world, scenes: 40, frames: 0}]")
+    command = [sys.executable, "-m", "videothinker.cli", "reproduce", str(grid), "--out", "r"]
+    run = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    shards = tmp_path / "r/world/checkpoints/train.jsonl"
+    until(lambda: shards.exists() and shards.stat().st_size > 0)
+    run.send_signal(signal.SIGTERM)
+    assert "interrupted; the same command resumes" in run.communicate(timeout=60)[1]
+    assert run.returncode == 130
+    book = tmp_path / "r/world/run.json"
+    assert json.loads(book.read_text())["status"] == "interrupted"
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=300)
+    assert json.loads(book.read_text())["status"] == "done"
+
+
+def until(true, seconds=60) -> None:
+    """Wait for something to become true."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

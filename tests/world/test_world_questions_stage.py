@@ -15,9 +15,10 @@ from videothinker.errors import UserError
 from videothinker.runs import digest_path
 from videothinker.video import read_clip
 from videothinker.world import camera
-from videothinker.world.config import WorldConfig
-from videothinker.world.produce import frame_numbers, frame_rate, plan
+from videothinker.world.config import LIMITS, WorldConfig
+from videothinker.world.produce import frame_numbers, frame_rate, palette_of, plan
 from videothinker.world.scenes import scene_config
+from videothinker.world.shading import RGB
 from videothinker.world.stage import world
 
 PROGRAM = """
@@ -105,6 +106,7 @@ def test_a_folder_of_other_settings_is_refused(tmp_path: Path) -> None:
         ({"radius": 0.4}, "radius=0.4: allowed are 0.1 to 0.35"),
         ({"softest": 1.5}, "softest=1.5: allowed are 0 to 1"),
         ({"near_miss": -1}, "near_miss=-1: allowed are 0 to 1"),
+        ({"shades": 40}, "shades=40: allowed are 0 to 21"),
         ({"seed": -1}, "seed=-1"),
     ],
 )
@@ -119,6 +121,21 @@ def test_impossible_dials_are_refused_when_built(
 def test_the_scenes_are_sampled_with_the_dials() -> None:
     sampled = scene_config(config(Path("w"), radius=0.3, softest=0.5, near_miss=0.4))
     assert (sampled.radius, sampled.softest, sampled.near_miss) == (0.3, 0.5, 0.4)
+
+
+def test_other_shades_keep_their_names() -> None:
+    """Shades of two colors never meet, every scene has its own, and none without the dial."""
+    assert palette_of(config(Path("w")), 3) == RGB
+    spread, span = [], LIMITS["shades"][1]
+    for index in range(50):
+        shades = palette_of(config(Path("w"), shades=span), index)
+        spread.append(shades["cyan"])
+        for name, rgb in shades.items():
+            apart = {of: np.abs(np.subtract(rgb, usual)).max() for of, usual in RGB.items()}
+            assert min(apart, key=apart.__getitem__) == name
+            assert apart[name] <= span
+    assert len(set(spread)) == 50
+    assert np.ptp(spread, axis=0).min() > span
 
 
 def test_the_config_is_light() -> None:
@@ -153,9 +170,16 @@ def test_short_videos_show_the_frames_they_say(tmp_path: Path) -> None:
     out = world(config(tmp_path / "one", **settings))
     two = world(config(tmp_path / "two", **settings, workers=2))
     assert digest_path(out) == digest_path(two)
-    clip = read_clip(out, "video_train/video_00000-01000/video_00000.mp4", 8)
+    path = "video_train/video_00000-01000/video_00000.mp4"
+    clip = read_clip(out, path, 8)
     assert clip.frames.shape == (8, 64, 96, 3)
     np.testing.assert_allclose(clip.times, np.arange(8) * 0.64, atol=1e-6)
+    other = world(config(tmp_path / "other", **settings, shades=21))
+    apart = np.abs(read_clip(other, path, 8).frames.astype(float) - clip.frames)
+    assert apart.mean() > 0
+    assert digest_path(annotation_path(out, "train", 0)) == digest_path(
+        annotation_path(other, "train", 0)
+    )
     # what moves is seen where the annotation of the stated frame puts it, not of the one before
     assert share_seen(out, 0) > 0.85
     assert share_seen(out, -18) < 0.65

@@ -19,11 +19,13 @@ LIMITS = {
     "radius": (0.1, 0.35),
     "softest": (0, 1),
     "near_miss": (0, 1),
+    "shades": (0, 21),
     "seed": (0, 2**63 - 1),
     "workers": (1, 256),
 }
 """Setting -> smallest and largest allowed. CLEVRER's scene indices are train 0-9999, validation
-10000-14999; with three objects one pair is left when one is removed, and nothing to choose from."""
+10000-14999; with three objects one pair is left when one is removed, and nothing to choose from;
+red and brown, the nearest two colors, are 44 of 255 apart, so 21 leaves each its name."""
 QUESTIONS_A_SCENE = 2
 """Counterfactual questions a scene (CLEVRER: 18,642 on 10,000 videos)."""
 
@@ -54,6 +56,8 @@ class WorldConfig:
         near_miss: objects that are in view together and do not collide in the video keep at least
             this far apart, table units (ours; 0: as near as they come; the small base model's
             scenes: 0.4).
+        shades: largest change of each channel (0 to 255) of each color, drawn anew for every scene:
+            colors that a model trained on the usual ones has not seen, under the same names (ours).
         seed: of every draw.
         workers: processes at work; the files do not depend on it.
     """
@@ -73,6 +77,7 @@ class WorldConfig:
     radius: float = 0.2
     softest: float = 0.15
     near_miss: float = 0.0
+    shades: int = 0
     seed: int = 0
     workers: int = 1
 

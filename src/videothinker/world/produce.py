@@ -16,8 +16,9 @@ from videothinker.world.config import QUESTIONS_A_SCENE, WorldConfig
 from videothinker.world.encode import write_mp4
 from videothinker.world.pairs import minimal_pairs
 from videothinker.world.questions import Truth, Wanted, all_questions, colliding
-from videothinker.world.render import render
+from videothinker.world.render import Palette, render
 from videothinker.world.scenes import scene_config
+from videothinker.world.shading import RGB
 from videothinker.world.stream import frame_ids
 from videothinker.world.view import annotation, events_of, scene_view, worlds_file
 from videothinker.world.worlds import World, make_world
@@ -115,6 +116,16 @@ def find(job: Job) -> tuple[World, tuple[RawQuestion, ...], tuple[RawQuestion, .
     )
 
 
+def palette_of(config: WorldConfig, index: int) -> Palette:
+    """What the color names look like in a scene: each channel up to `shades` away from CLEVR's."""
+    rng = numpy_generator(config.seed, "shades", index)
+    span = (-config.shades, config.shades + 1)
+    return {
+        name: tuple(np.clip(np.array(rgb) + rng.integers(*span, 3), 0, 255).tolist())
+        for name, rgb in RGB.items()
+    }
+
+
 def make_scene(job: Job) -> Made:
     """Make one scene and write its video, annotation and other worlds; see `find`."""
     config, index = job.config, job.scene_index
@@ -124,7 +135,10 @@ def make_scene(job: Job) -> Made:
         path = config.out / f"video_{job.split}" / f"video_{thousand(index)}" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         frames = frame_numbers(config.frames)
-        shown = render(world.scene, world.factual, frames, config.width, config.height)
+        shown = render(
+            world.scene, world.factual, frames, config.width, config.height,
+            palette=palette_of(config, index),
+        )  # fmt: skip
         write_mp4(path, shown, frame_rate(config.frames))
     folder = config.out / f"annotation_{job.split}" / f"annotation_{thousand(index)}"
     write_atomic(folder / f"annotation_{index:05d}.json", msgspec.json.encode(annotation(world)))
