@@ -77,7 +77,7 @@ SETS = {
     "without": "the main questions, every model forced to simulate the removal",
     "six-objects": "out of domain, always 6 objects where the base saw 4 or 5",
     "four-collisions": "out of domain, always 4 collisions where the base saw 2 to 4",
-    "other-shades": "out of domain, every channel of a color up to 21 of 255 from what the base saw",
+    "other-shades": "out of domain, color channels up to 21 of 255 from those the base saw",
     "more-frames": "out of domain, 24 frames of the same 5 seconds where the base saw 16",
 }
 """What the further sets are."""

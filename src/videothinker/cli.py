@@ -303,10 +303,15 @@ def _unread() -> bool:
     return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
+def _terminated(*_: object) -> None:
+    """Stop as after Ctrl-C, once: schedulers end a run with SIGTERM, and a grid its cells."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def entry() -> None:
     """The console script."""
-    # Schedulers and `timeout` end a run with SIGTERM: it stops as after Ctrl-C, its cells with it.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         code = main()
         sys.stdout.flush()

@@ -24,7 +24,6 @@ import itertools
 import os
 import re
 import shlex
-import signal
 import subprocess
 import sys
 import time
@@ -227,10 +226,10 @@ def reproduce(grid: Path, config: ReproduceConfig) -> Path:
     deadline = began + 60 * config.budget_minutes if config.budget_minutes else float("inf")
     try:
         _run_all(cells, config, deadline)
-    except KeyboardInterrupt:
+    except BaseException:  # interrupted, or the disk is full: no cell is left at work
         running = [c.process for c in cells if c.process is not None and c.process.poll() is None]
         for process in running:
-            process.send_signal(signal.SIGINT)
+            process.terminate()
         for process in running:
             process.wait()
         raise

@@ -130,9 +130,15 @@ def test_a_terminated_grid_takes_its_cells_along_and_resumes(tmp_path: Path) -> 
     """As a scheduler ends it: nobody is left at work, and the same command goes on."""
     grid = write(tmp_path, "cells: [{name: world, run: world, scenes: 40, frames: 0}]")
     command = [sys.executable, "-m", "videothinker.cli", "reproduce", str(grid), "--out", "r"]
-    run = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    run = subprocess.Popen(
+        ["/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh", *command],  # as a shell's `&` starts it
+        cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
     shards = tmp_path / "r/world/checkpoints/train.jsonl"
-    until(lambda: shards.exists() and shards.stat().st_size > 0)
+    deadline = time.monotonic() + 60
+    while not (shards.exists() and shards.stat().st_size > 0):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
     run.send_signal(signal.SIGTERM)
     assert "interrupted; the same command resumes" in run.communicate(timeout=60)[1]
     assert run.returncode == 130
@@ -140,11 +146,3 @@ def test_a_terminated_grid_takes_its_cells_along_and_resumes(tmp_path: Path) -> 
     assert json.loads(book.read_text())["status"] == "interrupted"
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=300)
     assert json.loads(book.read_text())["status"] == "done"
-
-
-def until(true, seconds=60) -> None:
-    """Wait for something to become true."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

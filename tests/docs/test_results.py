@@ -16,6 +16,7 @@ import miniature_records as records  # noqa: E402
 import miniature_tables as tables  # noqa: E402
 import miniature_weights as weights  # noqa: E402
 
+from videothinker.reproduce import ReproduceConfig, plan  # noqa: E402
 from videothinker.world.config import WorldConfig  # noqa: E402
 from videothinker.world.stage import world  # noqa: E402
 
@@ -37,6 +38,17 @@ def grid_of(rows: Mapping[tuple[str, Any], str], labels: str) -> records.Grid:
 
 def test_the_page_is_made_of_the_committed_records() -> None:
     assert (ROOT / "docs" / "results.md").read_text() == tables.page()
+
+
+@pytest.mark.parametrize("recipe", sorted((ROOT / "recipes").glob("miniature*.yaml")))
+def test_every_set_of_a_grid_has_its_words(recipe: Path) -> None:
+    """Else the tables would fail after hours of runs."""
+    cells = plan(recipe, ReproduceConfig(Path("r")))
+    names = [cell.name for cell in cells if cell.words[0] == "evaluate"]
+    found = [miniature.EVALUATION.match(name) for name in names]
+    assert {match["set"] for match in found if match} - {records.MAIN} <= set(tables.SETS)
+    assert all(found)
+    assert found
 
 
 def test_accuracies_the_mix_and_paired_differences_are_those_of_a_count_by_hand() -> None:

@@ -11,8 +11,8 @@ from toy_pretraining import POOL
 from videothinker import answers
 from videothinker.clevrer.compact import pair_word, short_names
 from videothinker.clevrer.programs import COLORS
-from videothinker.pretraining.evidence import evidence
-from videothinker.pretraining.heads import dense_truth, labels_of, seen_by_heads
+from videothinker.pretraining.evidence import evidence, seen_scene
+from videothinker.pretraining.heads import Heads, dense_truth, labels_of, seen_by_heads
 from videothinker.pretraining.lights import lights_of, paint, recolored
 from videothinker.pretraining.measure import PAIR
 from videothinker.pretraining.pool import SLOT, frames_of, half_color
@@ -26,7 +26,7 @@ from videothinker.pretraining.targets import (
     what_if,
     which_collide,
 )
-from videothinker.world.physics import MOVING_SPEED
+from videothinker.world.physics import MOVING_SPEED, SHOWN_FRAMES
 
 SIDES = {"before": operator.lt, "after": operator.gt}
 
@@ -107,14 +107,13 @@ def test_an_answer_is_pointed_at_before_it_is_given(pretraining_scenes, rng):
             told = respond(one, from_raw(one, raw), "obs", rng, 0.0, timed=True)
             words = told.partition(" Asked: ")[2].partition(".")[0].split()
             if "then" in words:
+                checked["then"] += 1
                 event, color = words[words.index("then") + 1 :]
                 words = words[: words.index("then")]
                 assert color in event.lower()
                 assert event == max(_shown(words), key=when.get)
                 thing = one.objects[names.index(color)]
                 assert getattr(thing, raw.question_subtype.partition("_")[2]) == raw.answer
-            told_slots = [w for w in words if w in SLOTS]
-            assert "".join(told_slots) in SLOTS
             side = next((w for w in SIDES if f" {w} the " in raw.question), None)
             if side is not None:
                 word = _shown(words)[0 if side == "after" else -1]
@@ -133,14 +132,35 @@ def test_an_answer_is_pointed_at_before_it_is_given(pretraining_scenes, rng):
                     wanted = [w for w in wanted if SIDES[side](when[w], border)]
                 assert shown == wanted
             checked[raw.question_subtype, side] += 1
-    assert {("count", "before"), ("count", "after"), ("exist", None), ("query_color", None)} <= set(
-        checked
-    )
+    assert {("count", "before"), ("count", "after"), ("exist", None), "then"} <= set(checked)
+
+
+def test_a_question_about_events_goes_through_the_slots_once_more(pretraining_scenes, rng):
+    """Up to a border's slot or that of the first or second event; after a border, what is left."""
+    every = list(SLOTS)[: POOL.frames // SLOT]
+    checked = Counter()
+    for one in pretraining_scenes:
+        names = short_names(one.objects)
+        slot = {_word(event, names): one.slot_of(event.frame) for event in one.events}
+        for raw in one.descriptive:
+            if {"moving", "stationary"} & set(_words(raw.question)):
+                continue
+            told = respond(one, from_raw(one, raw), "obs", rng, 0.0, timed=True)
+            words = told.partition(" Asked: ")[2].partition(".")[0].partition(" then ")[0].split()
+            ends = {"before", "first", "second"} & {*raw.program, *_words(raw.question)}
+            wanted = every
+            if "after" in raw.question:
+                wanted = every[slot[_shown(words)[0]] + 1 :]
+            elif ends:
+                wanted = every[: slot[_shown(words)[-1]] + 1]
+            assert [w for w in words if w in every] == wanted
+            checked["after" if "after" in raw.question else "until" if ends else "all"] += 1
+    assert set(checked) == {"after", "until", "all"}
 
 
 def _shown(words):
     """What is pointed at: all but slots, numbers and "none"."""
-    return [w for w in words if w not in SLOTS and not w.isdigit() and w != "none"]
+    return [w for w in words if w not in list(SLOTS) and not w.isdigit() and w != "none"]
 
 
 def _word(event, names):
@@ -162,8 +182,11 @@ def test_who_moves_is_told_for_the_moment_that_is_asked(pretraining_scenes):
         program = ["objects", *moment, "filter_moving", "count"]
         about = evidence(one, program, str(len(movers)))
         assert about is not None
-        assert tuple(sorted(thing for thing, moves in about.movers if moves)) == movers
-        assert {thing for thing, _ in about.movers} >= set(movers)
+        assert tuple(sorted(thing for thing, moves in about.motion if moves)) == movers
+        in_view_N = seen_scene(one).visible_TN[:: SHOWN_FRAMES - 1][frames].any(axis=0)
+        if slot is None:
+            in_view_N = seen_scene(one).visible_TN.any(axis=0)
+        assert {thing for thing, _ in about.motion} == set(np.flatnonzero(in_view_N))
         assert about.slot == slot
         assert evidence(one, program, str(len(movers) + 1)) is None
 
@@ -219,6 +242,25 @@ def test_nearness_is_that_of_the_gap(pretraining_scenes):
     said = truth.near_BSMFCC[0, frame // SLOT, labels.cells_FN[frame, thing], frame % SLOT]
     near = float(said[labels.colors_N[thing], labels.colors_N[other]])
     assert near == pytest.approx(np.exp(-max(0.0, gap - 2 * POOL.radius) / 0.4), abs=1e-5)
+
+
+def test_motion_is_that_of_what_is_there(pretraining_scenes):
+    """Nothing is learned about colors that are not in a cell."""
+    one = pretraining_scenes[0]
+    labels = labels_of(one, 2, 2, POOL.radius)
+    truth = dense_truth([labels], POOL.frames // SLOT, 4)
+    speeds_FN = np.linalg.norm(np.array(one.velocities), axis=-1)
+    for frame, thing in zip(*np.nonzero(labels.cells_FN >= 0), strict=True):
+        said = truth.moves_BSMFC[0, frame // SLOT, labels.cells_FN[frame, thing], frame % SLOT]
+        assert bool(said[labels.colors_N[thing]]) == (speeds_FN[frame, thing] > MOVING_SPEED)
+    held = truth.present_BSMFC
+    assert float((truth.moves_BSMFC * (1 - held)).sum()) == 0
+    heads = Heads(4)
+    heads.moves.weight.data.zero_()
+    tokens = torch.zeros(1, held.shape[1] * held.shape[2], 4)
+    loss = heads.losses(tokens, tokens, truth)["moves"]
+    heads.moves.bias.data += 9 * (1 - held.amax(dim=(0, 1, 2)).flatten())
+    assert heads.losses(tokens, tokens, truth)["moves"] == loss
 
 
 def test_heads_that_know_everything_score_everything(pretraining_scenes):

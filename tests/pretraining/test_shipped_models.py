@@ -49,8 +49,9 @@ def test_the_words_that_decide_weigh_more_from_frames():
     policy = load_policy(MODELS / "base-video")
     frames = np.zeros((POOL.frames, POOL.height, POOL.width, 3), np.uint8)
     speller = video_speller(policy, frames, np.arange(POOL.frames) * 0.32)
-    told = "<think>Seen: a BlueRed b. Asked: none. So 0.</think><answer>A</answer>"
-    wanted = {"a": 1, "BlueRed": 2, "b": 1, "Asked": 2, "none": 2, "So": 4, "0": 4, "A": 4}
+    told = "<think>Seen: a BlueRed b. Moves: a red no. Asked: none. So 0.</think><answer>A</answer>"
+    wanted = {"a": 1, "BlueRed": 2, "b": 1, "Moves": 2, "red": 2, "no": 2, "Asked": 2, "none": 2}
+    wanted |= {"So": 4, "0": 4, "A": 4}
     assert _weights(speller, told).items() >= wanted.items()
     told = "<think>Without red: a BlueRed red gone b. A BlueRed no.</think><answer>B</answer>"
     wanted = {"Without": 1, "red": 1, "BlueRed": 2, "gone": 2, "b": 1, "A": 1, "no": 2, "B": 4}

@@ -63,8 +63,8 @@ class ShapeConfig:
     hidden: int = 128
     layers: int = 6
     watching: int = 4
-    """Layers after which the states at video tokens are asked about contacts; the layers above
-    are the words' alone."""
+    """Layers after which the states at video tokens are asked about contacts and motion; the
+    layers above are the words' alone."""
     heads: int = 4
     intermediate: int = 384
     vision_hidden: int = 128

@@ -14,7 +14,7 @@ from videothinker.clevrer import scenes
 from videothinker.clevrer.programs import Undefined, run
 from videothinker.clevrer.scenes import Event
 from videothinker.pretraining.pool import Facts
-from videothinker.world.physics import MOVING_SPEED, SHOWN_FRAMES
+from videothinker.world.physics import SHOWN_FRAMES
 
 MOTION = ("filter_moving", "filter_stationary")
 BORDERS = ("filter_before", "filter_after")
@@ -26,15 +26,17 @@ MOMENTS = ("start", "end", "events")
 class Evidence:
     """What a descriptive question is about."""
 
-    found: tuple[Event | int, ...]
-    """The events or objects that are counted, or among which the question chooses."""
+    events: tuple[Event, ...] = ()
+    """Those that are counted, or among which the question chooses."""
+    things: tuple[int, ...] = ()
+    """In a question about motion: the objects counted, or the one asked about; by color."""
     since: Event | None = None
     """What happened before all that is counted."""
     until: Event | None = None
     """Nothing later matters: the end of what is counted, or the event that is chosen."""
     chosen: tuple[Event, int] | None = None
     """The event by which the question names an object, and that object."""
-    movers: tuple[tuple[int, bool], ...] | None = None
+    motion: tuple[tuple[int, bool], ...] | None = None
     """In a question about motion: who is in view, and whether it moves, at the question's moment,
     or at any time if it names none."""
     slot: int | None = None
@@ -44,7 +46,6 @@ class Evidence:
 def seen_scene(facts: Facts) -> scenes.Scene:
     """The scene with each frame's motion as its nearest sampled frame has it."""
     nearest = np.abs(np.arange(SHOWN_FRAMES)[:, None] - np.array(facts.frames)).argmin(axis=1)
-    speeds_FN = np.linalg.norm(np.array(facts.velocities), axis=-1)
     visible_TN = np.repeat(np.array(facts.inside)[:1], SHOWN_FRAMES, axis=0)
     for event in facts.events:
         if event.type != "collision":
@@ -54,7 +55,7 @@ def seen_scene(facts: Facts) -> scenes.Scene:
         events=facts.events,
         unseen=facts.unseen,
         visible_TN=visible_TN,
-        moving_TN=speeds_FN[nearest] > MOVING_SPEED,
+        moving_TN=scenes.moving(np.array(facts.velocities))[nearest],
     )
 
 
@@ -72,29 +73,31 @@ def evidence(facts: Facts, program: Sequence[str], answer: str) -> Evidence | No
 
 
 def _of_motion(scene: scenes.Scene, program: Sequence[str], facts: Facts) -> Evidence:
-    """The objects that are counted, or the one that is asked about, by color."""
+    """What a question about motion is about: the objects, and who moves at its moment."""
     found = run(program[:-1], scene)
-    objects = sorted([found] if isinstance(found, int) else found, key=lambda k: facts.looks[k])
+    things = sorted([found] if isinstance(found, int) else found, key=lambda k: facts.looks[k])
     place = next(i for i, token in enumerate(program) if token in MOTION)
     timeless = program[place - 1] == "null"
     moment = ["null"] if timeless else program[_last(program[:place], MOMENTS) : place]
     moving, still = (set(run(["objects", *moment, token], scene)) for token in MOTION)
     return Evidence(
-        tuple(objects),
-        movers=tuple((k, k in moving) for k in sorted(moving | still)),
+        things=tuple(things),
+        motion=tuple((k, k in moving) for k in moving | still),
         slot=None if timeless else facts.slot_of(run(moment, scene)),
     )
 
 
 def _of_events(scene: scenes.Scene, program: Sequence[str]) -> Evidence:
-    """The events of the kind that is asked about: all of them, or those on one side of a border."""
+    """What a question about events is about: all of a kind, or those on one side of a border; and
+    the one by which it names an object.
+    """
     if program[-1] in ("count", "exist"):
         found = tuple(run(program[:-1], scene))
         if program[-2] not in BORDERS:
             return Evidence(found)
         border = run(program[_last(program, MOMENTS) : -2], scene)
         before = program[-2] == BORDERS[0]
-        return Evidence(found, None if before else border, border if before else None)
+        return Evidence(found, until=border) if before else Evidence(found, since=border)
     end = _last(program, ("objects",)) if program[-2] == "get_col_partner" else len(program) - 2
     event, thing = run(program[:end], scene), run(program[:-1], scene)
     ordered = program[end - 1] == "filter_order"

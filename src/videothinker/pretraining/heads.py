@@ -17,14 +17,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from videothinker.clevrer.programs import COLORS
+from videothinker.clevrer.scenes import moving
 from videothinker.pretraining.pool import SLOT, Facts
 from videothinker.world import camera
-from videothinker.world.physics import MOVING_SPEED
 
 TOUCH_WEIGHT = 8.0
 """Contacts are rare: a missed one weighs this much more than a false one."""
 MOVES_WEIGHT = 0.2
-"""Against nearness; at 1 it kept the heads from learning looks and contacts as fast."""
+"""Against nearness; at 1 looks and contacts were learned more slowly (docs/LOG.md)."""
 NEAR = 0.4
 """Gap, in table units, at which nearness has faded from 1 to 1/e."""
 
@@ -62,7 +62,7 @@ def labels_of(facts: Facts, columns: int, rows: int, radius: float) -> Labels:
     colors = np.array([COLORS.index(color) for color, _, _ in facts.looks])
     apart_FNN = np.linalg.norm(places[:, :, None] - places[:, None], axis=-1) - 2 * radius
     near = np.exp(-np.maximum(apart_FNN, 0) / NEAR).astype(np.float32)
-    moves = np.linalg.norm(np.array(facts.velocities), axis=-1) > MOVING_SPEED
+    moves = moving(np.array(facts.velocities))
     return Labels(cells, offsets.astype(np.float32), colors, touches, near, moves)
 
 

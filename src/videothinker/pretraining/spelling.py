@@ -19,8 +19,9 @@ ANSWER_WEIGHT = 4.0
 happens or what does *not* shows nowhere else. From frames, a descriptive answer's word weighs as
 much."""
 DECISION_WEIGHT = 2.0
-"""From frames: what the words weigh that decide, those by which an answer is pointed at, and a
-named collision, also where a choice repeats it: a missed one costs more than a false one."""
+"""From frames: what the words weigh that decide, those that say who moves and by which an answer
+is pointed at, and a named collision, also where a choice repeats it: a missed one costs more than
+a false one."""
 DECISIONS = (STAYS, GONE, NEW, *YES_NO)
 TURN = "<|im_end|>\n<|im_start|>assistant\n"
 END = "<|im_end|>"

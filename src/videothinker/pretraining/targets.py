@@ -106,23 +106,23 @@ def descriptive_thinking(facts: Facts, asked: Asked, names: Sequence[str]) -> st
     answer = asked.choices[LETTERS.index(asked.gold[0])]
     about = evidence(facts, asked.program, answer)
     if about is not None:
-        if about.movers is not None:
+        if about.motion is not None:
             at = [] if about.slot is None else [SLOTS[about.slot]]
-            moves = sorted(f"{names[i]} {YES_NO[moves]}" for i, moves in about.movers)
-            said.append(f"{MOVES} {' '.join([*at, *moves])}.")
+            told_so = sorted(f"{names[i]} {YES_NO[moves]}" for i, moves in about.motion)
+            said.append(f"{MOVES} {' '.join([*at, *told_so])}.")
         said.append(f"{ASKED} {_pointed_at(facts, about, names)}.")
     return " ".join([*said, f"{SO} {answer}."])
 
 
 def _pointed_at(facts: Facts, about: Evidence, names: Sequence[str]) -> str:
-    """The evidence in words: "1 blue 2 gray", or in time: "redIn c 1 BlueRed d then BlueRed blue".
+    """The evidence in words: "1 blue 2 gray", or in time: "a b 1 BlueRed then BlueRed blue".
 
-    A question about events goes through the slots again, from one border or to another, and keeps
-    what it is about. So the next word stands where the last one was found.
+    A question about events goes through the slots again, all of them, from a border on or up to
+    one, and keeps what it is about. So the next word stands where the last one was found.
     """
-    if about.movers is not None:
-        things = [names[k] for k in about.found if isinstance(k, int)]
-        return " ".join(f"{n} {name}" for n, name in enumerate(things, start=1)) or NONE
+    if about.motion is not None:
+        things = enumerate(about.things, start=1)
+        return " ".join(f"{n} {names[k]}" for n, k in things) or NONE
     words = _from_to(facts, about, names)
     if about.chosen is not None:
         event, thing = about.chosen
@@ -136,7 +136,7 @@ def _from_to(facts: Facts, about: Evidence, names: Sequence[str]) -> list[str]:
     for letter, events in zip(SLOTS, facts.events_by_slot(), strict=False):
         words += [letter] if begun else []
         for event in events:
-            counts = begun and event in about.found
+            counts = begun and event in about.events
             count += counts
             begun |= event == about.since
             if counts or event in (about.since, about.until):
