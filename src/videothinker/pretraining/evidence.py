@@ -102,9 +102,8 @@ def _of_events(scene: scenes.Scene, program: Sequence[str]) -> Evidence:
     event, thing = run(program[:end], scene), run(program[:-1], scene)
     ordered = program[end - 1] == "filter_order"
     found = tuple(run(program[: end - (2 if ordered else 1)], scene))
-    if ordered and program[end - 2] != "last":
-        return Evidence(found, until=event, chosen=(event, thing))
-    return Evidence(found, chosen=(event, thing))
+    early = ordered and program[end - 2] != "last"
+    return Evidence(found, until=event if early else None, chosen=(event, thing))
 
 
 def _last(program: Sequence[str], tokens: Sequence[str]) -> int:

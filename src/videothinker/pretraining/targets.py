@@ -136,12 +136,12 @@ def _from_to(facts: Facts, about: Evidence, names: Sequence[str]) -> list[str]:
     for letter, events in zip(SLOTS, facts.events_by_slot(), strict=False):
         words += [letter] if begun else []
         for event in events:
-            counts = begun and event in about.events
-            count += counts
-            begun |= event == about.since
-            if counts or event in (about.since, about.until):
-                words += [str(count)] if counts else []
+            if event in about.events:
+                count += 1
+                words += [str(count), event_word(event, names)]
+            elif event in (about.since, about.until):
                 words.append(event_word(event, names))
+            begun |= event == about.since
             if event == about.until:
                 return words
     return words
