@@ -26,7 +26,8 @@ from videothinker.pretraining.targets import (
     what_if,
     which_collide,
 )
-from videothinker.world.physics import MOVING_SPEED, SHOWN_FRAMES
+from videothinker.world.objects import SHOWN_FRAMES
+from videothinker.world.physics import MOVING_SPEED
 
 SIDES = {"before": operator.lt, "after": operator.gt}
 

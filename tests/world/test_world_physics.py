@@ -13,10 +13,17 @@ from hypothesis import strategies as st
 from videothinker.clevrer import annotations
 from videothinker.clevrer import scenes as clevrer_scenes
 from videothinker.world import physics
-from videothinker.world.objects import Scene, SceneObject
-from videothinker.world.physics import DAMPING_RATE, FPS, FRAMES, STEPS_PER_FRAME, simulate
+from videothinker.world.objects import SHOWN_FRAMES, Scene, SceneObject
+from videothinker.world.physics import (
+    AFTER_FRAMES,
+    DAMPING_RATE,
+    FPS,
+    STEPS_PER_FRAME,
+    simulate,
+)
 from videothinker.world.worlds import labels, removed
 
+FRAMES = SHOWN_FRAMES + AFTER_FRAMES
 SHAPES = ("sphere", "cylinder", "cube")
 
 
@@ -198,4 +205,4 @@ def test_an_object_sent_in_enters_once():
 
 def test_moving_means_the_same_here_and_in_the_program_executor():
     assert clevrer_scenes.MOVING_SPEED == physics.MOVING_SPEED
-    assert annotations.FRAMES == physics.SHOWN_FRAMES
+    assert annotations.FRAMES == SHOWN_FRAMES

@@ -28,8 +28,14 @@ from videothinker.world.stage import world
 SCENES, HELD_OUT, SHARE = 30, 15, 0.74
 
 
+@pytest.fixture(scope="module", params=[128, 192])
+def length(request: pytest.FixtureRequest) -> int:
+    """CLEVRER's videos, and longer ones."""
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(length: int, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("worlds") / "a"
     return world(
         WorldConfig(
@@ -38,6 +44,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
             validation_scenes=HELD_OUT,
             frames=0,
             observational_share=SHARE,
+            length=length,
             seed=5,
         )
     )
@@ -90,7 +97,7 @@ def plain_truth(root: Path, split: str, index: int) -> tuple[Any, Any, Any]:
         other["object_id"]: {
             frozenset(e["object_ids"])
             for e in other["events"]
-            if e["type"] == "collision" and e["frame_id"] < 128
+            if e["type"] == "collision" and e["frame_id"] < len(notes["motion_trajectory"])
         }
         for other in others["without"]
     }
@@ -168,14 +175,14 @@ def test_minimal_pairs_differ_in_the_premise_and_in_the_answer(made: Path) -> No
         assert without[idle] == {pair for pair in seen if idle not in pair}
 
 
-def test_the_folder_is_a_clevrer_folder(made: Path) -> None:
+def test_the_folder_is_a_clevrer_folder(made: Path, length: int) -> None:
     split = load_split(made, "validation")
     assert sorted(split.annotations) == list(range(10_000, 10_000 + HELD_OUT))
     assert len(load(made, "train")) == sum(
         len(s.questions) for s in read_questions(made / "train.json")
     )
     notes = json.loads(annotation_path(made, "train", 0).read_text())
-    assert len(notes["motion_trajectory"]) == 128
+    assert len(notes["motion_trajectory"]) == notes.get("length", 128) == length
     assert [frame["frame_id"] for frame in notes["motion_trajectory"]] == list(range(128))
     assert all(0 <= hit["frame_id"] < 128 for hit in notes["collision"])
     dropped = [json.loads(line) for line in (made / "rejected.jsonl").read_text().splitlines()]
@@ -217,7 +224,7 @@ def every_train(root: Path) -> list[tuple[str, SceneQuestions, RawQuestion]]:
     ]
 
 
-def test_the_digest_is_its_own(made: Path, tmp_path: Path) -> None:
+def test_the_digest_is_its_own(made: Path, length: int, tmp_path: Path) -> None:
     again = world(
         WorldConfig(
             out=tmp_path / "b",
@@ -225,6 +232,7 @@ def test_the_digest_is_its_own(made: Path, tmp_path: Path) -> None:
             validation_scenes=HELD_OUT,
             frames=0,
             observational_share=SHARE,
+            length=length,
             seed=5,
             workers=2,
         )

@@ -100,7 +100,8 @@ def test_a_folder_of_other_settings_is_refused(tmp_path: Path) -> None:
         ({"collisions_min": 4}, "cannot be met with 4 objects"),
         ({"size": "480"}, "WIDTHxHEIGHT"),
         ({"size": "481x320"}, "even"),
-        ({"frames": 129}, "allowed are 0 to 128"),
+        ({"frames": 129}, "frames=129: a video of length=128 has no more than that"),
+        ({"length": 20}, "length=20: allowed are 96 to 384"),
         ({"frames": 1}, "one frame is no video"),
         ({"workers": 0}, "workers=0"),
         ({"radius": 0.4}, "radius=0.4: allowed are 0.1 to 0.35"),
@@ -163,6 +164,8 @@ def test_short_videos_show_evenly_spaced_frames_of_the_same_time() -> None:
     assert set(np.diff(frame_numbers(16))) == {8, 9}
     for frames in (2, 16, 128):
         assert abs(frames / frame_rate(frames) - 5.12) < 1e-12
+    assert frame_numbers(24, 192)[-1] == 191
+    assert abs(24 / frame_rate(24, 192) - 7.68) < 1e-12
 
 
 def test_short_videos_show_the_frames_they_say(tmp_path: Path) -> None:

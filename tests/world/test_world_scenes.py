@@ -10,8 +10,8 @@ import pytest
 from videothinker.errors import UserError
 from videothinker.seeds import numpy_generator
 from videothinker.world import camera
-from videothinker.world.objects import COLORS, Scene, SceneObject
-from videothinker.world.physics import FRAMES, SHOWN_FRAMES, simulate
+from videothinker.world.objects import COLORS, SHOWN_FRAMES, Scene, SceneObject
+from videothinker.world.physics import AFTER_FRAMES, simulate
 from videothinker.world.scenes import SceneConfig, fair, sample_world
 from videothinker.world.worlds import labels, make_world, rejection
 
@@ -44,7 +44,7 @@ def test_scenes_are_as_asked(worlds):
         assert len({item.looks for item in world.scene.objects}) == len(world.scene.objects)
         shown = [hit for hit in world.factual.collisions if hit.frame < SHOWN_FRAMES]
         assert 2 <= len(shown) <= 4
-        assert world.factual.positions_TN2.shape == (FRAMES, len(world.scene.objects), 2)
+        assert world.factual.positions_TN2.shape == (178, len(world.scene.objects), 2)
         assert fair(world.factual, CONFIG)
         sampled_F = np.linspace(0, SHOWN_FRAMES - 1, 16).round().astype(int)
         assert world.factual.inside_TN[sampled_F].any(axis=0).all()
@@ -181,6 +181,19 @@ def nearest(run, radius):
         for t in range(SHOWN_FRAMES)
         if (i, j) not in hits and seen[t, i] and seen[t, j]
     )
+
+
+def test_a_longer_video_goes_on_happening():
+    """What happens is spread over the whole video, and the two seconds after it follow."""
+    config = SceneConfig(length=256, plain_looks=True)
+    longer = [make_world(0, index, config) for index in range(20)]
+    frames = [hit.frame for world in longer for hit in world.factual.collisions]
+    for world in longer:
+        assert world.factual.positions_TN2.shape[0] == 256 + AFTER_FRAMES
+        assert all(len(run.positions_TN2) == 256 + AFTER_FRAMES for run in world.without)
+        assert 2 <= sum(hit.frame < 256 for hit in world.factual.collisions) <= 4
+    assert sum(128 <= frame < 256 for frame in frames) > len(longer) / 2
+    assert sum(frame >= 256 for frame in frames) > len(longer) / 2
 
 
 def test_near_misses_and_soft_contacts_are_kept_out_on_request():

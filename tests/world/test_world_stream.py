@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from videothinker.errors import UserError
-from videothinker.world.physics import SHOWN_FRAMES
+from videothinker.world.objects import SHOWN_FRAMES
 from videothinker.world.shading import RGB
 from videothinker.world.stream import PRETRAINING_START, StreamConfig, stream
 

@@ -14,7 +14,7 @@ import msgspec
 from videothinker.errors import UserError
 
 FRAMES = 128
-"""Frames of a video (the world goes on; the rest is what predictive questions ask about)."""
+"""Frames of CLEVRER's videos (the world goes on: that is what predictive questions ask about)."""
 FPS = 25
 SPLITS: dict[str, range] = {
     "train": range(10_000),
@@ -69,14 +69,18 @@ class Collision(msgspec.Struct, frozen=True):
     location: Vector
 
 
-class Annotation(msgspec.Struct, frozen=True):
-    """One scene's file; `motion_trajectory` is null where it was not asked for."""
+class Annotation(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One scene's file; `motion_trajectory` is null where it was not asked for.
+
+    `length` is the simulated world's: frames of the video, absent where they are CLEVRER's.
+    """
 
     scene_index: int
     video_filename: str
     object_property: tuple[ObjectProperty, ...]
     collision: tuple[Collision, ...]
     motion_trajectory: tuple[MotionFrame, ...] | None = None
+    length: int = FRAMES
 
 
 class _WithoutTrajectory(msgspec.Struct, frozen=True):
@@ -84,6 +88,7 @@ class _WithoutTrajectory(msgspec.Struct, frozen=True):
     video_filename: str
     object_property: tuple[ObjectProperty, ...]
     collision: tuple[Collision, ...]
+    length: int = FRAMES
 
 
 _FAST = msgspec.json.Decoder(_WithoutTrajectory)
@@ -132,6 +137,7 @@ def read_annotation(path: Path, *, trajectories: bool = False) -> Annotation:
         video_filename=found.video_filename,
         object_property=found.object_property,
         collision=found.collision,
+        length=found.length,
     )
 
 

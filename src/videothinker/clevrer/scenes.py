@@ -118,7 +118,7 @@ def from_annotation(
     events = [
         Event("collision", hit.frame_id, (place[hit.object_ids[0]], place[hit.object_ids[1]]))
         for hit in annotation.collision
-        if hit.frame_id < FRAMES
+        if hit.frame_id < annotation.length
     ]
     visible_TN = moving_TN = None
     if annotation.motion_trajectory is not None:
@@ -138,5 +138,5 @@ def from_annotation(
         counterfactual=counterfactual,
         moving_TN=moving_TN,
         visible_TN=visible_TN,
-        frames=FRAMES if visible_TN is None else len(visible_TN),
+        frames=annotation.length if visible_TN is None else len(visible_TN),
     )

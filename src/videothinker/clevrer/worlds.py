@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from videothinker.clevrer.annotations import FRAMES, Annotation, decode_file, thousand
+from videothinker.clevrer.annotations import Annotation, decode_file, thousand
 from videothinker.clevrer.scenes import Event, Scene, from_annotation
 
 
@@ -30,7 +30,7 @@ class Without(msgspec.Struct, frozen=True):
 
 
 class Worlds(msgspec.Struct, frozen=True):
-    """One scene's file: frames 0 to 127 are the video, the rest follows it."""
+    """One scene's file: as many frames as the annotation has are the video, the rest follows it."""
 
     scene_index: int
     frames: int
@@ -73,12 +73,13 @@ def _events(found: Iterable[LoggedEvent], place: dict[int, int]) -> list[Event]:
 def full_scene(annotation: Annotation, worlds: Worlds) -> Scene:
     """The scene with what annotations do not hold, as every program needs it.
 
-    A counterfactual world is judged over the video's 128 frames, as the video itself is.
+    A counterfactual world is judged over the video's frames, as the video itself is.
     """
+    end = annotation.length
     place = {thing.object_id: i for i, thing in enumerate(annotation.object_property)}
-    later = [e for e in _events(worlds.events, place) if e.frame >= FRAMES]
+    later = [e for e in _events(worlds.events, place) if e.frame >= end]
     others = {
-        place[world.object_id]: [e for e in _events(world.events, place) if e.frame < FRAMES]
+        place[world.object_id]: [e for e in _events(world.events, place) if e.frame < end]
         for world in worlds.without
     }
     return from_annotation(annotation, unseen=later, counterfactual=others)

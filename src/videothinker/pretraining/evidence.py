@@ -14,7 +14,7 @@ from videothinker.clevrer import scenes
 from videothinker.clevrer.programs import Undefined, run
 from videothinker.clevrer.scenes import Event
 from videothinker.pretraining.pool import Facts
-from videothinker.world.physics import SHOWN_FRAMES
+from videothinker.world.objects import SHOWN_FRAMES
 
 MOTION = ("filter_moving", "filter_stationary")
 BORDERS = ("filter_before", "filter_after")

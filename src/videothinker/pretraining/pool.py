@@ -19,9 +19,9 @@ from videothinker.pretraining.config import PoolConfig
 from videothinker.records import write_atomic
 from videothinker.seeds import numpy_generator
 from videothinker.world.descriptive import Views, descriptive
-from videothinker.world.objects import Scene, SceneObject
+from videothinker.world.objects import SHOWN_FRAMES, Scene, SceneObject
 from videothinker.world.options import Names
-from videothinker.world.physics import MOVING_SPEED, SHOWN_FRAMES, Trajectory
+from videothinker.world.physics import MOVING_SPEED, Trajectory
 from videothinker.world.render import Palette, render
 from videothinker.world.scenes import scene_config
 from videothinker.world.shading import RGB

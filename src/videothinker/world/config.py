@@ -9,7 +9,8 @@ from videothinker.errors import UserError
 LIMITS = {
     "scenes": (0, 10_000),
     "validation_scenes": (0, 5_000),
-    "frames": (0, 128),
+    "frames": (0, 384),
+    "length": (96, 384),
     "observational_share": (0, 1),
     "objects_min": (4, 8),
     "objects_max": (4, 8),
@@ -39,8 +40,8 @@ class WorldConfig:
         scenes: training scenes, at most 10,000 (CLEVRER: 10,000; ours 1,000, the paper's 1K RL).
         validation_scenes: held-out scenes, at most 5,000 (CLEVRER: 5,000).
         size: width x height of the videos in pixels, both even (CLEVRER: 480x320).
-        frames: frames written of each 5.12 s video: 128 as CLEVRER, fewer evenly spaced (16 is
-            what the paper trains on), 0 for no videos at all (the transcript tier).
+        frames: frames written of each video: 128 as CLEVRER, fewer evenly spaced (16 is what the
+            paper trains on), 0 for no videos at all (the transcript tier).
         observational_share: share of counterfactual questions that the video alone answers (rule
             same_truth; the paper: 0.74), met to within one question in each split.
         objects_min: fewest objects a scene (CLEVRER: 4).
@@ -56,6 +57,7 @@ class WorldConfig:
         near_miss: objects that are in view together and do not collide in the video keep at least
             this far apart, table units (ours; 0: as near as they come; the small base model's
             scenes: 0.4).
+        length: of a video and its annotations, in frames, 25 a second (CLEVRER: 128, 5.12 s).
         shades: largest change of each channel (0 to 255) of each color, drawn anew for every scene:
             colors that a model trained on the usual ones has not seen, under the same names (ours).
         seed: of every draw.
@@ -77,6 +79,7 @@ class WorldConfig:
     radius: float = 0.2
     softest: float = 0.15
     near_miss: float = 0.0
+    length: int = 128
     shades: int = 0
     seed: int = 0
     workers: int = 1
@@ -99,7 +102,12 @@ class WorldConfig:
                 "objects; give at most one less than objects_min"
             )
         if self.frames == 1:
-            raise UserError("frames=1: one frame is no video; give 2 to 128, or 0 for no videos")
+            raise UserError("frames=1: one frame is no video; give at least 2, or 0 for no videos")
+        if self.frames > self.length:
+            raise UserError(
+                f"frames={self.frames}: a video of length={self.length} has no more than that; "
+                "give fewer, or a longer video"
+            )
         _ = self.width, self.height
 
     def _side(self, place: int) -> int:

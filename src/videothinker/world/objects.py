@@ -13,6 +13,9 @@ RADIUS = 0.2
 """CLEVRER's object radius in table units (its annotations give z = 0.2 for a resting object); a
 cylinder is as high as it is wide, and so is a cube (measured on a real frame)."""
 
+SHOWN_FRAMES = 128
+"""Frames of CLEVRER's videos, 25 a second (5.12 s)."""
+
 
 @dataclass(frozen=True)
 class SceneObject:
@@ -52,18 +55,21 @@ class SceneObject:
 
 @dataclass(frozen=True)
 class Scene:
-    """Objects in CLEVRER's `object_id` order. Positions hold for frame 0."""
+    """Objects in CLEVRER's `object_id` order. Positions hold for frame 0.
+
+    Attributes:
+        objects: at least one.
+        shown: frames of the video, 25 a second.
+    """
 
     objects: tuple[SceneObject, ...]
+    shown: int = SHOWN_FRAMES
 
     def jittered(self, rng: np.random.Generator, size: float) -> "Scene":
         """The same scene with every start position moved by up to `size` units in x and y."""
         moves_N2 = rng.uniform(-size, size, (len(self.objects), 2))
-        return Scene(
-            tuple(
-                dataclasses.replace(
-                    thing, position=(thing.position[0] + dx, thing.position[1] + dy)
-                )
-                for thing, (dx, dy) in zip(self.objects, moves_N2.tolist(), strict=True)
-            )
+        objects = tuple(
+            dataclasses.replace(thing, position=(thing.position[0] + dx, thing.position[1] + dy))
+            for thing, (dx, dy) in zip(self.objects, moves_N2.tolist(), strict=True)
         )
+        return dataclasses.replace(self, objects=objects)

@@ -14,13 +14,11 @@ import pymunk
 from pymunk import batch
 
 from videothinker.world import camera
-from videothinker.world.objects import Scene, SceneObject
+from videothinker.world.objects import SHOWN_FRAMES, Scene, SceneObject
 
 FPS = 25
-SHOWN_FRAMES = 128
-"""Frames in the video (5.12 s), as in CLEVRER."""
-FRAMES = 178
-"""Frames simulated (7.12 s): the two seconds after the video give the predictive questions."""
+AFTER_FRAMES = 50
+"""Frames simulated after the video: these two seconds give the predictive questions."""
 STEPS_PER_FRAME = 4
 DAMPING_RATE = 0.3
 """The table's friction, per second: a free object's speed falls as exp(-0.3 t) (ours)."""
@@ -64,7 +62,7 @@ class Collision:
     """Two objects begin to touch.
 
     Attributes:
-        frame: first frame at or after the contact (0 to FRAMES - 1).
+        frame: first frame at or after the contact.
         i: smaller object index.
         j: larger object index.
         x: point of contact, table units.
@@ -91,6 +89,8 @@ class Collision:
 class Trajectory:
     """What happened in one world, sampled at 25 frames a second. T frames, N objects.
 
+    The first `shown` frames are the video; what follows is not seen.
+
     Attributes:
         positions_TN2: table units.
         angles_TN: radians about the vertical, counter-clockwise from above.
@@ -99,6 +99,7 @@ class Trajectory:
         on_table_TN: launched, not removed, not yet gone off the table's edge.
         inside_TN: on the table with its centre in the camera's view (`inside_camera_view`).
         collisions: in order of time, all T frames.
+        shown: frames of the video.
         without: index of the removed object, or None. Its row in positions, angles and
             velocities is NaN and its flags are False.
     """
@@ -110,6 +111,7 @@ class Trajectory:
     on_table_TN: np.ndarray
     inside_TN: np.ndarray
     collisions: tuple[Collision, ...]
+    shown: int = SHOWN_FRAMES
     without: int | None = None
 
     @property
@@ -142,6 +144,7 @@ class Trajectory:
             on_table_TN=self.on_table_TN & ~blank_N,
             inside_TN=self.inside_TN & ~blank_N,
             collisions=self.collisions,
+            shown=self.shown,
             without=thing,
         )
 
@@ -223,12 +226,14 @@ class _Table:
         return self.gone_N
 
 
-def simulate(scene: Scene, *, without: int | None = None, frames: int = FRAMES) -> Trajectory:
-    """Run the world for `frames` frames (7.12 s), optionally with object `without` removed.
+def simulate(scene: Scene, *, without: int | None = None, frames: int | None = None) -> Trajectory:
+    """Run the world for `frames` frames, optionally with object `without` removed.
 
+    By default for the video and the two seconds after it (CLEVRER's: 178 frames, 7.12 s).
     Deterministic: the same scene gives the same bits. An untouched object's removal leaves every
     other object's numbers bit-identical; until its first contact, so does a touched one's.
     """
+    frames = scene.shown + AFTER_FRAMES if frames is None else frames
     table = _Table(scene, without)
     count = len(scene.objects)
     launch_N = np.array([thing.launch_frame for thing in scene.objects])
@@ -261,5 +266,6 @@ def simulate(scene: Scene, *, without: int | None = None, frames: int = FRAMES) 
         on_table_TN=on_table_TN,
         inside_TN=on_table_TN & (outside_TN < 0),
         collisions=tuple(table.collisions),
+        shown=scene.shown,
     )
     return run if without is None else run.hiding(without)

@@ -6,7 +6,7 @@ from fractions import Fraction
 import msgspec
 import numpy as np
 
-from videothinker.clevrer.annotations import FRAMES, thousand
+from videothinker.clevrer.annotations import FPS, FRAMES, thousand
 from videothinker.clevrer.questions import RawQuestion, SceneQuestions
 from videothinker.clevrer.worlds import worlds_path
 from videothinker.errors import UserError
@@ -25,8 +25,6 @@ from videothinker.world.worlds import World, make_world
 
 TRIES = 100
 """Worlds tried for one scene index before its dials are called out of reach."""
-SECONDS = 5.12
-"""Of a video."""
 
 
 class Made(msgspec.Struct, frozen=True):
@@ -48,14 +46,14 @@ class Job:
     wanted: tuple[Wanted, ...]
 
 
-def frame_numbers(frames: int) -> list[int]:
-    """World frames (0 to 127) shown by a video of `frames` frames: evenly spaced, ends included."""
-    return frame_ids(frames).tolist()
+def frame_numbers(frames: int, length: int = FRAMES) -> list[int]:
+    """World frames written of a video of `length`: evenly spaced, ends included."""
+    return frame_ids(frames, length).tolist()
 
 
-def frame_rate(frames: int) -> Fraction:
-    """Frames a second, so that every video lasts 5.12 s."""
-    return Fraction(frames * 25, FRAMES)
+def frame_rate(frames: int, length: int = FRAMES) -> Fraction:
+    """Frames a second, so that a video lasts as long as its world (CLEVRER's: 5.12 s)."""
+    return Fraction(frames * FPS, length)
 
 
 def plan(config: WorldConfig, split: str, scenes: int) -> list[tuple[Wanted, ...]]:
@@ -82,7 +80,7 @@ def plan(config: WorldConfig, split: str, scenes: int) -> list[tuple[Wanted, ...
 def truth_of(world: World) -> Truth:
     """What collides where."""
     late = [
-        colliding(event for event in events_of(run) if event.frame >= FRAMES)
+        colliding(event for event in events_of(run) if event.frame >= run.shown)
         for run in world.without
     ]
     return Truth(scene_view(world), late)
@@ -99,11 +97,11 @@ def find(job: Job) -> tuple[World, tuple[RawQuestion, ...], tuple[RawQuestion, .
     rejected: list[str] = []
     for attempt in range(TRIES):
         seed = derive(config.seed, "scene", attempt) if attempt else config.seed
-        world = make_world(seed, index, scene_config(config))
+        world = make_world(seed, index, scene_config(config, length=config.length))
         rejected += world.rejected
         truth = truth_of(world)
         rng = numpy_generator(config.seed, "questions", index, attempt)
-        speeds_TN = np.linalg.norm(world.factual.velocities_TN2[:FRAMES], axis=-1)
+        speeds_TN = np.linalg.norm(world.factual.velocities_TN2[: config.length], axis=-1)
         asked = all_questions(truth, speeds_TN, job.wanted, config.descriptive, rng)
         if asked is not None:
             pairs = minimal_pairs(truth, rng) if job.split == "validation" else ()
@@ -134,12 +132,12 @@ def make_scene(job: Job) -> Made:
     if config.frames:
         path = config.out / f"video_{job.split}" / f"video_{thousand(index)}" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        frames = frame_numbers(config.frames)
+        frames = frame_numbers(config.frames, config.length)
         shown = render(
             world.scene, world.factual, frames, config.width, config.height,
             palette=palette_of(config, index),
         )  # fmt: skip
-        write_mp4(path, shown, frame_rate(config.frames))
+        write_mp4(path, shown, frame_rate(config.frames, config.length))
     folder = config.out / f"annotation_{job.split}" / f"annotation_{thousand(index)}"
     write_atomic(folder / f"annotation_{index:05d}.json", msgspec.json.encode(annotation(world)))
     write_atomic(worlds_path(config.out, job.split, index), msgspec.json.encode(worlds_file(world)))
@@ -152,8 +150,8 @@ def video_note(config: WorldConfig) -> str:
     """One line on which frames the videos show."""
     if not config.frames:
         return "no videos (frames 0: the transcript tier)"
-    if config.frames == FRAMES:
-        return f"{config.size} videos of {FRAMES} frames"
-    numbers = frame_numbers(config.frames)
+    if config.frames == config.length:
+        return f"{config.size} videos of {config.frames} frames"
+    numbers = frame_numbers(config.frames, config.length)
     shown = ", ".join(map(str, [*numbers[:3], "...", numbers[-1]]))
-    return f"{config.size} videos of {config.frames} frames (frames {shown} of the 128)"
+    return f"{config.size} videos of {config.frames} frames (frames {shown} of the {config.length})"

@@ -12,15 +12,16 @@ import numpy as np
 
 from videothinker.errors import UserError
 from videothinker.world import camera
-from videothinker.world.objects import COLORS, MATERIALS, RADIUS, SHAPES, Scene, SceneObject
-from videothinker.world.physics import (
-    DAMPING_RATE,
-    FPS,
-    FRAMES,
+from videothinker.world.objects import (
+    COLORS,
+    MATERIALS,
+    RADIUS,
+    SHAPES,
     SHOWN_FRAMES,
-    Trajectory,
-    simulate,
+    Scene,
+    SceneObject,
 )
+from videothinker.world.physics import DAMPING_RATE, FPS, Trajectory, simulate
 
 __all__ = ["DIALS", "Scene", "SceneConfig", "SceneObject", "sample_world", "scene_config"]
 
@@ -34,13 +35,14 @@ CLEARANCE = 0.12
 """Smallest gap, in units, between objects at rest at the start."""
 FASTEST = 3.2
 """Units per second; faster objects cross the view in under a second."""
-LATE_HITS = (SHOWN_FRAMES + 3, 165)
-"""Frames at which late movers are aimed to hit."""
-LATE_SEEN = 112
-"""A late mover must be in view by this frame, so that its collision can be predicted."""
+LATE_HITS = (3, 37)
+"""Frames after the video at which late movers are aimed to hit."""
+LATE_SEEN = 16
+"""A late mover must be in view this many frames before the end, so that its collision can be
+predicted."""
 
 SEEN_FRAMES = 10
-"""Every object is in view for this many of the 128 frames, so that 16 even frames show it."""
+"""Every object is in view for this many frames, so that 16 even ones of 128 show it."""
 DIALS = (
     "objects_min",
     "objects_max",
@@ -52,6 +54,12 @@ DIALS = (
     "near_miss",
 )
 """The settings of scenes that a world folder, and pretraining, may choose."""
+_RANGES = {
+    "softest": (0, 1, "table units a second"),
+    "near_miss": (0, 1, "table units (0: as it comes)"),
+    "radius": (0.1, 0.35, "table units (CLEVRER: 0.2)"),
+    "length": (96, 384, "frames (CLEVRER: 128)"),
+}
 DRAWS = {"first": 4, "hit": 10, "late": 40, "bystander": 16}
 """Draws for one object before the scene is begun anew (most late ones are refused for free)."""
 
@@ -63,8 +71,8 @@ class SceneConfig:
     Attributes:
         objects_min: fewest objects (CLEVRER: 4).
         objects_max: most objects, at most 12 (CLEVRER: 6).
-        collisions_min: fewest collisions in the shown 5.12 s (CLEVRER: 2).
-        collisions_max: most collisions in the shown 5.12 s (CLEVRER: 4).
+        collisions_min: fewest collisions in the video (CLEVRER: 2).
+        collisions_max: most collisions in the video (CLEVRER: 4).
         late_share: share of scenes with an object sent to collide after the video (ours; 0.9
             leaves at least 0.7 predictive questions a scene).
         bystander_share: chance that an object not needed for a collision is placed to touch
@@ -77,6 +85,7 @@ class SceneConfig:
         radius: object radius in table units (CLEVRER: 0.2).
         plain_looks: rubber spheres of different colors only (ours: a world small enough for a
             small model to learn to see; CLEVRER mixes materials, shapes and repeated colors).
+        length: frames of the video, 25 a second (CLEVRER: 128).
         attempts: growths tried before giving up.
     """
 
@@ -90,6 +99,7 @@ class SceneConfig:
     near_miss: float = 0.0
     radius: float = RADIUS
     plain_looks: bool = False
+    length: int = SHOWN_FRAMES
     attempts: int = 500
 
     def __post_init__(self) -> None:
@@ -116,17 +126,14 @@ class SceneConfig:
                 f"objects_max={self.objects_max} with plain_looks: there are {len(COLORS)} colors; "
                 "ask for fewer objects"
             )
-        if not 0.0 <= self.softest <= 1.0:
-            raise UserError(f"softest={self.softest}: give 0 to 1 table units a second")
-        if not 0.0 <= self.near_miss <= 1.0:
-            raise UserError(f"near_miss={self.near_miss}: give 0 to 1 table units (0: as it comes)")
-        if not 0.1 <= self.radius <= 0.35:
-            raise UserError(f"radius={self.radius}: give 0.1 to 0.35 table units (CLEVRER: 0.2)")
+        for name, (low, high, unit) in _RANGES.items():
+            if not low <= getattr(self, name) <= high:
+                raise UserError(f"{name}={getattr(self, name)}: give {low} to {high} {unit}")
 
 
-def scene_config(config: object) -> SceneConfig:
+def scene_config(config: object, *, length: int = SHOWN_FRAMES) -> SceneConfig:
     """The part of a world's or a pool's settings that scenes are sampled by: its `DIALS`."""
-    return SceneConfig(**{name: getattr(config, name) for name in DIALS})
+    return SceneConfig(**{name: getattr(config, name) for name in DIALS}, length=length)
 
 
 def _looks(rng: np.random.Generator, count: int, config: SceneConfig) -> list[tuple[str, str, str]]:
@@ -190,9 +197,9 @@ def _clear(objects: list[SceneObject], new: SceneObject) -> bool:
     )
 
 
-def _undisturbed(thing: SceneObject) -> np.ndarray:
-    """Where `thing` would be in every frame if it touched nothing, (T, 2)."""
-    seconds_T1 = np.maximum(np.arange(FRAMES) - thing.launch_frame, 0)[:, None] / FPS
+def _undisturbed(thing: SceneObject, frames: int) -> np.ndarray:
+    """Where `thing` would be in each of T frames if it touched nothing, (T, 2)."""
+    seconds_T1 = np.maximum(np.arange(frames) - thing.launch_frame, 0)[:, None] / FPS
     way_T1 = -np.expm1(-DAMPING_RATE * seconds_T1) / DAMPING_RATE
     return np.array(thing.position) + way_T1 * np.array(thing.velocity)
 
@@ -202,14 +209,14 @@ def nearest_miss(trajectory: Trajectory, radius: float) -> float:
 
     Infinite if there are no two such.
     """
-    positions_TN2 = trajectory.positions_TN2[:SHOWN_FRAMES]
-    seen_TN = (trajectory.inside_TN & trajectory.on_table_TN)[:SHOWN_FRAMES]
+    positions_TN2 = trajectory.positions_TN2[: trajectory.shown]
+    seen_TN = (trajectory.inside_TN & trajectory.on_table_TN)[: trajectory.shown]
     apart_TNN = np.linalg.norm(positions_TN2[:, :, None] - positions_TN2[:, None], axis=-1)
     apart_TNN[~(seen_TN[:, :, None] & seen_TN[:, None])] = np.inf
     nearest_NN = apart_TNN.min(axis=0)
     np.fill_diagonal(nearest_NN, np.inf)
     for hit in trajectory.collisions:
-        if hit.frame < SHOWN_FRAMES:
+        if hit.frame < trajectory.shown:
             nearest_NN[hit.pair] = nearest_NN[hit.pair[::-1]] = np.inf
     return float(nearest_NN.min()) - 2 * radius
 
@@ -219,7 +226,7 @@ def fair(trajectory: Trajectory, config: SceneConfig) -> bool:
     hits = trajectory.collisions
     if len({hit.pair for hit in hits}) < len(hits):
         return False
-    if trajectory.inside_TN[:SHOWN_FRAMES].sum(axis=0).min() < SEEN_FRAMES:
+    if trajectory.inside_TN[: trajectory.shown].sum(axis=0).min() < SEEN_FRAMES:
         return False
     if config.near_miss and nearest_miss(trajectory, config.radius) < config.near_miss:
         return False
@@ -240,12 +247,13 @@ class _Growth:
 
     def propose(self, bare: SceneObject, role: str) -> SceneObject | None:
         """Place `bare` for its role: hit, late, bystander or first."""
-        rng = self.rng
+        rng, end = self.rng, self.config.length
         if role in ("first", "bystander") or self.trajectory is None:
             if rng.random() < 0.5:
                 return replace(bare, position=_stage_point(rng))
-            return _sent_to(bare, _stage_point(rng), rng.uniform(10, 110), rng)
-        frame = int(rng.integers(*LATE_HITS) if role == "late" else rng.integers(12, 112))
+            return _sent_to(bare, _stage_point(rng), rng.uniform(10, end - 18), rng)
+        span = (end + LATE_HITS[0], end + LATE_HITS[1]) if role == "late" else (12, end - 16)
+        frame = int(rng.integers(*span))
         target = int(rng.integers(len(self.objects)))
         if not self.trajectory.inside_TN[frame, target]:
             return None
@@ -262,43 +270,45 @@ class _Growth:
         if new is None or not _clear(self.objects, new) or self._hopeless(new, role):
             return False
         objects = [*self.objects[:place], new, *self.objects[place:]]
-        trajectory = simulate(Scene(tuple(objects)))
+        trajectory = simulate(Scene(tuple(objects), self.config.length))
         if not fair(trajectory, self.config) or not self._in_role(trajectory, role, place):
             return False
         self.objects, self.trajectory = objects, trajectory
         return True
 
-    def _first_meeting(self, new: SceneObject) -> int:
-        """Frame at which `new` is sure to have touched something; FRAMES if it may not have."""
+    def _first_meeting(self, new: SceneObject) -> float:
+        """Frame at which `new` is sure to have touched something; infinite if it may not have."""
         if self.trajectory is None:
-            return FRAMES
-        gaps_TN2 = self.trajectory.positions_TN2 - _undisturbed(new)[:, None]
+            return math.inf
+        frames = len(self.trajectory.positions_TN2)
+        gaps_TN2 = self.trajectory.positions_TN2 - _undisturbed(new, frames)[:, None]
         reach_N = np.array([thing.radius for thing in self.objects]) + new.radius
         near_TN = (gaps_TN2**2).sum(axis=-1) < reach_N**2
         near_TN &= self.trajectory.on_table_TN
         near_TN[: new.launch_frame] = False
         near_T = near_TN.any(axis=1)
-        return int(near_T.argmax()) if near_T.any() else FRAMES
+        return int(near_T.argmax()) if near_T.any() else math.inf
 
     def _hopeless(self, new: SceneObject, role: str) -> bool:
         """What needs no simulation to be refused."""
+        end = self.config.length
         if role == "bystander":
-            return self._first_meeting(new) < FRAMES
+            return self._first_meeting(new) < math.inf
         if role == "late":
-            return new.launch_frame > LATE_SEEN or self._first_meeting(new) < SHOWN_FRAMES
+            return new.launch_frame > end - LATE_SEEN or self._first_meeting(new) < end
         return False
 
     def _in_role(self, trajectory: Trajectory, role: str, newest: int) -> bool:
-        hits = trajectory.collisions
-        if sum(hit.frame < SHOWN_FRAMES for hit in hits) > self.config.collisions_max:
+        hits, end = trajectory.collisions, trajectory.shown
+        if sum(hit.frame < end for hit in hits) > self.config.collisions_max:
             return False
         own = [hit.frame for hit in hits if newest in hit.pair]
         if role == "bystander":
             return not own
         if role == "late":
-            seen = trajectory.inside_TN[LATE_SEEN, newest]
-            return bool(own) and min(own) >= SHOWN_FRAMES and bool(seen)
-        return role == "first" or (bool(own) and min(own) < SHOWN_FRAMES)
+            seen = trajectory.inside_TN[end - LATE_SEEN, newest]
+            return bool(own) and min(own) >= end and bool(seen)
+        return role == "first" or (bool(own) and min(own) < end)
 
 
 def _roles(rng: np.random.Generator, config: SceneConfig) -> list[str]:
@@ -323,10 +333,10 @@ def _grow(rng: np.random.Generator, config: SceneConfig) -> tuple[Scene, Traject
         if not any(growth.add(bare, role, place) for _ in range(DRAWS[role])):
             return None
     assert growth.trajectory is not None
-    shown = sum(hit.frame < SHOWN_FRAMES for hit in growth.trajectory.collisions)
-    if shown < config.collisions_min:
+    hits = sum(hit.frame < config.length for hit in growth.trajectory.collisions)
+    if hits < config.collisions_min:
         return None
-    return Scene(tuple(growth.objects)), growth.trajectory
+    return Scene(tuple(growth.objects), config.length), growth.trajectory
 
 
 def sample_world(rng: np.random.Generator, config: SceneConfig) -> tuple[Scene, Trajectory]:

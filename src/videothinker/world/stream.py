@@ -7,7 +7,8 @@ import numpy as np
 
 from videothinker.errors import UserError
 from videothinker.world import camera
-from videothinker.world.physics import SHOWN_FRAMES, Collision, Trajectory
+from videothinker.world.objects import SHOWN_FRAMES
+from videothinker.world.physics import Collision, Trajectory
 from videothinker.world.render import render
 from videothinker.world.scenes import Scene, SceneConfig
 from videothinker.world.worlds import make_world
@@ -23,7 +24,7 @@ class StreamConfig:
     Attributes:
         width: pixels (small videos: 168).
         height: pixels (small videos: 112). Every size shows the same view.
-        frames: frames a video, spread evenly over the 128 shown (first and last included).
+        frames: frames a video, spread evenly over those shown (first and last included).
         scenes: what scenes are sampled.
     """
 
@@ -35,8 +36,9 @@ class StreamConfig:
     def __post_init__(self) -> None:
         if not (16 <= self.width <= 4096 and 16 <= self.height <= 4096):
             raise UserError(f"size {self.width}x{self.height}: give 16 to 4096 pixels a side")
-        if not 1 <= self.frames <= SHOWN_FRAMES:
-            raise UserError(f"frames={self.frames}: a video shows 128; give 1 to {SHOWN_FRAMES}")
+        shown = self.scenes.length
+        if not 1 <= self.frames <= shown:
+            raise UserError(f"frames={self.frames}: a video shows {shown}; give 1 to {shown}")
 
 
 @dataclass(frozen=True)
@@ -46,14 +48,14 @@ class StreamItem:
     Attributes:
         scene_index: of the world.
         frames_FHW3: uint8, sRGB.
-        frame_ids_F: which of the 128 shown frames (25 a second) these are.
+        frame_ids_F: which of the shown frames (25 a second) these are.
         scene: the objects; `scene.objects[i]` has color, material, shape.
         positions_FN2: table units (x to the right, y away from the camera).
         pixels_FN2: (column, row) of each object's centre, in pixels of these frames.
         visible_FN: on the table with its centre in view.
-        collisions: in order of time, of the shown 128 frames; `collision.frame` counts 25 a second
+        collisions: in order of time, of the shown frames; `collision.frame` counts 25 a second
             (compare with `frame_ids_F`), `collision.time` is in seconds.
-        trajectory: all 178 frames, the 2 s after the video included.
+        trajectory: all frames, the 2 s after the video included.
     """
 
     scene_index: int
@@ -67,9 +69,9 @@ class StreamItem:
     trajectory: Trajectory
 
 
-def frame_ids(frames: int) -> np.ndarray:
-    """Indices of `frames` frames spread evenly over the 128 shown, ends included."""
-    return np.linspace(0, SHOWN_FRAMES - 1, frames).round().astype(int)
+def frame_ids(frames: int, shown: int = SHOWN_FRAMES) -> np.ndarray:
+    """Indices of `frames` frames spread evenly over those shown, ends included."""
+    return np.linspace(0, shown - 1, frames).round().astype(int)
 
 
 def centre_pixels(
@@ -89,7 +91,7 @@ def stream(seed: int, start_index: int, config: StreamConfig) -> Iterator[Stream
     Each item depends on (seed, scene index, config) alone, so any process can start anywhere, and
     the frames are those that would be written to a file, before encoding.
     """
-    ids_F = frame_ids(config.frames)
+    ids_F = frame_ids(config.frames, config.scenes.length)
     scene_index = start_index
     while True:
         yield item(seed, scene_index, config, ids_F)
@@ -108,6 +110,6 @@ def item(seed: int, scene_index: int, config: StreamConfig, ids_F: np.ndarray) -
         positions_FN2=factual.positions_TN2[ids_F],
         pixels_FN2=centre_pixels(world.scene, factual, ids_F, config.width, config.height),
         visible_FN=factual.inside_TN[ids_F],
-        collisions=tuple(hit for hit in factual.collisions if hit.frame < SHOWN_FRAMES),
+        collisions=tuple(hit for hit in factual.collisions if hit.frame < factual.shown),
         trajectory=factual,
     )

@@ -3,7 +3,6 @@
 import numpy as np
 
 from videothinker.clevrer.annotations import (
-    FRAMES,
     Annotation,
     Collision,
     MotionFrame,
@@ -36,35 +35,35 @@ def properties(world: World) -> tuple[ObjectProperty, ...]:
 
 
 def _table(numbers: np.ndarray) -> np.ndarray:
-    return np.round(np.nan_to_num(numbers[:FRAMES]), DIGITS) + 0.0
+    return np.round(np.nan_to_num(numbers), DIGITS) + 0.0
 
 
 def scene_view(world: World) -> Scene:
     """The world as the program executor sees it, exactly as the written files give it back."""
-    events = events_of(world.factual)
+    events, end = events_of(world.factual), world.scene.shown
     return Scene(
         objects=properties(world),
-        events=tuple(e for e in events if e.frame < FRAMES),
-        unseen=tuple(e for e in events if e.frame >= FRAMES),
+        events=tuple(e for e in events if e.frame < end),
+        unseen=tuple(e for e in events if e.frame >= end),
         counterfactual={
-            i: tuple(e for e in events_of(run) if e.frame < FRAMES)
+            i: tuple(e for e in events_of(run) if e.frame < end)
             for i, run in enumerate(world.without)
         },
-        moving_TN=moving(_table(world.factual.velocities_TN2)),
-        visible_TN=world.factual.inside_TN[:FRAMES],
-        frames=FRAMES,
+        moving_TN=moving(_table(world.factual.velocities_TN2[:end])),
+        visible_TN=world.factual.inside_TN[:end],
+        frames=end,
     )
 
 
 def annotation(world: World) -> Annotation:
-    """CLEVRER's annotation of the 128 frames of the video."""
-    run = world.factual
+    """CLEVRER's annotation of the video."""
+    run, end = world.factual, world.scene.shown
     heights = [round(thing.radius, DIGITS) for thing in world.scene.objects]
-    positions = _table(run.positions_TN2).tolist()
-    velocities = _table(run.velocities_TN2).tolist()
-    angles = (_table(np.rad2deg(run.angles_TN))).tolist()
-    spins = _table(run.angular_velocities_TN).tolist()
-    inside = run.inside_TN[:FRAMES].tolist()
+    positions = _table(run.positions_TN2[:end]).tolist()
+    velocities = _table(run.velocities_TN2[:end]).tolist()
+    angles = _table(np.rad2deg(run.angles_TN[:end])).tolist()
+    spins = _table(run.angular_velocities_TN[:end]).tolist()
+    inside = run.inside_TN[:end].tolist()
     frames = tuple(
         MotionFrame(
             t,
@@ -80,7 +79,7 @@ def annotation(world: World) -> Annotation:
                 for i in range(len(heights))
             ),
         )
-        for t in range(FRAMES)
+        for t in range(end)
     )
     hits = tuple(
         Collision(
@@ -89,10 +88,12 @@ def annotation(world: World) -> Annotation:
             (round(hit.x, DIGITS), round(hit.y, DIGITS), round(max(heights), DIGITS)),
         )
         for hit in run.collisions
-        if hit.frame < FRAMES
+        if hit.frame < end
     )
     name = f"video_{world.scene_index:05d}.mp4"
-    return Annotation(world.scene_index, name, properties(world), hits, frames)
+    return Annotation(
+        world.scene_index, name, properties(world), hits, frames, length=world.scene.shown
+    )
 
 
 def worlds_file(world: World) -> Worlds:

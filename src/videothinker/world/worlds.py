@@ -10,7 +10,7 @@ import numpy as np
 
 from videothinker.errors import UserError
 from videothinker.seeds import numpy_generator
-from videothinker.world.physics import SHOWN_FRAMES, Trajectory, simulate
+from videothinker.world.physics import Trajectory, simulate
 from videothinker.world.scenes import Scene, SceneConfig, fair, sample_world
 
 JITTER = 1e-4
@@ -26,7 +26,7 @@ class World:
     Attributes:
         scene_index: CLEVRER's index.
         scene: the objects, in `object_id` order.
-        factual: 178 frames: the 128 shown and the two seconds after.
+        factual: the frames shown (CLEVRER: 128) and the two seconds after.
         without: for each object the world with it removed, same frames; empty if not asked for.
         rejected: why earlier draws for this index were dropped, in order.
     """
@@ -45,8 +45,9 @@ def labels(trajectory: Trajectory) -> tuple[object, ...]:
     after it, and what is in view and moving when the video starts, ends and at each event. For a
     world without an object: its collisions, in order, in the video and after it.
     """
-    pairs = tuple(hit.pair for hit in trajectory.collisions if hit.frame < SHOWN_FRAMES)
-    later = tuple(hit.pair for hit in trajectory.collisions if hit.frame >= SHOWN_FRAMES)
+    end = trajectory.shown
+    pairs = tuple(hit.pair for hit in trajectory.collisions if hit.frame < end)
+    later = tuple(hit.pair for hit in trajectory.collisions if hit.frame >= end)
     if trajectory.without is not None:
         return pairs, later
     shown: list[tuple[int, str, tuple[int, ...]]] = [
@@ -54,8 +55,8 @@ def labels(trajectory: Trajectory) -> tuple[object, ...]:
         *((frame, "exit", (thing,)) for frame, thing in trajectory.exits()),
         *((hit.frame, "collision", hit.pair) for hit in trajectory.collisions),
     ]
-    events = sorted(event for event in shown if event[0] < SHOWN_FRAMES)
-    moments = [0, *(event[0] for event in events), SHOWN_FRAMES - 1]
+    events = sorted(event for event in shown if event[0] < end)
+    moments = [0, *(event[0] for event in events), end - 1]
     states = trajectory.inside_TN[moments].tobytes() + trajectory.moving_TN[moments].tobytes()
     return tuple(event[1:] for event in events), later, states
 
@@ -111,7 +112,7 @@ def rejection(
         return "repeated_pair"
     if not fair(factual, config):
         return "hidden"
-    shown = sum(hit.frame < SHOWN_FRAMES for hit in factual.collisions)
+    shown = sum(hit.frame < factual.shown for hit in factual.collisions)
     if not config.collisions_min <= shown <= config.collisions_max:
         return "collisions"
     return "jitter" if _flips(scene, runs, rng) else None
