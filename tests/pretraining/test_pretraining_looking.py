@@ -142,7 +142,7 @@ def test_an_answer_is_pointed_at_before_it_is_given(pretraining_scenes, rng):
 
 
 def test_a_question_about_events_goes_through_the_slots_once_more(pretraining_scenes, rng):
-    """Up to a border's slot or that of the first or second event; after a border, what is left."""
+    """All of them, or up to a border's slot or that of the first or second event."""
     every = list(SLOTS)[: POOL.frames // SLOT]
     checked = Counter()
     for one in pretraining_scenes:
@@ -154,14 +154,10 @@ def test_a_question_about_events_goes_through_the_slots_once_more(pretraining_sc
             told = respond(one, from_raw(one, raw), "obs", rng, 0.0, timed=True)
             words = told.partition(" Asked: ")[2].partition(".")[0].partition(" then ")[0].split()
             ends = {"before", "first", "second"} & {*raw.program, *_words(raw.question)}
-            wanted = every
-            if "after" in raw.question:
-                wanted = every[slot[_shown(words)[0]] + 1 :]
-            elif ends:
-                wanted = every[: slot[_shown(words)[-1]] + 1]
+            wanted = every[: slot[_shown(words)[-1]] + 1] if ends else every
             assert [w for w in words if w in every] == wanted
-            checked["after" if "after" in raw.question else "until" if ends else "all"] += 1
-    assert set(checked) == {"after", "until", "all"}
+            checked["until" if ends else "all"] += 1
+    assert set(checked) == {"until", "all"}
 
 
 def _shown(words):

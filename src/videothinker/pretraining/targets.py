@@ -117,31 +117,31 @@ def descriptive_thinking(facts: Facts, asked: Asked, names: Sequence[str]) -> st
 def _pointed_at(facts: Facts, about: Evidence, names: Sequence[str]) -> str:
     """The evidence in words: "1 blue 2 gray", or in time: "a b 1 BlueRed then BlueRed blue".
 
-    A question about events goes through the slots again, all of them, from a border on or up to
-    one, and keeps what it is about. So the next word stands where the last one was found.
+    A question about events goes through the slots again, all of them or up to a border, and keeps
+    what it is about: "a b redIn c 1 BlueRed d" after the red object's entry. So the next word
+    stands where the last one was found.
     """
     if about.motion is not None:
         things = enumerate(about.things, start=1)
         return " ".join(f"{n} {names[k]}" for n, k in things) or NONE
-    words = _from_to(facts, about, names)
+    words = _gone_through(facts, about, names)
     if about.chosen is not None:
         event, thing = about.chosen
         words += [THEN, event_word(event, names), names[thing]]
     return " ".join(words)
 
 
-def _from_to(facts: Facts, about: Evidence, names: Sequence[str]) -> list[str]:
+def _gone_through(facts: Facts, about: Evidence, names: Sequence[str]) -> list[str]:
     words: list[str] = []
-    count, begun = 0, about.since is None
+    count = 0
     for letter, events in zip(SLOTS, facts.events_by_slot(), strict=False):
-        words += [letter] if begun else []
+        words.append(letter)
         for event in events:
             if event in about.events:
                 count += 1
                 words += [str(count), event_word(event, names)]
             elif event in (about.since, about.until):
                 words.append(event_word(event, names))
-            begun |= event == about.since
             if event == about.until:
                 return words
     return words
