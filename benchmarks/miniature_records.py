@@ -130,6 +130,13 @@ def accuracy(grid: Grid, where: str, arm: str, what: str) -> Interval:
     return estimate(grid, where, flags(grid, where, arm, RIGHT), what)
 
 
+def by_seed(grid: Grid, where: str, arm: str, label: str) -> list[float]:
+    """Percent right of the questions of a label, a number a seed."""
+    asked = [n for n, c in enumerate(grid.sets[where]["labels"]) if c == label]
+    rows = flags(grid, where, arm, RIGHT)
+    return [100 * math.fsum(row[n] for n in asked) / len(asked) for row in rows]
+
+
 def difference(grid: Grid, where: str, arm: str, other: str, what: str) -> Interval | None:
     """Paired difference over the seeds both arms have; None where they share none."""
     common = [s for s in grid.seeds(where, arm) if s in grid.seeds(where, other)]

@@ -237,14 +237,20 @@ def test_a_smaller_model_is_explained_where_there_is_one() -> None:
 
 
 def test_the_erosion_condition_is_asked_at_half_too() -> None:
-    rows = {("base", None): says(80, 20), ("grpo@50", 100): says(80, 60)}
+    rows = {
+        ("base", None): says(80, 20),
+        ("grpo@50", 100): says(80, 90),
+        ("grpo@50", 101): says(80, 10),
+    }
     grid = grid_of(rows, HALVES)
     ways = [("seen", says(90, 10)), ("without", says(70, 70))]
     forced = [{"set": s, "arm": "base", "seed": None, "answers": a} for s, a in ways]
     sets = grid.sets | {s: set_of(HALVES) for s, _ in ways}
     found = records.Grid("development", sets, [*grid.evaluations, *forced], [])
     last = tables.erosion_table([found])[-1]
-    assert last == ("| development | 1 | 50 % | 0.100 | 0.300 | gains | +40.0 | as predicted |")
+    assert last == (
+        "| development | 50 % | 0.100 | 0.300 | gains | +30.0 | 1 of 2 | as predicted |"
+    )
 
 
 def test_collecting_names_what_is_not_done(tmp_path: Path) -> None:
