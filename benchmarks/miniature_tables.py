@@ -80,7 +80,8 @@ SETS = {
     "four-collisions": "out of domain, always 4 collisions where the base saw 2 to 4",
     "other-shades": "out of domain, color channels up to 21 of 255 from those the base saw",
     "more-frames": "out of domain, 24 frames of the same 5 seconds where the base saw 16",
-    "longer-videos": "out of domain, videos of 7.68 seconds where the base saw 5.12",
+    "longer-videos": "out of domain, videos of 7.68 seconds where the base saw 5.12 (from pixels "
+    "24 frames instead of 16)",
 }
 """What the further sets are."""
 

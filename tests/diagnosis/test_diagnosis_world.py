@@ -15,11 +15,23 @@ from videothinker.world.config import WorldConfig
 from videothinker.world.stage import world
 
 
+@pytest.fixture(scope="module", params=[128, 192])
+def length(request):
+    """CLEVRER's videos, and longer ones."""
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made(length, tmp_path_factory):
     root = tmp_path_factory.mktemp("world")
     config = WorldConfig(
-        out=root / "world", scenes=20, validation_scenes=12, frames=0, descriptive=0, seed=5
+        out=root / "world",
+        scenes=20,
+        validation_scenes=12,
+        frames=0,
+        length=length,
+        descriptive=0,
+        seed=5,
     )
     data = world(config)
     return data, diagnose(data, DiagnoseConfig(out=root / "out"))
@@ -53,7 +65,7 @@ def test_a_minimal_pair_is_one_observational_and_one_inferential_question(made):
     assert told["untouched"]["observational"] == sum(d.flags["untouched"] for d in found)
 
 
-def test_truths_are_those_of_the_simulated_worlds(made):
+def test_truths_are_those_of_the_simulated_worlds(made, length):
     data, out = made
     objects = {}
     for path in (*list_annotations(data, "train"), *list_annotations(data, "validation")):
@@ -66,7 +78,7 @@ def test_truths_are_those_of_the_simulated_worlds(made):
     questions = {q.id: q for q in read_jsonl(out / "questions.jsonl", Question)}
 
     def collisions(events):
-        shown = [e for e in events if e["type"] == "collision" and e["frame_id"] < 128]
+        shown = [e for e in events if e["type"] == "collision" and e["frame_id"] < length]
         return {frozenset(e["object_ids"]) for e in shown}
 
     checked = 0

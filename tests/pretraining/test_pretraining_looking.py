@@ -156,8 +156,9 @@ def test_a_question_about_events_goes_through_the_slots_once_more(pretraining_sc
             ends = {"before", "first", "second"} & {*raw.program, *_words(raw.question)}
             wanted = every[: slot[_shown(words)[-1]] + 1] if ends else every
             assert [w for w in words if w in every] == wanted
-            checked["until" if ends else "all"] += 1
-    assert set(checked) == {"until", "all"}
+            after = "after" in _words(raw.question)
+            checked["after" if after else "until" if ends else "all"] += 1
+    assert set(checked) == {"after", "until", "all"}
 
 
 def _shown(words):

@@ -103,6 +103,10 @@ def test_a_world_folder_gives_its_settings(tmp_path):
     assert (pool.objects_min, pool.objects_max, pool.radius) == (3, 4, 0.25)
     assert (pool.near_miss, pool.softest) == (0.4, 0.15)  # no softest was told: the default of then
     assert pool.scenes == POOL.scenes
+    book["config"]["length"] = 192
+    (tmp_path / "run.json").write_bytes(msgspec.json.encode(book))
+    with pytest.raises(UserError, match="its videos have length=192; pretraining simulates 128"):
+        stage._like(tmp_path, POOL)
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from videothinker.clevrer.annotations import annotation_path, read_annotation
 from videothinker.clevrer.grammar import parse_counterfactual, parse_option, resolve
 from videothinker.clevrer.questions import read_questions
+from videothinker.clevrer.scenes import from_annotation
 from videothinker.clevrer.worlds import full_scene, read_worlds
+from videothinker.errors import UserError
 from videothinker.world.config import WorldConfig
 from videothinker.world.scenes import SceneConfig
 from videothinker.world.stage import world
@@ -48,10 +51,11 @@ def test_what_happens_after_the_video_is_never_an_option(made: Path) -> None:
     assert late > 40
 
 
-def test_the_written_files_give_back_the_scene_the_answers_came_from() -> None:
+@pytest.mark.parametrize("length", [128, 192])
+def test_the_written_files_give_back_the_scene_the_answers_came_from(length: int) -> None:
     late = 0
     for index in range(4):
-        one = make_world(0, index, SceneConfig())
+        one = make_world(0, index, SceneConfig(length=length))
         ours, written = scene_view(one), full_scene(annotation(one), worlds_file(one))
         assert ours.events == written.events
         assert ours.unseen == written.unseen
@@ -59,10 +63,16 @@ def test_the_written_files_give_back_the_scene_the_answers_came_from() -> None:
         assert written.counterfactual is not None
         for removed, events in ours.counterfactual.items():
             assert list(events) == list(written.counterfactual[removed])
-            assert all(event.frame <= 127 for event in events)
+            assert all(event.frame < length for event in events)
         np.testing.assert_array_equal(ours.moving_TN, written.moving_TN)
         np.testing.assert_array_equal(ours.visible_TN, written.visible_TN)
-        assert all(event.frame <= 127 for event in ours.events)
-        assert all(event.frame > 127 for event in ours.unseen or ())
-        late += sum(hit.frame > 127 for run in one.without for hit in run.collisions)
+        assert all(event.frame < length for event in ours.events)
+        assert all(event.frame >= length for event in ours.unseen or ())
+        late += sum(hit.frame >= length for run in one.without for hit in run.collisions)
     assert late > 4
+
+
+def test_a_length_that_the_trajectories_do_not_have_is_refused() -> None:
+    written = annotation(make_world(0, 0, SceneConfig(length=192)))
+    with pytest.raises(UserError, match="length says 160, motion_trajectory has 192 frames"):
+        from_annotation(msgspec.structs.replace(written, length=160))

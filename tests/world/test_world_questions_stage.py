@@ -16,10 +16,11 @@ from videothinker.runs import digest_path
 from videothinker.video import read_clip
 from videothinker.world import camera
 from videothinker.world.config import LIMITS, WorldConfig
-from videothinker.world.produce import frame_numbers, frame_rate, palette_of, plan
+from videothinker.world.produce import frame_rate, palette_of, plan
 from videothinker.world.scenes import scene_config
 from videothinker.world.shading import RGB
 from videothinker.world.stage import world
+from videothinker.world.stream import frame_ids
 
 PROGRAM = """
 import sys
@@ -100,7 +101,7 @@ def test_a_folder_of_other_settings_is_refused(tmp_path: Path) -> None:
         ({"collisions_min": 4}, "cannot be met with 4 objects"),
         ({"size": "480"}, "WIDTHxHEIGHT"),
         ({"size": "481x320"}, "even"),
-        ({"frames": 129}, "frames=129: a video of length=128 has no more than that"),
+        ({"frames": 129}, "frames=129: a video of length=128 does not have as many"),
         ({"length": 20}, "length=20: allowed are 96 to 384"),
         ({"frames": 1}, "one frame is no video"),
         ({"workers": 0}, "workers=0"),
@@ -120,8 +121,9 @@ def test_impossible_dials_are_refused_when_built(
 
 
 def test_the_scenes_are_sampled_with_the_dials() -> None:
-    sampled = scene_config(config(Path("w"), radius=0.3, softest=0.5, near_miss=0.4))
+    sampled = scene_config(config(Path("w"), radius=0.3, softest=0.5, near_miss=0.4, length=200))
     assert (sampled.radius, sampled.softest, sampled.near_miss) == (0.3, 0.5, 0.4)
+    assert sampled.length == 200
 
 
 def test_other_shades_keep_their_names() -> None:
@@ -158,25 +160,27 @@ def test_the_plan_meets_the_share_to_within_one_question() -> None:
 
 
 def test_short_videos_show_evenly_spaced_frames_of_the_same_time() -> None:
-    assert frame_numbers(128) == list(range(128))
-    assert frame_numbers(16)[0] == 0
-    assert frame_numbers(16)[-1] == 127
-    assert set(np.diff(frame_numbers(16))) == {8, 9}
+    assert frame_ids(128).tolist() == list(range(128))
+    assert frame_ids(16)[[0, -1]].tolist() == [0, 127]
+    assert set(np.diff(frame_ids(16))) == {8, 9}
     for frames in (2, 16, 128):
         assert abs(frames / frame_rate(frames) - 5.12) < 1e-12
-    assert frame_numbers(24, 192)[-1] == 191
+    assert frame_ids(24, 192)[-1] == 191
     assert abs(24 / frame_rate(24, 192) - 7.68) < 1e-12
 
 
-def test_short_videos_show_the_frames_they_say(tmp_path: Path) -> None:
-    settings = {"scenes": 2, "validation_scenes": 0, "frames": 8, "size": "96x64"}
+@pytest.mark.parametrize("length", [128, 192])
+def test_short_videos_show_the_frames_they_say(tmp_path: Path, length: int) -> None:
+    settings = {
+        "scenes": 2, "validation_scenes": 0, "frames": 8, "size": "96x64", "length": length,
+    }  # fmt: skip
     out = world(config(tmp_path / "one", **settings))
     two = world(config(tmp_path / "two", **settings, workers=2))
     assert digest_path(out) == digest_path(two)
     path = "video_train/video_00000-01000/video_00000.mp4"
     clip = read_clip(out, path, 8)
     assert clip.frames.shape == (8, 64, 96, 3)
-    np.testing.assert_allclose(clip.times, np.arange(8) * 0.64, atol=1e-6)
+    np.testing.assert_allclose(clip.times, np.arange(8) * length / 25 / 8, atol=1e-6)
     other = world(config(tmp_path / "other", **settings, shades=21))
     apart = np.abs(read_clip(other, path, 8).frames.astype(float) - clip.frames)
     assert apart.mean() > 0
@@ -184,11 +188,11 @@ def test_short_videos_show_the_frames_they_say(tmp_path: Path) -> None:
         annotation_path(other, "train", 0)
     )
     # what moves is seen where the annotation of the stated frame puts it, not of the one before
-    assert share_seen(out, 0) > 0.85
-    assert share_seen(out, -18) < 0.65
+    assert share_seen(out, 0, length) > 0.85
+    assert share_seen(out, -18, length) < 0.65
 
 
-def share_seen(out: Path, shift: int) -> float:
+def share_seen(out: Path, shift: int, length: int) -> float:
     """How often the picture differs from the empty table where a moving object should be."""
     hits: list[bool] = []
     for scene in (0, 1):
@@ -196,7 +200,7 @@ def share_seen(out: Path, shift: int) -> float:
         notes = read_annotation(annotation_path(out, "train", scene), trajectories=True)
         assert notes.motion_trajectory is not None
         empty_HW3 = np.median(frames_THW3, axis=0)
-        for frame_HW3, number in zip(frames_THW3, frame_numbers(8), strict=True):
+        for frame_HW3, number in zip(frames_THW3, frame_ids(8, length).tolist(), strict=True):
             for thing in notes.motion_trajectory[max(number + shift, 0)].objects:
                 if thing.inside_camera_view and np.hypot(*thing.velocity[:2]) > 0.3:
                     spot = camera.project(np.array(thing.location), 96, 64)

@@ -228,6 +228,7 @@ def test_a_pair_that_collides_is_no_miss():
         ({"radius": 2.0}, "radius=2.0"),
         ({"near_miss": -0.1}, "near_miss=-0.1"),
         ({"softest": 3.0}, "softest=3.0"),
+        ({"length": 95}, "length=95"),
         ({"plain_looks": True, "objects_max": 9}, "8 colors"),
     ],
 )

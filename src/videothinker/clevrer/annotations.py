@@ -7,7 +7,7 @@ validates and steps over an untyped field without building a Python object for i
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
@@ -27,6 +27,7 @@ Color = Literal["gray", "red", "blue", "green", "brown", "yellow", "cyan", "purp
 Material = Literal["metal", "rubber"]
 Shape = Literal["sphere", "cylinder", "cube"]
 Vector = tuple[float, float, float]
+Length = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class ObjectProperty(msgspec.Struct, frozen=True):
@@ -80,7 +81,7 @@ class Annotation(msgspec.Struct, frozen=True, omit_defaults=True):
     object_property: tuple[ObjectProperty, ...]
     collision: tuple[Collision, ...]
     motion_trajectory: tuple[MotionFrame, ...] | None = None
-    length: int = FRAMES
+    length: Length = FRAMES
 
 
 class _WithoutTrajectory(msgspec.Struct, frozen=True):
@@ -88,7 +89,7 @@ class _WithoutTrajectory(msgspec.Struct, frozen=True):
     video_filename: str
     object_property: tuple[ObjectProperty, ...]
     collision: tuple[Collision, ...]
-    length: int = FRAMES
+    length: Length = FRAMES
 
 
 _FAST = msgspec.json.Decoder(_WithoutTrajectory)

@@ -112,17 +112,22 @@ def from_annotation(
     What an annotation lists beyond the video's frames was not seen and is no event of the scene.
 
     Raises:
-        UserError: see `places`.
+        UserError: see `places`; or a simulated video's trajectories do not have its length.
     """
     place = places(annotation)
+    frames = annotation.motion_trajectory
+    if frames is not None and annotation.length not in (FRAMES, len(frames)):
+        raise UserError(
+            f"scene {annotation.scene_index}: length says {annotation.length}, motion_trajectory "
+            f"has {len(frames)} frames; make or copy the file again"
+        )
     events = [
         Event("collision", hit.frame_id, (place[hit.object_ids[0]], place[hit.object_ids[1]]))
         for hit in annotation.collision
         if hit.frame_id < annotation.length
     ]
     visible_TN = moving_TN = None
-    if annotation.motion_trajectory is not None:
-        frames = annotation.motion_trajectory
+    if frames is not None:
         visible_TN = np.zeros((len(frames), len(place)), dtype=bool)
         velocities_TN2 = np.zeros((len(frames), len(place), 2))
         for t, frame in enumerate(frames):

@@ -30,7 +30,7 @@ class Without(msgspec.Struct, frozen=True):
 
 
 class Worlds(msgspec.Struct, frozen=True):
-    """One scene's file: as many frames as the annotation has are the video, the rest follows it."""
+    """One scene's file: the first `Annotation.length` frames are the video, the rest follows it."""
 
     scene_index: int
     frames: int

@@ -130,7 +130,10 @@ def _rounded(values: np.ndarray, digits: int = 3) -> list:
 
 
 def facts(world: World, frames: int, seed: int) -> Facts:
-    """Take from a world what training needs; `seed` draws the descriptive questions."""
+    """Take from a world of CLEVRER's length what training needs.
+
+    `seed` draws the descriptive questions.
+    """
     run = world.factual
     at = np.linspace(0, SHOWN_FRAMES - 1, frames).round().astype(int)
     hits = [Event("collision", hit.frame, hit.pair) for hit in run.collisions]

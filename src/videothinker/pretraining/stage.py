@@ -23,6 +23,7 @@ from videothinker.records import Step
 from videothinker.runs import Run, open_run
 from videothinker.seeds import derive, numpy_generator
 from videothinker.world.config import WorldConfig
+from videothinker.world.objects import SHOWN_FRAMES
 from videothinker.world.scenes import DIALS, scene_config
 
 SECONDS = 5.12
@@ -164,6 +165,11 @@ def _like(data: Path, pool: PoolConfig) -> PoolConfig:
     if made.get("stage") != "world":
         raise UserError(f"{data}: was made by {made.get('stage')!r}; give a world folder, or none")
     world = made["config"]
+    if (length := world.get("length", SHOWN_FRAMES)) != SHOWN_FRAMES:
+        raise UserError(
+            f"{data}: its videos have length={length}; pretraining simulates {SHOWN_FRAMES}; "
+            "give a world of that length, or none"
+        )
     width, _, height = str(world["size"]).partition("x")
     return replace(
         pool,

@@ -117,21 +117,22 @@ def descriptive_thinking(facts: Facts, asked: Asked, names: Sequence[str]) -> st
 def _pointed_at(facts: Facts, about: Evidence, names: Sequence[str]) -> str:
     """The evidence in words: "1 blue 2 gray", or in time: "a b 1 BlueRed then BlueRed blue".
 
-    A question about events goes through the slots again, all of them or up to a border, and keeps
-    what it is about: "a b redIn c 1 BlueRed d" after the red object's entry. So the next word
-    stands where the last one was found.
+    A question about events goes through the slots again, all of them or up to a border or the event
+    chosen, and keeps what it is about: "a b redIn c 1 BlueRed d" after the red object's entry. So
+    the next word stands where the last one was found.
     """
     if about.motion is not None:
         things = enumerate(about.things, start=1)
         return " ".join(f"{n} {names[k]}" for n, k in things) or NONE
-    words = _gone_through(facts, about, names)
+    words = _second_pass(facts, about, names)
     if about.chosen is not None:
         event, thing = about.chosen
         words += [THEN, event_word(event, names), names[thing]]
     return " ".join(words)
 
 
-def _gone_through(facts: Facts, about: Evidence, names: Sequence[str]) -> list[str]:
+def _second_pass(facts: Facts, about: Evidence, names: Sequence[str]) -> list[str]:
+    """The slots' letters, the border, and with its number whatever counts."""
     words: list[str] = []
     count = 0
     for letter, events in zip(SLOTS, facts.events_by_slot(), strict=False):

@@ -26,7 +26,8 @@ LIMITS = {
 }
 """Setting -> smallest and largest allowed. CLEVRER's scene indices are train 0-9999, validation
 10000-14999; with three objects one pair is left when one is removed, and nothing to choose from;
-red and brown, the nearest two colors, are 44 of 255 apart, so 21 leaves each its name."""
+red and brown, the nearest two colors, are 44 of 255 apart, so 21 leaves each its name; 96
+to 384 frames are three quarters to three times a video of CLEVRER's."""
 QUESTIONS_A_SCENE = 2
 """Counterfactual questions a scene (CLEVRER: 18,642 on 10,000 videos)."""
 
@@ -57,7 +58,8 @@ class WorldConfig:
         near_miss: objects that are in view together and do not collide in the video keep at least
             this far apart, table units (ours; 0: as near as they come; the small base model's
             scenes: 0.4).
-        length: of a video and its annotations, in frames, 25 a second (CLEVRER: 128, 5.12 s).
+        length: of a video and its annotations, in frames, 25 a second (CLEVRER: 128, 5.12 s; others
+            are ours). `frames` of them are written, whatever the length.
         shades: largest change of each channel (0 to 255) of each color, drawn anew for every scene:
             colors that a model trained on the usual ones has not seen, under the same names (ours).
         seed: of every draw.
@@ -105,8 +107,8 @@ class WorldConfig:
             raise UserError("frames=1: one frame is no video; give at least 2, or 0 for no videos")
         if self.frames > self.length:
             raise UserError(
-                f"frames={self.frames}: a video of length={self.length} has no more than that; "
-                "give fewer, or a longer video"
+                f"frames={self.frames}: a video of length={self.length} does not have as many; "
+                f"give frames={self.length} or fewer"
             )
         _ = self.width, self.height
 

@@ -59,11 +59,11 @@ class Scene:
 
     Attributes:
         objects: at least one.
-        shown: frames of the video, 25 a second.
+        length: of the video, in frames, 25 a second.
     """
 
     objects: tuple[SceneObject, ...]
-    shown: int = SHOWN_FRAMES
+    length: int = SHOWN_FRAMES
 
     def jittered(self, rng: np.random.Generator, size: float) -> "Scene":
         """The same scene with every start position moved by up to `size` units in x and y."""

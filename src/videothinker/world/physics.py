@@ -89,7 +89,7 @@ class Collision:
 class Trajectory:
     """What happened in one world, sampled at 25 frames a second. T frames, N objects.
 
-    The first `shown` frames are the video; what follows is not seen.
+    The first `length` frames are the video; what follows is not seen.
 
     Attributes:
         positions_TN2: table units.
@@ -99,7 +99,7 @@ class Trajectory:
         on_table_TN: launched, not removed, not yet gone off the table's edge.
         inside_TN: on the table with its centre in the camera's view (`inside_camera_view`).
         collisions: in order of time, all T frames.
-        shown: frames of the video.
+        length: of the video, in frames.
         without: index of the removed object, or None. Its row in positions, angles and
             velocities is NaN and its flags are False.
     """
@@ -111,7 +111,7 @@ class Trajectory:
     on_table_TN: np.ndarray
     inside_TN: np.ndarray
     collisions: tuple[Collision, ...]
-    shown: int = SHOWN_FRAMES
+    length: int = SHOWN_FRAMES
     without: int | None = None
 
     @property
@@ -144,7 +144,7 @@ class Trajectory:
             on_table_TN=self.on_table_TN & ~blank_N,
             inside_TN=self.inside_TN & ~blank_N,
             collisions=self.collisions,
-            shown=self.shown,
+            length=self.length,
             without=thing,
         )
 
@@ -233,7 +233,7 @@ def simulate(scene: Scene, *, without: int | None = None, frames: int | None = N
     Deterministic: the same scene gives the same bits. An untouched object's removal leaves every
     other object's numbers bit-identical; until its first contact, so does a touched one's.
     """
-    frames = scene.shown + AFTER_FRAMES if frames is None else frames
+    frames = scene.length + AFTER_FRAMES if frames is None else frames
     table = _Table(scene, without)
     count = len(scene.objects)
     launch_N = np.array([thing.launch_frame for thing in scene.objects])
@@ -266,6 +266,6 @@ def simulate(scene: Scene, *, without: int | None = None, frames: int | None = N
         on_table_TN=on_table_TN,
         inside_TN=on_table_TN & (outside_TN < 0),
         collisions=tuple(table.collisions),
-        shown=scene.shown,
+        length=scene.length,
     )
     return run if without is None else run.hiding(without)

@@ -46,11 +46,6 @@ class Job:
     wanted: tuple[Wanted, ...]
 
 
-def frame_numbers(frames: int, length: int = FRAMES) -> list[int]:
-    """World frames written of a video of `length`: evenly spaced, ends included."""
-    return frame_ids(frames, length).tolist()
-
-
 def frame_rate(frames: int, length: int = FRAMES) -> Fraction:
     """Frames a second, so that a video lasts as long as its world (CLEVRER's: 5.12 s)."""
     return Fraction(frames * FPS, length)
@@ -80,7 +75,7 @@ def plan(config: WorldConfig, split: str, scenes: int) -> list[tuple[Wanted, ...
 def truth_of(world: World) -> Truth:
     """What collides where."""
     late = [
-        colliding(event for event in events_of(run) if event.frame >= run.shown)
+        colliding(event for event in events_of(run) if event.frame >= run.length)
         for run in world.without
     ]
     return Truth(scene_view(world), late)
@@ -97,11 +92,11 @@ def find(job: Job) -> tuple[World, tuple[RawQuestion, ...], tuple[RawQuestion, .
     rejected: list[str] = []
     for attempt in range(TRIES):
         seed = derive(config.seed, "scene", attempt) if attempt else config.seed
-        world = make_world(seed, index, scene_config(config, length=config.length))
+        world = make_world(seed, index, scene_config(config))
         rejected += world.rejected
         truth = truth_of(world)
         rng = numpy_generator(config.seed, "questions", index, attempt)
-        speeds_TN = np.linalg.norm(world.factual.velocities_TN2[: config.length], axis=-1)
+        speeds_TN = np.linalg.norm(world.factual.velocities_TN2[: world.scene.length], axis=-1)
         asked = all_questions(truth, speeds_TN, job.wanted, config.descriptive, rng)
         if asked is not None:
             pairs = minimal_pairs(truth, rng) if job.split == "validation" else ()
@@ -132,7 +127,7 @@ def make_scene(job: Job) -> Made:
     if config.frames:
         path = config.out / f"video_{job.split}" / f"video_{thousand(index)}" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        frames = frame_numbers(config.frames, config.length)
+        frames = frame_ids(config.frames, config.length).tolist()
         shown = render(
             world.scene, world.factual, frames, config.width, config.height,
             palette=palette_of(config, index),
@@ -152,6 +147,6 @@ def video_note(config: WorldConfig) -> str:
         return "no videos (frames 0: the transcript tier)"
     if config.frames == config.length:
         return f"{config.size} videos of {config.frames} frames"
-    numbers = frame_numbers(config.frames, config.length)
+    numbers = frame_ids(config.frames, config.length).tolist()
     shown = ", ".join(map(str, [*numbers[:3], "...", numbers[-1]]))
     return f"{config.size} videos of {config.frames} frames (frames {shown} of the {config.length})"

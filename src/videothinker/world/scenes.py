@@ -35,6 +35,10 @@ CLEARANCE = 0.12
 """Smallest gap, in units, between objects at rest at the start."""
 FASTEST = 3.2
 """Units per second; faster objects cross the view in under a second."""
+AIMED = (12, 16)
+"""Frames at the video's two ends at which nothing is aimed to hit."""
+PASSING = (10, 18)
+"""The same for what passes by."""
 LATE_HITS = (3, 37)
 """Frames after the video at which late movers are aimed to hit."""
 LATE_SEEN = 16
@@ -42,7 +46,7 @@ LATE_SEEN = 16
 predicted."""
 
 SEEN_FRAMES = 10
-"""Every object is in view for this many frames, so that 16 even ones of 128 show it."""
+"""Every object is in view for this many frames: where one of eight is shown, it is seen."""
 DIALS = (
     "objects_min",
     "objects_max",
@@ -60,6 +64,7 @@ _RANGES = {
     "radius": (0.1, 0.35, "table units (CLEVRER: 0.2)"),
     "length": (96, 384, "frames (CLEVRER: 128)"),
 }
+"""Setting -> smallest and largest allowed, and what it is counted in."""
 DRAWS = {"first": 4, "hit": 10, "late": 40, "bystander": 16}
 """Draws for one object before the scene is begun anew (most late ones are refused for free)."""
 
@@ -85,7 +90,7 @@ class SceneConfig:
         radius: object radius in table units (CLEVRER: 0.2).
         plain_looks: rubber spheres of different colors only (ours: a world small enough for a
             small model to learn to see; CLEVRER mixes materials, shapes and repeated colors).
-        length: frames of the video, 25 a second (CLEVRER: 128).
+        length: of the video, in frames, 25 a second (CLEVRER: 128).
         attempts: growths tried before giving up.
     """
 
@@ -131,8 +136,12 @@ class SceneConfig:
                 raise UserError(f"{name}={getattr(self, name)}: give {low} to {high} {unit}")
 
 
-def scene_config(config: object, *, length: int = SHOWN_FRAMES) -> SceneConfig:
-    """The part of a world's or a pool's settings that scenes are sampled by: its `DIALS`."""
+def scene_config(config: object) -> SceneConfig:
+    """The part of a world's or a pool's settings that scenes are sampled by.
+
+    Its `DIALS`, and its `length` where it has one (a pool's videos are as long as CLEVRER's).
+    """
+    length = getattr(config, "length", SHOWN_FRAMES)
     return SceneConfig(**{name: getattr(config, name) for name in DIALS}, length=length)
 
 
@@ -209,14 +218,14 @@ def nearest_miss(trajectory: Trajectory, radius: float) -> float:
 
     Infinite if there are no two such.
     """
-    positions_TN2 = trajectory.positions_TN2[: trajectory.shown]
-    seen_TN = (trajectory.inside_TN & trajectory.on_table_TN)[: trajectory.shown]
+    positions_TN2 = trajectory.positions_TN2[: trajectory.length]
+    seen_TN = (trajectory.inside_TN & trajectory.on_table_TN)[: trajectory.length]
     apart_TNN = np.linalg.norm(positions_TN2[:, :, None] - positions_TN2[:, None], axis=-1)
     apart_TNN[~(seen_TN[:, :, None] & seen_TN[:, None])] = np.inf
     nearest_NN = apart_TNN.min(axis=0)
     np.fill_diagonal(nearest_NN, np.inf)
     for hit in trajectory.collisions:
-        if hit.frame < trajectory.shown:
+        if hit.frame < trajectory.length:
             nearest_NN[hit.pair] = nearest_NN[hit.pair[::-1]] = np.inf
     return float(nearest_NN.min()) - 2 * radius
 
@@ -226,7 +235,7 @@ def fair(trajectory: Trajectory, config: SceneConfig) -> bool:
     hits = trajectory.collisions
     if len({hit.pair for hit in hits}) < len(hits):
         return False
-    if trajectory.inside_TN[: trajectory.shown].sum(axis=0).min() < SEEN_FRAMES:
+    if trajectory.inside_TN[: trajectory.length].sum(axis=0).min() < SEEN_FRAMES:
         return False
     if config.near_miss and nearest_miss(trajectory, config.radius) < config.near_miss:
         return False
@@ -251,9 +260,11 @@ class _Growth:
         if role in ("first", "bystander") or self.trajectory is None:
             if rng.random() < 0.5:
                 return replace(bare, position=_stage_point(rng))
-            return _sent_to(bare, _stage_point(rng), rng.uniform(10, end - 18), rng)
-        span = (end + LATE_HITS[0], end + LATE_HITS[1]) if role == "late" else (12, end - 16)
-        frame = int(rng.integers(*span))
+            return _sent_to(bare, _stage_point(rng), rng.uniform(PASSING[0], end - PASSING[1]), rng)
+        hits = (AIMED[0], end - AIMED[1])
+        if role == "late":
+            hits = (end + LATE_HITS[0], end + LATE_HITS[1])
+        frame = int(rng.integers(*hits))
         target = int(rng.integers(len(self.objects)))
         if not self.trajectory.inside_TN[frame, target]:
             return None
@@ -299,7 +310,7 @@ class _Growth:
         return False
 
     def _in_role(self, trajectory: Trajectory, role: str, newest: int) -> bool:
-        hits, end = trajectory.collisions, trajectory.shown
+        hits, end = trajectory.collisions, trajectory.length
         if sum(hit.frame < end for hit in hits) > self.config.collisions_max:
             return False
         own = [hit.frame for hit in hits if newest in hit.pair]

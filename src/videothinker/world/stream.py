@@ -36,9 +36,9 @@ class StreamConfig:
     def __post_init__(self) -> None:
         if not (16 <= self.width <= 4096 and 16 <= self.height <= 4096):
             raise UserError(f"size {self.width}x{self.height}: give 16 to 4096 pixels a side")
-        shown = self.scenes.length
-        if not 1 <= self.frames <= shown:
-            raise UserError(f"frames={self.frames}: a video shows {shown}; give 1 to {shown}")
+        most = self.scenes.length
+        if not 1 <= self.frames <= most:
+            raise UserError(f"frames={self.frames}: a video has {most}; give 1 to {most}")
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ class StreamItem:
     trajectory: Trajectory
 
 
-def frame_ids(frames: int, shown: int = SHOWN_FRAMES) -> np.ndarray:
-    """Indices of `frames` frames spread evenly over those shown, ends included."""
-    return np.linspace(0, shown - 1, frames).round().astype(int)
+def frame_ids(frames: int, length: int = SHOWN_FRAMES) -> np.ndarray:
+    """Indices of `frames` frames spread evenly over a video of `length`, ends included."""
+    return np.linspace(0, length - 1, frames).round().astype(int)
 
 
 def centre_pixels(
@@ -110,6 +110,6 @@ def item(seed: int, scene_index: int, config: StreamConfig, ids_F: np.ndarray) -
         positions_FN2=factual.positions_TN2[ids_F],
         pixels_FN2=centre_pixels(world.scene, factual, ids_F, config.width, config.height),
         visible_FN=factual.inside_TN[ids_F],
-        collisions=tuple(hit for hit in factual.collisions if hit.frame < factual.shown),
+        collisions=tuple(hit for hit in factual.collisions if hit.frame < factual.length),
         trajectory=factual,
     )

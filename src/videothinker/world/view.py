@@ -40,7 +40,7 @@ def _table(numbers: np.ndarray) -> np.ndarray:
 
 def scene_view(world: World) -> Scene:
     """The world as the program executor sees it, exactly as the written files give it back."""
-    events, end = events_of(world.factual), world.scene.shown
+    events, end = events_of(world.factual), world.scene.length
     return Scene(
         objects=properties(world),
         events=tuple(e for e in events if e.frame < end),
@@ -57,7 +57,7 @@ def scene_view(world: World) -> Scene:
 
 def annotation(world: World) -> Annotation:
     """CLEVRER's annotation of the video."""
-    run, end = world.factual, world.scene.shown
+    run, end = world.factual, world.scene.length
     heights = [round(thing.radius, DIGITS) for thing in world.scene.objects]
     positions = _table(run.positions_TN2[:end]).tolist()
     velocities = _table(run.velocities_TN2[:end]).tolist()
@@ -92,7 +92,7 @@ def annotation(world: World) -> Annotation:
     )
     name = f"video_{world.scene_index:05d}.mp4"
     return Annotation(
-        world.scene_index, name, properties(world), hits, frames, length=world.scene.shown
+        world.scene_index, name, properties(world), hits, frames, length=world.scene.length
     )
 
 

@@ -45,17 +45,17 @@ def labels(trajectory: Trajectory) -> tuple[object, ...]:
     after it, and what is in view and moving when the video starts, ends and at each event. For a
     world without an object: its collisions, in order, in the video and after it.
     """
-    end = trajectory.shown
+    end = trajectory.length
     pairs = tuple(hit.pair for hit in trajectory.collisions if hit.frame < end)
     later = tuple(hit.pair for hit in trajectory.collisions if hit.frame >= end)
     if trajectory.without is not None:
         return pairs, later
-    shown: list[tuple[int, str, tuple[int, ...]]] = [
+    found: list[tuple[int, str, tuple[int, ...]]] = [
         *((frame, "enter", (thing,)) for frame, thing in trajectory.entries()),
         *((frame, "exit", (thing,)) for frame, thing in trajectory.exits()),
         *((hit.frame, "collision", hit.pair) for hit in trajectory.collisions),
     ]
-    events = sorted(event for event in shown if event[0] < end)
+    events = sorted(event for event in found if event[0] < end)
     moments = [0, *(event[0] for event in events), end - 1]
     states = trajectory.inside_TN[moments].tobytes() + trajectory.moving_TN[moments].tobytes()
     return tuple(event[1:] for event in events), later, states
@@ -112,8 +112,8 @@ def rejection(
         return "repeated_pair"
     if not fair(factual, config):
         return "hidden"
-    shown = sum(hit.frame < factual.shown for hit in factual.collisions)
-    if not config.collisions_min <= shown <= config.collisions_max:
+    hits = sum(hit.frame < factual.length for hit in factual.collisions)
+    if not config.collisions_min <= hits <= config.collisions_max:
         return "collisions"
     return "jitter" if _flips(scene, runs, rng) else None
 
