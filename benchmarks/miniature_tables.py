@@ -207,7 +207,7 @@ floor .2, `bias-failure-F` the floor F. `grpo-constant`: 60 steps at a rate that
     ),
     "video_before": (
         "Video tier, from the base before",
-        """The same recipe, world and regime, five seeds; the base of commit e732ec6, which the next
+        """The same recipe and world, fewer seeds; the base of commit e732ec6, which the next
 one replaced, for it missed a bar of its card (89.3 % of the descriptive questions, 90 asked).""",
     ),
 }
