@@ -171,12 +171,9 @@ def erosion_table(grids: Sequence[Grid]) -> list[str]:
         for arm, rho in SHARE_OF.items():
             if grid.seeds(MAIN, arm) and (row := erosion(grid, rho, arm)):
                 rows.append([grid.name, *row])
-    head = ("grid", "inferential share", "pull to describing", "pull to simulating")
-    return (
-        table((*head, "predicted", "change against base", "seeds that lost", ""), rows)
-        if rows
-        else []
-    )
+    pulls = ("pull to describing", "pull to simulating")
+    outcome = ("predicted", "change against base", "seeds that lost", "")
+    return table(("grid", "inferential share", *pulls, *outcome), rows) if rows else []
 
 
 TITLES = {

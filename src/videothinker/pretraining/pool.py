@@ -25,6 +25,7 @@ from videothinker.world.physics import MOVING_SPEED, Trajectory
 from videothinker.world.render import Palette, render
 from videothinker.world.scenes import scene_config
 from videothinker.world.shading import RGB
+from videothinker.world.stream import frame_ids
 from videothinker.world.view import scene_view
 from videothinker.world.worlds import World, make_world
 
@@ -135,7 +136,7 @@ def facts(world: World, frames: int, seed: int) -> Facts:
     `seed` draws the descriptive questions.
     """
     run = world.factual
-    at = np.linspace(0, SHOWN_FRAMES - 1, frames).round().astype(int)
+    at = frame_ids(frames)
     hits = [Event("collision", hit.frame, hit.pair) for hit in run.collisions]
     shown = [hit for hit in hits if hit.frame < SHOWN_FRAMES]
     events = in_order([*shown, *crossings(run.inside_TN[:SHOWN_FRAMES])])

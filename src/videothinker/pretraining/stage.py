@@ -24,9 +24,10 @@ from videothinker.runs import Run, open_run
 from videothinker.seeds import derive, numpy_generator
 from videothinker.world.config import WorldConfig
 from videothinker.world.objects import SHOWN_FRAMES
+from videothinker.world.physics import FPS
 from videothinker.world.scenes import DIALS, scene_config
 
-SECONDS = 5.12
+SECONDS = SHOWN_FRAMES / FPS
 """Of a video."""
 UNUSED_TOWER = {
     "vision_hidden": 32,
