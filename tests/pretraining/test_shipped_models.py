@@ -35,7 +35,7 @@ def test_the_video_base_tells_the_objects_of_new_scenes():
     policy = load_policy(MODELS / "base-video")
     known = [facts(make_world(7, 20000 + i, scene_config(POOL)), POOL.frames, 7) for i in range(6)]
     frames = [half_color(frames_of(one, POOL)) for one in known]
-    held_out = HeldOut(known, frames, np.arange(POOL.frames) * 0.32)
+    held_out = HeldOut(known, frames, 5.12)
     numbers = summary(measure(policy, held_out, PretrainConfig(), 1))
     assert numbers["format"] > 0.95
     assert numbers["object_sets_exact"] > 0.8
@@ -48,7 +48,7 @@ def test_the_words_that_decide_weigh_more_from_frames():
     """A whole descriptive thought, and one that simulates; the first time each word stands."""
     policy = load_policy(MODELS / "base-video")
     frames = np.zeros((POOL.frames, POOL.height, POOL.width, 3), np.uint8)
-    speller = video_speller(policy, frames, np.arange(POOL.frames) * 0.32)
+    speller = video_speller(policy, frames, 5.12)
     told = "<think>Seen: a BlueRed b. Moves: a red no. Asked: none. So 0.</think><answer>A</answer>"
     wanted = {"a": 1, "BlueRed": 2, "b": 1, "Moves": 2, "red": 2, "no": 2, "Asked": 2, "none": 2}
     wanted |= {"So": 4, "0": 4, "A": 4}
