@@ -1,6 +1,7 @@
 """The models in the repository: small, loadable, and what their cards say in the main."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,40 @@ def test_a_shipped_model_is_small_and_has_a_card(name):
     parameters = sum(p.numel() for p in policy.model.parameters())
     assert parameters == numbers["parameters"] <= 8_000_000
     assert numbers["commit"][:7] in card or "recipes/base-models.yaml" in card
+
+
+ROWS = {
+    "object identity (set of colors, in its own list)": ("object_sets_exact",),
+    "colliding pairs it names: precision": ("pairs_precision",),
+    "colliding pairs it names: recall": ("pairs_recall",),
+    "descriptive questions": ("descriptive_exact",),
+    "forced to describe (`<think>Seen:`)": ("what_if_obs_observational", "what_if_obs_inferential"),
+    "forced to simulate (`<think>Without`)": (
+        "what_if_sim_observational",
+        "what_if_sim_inferential",
+    ),
+    "free, greedy": ("what_if_free_observational", "what_if_free_inferential"),
+    "free, sampled at temperature 1": (
+        "what_if_sampled_observational",
+        "what_if_sampled_inferential",
+    ),
+    "free, another scene's video": ("what_if_swapped_observational", "what_if_swapped_inferential"),
+    "free, a gray video": ("what_if_blank_observational", "what_if_blank_inferential"),
+}
+
+
+@pytest.mark.parametrize("page", ["models/base-video/README.md", "docs/base_model.md"])
+def test_both_measurements_of_the_video_base_are_told(page):
+    """As it was trained and with today's inputs, each number as `measured.json` has it."""
+    numbers = json.loads((MODELS / "base-video" / "measured.json").read_text())
+    text = (MODELS.parent / page).read_text()
+    for row, keys in ROWS.items():
+        (line,) = [line for line in text.splitlines() if line.startswith(f"| {row}")]
+        told = [re.findall(r"[\d.]+", re.sub(r"\(.*?\)", "", c)) for c in line.split("|")[2:4]]
+        for shown, name in zip(told, ("held_out_as_trained", "held_out"), strict=True):
+            assert [float(x) for x in shown] == [
+                pytest.approx(100 * numbers[name][key], abs=0.0501) for key in keys
+            ], row
 
 
 def test_the_video_base_tells_the_objects_of_new_scenes():

@@ -1,7 +1,7 @@
 """Where every token stands on the three rotary axes, as each family's weights were trained.
 
-Defined here and not taken from transformers, whose releases differ: since 5.3 it lets the text
-after a Qwen2.5-VL video begin inside the video's range of time (its issue 45381).
+Defined here and not taken from transformers, whose releases differ: up to 5.2 the text after a
+Qwen2.5-VL video began after all its positions, in 5.23 it begins inside the video's range of time.
 """
 
 from collections.abc import Callable, Sequence
