@@ -228,7 +228,7 @@ def read_frames(
     frames = protocol.frames
     if protocol.fps is not None:
         seconds = read_clip(root, video, 2, clip=clip, deadline=deadline).seconds
-        even = int(seconds * protocol.fps + 1e-6) // 2 * 2  # 8 frames of exactly 2 s are 8
+        even = int(seconds * protocol.fps + 1e-6) // 2 * 2  # rounding must not make 8.0 a 7
         frames = min(protocol.frames, max(4, even))
     return read_clip(root, video, frames, clip=clip, deadline=deadline)
 
