@@ -45,9 +45,12 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     with beside.open("wb") as file:
         file.write(struct.pack("<Q", len(text)) + text)
         for name in order:
-            flat = tensors[name].detach().cpu().contiguous().view(-1)
-            content: Any = flat.view(torch.uint8).numpy()
-            file.write(content)
+            file.write(_content(tensors[name]))
         file.flush()
         os.fsync(file.fileno())
     beside.replace(path)
+
+
+def _content(tensor: Tensor) -> Any:
+    """Its bytes; a copy where it lies elsewhere or in another order."""
+    return tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy()
