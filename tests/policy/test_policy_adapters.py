@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from videothinker.policy.logprobs import group_logps
 from videothinker.policy.model import Policy, load_policy, save_policy
 from videothinker.policy.sampling import Group
 from videothinker.policy.shapes import find_shape
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "training"))
+from live_bytes import LiveBytes
 
 TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
 RANK, ALPHA = 3, 12
@@ -220,6 +224,18 @@ def test_merged_it_is_the_definition_rounded_once(base: Path, tmp_path: Path) ->
                 torch.testing.assert_close(merged[name], exact, rtol=1e-5, atol=1e-7)
             else:  # half a last bit may fall on either side where the float32 sum itself rounds
                 assert (merged[name] != exact).float().mean() < 0.002, name
+
+
+def test_merging_goes_layer_by_layer(base: Path) -> None:
+    """Bytes alive: the model, and float32 copies of one layer's factors and sum."""
+    policy = adapted(base, "bfloat16")
+    sizes = [layer.get_base_layer().weight.numel() for _, layer in adapters.layers(policy.model)]
+    with LiveBytes(policy.model.parameters()) as live:
+        start = live.now
+        adapters.merge(policy)
+    assert live.peak - start < 2 * 4 * max(sizes) < 4 * sum(sizes) / 8
+    assert policy.adapter is None
+    assert not any(".lora_" in name for name in policy.model.state_dict())
 
 
 def test_same_weights_looks_through_adapters_that_add_nothing(base: Path, tmp_path: Path) -> None:

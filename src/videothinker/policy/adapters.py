@@ -236,11 +236,14 @@ def merge(policy: "Policy") -> None:
     assert name is not None
     for place, layer in list(layers(policy.model)):
         plain = layer.get_base_layer()
-        delta = layer.scaling[name] * (
-            layer.lora_B[name].weight.float() @ layer.lora_A[name].weight.float()
-        )
-        plain.weight.copy_(delta.add_(plain.weight))
+        plain.weight.copy_(_summed(layer, name))
         parent, _, child = place.rpartition(".")
         setattr(policy.model.get_submodule(parent), child, plain)
     cast("Any", policy.model).__dict__.pop("peft_config", None)
     policy.adapter = policy.base = None
+
+
+def _summed(layer: Any, name: str) -> Tensor:
+    """W + scale B A of one layer, in float32."""
+    product = layer.lora_B[name].weight.float() @ layer.lora_A[name].weight.float()
+    return product.mul_(layer.scaling[name]).add_(layer.get_base_layer().weight)
