@@ -233,7 +233,7 @@ def test_merging_goes_layer_by_layer(base: Path) -> None:
     with LiveBytes(policy.model.parameters()) as live:
         start = live.now
         adapters.merge(policy)
-    assert live.peak - start < 2 * 4 * max(sizes) < 4 * sum(sizes) / 8
+    assert live.peak - start < 2 * 4 * max(sizes) < 4 * sum(sizes) / 4
     assert policy.adapter is None
     assert not any(".lora_" in name for name in policy.model.state_dict())
 
