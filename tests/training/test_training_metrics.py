@@ -57,6 +57,8 @@ def test_a_step_without_an_update_measured_nothing(divergence: Any) -> None:
     skipped = record(Sums())
     assert (skipped.divergence, skipped.entropy) == (None, None)
     assert "clip_share" not in skipped.metrics
-    made = record(Sums(tokens=4.0, entropy=2.0, divergence=1.0, clipped=0.0))
+    assert "kl" not in skipped.metrics
+    made = record(Sums(tokens=4.0, entropy=2.0, divergence=1.0, kl=3.0, clipped=0.0))
+    assert made.metrics.get("kl") == (0.75 if divergence else None)
     assert (made.divergence, made.entropy) == (0.25 if divergence else None, 0.5)
     assert made.metrics["clip_share"] == 0

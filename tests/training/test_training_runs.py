@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,11 @@ from videothinker.records import Sample, Step, read_jsonl
 from videothinker.runs import digest_path
 from videothinker.training import loop, rollouts
 from videothinker.training.config import BiasConfig, CdpoConfig, GrpoConfig
+from videothinker.training.data import load_training_set
+from videothinker.training.sampling import uniform_stream
 from videothinker.training.stages import train_bias, train_cdpo, train_grpo
 
-OPEN = {"guard_valid": 0.0, "guard_entropy": 9.0}
+OPEN = {"guard": False}
 """An untrained model has no valid format and high entropy; let it be pushed all the same."""
 
 
@@ -104,6 +107,8 @@ import sys, pathlib, torch
 torch.set_num_threads(1)
 sys.path.insert(0, {tests!r})
 from videothinker.training.config import GrpoConfig
+from videothinker.training.data import load_training_set
+from videothinker.training.sampling import uniform_stream
 from videothinker.training.stages import train_grpo
 if __name__ == "__main__":
     train_grpo(pathlib.Path({toy!r}), GrpoConfig(out=pathlib.Path({out!r}), **{settings!r}))
@@ -222,6 +227,63 @@ def test_the_guard_stops_the_push_and_the_record_says_so(
         assert step.repulsion == 0
         assert step.guard is not None
         assert "valid format 0.00 < 0.50" in step.guard
+
+
+@pytest.mark.parametrize("divergence", ["exact", "js", "k2"])
+def test_the_controller_follows_the_kl_of_the_step_before(
+    toy: Path, other: Path, quick: dict[str, Any], tmp_path: Path, divergence: str
+) -> None:
+    """Each step's weight from the record of the one before; the divergence trained is another."""
+    held = {"repulsion": 0.3, "divergence_target": 0.05, "divergence": divergence}
+    settings = quick | OPEN | held | {"max_steps": 6, "learning_rate": 3e-3, "eval_steps": 0}
+    out = train_cdpo(toy, CdpoConfig(out=tmp_path / "a", bias=str(other), **settings))
+    steps = read_jsonl(out / "metrics.jsonl", Step)
+    for before, after in pairwise(steps):
+        wanted = 0.3 * min(1.0, max(-1.0, 1 - before.metrics["kl"] / 0.05))
+        assert after.repulsion == pytest.approx(wanted, rel=1e-9)
+    assert steps[0].repulsion == pytest.approx(steps[1].repulsion)  # it measured its own batch
+    assert len({step.repulsion for step in steps[1:]}) == len(steps[1:])
+    assert all(step.divergence is not None for step in steps)
+    same = [step.divergence == pytest.approx(step.metrics["kl"]) for step in steps]
+    assert all(same) if divergence == "exact" else not any(same)
+
+
+def test_the_guard_looks_at_the_entropy_of_the_step_before(
+    toy: Path, other: Path, quick: dict[str, Any], tmp_path: Path
+) -> None:
+    """Its limit stands between two steps of a run without a guard, whose entropy falls."""
+    plain = {"schedule": "constant", "repulsion": 1e-6, "eval_steps": 0, "learning_rate": 3e-3}
+    settings = quick | plain | {"guard_valid": 0.0, "bias": str(other), "max_steps": 6}
+    free = train_cdpo(toy, CdpoConfig(out=tmp_path / "a", guard=False, **settings))
+    entropies = [step.entropy for step in read_jsonl(free / "metrics.jsonl", Step)]
+    limit = (entropies[2] + entropies[3]) / 2
+    assert min(entropies[:3]) > limit > max(entropies[3:])
+    out = train_cdpo(toy, CdpoConfig(out=tmp_path / "b", guard_entropy=limit, **settings))
+    stopped = [step.guard is not None for step in read_jsonl(out / "metrics.jsonl", Step)]
+    # the first step looks at its own batch, each later one at the step before
+    assert stopped == [True, True, True, True, False, False]
+
+
+def test_the_stream_goes_on_after_the_questions_that_were_drawn(
+    toy: Path, quick: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dropped ones included: all steps together show the stream, each question of it once."""
+    asked: list[str] = []
+
+    def fickle(prompts: list[str], completions: list[str], **columns: Any) -> list[float]:
+        asked.append(columns["question_id"][0])
+        odd = int(asked[-1][-1]) % 2
+        return [float(place == 0 and odd) for place in range(len(completions))]
+
+    monkeypatch.setattr("toy_training.length_reward", fickle)
+    rewards = {"reward_funcs": ("toy_training:length_reward",), "eval_steps": 0}
+    config = BiasConfig(out=tmp_path / "bias", **(quick | rewards))
+    out = train_bias(toy, config)
+    draw = uniform_stream(load_training_set(toy, config).train, config.seed)
+    steps = read_jsonl(out / "metrics.jsonl", Step)
+    drawn = [int(step.metrics["drawn"]) for step in steps]
+    assert asked == [draw(place).id for place in range(sum(drawn))]
+    assert sum(drawn) > sum(int(step.metrics["groups"]) for step in steps)
 
 
 def test_repelling_drives_away_and_attracting_towards_the_bias_model(

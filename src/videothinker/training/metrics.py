@@ -48,6 +48,8 @@ def step_record(
     }
     if tokens:
         metrics["clip_share"] = sums.clipped / tokens
+    if tokens and objective.divergence:
+        metrics["kl"] = sums.kl / tokens
     for label in sorted({row.label for row in rows}):
         mine = torch.tensor([row.label == label for row in rows])
         metrics[f"reward/{label}"] = float(batch.rewards_BG[mine].mean())

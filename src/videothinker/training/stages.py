@@ -15,7 +15,6 @@ from videothinker.policy.folders import model_folder
 from videothinker.policy.model import Policy
 from videothinker.records import Question, Sample, Step
 from videothinker.runs import Run, open_run
-from videothinker.training.adapters import save_adapter
 from videothinker.training.closing import closing_table
 from videothinker.training.config import BiasConfig, CdpoConfig, GrpoConfig, TrainConfig
 from videothinker.training.data import TrainingSet, load_training_set
@@ -119,10 +118,8 @@ def _stage(stage: str, data: Path, config: TrainConfig, following: str) -> Path:
             console.say(f"trained to step {config.max_steps} in {seconds:.0f} s")
             for line in closing_table(loop.journal.records if loop.journal else []):
                 console.say(line)
-            save_model(policy, config.out / "model", config)
-            if config.lora_rank:
-                save_adapter(policy, config.out / "adapter")
-            console.say(f"wrote {config.out / 'model'} and metrics.jsonl")
+            kind = save_model(policy, config.out / "model")
+            console.say(f"wrote {config.out / 'model'} ({kind}) and metrics.jsonl")
             console.say(f"next: videothinker {following.format(out=config.out)}")
         processes.wait()
     return config.out
