@@ -10,6 +10,7 @@ from miniature_records import (
     VALID,
     Grid,
     accuracy,
+    baseline,
     by_seed,
     difference,
     last,
@@ -28,12 +29,6 @@ HEAD = (
     "says it simulates",
     "valid",
 )
-
-
-def baseline(arm: str) -> str:
-    """Plain GRPO on the same training questions: `grpo@P` of `ARM@P`."""
-    _, at, share_of_training = arm.partition("@")
-    return f"grpo{at}{share_of_training}"
 
 
 def against_baseline(grid: Grid, where: str, arm: str, whats: Sequence[str]) -> list[str]:
