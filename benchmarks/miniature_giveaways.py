@@ -1,14 +1,14 @@
-"""Which questions of the committed test sets give themselves away, and what that does to the results.
+"""Which questions of the committed test sets give themselves away, and what that does.
 
     python benchmarks/miniature_giveaways.py mark [--cache FOLDER]
     python benchmarks/miniature_giveaways.py tables [--sets test | all]
 
-`mark` makes every question that a committed grid asked again, from the grid's recipe: its world, its
-labels and its selection, in one process on a CPU (two minutes). Labels, scenes and pairs must be those
-of the committed records, in their order; then one mark a question and its number of options are kept
-in benchmarks/results/miniature/giveaways.json, with a digest of the words. It needs the question
-writer of the commit named there. `tables` prints the split of every committed answer, arm by arm and
-seed by seed, from the committed files alone.
+`mark` makes every question that a committed grid asked again, from the grid's recipe: its world,
+its labels and its selection, in one process on a CPU (two minutes). Labels, scenes and pairs
+must be those of the committed records, in their order; then one mark a question and its number
+of options are kept in benchmarks/results/miniature/giveaways.json, with a digest of the words.
+It needs the question writer of the commit named there. `tables` prints the split of every
+committed answer, arm by arm and seed by seed, from the committed files alone.
 """
 
 import argparse

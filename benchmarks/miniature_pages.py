@@ -1,10 +1,10 @@
 """The tables of the split that docs/results.md, docs/choosing.md and README.md show.
 
-    python benchmarks/miniature_pages.py     (prints those of README.md and docs/choosing.md)
+python benchmarks/miniature_pages.py     (prints those of README.md and docs/choosing.md)
 """
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from miniature_records import (
     HALVES,
@@ -17,7 +17,6 @@ from miniature_records import (
     accuracy,
     difference,
     pairs_right,
-    share,
     table,
 )
 from miniature_split import gains, giving_away, guess, opening_as_removal, pair_rows, sets_of
@@ -81,9 +80,7 @@ def short_table(grids: Grids) -> list[str]:
     for name, title in GRIDS.items():
         grid = grids[name]
         away = giving_away(grid, MAIN, "i")
-        arms = [
-            " → ".join(point(grid, MAIN, arm, part) for arm in (PLAIN, OURS)) for part in PARTS
-        ]
+        arms = [" → ".join(point(grid, MAIN, arm, part) for arm in (PLAIN, OURS)) for part in PARTS]
         rest = [point(grid, FORCED, "base", "r"), f"{guess(grid, MAIN, 'r'):.1f}"]
         share_of_gain = f"{sits_there(grid):.0f} %"
         own = [f"{100 * (away.value or 0):.1f} %", arms[0], share_of_gain, arms[1]]
@@ -142,7 +139,14 @@ def halves_table(grids: Grids) -> list[str]:
             found = opening_as_removal(grid, arm)
             told = "-" if found.value is None else f"{100 * found.value:.1f} (n {found.n})"
             rows.append([title, arm, count, *cells[:-1], told])
-    head = ("grid", "arm", "seeds", *HALVES.values(), "both right", "causal half, told as a removal")
+    head = (
+        "grid",
+        "arm",
+        "seeds",
+        *HALVES.values(),
+        "both right",
+        "causal half, told as a removal",
+    )
     return table(head, rows)
 
 
@@ -179,28 +183,32 @@ def compute_table(grids: Grids) -> list[str]:
 
 ABOUT = """## Most inferential questions give themselves away
 
-An inferential question *gives itself away* where none or all of its options happen in the video. Who
-describes the video then has nothing left to choose, and knows without reading the premise that
-something must be changed. No observational question here does so; of the inferential ones about three
-in four do, because their writer drew options that are mixed in the world without the object, and did
-not ask whether they are mixed in the video. *The rest* are the inferential questions that do not. A
-describer is wrong on every one of them, so what is gained over GRPO there has to be held against a
-guess among all sets of letters, and against the base made to simulate: the last two columns.
+An inferential question *gives itself away* where none or all of its options happen in the video.
+Who describes the video then has nothing left to choose, and knows without reading the premise
+that something must be changed. No observational question here does so; of the inferential ones
+about three in four do, because their writer drew options that are mixed in the world without the
+object, and did not ask whether they are mixed in the video. *The rest* are the inferential
+questions that do not. A describer is wrong on every one of them, so what is gained over GRPO
+there has to be held against a guess among all sets of letters, and against the base made to
+simulate: the last two columns.
 
-Before the arrow stands GRPO, after it bias-failure sampling, in percent right. All intervals on this
-page are of one kind, over scenes and training seeds together; `python benchmarks/miniature_giveaways.py
-tables` prints two others beside them (Student's over seeds alone, and a bootstrap of seeds and scenes)."""
-OUT = """The same on every set of questions: bias-failure sampling against GRPO, in points. The gain in
-give-aways shrinks out of domain and is gone with four collisions. On the rest an interval excludes 0 in
-the first line, and from the base before with six objects and with four collisions, three seeds each."""
-PAIRED = """Minimal pairs by half: in the irrelevant half describing is right, in the causal half it is wrong.
-None of their questions gives itself away. After GRPO, the paper's CDPO or bias-failure sampling a
-policy answers nearly as a describer would, whatever its answer opens with. The last column takes only
-answers that open with a removal; the base gives few of them, on questions it chooses itself."""
+Before the arrow stands GRPO, after it bias-failure sampling, in percent right. All intervals on
+this page are of one kind, over scenes and training seeds together; `python
+benchmarks/miniature_giveaways.py tables` prints two others beside them (Student's over seeds
+alone, and a bootstrap of seeds and scenes)."""
+OUT = """The same on every set of questions: bias-failure sampling against GRPO, in points. The
+gain in give-aways shrinks out of domain and is gone with four collisions. On the rest an
+interval excludes 0 in the first line, and from the base before with six objects and with four
+collisions, three seeds each."""
+PAIRED = """Minimal pairs by half: in the irrelevant half describing is right, in the causal half
+it is wrong. None of their questions gives itself away. After GRPO, the paper's CDPO or
+bias-failure sampling a policy answers nearly as a describer would, whatever its answer opens
+with. The last column takes only answers that open with a removal; the base gives few of them, on
+questions it chooses itself."""
 COST = "Bias-failure sampling against GRPO on observational questions, by seed:"
-COMPUTE = """GRPO trained as long as bias model, measured successes and sampling take together, against
-bias-failure sampling of the same seed. Where long GRPO comes to simulate by itself it has the higher
-mix; where it does not, bias-failure sampling has."""
+COMPUTE = """GRPO trained as long as bias model, measured successes and sampling take together,
+against bias-failure sampling of the same seed. Where long GRPO comes to simulate by itself it
+has the higher mix; where it does not, bias-failure sampling has."""
 
 
 def section(grids: Grids) -> str:

@@ -19,7 +19,7 @@ RIGHT, VALID, SIMULATED = 1, 2, 4
 """What an answer's digit adds up: exactly right, of a valid format, opens with a removal."""
 LABELS = {"o": "observational", "i": "inferential"}
 PARTS = {"a": "give-aways", "r": "the rest"}
-"""Of the inferential questions: those that give themselves away (videothinker.giveaways), or not."""
+"""Of the inferential questions: do they give themselves away (videothinker.giveaways)?"""
 HALVES = {"n": "irrelevant half", "c": "causal half"}
 """Of the minimal pairs: the removed object does not matter to the options, or does."""
 PAIRS = "pairs"

@@ -1,4 +1,4 @@
-"""The committed answers split by give-away and by half of a minimal pair; see miniature_giveaways.py."""
+"""Committed answers split by give-away and by half of a minimal pair (miniature_giveaways.py)."""
 
 import math
 from collections.abc import Iterator, Sequence

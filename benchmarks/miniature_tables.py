@@ -219,17 +219,18 @@ SMALL = (
 )
 INTRO = """# Results in miniature
 
-**Read this first.** Most of the inferential questions give themselves away, and what bias-failure
-sampling gains over GRPO sits there; on the rest little or nothing is gained. So inferential accuracy
-stands beside its two parts in every table: *give-aways*, and *the rest*.
+**Read this first.** Most of the inferential questions give themselves away, and what
+bias-failure sampling gains over GRPO sits there; on the rest little or nothing is gained. So
+inferential accuracy stands beside its two parts in every table: *give-aways*, and *the rest*.
 
 Written by `python benchmarks/miniature.py tables` from the records in
-`benchmarks/results/miniature/` (one digit a question, model and training seed; one mark a question
-that gives itself away), so that every number can be recomputed. Percent of questions answered exactly,
-with 95 % intervals over scenes and training seeds; the mix weighs observational and inferential
-questions 74 to 26, as in the paper's data; differences are paired by training seed and question. *Says
-it simulates* is the share of answers that open with a removal, whatever follows: an opening is no proof
-of what was computed. What the words mean: [base models](base_model.md), [the method](method.md)."""
+`benchmarks/results/miniature/` (one digit a question, model and training seed; one mark a
+question that gives itself away), so that every number can be recomputed. Percent of questions
+answered exactly, with 95 % intervals over scenes and training seeds; the mix weighs
+observational and inferential questions 74 to 26, as in the paper's data; differences are paired
+by training seed and question. *Says it simulates* is the share of answers that open with a
+removal, whatever follows: an opening is no proof of what was computed. What the words mean:
+[base models](base_model.md), [the method](method.md)."""
 
 
 def section(grid: Grid) -> list[str]:

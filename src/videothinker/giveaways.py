@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 
 from videothinker.records import Diagnosis, Evidence
 
-AWAY, REST, UNKNOWN = "give-aways", "the rest", "not known"
-"""The parts into which `parts` splits questions."""
+AWAY, REST, UNKNOWN = "give-aways", "the rest", "give-aways not known"
+"""The parts into which `split` divides questions."""
 DEFINITION = "none or all of their options happen in the video"
 
 
@@ -34,7 +34,7 @@ def part_of(diagnosis: Diagnosis | None) -> str:
     return UNKNOWN if found is None else AWAY if found else REST
 
 
-def parts(ids: Iterable[str], labels: Mapping[str, Diagnosis]) -> dict[str, list[str]]:
+def split(ids: Iterable[str], labels: Mapping[str, Diagnosis]) -> dict[str, list[str]]:
     """Question ids by part, in their order; a part that holds none is left out.
 
     Args:

@@ -157,7 +157,7 @@ def test_the_weights_curve_and_its_conditions_are_those_counted_by_hand() -> Non
     ]  # fmt: skip
     shown = rows["controller-0.3"].strip("| ").split(" | ")
     assert shown[1] == "2"
-    # every other inferential question gives itself away, so that each part has half of the right ones
+    # every other inferential question gives itself away: each part has half of the right ones
     assert [cell.split(" (")[0] for cell in shown[2:7]] == ["80.0", "40.0", "40.0", "40.0", "69.6"]
     assert shown[7:9] == ["95.5", "-7.0"]  # .74 * 70 + .26 * 40 against .74 * 90 + .26 * 10
     assert (shown[9].split(" (")[0], shown[10]) == ("+30.0", "0.75")
