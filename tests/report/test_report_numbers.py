@@ -149,8 +149,14 @@ AWAY = {0: (False, False), 1: (True, True), 2: (False, False), 3: (True, False)}
     ("cdpo", "words"),
     [
         # right where the question gives itself away, and nowhere else
-        ((True, True, True, False), "CDPO's gain is shown in give-aways alone (on the rest +0.0"),
-        ((True, True, True, True), "CDPO's gain is there on the rest too (+100.0 points"),
+        (
+            (True, True, True, False),
+            "in these alone, CDPO's gain is shown in these alone.",
+        ),
+        (
+            (True, True, True, True),
+            "in these alone, CDPO's gain is shown on the rest too.",
+        ),
     ],
 )
 def test_the_claim_says_where_a_gain_sits(
@@ -164,10 +170,13 @@ def test_the_claim_says_where_a_gain_sits(
     (board,) = read_boards(runs)
     claim = make_claim([board], runs)
     assert claim.drawn
-    whole = "90 of the 120 inferential questions give themselves away (none or all of their options"
-    assert whole in claim.headline
-    assert words in claim.headline
-    assert claim.headline.endswith("; a guess has 50.0 % of the rest.")
+    assert claim.headline.endswith(
+        f"90 of the 120 inferential questions give themselves away: GRPO's loss is shown {words}"
+    )
+    assert claim.notes[-1] == (
+        "Questions give themselves away where none or all of their options happen in the video; "
+        "a guess has 50.0 % of the rest."
+    )
     gaps = {c.label: c.estimate for c in claim.contrasts if c.left.name == "CDPO"}
     assert (gaps["give-aways"].n, gaps["the rest"].n) == (90, 30)
     assert gaps["give-aways"].mean == pytest.approx(1.0)
@@ -195,10 +204,16 @@ def test_a_gain_within_chance_on_both_parts_has_no_seat(tmp_path: Path) -> None:
     base, cdpo = board.arms[0], board.arms[-1]
     parts = [Contrast(cdpo, base, name, part) for name in ("give-aways", "the rest")]
     seat = _seat(Contrast(cdpo, base, "inferential", whole), parts)
-    assert seat.startswith("where CDPO's gain sits cannot be said (on the rest +20.0 points")
+    assert seat == "where CDPO's gain sits cannot be said"
     level = dataclasses.replace(whole, mean=0.0, low=-0.01, high=0.01)
     seat = _seat(Contrast(cdpo, base, "inferential", level), parts)
-    assert seat.startswith("on the rest CDPO has +20.0 points")
+    assert seat == "on the rest CDPO is not told from Base"
+    parts = [Contrast(cdpo, base, name, whole) for name in ("give-aways", "the rest")]
+    seat = _seat(Contrast(cdpo, base, "inferential", level), parts)
+    assert seat == "on the rest CDPO is above Base"
+    assert _seat(Contrast(cdpo, base, "inferential", whole), parts[:1]).startswith(
+        "of CDPO nothing"
+    )
 
 
 def test_without_logs_the_split_is_not_known_and_said_so(tmp_path: Path) -> None:

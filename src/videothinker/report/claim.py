@@ -101,21 +101,20 @@ def _seat(whole: Contrast, contrasts: Sequence[Contrast]) -> str:
     name, e = whole.left.name, whole.estimate
     if rest is None:
         return f"of {name} nothing is known on {REST}"
-    figure = f"{points(rest.mean)} points, {interval(rest)}"
     if e.verdict == "none":
-        return f"on {REST} {name} has {figure}"
+        told = rest.low > 0 or rest.high < 0
+        where = f"{'above' if rest.mean > 0 else 'below'}" if told else "not told from"
+        return f"on {REST} {name} is {where} {whole.right.name}"
     what = f"{name}'s {'gain' if e.mean > 0 else 'loss'}"
     if _same_way(rest, e):
-        return f"{what} is there on {REST} too ({figure})"
+        return f"{what} is shown on {REST} too"
     if _same_way(away, e):
-        return f"{what} is shown in {AWAY} alone (on {REST} {figure})"
-    return f"where {what} sits cannot be said (on {REST} {figure})"
+        return f"{what} is shown in these alone"
+    return f"where {what} sits cannot be said"
 
 
 def _where(board: Board, wholes: Sequence[Contrast], contrasts: Sequence[Contrast]) -> str:
-    """What the inferential differences are worth: how many questions give themselves away, and
-    what is left on the others.
-    """
+    """How many inferential questions give themselves away, and what is shown on the others."""
     split = {part: len(ids) for part, ids in board.by_part.items()}
     total = sum(split.values())
     if UNKNOWN in split:
@@ -127,11 +126,19 @@ def _where(board: Board, wholes: Sequence[Contrast], contrasts: Sequence[Contras
         return "No inferential question gives itself away."
     begin = f"{split[AWAY]:,} of the {total:,} inferential questions give themselves away"
     if REST not in split:
-        return f"{begin} ({DEFINITION}): nothing is measured beyond them."
-    seats = "; ".join(_seat(c, contrasts) for c in wholes)
-    others = [board.questions[q] for q in board.by_part[REST]]
-    guess = percent(random_guess(others, several=board.several))
-    return f"{begin} ({DEFINITION}); {seats}; a guess has {guess} % of {REST}."
+        return f"{begin}: nothing is measured beyond them."
+    return f"{begin}: {', '.join(_seat(c, contrasts) for c in wholes)}."
+
+
+def _about_parts(board: Board) -> list[str]:
+    """What a give-away is, and what a guess has of the rest: a describer is wrong on all of it."""
+    split = board.by_part
+    if AWAY not in split:
+        return []
+    others = [board.questions[q] for q in split.get(REST, ())]
+    guess = random_guess(others, several=board.several) if others else 0.0
+    ending = f"; a guess has {percent(guess)} % of {REST}" if others else ""
+    return [f"Questions give themselves away where {DEFINITION}{ending}."]
 
 
 def _seeds(arms: Sequence[Arm]) -> int:
@@ -235,6 +242,7 @@ def make_claim(
         )
         headline = without if boards else "Nothing is evaluated here, and nothing diagnosed."
         return Claim(headline, False, (), warnings, notes)
+    notes = (*notes, *_about_parts(labelled[0]))
     contrasts = contrasts_of(labelled[0])
     sentence, drawn = _sentence(labelled[0], contrasts)
     if drawn and warnings:
