@@ -5,6 +5,7 @@ python benchmarks/miniature_pages.py     (prints those of README.md and docs/cho
 
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from miniature_records import (
     HALVES,
@@ -22,6 +23,7 @@ from miniature_records import (
 from miniature_split import gains, giving_away, guess, opening_as_removal, pair_rows, sets_of
 from miniature_weights import mixes
 
+ROOT = Path(__file__).parents[1]
 GRIDS = {
     "headline": "transcripts, floor .05",
     "confirmation": "transcripts, floor .2",
@@ -86,7 +88,7 @@ def short_table(grids: Grids) -> list[str]:
         own = [f"{100 * (away.value or 0):.1f} %", arms[0], share_of_gain, arms[1]]
         rows.append([title, *own, gain(grid, MAIN, "r"), *rest])
     head = (
-        *("test set", "give themselves away", "right, of these", "of the gain, here"),
+        *("test set", "give themselves away", "right, of these", "of the gain"),
         *("right, of the rest", "gain on the rest", "base made to simulate", "a guess"),
     )
     return table(head, rows)
@@ -114,6 +116,21 @@ def _choice(grid: Grid, where: str, arm: str) -> list[str]:
         *(point(grid, where, arm, what) for what in (*LABELS, *PARTS, "mix")),
         f"{pairs_right(grid, PAIRS, arm).mean:.1f}" if paired else "-",
     ]
+
+
+def rest_table(grids: Grids) -> list[str]:
+    """Every arm on the rest: what it has, what it gains there, and what that costs."""
+    rows = []
+    for name, title in GRIDS.items():
+        grid = grids[name]
+        for arm in (PLAIN, LONG, OURS, "cdpo-paper", "cdpo"):
+            if not (seeds := grid.seeds(MAIN, arm)):
+                continue
+            gaps = [None if arm == PLAIN else difference(grid, MAIN, arm, PLAIN, w) for w in "ro"]
+            signed = ["" if gap is None else gap.signed for gap in gaps]
+            rows.append([title, arm, str(len(seeds)), str(accuracy(grid, MAIN, arm, "r")), *signed])
+    head = ("grid", "arm", "seeds", "the rest", "against GRPO", "observational against GRPO")
+    return table(head, rows)
 
 
 def domain_table(grids: Grids) -> list[str]:
@@ -200,6 +217,9 @@ OUT = """The same on every set of questions: bias-failure sampling against GRPO,
 gain in give-aways shrinks out of domain and is gone with four collisions. On the rest an
 interval excludes 0 in the first line, and from the base before with six objects and with four
 collisions, three seeds each."""
+REST = """Every method on the rest. The default CDPO alone gains there in each grid it ran in,
+about up to what the base made to simulate has, and loses observational accuracy with ten of
+eleven seeds."""
 PAIRED = """Minimal pairs by half: in the irrelevant half describing is right, in the causal half
 it is wrong. None of their questions gives itself away. After GRPO, the paper's CDPO or
 bias-failure sampling a policy answers nearly as a describer would, whatever its answer opens
@@ -214,17 +234,36 @@ has the higher mix; where it does not, bias-failure sampling has."""
 def section(grids: Grids) -> str:
     """The first section of docs/results.md."""
     parts = [
-        *(ABOUT, short_table(grids), OUT, domain_table(grids), PAIRED, halves_table(grids)),
+        *(ABOUT, short_table(grids), REST, rest_table(grids), OUT, domain_table(grids)),
+        *(PAIRED, halves_table(grids)),
         *(COST, cost_table(grids), COMPUTE, compute_table(grids)),
     ]
     return "\n\n".join(part if isinstance(part, str) else "\n".join(part) for part in parts)
 
 
+MARKED = {"README.md": {"split": short_table}, "docs/choosing.md": {"arms": choice_table}}
+"""Page -> name of a marked place in it -> the table that stands there."""
+
+
+def filled(page: str, grids: Grids) -> str:
+    """A page's text with its marked tables as the records give them."""
+    text = (ROOT / page).read_text()
+    for name, make in MARKED[page].items():
+        begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
+        before, _, rest = text.partition(begin)
+        _, found, after = rest.partition(end)
+        if not found:
+            raise SystemExit(f"{page}: has no {begin.strip()} ... {end} to fill")
+        text = before + begin + "\n".join(make(grids)) + "\n" + found + after
+    return text
+
+
 def main() -> None:
-    """Print the tables that pages written by hand hold."""
+    """Fill the marked tables of the pages written by hand."""
     grids = read()
-    for found in (short_table(grids), choice_table(grids)):
-        sys.stdout.write("\n".join(found) + "\n\n")
+    for page in MARKED:
+        (ROOT / page).write_text(filled(page, grids))
+        sys.stderr.write(f"filled {page}\n")
 
 
 if __name__ == "__main__":
