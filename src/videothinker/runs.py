@@ -48,7 +48,7 @@ def digest_path(path: Path) -> str:
     for child in sorted(p for p in path.rglob("*") if p.is_file()):
         relative = child.relative_to(path)
         hidden = any(part.startswith(".") for part in relative.parts)
-        if hidden or set(relative.parts) & set(NOT_IN_DIGEST) or relative.suffix == ".md":
+        if set(relative.parts) & set(NOT_IN_DIGEST) or hidden or relative.suffix in (".md", ".tmp"):
             continue
         total.update(f"{relative.as_posix()}\0{digest_path(child)}\n".encode())
     return total.hexdigest()
