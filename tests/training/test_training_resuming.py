@@ -173,7 +173,7 @@ def test_what_was_left_out_stays_out_once_the_run_has_a_checkpoint(tmp_path: Pat
     assert past.left_out == {("a.mp4", (0.0, 1.5)): "is cut off"}
     (tmp_path / "run/checkpoints/questions.jsonl").unlink()
     with pytest.raises(UserError, match="begun by an older version"):
-        read_past(tmp_path / "run")
+        check_unchanged(read_past(tmp_path / "run"), data, config)
 
 
 def test_a_run_whose_list_was_mended_ends_as_if_it_had_always_been_so(
@@ -194,6 +194,10 @@ def test_a_run_whose_list_was_mended_ends_as_if_it_had_always_been_so(
     assert "resumed from" in said
     whole = train_grpo(folder, GrpoConfig(out=tmp_path / "whole", **asked))
     assert digest_path(cut) == digest_path(whole)
+    train_grpo(folder, GrpoConfig(out=tmp_path / "whole", **asked))  # is done already
+    write_jsonl(folder / "questions.jsonl", [q for q in QUESTIONS if q.id != order[0]])
+    with pytest.raises(UserError, match="holds a run on another list"):
+        train_grpo(folder, GrpoConfig(out=tmp_path / "whole", **asked))
 
 
 def _dies_at(step: int, update: Any) -> Any:

@@ -51,9 +51,17 @@ class TrainingSet:
         """Questions left out because their video cannot be read."""
         return sum(part_of(q) in self.bad for q in self.pool)
 
+    @property
+    def bad_names(self) -> dict[str, str]:
+        """`a.mp4`, or `a.mp4 (2 to 5 s)` for a clip of it -> what is wrong with it."""
+        return {
+            video if clip is None else f"{video} ({clip[0]:g} to {clip[1]:g} s)": reason
+            for (video, clip), reason in self.bad.items()
+        }
+
     def composition(self) -> dict[str, object]:
         """What the draw is made of, for run.json."""
-        return {
+        told: dict[str, object] = {
             "train_questions": len(self.train),
             "held_out_questions": len(self.held_out),
             "left_out_unanswerable": self.unanswerable,
@@ -64,8 +72,8 @@ class TrainingSet:
             "splits": _count(q.split for q in self.train),
             "tier": "transcript" if all(q.context for q in self.train) else "video",
             "held_out_labels": _count(self.labels.get(q.id, "unlabelled") for q in self.held_out),
-            "bad_videos": {part_name(part): reason for part, reason in self.bad.items()},
         }
+        return told | {"bad_videos": self.bad_names} if self.bad else told
 
 
 def _count(values: object) -> dict[str, int]:
@@ -140,12 +148,6 @@ def to_come(
     last = position + (config.max_steps - step) * config.prompts_per_step * (1 + refills)
     in_first_round = config.sampling == "uniform" and last <= len(data.train)
     return (*(data.train[position:last] if in_first_round else data.train), *data.held_out)
-
-
-def part_name(part: Part) -> str:
-    """`a.mp4`, or `a.mp4 (2 to 5 s)` for a clip of it."""
-    video, clip = part
-    return video if clip is None else f"{video} ({clip[0]:g} to {clip[1]:g} s)"
 
 
 def _draw(

@@ -60,23 +60,15 @@ class Past:
 
 
 def read_past(run: Path) -> Past:
-    """What an earlier process left in the run folder.
-
-    Raises:
-        UserError: checkpoints of an older version, which did not record the questions.
-    """
+    """What an earlier process left in the run folder."""
     folder = run / "checkpoints"
     last, path = last_checkpoint(folder), folder / QUESTIONS
     used = tuple(read_jsonl(path, Used)) if path.is_file() else ()
     if last is None:
         return Past(used=used)
-    if not used:
-        raise UserError(
-            f"{run}: was begun by an older version, which did not record its questions; "
-            "give another --out"
-        )
     state = json.loads((last / STATE).read_text())
-    bad = {(row.video, row.clip): row.reason for row in read_jsonl(folder / BAD_VIDEOS, LeftOut)}
+    path = folder / BAD_VIDEOS
+    bad = {(row.video, row.clip): row.reason for row in read_jsonl(path, LeftOut)} if used else {}
     return Past(state["step"], state["position"], used, bad)
 
 
@@ -104,12 +96,17 @@ def check_unchanged(past: Past, data: TrainingSet, config: TrainConfig) -> None:
     """Refuse a run whose past the list does not fit any more.
 
     Raises:
-        UserError: something that was used has changed (it is named).
+        UserError: something that was used has changed (it is named), or what was used is unknown.
     """
+    if past.position and not past.used:
+        raise UserError(
+            f"{config.out}: was begun by an older version, which did not record its questions; "
+            "give another --out"
+        )
     changed = refusal(past, data, config)
     if changed is not None:
         raise UserError(
-            f"{config.out} cannot be resumed: {changed}; undo that, or give another --out"
+            f"{config.out} holds a run on another list: {changed}; undo that, or give another --out"
         )
 
 

@@ -19,7 +19,7 @@ from videothinker.runs import Run, open_run
 from videothinker.training.adapters import save_adapter
 from videothinker.training.closing import check_learned, closing_table, failings
 from videothinker.training.config import BiasConfig, CdpoConfig, GrpoConfig, TrainConfig
-from videothinker.training.data import TrainingSet, leave_out, load_training_set, part_name
+from videothinker.training.data import TrainingSet, leave_out, load_training_set
 from videothinker.training.dry_run import check_hardware
 from videothinker.training.held_out import HeldOut
 from videothinker.training.loop import Loop, train
@@ -41,9 +41,6 @@ from videothinker.training.sampling import (
 from videothinker.training.step import Bias
 from videothinker.training.trackers import open_tracker
 from videothinker.training.videos import check_videos
-
-LEVERS = ("optimizer_device", "offload_bias")
-"""Settings that change where things lie, and no result."""
 
 
 def train_bias(data: Path, config: BiasConfig) -> Path:
@@ -82,9 +79,10 @@ def _stage(stage: str, data: Path, config: TrainConfig, following: str) -> Path:
     rewards = load_rewards(config.reward_funcs)
     with _open(stage, config, training_set, processes) as run:
         if processes.say(run.done if run else None):
+            if run and (past := read_past(run.path)).used:
+                _taken_up(past, training_set, config)
             console.say(f"{config.out}: is done already; nothing to do")
-            if run:
-                _warn(run.facts.get("warnings", []))
+            _warn(run.facts.get("warnings", []) if run else [])
             return config.out
         policy = load_trainee(config, processes.device)
         start = trained_digest(policy) if run else ""
@@ -142,9 +140,7 @@ def _settle(
 ) -> TrainingSet:
     """The run's questions: without bad videos, and as the run used them where it is resumed."""
     past = processes.say(read_past(run.path) if run else Past())
-    if past.left_out:
-        data = leave_out(data, past.left_out, config)
-    check_unchanged(past, data, config)
+    data = _taken_up(past, data, config)
     data = check_videos(
         *(data, config, processes),
         step=past.step,
@@ -153,6 +149,18 @@ def _settle(
     )
     if run:
         record(run.path, past, data)
+    return data
+
+
+def _taken_up(past: Past, data: TrainingSet, config: TrainConfig) -> TrainingSet:
+    """The run's questions as an earlier process left them out or used them.
+
+    Raises:
+        UserError: something that it has used is not what it was.
+    """
+    if past.left_out:
+        data = leave_out(data, past.left_out, config)
+    check_unchanged(past, data, config)
     return data
 
 
@@ -166,7 +174,7 @@ def _judge(run: Run, loop: Loop, data: TrainingSet) -> None:
     for line in closing_table(steps):
         console.say(line)
     if data.bad:
-        names = ", ".join(part_name(part) for part in list(data.bad)[:3])
+        names = ", ".join(list(data.bad_names)[:3])
         more = ", ..." if len(data.bad) > 3 else ""
         console.say(
             f"left out {data.without_video} of {len(data.pool)} questions, whose videos cannot be "
@@ -202,7 +210,10 @@ def _open(
         if source and Path(model_folder(source)).is_dir():
             inputs[name] = Path(model_folder(source))
     # what was used of the questions is compared by `resuming`, not the files' bytes
-    may_change = ("data", "diagnosis", "data_root", "on_bad_video", *LEVERS)
+    may_change = (
+        *("data", "diagnosis", "data_root", "on_bad_video"),
+        *("optimizer_device", "offload_bias"),
+    )
     return open_run(config.out, f"train_{stage}", config, inputs, may_change=may_change)
 
 

@@ -133,7 +133,7 @@ def check_videos(
         refusal: why a resumed run cannot go on with other questions; null where it can.
 
     Raises:
-        UserError: bad videos under `stop`, or none of the list can be left out; all in one list.
+        UserError: bad videos under `stop`, or such that the run cannot do without; all in one list.
     """
     memory = Memory(data.data_root, config.frames)
     while True:
