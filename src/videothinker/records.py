@@ -117,7 +117,7 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     step: int
     loss: float
     reward: dict[str, float] = {}
-    """reward function -> mean over the step's completions."""
+    """reward function -> mean over all completions drawn, those of dropped groups included."""
     divergence: float | None = None
     """Mean a token of the divergence that is trained, in nats; null where there is none. The
     KL(policy || bias) that controller and guard look at is `kl` among the metrics."""

@@ -111,10 +111,12 @@ def test_pixels_reach_the_policy_and_gradients_the_vision_tower(
     assert len(moved) == (0 if freeze else len(tower))
 
 
-def test_a_bad_video_names_its_question(base: Path, quick: dict[str, Any], tmp_path: Path) -> None:
+def test_a_bad_video_is_named_before_the_first_step(
+    base: Path, quick: dict[str, Any], tmp_path: Path
+) -> None:
     write_jsonl(tmp_path / "questions.jsonl", [video_question(tmp_path)])
     (tmp_path / "a.mp4").unlink()
-    with pytest.raises(UserError, match=r"question 'toy/video'.*a\.mp4"):
+    with pytest.raises(UserError, match=r"1 of 1 videos cannot be read.*\n.*'a\.mp4' is missing"):
         train_grpo(tmp_path, GrpoConfig(out=tmp_path / "run", **quick))
 
 

@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import Qwen2_5_VLForConditionalGeneration
 
+from videothinker.cli import main
 from videothinker.errors import UserError
 from videothinker.policy.model import load_policy
 from videothinker.records import Sample, Step, read_jsonl
@@ -56,7 +57,11 @@ def test_bias_then_grpo_then_cdpo(
     assert facts["processes"] == 1
     said = capsys.readouterr().err.replace("\n", " ")
     assert "read 56 questions" in said
-    assert "next: videothinker evaluate" in said
+    # an untrained model keeps to no format: that it earns by length is no success
+    assert facts["weights_changed"]
+    assert len(facts["warnings"]) == 1
+    assert "no answer could be read" in said
+    assert "next:" not in said
 
 
 def test_the_same_command_writes_the_same_bytes_and_a_done_run_returns(
@@ -185,6 +190,34 @@ def test_a_step_without_any_signal_changes_nothing(
     step = read_jsonl(out / "metrics.jsonl", Step)[0]
     assert (step.loss, step.dropped_groups, step.metrics["groups"]) == (0, 6, 0)
     assert step.entropy is None
+
+
+@pytest.mark.parametrize("stage", ["bias", "grpo"])
+def test_a_run_whose_reward_is_always_one_says_so_and_is_no_success(
+    toy: Path, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], stage: str
+) -> None:
+    out, recipe = tmp_path / "flat", tmp_path / "flat.yaml"
+    recipe.write_text(
+        "dtype: float32\ngradient_checkpointing: false\nmax_completion_length: 6\n"
+        "num_generations: 4\nmax_steps: 2\neval_steps: 0\nreward_funcs: [toy_training:flat]\n"
+    )
+    words = ["train", stage, "--config", str(recipe), "--data", str(toy), "--model", str(base)]
+    assert main([*words, "--out", str(out)]) == 1
+    said = " ".join(capsys.readouterr().err.split())
+    steps = read_jsonl(out / "metrics.jsonl", Step)
+    assert [step.reward for step in steps] == [{"toy_training:flat": 1.0}] * 2
+    assert "toy_training:flat 1.000 1.000" in said
+    assert "warning: in flat no group had a signal" in said
+    assert "trained to" not in said
+    assert "next:" not in said
+    assert load_policy(out / "model").digest == load_policy(base).digest
+    assert main([*words, "--out", str(out)]) == 1
+    again = " ".join(capsys.readouterr().err.split())
+    assert "is done already" in again
+    assert "no group had a signal" in again
+    ours = ["train", "cdpo", *words[2:], "--bias", str(out), "--out", str(tmp_path / "cdpo")]
+    assert main(ours) == 2
+    assert "in flat no group had a signal" in capsys.readouterr().err
 
 
 def test_a_loss_that_is_not_a_number_is_skipped_counted_and_stops_the_run(

@@ -10,7 +10,7 @@ import torch
 from videothinker.training import loop
 from videothinker.training.config import CdpoConfig
 from videothinker.training.loop import Loop, Progress, advantages_of, decide, learning_rate
-from videothinker.training.rollouts import Batch, Collector, Scored
+from videothinker.training.rollouts import Batch, Scored, weighted
 from videothinker.training.step import Sums
 
 PUSH: dict[str, Any] = {"guard_valid": 0.0, "guard_entropy": 9.0}
@@ -22,12 +22,13 @@ def config(**changes: Any) -> CdpoConfig:
 
 def scored(item: int, *, valid: int = 2, kind: str = "a") -> Scored:
     flags = [number < valid for number in range(2)]
-    return Scored(item, f"q{item}", kind, "inferential", [[0.0, 1.0]], flags, [False] * 2, [3, 4])
+    rewards, cut = [0.0, 1.0], [False] * 2
+    return Scored(item, f"q{item}", kind, "inferential", [rewards], flags, cut, [3, 4], rewards)
 
 
 def batch(*rows: Scored, rewards: list[list[float]] | None = None) -> Batch:
     table = torch.tensor(rewards or [[0.0, 1.0]] * len(rows), dtype=torch.float64)
-    return Batch(list(rows), {}, table, len(rows), 0)
+    return Batch(list(rows), {}, table, list(rows))
 
 
 def decided(given: CdpoConfig, *, divergence: float, entropy: float = 1.0, valid: int = 2):
@@ -144,8 +145,6 @@ def test_the_learning_rate_falls_to_zero_where_linear() -> None:
 
 
 def test_rewards_are_weighed_as_set() -> None:
-    flags = [True, True]
-    rewards = [[1.0, 0.0], [0.0, 1.0]]
-    row = Scored(0, "q", "a", "inferential", rewards, flags, flags, [3, 4])
-    collector = cast("Any", SimpleNamespace(config=config(reward_weights=(2.0, 0.5))))
-    assert Collector.total(collector, row).tolist() == [2.0, 0.5]
+    rewards_RG = torch.tensor([[1.0, 0.0], [0.0, 1.0]], dtype=torch.float64)
+    assert weighted(rewards_RG, (2.0, 0.5)) == [2.0, 0.5]
+    assert weighted(rewards_RG, None) == [1.0, 1.0]

@@ -8,7 +8,7 @@ from videothinker.giveaways import AWAY, DEFINITION, REST, UNKNOWN
 from videothinker.report.diagnoses import Diagnosed
 from videothinker.report.estimates import Estimate, accuracy, difference
 from videothinker.report.results import PARTS, Arm, Board
-from videothinker.report.sources import RunFolder
+from videothinker.report.sources import TRAINING, RunFolder
 from videothinker.report.words import count, interval, percent, points
 
 LABELS = ("observational", "inferential")
@@ -203,7 +203,7 @@ def _notes(runs: Sequence[RunFolder]) -> list[str]:
     ]
     for run in runs:
         failures = int(run.book.get("failures") or 0)
-        if failures:
+        if failures and run.stage not in TRAINING:  # what training failed at is in its warnings
             notes.append(
                 f"{run.path.name} ({run.stage}) recorded {count(failures, 'failure')}; "
                 "they stay in the denominator."

@@ -37,6 +37,9 @@ class TrainConfig:
     """Seeds every draw, together with the stage, the step and the item."""
     data_root: Path | None = None
     """Where the videos lie; by default what the diagnose run recorded, else the data folder."""
+    on_bad_video: Literal["stop", "drop"] = "stop"
+    """All videos are looked at before step 1: `drop` leaves out the questions of those that cannot
+    be read, as if the list had never held them. Ours."""
     train_questions: int = 1000
     """Size of the seeded draw; 0 takes all. Paper: 1,000 (1K RL)."""
     frames: int = 16
