@@ -25,6 +25,8 @@ class AskConfig:
     """0 is greedy."""
     seed: int = 0
     """Seeds the sampling, where the temperature is above 0."""
+    follow_links: bool = False
+    """Read a video behind a symbolic link that leads out of the folder, as a hub cache has."""
     device: str = "cpu"
     """Where the model runs: cpu, cuda, cuda:1 ..."""
     dtype: Literal["float32", "bfloat16"] = "float32"

@@ -37,6 +37,9 @@ class TrainConfig:
     """Seeds every draw, together with the stage, the step and the item."""
     data_root: Path | None = None
     """Where the videos lie; by default what the diagnose run recorded, else the data folder."""
+    follow_links: bool = False
+    """Read videos behind symbolic links that lead out of the data folder, as a hub cache has.
+    Ours: off."""
     train_questions: int = 1000
     """Size of the seeded draw; 0 takes all. Paper: 1,000 (1K RL)."""
     frames: int = 16

@@ -62,7 +62,11 @@ class Prompts:
         from videothinker.video import read_clip  # noqa: PLC0415 (transcripts need no decoder)
 
         clip = read_clip(
-            self.data.data_root, question.video, self.config.frames, clip=question.clip
+            self.data.data_root,
+            question.video,
+            self.config.frames,
+            clip=question.clip,
+            follow_links=self.config.follow_links,
         )
         return self.policy.encode(
             words,
