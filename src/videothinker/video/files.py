@@ -272,7 +272,7 @@ def _turn(frame: Any, name: str) -> _Turn:
         return _Turn()  # says nothing
     if max(map(abs, rest)) > 0.01 * min(abs(right), abs(down)):
         raise BadVideo(
-            f"video {name!r} is turned by {abs(frame.rotation)} degrees; only quarter turns and "
-            "mirror images are read: encode it upright"
+            f"video {name!r} is turned by about {abs(frame.rotation)} degrees; only quarter turns "
+            "and mirror images are read: encode it upright"
         )
     return _Turn(swapped, 1 if right > 0 else -1, 1 if down > 0 else -1)
