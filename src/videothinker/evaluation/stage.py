@@ -162,8 +162,8 @@ def _tell_short(samples: Sequence[Sample], protocol: Protocol) -> None:
     if few and protocol.fps is None:
         asked, counts = len({s.question_id for s in few}), [s.frames for s in few]
         say(
-            f"videos of {asked:,} questions have fewer than {protocol.frames} frames: all they "
-            f"have were shown, {min(counts)} to {max(counts)}"
+            f"{asked:,} of the questions: the video has fewer than {protocol.frames} frames and "
+            f"all were shown, {min(counts)} to {max(counts)}"
         )
 
 
