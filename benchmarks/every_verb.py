@@ -5,8 +5,8 @@ Whoever moves code runs it before and after, and compares:
     python benchmarks/every_verb.py run OUT            (OUT/digests.json)
     python benchmarks/every_verb.py compare OUT_BEFORE OUT_AFTER
 
-A digest covers all of a run folder but run.json, .lock and checkpoints, which alone may differ between
-two identical runs. The same command on a started OUT goes on where it stopped.
+A digest covers all of a run folder but run.json, .lock and checkpoints, which alone may differ
+between two identical runs. The same command on a started OUT goes on where it stopped.
 """
 
 import hashlib
@@ -18,11 +18,20 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parent.parent
 VIDEO_BASE = str(REPOSITORY / "models/base-video")
 TEXT_BASE = str(REPOSITORY / "models/base-transcript")
-SMALL = "--max-steps 2 --prompts-per-step 2 --num-generations 4 --max-completion-length 64".split()
-SMALL += "--eval-steps 2 --eval-questions 4 --save-steps 1 --dtype float32".split()
+SMALL = [
+    "--max-steps",
+    "2",
+    "--prompts-per-step",
+    "2",
+    "--num-generations",
+    "4",
+    "--max-completion-length",
+    "64",
+]
+SMALL += ["--eval-steps", "2", "--eval-questions", "4", "--save-steps", "1", "--dtype", "float32"]
 TEXT = [*SMALL, "--max-prompt-length", "512", "--train-questions", "40"]
-SEEN = "--frames 16 --min-pixels 3072 --max-pixels 3072".split()
-SHORT = "--protocol demo --max-new-tokens 64 --limit 12".split()
+SEEN = ["--frames", "16", "--min-pixels", "3072", "--max-pixels", "3072"]
+SHORT = ["--protocol", "demo", "--max-new-tokens", "64", "--limit", "12"]
 IGNORED = ("run.json", ".lock")
 
 
@@ -38,15 +47,46 @@ def commands(out: Path) -> dict[str, list[str]]:
     def evaluate(data: str, model: str, *more: str) -> list[str]:
         return ["evaluate", "--data", at(data), "--model", model, *SHORT, *more]
 
-    world = "world --scenes 12 --validation-scenes 6 --size 64x48 --frames 16 --plain-looks".split()
-    pretrain = "pretrain --scenes 6 --held-out 4 --steps 3 --batch 2 --hidden 32 --layers 2".split()
-    pretrain += "--heads 2 --intermediate 64 --watching 1 --vision-layers 1".split()
-    two_samples = "--samples 2 --protocol demo --max-new-tokens 32 --limit 4".split()
+    world = [
+        "world",
+        "--scenes",
+        "12",
+        "--validation-scenes",
+        "6",
+        "--size",
+        "64x48",
+        "--frames",
+        "16",
+        "--plain-looks",
+    ]
+    pretrain = [
+        "pretrain",
+        "--scenes",
+        "6",
+        "--held-out",
+        "4",
+        "--steps",
+        "3",
+        "--batch",
+        "2",
+        "--hidden",
+        "32",
+        "--layers",
+        "2",
+    ]
+    pretrain += ["--heads", "2", "--intermediate", "64", "--watching", "1", "--vision-layers", "1"]
+    two_samples = ["--samples", "2", "--protocol", "demo", "--max-new-tokens", "32", "--limit", "4"]
     return {
         "world": [*world, "--radius", "0.3"],
         "diagnosis": ["diagnose", at("world")],
         "transcripts": ["diagnose", at("world"), "--miss-rate", "0.04"],
-        "probed": ["diagnose", at("transcripts/questions.jsonl"), "--probe", TEXT_BASE, *two_samples],
+        "probed": [
+            "diagnose",
+            at("transcripts/questions.jsonl"),
+            "--probe",
+            TEXT_BASE,
+            *two_samples,
+        ],
         "pretrain-video": [*pretrain, "--tier", "video"],
         "pretrain-text": [*pretrain, "--tier", "transcript"],
         "bias": train("bias", "transcripts", TEXT_BASE, *TEXT),
@@ -59,9 +99,11 @@ def commands(out: Path) -> dict[str, list[str]]:
         "cdpo": train("cdpo", "transcripts", TEXT_BASE, *TEXT, "--bias", at("bias")),
         "cdpo-paper": train(
             *("cdpo", "transcripts", TEXT_BASE, *TEXT, "--bias", at("bias")),
-            *"--divergence k3 --repulsion 0.01 --schedule constant".split(),
+            *["--divergence", "k3", "--repulsion", "0.01", "--schedule", "constant"],
         ),
-        "cdpo-video": train("cdpo", "diagnosis", VIDEO_BASE, *SMALL, *SEEN, "--bias", at("bias-video")),
+        "cdpo-video": train(
+            "cdpo", "diagnosis", VIDEO_BASE, *SMALL, *SEEN, "--bias", at("bias-video")
+        ),
         "cdpo-lora": train(
             *("cdpo", "transcripts", TEXT_BASE, *TEXT, "--bias", at("bias"), "--lora-rank", "4")
         ),

@@ -92,6 +92,8 @@ class Sample(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     variant: Variant = "full"
     seed: int = 0
     frames: int = 0
+    """Frames shown: fewer than asked for where the video has no more. One is shown twice by a
+    model that takes two at a time."""
     height: int = 0
     width: int = 0
     """Pixels a frame as the model sees them."""

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from answering_toys import ask_about
+from answering_toys import ask_about, write_video
 
 from videothinker.answering import ask as room
 from videothinker.answering.ask import answer_questions, batches, read, read_frames
@@ -51,6 +51,44 @@ def test_every_question_has_its_samples_and_failures_stay(tiny_policy, videos, t
     assert all(s.height > 0 for s in good if s.question_id != "toy/7")
     assert [s.frames for s in good if s.question_id == "toy/7"] == [0, 0]
     assert len({s.text for s in good}) > 4
+
+
+def test_a_short_video_shows_all_it_has_and_says_how_many(tiny_policy, tmp_path, journal):
+    """Asked for 8: of 5 frames, of one, and of the two that a clip has."""
+    for count in (5, 1):
+        write_video(tmp_path / f"{count}.mp4", 0, frames=count)
+    asked = [
+        ask_about(0, "5.mp4"),
+        ask_about(1, "1.mp4"),
+        ask_about(2, "5.mp4", clip=(0.0, 0.1)),
+    ]
+    eight = replace(DEMO, frames=8)
+    for variant in ("full", "one_frame", "shuffled"):
+        book = journal(tmp_path / variant / "samples.jsonl")
+        found = answer_questions(tiny_policy, asked, tmp_path, eight, variant=variant, journal=book)
+        assert [s.frames for s in found] == [5, 1, 2]
+        assert all(s.verdict != "failed" for s in found)
+
+
+def test_one_bad_name_is_one_failed_record(tiny_policy, videos, tmp_path, journal):
+    names = ["a\0.mp4", "n" * 400, "a.mp4/b", "."]
+    asked = [ask_about(i, name) for i, name in enumerate([*names, "a.mp4"])]
+    book = journal(tmp_path / "samples.jsonl")
+    found = answer_questions(tiny_policy, asked, videos, DEMO, journal=book)
+    assert [s.verdict == "failed" for s in found] == [True] * 4 + [False]
+
+
+def test_links_are_followed_where_they_are_meant(tiny_policy, videos, tmp_path, journal):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/videos").symlink_to(videos)
+    asked = [ask_about(0, "videos/a.mp4")]
+    for follow in (False, True):
+        book = journal(tmp_path / f"{follow}/samples.jsonl")
+        (sample,) = answer_questions(
+            tiny_policy, asked, tmp_path / "data", DEMO, journal=book, follow_links=follow
+        )
+        assert (sample.verdict == "failed") is not follow
+        assert follow or "--follow-links" in str(sample.error)
 
 
 def test_resumed_is_uninterrupted_at_every_cut(tiny_policy, videos, tmp_path, journal, monkeypatch):
@@ -230,9 +268,9 @@ def test_a_video_is_read_once_for_each_of_its_clips(tiny_policy, videos, journal
     reads: list[object] = []
     genuine = room.read_frames
 
-    def counted(root, video, protocol, *, clip, deadline):
+    def counted(root, video, protocol, *, clip, **settings):
         reads.append((video, clip))
-        return genuine(root, video, protocol, clip=clip, deadline=deadline)
+        return genuine(root, video, protocol, clip=clip, **settings)
 
     monkeypatch.setattr(room, "read_frames", counted)
     clips = [None, (0.0, 0.9), (1.0, 1.9), None, (0.0, 0.9)]

@@ -8,7 +8,9 @@ from videothinker.answering.variants import OPTIONS_ONLY, applies, apply, needs_
 from videothinker.errors import UserError
 from videothinker.video import Clip
 
-CLIP = Clip(np.arange(6, dtype=np.uint8).reshape(6, 1, 1, 1).repeat(3, 3), np.arange(6) / 2, 3.0)
+CLIP = Clip(
+    np.arange(6, dtype=np.uint8).reshape(6, 1, 1, 1).repeat(3, 3), np.arange(6) / 2, seconds=3.0
+)
 TRANSCRIPT = (
     "Objects: a, b.\nFrame 0: a here.\nFrame 60: a there.\nFrame 127: a gone.\n"
     "Events (each is missing with probability 0):\nFrame 3: hit.\nFrame 9: miss.\nFrame 12: end."

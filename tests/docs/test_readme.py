@@ -8,7 +8,7 @@ PACKAGE = REPO / "src" / "videothinker"
 LINE = [
     "world",
     "clevrer",
-    "video.py",
+    "video",
     "datasets",
     "prompts.py",
     "answers.py",

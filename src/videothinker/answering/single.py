@@ -37,13 +37,14 @@ def ask(video: Path, question: str, config: AskConfig) -> Asked:
     Raises:
         UserError: the video cannot give the frames, or the model cannot be loaded.
     """
-    clip = read_clip(video.parent, video.name, config.frames)
+    clip = read_clip(video.parent, video.name, config.frames, follow_links=config.follow_links)
     policy = load_policy(config.model, dtype=config.dtype, device=config.device)
     prompt = policy.encode(
         render(question, config.choice), clip.frames, clip.seconds, max_pixels=config.max_pixels
     )
+    twice = " (one, shown twice to fill a temporal patch)" if prompt.frames == 1 else ""
     say(
-        f"{video}: {prompt.frames} frames of {prompt.width}x{prompt.height} pixels, "
+        f"{video}: {prompt.frames} frames{twice} of {prompt.width}x{prompt.height} pixels, "
         f"{clip.times[0]:.2f} to {clip.times[-1]:.2f} s; {prompt.prompt_tokens} prompt tokens"
     )
     sampling = Sampling(

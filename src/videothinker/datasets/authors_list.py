@@ -9,10 +9,25 @@ from pathlib import Path
 
 import msgspec
 
+from videothinker.datasets import video_holmes
 from videothinker.datasets.benchmark import Benchmark, only_letter, read_json, without_labels
 from videothinker.errors import UserError
 from videothinker.records import Question
 
+SOURCES = {
+    "clevrer": 1_000,
+    "perception": 800,
+    "star": 600,
+    **dict.fromkeys(
+        (
+            *("FunQA_test", "Moments_in_Time_Raw", "nturgbd", "scene_qa", "ssv2_video", "sta"),
+            *("tvqa", "vlnqa"),
+        ),
+        200,
+    ),
+}
+"""MVBench's sources and their items in the published list."""
+EXPECTED = {"questions": 4_000, **{f"source {name}": n for name, n in SOURCES.items()}}
 SOLUTION = re.compile(r"<answer>([A-Z])</answer>")
 
 
@@ -79,7 +94,13 @@ def load_video_holmes(path: Path) -> Benchmark:
         )
         for i, row in enumerate(read_json(path, list[HolmesRow]))
     ]
-    return Benchmark("video-holmes", tuple(questions), (path,), groupings=("type",))
+    return Benchmark(
+        name="video-holmes",
+        questions=tuple(questions),
+        files=(path,),
+        groupings=("type",),
+        expected=video_holmes.EXPECTED,
+    )
 
 
 def load_mvbench(path: Path) -> Benchmark:
@@ -107,4 +128,10 @@ def load_mvbench(path: Path) -> Benchmark:
                 groups={"source": row.video.lstrip("/").split("/")[1]},
             )
         )
-    return Benchmark("mvbench", tuple(questions), (path,), groupings=("source",))
+    return Benchmark(
+        name="mvbench",
+        questions=tuple(questions),
+        files=(path,),
+        groupings=("source",),
+        expected=EXPECTED,
+    )

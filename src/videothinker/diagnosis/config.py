@@ -60,6 +60,8 @@ class DiagnoseConfig:
     (our records). None: clevrer for a folder, jsonl for a file."""
     data_root: Path | None = None
     """Where the videos of a list of questions lie; None is the list's own folder."""
+    follow_links: bool = False
+    """Read videos behind symbolic links that lead out of the data folder, as a hub cache has."""
     device: str = "cpu"
     """Where the probed model runs: cpu, cuda, cuda:1 ..."""
     dtype: Literal["float32", "bfloat16"] = "float32"

@@ -77,6 +77,7 @@ class Asker:
             seed=self.config.seed,
             journal=self.journal,
             model=self.digest,
+            follow_links=self.config.follow_links,
         )
         return by_question(asked, samples)
 

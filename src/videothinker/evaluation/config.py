@@ -69,6 +69,8 @@ class EvaluateConfig:
     """Completions decoded at once."""
     deadline: float = 60.0
     """Seconds a video may take to decode before it is recorded as a failure."""
+    follow_links: bool = False
+    """Read videos behind symbolic links that lead out of the data folder, as a hub cache has."""
     device: str = "cpu"
     """Where the model runs: cpu, cuda, cuda:1 ..."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"

@@ -42,7 +42,7 @@ def evaluate(data: Path, config: EvaluateConfig) -> Path:
     benchmark = catalog.load(config.benchmark, data, config.split)
     root = jsonl.data_root(data) if config.benchmark == "jsonl" else _folder(data)
     if config.check:
-        check(benchmark, root)
+        check(benchmark, root, follow_links=config.follow_links)
         return data
     labels = {d.question_id: d for d in _labels(data, config)}
     chosen = select(benchmark, config, labels)
@@ -148,10 +148,23 @@ def _ask(
                 model=digest,
                 rows=config.rows,
                 deadline=config.deadline,
+                follow_links=config.follow_links,
             )
     run.failures = sum(sample.verdict == "failed" for sample in journal.records)
+    _tell_short(journal.records, protocol)
     for error in sorted({s.error for s in journal.records if s.error is not None})[:10]:
         say(f"failed: {error}")
+
+
+def _tell_short(samples: Sequence[Sample], protocol: Protocol) -> None:
+    """Say which videos gave fewer frames than the protocol wants: all they have."""
+    few = [s for s in samples if 0 < s.frames < protocol.frames]
+    if few and protocol.fps is None:
+        asked, counts = len({s.question_id for s in few}), [s.frames for s in few]
+        say(
+            f"{asked:,} of the questions: the video has fewer than {protocol.frames} frames and "
+            f"all were shown, {min(counts)} to {max(counts)}"
+        )
 
 
 def _conclude(

@@ -63,6 +63,7 @@ def _context(runs: Sequence[RunFolder], config: ReportConfig) -> dict[str, Any]:
         boards,
         diagnoses,
         config.out,
+        follow_links=config.follow_links,
         listed=config.listed_questions,
         megabytes=config.text_megabytes,
     )

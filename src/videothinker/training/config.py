@@ -40,10 +40,13 @@ class TrainConfig:
     on_bad_video: Literal["stop", "drop"] = "stop"
     """All videos are looked at before step 1: `drop` leaves out the questions of those that cannot
     be read, as if the list had never held them. Ours."""
+    follow_links: bool = False
+    """Read videos behind symbolic links that lead out of the data folder, as a hub cache has.
+    Ours: off."""
     train_questions: int = 1000
     """Size of the seeded draw; 0 takes all. Paper: 1,000 (1K RL)."""
     frames: int = 16
-    """Frames of each video. Paper: up to 16 in training."""
+    """Most frames of each video. Paper: up to 16 in training."""
     max_pixels: int = 128 * 28 * 28
     """Most pixels of a frame. Paper: 128 x 28 x 28 in training."""
     min_pixels: int = 4 * 28 * 28

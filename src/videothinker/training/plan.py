@@ -191,7 +191,7 @@ def _prompt(data: Path, config: TrainConfig, shape: Shape) -> Prompt:
             text, mean = max(lengths), sum(lengths) / len(lengths)
             said[0] = f"text tokens of {len(lengths)} questions measured"
         if first.video is not None:
-            found = _frame_size(questions.data_root, first.video)
+            found = _frame_size(questions.data_root, first.video, config)
             height, width = found or CLEVRER_FRAME
             said[1] = f"frames of {width}x{height} {'measured' if found else 'assumed'}"
     if not seen:
@@ -227,10 +227,11 @@ def _text_tokens(questions: Any, model: str) -> list[int]:
     return [encode_prompt(tokenizer, pad, one, None).prompt_tokens for one in words]
 
 
-def _frame_size(root: Path, video: str) -> tuple[int, int] | None:
+def _frame_size(root: Path, video: str, config: TrainConfig) -> tuple[int, int] | None:
     from videothinker.video import BadVideo, read_clip  # noqa: PLC0415
 
     try:
-        return read_clip(root, video, 1).frames.shape[1:3]
+        clip = read_clip(root, video, 1, follow_links=config.follow_links)
+        return clip.frames.shape[1:3]
     except BadVideo:
         return None

@@ -35,7 +35,7 @@ def read_frames(root: Path, part: Part, config: TrainConfig) -> tuple[np.ndarray
     Raises:
         BadVideo: it cannot give them.
     """
-    clip = read_clip(root, part[0], config.frames, clip=part[1])
+    clip = read_clip(root, part[0], config.frames, clip=part[1], follow_links=config.follow_links)
     return clip.frames, clip.seconds
 
 
@@ -51,15 +51,16 @@ class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class Memory:
-    """What was seen to decode in one data folder with one number of frames.
+    """What was seen to decode in one data folder with one number of frames and one rule on links.
 
     Only what is good: a bad video may have been mended, and looking again takes no time.
     """
 
-    def __init__(self, root: Path, frames: int) -> None:
+    def __init__(self, root: Path, config: TrainConfig) -> None:
         self.root = root
         name = hashlib.sha256(f"{root.resolve()}".encode()).hexdigest()[:12]
-        self.path = _cache_folder() / "videos" / f"{root.resolve().name}-{name}-{frames}.jsonl"
+        read = f"{config.frames}-links" if config.follow_links else str(config.frames)
+        self.path = _cache_folder() / "videos" / f"{root.resolve().name}-{name}-{read}.jsonl"
         self._seen: set[Look] = set()
         decoder = msgspec.json.Decoder(Look)
         for line in _lines(self.path):
@@ -135,7 +136,7 @@ def check_videos(
     Raises:
         UserError: bad videos under `stop`, or such that the run cannot do without; all in one list.
     """
-    memory = Memory(data.data_root, config.frames)
+    memory = Memory(data.data_root, config)
     while True:
         asked = to_come(data, config, step=step, position=position)
         parts = list(dict.fromkeys(part for q in asked if (part := part_of(q))))
