@@ -77,7 +77,7 @@ def commands(out: Path) -> dict[str, list[str]]:
     pretrain += ["--heads", "2", "--intermediate", "64", "--watching", "1", "--vision-layers", "1"]
     two_samples = ["--samples", "2", "--protocol", "demo", "--max-new-tokens", "32", "--limit", "4"]
     return {
-        "world": [*world, "--radius", "0.3"],
+        "world": world,
         "diagnosis": ["diagnose", at("world")],
         "transcripts": ["diagnose", at("world"), "--miss-rate", "0.04"],
         "probed": [
