@@ -25,10 +25,10 @@ class AskConfig:
     """0 is greedy."""
     seed: int = 0
     """Seeds the sampling, where the temperature is above 0."""
-    device: str = "cpu"
-    """Where the model runs: cpu, cuda, cuda:1 ..."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """Of the weights."""
+    device: str = "auto"
+    """Where the model runs: cpu, cuda, cuda:1 ...; auto takes a GPU where there is one."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Of the weights; auto is the checkpoint's own."""
     out: Path | None = None
     """A file to write the Sample record to, as one JSON line."""
 

@@ -6,6 +6,7 @@ from videothinker.answering.config import AskConfig
 from videothinker.answers import parse, record
 from videothinker.console import say
 from videothinker.policy.model import load_policy
+from videothinker.policy.placement import place
 from videothinker.policy.rollout import Sampling, rollout
 from videothinker.prompts import render
 from videothinker.records import Sample, write_jsonl
@@ -20,7 +21,10 @@ def ask(video: Path, question: str, config: AskConfig) -> Sample:
         UserError: the video cannot give the frames, or the model cannot be loaded.
     """
     clip = read_clip(video.parent, video.name, config.frames)
-    policy = load_policy(config.model, dtype=config.dtype, device=config.device)
+    placed = place(config.model, config.device, config.dtype)
+    for line in placed.lines:
+        say(line)
+    policy = load_policy(config.model, dtype=placed.dtype, device=placed.device)
     prompt = policy.encode(
         render(question, config.choice), clip.frames, clip.times, max_pixels=config.max_pixels
     )

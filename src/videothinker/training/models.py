@@ -129,6 +129,6 @@ def save_model(policy: Policy, folder: Path, config: TrainConfig) -> None:
     if not config.lora_rank:
         save_policy(policy, folder)
         return
-    plain = load_policy(model_folder(config.model), dtype=config.dtype)
+    plain = load_policy(model_folder(config.model), dtype=config.dtype, device="cpu")
     plain.model.load_state_dict(merged_weights(policy))
     save_policy(plain, folder)

@@ -13,6 +13,7 @@ from videothinker.datasets import jsonl
 from videothinker.errors import UserError
 from videothinker.policy.folders import model_folder
 from videothinker.policy.model import Policy
+from videothinker.policy.placement import place
 from videothinker.records import Question, Sample, Step
 from videothinker.runs import Run, open_run
 from videothinker.training.adapters import save_adapter
@@ -78,6 +79,10 @@ def _stage(stage: str, data: Path, config: TrainConfig, following: str) -> Path:
         if processes.say(run.done if run else None):
             console.say(f"{config.out}: is done already; nothing to do")
             return config.out
+        placed = place(config.model, str(processes.device), config.dtype)
+        if processes.main:
+            for line in placed.lines:
+                console.say(line)
         track = open_tracker(config, processes)
         policy = load_trainee(config, processes.device)
         bias = _bias(config, policy)
@@ -107,11 +112,15 @@ def _stage(stage: str, data: Path, config: TrainConfig, following: str) -> Path:
         )
         started = monotonic()
         if run:
-            run.facts |= training_set.composition() | {
-                "data_root": str(training_set.data_root),
-                "processes": processes.size,
-                "sampling": config.sampling,
-            }
+            run.facts |= (
+                placed.facts
+                | training_set.composition()
+                | {
+                    "data_root": str(training_set.data_root),
+                    "processes": processes.size,
+                    "sampling": config.sampling,
+                }
+            )
         train(loop)
         if run:
             seconds = monotonic() - started
