@@ -179,20 +179,14 @@ def read_tokenizer(
         UserError: it cannot be read, does not fit the model, or its template does not work.
     """
     folder = checkpoint.folder
-    with _silent(), border(f"{folder}: its tokenizer could not be loaded", AGAIN):
-        tokenizer = AutoTokenizer.from_pretrained(
-            folder, trust_remote_code=False, local_files_only=True
-        )
-        highest = max(tokenizer.get_vocab().values())
+    tokenizer = bare_tokenizer(str(folder))
+    highest = max(tokenizer.get_vocab().values(), default=0)
     rows = len(model.get_input_embeddings().weight)
     if highest >= rows:
         raise UserError(
             f"{folder}: its tokenizer has tokens up to {highest}, the model {rows} embeddings; "
             "take both from one model"
         )
-    old = folder / "chat_template.json"
-    if tokenizer.chat_template is None and old.is_file():
-        tokenizer.chat_template = parse(TemplateFile, read_object(old), old).chat_template
     place = tokenizer.convert_ids_to_tokens(model.config.video_token_id)
     for video in (False, True):
         try:
@@ -204,6 +198,22 @@ def read_tokenizer(
                 f"{folder}: the chat template shows the video token {place} {shown} times for "
                 f"{int(video)} videos; {AGAIN}"
             )
+    return tokenizer
+
+
+def bare_tokenizer(source: str) -> PreTrainedTokenizerBase:
+    """The tokenizer of a folder, or of a hub id that was fetched before, untried.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    with _silent(), border(f"{source}: its tokenizer could not be loaded", AGAIN):
+        tokenizer = AutoTokenizer.from_pretrained(
+            source, trust_remote_code=False, local_files_only=True
+        )
+    old = Path(source) / "chat_template.json"
+    if tokenizer.chat_template is None and old.is_file():
+        tokenizer.chat_template = parse(TemplateFile, read_object(old), old).chat_template
     return tokenizer
 
 

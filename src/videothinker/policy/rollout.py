@@ -232,14 +232,13 @@ def _step(policy: Policy, rows: RowsPlan, tokens_A: Tensor, places_A: Tensor) ->
 
 
 def _told_not_finite(policy: Policy, prompt: Encoded, drawn: int) -> str:
-    ids_P = prompt.input_ids_P
-    words = policy.tokenizer.decode(ids_P[ids_P != policy.model.config.video_token_id])
+    words = policy.tokenizer.decode(prompt.input_ids_P, skip_special_tokens=True)
     numbers = str(policy.model.dtype).removeprefix("torch.")
     after = f"after {drawn} tokens of an answer to" if drawn else "at the end of"
     advice = "take another checkpoint" if numbers == "float32" else "give --dtype float32"
     return (
         f"the model's logits are not finite numbers in {numbers} {after} the prompt "
-        f"{words[-160:]!r}; {advice}"
+        f"{words[-80:]!r}; {advice}"
     )
 
 

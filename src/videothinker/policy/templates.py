@@ -7,6 +7,7 @@ between and behind the marks is kept, and prompts are put together from it.
 """
 
 import json
+import math
 import os
 import resource
 import signal
@@ -19,8 +20,8 @@ from typing import Any
 
 from videothinker.errors import UserError
 
-CPU_SECONDS = 6
-"""Of the child, its imports (about one) included; published templates need milliseconds."""
+CPU_SECONDS = 5
+"""Of computing, all forms together; published templates need milliseconds."""
 WALL_SECONDS = 120
 """For a template that only waits, on a busy machine."""
 MEMORY = 1 << 30
@@ -87,6 +88,7 @@ def _forms(template: str, variables: str, listed: bool) -> dict[tuple[bool, bool
         "template": template,
         "variables": json.loads(variables),
         "conversations": [_marked(*key, listed) for key in keys],
+        "seconds": CPU_SECONDS,
     }
     rendered = _render_apart(json.dumps(request))
     if isinstance(rendered, str):
@@ -153,7 +155,9 @@ def serve() -> None:
 
     request = json.load(sys.stdin)
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 1))
+    spent = resource.getrusage(resource.RUSAGE_SELF)
+    limit = math.ceil(spent.ru_utime + spent.ru_stime) + request["seconds"]
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 1))
     answers: list[dict[str, str]] = []
     for conversation in request["conversations"]:
         try:
