@@ -38,10 +38,13 @@ class Clip:
     Attributes:
         frames: uint8, `T H W 3`, RGB.
         times: float64, `T`, seconds from the start of the file.
+        seconds: how long the whole clip lasts, from its first frame's start to its last one's end;
+            of a clip with start and end, the part that exists.
     """
 
     frames: np.ndarray
     times: np.ndarray
+    seconds: float
 
 
 def locate(root: Path, relative: str) -> Path:
@@ -99,6 +102,13 @@ def pick(times: np.ndarray, frames: int, clip: tuple[float, float] | None, name:
     return inside[np.linspace(0, len(inside) - 1, frames).round().astype(int)]
 
 
+def _duration(times: np.ndarray, clip: tuple[float, float] | None) -> float:
+    """Frames within `clip` times the mean time between frames, seconds; a lone frame lasts 1."""
+    start, end = clip or (-np.inf, np.inf)
+    inside = int(((times >= start) & (times <= end)).sum())
+    return inside * (float(times[-1] - times[0]) / (len(times) - 1) if len(times) > 1 else 1.0)
+
+
 def _read_folder(path: Path, relative: str, frames: int, clip: tuple[float, float] | None) -> Clip:
     from PIL import Image  # noqa: PLC0415  only frame folders need it
 
@@ -109,7 +119,7 @@ def _read_folder(path: Path, relative: str, frames: int, clip: tuple[float, floa
         stack = np.stack([np.asarray(Image.open(images[i]).convert("RGB")) for i in chosen])
     except (OSError, ValueError) as error:
         raise BadVideo(f"frame folder {relative!r} cannot be read: {error}") from error
-    return Clip(stack, times[chosen])
+    return Clip(stack, times[chosen], _duration(times, clip))
 
 
 # --- the child process -----------------------------------------------------------------------
@@ -208,7 +218,7 @@ def _decode(path: str, name: str, frames: int, clip: tuple[float, float] | None)
             f"video {name!r} is damaged: {len(decoded)} of {len(distinct)} chosen frames decode; "
             "download it again"
         )
-    return Clip(np.stack(decoded)[back], times[chosen])
+    return Clip(np.stack(decoded)[back], times[chosen], _duration(times, clip))
 
 
 def serve() -> None:
@@ -220,7 +230,8 @@ def serve() -> None:
         request = json.loads(line)
         try:
             clip = _decode(**request)
-            header = {"shape": clip.frames.shape, "times": clip.times.tolist()}
+            header: dict[str, Any] = {"shape": clip.frames.shape, "times": clip.times.tolist()}
+            header["seconds"] = clip.seconds
             body = np.ascontiguousarray(clip.frames).tobytes()
         except UserError as error:
             header, body = {"error": str(error)}, b""
@@ -262,7 +273,8 @@ class _Decoder:
             if not isinstance(error, BadVideo):
                 self.stop()  # an interrupt mid-answer leaves the pipe out of step
             raise
-        return Clip(np.frombuffer(body, np.uint8).reshape(shape), np.array(header["times"]))
+        frames_THW3 = np.frombuffer(body, np.uint8).reshape(shape)
+        return Clip(frames_THW3, np.array(header["times"]), header["seconds"])
 
     def _start(self) -> "subprocess.Popen[bytes]":
         if self._child is None or self._child.poll() is not None:

@@ -10,6 +10,7 @@ from videothinker.answering import ask as room
 from videothinker.answering.ask import answer_questions, batches, read, read_frames
 from videothinker.answering.protocols import render, resolve
 from videothinker.errors import UserError
+from videothinker.policy.positions import positions
 from videothinker.policy.rollout import Sampling, rollout
 from videothinker.seeds import derive
 
@@ -88,7 +89,7 @@ def test_shared_batches_say_what_single_questions_say(tiny_policy, videos, tmp_p
     model = tiny_policy.model
     for question, sample in zip(asked, together, strict=True):
         clip = read_frames(videos, question.video, DEMO)
-        prompt = tiny_policy.encode(render(DEMO, question), clip.frames, clip.times)
+        prompt = tiny_policy.encode(render(DEMO, question), clip.frames, clip.seconds)
         ids = prompt.input_ids_P[None]
         with torch.no_grad():
             out = model.generate(
@@ -96,8 +97,7 @@ def test_shared_batches_say_what_single_questions_say(tiny_policy, videos, tmp_p
                 attention_mask=torch.ones_like(ids),
                 pixel_values_videos=prompt.pixel_values,
                 video_grid_thw=prompt.grid_thw,
-                second_per_grid_ts=torch.tensor([prompt.second_per_grid]),
-                mm_token_type_ids=2 * (ids == model.config.video_token_id).int(),
+                position_ids=positions(model, prompt)[:, None],
                 max_new_tokens=6,
                 do_sample=False,
             )
@@ -143,8 +143,8 @@ def test_bad_settings_are_refused(tiny_policy, videos, tmp_path, journal):
 
 
 def test_a_protocol_with_a_rate_takes_an_even_number_of_frames(videos):
-    """24 frames at 12 a second are 2 s: at 2 frames a second 4, at 4 (1.9 s seen) 6."""
-    for rate, frames in ((2.0, 4), (4.0, 6), (100.0, 8)):
+    """24 frames at 12 a second are 2 s: at 2 frames a second 4, at 3.9 (7.8) 6, at 4 8."""
+    for rate, frames in ((2.0, 4), (3.9, 6), (4.0, 8), (100.0, 8)):
         protocol = replace(DEMO, fps=rate, frames=8)
         assert len(read_frames(videos, "a.mp4", protocol).frames) == frames
     cut = read_frames(videos, "a.mp4", replace(DEMO, clip=True), clip=(1.0, 2.0))
@@ -201,7 +201,7 @@ def test_samples_are_the_streams_of_one_seed(tiny_policy, videos, tmp_path, jour
     )
     assert [s.text for s in both[3:5]] == [s.text for s in alone]
     clip = read_frames(videos, "a.mp4", HOT)
-    prompt = tiny_policy.encode(render(HOT, asked[1]), clip.frames, clip.times)
+    prompt = tiny_policy.encode(render(HOT, asked[1]), clip.frames, clip.seconds)
     seed = derive(0, "answer", "full", "toy/1")
     (group,) = rollout(tiny_policy, [prompt], Sampling(2, 6), [seed])
     assert tiny_policy.decode(group) == [s.text for s in alone]

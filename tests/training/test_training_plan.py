@@ -83,7 +83,7 @@ class Setting:
         self.optimizer.zero()
         rng, frames = np.random.default_rng(0), case.get("frames", 8)
         pixels = rng.integers(0, 256, (frames, 112, 168, 3), np.uint8)
-        self.prompt = self.policy.encode("Which one happens? " * 9, pixels, np.arange(frames) / 3)
+        self.prompt = self.policy.encode("Which one happens? " * 9, pixels, frames / 3)
         size = (case.get("generations", 4), case["completion"])
         ids_GC = torch.from_numpy(rng.integers(20, len(self.policy.head_VD) - 20, size))
         full = torch.ones(size, dtype=torch.bool)

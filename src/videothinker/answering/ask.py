@@ -227,15 +227,15 @@ def read_frames(
     clip = clip if protocol.clip else None
     frames = protocol.frames
     if protocol.fps is not None:
-        ends = read_clip(root, video, 2, clip=clip, deadline=deadline).times
-        even = int(float(ends[1] - ends[0]) * protocol.fps) // 2 * 2
+        seconds = read_clip(root, video, 2, clip=clip, deadline=deadline).seconds
+        even = int(seconds * protocol.fps + 1e-6) // 2 * 2  # rounding must not make 8.0 a 7
         frames = min(protocol.frames, max(4, even))
     return read_clip(root, video, frames, clip=clip, deadline=deadline)
 
 
 def _prepare(asking: Asking, clip: Clip) -> Video | PlainVideo:
     low, high = asking.protocol.min_pixels, asking.protocol.max_pixels
-    return asking.policy.to_video(clip.frames, clip.times, min_pixels=low, max_pixels=high)
+    return asking.policy.to_video(clip.frames, clip.seconds, min_pixels=low, max_pixels=high)
 
 
 def _encode(asking: Asking, question: Question, seen: Seen) -> Prompt:

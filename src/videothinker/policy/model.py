@@ -1,7 +1,6 @@
 """The policy: a Qwen2.5-VL, its tokenizer, and how its prompts are made. Frames in, never paths."""
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,21 +83,21 @@ class Policy:
     def to_video(
         self,
         frames_THW3: np.ndarray,
-        times_T: np.ndarray | Sequence[float],
+        seconds: float,
         *,
         min_pixels: int | None = None,
         max_pixels: int | None = None,
     ) -> Video:
         """Prepare frames once for several questions; see `encoding.prepare_video`."""
         return prepare_video(
-            frames_THW3, times_T, self.vision, min_pixels=min_pixels, max_pixels=max_pixels
+            frames_THW3, seconds, self.vision, min_pixels=min_pixels, max_pixels=max_pixels
         )
 
     def encode(
         self,
         user: str,
         frames_THW3: np.ndarray | Video | None = None,
-        times_T: np.ndarray | Sequence[float] | None = None,
+        seconds: float | None = None,
         *,
         system: str | None = None,
         min_pixels: int | None = None,
@@ -108,14 +107,14 @@ class Policy:
     ) -> Encoded:
         """One prompt from words and frames (or an already prepared `Video`); see `encode_prompt`.
 
-        Frames need their times (seconds in the clip): the time axis of the positions is made of
-        them. Pixel bounds are a frame's height times width; None takes the model's own.
+        Frames need the seconds that their whole clip lasts: the time axis of the positions is made
+        of them. Pixel bounds are a frame's height times width; None takes the model's own.
         """
         video = frames_THW3
         if isinstance(video, np.ndarray):
-            if times_T is None:
-                raise ValueError("frames came without times; positions in time need both")
-            video = self.to_video(video, times_T, min_pixels=min_pixels, max_pixels=max_pixels)
+            if seconds is None:
+                raise ValueError("frames came without seconds; positions in time need both")
+            video = self.to_video(video, seconds, min_pixels=min_pixels, max_pixels=max_pixels)
         return encode_prompt(
             self.tokenizer,
             self.model.config.video_token_id,

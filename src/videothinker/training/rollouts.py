@@ -67,7 +67,7 @@ class Prompts:
         return self.policy.encode(
             words,
             clip.frames,
-            clip.times,
+            clip.seconds,
             min_pixels=self.config.min_pixels,
             max_pixels=self.config.max_pixels,
             max_prompt_tokens=limit,
