@@ -126,11 +126,8 @@ def read_checkpoint(folder: Path, kinds: Mapping[str, str]) -> Checkpoint:
                 raise UserError(f"{folder} holds the tensor {name} in two files; {AGAIN}")
             tensors[name] = tensor
     _refuse_odd_tensors(folder, tensors)
-    said = config.dtype or config.torch_dtype or text.dtype or text.torch_dtype or "auto"
-    dtype = said.removeprefix("torch.")
-    return Checkpoint(
-        folder, config.model_type, _commonest(tensors) if dtype == "auto" else dtype, tensors
-    )
+    said = config.dtype or config.torch_dtype or text.dtype or text.torch_dtype
+    return Checkpoint(folder, config.model_type, said or _commonest(tensors), tensors)
 
 
 def _refuse_quantized(folder: Path, found: Mapping[str, Any] | None) -> None:

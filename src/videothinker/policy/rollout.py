@@ -195,7 +195,8 @@ def _decode(
         # finite only where all terms are, and fifty times as fast as looking at each
         odd_A = asked_A & ~logits_RV.sum(dim=-1).isfinite()
         tokens_A = draw(logits_RV, uniform_RC[row_A, step], sampling)
-        ids_RC[row_A, step] = torch.where(open_A, tokens_A, NOTHING)
+        tokens_A = torch.where(asked_A, tokens_A, NOTHING)
+        ids_RC[row_A, step] = tokens_A
         open_A = open_A & ~torch.isin(tokens_A, eos)
         running, odd = torch.stack([open_A.sum(), odd_A.sum()]).tolist()
         if odd:  # or the sum overflowed, as float16 may
@@ -211,6 +212,7 @@ def _decode(
             row_A, tokens_A, open_A = row_A[stay], tokens_A[stay], open_A[stay]
             graph = None
         rows.advance()
+        tokens_A = tokens_A.clamp(min=0)  # rows that have ended go on with any token
         places_A = next_R[row_A] + step
         if rows.static and can_record(policy.device):
             graph = graph or GraphedStep(partial(_step, policy, rows), tokens_A, places_A)
