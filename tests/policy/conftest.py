@@ -1,5 +1,6 @@
 """One small real Qwen2.5-VL with its own tokenizer, and a group of completions about one video."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,12 @@ TINY = SmallConfig(
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_small(tmp_path_factory.mktemp("tiny"), TINY, CORPUS)
+
+
+@pytest.fixture
+def copy(tiny_folder: Path, tmp_path: Path) -> Path:
+    """The tiny folder, to be changed."""
+    return Path(shutil.copytree(tiny_folder, tmp_path / "copy"))
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from videothinker.answering.config import AskConfig
 from videothinker.answers import parse, record
 from videothinker.console import say
 from videothinker.policy.model import load_policy
+from videothinker.policy.placement import place
 from videothinker.policy.positions import positions
 from videothinker.policy.rollout import Sampling, rollout
 from videothinker.prompts import render
@@ -17,7 +18,7 @@ from videothinker.video import read_clip
 
 
 class Asked(Sample, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The answer, and where the model was told that video and words stand: what `--json` prints."""
+    """The answer, where video and words stood, and how it was computed: what `--json` prints."""
 
     times: tuple[float, ...]
     """When the frames are shown, seconds."""
@@ -29,6 +30,10 @@ class Asked(Sample, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Of the first token after the video."""
     last_text_position: int
     """Of the prompt's last token; the first of the completion is one further."""
+    device: str
+    """Where the model ran."""
+    dtype: str
+    """The numbers it ran in."""
 
 
 def ask(video: Path, question: str, config: AskConfig) -> Asked:
@@ -38,7 +43,10 @@ def ask(video: Path, question: str, config: AskConfig) -> Asked:
         UserError: the video cannot give the frames, or the model cannot be loaded.
     """
     clip = read_clip(video.parent, video.name, config.frames, follow_links=config.follow_links)
-    policy = load_policy(config.model, dtype=config.dtype, device=config.device)
+    placed = place(config.model, config.device, config.dtype)
+    for line in placed.lines:
+        say(line)
+    policy = load_policy(config.model, dtype=placed.dtype, device=placed.device)
     prompt = policy.encode(
         render(question, config.choice), clip.frames, clip.seconds, max_pixels=config.max_pixels
     )
@@ -75,4 +83,6 @@ def ask(video: Path, question: str, config: AskConfig) -> Asked:
         video_position=places_P[int(video_P[0])],
         first_text_position=places_P[int(video_P[-1]) + 1],
         last_text_position=places_P[-1],
+        device=placed.device,
+        dtype=placed.dtype,
     )

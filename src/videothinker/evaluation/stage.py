@@ -1,6 +1,7 @@
 """`videothinker evaluate`: ask, record every sample, print the tables computed from the records."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from videothinker.evaluation.selection import Selection, select
 from videothinker.evaluation.summary import by_question, plain, summarise
 from videothinker.policy.folders import model_folder
 from videothinker.policy.model import Policy
+from videothinker.policy.placement import place
 from videothinker.records import Diagnosis, Question, Sample, read_jsonl, write_atomic, write_jsonl
 from videothinker.runs import Run, open_run, to_plain
 
@@ -51,12 +53,18 @@ def evaluate(data: Path, config: EvaluateConfig) -> Path:
     model = model_folder(str(config.model))
     inputs: dict[str, Path | None] = {path.name: path for path in benchmark.files}
     inputs["model"] = Path(model) if Path(model).is_dir() else None
+    # what `auto` stands for is part of the run: another machine does not go on in other numbers
+    placed = place(model, config.device, config.dtype)
+    config = replace(config, **placed.facts)
     with open_run(config.out, "evaluate", config, inputs) as run:
         if run.done:
             say(f"{config.out}: done before; nothing to do")
             return config.out
+        for line in placed.lines:
+            say(line)
         policy = load_model(model, dtype=config.dtype, device=config.device)
         _announce(data, benchmark, chosen, protocol)
+        run.facts |= placed.facts
         run.facts |= {"protocol": {**to_plain(protocol), "key": protocol.key}}
         run.facts |= {"data": str(data.resolve()), "data_root": str(root.resolve())}
         write_jsonl(config.out / "questions.jsonl", chosen.questions)

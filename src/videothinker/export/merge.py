@@ -95,7 +95,7 @@ def probe_logits(policy: Policy) -> Tensor:
     frames = np.full((FRAMES, SIDE, SIDE, 3), 40, dtype=np.uint8)
     for time in range(FRAMES):
         frames[time, 40:70, 20 * time : 20 * time + 30] = (220, 60, 50)
-    prompt = policy.encode(render(QUESTION, CHOICES), frames, np.arange(FRAMES) / 2.0)
+    prompt = policy.encode(render(QUESTION, CHOICES), frames, FRAMES / 2.0)
     ids = policy.tokenizer(ANSWER, add_special_tokens=False)["input_ids"]
     ids_1C = torch.tensor([ids])
     group = Group(prompt, ids_1C, torch.ones_like(ids_1C, dtype=torch.bool), torch.tensor([True]))

@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from videothinker.errors import UserError
 from videothinker.policy.patches import frames_to_patches
+from videothinker.policy.templates import chat_text
 from videothinker.prompts import CONTROL_TOKEN
 
 QwenModel: TypeAlias = Any
@@ -132,13 +133,8 @@ def encode_prompt(
     that questions about one video share a prefix. Raises `UserError` for a prompt longer than
     `max_prompt_tokens`: it is never cut.
     """
-    parts: list[dict[str, str]] = [] if video is None else [{"type": "video"}]
-    parts.append({"type": "text", "text": _plain(user)})
-    messages: list[dict[str, Any]] = []
-    if system is not None:
-        messages.append({"role": "system", "content": _plain(system)})
-    messages.append({"role": "user", "content": parts})
-    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    said = None if system is None else _plain(system)
+    text = chat_text(tokenizer, _plain(user), video=video is not None, system=said)
     ids = torch.tensor(tokenizer(f"{text}{prefill}", add_special_tokens=False)["input_ids"])
     places = (ids == video_token_id).nonzero().flatten().tolist()
     if len(places) != (video is not None):

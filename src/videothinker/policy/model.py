@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from videothinker.errors import UserError
 from videothinker.policy import adapters, attention
+from videothinker.policy.border import RUNS_NOT, border
 from videothinker.policy.encoding import (
     Encoded,
     QwenModel,
@@ -19,13 +19,15 @@ from videothinker.policy.encoding import (
     encode_prompt,
     prepare_video,
 )
-from videothinker.policy.folders import Base, adapter_folder, model_folder, read_base
+from videothinker.policy.folders import Base, adapter_folder, read_base
 from videothinker.policy.loading import (
-    check_folder,
     digest_weights,
+    open_checkpoint,
     read_model,
+    refuse_not_finite,
     write_preprocessor_configs,
 )
+from videothinker.policy.placement import AUTO, DTYPES, resolve_dtype, where_auto_runs
 from videothinker.policy.videos import FrozenVideos, same_frozen_tower
 
 if TYPE_CHECKING:
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
 
 SHARD = 2 << 30
 """Bytes of a weight file: what of a model on a GPU is in main memory at once while it is saved."""
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass(eq=False)
@@ -195,19 +196,21 @@ class Policy:
 def load_policy(
     path_or_hub: str | Path,
     *,
-    dtype: str = "float32",
-    device: str = "cpu",
+    dtype: str = AUTO,
+    device: str = AUTO,
     freeze_vision: bool = False,
 ) -> Policy:
     """Read a folder, a run folder's `model/`, or a hub id: safetensors, no remote code, eval mode.
 
     A LoRA adapter is read onto its base, unmerged; the base must be the one it was trained on.
+    `auto` is the checkpoint's own dtype, and a GPU where there is one; see `placement`.
 
-    Raises `UserError` for another architecture, missing or pickled weights, an unknown dtype, or an
-    adapter whose base has moved or changed.
+    Raises:
+        UserError: a folder that cannot be used, with the reason; an unknown dtype; or an adapter
+            whose base has moved or changed.
     """
-    if dtype not in DTYPES:
-        raise UserError(f"dtype {dtype!r} came; allowed are {', '.join(DTYPES)}")
+    from videothinker.policy.trial import try_out  # noqa: PLC0415 (it asks policies)
+
     if adapter := adapter_folder(str(path_or_hub)):
         base = read_base(adapter)
         policy = load_policy(base.model, dtype=dtype, device=device, freeze_vision=freeze_vision)
@@ -215,18 +218,17 @@ def load_policy(
         adapters.attach(policy, adapter, adapters.POLICY_ADAPTER)
         policy.base = base
         return policy
-    folder = Path(model_folder(str(path_or_hub)))
-    source = str(folder) if folder.is_dir() else str(path_or_hub)
-    if folder.is_dir():
-        check_folder(folder)
-    elif isinstance(path_or_hub, Path) or source.count("/") != 1 or source[0] in "./~":
-        raise UserError(
-            f"{source} is neither a folder nor a hub id such as Qwen/Qwen2.5-VL-3B-Instruct; "
-            "check the path"
-        )
-    model, tokenizer, vision = read_model(source, dtype=DTYPES[dtype])
-    attention.install(model, torch.device(device))
-    policy = Policy(model=model.to(device), tokenizer=tokenizer, vision=vision)
+    checkpoint = open_checkpoint(path_or_hub)
+    numbers = DTYPES[resolve_dtype(dtype, checkpoint.dtype, str(path_or_hub))]
+    place = torch.device(where_auto_runs() if device == AUTO else device)
+    model, tokenizer, vision = read_model(checkpoint, dtype=numbers)
+    attention.install(model, place)
+    with border(f"{path_or_hub} could not be put on {place}", "give another --device or --dtype"):
+        model.to(place)
+    refuse_not_finite(model, checkpoint, numbers)
+    policy = Policy(model=model, tokenizer=tokenizer, vision=vision)
+    with border(f"{path_or_hub}: its model cannot be run", RUNS_NOT):
+        try_out(policy, str(path_or_hub))
     if freeze_vision:
         model.model.visual.requires_grad_(requires_grad=False)
     return policy

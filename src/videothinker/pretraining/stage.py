@@ -15,7 +15,7 @@ from videothinker.policy.small import SmallConfig, build_small
 from videothinker.pretraining.batches import TRANSCRIPT_FRAMES, Batches
 from videothinker.pretraining.config import PoolConfig, PretrainConfig
 from videothinker.pretraining.curriculum import draw
-from videothinker.pretraining.loop import train
+from videothinker.pretraining.loop import in_bfloat16, train
 from videothinker.pretraining.measure import HeldOut, Measured, measure, summary
 from videothinker.pretraining.pool import CHUNK, read_chunk, read_frames
 from videothinker.pretraining.spelling import Speller, text_speller, video_speller
@@ -102,11 +102,12 @@ def _run(run: Run, config: PretrainConfig) -> None:
         held_out=held_out,
     )
     save_policy(policy, config.out / "model")
-    policy = load_policy(config.out / "model")  # what is measured is what is stored
+    policy = load_policy(config.out / "model", device="cpu")  # what is measured is what is stored
     numbers = look(config.steps, share=1)
     shutil.rmtree(work / "start", ignore_errors=True)
+    precision = "bfloat16" if in_bfloat16(config.precision) else "float32"
     run.facts["parameters"] = sum(p.numel() for p in policy.model.parameters())
-    run.facts["tier"] = config.tier
+    run.facts |= {"tier": config.tier, "device": "cpu", "precision": precision}
     run.facts["held_out"] = numbers
     run.facts["corrupted_share"] = config.corrupted_share
     warnings = _warnings(config, numbers)
@@ -184,7 +185,7 @@ def _fresh(config: PretrainConfig, pool: Path, folder: Path) -> Policy:
     """A random model whose tokenizer knows the words of this training."""
     if not (folder / "model.safetensors").is_file():
         build_small(folder, _small(config), _corpus(config, pool))
-    return load_policy(folder)
+    return load_policy(folder, device="cpu")  # where this training runs
 
 
 def _small(config: PretrainConfig) -> SmallConfig:

@@ -211,18 +211,15 @@ def _prompt(data: Path, config: TrainConfig, shape: Shape) -> Prompt:
 
 def _text_tokens(questions: Any, model: str) -> list[int]:
     """Prompt tokens of each question without its video; none without a tokenizer at hand."""
-    from transformers import AutoTokenizer  # noqa: PLC0415
-
     from videothinker import prompts  # noqa: PLC0415
     from videothinker.policy.encoding import encode_prompt  # noqa: PLC0415
+    from videothinker.policy.loading import bare_tokenizer  # noqa: PLC0415
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            complete_folder(model), local_files_only=True, trust_remote_code=False
-        )
-    except (OSError, ValueError):
+        tokenizer = bare_tokenizer(complete_folder(model))
+    except UserError:
         return []
-    pad = tokenizer.convert_tokens_to_ids("<|video_pad|>")
+    pad: Any = tokenizer.convert_tokens_to_ids("<|video_pad|>")
     words = [prompts.render(q.question, q.choices, context=q.context) for q in questions]
     return [encode_prompt(tokenizer, pad, one, None).prompt_tokens for one in words]
 

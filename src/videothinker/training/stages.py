@@ -14,6 +14,7 @@ from videothinker.errors import UserError
 from videothinker.policy.folders import model_folder
 from videothinker.policy.loading import digest_weights
 from videothinker.policy.model import Policy
+from videothinker.policy.placement import place
 from videothinker.records import Question, Sample, Step
 from videothinker.runs import Run, open_run
 from videothinker.training.closing import check_learned, closing_table, failings
@@ -83,6 +84,10 @@ def _stage(stage: str, data: Path, config: TrainConfig, following: str) -> Path:
             console.say(f"{config.out}: is done already; nothing to do")
             _warn(run.facts.get("warnings", []) if run else [])
             return config.out
+        placed = place(config.model, str(processes.device), config.dtype)
+        if processes.main:
+            for line in placed.lines:
+                console.say(line)
         policy = load_trainee(config, processes.device)
         start = trained_digest(policy) if run else ""
         bias = _bias(config, policy)
@@ -114,11 +119,15 @@ def _stage(stage: str, data: Path, config: TrainConfig, following: str) -> Path:
         )
         started = monotonic()
         if run:
-            run.facts |= training_set.composition() | {
-                "data_root": str(training_set.data_root),
-                "processes": processes.size,
-                "sampling": config.sampling,
-            }
+            run.facts |= (
+                placed.facts
+                | training_set.composition()
+                | {
+                    "data_root": str(training_set.data_root),
+                    "processes": processes.size,
+                    "sampling": config.sampling,
+                }
+            )
         train(loop)
         if run:
             run.facts["training_seconds"] = round(monotonic() - started, 1)
