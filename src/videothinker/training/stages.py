@@ -143,7 +143,7 @@ def _open(
     for name, source in (("model", config.model), ("bias", bias)):
         if source and Path(model_folder(source)).is_dir():
             inputs[name] = Path(model_folder(source))
-    levers = ("optimizer_device", "offload_bias")
+    levers = ("optimizer_device", "offload_bias", "follow_links")
     return open_run(config.out, f"train_{stage}", config, inputs, may_change=levers)
 
 
