@@ -119,9 +119,10 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     step: int
     loss: float
     reward: dict[str, float] = {}
-    """reward function -> mean over the step's completions."""
+    """reward function -> mean over all completions drawn, those of dropped groups included."""
     divergence: float | None = None
-    """Mean divergence from the bias model a token, in nats; null where there is none."""
+    """Mean a token of the divergence that is trained, in nats; null where there is none. The
+    KL(policy || bias) that controller and guard look at is `kl` among the metrics."""
     entropy: float | None = None
     """Mean entropy of the policy a token, in nats."""
     valid: float = 0.0

@@ -10,6 +10,7 @@ from videothinker.answering import ask as room
 from videothinker.answering.ask import answer_questions, batches, read, read_frames
 from videothinker.answering.protocols import render, resolve
 from videothinker.errors import UserError
+from videothinker.policy.positions import positions
 from videothinker.policy.rollout import Sampling, rollout
 from videothinker.seeds import derive
 
@@ -126,7 +127,7 @@ def test_shared_batches_say_what_single_questions_say(tiny_policy, videos, tmp_p
     model = tiny_policy.model
     for question, sample in zip(asked, together, strict=True):
         clip = read_frames(videos, question.video, DEMO)
-        prompt = tiny_policy.encode(render(DEMO, question), clip.frames, clip.times)
+        prompt = tiny_policy.encode(render(DEMO, question), clip.frames, clip.seconds)
         ids = prompt.input_ids_P[None]
         with torch.no_grad():
             out = model.generate(
@@ -134,8 +135,7 @@ def test_shared_batches_say_what_single_questions_say(tiny_policy, videos, tmp_p
                 attention_mask=torch.ones_like(ids),
                 pixel_values_videos=prompt.pixel_values,
                 video_grid_thw=prompt.grid_thw,
-                second_per_grid_ts=torch.tensor([prompt.second_per_grid]),
-                mm_token_type_ids=2 * (ids == model.config.video_token_id).int(),
+                position_ids=positions(model, prompt)[:, None],
                 max_new_tokens=6,
                 do_sample=False,
             )
@@ -239,7 +239,7 @@ def test_samples_are_the_streams_of_one_seed(tiny_policy, videos, tmp_path, jour
     )
     assert [s.text for s in both[3:5]] == [s.text for s in alone]
     clip = read_frames(videos, "a.mp4", HOT)
-    prompt = tiny_policy.encode(render(HOT, asked[1]), clip.frames, clip.times)
+    prompt = tiny_policy.encode(render(HOT, asked[1]), clip.frames, clip.seconds)
     seed = derive(0, "answer", "full", "toy/1")
     (group,) = rollout(tiny_policy, [prompt], Sampling(2, 6), [seed])
     assert tiny_policy.decode(group) == [s.text for s in alone]

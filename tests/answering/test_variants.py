@@ -35,6 +35,7 @@ def test_frames_under_each_variant():
     assert order["options_only"].text == OPTIONS_ONLY
     assert (order["one_frame"].clip.frames == 3).all()
     assert (order["one_frame"].clip.times == CLIP.times).all()
+    assert order["one_frame"].clip.seconds == order["shuffled"].clip.seconds == CLIP.seconds
     drawn = order["shuffled"].clip.frames[:, 0, 0, 0]
     assert sorted(drawn) == list(range(6))
     assert list(drawn) != list(range(6))

@@ -24,6 +24,7 @@ LINE = [
     "cli.py",
     "recipes.py",
     "records.py",
+    "giveaways.py",
     "runs.py",
     "seeds.py",
     "console.py",

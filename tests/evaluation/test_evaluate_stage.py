@@ -44,6 +44,9 @@ def test_a_run_holds_records_and_numbers_made_of_them(model, data, tmp_path, cap
     assert lines["all"]["exact"]["clusters"] == 3
     assert lines["all"]["failed"] == pytest.approx(1 / 8)
     assert lines["observational"]["exact"]["n"] + lines["inferential"]["exact"]["n"] == 8
+    asked = {line["group"].partition(", ")[2]: line["exact"]["n"] for line in summary["lines"]
+             if line["group"].startswith("inferential, ")}  # fmt: skip
+    assert asked == {"give-aways": 2, "the rest": 1, "give-aways not known": 1}
     by_hand = sum(s.exact for s in samples if s.variant == "full") / 8
     assert lines["all"]["exact"]["value"] == pytest.approx(by_hand)
     assert summary["left_out"] == {"no correct choice": 1}
@@ -55,7 +58,8 @@ def test_a_run_holds_records_and_numbers_made_of_them(model, data, tmp_path, cap
     assert book["failures"] == 1
     assert book["facts"]["protocol"]["frames"] == 4
     said = capsys.readouterr().err
-    for word in ("always A", "random", "blind", "95 %", "unparsed", "left out: 1", "missing"):
+    for word in ("always A", "random", "blind", "95 %", "unparsed", "left out: 1", "missing",
+                 "inferential, the rest", "give-aways: none or all of their options"):  # fmt: skip
         assert word in said
     again = evaluate(data, config(model, tmp_path / "run"))
     assert again == out

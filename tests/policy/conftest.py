@@ -51,7 +51,7 @@ def frames_THW3() -> np.ndarray:
 @pytest.fixture
 def group(policy: Policy, frames_THW3: np.ndarray) -> Group:
     """Four completions of 7, 1, 5 and 7 tokens, padded."""
-    prompt = policy.encode("Which one hits the cube?", frames_THW3, np.arange(6) * 0.5)
+    prompt = policy.encode("Which one hits the cube?", frames_THW3, 3.0)
     stream = torch.Generator().manual_seed(5)
     ids_GC = torch.randint(0, 300, (4, 7), generator=stream)
     mask_GC = torch.arange(7) < torch.tensor([7, 1, 5, 7])[:, None]

@@ -99,7 +99,7 @@ def test_what_cuda_takes_is_taken_and_its_waits_are_counted(
 def prompts(policy: Policy) -> list[Any]:
     """Two about one video, one of text."""
     frames = np.random.default_rng(0).integers(0, 256, (4, 56, 84, 3), dtype=np.uint8)
-    video = policy.to_video(frames, np.arange(4) * 0.5)
+    video = policy.to_video(frames, 2.0)
     words = ("Which one hits the cube?", "Which sphere moves first?")
     return [*(policy.encode(one, video) for one in words), policy.encode("Text alone.")]
 

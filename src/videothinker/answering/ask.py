@@ -252,7 +252,7 @@ def read_frames(
 
 def _prepare(asking: Asking, clip: Clip) -> Video | PlainVideo:
     low, high = asking.protocol.min_pixels, asking.protocol.max_pixels
-    return asking.policy.to_video(clip.frames, clip.times, min_pixels=low, max_pixels=high)
+    return asking.policy.to_video(clip.frames, clip.seconds, min_pixels=low, max_pixels=high)
 
 
 def _encode(asking: Asking, question: Question, seen: Seen) -> Prompt:

@@ -8,7 +8,6 @@ protocol do not apply; the size that was used is recorded.
 """
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -87,13 +86,13 @@ class PlainModel:
     def to_video(
         self,
         frames_THW3: np.ndarray,
-        times_T: np.ndarray | Sequence[float],
+        seconds: float,
         *,
         min_pixels: int | None = None,
         max_pixels: int | None = None,
     ) -> PlainVideo:
-        """Resize to the tower's square (bicubic) and scale to [-1, 1]; it takes no times."""
-        del times_T, min_pixels, max_pixels
+        """Resize to the tower's square (bicubic) and scale to [-1, 1]; it takes no time."""
+        del seconds, min_pixels, max_pixels
         side = self.model.config.vision_config.image_size
         resized = [
             np.asarray(Image.fromarray(frame).resize((side, side), Image.Resampling.BICUBIC))

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import msgspec
+
 from videothinker.answering.config import AskConfig
 from videothinker.answers import parse, record
 from videothinker.console import say
 from videothinker.policy.model import load_policy
+from videothinker.policy.positions import positions
 from videothinker.policy.rollout import Sampling, rollout
 from videothinker.prompts import render
 from videothinker.records import Sample, write_jsonl
@@ -13,7 +16,22 @@ from videothinker.seeds import derive
 from videothinker.video import read_clip
 
 
-def ask(video: Path, question: str, config: AskConfig) -> Sample:
+class Asked(Sample, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The answer, and where the model was told that video and words stand: what `--json` prints."""
+
+    times: tuple[float, ...]
+    """When the frames are shown, seconds."""
+    second_per_grid: float
+    """How long one step of the video's temporal grid lasts, seconds."""
+    video_position: int
+    """Where the video begins on each of the three axes."""
+    first_text_position: int
+    """Of the first token after the video."""
+    last_text_position: int
+    """Of the prompt's last token; the first of the completion is one further."""
+
+
+def ask(video: Path, question: str, config: AskConfig) -> Asked:
     """Answer `question` about `video`; print resolved frames, size, tokens, thinking and answer.
 
     Raises:
@@ -22,7 +40,7 @@ def ask(video: Path, question: str, config: AskConfig) -> Sample:
     clip = read_clip(video.parent, video.name, config.frames, follow_links=config.follow_links)
     policy = load_policy(config.model, dtype=config.dtype, device=config.device)
     prompt = policy.encode(
-        render(question, config.choice), clip.frames, clip.times, max_pixels=config.max_pixels
+        render(question, config.choice), clip.frames, clip.seconds, max_pixels=config.max_pixels
     )
     frames = f"{prompt.frames} frames"
     if prompt.frames == 1:
@@ -49,4 +67,14 @@ def ask(video: Path, question: str, config: AskConfig) -> Sample:
         say(f"the model wrote: {text!r}")
     if config.out is not None:
         write_jsonl(config.out, [sample])
-    return sample
+    assert prompt.second_per_grid is not None
+    places_P = positions(policy.model, prompt)[0].tolist()
+    video_P = (prompt.input_ids_P == policy.model.config.video_token_id).nonzero().flatten()
+    return Asked(
+        **msgspec.structs.asdict(sample),
+        times=tuple(clip.times.tolist()),
+        second_per_grid=prompt.second_per_grid,
+        video_position=places_P[int(video_P[0])],
+        first_text_position=places_P[int(video_P[-1]) + 1],
+        last_text_position=places_P[-1],
+    )

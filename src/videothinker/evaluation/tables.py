@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from videothinker.giveaways import AWAY, DEFINITION
+
 HEAD = ("", "accuracy", "95 % interval", "n", "videos", "unparsed", "always A", "random", "blind")
 
 
@@ -58,6 +60,8 @@ def render(summary: Mapping[str, Any]) -> list[str]:
         f"variant {summary['variant']}; percent of questions answered exactly"
     )
     found = [title, *columns([HEAD, *(_line(line) for line in lines)])]
+    if any(line["group"] == f"inferential, {AWAY}" for line in lines):
+        found.append(f"{AWAY}: {DEFINITION}, so that describing leaves nothing to choose")
     found.append(
         f"not read: unparsed {percent(everything['unparsed'])}, cut off "
         f"{percent(everything['truncated'])}, failed video {percent(everything['failed'])}; "

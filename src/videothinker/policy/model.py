@@ -1,7 +1,6 @@
 """The policy: a Qwen2.5-VL, its tokenizer, and how its prompts are made. Frames in, never paths."""
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from videothinker.errors import UserError
-from videothinker.policy import attention
+from videothinker.policy import adapters, attention
 from videothinker.policy.encoding import (
     Encoded,
     QwenModel,
@@ -20,7 +19,7 @@ from videothinker.policy.encoding import (
     encode_prompt,
     prepare_video,
 )
-from videothinker.policy.folders import model_folder
+from videothinker.policy.folders import Base, adapter_folder, model_folder, read_base
 from videothinker.policy.loading import (
     check_folder,
     digest_weights,
@@ -32,6 +31,8 @@ from videothinker.policy.videos import FrozenVideos, same_frozen_tower
 if TYPE_CHECKING:
     from videothinker.policy.sampling import Group
 
+SHARD = 2 << 30
+"""Bytes of a weight file: what of a model on a GPU is in main memory at once while it is saved."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -45,6 +46,10 @@ class Policy:
     videos: FrozenVideos = field(init=False)
     recomputes: bool = field(init=False, default=False)
     """Gradient checkpointing is on: a training forward keeps nothing of a layer's inside."""
+    base: Base | None = field(init=False, default=None)
+    """What its LoRA adapters stand on; null for a complete model."""
+    adapter: str | None = field(init=False, default=None)
+    """The LoRA adapter it computes with."""
 
     def __post_init__(self) -> None:
         self.videos = FrozenVideos(self.model.model.visual)
@@ -66,8 +71,9 @@ class Policy:
 
     @property
     def digest(self) -> str:
-        """sha256 of the weights as they are now."""
-        return digest_weights(self.model.state_dict())
+        """sha256 of the weights as they are now, of adapters the one that is at work."""
+        state = self.model.state_dict()
+        return digest_weights(adapters.plain_state(state, self.adapter) if self.adapter else state)
 
     @property
     def eos_ids(self) -> tuple[int, ...]:
@@ -85,21 +91,21 @@ class Policy:
     def to_video(
         self,
         frames_THW3: np.ndarray,
-        times_T: np.ndarray | Sequence[float],
+        seconds: float,
         *,
         min_pixels: int | None = None,
         max_pixels: int | None = None,
     ) -> Video:
         """Prepare frames once for several questions; see `encoding.prepare_video`."""
         return prepare_video(
-            frames_THW3, times_T, self.vision, min_pixels=min_pixels, max_pixels=max_pixels
+            frames_THW3, seconds, self.vision, min_pixels=min_pixels, max_pixels=max_pixels
         )
 
     def encode(
         self,
         user: str,
         frames_THW3: np.ndarray | Video | None = None,
-        times_T: np.ndarray | Sequence[float] | None = None,
+        seconds: float | None = None,
         *,
         system: str | None = None,
         min_pixels: int | None = None,
@@ -109,14 +115,14 @@ class Policy:
     ) -> Encoded:
         """One prompt from words and frames (or an already prepared `Video`); see `encode_prompt`.
 
-        Frames need their times (seconds in the clip): the time axis of the positions is made of
-        them. Pixel bounds are a frame's height times width; None takes the model's own.
+        Frames need the seconds that their whole clip lasts: the time axis of the positions is made
+        of them. Pixel bounds are a frame's height times width; None takes the model's own.
         """
         video = frames_THW3
         if isinstance(video, np.ndarray):
-            if times_T is None:
-                raise ValueError("frames came without times; positions in time need both")
-            video = self.to_video(video, times_T, min_pixels=min_pixels, max_pixels=max_pixels)
+            if seconds is None:
+                raise ValueError("frames came without seconds; positions in time need both")
+            video = self.to_video(video, seconds, min_pixels=min_pixels, max_pixels=max_pixels)
         return encode_prompt(
             self.tokenizer,
             self.model.config.video_token_id,
@@ -195,10 +201,20 @@ def load_policy(
 ) -> Policy:
     """Read a folder, a run folder's `model/`, or a hub id: safetensors, no remote code, eval mode.
 
-    Raises `UserError` for another architecture, missing or pickled weights, or an unknown dtype.
+    A LoRA adapter is read onto its base, unmerged; the base must be the one it was trained on.
+
+    Raises `UserError` for another architecture, missing or pickled weights, an unknown dtype, or an
+    adapter whose base has moved or changed.
     """
     if dtype not in DTYPES:
         raise UserError(f"dtype {dtype!r} came; allowed are {', '.join(DTYPES)}")
+    if adapter := adapter_folder(str(path_or_hub)):
+        base = read_base(adapter)
+        policy = load_policy(base.model, dtype=dtype, device=device, freeze_vision=freeze_vision)
+        adapters.check_base(adapter, base)
+        adapters.attach(policy, adapter, adapters.POLICY_ADAPTER)
+        policy.base = base
+        return policy
     folder = Path(model_folder(str(path_or_hub)))
     source = str(folder) if folder.is_dir() else str(path_or_hub)
     if folder.is_dir():
@@ -220,7 +236,7 @@ def save_policy(policy: Policy, folder: str | Path) -> Path:
     """Write a complete transformers folder (config, safetensors, tokenizer, preprocessor)."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    policy.model.save_pretrained(folder)
+    policy.model.save_pretrained(folder, max_shard_size=SHARD)
     policy.tokenizer.save_pretrained(folder)
     write_preprocessor_configs(folder, policy.vision)
     return folder

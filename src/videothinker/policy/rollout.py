@@ -14,9 +14,10 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from videothinker.policy.decoding import RowsPlan, TrunkPlan
-from videothinker.policy.encoding import Encoded, positions
+from videothinker.policy.encoding import Encoded
 from videothinker.policy.graphs import GraphedStep, can_record
 from videothinker.policy.model import Policy
+from videothinker.policy.positions import positions
 from videothinker.policy.sampling import Group, Sampling, draw, uniform_draws
 
 __all__ = ["Group", "Sampling", "rollout"]

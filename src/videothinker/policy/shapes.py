@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from videothinker.errors import UserError
-from videothinker.policy.folders import model_folder
+from videothinker.policy.folders import complete_folder
 
 ARCHITECTURE = "qwen2_5_vl"
 OFFICIAL: dict[str, dict[str, Any]] = {
@@ -137,10 +137,12 @@ def read_shape(config: Mapping[str, Any], name: str = "config.json") -> Shape:
 def find_shape(model: str) -> Shape:
     """The shape of a model folder (or a run folder's `model/`), or of a published hub name.
 
+    Of an adapter's folder it is the base's.
+
     Raises:
         UserError: neither a folder with a config.json nor a known name.
     """
-    path = Path(model_folder(model)) / "config.json"
+    path = Path(complete_folder(model)) / "config.json"
     if path.is_file():
         return read_shape(json.loads(path.read_text()), str(path))
     if model in OFFICIAL:

@@ -77,9 +77,8 @@ def _run(run: Run, config: PretrainConfig) -> None:
         f"({config.tier} tier; made where missing)"
     )
     policy = _fresh(config, pool, work / "start")
-    times_T = np.arange(config.pool.frames) * SECONDS / config.pool.frames
-    speller = _speller(policy, config, times_T)
-    held_out = _held_out(config, pool, times_T)
+    speller = _speller(policy, config)
+    held_out = _held_out(config, pool)
     measured = run.journal("measured.jsonl", Measured)
     curve = run.journal("metrics.jsonl", Step)
 
@@ -229,23 +228,23 @@ def _corpus(config: PretrainConfig, pool: Path) -> list[str]:
     return found
 
 
-def _speller(policy: Policy, config: PretrainConfig, times_T: np.ndarray) -> Speller:
+def _speller(policy: Policy, config: PretrainConfig) -> Speller:
     if config.tier == "transcript":
         return text_speller(policy)
     pool = config.pool
     empty = np.zeros((pool.frames, pool.height, pool.width, 3), np.uint8)
-    return video_speller(policy, empty, times_T, config.shape.watching)
+    return video_speller(policy, empty, SECONDS, config.shape.watching)
 
 
-def _held_out(config: PretrainConfig, pool: Path, times_T: np.ndarray) -> HeldOut:
+def _held_out(config: PretrainConfig, pool: Path) -> HeldOut:
     """The scenes after the pool's; none of them is trained on."""
     first = -(-config.pool.scenes // CHUNK)
     numbers = range(first, first + -(-config.pool.held_out // CHUNK))
     facts = [f for n in numbers for f in read_chunk(pool, n, config.seed, config.pool)]
     count = config.pool.held_out
     if config.tier == "transcript":
-        return HeldOut(facts[:count], None, times_T)
+        return HeldOut(facts[:count], None, SECONDS)
     frames: list[np.ndarray] = []
     for number in numbers:
         frames += list(read_frames(pool, number, config.seed, config.pool))
-    return HeldOut(facts[:count], frames[:count], times_T)
+    return HeldOut(facts[:count], frames[:count], SECONDS)

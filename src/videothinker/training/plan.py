@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from videothinker.errors import UserError
-from videothinker.policy.folders import model_folder
+from videothinker.policy.folders import adapter_folder, complete_folder
 from videothinker.policy.shapes import (
     OFFICIAL,
     Grid,
@@ -105,19 +105,23 @@ class Plan:
 
     @property
     def host(self) -> int:
-        """Bytes of main memory that the levers ask for."""
+        """Bytes of main memory for what the levers move there, and for what is being saved."""
         trained = memory.trained_parameters(self.work)
         weights = sum(parameters(self.shape).values()) * self.work.width
         moved = trained * (2 * FLOAT + self.work.moment_bytes) if self.work.optimizer_on_cpu else 0
-        return moved + (weights if self.work.bias == "offloaded" else 0)
+        saving = memory.saving_bytes(self.work)
+        return moved + (weights if self.work.bias == "offloaded" else 0) + saving
 
     @property
     def disk(self) -> int:
-        """Bytes the run folder takes at most: the model, and one checkpoint more than are kept."""
-        model = sum(parameters(self.shape).values()) * self.work.width
+        """Bytes the run folder takes at most: the model, and one checkpoint more than are kept.
+
+        Under LoRA either holds the adapter alone.
+        """
         trained = memory.trained_parameters(self.work)
-        adapter = trained * self.work.width if self.work.lora_rank else 0
-        checkpoint = model + adapter + trained * (FLOAT + self.work.moment_bytes)
+        every = sum(parameters(self.shape).values())
+        model = (trained if self.work.lora_rank else every) * self.work.width
+        checkpoint = model + trained * (FLOAT + self.work.moment_bytes)
         return model + (self.config.save_total_limit + 1) * checkpoint
 
     def flops(self, *, shared: bool) -> dict[str, float]:
@@ -139,9 +143,8 @@ def bias_kind(config: TrainConfig) -> memory.BiasKind:
     """Where the bias model lies; under LoRA one that is not there yet is taken for an adapter."""
     if not isinstance(config, CdpoConfig | GrpoConfig) or not config.bias:
         return "none"
-    source = Path(config.bias)
-    adapters = [folder / "adapter_config.json" for folder in (source, source / "adapter")]
-    if config.lora_rank and (not source.exists() or any(path.is_file() for path in adapters)):
+    absent = not Path(config.bias).exists()
+    if config.lora_rank and (absent or adapter_folder(config.bias) is not None):
         return "adapter"
     return "offloaded" if config.offload_bias else "model"
 
@@ -215,7 +218,7 @@ def _text_tokens(questions: Any, model: str) -> list[int]:
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(
-            model_folder(model), local_files_only=True, trust_remote_code=False
+            complete_folder(model), local_files_only=True, trust_remote_code=False
         )
     except (OSError, ValueError):
         return []
