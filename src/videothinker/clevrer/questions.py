@@ -255,11 +255,7 @@ def to_records(
                     "scene": str(scene.scene_index),
                     "negated": "yes" if negated else "no",
                     **({} if raw.change is None else {"change": raw.change}),
-                    **(
-                        {}
-                        if raw.family is None
-                        else {"family": f"{scene.scene_index}-{raw.family}"}
-                    ),
+                    **({} if raw.family is None else {"family": f"{scene.scene_index}-{raw.family}"}),
                 },
             )
 

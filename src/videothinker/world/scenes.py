@@ -238,9 +238,7 @@ class _Growth:
         if self.trajectory is None:
             return math.inf
         frames = len(self.trajectory.positions_TN2)
-        gaps_TN2 = (
-            self.trajectory.positions_TN2 - _undisturbed(new, frames, self.config.friction)[:, None]
-        )
+        gaps_TN2 = self.trajectory.positions_TN2 - _undisturbed(new, frames, self.config.friction)[:, None]
         reach_N = np.array([thing.radius for thing in self.objects]) + new.radius
         near_TN = (gaps_TN2**2).sum(axis=-1) < reach_N**2
         near_TN &= self.trajectory.on_table_TN
