@@ -50,9 +50,11 @@ def ask(video: Path, question: str, config: AskConfig) -> Asked:
     prompt = policy.encode(
         render(question, config.choice), clip.frames, clip.seconds, max_pixels=config.max_pixels
     )
-    twice = " (one, shown twice to fill a temporal patch)" if prompt.frames == 1 else ""
+    frames = f"{prompt.frames} frames"
+    if prompt.frames == 1:
+        frames = "1 frame, shown twice to fill a temporal patch,"
     say(
-        f"{video}: {prompt.frames} frames{twice} of {prompt.width}x{prompt.height} pixels, "
+        f"{video}: {frames} of {prompt.width}x{prompt.height} pixels, "
         f"{clip.times[0]:.2f} to {clip.times[-1]:.2f} s; {prompt.prompt_tokens} prompt tokens"
     )
     sampling = Sampling(

@@ -217,7 +217,7 @@ def _open(
             inputs[name] = Path(model_folder(source))
     # what was used of the questions is compared by `resuming`, not the files' bytes
     may_change = (
-        *("data", "diagnosis", "data_root", "on_bad_video"),
+        *("data", "diagnosis", "data_root", "on_bad_video", "follow_links"),
         *("optimizer_device", "offload_bias"),
     )
     return open_run(config.out, f"train_{stage}", config, inputs, may_change=may_change)
