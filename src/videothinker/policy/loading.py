@@ -207,10 +207,10 @@ def bare_tokenizer(source: str) -> PreTrainedTokenizerBase:
     Raises:
         UserError: it cannot be read.
     """
+    # the library writes this word into what it saves: only a hub id needs it
+    fetched = {} if Path(source).is_dir() else {"local_files_only": True}
     with _silent(), border(f"{source}: its tokenizer could not be loaded", AGAIN):
-        tokenizer = AutoTokenizer.from_pretrained(
-            source, trust_remote_code=False, local_files_only=True
-        )
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **fetched)
     old = Path(source) / "chat_template.json"
     if tokenizer.chat_template is None and old.is_file():
         tokenizer.chat_template = parse(TemplateFile, read_object(old), old).chat_template
