@@ -19,6 +19,7 @@ LINE = [
     "training",
     "pretraining",
     "evaluation",
+    "export",
     "report",
     "reproduce.py",
     "cli.py",
