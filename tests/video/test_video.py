@@ -6,11 +6,10 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from made_videos import gray, write
 
+from tests.video.made_videos import gray, write
 from videothinker.errors import UserError
-from videothinker.video import BadVideo, read_clip
-from videothinker.video.files import read_file
+from videothinker.video import BadVideo, files, read_clip
 
 
 def write_video(path: Path, count: int = 24, *, gop: int = 6, codec: str = "libx264") -> None:
@@ -88,10 +87,11 @@ def write_avi(path: Path, places: list[int]) -> None:
 
 
 def test_files_joined_end_to_end_go_on_counting(tmp_path: Path) -> None:
-    """Each part of a joined transport stream starts its clock again."""
-    for part in range(3):
-        levels = range(80 * part, 80 * part + 80, 8)
-        write(tmp_path / f"{part}.ts", [gray(level) for level in levels])
+    """Each part of a joined transport stream has its own clock, the last one's is ahead."""
+    for part, start in enumerate((0.0, 0.0, 0.2)):
+        pictures = [gray(level) for level in range(80 * part, 80 * part + 80, 8)]
+        times = [start + i / 25 for i in range(10)]
+        write(tmp_path / f"{part}.ts", pictures, times=times)
     parts = [(tmp_path / f"{part}.ts").read_bytes() for part in range(3)]
     (tmp_path / "joined.ts").write_bytes(b"".join(parts))
     for frames in (5, 30):
@@ -99,6 +99,9 @@ def test_files_joined_end_to_end_go_on_counting(tmp_path: Path) -> None:
         wanted = np.linspace(0, 29, frames).round()
         np.testing.assert_allclose(clip.frames.mean(axis=(1, 2, 3)), 8 * wanted, atol=3)
         np.testing.assert_allclose(clip.times, wanted / 25, atol=1e-3)
+    # in the first part by the joined clock, in the third by its own
+    early = read_clip(tmp_path, "joined.ts", 5, clip=(0.19, 0.37))
+    np.testing.assert_allclose(early.frames.mean(axis=(1, 2, 3)), 40 + 8 * np.arange(5), atol=3)
 
 
 @pytest.mark.parametrize("name", ["gray.avi", "gray.ts", "gray.webm"])
@@ -199,6 +202,19 @@ def test_a_short_video_gives_all_it_has(folder: Path, tmp_path: Path) -> None:
         read_clip(folder, "gray.mp4", 0)
 
 
+def test_frames_are_not_numbered_where_some_do_not_decode(folder: Path) -> None:
+    picture = files._Picture(1, "gray.mp4")
+    with pytest.raises(BadVideo, match="24 of 25 frames decode"):
+        list(files._in_order(folder / "gray.mp4", picture, {0: [0]}, total=25))
+
+
+def test_an_unknown_codec_is_named(folder: Path, tmp_path: Path) -> None:
+    data = (folder / "gray.mp4").read_bytes()
+    (tmp_path / "odd.mp4").write_bytes(data.replace(b"avc1", b"zzzz"))
+    with pytest.raises(BadVideo, match="codec that is unknown"):
+        read_clip(tmp_path, "odd.mp4", 4)
+
+
 def test_a_title_that_is_not_utf8_is_no_damage(tmp_path: Path) -> None:
     path = tmp_path / "t.mp4"
     with av.open(str(path), "w", metadata_encoding="gbk") as out:
@@ -220,7 +236,7 @@ def test_the_deadline_kills_and_the_next_video_still_reads(folder: Path) -> None
 def test_a_frame_that_does_not_decode_is_named(folder: Path, tmp_path: Path) -> None:
     """Its first message is told already: the parent drops what was told."""
     data = bytearray((folder / "gray.mkv").read_bytes())
-    told = list(read_file(folder / "gray.mkv", "gray.mkv", 24, None))
+    told = list(files.read_file(folder / "gray.mkv", "gray.mkv", 24, None))
     assert len(told) == 25
     middle = len(data) // 2
     data[middle : middle + 600] = bytes(600)

@@ -27,10 +27,10 @@ class AskConfig:
     """Seeds the sampling, where the temperature is above 0."""
     follow_links: bool = False
     """Read a video behind a symbolic link that leads out of the folder, as a hub cache has."""
-    device: str = "cpu"
-    """Where the model runs: cpu, cuda, cuda:1 ..."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """Of the weights."""
+    device: str = "auto"
+    """Where the model runs: cpu, cuda, cuda:1 ...; auto takes a GPU where there is one."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Of the weights; auto is the checkpoint's own."""
     out: Path | None = None
     """A file to write the Sample record to, as one JSON line."""
 

@@ -7,9 +7,10 @@ import msgspec
 from videothinker.answering.config import AskConfig
 from videothinker.answers import parse, record
 from videothinker.console import say
-from videothinker.policy.model import load_policy
-from videothinker.policy.positions import positions
-from videothinker.policy.rollout import Sampling, rollout
+from videothinker.generation.shared_prefix import Sampling, rollout
+from videothinker.models.placement import place
+from videothinker.models.qwen2_5_vl.model import load_policy
+from videothinker.models.qwen2_5_vl.positions import positions
 from videothinker.prompts import render
 from videothinker.records import Sample, write_jsonl
 from videothinker.seeds import derive
@@ -17,7 +18,7 @@ from videothinker.video import read_clip
 
 
 class Asked(Sample, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The answer, and where the model was told that video and words stand: what `--json` prints."""
+    """The answer, where video and words stood, and how it was computed: what `--json` prints."""
 
     times: tuple[float, ...]
     """When the frames are shown, seconds."""
@@ -29,6 +30,10 @@ class Asked(Sample, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Of the first token after the video."""
     last_text_position: int
     """Of the prompt's last token; the first of the completion is one further."""
+    device: str
+    """Where the model ran."""
+    dtype: str
+    """The numbers it ran in."""
 
 
 def ask(video: Path, question: str, config: AskConfig) -> Asked:
@@ -38,13 +43,18 @@ def ask(video: Path, question: str, config: AskConfig) -> Asked:
         UserError: the video cannot give the frames, or the model cannot be loaded.
     """
     clip = read_clip(video.parent, video.name, config.frames, follow_links=config.follow_links)
-    policy = load_policy(config.model, dtype=config.dtype, device=config.device)
+    placed = place(config.model, config.device, config.dtype)
+    for line in placed.lines:
+        say(line)
+    policy = load_policy(config.model, dtype=placed.dtype, device=placed.device)
     prompt = policy.encode(
         render(question, config.choice), clip.frames, clip.seconds, max_pixels=config.max_pixels
     )
-    twice = " (one, shown twice to fill a temporal patch)" if prompt.frames == 1 else ""
+    frames = f"{prompt.frames} frames"
+    if prompt.frames == 1:
+        frames = "1 frame, shown twice to fill a temporal patch,"
     say(
-        f"{video}: {prompt.frames} frames{twice} of {prompt.width}x{prompt.height} pixels, "
+        f"{video}: {frames} of {prompt.width}x{prompt.height} pixels, "
         f"{clip.times[0]:.2f} to {clip.times[-1]:.2f} s; {prompt.prompt_tokens} prompt tokens"
     )
     sampling = Sampling(
@@ -75,4 +85,6 @@ def ask(video: Path, question: str, config: AskConfig) -> Asked:
         video_position=places_P[int(video_P[0])],
         first_text_position=places_P[int(video_P[-1]) + 1],
         last_text_position=places_P[-1],
+        device=placed.device,
+        dtype=placed.dtype,
     )

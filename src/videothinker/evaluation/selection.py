@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from videothinker.datasets.benchmark import Benchmark
+from videothinker.benchmarks.base import Benchmark
 from videothinker.errors import UserError
 from videothinker.evaluation.config import EvaluateConfig
 from videothinker.evaluation.metrics import cluster_of

@@ -1,6 +1,7 @@
 """`videothinker evaluate`: ask, record every sample, print the tables computed from the records."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,10 @@ import msgspec
 
 from videothinker.answering import variants
 from videothinker.answering.ask import answer_questions, check_samples
-from videothinker.answering.plain import PlainModel, load_model
 from videothinker.answering.protocols import BENCHMARKS, Protocol, resolve
+from videothinker.benchmarks import catalog, jsonl
+from videothinker.benchmarks.base import Benchmark
 from videothinker.console import say
-from videothinker.datasets import catalog, jsonl
-from videothinker.datasets.benchmark import Benchmark
 from videothinker.errors import UserError
 from videothinker.evaluation import metrics, tables
 from videothinker.evaluation.check import check
@@ -20,8 +20,10 @@ from videothinker.evaluation.config import EvaluateConfig
 from videothinker.evaluation.metrics import Answered
 from videothinker.evaluation.selection import Selection, select
 from videothinker.evaluation.summary import by_question, plain, summarise
-from videothinker.policy.folders import model_folder
-from videothinker.policy.model import Policy
+from videothinker.models.folders import model_folder
+from videothinker.models.llava_onevision.model import PlainModel, load_model
+from videothinker.models.placement import place
+from videothinker.models.qwen2_5_vl.model import Policy
 from videothinker.records import Diagnosis, Question, Sample, read_jsonl, write_atomic, write_jsonl
 from videothinker.runs import Run, open_run, to_plain
 
@@ -51,12 +53,18 @@ def evaluate(data: Path, config: EvaluateConfig) -> Path:
     model = model_folder(str(config.model))
     inputs: dict[str, Path | None] = {path.name: path for path in benchmark.files}
     inputs["model"] = Path(model) if Path(model).is_dir() else None
+    # what `auto` stands for is part of the run: another machine does not go on in other numbers
+    placed = place(model, config.device, config.dtype)
+    config = replace(config, **placed.facts)
     with open_run(config.out, "evaluate", config, inputs) as run:
         if run.done:
             say(f"{config.out}: done before; nothing to do")
             return config.out
+        for line in placed.lines:
+            say(line)
         policy = load_model(model, dtype=config.dtype, device=config.device)
         _announce(data, benchmark, chosen, protocol)
+        run.facts |= placed.facts
         run.facts |= {"protocol": {**to_plain(protocol), "key": protocol.key}}
         run.facts |= {"data": str(data.resolve()), "data_root": str(root.resolve())}
         write_jsonl(config.out / "questions.jsonl", chosen.questions)

@@ -16,11 +16,11 @@ from transformers import AutoConfig
 from videothinker.console import say
 from videothinker.errors import UserError
 from videothinker.export.config import ExportConfig
-from videothinker.policy.adapters import merge
-from videothinker.policy.folders import Base, adapter_folder, read_base
-from videothinker.policy.model import DTYPES, Policy, load_policy, save_policy
-from videothinker.policy.sampling import Group
-from videothinker.policy.shared_prefix import group_hidden
+from videothinker.generation.sampling import Group
+from videothinker.models.adapters import merge
+from videothinker.models.folders import Base, adapter_folder, read_base
+from videothinker.models.qwen2_5_vl.model import DTYPES, Policy, load_policy, save_policy
+from videothinker.models.shared_prefix import group_hidden
 from videothinker.prompts import render
 from videothinker.runs import open_run
 
@@ -95,7 +95,7 @@ def probe_logits(policy: Policy) -> Tensor:
     frames = np.full((FRAMES, SIDE, SIDE, 3), 40, dtype=np.uint8)
     for time in range(FRAMES):
         frames[time, 40:70, 20 * time : 20 * time + 30] = (220, 60, 50)
-    prompt = policy.encode(render(QUESTION, CHOICES), frames, np.arange(FRAMES) / 2.0)
+    prompt = policy.encode(render(QUESTION, CHOICES), frames, FRAMES / 2.0)
     ids = policy.tokenizer(ANSWER, add_special_tokens=False)["input_ids"]
     ids_1C = torch.tensor([ids])
     group = Group(prompt, ids_1C, torch.ones_like(ids_1C, dtype=torch.bool), torch.tensor([True]))

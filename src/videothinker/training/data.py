@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from videothinker import console
-from videothinker.datasets import jsonl
+from videothinker.benchmarks import jsonl
 from videothinker.errors import UserError
 from videothinker.records import Label, Question, read_jsonl
 from videothinker.seeds import derive

@@ -9,11 +9,12 @@ from pathlib import Path
 from time import monotonic
 
 from videothinker import console
-from videothinker.datasets import jsonl
+from videothinker.benchmarks import jsonl
 from videothinker.errors import UserError
-from videothinker.policy.folders import model_folder
-from videothinker.policy.loading import digest_weights
-from videothinker.policy.model import Policy
+from videothinker.models.folders import model_folder
+from videothinker.models.placement import place
+from videothinker.models.qwen2_5_vl.loading import digest_weights
+from videothinker.models.qwen2_5_vl.model import Policy
 from videothinker.records import Question, Sample, Step
 from videothinker.runs import Run, open_run
 from videothinker.training.closing import check_learned, closing_table, failings
@@ -83,6 +84,10 @@ def _stage(stage: str, data: Path, config: TrainConfig, following: str) -> Path:
             console.say(f"{config.out}: is done already; nothing to do")
             _warn(run.facts.get("warnings", []) if run else [])
             return config.out
+        placed = place(config.model, str(processes.device), config.dtype)
+        if processes.main:
+            for line in placed.lines:
+                console.say(line)
         policy = load_trainee(config, processes.device)
         start = trained_digest(policy) if run else ""
         bias = _bias(config, policy)
@@ -114,11 +119,15 @@ def _stage(stage: str, data: Path, config: TrainConfig, following: str) -> Path:
         )
         started = monotonic()
         if run:
-            run.facts |= training_set.composition() | {
-                "data_root": str(training_set.data_root),
-                "processes": processes.size,
-                "sampling": config.sampling,
-            }
+            run.facts |= (
+                placed.facts
+                | training_set.composition()
+                | {
+                    "data_root": str(training_set.data_root),
+                    "processes": processes.size,
+                    "sampling": config.sampling,
+                }
+            )
         train(loop)
         if run:
             run.facts["training_seconds"] = round(monotonic() - started, 1)
@@ -208,7 +217,7 @@ def _open(
             inputs[name] = Path(model_folder(source))
     # what was used of the questions is compared by `resuming`, not the files' bytes
     may_change = (
-        *("data", "diagnosis", "data_root", "on_bad_video"),
+        *("data", "diagnosis", "data_root", "on_bad_video", "follow_links"),
         *("optimizer_device", "offload_bias"),
     )
     return open_run(config.out, f"train_{stage}", config, inputs, may_change=may_change)

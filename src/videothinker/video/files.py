@@ -70,7 +70,8 @@ def read_file(
                     yield picture.message(frame, stream, slots[told])
                     told += 1
         if told < len(distinct):
-            yield from _in_order(path, name, distinct, slots, total=len(shown.ticks))
+            places = dict(zip(distinct.tolist(), slots, strict=True))
+            yield from _in_order(path, picture, places, total=len(shown.ticks))
     except (FFmpegError, ValueError, OSError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise BadVideo(
@@ -92,6 +93,8 @@ def _main_stream(container: Any, name: str) -> Any:
         raise BadVideo(f"{name!r} has {what}; give a video file")
     best = container.streams.best("video").index
     stream = next((s for s in moving if s.index == best), moving[0])
+    if stream.codec_context is None:
+        raise BadVideo(f"video {name!r} is in a codec that is unknown here; encode it as h264")
     # A frame may turn out larger than the header says: then the decoder refuses it.
     stream.codec_context.options = {"max_pixels": str(FRAME_PIXELS)}
     return stream
@@ -186,24 +189,24 @@ def _decode_ticks(container: Any, stream: Any, wanted: np.ndarray) -> Iterator[A
 
 
 def _in_order(
-    path: Path, name: str, wanted: np.ndarray, slots: list[list[int]], *, total: int
+    path: Path, picture: "_Picture", places: dict[int, list[int]], *, total: int
 ) -> Iterator[Message]:
-    """Frames by their number, for files in which times or seeking are inexact.
+    """Frames by their number (-> slots), for files in which times or seeking are inexact.
 
     Raises:
         BadVideo: fewer or more than `total` frames decode: their numbers would be off.
     """
-    places = dict(zip(wanted.tolist(), slots, strict=True))
-    picture, count = _Picture(sum(map(len, slots)), name), 0
+    count = 0
     with _open(path) as container:
-        stream = _main_stream(container, name)
+        stream = _main_stream(container, picture.name)
         for frame in container.decode(stream):
             if count in places:
                 yield picture.message(frame, stream, places[count])
             count += 1
     if count != total:
         raise BadVideo(
-            f"video {name!r} is damaged: {count} of {total} frames decode; download it again"
+            f"video {picture.name!r} is damaged: {count} of {total} frames decode; "
+            "download it again"
         )
 
 
@@ -218,9 +221,8 @@ class _Picture:
 
     def message(self, frame: Any, stream: Any, slots: list[int]) -> Message:
         """One frame and its places in the clip."""
-        if (
-            self.size is None or frame.rotation != self.rotation
-        ):  # PyAV keeps each frame whose data is read
+        # Only then: PyAV keeps each frame whose side data was looked at.
+        if self.size is None or frame.rotation != self.rotation:
             self.turn, self.rotation = _turn(frame, self.name), frame.rotation
         if self.size is None:
             self.size = fit(*self.turn.sides(_square(frame, stream), frame.height), self.frames)

@@ -119,9 +119,8 @@ class _Decoder:
             if "times" in told:
                 times, seconds = np.array(told["times"]), told["seconds"]
                 continue
-            shape = (len(times), *told["size"], 3)
-            if frames is None or frames.shape != shape:
-                frames = np.empty(shape, np.uint8)
+            if frames is None:
+                frames = np.empty((len(times), *told["size"], 3), np.uint8)
             slot, *others = told["slots"]
             self._fill(child, frames[slot].data.cast("B"), end)
             frames[others] = frames[slot]
