@@ -44,7 +44,7 @@ _IS_RIGHT = (
     r"\s(?:is|are)\s(?:the\s)?(?:correct|right|best|true)\b(?:\s(?:answer|option|choice)s?\b)?"
 )
 _THEN = (
-    r"(?:[)\]*]*+\s*?[.,:;!)\]\n\u2013\u2014]|\s+-\s|\s+(?=(?:because|since|as)\b)"
+    r"\**+(?:[)\]]|\s*?[.,:;!\n\u2013\u2014]|\s+-\s|\s+(?=(?:because|since|as)\b)"
     r"|\s+(?=\([^()]*+\)\W*+$))"
 )
 LEADING = re.compile(rf"({_LETTERS}|[a-z](?=[.:)]\s))(?:{_IS_RIGHT})?{_THEN}")
@@ -201,8 +201,9 @@ def _explained_text(body: str, texts: Sequence[str]) -> Letters | None:
     if len(found) != 1:
         return None
     rest = said[len(texts[found[0]]) :].lstrip(" ,.;:!\n")
-    again = any(_begins(f"{rest}\n", text) for i, text in enumerate(texts) if i != found[0])
-    return None if again or UNSURE.match(rest) else (string.ascii_uppercase[found[0]],)
+    others = [text for text in texts if text and text != texts[found[0]] and rest.startswith(text)]
+    another = any(not rest[len(text) : len(text) + 1].isalnum() for text in others)
+    return None if another or UNSURE.match(rest) else (string.ascii_uppercase[found[0]],)
 
 
 def _begins(said: str, text: str) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from videothinker.datasets.benchmark import Benchmark
-from videothinker.datasets.lists import read_questions
+from videothinker.datasets.lists import DO, read_questions
 from videothinker.errors import UserError
 from videothinker.records import Diagnosis, read_jsonl
 
@@ -23,8 +23,10 @@ def load(data: Path, split: str | None = None) -> Benchmark:
         split = "validation" if any(q.split == "validation" for q in questions) else "all"
     found = tuple(q for q in questions if split in ("all", q.split))
     others = Counter(f"of split {q.split}" for q in questions if split not in ("all", q.split))
+    if not questions:
+        raise UserError(f"{path}: holds no question; {DO}")
     if not found:
-        splits = ", ".join(sorted({q.split for q in questions})) or "none"
+        splits = ", ".join(sorted({q.split for q in questions}))
         raise UserError(f"{path}: holds no question of split {split!r}; it has {splits}")
     groupings = ("type", "negated")
     return Benchmark("jsonl", found, (path,), groupings=groupings, left_out=dict(others))

@@ -63,19 +63,19 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     wanted = "one JSON object a line (.jsonl)"
     data = files.read_bytes(path, wanted)
     if data.lstrip().startswith(b"[") or files.is_spread(data):
-        files.refuse_whole(path, data, _with_columns(data))
+        files.refuse_whole(path, data, DO, columns=_columns(data))
     numbered = enumerate(data.split(b"\n"), 1)
     return ((number, line) for number, line in numbered if line.strip())
 
 
-def _with_columns(data: bytes) -> str:
-    """What is allowed; beside it the columns that a JSON array has instead."""
+def _columns(data: bytes) -> str:
+    """What the first item of a JSON array has; nothing where that cannot be told."""
     try:
         items = msgspec.json.decode(data)
     except ValueError:  # of msgspec, or no UTF-8
-        return DO
+        return ""
     first = items[0] if isinstance(items, list) and items else items
-    return f"its items have {', '.join(first)}; {DO}" if isinstance(first, dict) else DO
+    return ", ".join(first) if isinstance(first, dict) else ""
 
 
 def _faults(raw: Any) -> Iterator[str]:
@@ -90,7 +90,7 @@ def _faults(raw: Any) -> Iterator[str]:
     if unknown:
         yield f"unknown field {', '.join(unknown)}; allowed are {', '.join(known)}"
     if missing:
-        yield f"no {', '.join(missing)}"
+        yield f"has no {', '.join(missing)}"
     for name in TEXTS:
         if not isinstance(row.get(name), str | None) or (
             name in NEEDED and row.get(name, "") is None

@@ -124,9 +124,9 @@ def _read_parquet(path: Path) -> list[Any]:
         parquet = importlib.import_module("pyarrow.parquet")
     except ImportError as error:
         raise UserError(
-            f"{path}: is parquet, which needs pyarrow to read: install it (pip install pyarrow) or "
-            'make JSON of it elsewhere: python -c "import pyarrow.parquet as p, json; json.dump('
-            f"p.read_table('{path.name}').to_pylist(), open('{path.stem}.json', 'w'))\""
+            f"{path}: is parquet, which needs pyarrow to read: install it (pip install pyarrow), "
+            'or make JSON beside it where it is: python -c "import pyarrow.parquet as p, json; '
+            f"json.dump(p.read_table('{path.name}').to_pylist(), open('{path.stem}.json', 'w'))\""
         ) from error
     try:
         return parquet.read_table(path).to_pylist()

@@ -14,8 +14,11 @@ from videothinker.datasets.benchmark import Benchmark, OwnMetric, OwnVerdict
 from videothinker.datasets.rows import Place, only_letter, read_rows, without_labels
 from videothinker.records import Question
 
-PARQUET = "test-00000-of-00001.parquet"
-PLACES = ("videomme.json", "videomme.jsonl", f"videomme/{PARQUET}", PARQUET)
+ROWS = "test-00000-of-00001"
+PLACES = (
+    *("videomme.json", "videomme.jsonl"),
+    *(f"{folder}{ROWS}{kind}" for kind in (".json", ".parquet") for folder in ("videomme/", "")),
+)
 """Where the rows are looked for, in this order."""
 EXPECTED = {
     "questions": 2_700,
