@@ -104,6 +104,7 @@ def test_official_evaluations_have_it_and_others_do_not(model, tmp_path, capsys)
         protocol="official",
         variants=("full",),
         frames=4,
+        max_new_tokens=8,
     )
     out = evaluate(tmp_path, config)
     samples = read_jsonl(out / "samples.jsonl", Sample)

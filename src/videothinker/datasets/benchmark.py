@@ -70,6 +70,16 @@ def group_of(question: Question, key: str) -> str:
     return question.type if key == "type" else question.groups.get(key, "?")
 
 
+def kinds_of(questions: Sequence[Question]) -> dict[str, list[str]]:
+    """`a video`, `a transcript` or `neither` -> ids of the questions shown with it."""
+    found: dict[str, list[str]] = {}
+    for question in questions:
+        video, told = question.video is not None, question.context is not None
+        kind = "a video" if video else "a transcript" if told else "neither"
+        found.setdefault(kind, []).append(question.id)
+    return found
+
+
 def tier_of(questions: Sequence[Question]) -> Literal["video", "transcript"]:
     """What is shown with the questions.
 
@@ -77,15 +87,15 @@ def tier_of(questions: Sequence[Question]) -> Literal["video", "transcript"]:
         UserError: with some a video and with some a transcript, or with some neither; each kind is
             counted and its first question named.
     """
-    kinds: dict[str, list[str]] = {}
-    for question in questions:
-        video, told = question.video is not None, question.context is not None
-        kind = "a video" if video else "a transcript" if told else "neither"
-        kinds.setdefault(kind, []).append(question.id)
+    kinds = kinds_of(questions)
     if len(kinds) > 1 or "neither" in kinds:
-        found = ", ".join(f"{len(ids):,} with {k} (first {ids[0]!r})" for k, ids in kinds.items())
         raise UserError(
-            f"questions of one kind are allowed together, all with a video or all with a "
-            f"transcript (context), and there are {found}; split the list by kind"
+            "questions of one kind are allowed together, all with a video or all with a transcript "
+            f"(context), and there are {told_kinds(kinds)}; split the list by kind"
         )
     return "transcript" if "a transcript" in kinds else "video"
+
+
+def told_kinds(kinds: Mapping[str, Sequence[str]]) -> str:
+    """`3 with a video (first 'q1'), 2 with neither (first 'q7')`."""
+    return ", ".join(f"{len(ids):,} with {kind} (first {ids[0]!r})" for kind, ids in kinds.items())

@@ -25,7 +25,7 @@ from videothinker.clevrer.questions import (
     to_records,
 )
 from videothinker.datasets import catalog, jsonl
-from videothinker.datasets.benchmark import Benchmark, tier_of
+from videothinker.datasets.benchmark import Benchmark, kinds_of, told_kinds
 from videothinker.diagnosis.config import DiagnoseConfig
 from videothinker.diagnosis.evidence import diagnose_split
 from videothinker.diagnosis.transcripts import with_transcripts
@@ -229,12 +229,14 @@ def _from_list(data: Path, config: DiagnoseConfig) -> Source:
     if root is None:
         folder = data if data.is_dir() else data.parent
         root = jsonl.data_root(data) if ours else folder
-    tier_of(questions)
+    kinds = kinds_of(questions)
     notes = [
         f"{count} {kind} questions, which need a judge model and not a choice"
         for kind, count in found.needs_judge.items()
     ]
     notes += [f"{count} questions {why}" for why, count in found.left_out.items()]
+    if len(kinds) > 1 or "neither" in kinds:
+        notes.append(f"several kinds, to be trained and evaluated apart: {told_kinds(kinds)}")
     return Source(
         questions=tuple(questions),
         logs=tuple(d for d in jsonl.labels(data) if d.question_id in seen) if ours else (),
