@@ -97,6 +97,11 @@ VERBS: dict[str, Verb] = {
         "videothinker.answering.single:ask",
         {"video": (Path, False, "a video file"), "question": (str, False, "the question")},
     ),
+    "export": Verb(
+        "merge a LoRA run into a complete model folder, and say what that changed",
+        "videothinker.export.config:ExportConfig",
+        "videothinker.export.merge:export",
+    ),
     "reproduce": Verb(
         "run a grid of commands in the file's order, within a time budget",
         "videothinker.reproduce:ReproduceConfig",

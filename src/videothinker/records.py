@@ -93,6 +93,8 @@ class Sample(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     variant: Variant = "full"
     seed: int = 0
     frames: int = 0
+    """Frames shown: fewer than asked for where the video has no more. One is shown twice by a
+    model that takes two at a time."""
     height: int = 0
     width: int = 0
     """Pixels a frame as the model sees them."""
@@ -118,9 +120,10 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     step: int
     loss: float
     reward: dict[str, float] = {}
-    """reward function -> mean over the step's completions."""
+    """reward function -> mean over all completions drawn, those of dropped groups included."""
     divergence: float | None = None
-    """Mean divergence from the bias model a token, in nats; null where there is none."""
+    """Mean a token of the divergence that is trained, in nats; null where there is none. The
+    KL(policy || bias) that controller and guard look at is `kl` among the metrics."""
     entropy: float | None = None
     """Mean entropy of the policy a token, in nats."""
     valid: float = 0.0

@@ -51,15 +51,17 @@ def play(
         logps, bias = logps_V[tokens].view(shape), bias_V[tokens].view(shape)
         if divergence in cdpo.WHOLE:
             value = cdpo.WHOLE[divergence](logps_V[None], bias_V[None]).expand(shape)
+            kl = cdpo.exact_kl(logps_V[None], bias_V[None]).item()
         else:
             value = cdpo.SAMPLED[divergence](logps, bias, logps.detach())
-        measured = value.mean().item() if last is None else last
+            kl = cdpo.sampled_kl(logps, bias, logps).mean().item()
+        measured = kl if last is None else last
         push = weight if schedule == "constant" else cdpo.controlled(weight, measured, 0.4)
         if guard:
             entropy = -(logps_V.exp() * logps_V).sum().item()
             seen = {"valid": formed, "entropy": entropy, "divergence": measured}
             push, _ = cdpo.guarded(push, **seen, limits=cdpo.Limits())
-        last = value.mean().item()
+        last = kl
         ratio = cdpo.token_ratio(logps, logps)
         surrogate = cdpo.clipped_surrogate(ratio, advantages, epsilon=0.2, epsilon_high=0.28)
         adam.zero_grad()

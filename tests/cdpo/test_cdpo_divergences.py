@@ -117,6 +117,37 @@ def test_the_mean_of_k3_estimates_the_divergence() -> None:
     torch.testing.assert_close(mean, cdpo.exact_kl(logps[None], bias[None])[0])
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_the_sampled_estimate_has_the_divergences_expectation(seed: int) -> None:
+    """Drawn by the policy itself, and by an earlier one; from the definition, not from cdpo."""
+    logits, bias = pair(seed)
+    logps = logits.log_softmax(-1)
+    p, q = logps.detach().exp(), bias.exp()
+    wanted = (p * (p / q).log()).sum().item()
+    for old in (logps.detach(), (logps.detach() + 0.7 * pair(seed + 9)[1]).log_softmax(-1)):
+        values = cdpo.sampled_kl(logps[None], bias[None], old[None])[0]
+        assert not values.requires_grad
+        assert (old.exp() * values).sum().item() == pytest.approx(wanted, rel=1e-12)
+
+
+def test_k2_and_jensen_shannon_are_other_numbers() -> None:
+    """Why the controller and the guard need an estimate of their own."""
+    logits, bias = pair(3)
+    logps = logits.detach().log_softmax(-1)
+    kl = cdpo.exact_kl(logps[None], bias[None]).item()
+    half_square = (logps.exp() * cdpo.k2(logps[None], bias[None])[0]).sum().item()
+    assert abs(half_square - kl) > 0.2 * kl
+    assert cdpo.jensen_shannon(logps[None], bias[None]).item() < 0.5 * kl
+
+
+def test_the_sampled_estimate_on_two_tokens_by_hand() -> None:
+    # p = (1/2, 1/8), old = (1/4, 1/8), bias = (1/4, 1/4): ratios (2, 1), log ratios (log 2, -log 2)
+    tables = ([0.5, 0.125], [0.25, 0.25], [0.25, 0.125])
+    logps, bias, old = (torch.tensor([row], dtype=F64).log() for row in tables)
+    wanted = [2 * math.log(2), -math.log(2)]
+    assert cdpo.sampled_kl(logps, bias, old)[0].tolist() == pytest.approx(wanted)
+
+
 def test_the_force_of_k3_at_its_clamp() -> None:
     """The measured worst case: 59,873 on one token just inside, nothing beyond."""
     logps = torch.tensor([[-11.0 + 1e-9, -12.0]], dtype=F64, requires_grad=True)

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from videothinker.datasets import catalog, jsonl, mmvu, mvbench, tempcompass, video_holmes, videomme
-from videothinker.datasets.benchmark import group_of, tier_of
+from videothinker.datasets.benchmark import Benchmark, group_of, tier_of
 from videothinker.errors import UserError
 from videothinker.records import Diagnosis, Question, write_jsonl
 
@@ -104,12 +104,33 @@ def test_the_authors_lists(shared):
     lists = catalog.load("mvbench-list", shared / "mvbench" / "questions.json")
     assert lists.wrong_counts() == []
     assert len(lists.questions) == 4000
+    assert lists.wrong_counts() == []
     assert sum(q.clip is not None for q in lists.questions) == 1000
     assert sum(len(q.choices) == 1 for q in lists.questions) == 5
     raw = json.loads((shared / "mvbench" / "questions.json").read_text())
     for question, row in zip(lists.questions, raw, strict=True):
         right = question.choices["ABCDEFG".index(question.answer[0])]
         assert right == row["answer"].strip() or row["answer"] in right
+
+
+def test_a_question_that_comes_twice_counts_once():
+    one = Question(
+        id="q",
+        dataset="d",
+        split="s",
+        question="?",
+        type="t",
+        context="c",
+        choices=("x",),
+        answer=("A",),
+    )
+    twice = Benchmark("b", (one, one), (), ("type",), {"questions": 2, "type t": 3, "type u": 0})
+    assert twice.wrong_counts() == [
+        "questions: 1 found, 2 published, 1 missing",
+        "type t: 1 found, 3 published, 2 missing",
+    ]
+    fewer = Benchmark("b", (one,), (), ("type",), {"type t": 0})
+    assert fewer.wrong_counts() == ["type t: 1 found, 0 published, 1 too many"]
 
 
 def test_video_holmes_row(tmp_path):

@@ -10,9 +10,15 @@ from diagnosis_folder import DESCRIPTIVE, OBJECTS, annotation, counterfactual, t
 from videothinker.diagnosis.config import RULES, DiagnoseConfig
 from videothinker.diagnosis.sources import inputs_of
 from videothinker.diagnosis.stage import diagnose
-from videothinker.diagnosis.summary import matching_rule, nearest_rule, paper_line
+from videothinker.diagnosis.summary import (
+    lines,
+    matching_rule,
+    nearest_rule,
+    paper_line,
+    summarise,
+)
 from videothinker.errors import UserError
-from videothinker.records import Diagnosis, Question, read_jsonl
+from videothinker.records import Diagnosis, Evidence, Question, read_jsonl
 from videothinker.runs import digest_path
 
 
@@ -50,6 +56,36 @@ def test_labels_and_evidence_by_hand(folder, tmp_path):
     }
     assert found["clevrer/train/00000-04"].label == "excluded"
     assert found["clevrer/train/00000-04"].flags == dict.fromkeys(RULES)
+
+
+def test_the_summary_says_how_many_give_themselves_away():
+    def one(label, *truth):
+        evidence = Evidence(truth_video=truth)
+        return Diagnosis(
+            question_id="q", rule="same_truth", label=label, flags=dict.fromkeys(RULES),
+            evidence=evidence,
+        )  # fmt: skip
+
+    some = [one("inferential", False, False), one("inferential", True, False)]
+    some += [one("inferential"), one("observational", True, False), one("excluded", True)]
+    found = summarise([question()], some, RULES)["splits"]["train"]
+    assert found["gives_itself_away"] == {
+        "observational": {"questions": 1, "known": 1, "give_away": 0},
+        "inferential": {"questions": 3, "known": 2, "give_away": 1},
+    }
+    (told,) = [line for line in lines({"questions": 1, "types": {}, "splits": {"train": found}},
+                                      "same_truth") if "give themselves away" in line]  # fmt: skip
+    assert "0.0 % (0 of 1; 95 % 0.0 to 79.3) of observational" in told
+    assert "50.0 % (1 of 2; 95 % 9.5 to 90.5) of inferential and 1 not known" in told
+    bare = summarise([question()], [one("inferential")], RULES)
+    assert "not known without event logs" in "\n".join(lines(bare, "same_truth"))
+
+
+def question():
+    return Question(
+        id="q", dataset="d", split="train", question="What if?", choices=("a", "b"), answer=("A",),
+        type="counterfactual",
+    )  # fmt: skip
 
 
 def test_files_for_training(folder, tmp_path):

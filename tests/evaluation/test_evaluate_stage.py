@@ -44,6 +44,9 @@ def test_a_run_holds_records_and_numbers_made_of_them(model, data, tmp_path, cap
     assert lines["all"]["exact"]["clusters"] == 3
     assert lines["all"]["failed"] == pytest.approx(1 / 8)
     assert lines["observational"]["exact"]["n"] + lines["inferential"]["exact"]["n"] == 8
+    asked = {line["group"].partition(", ")[2]: line["exact"]["n"] for line in summary["lines"]
+             if line["group"].startswith("inferential, ")}  # fmt: skip
+    assert asked == {"give-aways": 2, "the rest": 1, "give-aways not known": 1}
     by_hand = sum(s.exact for s in samples if s.variant == "full") / 8
     assert lines["all"]["exact"]["value"] == pytest.approx(by_hand)
     assert summary["left_out"] == {"no correct choice": 1}
@@ -55,7 +58,8 @@ def test_a_run_holds_records_and_numbers_made_of_them(model, data, tmp_path, cap
     assert book["failures"] == 1
     assert book["facts"]["protocol"]["frames"] == 4
     said = capsys.readouterr().err
-    for word in ("always A", "random", "blind", "95 %", "unparsed", "left out: 1", "missing"):
+    for word in ("always A", "random", "blind", "95 %", "unparsed", "left out: 1", "missing",
+                 "inferential, the rest", "give-aways: none or all of their options"):  # fmt: skip
         assert word in said
     again = evaluate(data, config(model, tmp_path / "run"))
     assert again == out
@@ -182,7 +186,7 @@ def test_a_run_without_the_full_variant_is_tabled_under_the_one_it_has(model, da
 
 def test_check_names_what_is_missing_before_any_compute(data, tmp_path, capsys):
     checked = EvaluateConfig(benchmark="jsonl", check=True, out=tmp_path / "never")
-    with pytest.raises(UserError, match="1 videos cannot be used"):
+    with pytest.raises(UserError, match="8 of 9 questions can be asked; .*1 videos cannot be used"):
         evaluate(data, checked)
     assert "gone.mp4" in capsys.readouterr().err
     assert not (tmp_path / "never").exists()
@@ -194,6 +198,61 @@ def test_check_names_what_is_missing_before_any_compute(data, tmp_path, capsys):
     assert "outside" in capsys.readouterr().err
     write_jsonl(whole / "questions.jsonl", [ask_about(0, "a.mp4")])
     assert evaluate(whole, checked) == whole
+    assert "all 1 questions have their videos; no counts are published" in capsys.readouterr().err
+
+
+def test_check_counts_every_missing_item(tmp_path, capsys):
+    """Two intact videos of MVBench's 4,000 items, as a list of the authors of VideoThinker."""
+    folder = tmp_path / "MVBench/vlnqa/left"
+    folder.mkdir(parents=True)
+    rows = []
+    for i, frames in enumerate((31, 24)):
+        write_video(folder / f"{i}.mp4", i, frames=frames)
+        row = dict.fromkeys(("ori_video", "question", "answer", "problem", "data_type"), "x")
+        row |= dict.fromkeys(("problem_type", "original_question_type", "subtitle"), "x")
+        row |= {"options": ["A. right", "B. left"], "solution": "<answer>A</answer>"}
+        rows.append(row | {"video": f"/MVBench/vlnqa/left/{i}.mp4", "problem_id": i})
+    (tmp_path / "questions.json").write_text(json.dumps(rows))
+    checked = EvaluateConfig(benchmark="mvbench-list", check=True)
+    with pytest.raises(UserError, match="2 of 4,000 questions can be asked; 12 counts differ"):
+        evaluate(tmp_path / "questions.json", checked)
+    said = capsys.readouterr().err
+    assert "questions: 2 found, 4,000 published, 3,998 missing" in said
+    assert "source vlnqa: 2 found, 200 published, 198 missing" in said
+    assert "source star: 0 found, 600 published, 600 missing" in said
+
+
+def test_check_looks_into_folders_of_images_and_behind_links(tmp_path, capsys):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    write_video(elsewhere / "a.mp4", 0)
+    root = tmp_path / "data"
+    (root / "frames").mkdir(parents=True)
+    (root / "videos").symlink_to(elsewhere)
+    write_jsonl(root / "questions.jsonl", [ask_about(0, "frames"), ask_about(1, "videos/a.mp4")])
+    checked = EvaluateConfig(benchmark="jsonl", check=True)
+    with pytest.raises(UserError, match="0 of 2 questions"):
+        evaluate(root, checked)
+    said = capsys.readouterr().err
+    assert "'frames' holds no images" in said
+    assert "symbolic link" in said
+    with pytest.raises(UserError, match="1 of 2 questions"):
+        evaluate(root, replace(checked, follow_links=True))
+
+
+def test_short_videos_are_shown_whole_and_told(model, tmp_path, capsys):
+    write_video(tmp_path / "short.mp4", 0, frames=3)
+    write_video(tmp_path / "long.mp4", 0)
+    asked = [ask_about(0, "short.mp4"), ask_about(1, "long.mp4")]
+    write_jsonl(tmp_path / "questions.jsonl", asked)
+    out = evaluate(tmp_path, config(model, tmp_path / "run", frames=8, variants=("full",)))
+    frames = {s.question_id: s.frames for s in read_jsonl(out / "samples.jsonl", Sample)}
+    assert frames == {"toy/0": 3, "toy/1": 8}
+    assert json.loads((out / "run.json").read_text())["failures"] == 0
+    assert (
+        "1 of the questions: the video has fewer than 8 frames and all were shown, 3 to 3"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(

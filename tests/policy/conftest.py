@@ -1,5 +1,6 @@
 """One small real Qwen2.5-VL with its own tokenizer, and a group of completions about one video."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,12 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def copy(tiny_folder: Path, tmp_path: Path) -> Path:
+    """The tiny folder, to be changed."""
+    return Path(shutil.copytree(tiny_folder, tmp_path / "copy"))
+
+
+@pytest.fixture
 def policy(tiny_folder: Path) -> Policy:
     return load_policy(tiny_folder)
 
@@ -51,7 +58,7 @@ def frames_THW3() -> np.ndarray:
 @pytest.fixture
 def group(policy: Policy, frames_THW3: np.ndarray) -> Group:
     """Four completions of 7, 1, 5 and 7 tokens, padded."""
-    prompt = policy.encode("Which one hits the cube?", frames_THW3, np.arange(6) * 0.5)
+    prompt = policy.encode("Which one hits the cube?", frames_THW3, 3.0)
     stream = torch.Generator().manual_seed(5)
     ids_GC = torch.randint(0, 300, (4, 7), generator=stream)
     mask_GC = torch.arange(7) < torch.tensor([7, 1, 5, 7])[:, None]

@@ -1,4 +1,8 @@
-"""The naive way, in the library's own code: every completion repeats its prompt and its video."""
+"""The naive way, in the library's own code: every completion repeats its prompt and its video.
+
+Positions are ours where there is a video (tests/policy/test_policy_positions.py holds them to hand
+calculations): the library's differ from release to release.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -8,6 +12,7 @@ from torch import Tensor
 from transformers import Qwen2_5_VLForConditionalGeneration
 
 from videothinker.policy.encoding import Encoded
+from videothinker.policy.positions import continued, positions
 from videothinker.policy.sampling import Group, Sampling
 from videothinker.seeds import derive
 
@@ -18,19 +23,17 @@ def load_naive(folder: Path, attention: str = "sdpa") -> Qwen2_5_VLForConditiona
     )
 
 
-def inputs(prompt: Encoded, ids_GL: Tensor, video_token_id: int) -> dict[str, Any]:
-    """What the library's processor would give for this prompt and its continuations."""
+def inputs(model: Any, prompt: Encoded, ids_GL: Tensor) -> dict[str, Any]:
+    """This prompt and its continuations as the library takes them."""
     given: dict[str, Any] = {"input_ids": ids_GL, "attention_mask": torch.ones_like(ids_GL)}
     if prompt.pixel_values is None:
         return given
     rows = len(ids_GL)
-    types_GL = torch.zeros(ids_GL.shape, dtype=torch.int)
-    types_GL[:, : prompt.prompt_tokens] = 2 * (prompt.input_ids_P == video_token_id)
+    places_3L = continued(positions(model, prompt), ids_GL.shape[1] - prompt.prompt_tokens)
     return given | {
         "pixel_values_videos": prompt.pixel_values.repeat(rows, 1),
         "video_grid_thw": prompt.grid_thw.repeat(rows, 1),
-        "second_per_grid_ts": torch.tensor([prompt.second_per_grid] * rows),
-        "mm_token_type_ids": types_GL,
+        "position_ids": places_3L[:, None].expand(-1, rows, -1),
     }
 
 
@@ -39,7 +42,7 @@ def naive_logps(model: Any, group: Group, temperature: float = 1.0) -> tuple[Ten
     prompt = group.prompt
     ids_GP = prompt.input_ids_P.expand(len(group.completion_ids_GC), -1)
     ids_GL = torch.cat([ids_GP, group.completion_ids_GC], dim=1)
-    logits = model(**inputs(prompt, ids_GL, model.config.video_token_id)).logits
+    logits = model(**inputs(model, prompt, ids_GL)).logits
     logp_GCV = (logits[:, prompt.prompt_tokens - 1 : -1] / temperature).log_softmax(-1)
     chosen_GC = logp_GCV.gather(-1, group.completion_ids_GC[..., None])[..., 0]
     entropy_GC = -(logp_GCV.exp() * logp_GCV).sum(-1)
@@ -60,7 +63,7 @@ def naive_rollout(
         drawn: list[int] = []
         while len(drawn) < sampling.max_completion_length and not (drawn and drawn[-1] in eos):
             ids_1L = torch.cat([prompt.input_ids_P, torch.tensor(drawn, dtype=torch.long)])[None]
-            logits_V = model(**inputs(prompt, ids_1L, model.config.video_token_id)).logits[0, -1]
+            logits_V = model(**inputs(model, prompt, ids_1L)).logits[0, -1]
             drawn.append(_choose(logits_V, float(uniform_C[len(drawn)]), sampling))
         completions.append(drawn)
     return completions

@@ -26,8 +26,8 @@ def tokens(group: Group) -> list[list[int]]:
 @pytest.fixture
 def prompts(policy: Policy, frames_THW3: np.ndarray) -> list[Encoded]:
     """Two videos, three questions about the first, one without video; all lengths differ."""
-    video = policy.to_video(frames_THW3, np.arange(6) * 0.5)
-    other = policy.to_video(frames_THW3[::-1, :, :56].copy(), np.arange(6) * 1.0)
+    video = policy.to_video(frames_THW3, 3.0)
+    other = policy.to_video(frames_THW3[::-1, :, :56].copy(), 6.0)
     return [
         policy.encode("Which one hits the cube?", video),
         policy.encode("What happens first? A. one B. two C. three", other, prefill="<think>"),
@@ -71,7 +71,7 @@ def test_greedy_is_the_librarys_generate(
     policy: Policy, prompts: list[Encoded], tiny_folder: Path
 ) -> None:
     naive = load_naive(tiny_folder)
-    given = inputs(prompts[1], prompts[1].input_ids_P[None], naive.config.video_token_id)
+    given = inputs(naive, prompts[1], prompts[1].input_ids_P[None])
     length = prompts[1].prompt_tokens
     expected = naive.generate(**given, max_new_tokens=10, do_sample=False)[0, length:].tolist()
     sampling = Sampling(num_generations=1, max_completion_length=10, temperature=0)
@@ -126,7 +126,7 @@ def test_which_prompts_share(policy: Policy, prompts: list[Encoded]) -> None:
 
 
 def test_another_system_message_does_not_share(policy: Policy, frames_THW3: np.ndarray) -> None:
-    video = policy.to_video(frames_THW3, np.arange(6))
+    video = policy.to_video(frames_THW3, 6.0)
     pair = [policy.encode("Who?", video), policy.encode("Who?", video, system="Be brief.")]
     trunks = share_beginnings(pair, policy.model.config.video_token_id)
     assert [trunk.prompts for trunk in trunks] == [[0], [1]]

@@ -13,7 +13,7 @@ def seen(policy: Policy, name: str) -> tuple[Tensor, dict[str, Tensor]]:
     """The tower's output and the gradients of a sum of it."""
     policy.model.set_attn_implementation({"vision_config": name})
     frames = np.random.default_rng(1).integers(0, 256, (4, 140, 252, 3), dtype=np.uint8)
-    prompt = policy.encode("What moves?", frames, np.arange(4) * 0.5)
+    prompt = policy.encode("What moves?", frames, 2.0)
     assert prompt.grid_thw is not None
     assert prompt.grid_thw.tolist() == [[2, 10, 18]]  # windows of 64, 16 and 4 patches
     policy.model.zero_grad()

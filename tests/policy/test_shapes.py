@@ -106,7 +106,7 @@ def test_sharing_at_the_true_shape_has_the_ceilings_counted_elsewhere() -> None:
 
 
 def test_a_foreign_configuration_is_refused() -> None:
-    with pytest.raises(UserError, match="not a Qwen2.5-VL"):
+    with pytest.raises(UserError, match="no 'num_hidden_layers'"):
         read_shape({"hidden_size": 8})
     with pytest.raises(UserError, match="no known name"):
         find_shape("nobody/nothing")

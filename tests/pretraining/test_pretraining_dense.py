@@ -4,12 +4,12 @@ import numpy as np
 import torch
 from toy_pretraining import POOL
 
-from videothinker.policy.encoding import positions
+from videothinker.policy.positions import positions
 from videothinker.pretraining import dense
 from videothinker.pretraining.batches import patches
 from videothinker.pretraining.spelling import ANSWER_WEIGHT, END, text_speller, video_speller
 
-TIMES = np.arange(POOL.frames) * 0.32
+SECONDS = 0.32 * POOL.frames
 TASKS = [
     ("What will happen?\nA. The red object", "<think>Seen: none.</think><answer>A</answer>"),
     (
@@ -20,15 +20,14 @@ TASKS = [
 
 
 def library_logits(policy, encoded):
-    """transformers' own forward on one prompt."""
+    """transformers' own forward on one prompt, at our positions."""
     ids = encoded.input_ids_P[None]
     video = {}
     if encoded.pixel_values is not None:
         video = {
             "pixel_values_videos": encoded.pixel_values,
             "video_grid_thw": encoded.grid_thw,
-            "second_per_grid_ts": torch.tensor([encoded.second_per_grid]),
-            "mm_token_type_ids": (ids == policy.model.config.video_token_id).int() * 2,
+            "position_ids": positions(policy.model, encoded)[:, None],
         }
     policy.model.set_attn_implementation("eager")
     with torch.no_grad():
@@ -49,7 +48,7 @@ def test_video_forward_is_the_librarys(pretraining_policy, rng):
     policy = pretraining_policy
     shape = (2, POOL.frames, POOL.height, POOL.width, 3)
     frames = rng.integers(0, 256, shape, dtype=np.uint8)
-    speller = video_speller(policy, frames[0], TIMES)
+    speller = video_speller(policy, frames[0], SECONDS)
     ids, weights = speller.segments([*TASKS, *reversed(TASKS)])
     prefix = torch.tensor(speller.prefix_ids).expand(2, -1)
     batch = dense.DenseBatch(
@@ -62,7 +61,7 @@ def test_video_forward_is_the_librarys(pretraining_policy, rng):
     for item in range(2):
         for k in range(2):
             words, completion = TASKS[k if item == 0 else 1 - k]
-            encoded = policy.encode(words, frames[item], TIMES, prefill=completion + END)
+            encoded = policy.encode(words, frames[item], SECONDS, prefill=completion + END)
             whole = torch.cat([prefix[item], batch.segment_ids_BKL[item, k]])
             assert torch.equal(whole[: len(encoded.input_ids_P)], encoded.input_ids_P)
             assert torch.equal(batch.pixels_BNF[item], encoded.pixel_values)
@@ -76,7 +75,7 @@ def test_looking_alone_gives_the_states_that_words_read(pretraining_policy, rng)
     policy = pretraining_policy
     shape = (2, POOL.frames, POOL.height, POOL.width, 3)
     frames = torch.from_numpy(rng.integers(0, 256, shape, dtype=np.uint8))
-    below, top = (video_speller(policy, frames[0].numpy(), TIMES, n) for n in (1, 2))
+    below, top = (video_speller(policy, frames[0].numpy(), SECONDS, n) for n in (1, 2))
     ids, weights = below.segments([*TASKS, *TASKS])
     prefix = torch.tensor(below.prefix_ids).expand(2, -1)
     batch = dense.DenseBatch(

@@ -14,11 +14,12 @@ from report_runs import copied, evaluate_run, probed_run, train_run, whole_line
 from videothinker.evaluation import published
 from videothinker.records import Diagnosis, Evidence, Sample, read_jsonl, write_jsonl
 from videothinker.report.browser import reason
-from videothinker.report.claim import make_claim
+from videothinker.report.claim import Contrast, _seat, make_claim
 from videothinker.report.config import ReportConfig
 from videothinker.report.curves import average, bin_size, read_curves
 from videothinker.report.diagnoses import read_diagnoses
 from videothinker.report.estimates import Estimate, accuracy, difference
+from videothinker.report.overview import chart, rows, sizes
 from videothinker.report.results import read_boards
 from videothinker.report.sources import read_runs
 from videothinker.report.stage import report
@@ -88,6 +89,7 @@ def test_large_runs_claim_and_a_warning_takes_it_back(tmp_path: Path) -> None:
     assert claim.drawn
     assert claim.headline.startswith("GRPO lost 21.7 points on inferential questions")
     assert "CDPO stands 30.0 points above GRPO" in claim.headline
+    assert claim.headline.endswith("No inferential question gives itself away.")
     book = tmp_path / "pretrain" / "run.json"
     plain = json.loads(book.read_text())
     plain["facts"]["warnings"] = ["perception is at chance"]
@@ -98,6 +100,149 @@ def test_large_runs_claim_and_a_warning_takes_it_back(tmp_path: Path) -> None:
     assert claim.headline.startswith("Perception is at chance. No claim is drawn")
     page = report(paths, ReportConfig(out=tmp_path / "r.html"))
     assert page.stat().st_size < 5_000_000
+
+
+Truths = dict[int, tuple[bool, ...]]
+
+
+def told_anew(paths: list[Path], truths: Truths) -> list[Path]:
+    """The k-th inferential question's options happen in the video as `truths[k % len]` says."""
+    for path in (run / "diagnosis.jsonl" for run in paths):
+        rows = read_jsonl(path, Diagnosis) if path.is_file() else []
+        hard = [row.question_id for row in rows if row.label == "inferential"]
+        place = {name: k for k, name in enumerate(hard)}
+        changed = [
+            msgspec.structs.replace(
+                row, evidence=Evidence(truth_video=truths[place[row.question_id] % len(truths)])
+            )
+            if row.question_id in place
+            else row
+            for row in rows
+        ]
+        if rows:
+            write_jsonl(path, changed)
+    return paths
+
+
+def answered_right(paths: list[Path], arm: str, right: tuple[bool, ...]) -> None:
+    """An arm answers the k-th inferential question as `right[k % len]` says, with every seed."""
+    for run in paths:
+        if not run.name.startswith(f"evaluate-{arm}"):
+            continue
+        rows = read_jsonl(run / "diagnosis.jsonl", Diagnosis)
+        hard = [row.question_id for row in rows if row.label == "inferential"]
+        place = {name: k for k, name in enumerate(hard)}
+        samples = [
+            msgspec.structs.replace(s, exact=float(right[place[s.question_id] % len(right)]))
+            if s.question_id in place
+            else s
+            for s in read_jsonl(run / "samples.jsonl", Sample)
+        ]
+        write_jsonl(run / "samples.jsonl", samples)
+
+
+AWAY = {0: (False, False), 1: (True, True), 2: (False, False), 3: (True, False)}
+"""Three inferential questions of four give themselves away."""
+
+
+@pytest.mark.parametrize(
+    ("cdpo", "words"),
+    [
+        # right where the question gives itself away, and nowhere else
+        (
+            (True, True, True, False),
+            "in these alone, CDPO's gain is shown in these alone.",
+        ),
+        (
+            (True, True, True, True),
+            "in these alone, CDPO's gain is shown on the rest too.",
+        ),
+    ],
+)
+def test_the_claim_says_where_a_gain_sits(
+    tmp_path: Path, cdpo: tuple[bool, ...], words: str
+) -> None:
+    paths = told_anew(whole_line(tmp_path, n=360), AWAY)
+    answered_right(paths, "base", (False, True, False, False))
+    answered_right(paths, "grpo", (False, False, False, False))
+    answered_right(paths, "cdpo", cdpo)
+    runs = read_runs(paths)
+    (board,) = read_boards(runs)
+    claim = make_claim([board], runs)
+    assert claim.drawn
+    assert claim.headline.endswith(
+        f"90 of the 120 inferential questions give themselves away: GRPO's loss is shown {words}"
+    )
+    assert claim.notes[-1] == (
+        "Questions give themselves away where none or all of their options happen in the video; "
+        "a guess has 50.0 % of the rest."
+    )
+    gaps = {c.label: c.estimate for c in claim.contrasts if c.left.name == "CDPO"}
+    assert (gaps["give-aways"].n, gaps["the rest"].n) == (90, 30)
+    assert gaps["give-aways"].mean == pytest.approx(1.0)
+    (row,) = [row for row in rows(board) if row.arm.name == "CDPO"]
+    assert row.estimates["the rest"].mean == pytest.approx(float(cdpo[3]))
+    assert sizes(rows(board)) == (
+        "n = 240 observational and 120 inferential (90 give-aways, 30 the rest)"
+    )
+    for narrow in (False, True):
+        drawn = str(chart(board, rows(board), narrow=narrow))
+        assert drawn.count("mark part") == 3
+        assert "CDPO, give-aways: 100.0 %" in drawn
+    (sheet,) = sheets([board], "ablation")
+    (line,) = [line for line in sheet.lines if line.name == "CDPO"]
+    cells = dict(zip(sheet.columns, line.cells, strict=True))
+    assert cells["Inferential, give-aways"].value == "100.0"
+    assert cells["Inferential, the rest"].value == f"{100 * cdpo[3]:.1f}"
+
+
+def test_a_gain_within_chance_on_both_parts_has_no_seat(tmp_path: Path) -> None:
+    whole = Estimate(mean=0.2, low=0.1, high=0.3, n=120, clusters=24, seeds=((0, 0.2),))
+    part = dataclasses.replace(whole, low=-0.1)
+    paths = whole_line(tmp_path, n=12, seeds=(0,))
+    (board,) = read_boards(read_runs(paths))
+    base, cdpo = board.arms[0], board.arms[-1]
+    parts = [Contrast(cdpo, base, name, part) for name in ("give-aways", "the rest")]
+    seat = _seat(Contrast(cdpo, base, "inferential", whole), parts)
+    assert seat == "where CDPO's gain sits cannot be said"
+    level = dataclasses.replace(whole, mean=0.0, low=-0.01, high=0.01)
+    seat = _seat(Contrast(cdpo, base, "inferential", level), parts)
+    assert seat == "on the rest CDPO is not told from Base"
+    parts = [Contrast(cdpo, base, name, whole) for name in ("give-aways", "the rest")]
+    seat = _seat(Contrast(cdpo, base, "inferential", level), parts)
+    assert seat == "on the rest CDPO is above Base"
+    assert _seat(Contrast(cdpo, base, "inferential", whole), parts[:1]).startswith(
+        "of CDPO nothing"
+    )
+
+
+def test_without_logs_the_split_is_not_known_and_said_so(tmp_path: Path) -> None:
+    paths = told_anew(whole_line(tmp_path, n=360), {0: ()})
+    runs = read_runs(paths)
+    (board,) = read_boards(runs)
+    claim = make_claim([board], runs)
+    assert "give themselves away is not known of all of them" in claim.headline
+    (sheet,) = sheets([board], "diagnostic")
+    cells = dict(zip(sheet.columns, sheet.lines[0].cells, strict=True))
+    assert cells["Inferential, the rest"].value == "not known"
+    text = report(paths, ReportConfig(out=tmp_path / "r.html")).read_text()
+    assert "which of them give themselves away" in text
+    (bare,) = [one for one in read_diagnoses(runs) if one.run.name == "diagnose-validation"]
+    assert [share.name for share in bare.give_aways] == ["observational"]
+    one = told_anew(paths, {0: (), 1: (True, False)})
+    claim = make_claim(read_boards(read_runs(one)), read_runs(one))
+    assert "give themselves away is not known of 60 of them" in claim.headline
+
+
+def test_a_diagnosis_says_how_many_give_themselves_away(tmp_path: Path) -> None:
+    paths = told_anew(whole_line(tmp_path, n=24, seeds=(0,)), AWAY)
+    (run,) = [path for path in paths if path.name == "diagnose-validation"]
+    (one,) = read_diagnoses(read_runs([run]))
+    assert [(s.name, s.hits, s.n) for s in one.give_aways] == [
+        ("observational", 0, 16), ("inferential", 6, 8)
+    ]  # fmt: skip
+    text = report([run], ReportConfig(out=tmp_path / "r.html")).read_text()
+    assert "which gives an inferential question away, holds for 75.0 % of 8" in text
 
 
 def test_other_records_make_another_page_and_the_same_ones_the_same(
@@ -277,8 +422,12 @@ def test_floors_and_minimal_pairs_stand_in_the_diagnostic(
     ids = sorted(hits)
     both = sum(hits[a] * hits[b] for a, b in zip(ids[::2], ids[1::2], strict=True)) / 24
     assert rows["Base"][-1].value == f"{100 * both:.1f}"
-    assert [cell.value for cell in rows["Floor: always A"][:3]] == ["100.0", "0.0", "66.7"]
-    assert [cell.value for cell in rows["Floor: random guess"][:3]] == ["50.0"] * 3
+    always = {"Observational": "100.0", "Inferential": "0.0", "Inferential, give-aways": "–",
+              "Inferential, the rest": "0.0", "All": "66.7"}  # fmt: skip
+    floor = [cell.value for cell in rows["Floor: always A"][:5]]
+    assert dict(zip(sheet.columns, floor, strict=False)) == always
+    guessed = [cell.value for cell in rows["Floor: random guess"][:5]]
+    assert guessed == ["50.0", "50.0", "–", "50.0", "50.0"]
 
 
 def test_published_rows_are_marked_and_never_ours(made_runs: list[Path], tmp_path: Path) -> None:

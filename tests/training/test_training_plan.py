@@ -12,17 +12,20 @@ from live_bytes import LiveBytes
 
 from videothinker import cli
 from videothinker.errors import UserError
-from videothinker.policy.model import load_policy
+from videothinker.policy.adapters import find_base
+from videothinker.policy.model import SHARD, load_policy
 from videothinker.policy.rollout import rollout
 from videothinker.policy.sampling import Group, Sampling
 from videothinker.policy.shapes import Grid, find_shape, parameters
 from videothinker.policy.small import SmallConfig, build_small
 from videothinker.training import memory
 from videothinker.training.adapters import add_adapter
+from videothinker.training.checkpoints import save_checkpoint
 from videothinker.training.config import CdpoConfig, GrpoConfig
 from videothinker.training.dry_run import check_hardware
 from videothinker.training.levers import check_fits, parse_memory, pulled
 from videothinker.training.memory import Workload
+from videothinker.training.models import save_model
 from videothinker.training.optimizer import MasterAdamW
 from videothinker.training.plan import GIB, bias_kind, make_plan
 from videothinker.training.step import Bias, Objective, accumulate_gradients
@@ -83,7 +86,7 @@ class Setting:
         self.optimizer.zero()
         rng, frames = np.random.default_rng(0), case.get("frames", 8)
         pixels = rng.integers(0, 256, (frames, 112, 168, 3), np.uint8)
-        self.prompt = self.policy.encode("Which one happens? " * 9, pixels, np.arange(frames) / 3)
+        self.prompt = self.policy.encode("Which one happens? " * 9, pixels, frames / 3)
         size = (case.get("generations", 4), case["completion"])
         ids_GC = torch.from_numpy(rng.integers(20, len(self.policy.head_VD) - 20, size))
         full = torch.ones(size, dtype=torch.bool)
@@ -176,6 +179,49 @@ def test_the_true_shapes_bytes_by_hand() -> None:
     # rank 64 on q, k, v, o, gate, up, down
     sides = 4 * 2048 + 2 * (2048 + 256) + 3 * (2048 + 11008)
     assert memory.adapter_parameters(shape, 64) == 36 * 64 * sides
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("rank", [0, 8])
+def test_the_plan_counts_the_final_save(
+    folders: dict[str, Path], tmp_path: Path, dtype: str, rank: int
+) -> None:
+    """Bytes on the device while a checkpoint and the model are written, and those on the disk."""
+    case = {"shape": "wide", "completion": 20, "dtype": dtype, "lora": rank}
+    setting = Setting(folders["wide"], case)
+    if rank:
+        setting.policy.base = find_base(str(folders["wide"]))
+    present = [*setting.policy.model.parameters(), *setting.optimizer.state().values()]
+    with LiveBytes(present) as live:
+        save_checkpoint(tmp_path, setting.policy, setting.optimizer, {"step": 1}, keep=1)
+        save_model(setting.policy, tmp_path / "model")
+    work = setting.workload(folders["wide"])
+    found = {name: sum(parts.values()) for name, parts in memory.moments(work).items()}
+    assert found["save"] == pytest.approx(live.peak, rel=0.1)
+    assert found["save"] < max(found.values())
+    config = CdpoConfig(
+        model=str(folders["wide"]),
+        out=Path("o"),
+        bias="b",
+        dtype=dtype,
+        lora_rank=rank,
+        save_total_limit=1,
+    )
+    plan = make_plan("cdpo", Path("absent"), config)
+    files = list((tmp_path / "step-1").rglob("*")) + list((tmp_path / "model").rglob("*"))
+    weights = sum(path.stat().st_size for path in files if path.suffix == ".safetensors")
+    extra = sum(path.stat().st_size for path in (tmp_path / "step-1").rglob("*.safetensors"))
+    assert plan.disk == pytest.approx(weights + extra, rel=0.1)  # one checkpoint more than is kept
+
+
+def test_main_memory_while_saving_by_hand() -> None:
+    """Of 3B one file of weights, of an adapter its largest factor, of 7B the embedding's master."""
+    shape = find_shape("Qwen/Qwen2.5-VL-3B-Instruct")
+    work = Workload(shape, Grid(8, 18, 26), 1148, 8, 256)
+    assert memory.saving_bytes(work) == 2 * GIB == memory.SHARD == SHARD
+    assert memory.saving_bytes(replace(work, lora_rank=64)) == 4 * 64 * 11008
+    seven = replace(work, shape=find_shape("Qwen/Qwen2.5-VL-7B-Instruct"))
+    assert memory.saving_bytes(seven) == 4 * 152064 * 3584
 
 
 def paper(**changes: Any) -> CdpoConfig:
@@ -283,11 +329,12 @@ def test_hardware_is_refused_before_anything_is_loaded(
 
 def test_under_lora_the_bias_model_is_counted_as_what_it_is(base: Path, tmp_path: Path) -> None:
     given = {"model": str(base), "out": Path("o"), "lora_rank": 4}
-    kinds = {name: tmp_path / name for name in ("merged", "adapter", "absent")}
-    for name in ("merged", "adapter"):
-        kinds[name].mkdir()
-    (kinds["adapter"] / "adapter").mkdir()
-    (kinds["adapter"] / "adapter" / "adapter_config.json").write_text("{}")
+    kinds = {name: tmp_path / name for name in ("merged", "adapter", "old", "absent")}
+    for name in ("merged", "adapter", "old"):
+        (kinds[name] / "model").mkdir(parents=True)
+    (kinds["adapter"] / "model" / "adapter_config.json").write_text("{}")
+    (kinds["old"] / "adapter").mkdir()  # an earlier version's, beside a complete model
+    (kinds["old"] / "adapter" / "adapter_config.json").write_text("{}")
     found = {name: bias_kind(CdpoConfig(**given, bias=str(at))) for name, at in kinds.items()}
-    assert found == {"merged": "model", "adapter": "adapter", "absent": "adapter"}
+    assert found == {"merged": "model", "adapter": "adapter", "old": "model", "absent": "adapter"}
     assert bias_kind(GrpoConfig(**given)) == "none"

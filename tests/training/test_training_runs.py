@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,18 @@ import torch
 from safetensors.torch import load_file
 from transformers import Qwen2_5_VLForConditionalGeneration
 
+from videothinker.cli import main
 from videothinker.errors import UserError
 from videothinker.policy.model import load_policy
 from videothinker.records import Sample, Step, read_jsonl
 from videothinker.runs import digest_path
 from videothinker.training import loop, rollouts
 from videothinker.training.config import BiasConfig, CdpoConfig, GrpoConfig
+from videothinker.training.data import load_training_set
+from videothinker.training.sampling import uniform_stream
 from videothinker.training.stages import train_bias, train_cdpo, train_grpo
 
-OPEN = {"guard_valid": 0.0, "guard_entropy": 9.0}
+OPEN = {"guard": False}
 """An untrained model has no valid format and high entropy; let it be pushed all the same."""
 
 
@@ -53,7 +57,11 @@ def test_bias_then_grpo_then_cdpo(
     assert facts["processes"] == 1
     said = capsys.readouterr().err.replace("\n", " ")
     assert "read 56 questions" in said
-    assert "next: videothinker evaluate" in said
+    # an untrained model keeps to no format: that it earns by length is no success
+    assert facts["weights_changed"]
+    assert len(facts["warnings"]) == 1
+    assert "no answer could be read" in said
+    assert "next:" not in said
 
 
 def test_the_same_command_writes_the_same_bytes_and_a_done_run_returns(
@@ -104,6 +112,8 @@ import sys, pathlib, torch
 torch.set_num_threads(1)
 sys.path.insert(0, {tests!r})
 from videothinker.training.config import GrpoConfig
+from videothinker.training.data import load_training_set
+from videothinker.training.sampling import uniform_stream
 from videothinker.training.stages import train_grpo
 if __name__ == "__main__":
     train_grpo(pathlib.Path({toy!r}), GrpoConfig(out=pathlib.Path({out!r}), **{settings!r}))
@@ -182,6 +192,34 @@ def test_a_step_without_any_signal_changes_nothing(
     assert step.entropy is None
 
 
+@pytest.mark.parametrize("stage", ["bias", "grpo"])
+def test_a_run_whose_reward_is_always_one_says_so_and_is_no_success(
+    toy: Path, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], stage: str
+) -> None:
+    out, recipe = tmp_path / "flat", tmp_path / "flat.yaml"
+    recipe.write_text(
+        "dtype: float32\ngradient_checkpointing: false\nmax_completion_length: 6\n"
+        "num_generations: 4\nmax_steps: 2\neval_steps: 0\nreward_funcs: [toy_training:flat]\n"
+    )
+    words = ["train", stage, "--config", str(recipe), "--data", str(toy), "--model", str(base)]
+    assert main([*words, "--out", str(out)]) == 1
+    said = " ".join(capsys.readouterr().err.split())
+    steps = read_jsonl(out / "metrics.jsonl", Step)
+    assert [step.reward for step in steps] == [{"toy_training:flat": 1.0}] * 2
+    assert "toy_training:flat 1.000 1.000" in said
+    assert "warning: in flat no group had a signal" in said
+    assert "trained to" not in said
+    assert "next:" not in said
+    assert load_policy(out / "model").digest == load_policy(base).digest
+    assert main([*words, "--out", str(out)]) == 1
+    again = " ".join(capsys.readouterr().err.split())
+    assert "is done already" in again
+    assert "no group had a signal" in again
+    ours = ["train", "cdpo", *words[2:], "--bias", str(out), "--out", str(tmp_path / "cdpo")]
+    assert main(ours) == 2
+    assert "in flat no group had a signal" in capsys.readouterr().err
+
+
 def test_a_loss_that_is_not_a_number_is_skipped_counted_and_stops_the_run(
     toy: Path,
     quick: dict[str, Any],
@@ -222,6 +260,63 @@ def test_the_guard_stops_the_push_and_the_record_says_so(
         assert step.repulsion == 0
         assert step.guard is not None
         assert "valid format 0.00 < 0.50" in step.guard
+
+
+@pytest.mark.parametrize("divergence", ["exact", "js", "k2"])
+def test_the_controller_follows_the_kl_of_the_step_before(
+    toy: Path, other: Path, quick: dict[str, Any], tmp_path: Path, divergence: str
+) -> None:
+    """Each step's weight from the record of the one before; the divergence trained is another."""
+    held = {"repulsion": 0.3, "divergence_target": 0.05, "divergence": divergence}
+    settings = quick | OPEN | held | {"max_steps": 6, "learning_rate": 3e-3, "eval_steps": 0}
+    out = train_cdpo(toy, CdpoConfig(out=tmp_path / "a", bias=str(other), **settings))
+    steps = read_jsonl(out / "metrics.jsonl", Step)
+    for before, after in pairwise(steps):
+        wanted = 0.3 * min(1.0, max(-1.0, 1 - before.metrics["kl"] / 0.05))
+        assert after.repulsion == pytest.approx(wanted, rel=1e-9)
+    assert steps[0].repulsion == pytest.approx(steps[1].repulsion)  # it measured its own batch
+    assert len({step.repulsion for step in steps[1:]}) == len(steps[1:])
+    assert all(step.divergence is not None for step in steps)
+    same = [step.divergence == pytest.approx(step.metrics["kl"]) for step in steps]
+    assert all(same) if divergence == "exact" else not any(same)
+
+
+def test_the_guard_looks_at_the_entropy_of_the_step_before(
+    toy: Path, other: Path, quick: dict[str, Any], tmp_path: Path
+) -> None:
+    """Its limit stands between two steps of a run without a guard, whose entropy falls."""
+    plain = {"schedule": "constant", "repulsion": 1e-6, "eval_steps": 0, "learning_rate": 3e-3}
+    settings = quick | plain | {"guard_valid": 0.0, "bias": str(other), "max_steps": 6}
+    free = train_cdpo(toy, CdpoConfig(out=tmp_path / "a", guard=False, **settings))
+    entropies = [step.entropy for step in read_jsonl(free / "metrics.jsonl", Step)]
+    limit = (entropies[2] + entropies[3]) / 2
+    assert min(entropies[:3]) > limit > max(entropies[3:])
+    out = train_cdpo(toy, CdpoConfig(out=tmp_path / "b", guard_entropy=limit, **settings))
+    stopped = [step.guard is not None for step in read_jsonl(out / "metrics.jsonl", Step)]
+    # the first step looks at its own batch, each later one at the step before
+    assert stopped == [True, True, True, True, False, False]
+
+
+def test_the_stream_goes_on_after_the_questions_that_were_drawn(
+    toy: Path, quick: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dropped ones included: all steps together show the stream, each question of it once."""
+    asked: list[str] = []
+
+    def fickle(prompts: list[str], completions: list[str], **columns: Any) -> list[float]:
+        asked.append(columns["question_id"][0])
+        odd = int(asked[-1][-1]) % 2
+        return [float(place == 0 and odd) for place in range(len(completions))]
+
+    monkeypatch.setattr("toy_training.length_reward", fickle)
+    rewards = {"reward_funcs": ("toy_training:length_reward",), "eval_steps": 0}
+    config = BiasConfig(out=tmp_path / "bias", **(quick | rewards))
+    out = train_bias(toy, config)
+    draw = uniform_stream(load_training_set(toy, config).train, config.seed)
+    steps = read_jsonl(out / "metrics.jsonl", Step)
+    drawn = [int(step.metrics["drawn"]) for step in steps]
+    assert asked == [draw(place).id for place in range(sum(drawn))]
+    assert sum(drawn) > sum(int(step.metrics["groups"]) for step in steps)
 
 
 def test_repelling_drives_away_and_attracting_towards_the_bias_model(

@@ -1,6 +1,8 @@
 """One optimisation step against the definition: every completion forwarded by itself."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -26,43 +28,64 @@ def roll(policy: Policy, count: int = 2) -> list[Group]:
     return rollout(policy, encoded, sampling, list(range(count)))
 
 
-def naive_logps(policy: Policy, group: Group) -> tuple[Tensor, Tensor]:
+def naive_logps(policy: Policy, group: Group, heat: float = 1.0) -> tuple[Tensor, Tensor]:
     """Log-probabilities of sampled tokens [G, C] and of the whole vocabulary [G, C, V]."""
     count, length = group.completion_ids_GC.shape
     ids = torch.cat([group.prompt.input_ids_P.expand(count, -1), group.completion_ids_GC], dim=1)
-    logits = policy.model(input_ids=ids, use_cache=False).logits
+    logits = policy.model(input_ids=ids, use_cache=False).logits / heat
     whole = logits[:, -length - 1 : -1].log_softmax(-1)
     return whole.gather(2, group.completion_ids_GC[..., None])[..., 0], whole
 
 
-def naive_loss(
-    policy: Policy, bias: Policy, groups: list[Group], *, divergence: str, loss_type: str
-) -> Tensor:
+@dataclass
+class Naive:
     """The paper's formula written out completion by completion, token by token."""
+
+    loss: Tensor
+    divergence: float = 0.0
+    kl: float = 0.0
+
+
+def naive(  # noqa: PLR0917
+    policy: Policy,
+    bias: Policy,
+    groups: list[Group],
+    olds: list[Tensor] | None,
+    divergence: str,
+    objective: Objective,
+) -> Naive:
+    """`olds` are the log-probabilities of the policy that drew; null on policy."""
+    heat, loss_type = objective.temperature, objective.loss_type
     tokens = sum(int(group.mask_GC.sum()) for group in groups)
     completions = sum(len(group.mask_GC) for group in groups)
-    total = torch.zeros(())
-    for group, advantages in zip(groups, ADVANTAGES, strict=True):
-        logps, whole = naive_logps(policy, group)
+    found = Naive(torch.zeros(()))
+    for number, (group, advantages) in enumerate(zip(groups, ADVANTAGES, strict=True)):
+        logps, whole = naive_logps(policy, group, heat)
+        old = logps.detach() if olds is None else olds[number]
         with torch.no_grad():
-            bias_logps, bias_whole = naive_logps(bias, group)
+            bias_logps, bias_whole = naive_logps(bias, group, heat)
         for g, mask in enumerate(group.mask_GC):
             for t in range(int(mask.sum())):
-                ratio = (logps[g, t] - logps[g, t].detach()).exp()
+                ratio = (logps[g, t] - old[g, t]).exp()
                 d = bias_logps[g, t] - logps[g, t]
                 p, q = whole[g, t].exp(), bias_whole[g, t].exp()
                 m = (p + q) / 2
+                reverse = (p * (p / q).log()).sum()
                 value = {
                     "k3": d.exp() - d - 1,
                     "rho_k3": ratio * (d.exp() - d - 1),
                     "k2": d**2 / 2,
-                    "exact": (p * (p / q).log()).sum(),
+                    "exact": reverse,
                     "js": ((p * (p / m).log()).sum() + (q * (q / m).log()).sum()) / 2,
                 }[divergence]
-                term = ratio * advantages[g] + 0.3 * value
+                bounded = ratio.clamp(1 - objective.epsilon, 1 + objective.epsilon_high)
+                surrogate = torch.minimum(ratio * advantages[g], bounded * advantages[g])
                 share = 1 / tokens if loss_type == "dapo" else 1 / completions / int(mask.sum())
-                total = total - share * term
-    return total
+                found.loss = found.loss - share * (surrogate + objective.repulsion * value)
+                found.divergence += value.item()
+                sampled = divergence in ("k3", "rho_k3", "k2")
+                found.kl += (-ratio * d if sampled else reverse).item()
+    return found
 
 
 def gradients(policy: Policy) -> dict[str, Tensor]:
@@ -76,10 +99,10 @@ def test_the_log_ratio_of_a_completion_is_the_sum_over_its_own_tokens(
 ) -> None:
     policy, bias = pair
     for group in roll(policy):
-        logps, _ = naive_logps(policy, group)
-        others, _ = naive_logps(bias, group)
+        logps, _ = naive_logps(policy, group, 0.7)
+        others, _ = naive_logps(bias, group, 0.7)
         wanted = ((logps - others) * group.mask_GC).sum(dim=1)
-        found = log_ratios(policy, Bias(bias), group, 1.0)
+        found = log_ratios(policy, Bias(bias), group, 0.7)
         torch.testing.assert_close(found, wanted.detach(), rtol=1e-4, atol=1e-4)
         assert found.abs().max() > 0.05
 
@@ -94,29 +117,47 @@ def pair(base: Path, other: Path) -> tuple[Policy, Policy]:
     return policies
 
 
+@pytest.mark.parametrize("update", ["first", "second"])
+@pytest.mark.parametrize("heat", [1.0, 0.6])
 @pytest.mark.parametrize("loss_type", ["grpo", "dapo"])
 @pytest.mark.parametrize("divergence", ["k3", "rho_k3", "k2", "exact", "js"])
 def test_the_step_follows_the_written_out_formula(
-    pair: tuple[Policy, Policy], divergence: str, loss_type: str
+    pair: tuple[Policy, Policy], divergence: str, loss_type: str, heat: float, update: str
 ) -> None:
+    """At the rollout's temperature, and at a second update, whose ratio is not one."""
     policy, bias = pair
-    groups = roll(policy)
-    wanted = naive_loss(policy, bias, groups, divergence=divergence, loss_type=loss_type)
-    wanted.backward()
+    groups, given = roll(policy), {"loss_type": loss_type, "divergence": divergence}
+    objective = Objective(temperature=heat, repulsion=0.3, **given)  # pyright: ignore[reportArgumentType]
+    olds = None if update == "first" else earlier(policy, groups, heat)
+    wanted = naive(policy, bias, groups, olds, divergence, objective)
+    wanted.loss.backward()
     expected = gradients(policy)
     sums = accumulate_gradients(
-        *(policy, Bias(bias), groups, ADVANTAGES),
-        Objective(loss_type=loss_type, divergence=divergence, repulsion=0.3),  # pyright: ignore[reportArgumentType]
+        *(policy, Bias(bias), groups, ADVANTAGES, objective),
         completions=8,
         tokens=sum(int(group.mask_GC.sum()) for group in groups),
+        old_logps=None if olds is None else dict(enumerate(olds)),
     )
     got = gradients(policy)
-    assert sums.loss == pytest.approx(wanted.item(), abs=1e-6)
+    assert sums.loss == pytest.approx(wanted.loss.item(), rel=1e-4, abs=1e-6)
+    assert sums.divergence == pytest.approx(wanted.divergence, rel=1e-4)
+    assert sums.kl == pytest.approx(wanted.kl, rel=1e-4)
     assert sums.divergence > 0.1 * sums.tokens or divergence == "js"
     assert got.keys() == {name for name in expected if expected[name].abs().max() > 0}
     for name, gradient in got.items():
-        torch.testing.assert_close(gradient, expected[name], rtol=1e-3, atol=1e-7)
+        torch.testing.assert_close(gradient, expected[name], rtol=1e-3, atol=1e-6)
     assert not policy.model.training
+
+
+def earlier(policy: Policy, groups: list[Group], heat: float) -> list[Tensor]:
+    """Log-probabilities that another policy could have drawn with, some beyond the clip."""
+    stream = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        now = [naive_logps(policy, group, heat)[0] for group in groups]
+    return [
+        (logps + 0.4 * torch.randn(logps.shape, generator=stream)) * group.mask_GC
+        for logps, group in zip(now, groups, strict=True)
+    ]
 
 
 def test_groups_in_two_calls_add_up_to_one(pair: tuple[Policy, Policy]) -> None:
@@ -167,15 +208,18 @@ def test_a_group_without_advantage_or_push_leaves_no_gradient(pair: tuple[Policy
     assert sums.divergence > 0
 
 
-def test_measure_sees_what_the_step_sees(pair: tuple[Policy, Policy]) -> None:
+@pytest.mark.parametrize("divergence", ["js", "k2"])
+def test_measure_sees_what_the_step_sees(pair: tuple[Policy, Policy], divergence: Any) -> None:
     policy, bias = pair
     groups = roll(policy)
-    objective = Objective(divergence="js", repulsion=0.3)
+    objective = Objective(divergence=divergence, repulsion=0.3, temperature=0.8)
     stepped = accumulate_gradients(
         policy, Bias(bias), groups, ADVANTAGES, objective, completions=8, tokens=56
     )
     measured = measure(policy, Bias(bias), groups, objective)
     assert measured.divergence == pytest.approx(stepped.divergence, rel=1e-5)
+    assert measured.kl == pytest.approx(stepped.kl, rel=1e-5)
+    assert abs(measured.kl - measured.divergence) > 0.1 * measured.divergence
     assert measured.entropy == pytest.approx(stepped.entropy, rel=1e-5)
     assert measured.tokens == stepped.tokens
 

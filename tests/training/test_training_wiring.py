@@ -10,7 +10,7 @@ import torch
 from videothinker.training import loop
 from videothinker.training.config import CdpoConfig
 from videothinker.training.loop import Loop, Progress, advantages_of, decide, learning_rate
-from videothinker.training.rollouts import Batch, Collector, Scored
+from videothinker.training.rollouts import Batch, Scored, weighted
 from videothinker.training.step import Sums
 
 PUSH: dict[str, Any] = {"guard_valid": 0.0, "guard_entropy": 9.0}
@@ -22,12 +22,13 @@ def config(**changes: Any) -> CdpoConfig:
 
 def scored(item: int, *, valid: int = 2, kind: str = "a") -> Scored:
     flags = [number < valid for number in range(2)]
-    return Scored(item, f"q{item}", kind, "inferential", [[0.0, 1.0]], flags, [False] * 2, [3, 4])
+    rewards, cut = [0.0, 1.0], [False] * 2
+    return Scored(item, f"q{item}", kind, "inferential", [rewards], flags, cut, [3, 4], rewards)
 
 
 def batch(*rows: Scored, rewards: list[list[float]] | None = None) -> Batch:
     table = torch.tensor(rewards or [[0.0, 1.0]] * len(rows), dtype=torch.float64)
-    return Batch(list(rows), {}, table, len(rows), 0)
+    return Batch(list(rows), {}, table, list(rows))
 
 
 def decided(given: CdpoConfig, *, divergence: float, entropy: float = 1.0, valid: int = 2):
@@ -73,6 +74,17 @@ def test_the_guard_sees_each_of_its_three_signs(state: dict[str, Any], word: str
     assert word in guard
 
 
+def test_the_guard_can_be_switched_off() -> None:
+    """As in the paper, which has none: every sign broken, and the push stands."""
+    broken = {"divergence": 9.0, "entropy": 9.0, "valid": 0}
+    plain = {"schedule": "constant", "repulsion": 0.01}
+    stopped, words = decided(config(**plain), **broken)
+    pushed, none = decided(config(**plain, guard=False), **broken)
+    assert (stopped.repulsion, pushed.repulsion) == (0, 0.01)
+    assert words is not None
+    assert none is None
+
+
 def test_advantages_belong_to_their_groups() -> None:
     rows = batch(scored(4), scored(7, kind="b"), rewards=[[0.0, 2.0], [9.0, 5.0]])
     found = advantages_of(rows, config(scale_rewards="none"))
@@ -91,7 +103,7 @@ def test_the_update_hands_over_advantages_counts_and_the_clip_of_the_norm(
     def accumulate(*args: Any, **kwargs: Any) -> Sums:
         seen.append((args, kwargs))
         kwargs["old_logps"].setdefault(0, "kept")
-        return Sums(loss=2.0, tokens=7.0)
+        return Sums(loss=2.0, tokens=7.0, entropy=3.5, divergence=700.0, kl=1.4)
 
     class Optimizer(SimpleNamespace):
         clipped: tuple[float, ...] = ()
@@ -112,7 +124,8 @@ def test_the_update_hands_over_advantages_counts_and_the_clip_of_the_norm(
     )
     rows = batch(scored(4), scored(7), rewards=[[0.0, 2.0], [9.0, 5.0]])
     rows.groups = cast("Any", {7: "seven", 4: "four"})
-    total, extra = loop.update(cast("Loop", parts), rows, cast("Any", None), Progress())
+    progress = Progress(3, 6, entropy=9.0, divergence=9.0)
+    total, extra = loop.update(cast("Loop", parts), rows, cast("Any", None), progress)
     for args, kwargs in seen:
         assert args[2] == ["seven", "four"]
         assert [values.tolist() for values in args[3]] == [[2, -2], [-1, 1]]
@@ -121,6 +134,8 @@ def test_the_update_hands_over_advantages_counts_and_the_clip_of_the_norm(
     assert seen[0][1]["old_logps"] is seen[1][1]["old_logps"]
     assert (optimizer.clipped, optimizer.stepped) == ((3.5, 3.5), (0.25, 0.25))
     assert (total.loss, extra["grad_norm"]) == (2.0, 1.0)
+    # what the next step's controller and guard look at: KL and entropy, not the trained divergence
+    assert (progress.divergence, progress.entropy) == (pytest.approx(0.2), 0.5)
 
 
 def test_the_learning_rate_falls_to_zero_where_linear() -> None:
@@ -130,8 +145,6 @@ def test_the_learning_rate_falls_to_zero_where_linear() -> None:
 
 
 def test_rewards_are_weighed_as_set() -> None:
-    flags = [True, True]
-    rewards = [[1.0, 0.0], [0.0, 1.0]]
-    row = Scored(0, "q", "a", "inferential", rewards, flags, flags, [3, 4])
-    collector = cast("Any", SimpleNamespace(config=config(reward_weights=(2.0, 0.5))))
-    assert Collector.total(collector, row).tolist() == [2.0, 0.5]
+    rewards_RG = torch.tensor([[1.0, 0.0], [0.0, 1.0]], dtype=torch.float64)
+    assert weighted(rewards_RG, (2.0, 0.5)) == [2.0, 0.5]
+    assert weighted(rewards_RG, None) == [1.0, 1.0]

@@ -44,6 +44,7 @@ class Asking:
     seed: int
     data_root: Path
     deadline: float
+    follow_links: bool
 
     def keys(self, question: Question) -> list[Key]:
         """The keys of a question's samples: sample i carries seed + i."""
@@ -69,6 +70,7 @@ def answer_questions(
     model: str | None = None,
     rows: int = 32,
     deadline: float = 60.0,
+    follow_links: bool = False,
 ) -> list[Sample]:
     """Answer every question `samples` times, computing only what `journal` does not hold.
 
@@ -84,6 +86,7 @@ def answer_questions(
         model: the policy's digest, where the caller has it already.
         rows: completions decoded at once.
         deadline: seconds a video may take to decode.
+        follow_links: symbolic links may lead out of `data_root`.
 
     Returns:
         One record a question and sample, in the questions' order. A video that cannot be read
@@ -95,7 +98,15 @@ def answer_questions(
     """
     _check(questions, protocol, variant, samples)
     asking = Asking(
-        policy, model or policy.digest, protocol, variant, samples, seed, data_root, deadline
+        policy=policy,
+        model=model or policy.digest,
+        protocol=protocol,
+        variant=variant,
+        samples=samples,
+        seed=seed,
+        data_root=data_root,
+        deadline=deadline,
+        follow_links=follow_links,
     )
     done = {key(sample): sample for sample in journal.records}
     already = sum(all(k in done for k in asking.keys(q)) for q in questions)
@@ -202,6 +213,7 @@ def _see(asking: Asking, question: Question) -> Seen | str:
             asking.protocol,
             clip=question.clip,
             deadline=asking.deadline,
+            follow_links=asking.follow_links,
         )
         if asking.variant == "shuffled":
             return clip
@@ -218,24 +230,29 @@ def read_frames(
     *,
     clip: tuple[float, float] | None = None,
     deadline: float = 60.0,
+    follow_links: bool = False,
 ) -> Clip:
-    """The frames a protocol asks for.
+    """The frames a protocol asks for, as far as there are so many.
 
     Raises:
-        BadVideo: the video cannot give them.
+        BadVideo: the video cannot give any.
     """
-    clip = clip if protocol.clip else None
-    frames = protocol.frames
-    if protocol.fps is not None:
-        ends = read_clip(root, video, 2, clip=clip, deadline=deadline).times
-        even = int(float(ends[1] - ends[0]) * protocol.fps) // 2 * 2
-        frames = min(protocol.frames, max(4, even))
-    return read_clip(root, video, frames, clip=clip, deadline=deadline)
+
+    def some(frames: int) -> Clip:
+        part = clip if protocol.clip else None
+        return read_clip(
+            root, video, frames, clip=part, deadline=deadline, follow_links=follow_links
+        )
+
+    if protocol.fps is None:
+        return some(protocol.frames)
+    even = int(some(1).seconds * protocol.fps + 1e-6) // 2 * 2  # 10 s may be 9.999...
+    return some(min(protocol.frames, max(4, even)))
 
 
 def _prepare(asking: Asking, clip: Clip) -> Video | PlainVideo:
     low, high = asking.protocol.min_pixels, asking.protocol.max_pixels
-    return asking.policy.to_video(clip.frames, clip.times, min_pixels=low, max_pixels=high)
+    return asking.policy.to_video(clip.frames, clip.seconds, min_pixels=low, max_pixels=high)
 
 
 def _encode(asking: Asking, question: Question, seen: Seen) -> Prompt:

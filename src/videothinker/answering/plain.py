@@ -7,29 +7,35 @@ own video processor does (which needs torchvision; this needs Pillow), so pixel 
 protocol do not apply; the size that was used is recorded.
 """
 
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from transformers import (
-    AutoConfig,
-    AutoTokenizer,
     LlavaOnevisionForConditionalGeneration,
+    LogitsProcessor,
+    LogitsProcessorList,
     PreTrainedTokenizerBase,
 )
-from transformers.utils.hub import cached_file
 
 from videothinker.errors import UserError
 from videothinker.policy.attention import leave_cudnn_out
-from videothinker.policy.loading import digest_weights
-from videothinker.policy.model import DTYPES, Policy, load_policy
+from videothinker.policy.border import RUNS_NOT, border
+from videothinker.policy.loading import (
+    SUPPORTED,
+    digest_weights,
+    open_checkpoint,
+    read_tokenizer,
+    read_weights,
+    refuse_not_finite,
+)
+from videothinker.policy.model import Policy, load_policy
+from videothinker.policy.placement import AUTO, DTYPES, resolve_dtype, where_auto_runs
 from videothinker.policy.rollout import Sampling
+from videothinker.policy.templates import chat_text
 from videothinker.prompts import CONTROL_TOKEN
 
 ARCHITECTURE = "llava_onevision"
@@ -87,13 +93,13 @@ class PlainModel:
     def to_video(
         self,
         frames_THW3: np.ndarray,
-        times_T: np.ndarray | Sequence[float],
+        seconds: float,
         *,
         min_pixels: int | None = None,
         max_pixels: int | None = None,
     ) -> PlainVideo:
-        """Resize to the tower's square (bicubic) and scale to [-1, 1]; it takes no times."""
-        del times_T, min_pixels, max_pixels
+        """Resize to the tower's square (bicubic) and scale to [-1, 1]; it takes no time."""
+        del seconds, min_pixels, max_pixels
         side = self.model.config.vision_config.image_size
         resized = [
             np.asarray(Image.fromarray(frame).resize((side, side), Image.Resampling.BICUBIC))
@@ -111,14 +117,10 @@ class PlainModel:
         prefill: str = "",
     ) -> PlainPrompt:
         """The chat-formatted prompt, with as many video tokens as the tower will give."""
-        parts = [] if video is None else [{"type": "video"}]
-        parts.append({"type": "text", "text": CONTROL_TOKEN.sub(r"< |\1| >", user)})
-        messages: list[dict[str, Any]] = [{"role": "user", "content": parts}]
-        if system is not None:
-            messages.insert(0, {"role": "system", "content": [{"type": "text", "text": system}]})
-        text = self.tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True
-        )
+        said = None if system is None else CONTROL_TOKEN.sub(r"< |\1| >", system)
+        words = CONTROL_TOKEN.sub(r"< |\1| >", user)
+        shown = video is not None
+        text = chat_text(self.tokenizer, words, video=shown, system=said, listed=True)
         ids = self.tokenizer(f"{text}{prefill}", add_special_tokens=False)["input_ids"]
         place = self.model.config.video_token_id
         if ids.count(place) != (video is not None):
@@ -147,6 +149,7 @@ class PlainModel:
             values = prompt.video.pixel_values.to(self.model.device, self.model.dtype)
             inputs["pixel_values_videos"] = values
         drawn: dict[str, Any] = {"do_sample": False}
+        watched = LogitsProcessorList([_Finite()])
         if sampling.temperature > 0:
             drawn = {"do_sample": True, "temperature": sampling.temperature, "top_k": 0}
             drawn["top_p"] = sampling.top_p
@@ -154,12 +157,21 @@ class PlainModel:
             with torch.random.fork_rng():
                 torch.manual_seed((seed + index) % 2**63)
                 out = self.model.generate(
-                    **inputs, **drawn, max_new_tokens=sampling.max_completion_length
+                    **inputs,
+                    **drawn,
+                    max_new_tokens=sampling.max_completion_length,
+                    logits_processor=watched,
                 )
             new = out[0, ids.shape[1] :]
             ended = bool(torch.isin(new, torch.tensor(self._ends, device=new.device)).any())
             found.append((str(self.tokenizer.decode(new, skip_special_tokens=True)), not ended))
         return found
+
+    def try_out(self) -> None:
+        """One token about one black frame; whatever is wrong raises."""
+        side = self.model.config.vision_config.image_size
+        video = PlainVideo(torch.zeros(1, 1, 3, side, side))
+        self.answer(self.encode("Yes?", video), Sampling(1, 1, temperature=0.0), 0)
 
     @property
     def _ends(self) -> list[int]:
@@ -168,49 +180,37 @@ class PlainModel:
         return ids if isinstance(ids, list) else [int(ids)]
 
 
-def load_model(source: str, *, dtype: str = "float32", device: str = "cpu") -> Policy | PlainModel:
+class _Finite(LogitsProcessor):
+    """Ends an answer whose next token cannot be chosen."""
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """`scores` as they came; raises `UserError` where they are not finite."""
+        if not scores.isfinite().all():
+            raise UserError(
+                f"the model's logits after {input_ids.shape[1]} tokens are not finite numbers in "
+                f"{scores.dtype}; give --dtype float32, or take another checkpoint"
+            )
+        return scores
+
+
+def load_model(source: str, *, dtype: str = AUTO, device: str = AUTO) -> Policy | PlainModel:
     """Qwen2.5-VL into our engine, LLaVA-OneVision as it is, anything else is refused.
 
     Raises:
         UserError: another architecture, or weights that cannot be read.
     """
-    if _model_type(source) != ARCHITECTURE:
+    checkpoint = open_checkpoint(source, SUPPORTED)
+    if checkpoint.kind != ARCHITECTURE:
         return load_policy(source, dtype=dtype, device=device)
-    try:
-        model = LlavaOnevisionForConditionalGeneration.from_pretrained(
-            source, dtype=DTYPES[dtype], use_safetensors=True
-        )
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(
-            f"{source} could not be loaded ({reason}); give a LLaVA-OneVision folder or hub id"
-        ) from error
-    if tokenizer.chat_template is None:
-        tokenizer.chat_template = _chat_template(source)
-    leave_cudnn_out(torch.device(device))
-    model.eval()
-    model.to(torch.device(device))  # pyright: ignore[reportArgumentType]  a stub of the library
-    return PlainModel(model, tokenizer)
-
-
-def _model_type(source: str) -> str | None:
-    config = Path(source) / "config.json"
-    if config.is_file():
-        return json.loads(config.read_text(encoding="utf-8")).get("model_type")
-    if Path(source).exists() or source.count("/") != 1:
-        return None
-    try:
-        return AutoConfig.from_pretrained(source, trust_remote_code=False).model_type
-    except (OSError, ValueError):
-        return None  # the engine's loader says what is wrong
-
-
-def _chat_template(source: str) -> str:
-    """The template that published folders keep beside the tokenizer."""
-    found = cached_file(source, "chat_template.json")
-    if found is None:
-        raise UserError(
-            f"{source} has no chat template; use the folder the model was published with"
-        )
-    return json.loads(Path(found).read_text(encoding="utf-8"))["chat_template"]
+    numbers = DTYPES[resolve_dtype(dtype, checkpoint.dtype, source)]
+    place = torch.device(where_auto_runs() if device == AUTO else device)
+    model = read_weights(checkpoint, LlavaOnevisionForConditionalGeneration, numbers)
+    tokenizer = read_tokenizer(checkpoint, model, listed=True)
+    leave_cudnn_out(place)
+    with border(f"{source} could not be put on {place}", "give another --device or --dtype"):
+        model.to(place)
+    refuse_not_finite(model, checkpoint, numbers)
+    found = PlainModel(model, tokenizer)
+    with border(f"{source}: its model cannot be run", RUNS_NOT):
+        found.try_out()
+    return found

@@ -43,13 +43,14 @@ class Benchmark:
     """Why -> questions of the files that are not among `questions`."""
 
     def counts(self) -> dict[str, int]:
-        """What is there, under the names of `expected`."""
+        """What is there, under the names of `expected`; a question that comes twice counts once."""
+        different = {q.id: q for q in self.questions}.values()
         found = {
-            "questions": len(self.questions),
-            "videos": len({q.video for q in self.questions if q.video is not None}),
+            "questions": len(different),
+            "videos": len({q.video for q in different if q.video is not None}),
             **{f"needs a judge: {kind}": n for kind, n in self.needs_judge.items()},
         }
-        for question in self.questions:
+        for question in different:
             for key in self.groupings:
                 value = f"{key} {group_of(question, key)}"
                 found[value] = found.get(value, 0) + 1
@@ -59,7 +60,9 @@ class Benchmark:
         """One sentence for each count that is not the published one."""
         found = self.counts()
         return [
-            f"{name}: {found.get(name, 0):,} found, {wanted:,} published"
+            f"{name}: {found.get(name, 0):,} found, {wanted:,} published, "
+            f"{abs(wanted - found.get(name, 0)):,} "
+            f"{'missing' if found.get(name, 0) < wanted else 'too many'}"
             for name, wanted in self.expected.items()
             if found.get(name, 0) != wanted
         ]

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from videothinker import giveaways
 from videothinker.datasets.benchmark import OwnMetric, group_of, tier_of
 from videothinker.evaluation import metrics
 from videothinker.evaluation.metrics import Answered, Estimate
@@ -58,7 +59,10 @@ def divisions(
     groupings: Sequence[str],
     labels: Mapping[str, Diagnosis],
 ) -> dict[str, list[Question]]:
-    """A line's name -> its questions: all, official groups, single and multi, the labels."""
+    """A line's name -> its questions: all, official groups, single and multi, the labels.
+
+    Inferential questions stand with their split: those that give themselves away, and the rest.
+    """
     found: dict[str, list[Question]] = {"all": list(questions)}
     for key in groupings:
         values = dict.fromkeys(group_of(q, key) for q in questions)
@@ -70,6 +74,9 @@ def divisions(
         found["several correct choices"] = [q for q in questions if len(q.answer) > 1]
     for label in ("observational", "inferential"):
         found[label] = [q for q in questions if q.id in labels and labels[q.id].label == label]
+    named = {q.id: q for q in found["inferential"]}
+    for part, ids in giveaways.split(named, labels).items():
+        found[f"inferential, {part}"] = [named[name] for name in ids]
     return {name: group for name, group in found.items() if group}
 
 

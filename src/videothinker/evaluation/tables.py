@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from videothinker.giveaways import AWAY, DEFINITION
+
 HEAD = (
     *("", "strict", "95 % interval", "lenient", "own rule", "n", "videos"),
     *("unparsed", "always A", "random", "blind"),
@@ -69,6 +71,8 @@ def render(summary: Mapping[str, Any]) -> list[str]:
         place = HEAD.index("own rule")
         rows = [(*row[:place], *row[place + 1 :]) for row in rows]
     found = [title, *columns(rows)]
+    if any(line["group"] == f"inferential, {AWAY}" for line in lines):
+        found.append(f"{AWAY}: {DEFINITION}, so that describing leaves nothing to choose")
     found.append(
         f"not read: unparsed {percent(everything['unparsed'])}, cut off "
         f"{percent(everything['truncated'])}, failed video {percent(everything['failed'])}"

@@ -1,7 +1,7 @@
-"""Words and frames to one prompt: token ids, patches, and the three position axes."""
+"""Words and frames to one prompt: token ids, patches, and the seconds a video's grid step lasts."""
 
 import hashlib
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -12,13 +12,11 @@ from transformers import PreTrainedTokenizerBase
 
 from videothinker.errors import UserError
 from videothinker.policy.patches import frames_to_patches
+from videothinker.policy.templates import chat_text
 from videothinker.prompts import CONTROL_TOKEN
 
 QwenModel: TypeAlias = Any
 """A `Qwen2_5_VLForConditionalGeneration`; transformers' annotations do not fit its own use."""
-
-VIDEO_TOKEN_TYPE = 2
-"""In transformers' `mm_token_type_ids`: 0 text, 1 image, 2 video."""
 
 
 @dataclass(frozen=True)
@@ -77,18 +75,23 @@ class Encoded:
 
 def prepare_video(
     frames_THW3: np.ndarray,
-    times_T: np.ndarray | Sequence[float],
+    seconds: float,
     settings: VisionSettings,
     *,
     min_pixels: int | None = None,
     max_pixels: int | None = None,
 ) -> Video:
-    """Cut frames into patches; `times_T` are their seconds in the clip, increasing.
+    """Cut frames into patches; `seconds` is how long the whole clip lasts that they show.
 
-    The pixel budget is the model's own where none is given.
+    A grid step lasts temporal_patch_size / (sampled frames a second), as in the models' processor;
+    sampled frames a second are T / `seconds`, whatever the frames' own times. The pixel budget is
+    the model's own where none is given. Raises `UserError` for a clip without duration.
     """
-    if len(times_T) != len(frames_THW3):
-        raise ValueError(f"{len(frames_THW3)} frames came with {len(times_T)} times")
+    if not 0 < seconds < math.inf:
+        raise UserError(
+            f"{len(frames_THW3)} frames of a clip of {seconds} seconds came; positions in time "
+            "need its whole duration, above 0"
+        )
     patches = frames_to_patches(
         frames_THW3,
         min_pixels=settings.min_pixels if min_pixels is None else min_pixels,
@@ -99,7 +102,7 @@ def prepare_video(
         mean=settings.mean,
         std=settings.std,
     )
-    second_per_grid = settings.temporal_patch_size * _frame_interval(times_T)
+    second_per_grid = settings.temporal_patch_size * seconds / len(frames_THW3)
     content = hashlib.sha256(patches.pixel_values.numpy().tobytes())
     content.update(repr((patches.grid_thw.tolist(), second_per_grid)).encode())
     return Video(
@@ -112,16 +115,6 @@ def prepare_video(
         tokens=int(patches.grid_thw.prod()) // settings.merge_size**2,
         digest=content.hexdigest(),
     )
-
-
-def _frame_interval(times_T: np.ndarray | Sequence[float]) -> float:
-    """Mean seconds between frames: the inverse of the processor's sampled frames a second."""
-    if len(times_T) == 1:
-        return 1.0
-    span = float(times_T[-1]) - float(times_T[0])
-    if span <= 0:
-        raise ValueError(f"frame times must increase, they go from {times_T[0]} to {times_T[-1]}")
-    return span / (len(times_T) - 1)
 
 
 def encode_prompt(
@@ -140,13 +133,8 @@ def encode_prompt(
     that questions about one video share a prefix. Raises `UserError` for a prompt longer than
     `max_prompt_tokens`: it is never cut.
     """
-    parts: list[dict[str, str]] = [] if video is None else [{"type": "video"}]
-    parts.append({"type": "text", "text": _plain(user)})
-    messages: list[dict[str, Any]] = []
-    if system is not None:
-        messages.append({"role": "system", "content": _plain(system)})
-    messages.append({"role": "user", "content": parts})
-    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    said = None if system is None else _plain(system)
+    text = chat_text(tokenizer, _plain(user), video=video is not None, system=said)
     ids = torch.tensor(tokenizer(f"{text}{prefill}", add_special_tokens=False)["input_ids"])
     places = (ids == video_token_id).nonzero().flatten().tolist()
     if len(places) != (video is not None):
@@ -180,37 +168,3 @@ def encode_prompt(
 
 def _plain(text: str) -> str:
     return CONTROL_TOKEN.sub(r"< |\1| >", text)
-
-
-def positions(model: QwenModel, prompt: Encoded) -> Tensor:
-    """Time, height and width position of every prompt token: int64 `[3, P]`, on the CPU.
-
-    The library's own `get_rope_index`, given everything it needs; without the token types and the
-    seconds per grid it would silently fall back to one axis, so the result is checked. The time
-    axis is set again by its definition: releases before transformers' pull request 48669 cut the
-    seconds per grid to whole numbers, so that frames less than a second apart share one time.
-    """
-    ids = prompt.input_ids_P[None]
-    if prompt.grid_thw is None or prompt.second_per_grid is None:
-        return torch.arange(ids.shape[1]).expand(3, -1)
-    video_P = prompt.input_ids_P == model.config.video_token_id
-    positions_31P, _ = model.model.get_rope_index(
-        ids,
-        mm_token_type_ids=(video_P * VIDEO_TOKEN_TYPE).int()[None],
-        video_grid_thw=prompt.grid_thw,
-        second_per_grid_ts=torch.tensor([prompt.second_per_grid]),
-    )
-    positions_3P = positions_31P[:, 0]
-    vision = model.config.vision_config
-    merge = vision.spatial_merge_size
-    rows, columns = (int(n) // merge for n in prompt.grid_thw[0, 1:])
-    seen = positions_3P[:, video_P]
-    if len(seen[1].unique()) != rows or len(seen[2].unique()) != columns:
-        raise RuntimeError(
-            f"video positions lost an axis: {rows} x {columns} merged patches a frame, but "
-            f"{len(seen[1].unique())} x {len(seen[2].unique())} positions"
-        )
-    steps = torch.arange(int(prompt.grid_thw[0, 0])) * vision.tokens_per_second
-    times = (steps * torch.tensor(prompt.second_per_grid)).long()
-    positions_3P[0, video_P] = seen[1, 0] + times.repeat_interleave(rows * columns)
-    return positions_3P

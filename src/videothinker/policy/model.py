@@ -1,7 +1,6 @@
 """The policy: a Qwen2.5-VL, its tokenizer, and how its prompts are made. Frames in, never paths."""
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from videothinker.errors import UserError
-from videothinker.policy import attention
+from videothinker.policy import adapters, attention
+from videothinker.policy.border import RUNS_NOT, border
 from videothinker.policy.encoding import (
     Encoded,
     QwenModel,
@@ -20,19 +19,22 @@ from videothinker.policy.encoding import (
     encode_prompt,
     prepare_video,
 )
-from videothinker.policy.folders import model_folder
+from videothinker.policy.folders import Base, adapter_folder, read_base
 from videothinker.policy.loading import (
-    check_folder,
     digest_weights,
+    open_checkpoint,
     read_model,
+    refuse_not_finite,
     write_preprocessor_configs,
 )
+from videothinker.policy.placement import AUTO, DTYPES, resolve_dtype, where_auto_runs
 from videothinker.policy.videos import FrozenVideos, same_frozen_tower
 
 if TYPE_CHECKING:
     from videothinker.policy.sampling import Group
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+SHARD = 2 << 30
+"""Bytes of a weight file: what of a model on a GPU is in main memory at once while it is saved."""
 
 
 @dataclass(eq=False)
@@ -45,6 +47,10 @@ class Policy:
     videos: FrozenVideos = field(init=False)
     recomputes: bool = field(init=False, default=False)
     """Gradient checkpointing is on: a training forward keeps nothing of a layer's inside."""
+    base: Base | None = field(init=False, default=None)
+    """What its LoRA adapters stand on; null for a complete model."""
+    adapter: str | None = field(init=False, default=None)
+    """The LoRA adapter it computes with."""
 
     def __post_init__(self) -> None:
         self.videos = FrozenVideos(self.model.model.visual)
@@ -66,8 +72,9 @@ class Policy:
 
     @property
     def digest(self) -> str:
-        """sha256 of the weights as they are now."""
-        return digest_weights(self.model.state_dict())
+        """sha256 of the weights as they are now, of adapters the one that is at work."""
+        state = self.model.state_dict()
+        return digest_weights(adapters.plain_state(state, self.adapter) if self.adapter else state)
 
     @property
     def eos_ids(self) -> tuple[int, ...]:
@@ -85,21 +92,21 @@ class Policy:
     def to_video(
         self,
         frames_THW3: np.ndarray,
-        times_T: np.ndarray | Sequence[float],
+        seconds: float,
         *,
         min_pixels: int | None = None,
         max_pixels: int | None = None,
     ) -> Video:
         """Prepare frames once for several questions; see `encoding.prepare_video`."""
         return prepare_video(
-            frames_THW3, times_T, self.vision, min_pixels=min_pixels, max_pixels=max_pixels
+            frames_THW3, seconds, self.vision, min_pixels=min_pixels, max_pixels=max_pixels
         )
 
     def encode(
         self,
         user: str,
         frames_THW3: np.ndarray | Video | None = None,
-        times_T: np.ndarray | Sequence[float] | None = None,
+        seconds: float | None = None,
         *,
         system: str | None = None,
         min_pixels: int | None = None,
@@ -109,14 +116,14 @@ class Policy:
     ) -> Encoded:
         """One prompt from words and frames (or an already prepared `Video`); see `encode_prompt`.
 
-        Frames need their times (seconds in the clip): the time axis of the positions is made of
-        them. Pixel bounds are a frame's height times width; None takes the model's own.
+        Frames need the seconds that their whole clip lasts: the time axis of the positions is made
+        of them. Pixel bounds are a frame's height times width; None takes the model's own.
         """
         video = frames_THW3
         if isinstance(video, np.ndarray):
-            if times_T is None:
-                raise ValueError("frames came without times; positions in time need both")
-            video = self.to_video(video, times_T, min_pixels=min_pixels, max_pixels=max_pixels)
+            if seconds is None:
+                raise ValueError("frames came without seconds; positions in time need both")
+            video = self.to_video(video, seconds, min_pixels=min_pixels, max_pixels=max_pixels)
         return encode_prompt(
             self.tokenizer,
             self.model.config.video_token_id,
@@ -189,28 +196,39 @@ class Policy:
 def load_policy(
     path_or_hub: str | Path,
     *,
-    dtype: str = "float32",
-    device: str = "cpu",
+    dtype: str = AUTO,
+    device: str = AUTO,
     freeze_vision: bool = False,
 ) -> Policy:
     """Read a folder, a run folder's `model/`, or a hub id: safetensors, no remote code, eval mode.
 
-    Raises `UserError` for another architecture, missing or pickled weights, or an unknown dtype.
+    A LoRA adapter is read onto its base, unmerged; the base must be the one it was trained on.
+    `auto` is the checkpoint's own dtype, and a GPU where there is one; see `placement`.
+
+    Raises:
+        UserError: a folder that cannot be used, with the reason; an unknown dtype; or an adapter
+            whose base has moved or changed.
     """
-    if dtype not in DTYPES:
-        raise UserError(f"dtype {dtype!r} came; allowed are {', '.join(DTYPES)}")
-    folder = Path(model_folder(str(path_or_hub)))
-    source = str(folder) if folder.is_dir() else str(path_or_hub)
-    if folder.is_dir():
-        check_folder(folder)
-    elif isinstance(path_or_hub, Path) or source.count("/") != 1 or source[0] in "./~":
-        raise UserError(
-            f"{source} is neither a folder nor a hub id such as Qwen/Qwen2.5-VL-3B-Instruct; "
-            "check the path"
-        )
-    model, tokenizer, vision = read_model(source, dtype=DTYPES[dtype])
-    attention.install(model, torch.device(device))
-    policy = Policy(model=model.to(device), tokenizer=tokenizer, vision=vision)
+    from videothinker.policy.trial import try_out  # noqa: PLC0415 (it asks policies)
+
+    if adapter := adapter_folder(str(path_or_hub)):
+        base = read_base(adapter)
+        policy = load_policy(base.model, dtype=dtype, device=device, freeze_vision=freeze_vision)
+        adapters.check_base(adapter, base)
+        adapters.attach(policy, adapter, adapters.POLICY_ADAPTER)
+        policy.base = base
+        return policy
+    checkpoint = open_checkpoint(path_or_hub)
+    numbers = DTYPES[resolve_dtype(dtype, checkpoint.dtype, str(path_or_hub))]
+    place = torch.device(where_auto_runs() if device == AUTO else device)
+    model, tokenizer, vision = read_model(checkpoint, dtype=numbers)
+    attention.install(model, place)
+    with border(f"{path_or_hub} could not be put on {place}", "give another --device or --dtype"):
+        model.to(place)
+    refuse_not_finite(model, checkpoint, numbers)
+    policy = Policy(model=model, tokenizer=tokenizer, vision=vision)
+    with border(f"{path_or_hub}: its model cannot be run", RUNS_NOT):
+        try_out(policy, str(path_or_hub))
     if freeze_vision:
         model.model.visual.requires_grad_(requires_grad=False)
     return policy
@@ -220,7 +238,7 @@ def save_policy(policy: Policy, folder: str | Path) -> Path:
     """Write a complete transformers folder (config, safetensors, tokenizer, preprocessor)."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    policy.model.save_pretrained(folder)
+    policy.model.save_pretrained(folder, max_shard_size=SHARD)
     policy.tokenizer.save_pretrained(folder)
     write_preprocessor_configs(folder, policy.vision)
     return folder

@@ -13,10 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from videothinker.errors import UserError
 from videothinker.policy.decoding import RowsPlan, TrunkPlan
-from videothinker.policy.encoding import Encoded, positions
+from videothinker.policy.encoding import Encoded
 from videothinker.policy.graphs import GraphedStep, can_record
 from videothinker.policy.model import Policy
+from videothinker.policy.positions import positions
 from videothinker.policy.sampling import Group, Sampling, draw, uniform_draws
 
 __all__ = ["Group", "Sampling", "rollout"]
@@ -24,6 +26,14 @@ __all__ = ["Group", "Sampling", "rollout"]
 
 NOTHING = -1
 """Stands where no token was drawn."""
+
+
+class NotFinite(ArithmeticError):
+    """Logits of `row` are not finite after `drawn` tokens."""
+
+    def __init__(self, row: int, drawn: int) -> None:
+        super().__init__(row, drawn)
+        self.row, self.drawn = row, drawn
 
 
 @dataclass(eq=False)
@@ -82,6 +92,9 @@ def rollout(
             uniform_RC=uniform_RC,
             sampling=sampling,
         )
+    except NotFinite as stop:
+        prompt = prompts[order[stop.row // count]]
+        raise UserError(_told_not_finite(policy, prompt, stop.drawn)) from None
     finally:
         policy.model.train(training)
     by_prompt_nGC = ids_RC.cpu().unflatten(0, (len(order), count))
@@ -167,17 +180,29 @@ def _decode(
     uniform_RC: Tensor,
     sampling: Sampling,
 ) -> Tensor:
-    """Drawn ids `[R, C]`, -1 after a completion's end."""
+    """Drawn ids `[R, C]`, -1 after a completion's end.
+
+    Raises `NotFinite` at the first logits of an open row that hold nan or infinity: no token can be
+    drawn from them. The host asks about both in the one wait a token has.
+    """
     ids_RC = torch.full(uniform_RC.shape, NOTHING, device=policy.device)
     eos = torch.tensor(policy.eos_ids, device=policy.device)
     row_A = torch.arange(len(ids_RC), device=policy.device)
     open_A = torch.ones_like(row_A, dtype=torch.bool)
     graph: GraphedStep | None = None
     for step in range(sampling.max_completion_length):
+        asked_A = open_A
+        # finite only where all terms are, and fifty times as fast as looking at each
+        odd_A = asked_A & ~logits_RV.sum(dim=-1).isfinite()
         tokens_A = draw(logits_RV, uniform_RC[row_A, step], sampling)
-        ids_RC[row_A, step] = torch.where(open_A, tokens_A, NOTHING)
+        tokens_A = torch.where(asked_A, tokens_A, NOTHING)
+        ids_RC[row_A, step] = tokens_A
         open_A = open_A & ~torch.isin(tokens_A, eos)
-        running = int(open_A.sum())
+        running, odd = torch.stack([open_A.sum(), odd_A.sum()]).tolist()
+        if odd:  # or the sum overflowed, as float16 may
+            broken_A = asked_A & ~logits_RV.isfinite().all(dim=-1)
+            if broken_A.any():
+                raise NotFinite(int(row_A[broken_A][0]), step)
         if running == 0 or step + 1 == sampling.max_completion_length:
             break
         # With fixed shapes a departure costs a new graph: wait until half have finished.
@@ -187,6 +212,7 @@ def _decode(
             row_A, tokens_A, open_A = row_A[stay], tokens_A[stay], open_A[stay]
             graph = None
         rows.advance()
+        tokens_A = tokens_A.clamp(min=0)  # rows that have ended go on with any token
         places_A = next_R[row_A] + step
         if rows.static and can_record(policy.device):
             graph = graph or GraphedStep(partial(_step, policy, rows), tokens_A, places_A)
@@ -206,6 +232,17 @@ def _step(policy: Policy, rows: RowsPlan, tokens_A: Tensor, places_A: Tensor) ->
         plan=rows,
     ).last_hidden_state
     return policy.model.lm_head(hidden_A1D[:, 0])
+
+
+def _told_not_finite(policy: Policy, prompt: Encoded, drawn: int) -> str:
+    words = policy.tokenizer.decode(prompt.input_ids_P, skip_special_tokens=True)
+    numbers = str(policy.model.dtype).removeprefix("torch.")
+    after = f"after {drawn} tokens of an answer to" if drawn else "at the end of"
+    advice = "take another checkpoint" if numbers == "float32" else "give --dtype float32"
+    return (
+        f"the model's logits are not finite numbers in {numbers} {after} the prompt "
+        f"{words[-80:]!r}; {advice}"
+    )
 
 
 def _group(policy: Policy, prompt: Encoded, ids_GC: Tensor) -> Group:

@@ -4,14 +4,14 @@ Standard library alone, so that a dry run needs no torch. A multiply-add counts 
 norms, rotary turns, softmax and biases are left out (well under one per cent at 3B).
 """
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
 from videothinker.errors import UserError
-from videothinker.policy.folders import model_folder
+from videothinker.policy.border import parse, read_object
+from videothinker.policy.folders import complete_folder
 
 ARCHITECTURE = "qwen2_5_vl"
 OFFICIAL: dict[str, dict[str, Any]] = {
@@ -68,6 +68,41 @@ VISION_DEFAULTS: dict[str, Any] = OFFICIAL["Qwen/Qwen2.5-VL-7B-Instruct"]["visio
 
 
 @dataclass(frozen=True)
+class TextSizes:
+    """The language model's, in `config.json`."""
+
+    hidden_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    num_key_value_heads: int
+    intermediate_size: int
+    vocab_size: int
+    tie_word_embeddings: bool = False
+
+
+@dataclass(frozen=True)
+class VisionSizes:
+    """The vision tower's."""
+
+    hidden_size: int
+    depth: int
+    num_heads: int
+    intermediate_size: int
+    patch_size: int
+    temporal_patch_size: int
+    spatial_merge_size: int
+    window_size: int
+    fullatt_block_indexes: list[int]
+
+
+@dataclass(frozen=True)
+class VisionPart:
+    """Where those stand."""
+
+    vision_config: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Shape:
     """The sizes of a Qwen2.5-VL that decide its cost."""
 
@@ -107,42 +142,44 @@ def read_shape(config: Mapping[str, Any], name: str = "config.json") -> Shape:
         raise UserError(
             f"{name} is of type {kind!r}; only {ARCHITECTURE!r} (Qwen2.5-VL) is supported"
         )
-    text: Mapping[str, Any] = config.get("text_config") or config
-    try:
-        vision: Mapping[str, Any] = VISION_DEFAULTS | config["vision_config"]
-        return Shape(
-            hidden=text["hidden_size"],
-            layers=text["num_hidden_layers"],
-            heads=text["num_attention_heads"],
-            kv_heads=text["num_key_value_heads"],
-            intermediate=text["intermediate_size"],
-            vocab=text["vocab_size"],
-            tied=bool(config.get("tie_word_embeddings", text.get("tie_word_embeddings", False))),
-            vision_hidden=vision["hidden_size"],
-            vision_depth=vision["depth"],
-            vision_heads=vision["num_heads"],
-            vision_intermediate=vision["intermediate_size"],
-            patch=vision["patch_size"],
-            temporal_patch=vision["temporal_patch_size"],
-            merge=vision["spatial_merge_size"],
-            window=vision["window_size"] // vision["spatial_merge_size"] // vision["patch_size"],
-            full_blocks=len(vision["fullatt_block_indexes"]),
-        )
-    except KeyError as error:
-        raise UserError(
-            f"{name} has no {error.args[0]!r}; it is not a Qwen2.5-VL configuration"
-        ) from error
+    text = parse(TextSizes, config.get("text_config") or config, name)
+    given = parse(VisionPart, config, name).vision_config
+    vision = parse(VisionSizes, VISION_DEFAULTS | given, f"{name}, vision_config")
+    sizes = [*astuple(text)[:6], *astuple(vision)[:8]]
+    if min(sizes) < 1:
+        raise UserError(f"{name} has sizes below 1, the smallest is {min(sizes)}; correct them")
+    tied = config.get("tie_word_embeddings", text.tie_word_embeddings)
+    return Shape(
+        hidden=text.hidden_size,
+        layers=text.num_hidden_layers,
+        heads=text.num_attention_heads,
+        kv_heads=text.num_key_value_heads,
+        intermediate=text.intermediate_size,
+        vocab=text.vocab_size,
+        tied=bool(tied),
+        vision_hidden=vision.hidden_size,
+        vision_depth=vision.depth,
+        vision_heads=vision.num_heads,
+        vision_intermediate=vision.intermediate_size,
+        patch=vision.patch_size,
+        temporal_patch=vision.temporal_patch_size,
+        merge=vision.spatial_merge_size,
+        window=vision.window_size // vision.spatial_merge_size // vision.patch_size,
+        full_blocks=len(vision.fullatt_block_indexes),
+    )
 
 
 def find_shape(model: str) -> Shape:
     """The shape of a model folder (or a run folder's `model/`), or of a published hub name.
 
+    Of an adapter's folder it is the base's.
+
     Raises:
         UserError: neither a folder with a config.json nor a known name.
     """
-    path = Path(model_folder(model)) / "config.json"
+    path = Path(complete_folder(model)) / "config.json"
     if path.is_file():
-        return read_shape(json.loads(path.read_text()), str(path))
+        return read_shape(read_object(path), str(path))
     if model in OFFICIAL:
         return read_shape(OFFICIAL[model], model)
     raise UserError(

@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn.functional import scaled_dot_product_attention
 
-from videothinker.policy.encoding import positions
 from videothinker.policy.model import Policy
+from videothinker.policy.positions import continued, positions
 from videothinker.policy.sampling import Group
 
 
@@ -126,13 +126,13 @@ def group_hidden(policy: Policy, group: Group, video_ND: Tensor | None = None) -
     prompt_PD = policy.embed_prompt(group.prompt, video_ND)
     packed_1LD = torch.cat([prompt_PD[:-1], embed(segments_GS).flatten(0, 1)])[None]
 
-    positions_3P = positions(policy.model, group.prompt).to(policy.device)
-    places_S = positions_3P[:, -1:] + torch.arange(length, device=policy.device)
-    positions_31L = torch.cat([positions_3P[:, :-1], places_S.repeat(1, groups)], dim=1)[:, None]
+    places_3N = continued(positions(policy.model, group.prompt), length - 1)
+    prefix_3N, segment_3S = places_3N[:, : len(ids_P) - 1], places_3N[:, len(ids_P) - 1 :]
+    places_31L = torch.cat([prefix_3N, segment_3S.repeat(1, groups)], dim=1)[:, None]
 
     hidden_1LD = policy.language_model(
         inputs_embeds=packed_1LD,
-        position_ids=positions_31L,
+        position_ids=places_31L.to(policy.device),
         attention_mask={"full_attention": None},
         use_cache=False,
         plan=SharedPrefix(

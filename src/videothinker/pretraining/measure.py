@@ -67,13 +67,13 @@ class HeldOut:
     facts: Sequence[Facts]
     frames: Sequence[np.ndarray] | None
     """uint8 (T, H, W, 3) each; None in the transcript tier."""
-    times_T: np.ndarray
-    """The frames' seconds."""
+    seconds: float
+    """How long each video lasts."""
 
     def first(self, count: int) -> "HeldOut":
         """A part of them."""
         frames = None if self.frames is None else self.frames[:count]
-        return HeldOut(self.facts[:count], frames, self.times_T)
+        return HeldOut(self.facts[:count], frames, self.seconds)
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def _video(policy: Policy, scenes: HeldOut, scene: int, show: str) -> Video | No
     shown = np.array(frames[(scene + 1) % len(frames)] if show == "swapped" else frames[scene])
     if show == "blank":
         shown[:] = 128
-    return policy.to_video(shown, scenes.times_T)
+    return policy.to_video(shown, scenes.seconds)
 
 
 def _prompt(

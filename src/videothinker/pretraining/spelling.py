@@ -9,8 +9,8 @@ from torch import Tensor
 
 from videothinker.clevrer.compact import pair_word
 from videothinker.clevrer.programs import COLORS
-from videothinker.policy.encoding import positions
 from videothinker.policy.model import Policy
+from videothinker.policy.positions import positions
 from videothinker.pretraining.dense import Layout
 from videothinker.pretraining.targets import ASKED, GONE, MOVES, NEW, SO, STAYS, YES_NO
 
@@ -85,10 +85,10 @@ class Speller:
 
 
 def video_speller(
-    policy: Policy, frames_THW3: np.ndarray, times_T: np.ndarray, watching: int = 0
+    policy: Policy, frames_THW3: np.ndarray, seconds: float, watching: int = 0
 ) -> Speller:
-    """For videos of this shape and these times; the words follow the video at once."""
-    encoded = policy.encode("x", frames_THW3, times_T)
+    """For videos of this shape and duration; the words follow the video at once."""
+    encoded = policy.encode("x", frames_THW3, seconds)
     ids = encoded.input_ids_P
     video = (ids == policy.model.config.video_token_id).nonzero().flatten()
     end = int(video[-1]) + 2  # the token that closes the video belongs to the prefix

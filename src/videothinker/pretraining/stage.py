@@ -15,7 +15,7 @@ from videothinker.policy.small import SmallConfig, build_small
 from videothinker.pretraining.batches import TRANSCRIPT_FRAMES, Batches
 from videothinker.pretraining.config import PoolConfig, PretrainConfig
 from videothinker.pretraining.curriculum import draw
-from videothinker.pretraining.loop import train
+from videothinker.pretraining.loop import in_bfloat16, train
 from videothinker.pretraining.measure import HeldOut, Measured, measure, summary
 from videothinker.pretraining.pool import CHUNK, read_chunk, read_frames
 from videothinker.pretraining.spelling import Speller, text_speller, video_speller
@@ -77,9 +77,8 @@ def _run(run: Run, config: PretrainConfig) -> None:
         f"({config.tier} tier; made where missing)"
     )
     policy = _fresh(config, pool, work / "start")
-    times_T = np.arange(config.pool.frames) * SECONDS / config.pool.frames
-    speller = _speller(policy, config, times_T)
-    held_out = _held_out(config, pool, times_T)
+    speller = _speller(policy, config)
+    held_out = _held_out(config, pool)
     measured = run.journal("measured.jsonl", Measured)
     curve = run.journal("metrics.jsonl", Step)
 
@@ -103,11 +102,12 @@ def _run(run: Run, config: PretrainConfig) -> None:
         held_out=held_out,
     )
     save_policy(policy, config.out / "model")
-    policy = load_policy(config.out / "model")  # what is measured is what is stored
+    policy = load_policy(config.out / "model", device="cpu")  # what is measured is what is stored
     numbers = look(config.steps, share=1)
     shutil.rmtree(work / "start", ignore_errors=True)
+    precision = "bfloat16" if in_bfloat16(config.precision) else "float32"
     run.facts["parameters"] = sum(p.numel() for p in policy.model.parameters())
-    run.facts["tier"] = config.tier
+    run.facts |= {"tier": config.tier, "device": "cpu", "precision": precision}
     run.facts["held_out"] = numbers
     run.facts["corrupted_share"] = config.corrupted_share
     warnings = _warnings(config, numbers)
@@ -185,7 +185,7 @@ def _fresh(config: PretrainConfig, pool: Path, folder: Path) -> Policy:
     """A random model whose tokenizer knows the words of this training."""
     if not (folder / "model.safetensors").is_file():
         build_small(folder, _small(config), _corpus(config, pool))
-    return load_policy(folder)
+    return load_policy(folder, device="cpu")  # where this training runs
 
 
 def _small(config: PretrainConfig) -> SmallConfig:
@@ -229,23 +229,23 @@ def _corpus(config: PretrainConfig, pool: Path) -> list[str]:
     return found
 
 
-def _speller(policy: Policy, config: PretrainConfig, times_T: np.ndarray) -> Speller:
+def _speller(policy: Policy, config: PretrainConfig) -> Speller:
     if config.tier == "transcript":
         return text_speller(policy)
     pool = config.pool
     empty = np.zeros((pool.frames, pool.height, pool.width, 3), np.uint8)
-    return video_speller(policy, empty, times_T, config.shape.watching)
+    return video_speller(policy, empty, SECONDS, config.shape.watching)
 
 
-def _held_out(config: PretrainConfig, pool: Path, times_T: np.ndarray) -> HeldOut:
+def _held_out(config: PretrainConfig, pool: Path) -> HeldOut:
     """The scenes after the pool's; none of them is trained on."""
     first = -(-config.pool.scenes // CHUNK)
     numbers = range(first, first + -(-config.pool.held_out // CHUNK))
     facts = [f for n in numbers for f in read_chunk(pool, n, config.seed, config.pool)]
     count = config.pool.held_out
     if config.tier == "transcript":
-        return HeldOut(facts[:count], None, times_T)
+        return HeldOut(facts[:count], None, SECONDS)
     frames: list[np.ndarray] = []
     for number in numbers:
         frames += list(read_frames(pool, number, config.seed, config.pool))
-    return HeldOut(facts[:count], frames[:count], times_T)
+    return HeldOut(facts[:count], frames[:count], SECONDS)

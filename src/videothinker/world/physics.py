@@ -20,8 +20,6 @@ FPS = 25
 AFTER_FRAMES = 50
 """Frames simulated after the video: these two seconds give the predictive questions."""
 STEPS_PER_FRAME = 4
-DAMPING_RATE = 0.3
-"""The table's friction, per second: a free object's speed falls as exp(-0.3 t) (ours)."""
 ELASTICITY = 0.9
 """Coefficient of restitution of any two objects (ours: fewer pairs then meet twice)."""
 CONTACT_FRICTION = 0.15
@@ -69,6 +67,7 @@ class Collision:
         y: point of contact, table units.
         time: seconds since frame 0, to within one engine step (10 ms).
         speed: closing speed along the line of contact, units per second.
+        head_on: cosine between the closing velocity and the line of contact; 1 is head-on.
     """
 
     frame: int
@@ -78,6 +77,7 @@ class Collision:
     y: float
     time: float
     speed: float
+    head_on: float = 1.0
 
     @property
     def pair(self) -> tuple[int, int]:
@@ -170,7 +170,7 @@ class _Table:
     def __init__(self, scene: Scene, without: int | None) -> None:
         self.without = without
         self.space = pymunk.Space()
-        self.space.damping = math.exp(-DAMPING_RATE)
+        self.space.damping = math.exp(-scene.friction)
         self.space.collision_slop = 1e-3  # the engine's default is meant for pixels
         self.things = scene.objects
         self.bodies: list[pymunk.Body] = []
@@ -197,13 +197,15 @@ class _Table:
         first, second = arbiter.shapes
         assert first.body is not None
         assert second.body is not None
-        closing = (first.body.velocity - second.body.velocity).dot(arbiter.normal)
+        relative = first.body.velocity - second.body.velocity
+        closing = abs(float(relative.dot(arbiter.normal)))
         contact = arbiter.contact_point_set.points[0]
         point = (contact.point_a + contact.point_b) / 2
         i, j = sorted((first.collision_type - 1, second.collision_type - 1))
         time = (self.frame + (self.step + 1) / STEPS_PER_FRAME) / FPS
+        head_on = closing / max(relative.length, 1e-9)
         self.collisions.append(
-            Collision(self.frame + 1, i, j, point.x, point.y, time, abs(float(closing)))
+            Collision(self.frame + 1, i, j, point.x, point.y, time, closing, head_on)
         )
 
     def launch(self, index: int) -> None:

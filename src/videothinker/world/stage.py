@@ -28,7 +28,8 @@ from videothinker.errors import UserError
 from videothinker.records import encode, iter_jsonl
 from videothinker.runs import Run, open_run
 from videothinker.world.config import WorldConfig
-from videothinker.world.produce import Job, Made, make_scene, plan, video_note
+from videothinker.world.plan import plan
+from videothinker.world.produce import Job, Made, make_scene, video_note
 from videothinker.world.scenes import scene_config
 
 AHEAD = 4
@@ -79,8 +80,8 @@ def _make_split(config: WorldConfig, split: str, count: int) -> None:
     path = _shards(config.out, split)
     done = _whole_lines(path)
     first = SPLITS[split][0]
-    wanted = plan(config, split, count)
-    jobs = (Job(config, split, first + i, wanted[i]) for i in range(done, count))
+    asked = plan(config, split, count)
+    jobs = (Job(config, split, first + i, asked[i]) for i in range(done, count))
     with path.open("ab") as shards, progress(f"{split} scenes", count, done=done) as bar:
         for made in _run_jobs(jobs, config.workers):
             shards.write(encode(made))
