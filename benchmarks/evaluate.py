@@ -21,10 +21,10 @@ import torch
 
 from videothinker.answering.ask import answer_questions, read_frames
 from videothinker.answering.protocols import Protocol, render, resolve
-from videothinker.policy.encoding import Encoded
-from videothinker.policy.model import Policy, load_policy
-from videothinker.policy.positions import continued, positions
-from videothinker.policy.small import SmallConfig, build_small
+from videothinker.models.qwen2_5_vl.encoding import Encoded
+from videothinker.models.qwen2_5_vl.model import Policy, load_policy
+from videothinker.models.qwen2_5_vl.positions import continued, positions
+from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 from videothinker.records import Question, Sample
 from videothinker.runs import Journal
 

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from videothinker.policy.encoding import Encoded
-from videothinker.policy.model import Policy
-from videothinker.policy.positions import continued, positions
+from videothinker.models.qwen2_5_vl.encoding import Encoded
+from videothinker.models.qwen2_5_vl.model import Policy
+from videothinker.models.qwen2_5_vl.positions import continued, positions
 
 GENERATIONS = 8
 """Completions of a prompt."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from transformers import Qwen2_5_VLConfig
 
-from videothinker.policy.encoding import Encoded
-from videothinker.policy.shapes import OFFICIAL
+from videothinker.models.qwen2_5_vl.encoding import Encoded
+from videothinker.models.qwen2_5_vl.shapes import OFFICIAL
 
 SPECIAL = {
     "vision_start_token_id": 151652,

@@ -25,8 +25,8 @@ from miniature import EVALUATION, dumps
 from miniature_records import GIVEAWAYS, MAIN, RECORDS, Grid
 from miniature_split import printed
 
+from videothinker.benchmarks.base import Benchmark
 from videothinker.cli import parse
-from videothinker.datasets.benchmark import Benchmark
 from videothinker.diagnosis.sources import read_source
 from videothinker.evaluation.selection import select
 from videothinker.giveaways import gives_itself_away

@@ -29,12 +29,12 @@ import torch
 import transformers
 
 from videothinker import cdpo
-from videothinker.policy.encoding import Encoded
-from videothinker.policy.model import Policy, load_policy
-from videothinker.policy.positions import continued, positions
-from videothinker.policy.rollout import Sampling, rollout
-from videothinker.policy.shapes import Grid, Shape, read_shape, step_flops
-from videothinker.policy.small import SmallConfig, build_small
+from videothinker.generation.shared_prefix import Sampling, rollout
+from videothinker.models.qwen2_5_vl.encoding import Encoded
+from videothinker.models.qwen2_5_vl.model import Policy, load_policy
+from videothinker.models.qwen2_5_vl.positions import continued, positions
+from videothinker.models.qwen2_5_vl.shapes import Grid, Shape, read_shape, step_flops
+from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 from videothinker.training.step import Bias, Objective, accumulate_gradients
 
 GENERATIONS = 8

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from videothinker.answering.protocols import BENCHMARKS, OFFICIAL, Protocol, resolve
 from videothinker.answering.variants import ABOUT
-from videothinker.datasets import clevrer, mmvu, mvbench, tempcompass, video_holmes, videomme
+from videothinker.benchmarks import clevrer, mmvu, mvbench, tempcompass, video_holmes, videomme
 from videothinker.evaluation.config import EvaluateConfig
 
 DOC = Path(__file__).resolve().parent.parent / "docs" / "evaluation.md"

@@ -57,8 +57,8 @@ VERBS: dict[str, Verb] = {
     ),
     "pretrain": Verb(
         "train a small video LLM from scratch on simulated videos",
-        "videothinker.pretraining.config:PretrainConfig",
-        "videothinker.pretraining.stage:pretrain",
+        "videothinker.lab.pretraining.config:PretrainConfig",
+        "videothinker.lab.pretraining.stage:pretrain",
         {"data": (Path | None, False, "a world folder; without one, scenes are streamed")},
     ),
     "train bias": Verb(

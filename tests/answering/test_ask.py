@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 import torch
-from answering_toys import ask_about, write_video
 
+from tests.answering_toys import ask_about, write_video
 from videothinker.answering import ask as room
 from videothinker.answering.ask import answer_questions, batches, read, read_frames
 from videothinker.answering.protocols import render, resolve
 from videothinker.errors import UserError
-from videothinker.policy.positions import positions
-from videothinker.policy.rollout import Sampling, rollout
+from videothinker.generation.shared_prefix import Sampling, rollout
+from videothinker.models.qwen2_5_vl.positions import positions
 from videothinker.seeds import derive
 
 DEMO = resolve("demo", "jsonl", frames=4, max_new_tokens=6)

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from answering_toys import WORDS, ask_about
 from PIL import Image
 from transformers import (
     AutoTokenizer,
@@ -16,12 +15,13 @@ from transformers import (
     SiglipVisionConfig,
 )
 
+from tests.answering_toys import WORDS, ask_about
 from videothinker.answering.ask import answer_questions, read_frames
-from videothinker.answering.plain import PlainModel, load_model
 from videothinker.answering.protocols import render, resolve
 from videothinker.errors import UserError
-from videothinker.policy.model import Policy
-from videothinker.policy.small import SmallConfig, build_small
+from videothinker.models.llava_onevision.model import PlainModel, load_model
+from videothinker.models.qwen2_5_vl.model import Policy
+from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n"

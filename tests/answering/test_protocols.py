@@ -3,8 +3,8 @@
 from dataclasses import fields, replace
 
 import pytest
-from answering_toys import ask_about
 
+from tests.answering_toys import ask_about
 from videothinker import prompts
 from videothinker.answering.ask import read, read_frames
 from videothinker.answering.protocols import BENCHMARKS, NAMES, labels, render, resolve

@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from answering_toys import build_tiny
 
+from tests.answering_toys import build_tiny
 from videothinker import cli
-from videothinker.policy.model import load_policy
+from videothinker.models.qwen2_5_vl.model import load_policy
 from videothinker.records import Sample, read_jsonl
 from videothinker.video import read_clip
 

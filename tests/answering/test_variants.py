@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from answering_toys import ask_about
 
+from tests.answering_toys import ask_about
 from videothinker.answering.variants import OPTIONS_ONLY, applies, apply, needs_video
 from videothinker.errors import UserError
 from videothinker.video import Clip

@@ -8,7 +8,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from videothinker import cli
-from videothinker.policy.small import SmallConfig, build_small
+from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 from videothinker.records import Question, write_jsonl
 from videothinker.world.encode import write_mp4
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from answering_toys import ask_about, build_tiny, write_video
 
+from tests.answering_toys import ask_about, build_tiny, write_video
 from videothinker.records import Diagnosis, Evidence, write_jsonl
 
 TRUTHS = ((), (True,) * 3, (True, False, True), (False,) * 3, ())

@@ -6,10 +6,10 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from answering_toys import ask_about, write_video
 
-from videothinker.datasets import mmvu, mvbench, videomme
-from videothinker.datasets.benchmark import OwnMetric
+from tests.answering_toys import ask_about, write_video
+from videothinker.benchmarks import mmvu, mvbench, videomme
+from videothinker.benchmarks.base import OwnMetric
 from videothinker.errors import UserError
 from videothinker.evaluation import metrics, tables
 from videothinker.evaluation.config import EvaluateConfig

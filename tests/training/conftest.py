@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from toy_training import TINY, corpus, make_question
 
-from videothinker.policy.small import SmallConfig, build_small
+from tests.training.toy_training import TINY, corpus, make_question
+from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 from videothinker.records import Diagnosis, Question, write_jsonl
 from videothinker.world.encode import write_mp4
 
@@ -82,5 +82,5 @@ def quick(base: Path) -> dict[str, object]:
         "save_steps": 2,
         "eval_steps": 2,
         "eval_questions": 4,
-        "reward_funcs": ("toy_training:length_reward", "format"),
+        "reward_funcs": ("tests.training.toy_training:length_reward", "format"),
     }

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_videos import corners, gray, read_corners
 from PIL import Image
 
+from tests.video.made_videos import corners, gray, read_corners
 from videothinker.video import BadVideo, check_there, read_clip
 
 

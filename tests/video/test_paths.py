@@ -5,8 +5,8 @@ import socket
 from pathlib import Path
 
 import pytest
-from made_videos import gray, write
 
+from tests.video.made_videos import gray, write
 from videothinker.video import BadVideo, locate, read_clip
 
 

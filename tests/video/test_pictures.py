@@ -13,9 +13,9 @@ import av
 import numpy as np
 import pytest
 from av.stream import Disposition
-from made_videos import corners, gray, read_corners, write, write_sizes
 from PIL import Image
 
+from tests.video.made_videos import corners, gray, read_corners, write, write_sizes
 from videothinker.video import BadVideo, clips, files, read_clip, reading
 
 ONE = 1 << 16

@@ -6,8 +6,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from made_videos import gray, write
 
+from tests.video.made_videos import gray, write
 from videothinker.errors import UserError
 from videothinker.video import BadVideo, files, read_clip
 

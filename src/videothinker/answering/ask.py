@@ -12,13 +12,13 @@ from pathlib import Path
 
 from videothinker import answers
 from videothinker.answering import variants
-from videothinker.answering.plain import PlainModel, PlainPrompt, PlainVideo
 from videothinker.answering.protocols import Protocol, labels, render
 from videothinker.console import progress
 from videothinker.errors import UserError
-from videothinker.policy.encoding import Encoded, Video
-from videothinker.policy.model import Policy
-from videothinker.policy.rollout import Sampling, rollout
+from videothinker.generation.shared_prefix import Sampling, rollout
+from videothinker.models.llava_onevision.model import PlainModel, PlainPrompt, PlainVideo
+from videothinker.models.qwen2_5_vl.encoding import Encoded, Video
+from videothinker.models.qwen2_5_vl.model import Policy
 from videothinker.prompts import LETTERS
 from videothinker.records import Question, Sample, Variant
 from videothinker.runs import Journal

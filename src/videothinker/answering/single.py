@@ -7,10 +7,10 @@ import msgspec
 from videothinker.answering.config import AskConfig
 from videothinker.answers import parse, record
 from videothinker.console import say
-from videothinker.policy.model import load_policy
-from videothinker.policy.placement import place
-from videothinker.policy.positions import positions
-from videothinker.policy.rollout import Sampling, rollout
+from videothinker.generation.shared_prefix import Sampling, rollout
+from videothinker.models.placement import place
+from videothinker.models.qwen2_5_vl.model import load_policy
+from videothinker.models.qwen2_5_vl.positions import positions
 from videothinker.prompts import render
 from videothinker.records import Sample, write_jsonl
 from videothinker.seeds import derive

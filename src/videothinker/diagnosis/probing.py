@@ -12,8 +12,8 @@ from videothinker.diagnosis.config import DiagnoseConfig
 from videothinker.diagnosis.sources import Source
 from videothinker.diagnosis.turns import by_question, turned
 from videothinker.errors import UserError
-from videothinker.policy.model import Policy, load_policy
-from videothinker.policy.placement import place
+from videothinker.models.placement import place
+from videothinker.models.qwen2_5_vl.model import Policy, load_policy
 from videothinker.records import Question, Sample, Variant
 from videothinker.runs import Journal, Run
 from videothinker.seeds import derive

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import msgspec
 
+from videothinker.benchmarks import catalog, jsonl
+from videothinker.benchmarks.base import Benchmark, kinds_of, told_kinds
 from videothinker.clevrer.annotations import (
     Annotation,
     annotation_path,
@@ -24,8 +26,6 @@ from videothinker.clevrer.questions import (
     read_questions,
     to_records,
 )
-from videothinker.datasets import catalog, jsonl
-from videothinker.datasets.benchmark import Benchmark, kinds_of, told_kinds
 from videothinker.diagnosis.config import DiagnoseConfig
 from videothinker.diagnosis.evidence import diagnose_split
 from videothinker.diagnosis.transcripts import with_transcripts

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from videothinker.benchmarks.base import Benchmark
 from videothinker.console import say
-from videothinker.datasets.benchmark import Benchmark
 from videothinker.errors import UserError
 from videothinker.video import BadVideo, check_there
 

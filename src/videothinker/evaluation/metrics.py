@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from videothinker.datasets.benchmark import OwnVerdict
+from videothinker.benchmarks.base import OwnVerdict
 from videothinker.errors import UserError
 from videothinker.prompts import LETTERS
 from videothinker.records import Letters, Question, Sample

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from videothinker.datasets.benchmark import Benchmark, tier_of
+from videothinker.benchmarks.base import Benchmark, tier_of
 from videothinker.errors import UserError
 from videothinker.evaluation.config import EvaluateConfig
 from videothinker.evaluation.metrics import cluster_of

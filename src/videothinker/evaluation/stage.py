@@ -9,11 +9,10 @@ import msgspec
 
 from videothinker.answering import variants
 from videothinker.answering.ask import answer_questions, check_samples
-from videothinker.answering.plain import PlainModel, load_model
 from videothinker.answering.protocols import BENCHMARKS, Protocol, resolve
+from videothinker.benchmarks import catalog, jsonl
+from videothinker.benchmarks.base import Benchmark
 from videothinker.console import say
-from videothinker.datasets import catalog, jsonl
-from videothinker.datasets.benchmark import Benchmark
 from videothinker.errors import UserError
 from videothinker.evaluation import metrics, tables
 from videothinker.evaluation.check import check
@@ -21,9 +20,10 @@ from videothinker.evaluation.config import EvaluateConfig
 from videothinker.evaluation.metrics import Answered
 from videothinker.evaluation.selection import Selection, select
 from videothinker.evaluation.summary import by_question, plain, summarise
-from videothinker.policy.folders import model_folder
-from videothinker.policy.model import Policy
-from videothinker.policy.placement import place
+from videothinker.models.folders import model_folder
+from videothinker.models.llava_onevision.model import PlainModel, load_model
+from videothinker.models.placement import place
+from videothinker.models.qwen2_5_vl.model import Policy
 from videothinker.records import Diagnosis, Question, Sample, read_jsonl, write_atomic, write_jsonl
 from videothinker.runs import Run, open_run, to_plain
 

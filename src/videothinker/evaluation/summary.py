@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from videothinker import giveaways
-from videothinker.datasets.benchmark import OwnMetric, group_of, tier_of
+from videothinker.benchmarks.base import OwnMetric, group_of, tier_of
 from videothinker.evaluation import metrics
 from videothinker.evaluation.metrics import Answered, Estimate
 from videothinker.records import Diagnosis, Question, Sample

@@ -16,11 +16,11 @@ from transformers import AutoConfig
 from videothinker.console import say
 from videothinker.errors import UserError
 from videothinker.export.config import ExportConfig
-from videothinker.policy.adapters import merge
-from videothinker.policy.folders import Base, adapter_folder, read_base
-from videothinker.policy.model import DTYPES, Policy, load_policy, save_policy
-from videothinker.policy.sampling import Group
-from videothinker.policy.shared_prefix import group_hidden
+from videothinker.generation.sampling import Group
+from videothinker.models.adapters import merge
+from videothinker.models.folders import Base, adapter_folder, read_base
+from videothinker.models.qwen2_5_vl.model import DTYPES, Policy, load_policy, save_policy
+from videothinker.models.shared_prefix import group_hidden
 from videothinker.prompts import render
 from videothinker.runs import open_run
 

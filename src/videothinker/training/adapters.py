@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 
 from videothinker.errors import UserError
-from videothinker.policy import adapters
-from videothinker.policy.adapters import BIAS_ADAPTER, POLICY_ADAPTER
-from videothinker.policy.folders import read_base
-from videothinker.policy.model import Policy
+from videothinker.models import adapters
+from videothinker.models.adapters import BIAS_ADAPTER, POLICY_ADAPTER
+from videothinker.models.folders import read_base
+from videothinker.models.qwen2_5_vl.model import Policy
 from videothinker.training.config import TrainConfig
 from videothinker.training.step import Bias
 

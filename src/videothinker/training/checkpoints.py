@@ -11,8 +11,8 @@ from typing import Any
 
 from safetensors.torch import load_file
 
-from videothinker.policy.model import Policy
-from videothinker.policy.tensor_file import write_tensors
+from videothinker.models.qwen2_5_vl.model import Policy
+from videothinker.models.tensor_file import write_tensors
 from videothinker.records import write_atomic
 from videothinker.training.models import save_model
 from videothinker.training.optimizer import MasterAdamW

@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import fmean
 
 from videothinker.errors import UserError
-from videothinker.policy.folders import model_folder
+from videothinker.models.folders import model_folder
 from videothinker.records import Step
 from videothinker.training.config import TrainConfig
 

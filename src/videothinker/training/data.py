@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from videothinker import console
-from videothinker.datasets import jsonl
-from videothinker.datasets.benchmark import tier_of
-from videothinker.datasets.lists import read_questions
+from videothinker.benchmarks import jsonl
+from videothinker.benchmarks.base import tier_of
+from videothinker.benchmarks.lists import read_questions
 from videothinker.errors import UserError
 from videothinker.records import Label, Question
 from videothinker.seeds import derive

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from videothinker.errors import UserError
-from videothinker.policy.shapes import parameters
+from videothinker.models.qwen2_5_vl.shapes import parameters
 from videothinker.runs import to_plain
 from videothinker.training import memory
 from videothinker.training.config import TrainConfig

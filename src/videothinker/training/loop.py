@@ -13,7 +13,7 @@ import torch
 
 from videothinker import cdpo, console
 from videothinker.errors import UserError
-from videothinker.policy.model import Policy
+from videothinker.models.qwen2_5_vl.model import Policy
 from videothinker.records import Step
 from videothinker.runs import Journal
 from videothinker.training.checkpoints import last_checkpoint, load_checkpoint, save_checkpoint

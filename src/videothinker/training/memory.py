@@ -8,7 +8,7 @@ Letters: L tokens of the packed sequence, D hidden, I intermediate, V vocabulary
 from dataclasses import dataclass
 from typing import Literal
 
-from videothinker.policy.shapes import Grid, Shape, parameters
+from videothinker.models.qwen2_5_vl.shapes import Grid, Shape, parameters
 
 FLOAT = 4
 """Bytes of a float32: masters, gradients, moments, norms, softmax."""

@@ -9,9 +9,9 @@ import torch
 
 from videothinker import console
 from videothinker.errors import UserError
-from videothinker.policy.adapters import find_base, same_weights, save_adapter
-from videothinker.policy.folders import adapter_folder, model_folder
-from videothinker.policy.model import Policy, load_policy, save_policy
+from videothinker.models.adapters import find_base, same_weights, save_adapter
+from videothinker.models.folders import adapter_folder, model_folder
+from videothinker.models.qwen2_5_vl.model import Policy, load_policy, save_policy
 from videothinker.training.adapters import add_adapter, load_adapter_bias, train_further
 from videothinker.training.config import CdpoConfig, GrpoConfig, TrainConfig
 from videothinker.training.step import Bias

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from videothinker.errors import UserError
-from videothinker.policy.folders import adapter_folder, complete_folder
-from videothinker.policy.shapes import (
+from videothinker.models.folders import adapter_folder, complete_folder
+from videothinker.models.qwen2_5_vl.shapes import (
     OFFICIAL,
     Grid,
     Shape,
@@ -196,7 +196,7 @@ def _prompt(data: Path, config: TrainConfig, shape: Shape) -> Prompt:
             said[1] = f"frames of {width}x{height} {'measured' if found else 'assumed'}"
     if not seen:
         return Prompt(None, 0, 0, text, mean, f"{said[0]}; no video")
-    from videothinker.policy.patches import smart_resize  # noqa: PLC0415 (torch, for one number)
+    from videothinker.models.qwen2_5_vl.patches import smart_resize  # noqa: PLC0415 (torch, for one number)
 
     rows, columns = smart_resize(
         *(height, width),
@@ -212,8 +212,8 @@ def _prompt(data: Path, config: TrainConfig, shape: Shape) -> Prompt:
 def _text_tokens(questions: Any, model: str) -> list[int]:
     """Prompt tokens of each question without its video; none without a tokenizer at hand."""
     from videothinker import prompts  # noqa: PLC0415
-    from videothinker.policy.encoding import encode_prompt  # noqa: PLC0415
-    from videothinker.policy.loading import bare_tokenizer  # noqa: PLC0415
+    from videothinker.models.qwen2_5_vl.encoding import encode_prompt  # noqa: PLC0415
+    from videothinker.models.qwen2_5_vl.loading import bare_tokenizer  # noqa: PLC0415
 
     try:
         tokenizer = bare_tokenizer(complete_folder(model))

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from videothinker import answers, prompts
 from videothinker.errors import UserError
-from videothinker.policy.encoding import Encoded
-from videothinker.policy.model import Policy
-from videothinker.policy.rollout import rollout
-from videothinker.policy.sampling import Group, Sampling
+from videothinker.generation.sampling import Group, Sampling
+from videothinker.generation.shared_prefix import rollout
+from videothinker.models.qwen2_5_vl.encoding import Encoded
+from videothinker.models.qwen2_5_vl.model import Policy
 from videothinker.records import Question
 from videothinker.seeds import derive
 from videothinker.training.config import TrainConfig

@@ -9,12 +9,12 @@ from pathlib import Path
 from time import monotonic
 
 from videothinker import console
-from videothinker.datasets import jsonl
+from videothinker.benchmarks import jsonl
 from videothinker.errors import UserError
-from videothinker.policy.folders import model_folder
-from videothinker.policy.loading import digest_weights
-from videothinker.policy.model import Policy
-from videothinker.policy.placement import place
+from videothinker.models.folders import model_folder
+from videothinker.models.placement import place
+from videothinker.models.qwen2_5_vl.loading import digest_weights
+from videothinker.models.qwen2_5_vl.model import Policy
 from videothinker.records import Question, Sample, Step
 from videothinker.runs import Run, open_run
 from videothinker.training.closing import check_learned, closing_table, failings

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from videothinker import cdpo
-from videothinker.policy.logprobs import chunked_vocabulary, token_logps
-from videothinker.policy.model import Policy
-from videothinker.policy.sampling import Group
-from videothinker.policy.shared_prefix import group_hidden
+from videothinker.generation.sampling import Group
+from videothinker.models.logprobs import chunked_vocabulary, token_logps
+from videothinker.models.qwen2_5_vl.model import Policy
+from videothinker.models.shared_prefix import group_hidden
 
 
 @dataclass(frozen=True)
