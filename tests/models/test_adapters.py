@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import Qwen2_5_VLForConditionalGeneration
 
+from tests.training.live_bytes import LiveBytes
 from videothinker.errors import UserError
 from videothinker.generation.sampling import Group
 from videothinker.models import adapters
@@ -21,9 +21,6 @@ from videothinker.models.folders import complete_folder, read_base
 from videothinker.models.logprobs import group_logps
 from videothinker.models.qwen2_5_vl.model import Policy, load_policy, save_policy
 from videothinker.models.qwen2_5_vl.shapes import find_shape
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "training"))
-from tests.training.live_bytes import LiveBytes
 
 TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
 RANK, ALPHA = 3, 12

@@ -126,7 +126,7 @@ def test_kill_minus_nine(toy: Path, quick: dict[str, Any], tmp_path: Path) -> No
     whole = train_grpo(toy, GrpoConfig(out=tmp_path / "whole", **settings))
     out = tmp_path / "killed"
     code = CHILD.format(
-        tests=str(Path(__file__).parent), toy=str(toy), out=str(out), settings=settings
+        tests=str(Path(__file__).parents[2]), toy=str(toy), out=str(out), settings=settings
     )
     env = os.environ | {"OMP_NUM_THREADS": "1"}
     child = subprocess.Popen([sys.executable, "-c", code], env=env, stderr=subprocess.DEVNULL)
