@@ -165,7 +165,7 @@ def test_dynamic_sampling_drops_groups_without_signal_and_refills(
         return [float(place == 0 and odd) for place in range(len(completions))]
 
     monkeypatch.setattr(rollouts.Collector, "collect", spy)
-    monkeypatch.setattr("toy_training.length_reward", fickle)
+    monkeypatch.setattr("tests.training.toy_training.length_reward", fickle)
     rewards = {"reward_funcs": ("tests.training.toy_training:length_reward",)}
     out = train_bias(toy, BiasConfig(out=tmp_path / "bias", **(quick | rewards)))
     for batch in seen:
@@ -308,7 +308,7 @@ def test_the_stream_goes_on_after_the_questions_that_were_drawn(
         odd = int(asked[-1][-1]) % 2
         return [float(place == 0 and odd) for place in range(len(completions))]
 
-    monkeypatch.setattr("toy_training.length_reward", fickle)
+    monkeypatch.setattr("tests.training.toy_training.length_reward", fickle)
     rewards = {"reward_funcs": ("tests.training.toy_training:length_reward",), "eval_steps": 0}
     config = BiasConfig(out=tmp_path / "bias", **(quick | rewards))
     out = train_bias(toy, config)
