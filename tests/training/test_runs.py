@@ -199,7 +199,8 @@ def test_a_run_whose_reward_is_always_one_says_so_and_is_no_success(
     out, recipe = tmp_path / "flat", tmp_path / "flat.yaml"
     recipe.write_text(
         "dtype: float32\ngradient_checkpointing: false\nmax_completion_length: 6\n"
-        "num_generations: 4\nmax_steps: 2\neval_steps: 0\nreward_funcs: [tests.training.toy_training:flat]\n"
+        "num_generations: 4\nmax_steps: 2\neval_steps: 0\n"
+        "reward_funcs: [tests.training.toy_training:flat]\n"
     )
     words = ["train", stage, "--config", str(recipe), "--data", str(toy), "--model", str(base)]
     assert main([*words, "--out", str(out)]) == 1
