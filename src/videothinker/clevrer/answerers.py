@@ -7,9 +7,12 @@ them, most of all against `one_hop`, which reads the premise.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
+
+import msgspec
 
 from videothinker.clevrer.programs import negated, removed_object, run
-from videothinker.clevrer.questions import RawQuestion
+from videothinker.clevrer.questions import Change, RawQuestion
 from videothinker.clevrer.scenes import Scene
 
 Pair = frozenset[int]
@@ -156,6 +159,21 @@ def event_graph(question: Asked) -> tuple[bool, ...]:
     return question.picks(happens and option not in gone for happens, option in pairs)
 
 
+def handed_on(question: Asked) -> tuple[bool, ...]:
+    """Reads the premise: who met the removed object first meets, without it, whom it met later.
+
+    So it is where all contacts are head-on. What has met one object alone is taken for what set
+    the rest off, as in `event_graph`.
+    """
+    met = [one for pair in question.seen if question.removed in pair for one in pair]
+    partners = [one for one in met if one != question.removed]
+    if len(partners) < 2:
+        return event_graph(question)
+    new = {frozenset((partners[0], later)) for later in partners[1:]}
+    pairs = zip(question.in_video, question.options, strict=True)
+    return question.picks(happens or option in new for happens, option in pairs)
+
+
 BLIND: dict[str, Answerer] = {
     "describe": describe,
     "describe, else change": describe_else_change,
@@ -170,34 +188,48 @@ READING: dict[str, Answerer] = {
     "named object collides": named_object_collides,
     "one hop": one_hop,
     "event graph": event_graph,
+    "handed on": handed_on,
 }
 """They read which object is removed."""
 ANSWERERS: dict[str, Answerer] = {**BLIND, **READING}
 
 
-@dataclass(frozen=True)
-class Judged:
-    """A question with the right answer."""
+class Verdict(msgspec.Struct, frozen=True):
+    """What becomes of one question in the hands of every answerer."""
 
-    asked: Asked
-    gold: tuple[bool, ...]
-    """For each option: is it correct?"""
+    observational: bool
+    """Describing gives the right answer."""
+    gives_itself_away: bool
+    """Describing picks nothing or everything."""
+    right: tuple[str, ...]
+    """The answerers that are right, all options at once."""
+    change: Change | None = None
     family: str | None = None
     """Questions of one family share it."""
 
-    @property
-    def observational(self) -> bool:
-        """Is the description the right answer?"""
-        return describe(self.asked) == self.gold
+
+def judge(
+    question: Asked, gold: Sequence[bool], change: Change | None = None, family: str | None = None
+) -> Verdict:
+    """Ask every answerer; `gold` says for each option whether it is correct."""
+    right = tuple(gold)
+    described = describe(question)
+    return Verdict(
+        observational=described == right,
+        gives_itself_away=len(set(described)) < 2,
+        right=tuple(name for name, answerer in ANSWERERS.items() if answerer(question) == right),
+        change=change,
+        family=family,
+    )
 
 
-@dataclass(frozen=True)
-class Score:
-    """How many are right, of how many: by label, and families with every member right."""
+class Score(NamedTuple):
+    """How many an answerer has right, of how many."""
 
     observational: tuple[int, int]
     inferential: tuple[int, int]
     families: tuple[int, int]
+    """Families with every member right."""
 
 
 def _count(right: Iterable[bool]) -> tuple[int, int]:
@@ -205,16 +237,17 @@ def _count(right: Iterable[bool]) -> tuple[int, int]:
     return sum(flags), len(flags)
 
 
-def score(answerer: Answerer, questions: Sequence[Judged]) -> Score:
-    """What an answerer gets right, all options of a question at once."""
-    right = [answerer(one.asked) == one.gold for one in questions]
-    families: dict[str, bool] = {}
-    for one, good in zip(questions, right, strict=True):
-        if one.family is not None:
-            families[one.family] = families.get(one.family, True) and good
-    both = list(zip(questions, right, strict=True))
-    return Score(
-        observational=_count(good for one, good in both if one.observational),
-        inferential=_count(good for one, good in both if not one.observational),
-        families=_count(families.values()),
-    )
+def tally(verdicts: Sequence[Verdict]) -> dict[str, Score]:
+    """Each answerer's score on the questions."""
+    found: dict[str, Score] = {}
+    for name in ANSWERERS:
+        families: dict[str, bool] = {}
+        for one in verdicts:
+            if one.family is not None:
+                families[one.family] = families.get(one.family, True) and name in one.right
+        found[name] = Score(
+            _count(name in one.right for one in verdicts if one.observational),
+            _count(name in one.right for one in verdicts if not one.observational),
+            _count(families.values()),
+        )
+    return found

@@ -240,6 +240,15 @@ def to_records(
                 continue
             premise = match_counterfactual(raw.question)
             negated = premise.negated if premise else "negate" in raw.program
+            groups = {
+                "subtype": raw.question_subtype or raw.question_type,
+                "scene": str(scene.scene_index),
+                "negated": "yes" if negated else "no",
+            }
+            if raw.change is not None:
+                groups["change"] = raw.change
+            if raw.family is not None:
+                groups["family"] = f"{scene.scene_index}-{raw.family}"
             yield Question(
                 id=name,
                 dataset=dataset,
@@ -250,13 +259,7 @@ def to_records(
                 choices=tuple(choices),
                 answer=tuple(right),
                 type=raw.question_type,
-                groups={
-                    "subtype": raw.question_subtype or raw.question_type,
-                    "scene": str(scene.scene_index),
-                    "negated": "yes" if negated else "no",
-                    **({} if raw.change is None else {"change": raw.change}),
-                    **({} if raw.family is None else {"family": f"{scene.scene_index}-{raw.family}"}),
-                },
+                groups=groups,
             )
 
 

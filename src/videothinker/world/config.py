@@ -23,9 +23,9 @@ LIMITS = {
     "near_miss": (0, 1),
     "friction": (0, 1),
     "lanes": (0, 2),
-    "head_on": (0, 0.99),
     "late_share": (0, 1),
     "bystander_share": (0, 1),
+    "would_be_share": (0, 1),
     "jitter": (0, 0.3),
     "jitter_draws": (0, 64),
     "shades": (0, 21),
@@ -37,14 +37,28 @@ LIMITS = {
 red and brown, the nearest two colors, are 44 of 255 apart, so 21 leaves each its name; 96
 to 384 frames are three quarters to three times a video of CLEVRER's."""
 FEWEST_OBJECTS = 5
-"""Without give-aways: two that no option names, and three of which two or more pairs can be made."""
+"""Without give-aways: two that no option names, and three of which several pairs can be made."""
 GiveAways = Literal["none", "allowed"]
-BY_GIVE_AWAYS: dict[GiveAways, dict[str, int]] = {
-    "none": {"objects_min": 5, "collisions_min": 3, "collisions_max": 5},
-    "allowed": {"objects_min": 4, "collisions_min": 2, "collisions_max": 4},
+BY_GIVE_AWAYS: dict[GiveAways, dict[str, float]] = {
+    "none": {
+        "objects_min": 5,
+        "collisions_min": 3,
+        "collisions_max": 5,
+        "late_share": 0.5,
+        "bystander_share": 0.0,
+        "would_be_share": 0.5,
+    },
+    "allowed": {
+        "objects_min": 4,
+        "collisions_min": 2,
+        "collisions_max": 4,
+        "late_share": 0.9,
+        "bystander_share": 0.5,
+        "would_be_share": 0.0,
+    },
 }
-"""What 0 stands for. Without give-aways two objects stay unnamed, and three are needed for more than
-one option."""
+"""What -1 stands for: CLEVRER's numbers and those of docs/world.md's first measurements where
+give-aways are allowed; else what leaves two objects unnamed and enough to ask about."""
 QUESTIONS_A_SCENE = 2
 """Counterfactual questions a scene (CLEVRER: 18,642 on 10,000 videos)."""
 
@@ -72,11 +86,11 @@ class WorldConfig:
             changes, in any of the worlds it takes, is asked for (ours; not where give-aways are
             allowed).
         jitter_draws: how often the start positions are moved.
-        objects_min: fewest objects a scene (0: 5, or CLEVRER's 4 where give-aways are allowed).
+        objects_min: fewest objects a scene (-1: 5, or CLEVRER's 4 where give-aways are allowed).
         objects_max: most objects a scene (CLEVRER: 6).
-        collisions_min: fewest collisions in a video (0: 3, or CLEVRER's 2 where give-aways are
+        collisions_min: fewest collisions in a video (-1: 3, or CLEVRER's 2 where give-aways are
             allowed).
-        collisions_max: most collisions in a video (0: 5, or CLEVRER's 4 where give-aways are
+        collisions_max: most collisions in a video (-1: 5, or CLEVRER's 4 where give-aways are
             allowed).
         descriptive: descriptive questions a scene (CLEVRER: 11).
         plain_looks: rubber spheres of different colors only (ours: what the small base model was
@@ -91,11 +105,10 @@ class WorldConfig:
         friction: of the table, per second (ours; 0: what is free keeps its speed).
         lanes: distance of the lines, in table units, on which objects start and along which they
             are sent (ours; 0: anywhere; small worlds: 0.8).
-        head_on: smallest cosine between a contact's closing velocity and its line (ours; 0: as they
-            come; small worlds: 0.9).
         late_share: share of scenes with an object sent to collide only after the video, for the
-            predictive questions (ours).
-        bystander_share: chance that an object not needed for a collision touches nothing (ours).
+            predictive questions (ours; -1: 0.5, or 0.9 where give-aways are allowed).
+        bystander_share: chance that an object not needed for a collision touches nothing (ours; -1:
+            0, or 0.5 where give-aways are allowed).
         length: of a video and its annotations, in frames, 25 a second (CLEVRER: 128, 5.12 s; others
             are ours). `frames` of them are written, whatever the length.
         shades: largest change of each channel (0 to 255) of each color, drawn anew for every scene:
@@ -114,10 +127,10 @@ class WorldConfig:
     family_share: float | None = None
     jitter: float = 0.05
     jitter_draws: int = 8
-    objects_min: int = 0
+    objects_min: int = -1
     objects_max: int = 6
-    collisions_min: int = 0
-    collisions_max: int = 0
+    collisions_min: int = -1
+    collisions_max: int = -1
     descriptive: int = 11
     plain_looks: bool = False
     radius: float = 0.2
@@ -125,9 +138,9 @@ class WorldConfig:
     near_miss: float = 0.0
     friction: float = 0.3
     lanes: float = 0.0
-    head_on: float = 0.0
-    late_share: float = 0.9
-    bystander_share: float = 0.5
+    late_share: float = -1
+    bystander_share: float = -1
+    would_be_share: float = -1
     length: int = 128
     shades: int = 0
     seed: int = 0
@@ -137,13 +150,18 @@ class WorldConfig:
         if self.give_aways not in BY_GIVE_AWAYS:
             raise UserError(f"give_aways={self.give_aways!r}: allowed are none and allowed")
         for name, value in BY_GIVE_AWAYS[self.give_aways].items():
-            if getattr(self, name) == 0:
+            if getattr(self, name) == -1:
                 object.__setattr__(self, name, value)  # frozen, and resolved before anyone reads it
         for name, (low, high) in LIMITS.items():
             if not low <= getattr(self, name) <= high:
                 raise UserError(f"{name}={getattr(self, name)}: allowed are {low} to {high}")
         if self.scenes + self.validation_scenes == 0:
             raise UserError("scenes=0 and validation_scenes=0: nothing to make; give at least one")
+        self._check_counts()
+        self._check_families()
+        self._check_frames()
+
+    def _check_counts(self) -> None:
         for most, least in (("objects_max", "objects_min"), ("collisions_max", "collisions_min")):
             if getattr(self, most) < getattr(self, least):
                 raise UserError(
@@ -155,7 +173,8 @@ class WorldConfig:
                 f"collisions_min={self.collisions_min} cannot be met with {self.objects_min} "
                 "objects; give at most one less than objects_min"
             )
-        self._check_families()
+
+    def _check_frames(self) -> None:
         if self.frames == 1:
             raise UserError("frames=1: one frame is no video; give at least 2, or 0 for no videos")
         if self.frames > self.length:

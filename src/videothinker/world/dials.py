@@ -16,9 +16,9 @@ DIALS = (
     "near_miss",
     "friction",
     "lanes",
-    "head_on",
     "late_share",
     "bystander_share",
+    "would_be_share",
 )
 """The settings of scenes that a world folder, and pretraining, may choose."""
 _RANGES = {
@@ -27,9 +27,9 @@ _RANGES = {
     "radius": (0.1, 0.35, "table units (CLEVRER: 0.2)"),
     "friction": (0, 1, "a second (0: none)"),
     "lanes": (0, 2, "table units (0: anywhere)"),
-    "head_on": (0, 0.99, "(0: as they come; 1 is head-on)"),
     "late_share": (0, 1, "of the scenes"),
     "bystander_share": (0, 1, "of the objects that need not collide"),
+    "would_be_share": (0, 1, "of the objects placed"),
     "length": (96, 384, "frames (CLEVRER: 128)"),
 }
 """Setting -> smallest and largest allowed, and what it is counted in."""
@@ -48,6 +48,9 @@ class SceneConfig:
             leaves at least 0.7 predictive questions a scene).
         bystander_share: chance that an object not needed for a collision is placed to touch
             nothing (ours; the dial behind the share of observational questions).
+        would_be_share: chance that an object is aimed at where another would be, had nothing
+            touched it, rather than at where it is (ours): what a removal brings about then depends
+            on places, and not on who met whom.
         softest: smallest closing speed of a collision, units per second (ours: slower contacts
             cannot be seen).
         near_miss: objects that are in view together and do not collide in the video keep at least
@@ -60,8 +63,6 @@ class SceneConfig:
         lanes: distance, in table units, of the lines to the right and away from the camera on which
             all objects start, and along which they are sent (ours; 0: anywhere, any way). Paths are
             then straight, and where things would go without an object is easier to foresee.
-        head_on: smallest cosine between the closing velocity of a contact and its line (ours; 0: as
-            they come): what glances off goes where nobody can foresee.
         length: of the video, in frames, 25 a second (CLEVRER: 128).
         attempts: growths tried before giving up.
     """
@@ -72,13 +73,13 @@ class SceneConfig:
     collisions_max: int = 4
     late_share: float = 0.9
     bystander_share: float = 0.5
+    would_be_share: float = 0.0
     softest: float = 0.15
     near_miss: float = 0.0
     radius: float = RADIUS
     plain_looks: bool = False
     friction: float = FRICTION
     lanes: float = 0.0
-    head_on: float = 0.0
     length: int = SHOWN_FRAMES
     attempts: int = 500
 
@@ -106,11 +107,6 @@ class SceneConfig:
         for name, (low, high, unit) in _RANGES.items():
             if not low <= getattr(self, name) <= high:
                 raise UserError(f"{name}={getattr(self, name)}: give {low} to {high} {unit}")
-        if 0 < self.lanes <= 2 * self.radius:
-            raise UserError(
-                f"lanes={self.lanes} with radius={self.radius}: objects on neighbouring lanes would "
-                f"touch; give more than {2 * self.radius:g}, or 0 for no lanes"
-            )
 
 
 def scene_config(config: object) -> SceneConfig:

@@ -5,25 +5,29 @@ answer to give; the removed object always collides in the video; and at least tw
 by no option, so that what is missing there does not name it.
 
 A family asks one video the same words and options about two removed objects. Without the one every
-option stays as true as in the video (observational), without the other some change (inferential): who
-does not read the premise answers both alike, and has one of them wrong.
+option stays as true as in the video (observational), without the other some change (inferential):
+who does not read the premise answers both alike, and has one of them wrong.
 """
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from dataclasses import dataclass
 
 import msgspec
 import numpy as np
 
+from videothinker.clevrer.answerers import READING
+from videothinker.clevrer.answerers import Asked as Shallow
 from videothinker.clevrer.questions import Change, RawQuestion
 from videothinker.world.options import Names, Pair
 from videothinker.world.questions import Asked, Truth, Wanted, WantedFamily, ask_each
 
 SPARE = 2
 """Objects, at least, that no option names."""
+NEEDS_PLACES = 0.8
+"""Share of inferential questions that must need to know where things would go: every answerer that
+reads the premise, and knows no more than who met whom, gets them wrong."""
 Options = tuple[Pair, ...]
-T = TypeVar("T")
 
 
 def most_choices(objects: int) -> int:
@@ -71,49 +75,74 @@ def _sets(truth: Truth, removed: Sequence[int], count: int) -> Iterator[Options]
             yield options
 
 
-def _pick(rng: np.random.Generator, found: Sequence[T]) -> T:
+@dataclass(frozen=True)
+class _Candidate:
+    """Removed objects and options that make questions of the wanted kind."""
+
+    removed: tuple[int, ...]
+    options: Options
+    kind: Change
+    """What the last removal does."""
+    places: bool
+    """Is every answerer wrong on the last that reads the premise and knows no places?"""
+
+
+def _candidate(truth: Truth, removed: tuple[int, ...], options: Options) -> _Candidate:
+    last = removed[-1]
+    question = Shallow(
+        options=tuple(frozenset(pair) for pair in options),
+        words=(),
+        seen=tuple(event.pair for event in truth.scene.events if event.type == "collision"),
+        removed=last,
+        negated=False,
+        objects=len(truth.scene.objects),
+    )
+    gold = tuple(truth.happens(last, pair) for pair in options)
+    places = all(answerer(question) != gold for answerer in READING.values())
+    return _Candidate(removed, options, change(truth, last, options), places)
+
+
+def _draw(rng: np.random.Generator, found: Sequence[_Candidate]) -> _Candidate | None:
+    """One of them, of a kind of change drawn first; mostly one that needs places. None if none."""
+    if rng.random() < NEEDS_PLACES:
+        found = [one for one in found if one.places or one.kind == "none"]
+    kinds = sorted({one.kind for one in found})
+    if not kinds:
+        return None
+    kind = kinds[int(rng.integers(len(kinds)))]
+    found = [one for one in found if one.kind == kind]
     return found[int(rng.integers(len(found)))]
-
-
-def _draw(
-    rng: np.random.Generator, found: dict[str, list[tuple[tuple[int, ...], Options]]]
-) -> tuple[tuple[int, ...], Options] | None:
-    """A kind of change, and then removed objects and options; None if there are none."""
-    return _pick(rng, found[_pick(rng, sorted(found))]) if found else None
 
 
 def single(truth: Truth, names: Names, wanted: Wanted, taken: set[int]) -> RawQuestion | None:
     """A question of the wanted kind about an object not yet `taken`; None if the scene has none."""
-    found: dict[str, list[tuple[tuple[int, ...], Options]]] = {}
-    for removed in _removable(truth):
-        if removed in taken:
-            continue
-        for options in _sets(truth, (removed,), wanted.choices or SPARE):
-            kind = change(truth, removed, options)
-            if (kind == "none") == wanted.observational:
-                found.setdefault(kind, []).append(((removed,), options))
-    drawn = _draw(names.rng, found)
+    found = [
+        _candidate(truth, (removed,), options)
+        for removed in _removable(truth)
+        if removed not in taken
+        for options in _sets(truth, (removed,), wanted.choices or SPARE)
+    ]
+    drawn = _draw(names.rng, [one for one in found if (one.kind == "none") == wanted.observational])
     if drawn is None:
         return None
-    taken.update(drawn[0])
-    return _ask(truth, names, *drawn, negated=wanted.negated)[0]
+    taken.update(drawn.removed)
+    return _ask(truth, names, drawn, negated=wanted.negated)[0]
 
 
 def family(truth: Truth, names: Names, wanted: WantedFamily) -> list[RawQuestion] | None:
     """An observational and an inferential question in the same words; None if there is none."""
-    found: dict[str, list[tuple[tuple[int, ...], Options]]] = {}
-    for still, other in itertools.permutations(_removable(truth), 2):
-        for options in _sets(truth, (still, other), wanted.choices):
-            kind = change(truth, other, options)
-            if kind != "none" and change(truth, still, options) == "none":
-                found.setdefault(kind, []).append(((still, other), options))
-    drawn = _draw(names.rng, found)
-    return None if drawn is None else _ask(truth, names, *drawn, negated=wanted.negated)
+    found = [
+        _candidate(truth, (still, other), options)
+        for still, other in itertools.permutations(_removable(truth), 2)
+        for options in _sets(truth, (still, other), wanted.choices)
+        if change(truth, still, options) == "none"
+    ]
+    drawn = _draw(names.rng, [one for one in found if one.kind != "none"])
+    return None if drawn is None else _ask(truth, names, drawn, negated=wanted.negated)
 
 
-def _ask(
-    truth: Truth, names: Names, removed: tuple[int, ...], options: Options, *, negated: bool
-) -> list[RawQuestion]:
+def _ask(truth: Truth, names: Names, drawn: _Candidate, *, negated: bool) -> list[RawQuestion]:
+    removed, options = drawn.removed, drawn.options
     shuffled = [options[i] for i in names.rng.permutation(len(options))]
     return [
         msgspec.structs.replace(

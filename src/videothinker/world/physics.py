@@ -67,7 +67,6 @@ class Collision:
         y: point of contact, table units.
         time: seconds since frame 0, to within one engine step (10 ms).
         speed: closing speed along the line of contact, units per second.
-        head_on: cosine between the closing velocity and the line of contact; 1 is head-on.
     """
 
     frame: int
@@ -77,7 +76,6 @@ class Collision:
     y: float
     time: float
     speed: float
-    head_on: float = 1.0
 
     @property
     def pair(self) -> tuple[int, int]:
@@ -197,15 +195,13 @@ class _Table:
         first, second = arbiter.shapes
         assert first.body is not None
         assert second.body is not None
-        relative = first.body.velocity - second.body.velocity
-        closing = abs(float(relative.dot(arbiter.normal)))
+        closing = (first.body.velocity - second.body.velocity).dot(arbiter.normal)
         contact = arbiter.contact_point_set.points[0]
         point = (contact.point_a + contact.point_b) / 2
         i, j = sorted((first.collision_type - 1, second.collision_type - 1))
         time = (self.frame + (self.step + 1) / STEPS_PER_FRAME) / FPS
-        head_on = closing / max(relative.length, 1e-9)
         self.collisions.append(
-            Collision(self.frame + 1, i, j, point.x, point.y, time, closing, head_on)
+            Collision(self.frame + 1, i, j, point.x, point.y, time, abs(float(closing)))
         )
 
     def launch(self, index: int) -> None:

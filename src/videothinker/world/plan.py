@@ -67,8 +67,12 @@ def _with_families(
 
 
 def choice_shares(objects: int) -> Mapping[int, float]:
-    """Number of options -> share: CLEVRER's, of those that so many objects allow."""
-    allowed = {count: one for count, one in CHOICES.items() if count <= most_choices(objects)}
+    """Number of options -> share: CLEVRER's, of those that so many objects allow.
+
+    Two options are too few: where one happens in the video and one does not, and again without the
+    object, all that can change is which.
+    """
+    allowed = {n: share for n, share in CHOICES.items() if 2 < n <= most_choices(objects)}
     return {count: one / sum(allowed.values()) for count, one in allowed.items()}
 
 

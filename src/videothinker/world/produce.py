@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 
 from videothinker.clevrer.annotations import FPS, FRAMES, thousand
+from videothinker.clevrer.answerers import Verdict, asked, judge
 from videothinker.clevrer.questions import RawQuestion, SceneQuestions
 from videothinker.clevrer.worlds import worlds_path
 from videothinker.errors import UserError
@@ -38,6 +39,8 @@ class Made(msgspec.Struct, frozen=True):
     pairs: SceneQuestions
     rejected: tuple[str, ...]
     """Why earlier worlds of this index were dropped, in order."""
+    verdicts: tuple[Verdict, ...] = ()
+    """What shallow answerers make of each counterfactual question."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +67,35 @@ def truth_of(world: World, fragile: Fragile | None = None) -> Truth:
     return Truth(scene_view(world), late, fragile)
 
 
-def find(job: Job) -> tuple[World, tuple[RawQuestion, ...], tuple[RawQuestion, ...], list[str]]:
-    """A world that gives the wanted questions, the questions, its minimal pairs, and what was
-    dropped on the way.
+@dataclass(frozen=True)
+class Found:
+    """A world that gives the wanted questions."""
+
+    world: World
+    truth: Truth
+    questions: tuple[RawQuestion, ...]
+    pairs: tuple[RawQuestion, ...]
+    rejected: tuple[str, ...]
+    """Why others were dropped on the way."""
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """What shallow answerers make of the counterfactual questions."""
+        scene, index = self.truth.scene, self.world.scene_index
+        return tuple(
+            judge(
+                asked(raw, scene),
+                [choice.answer == "correct" for choice in raw.choices],
+                raw.change,
+                None if raw.family is None else f"{index}-{raw.family}",
+            )
+            for raw in self.questions
+            if raw.question_type == "counterfactual"
+        )
+
+
+def find(job: Job) -> Found:
+    """The first world of a scene index that gives the wanted questions.
 
     Raises:
         UserError: no such world among many: the dials are out of reach.
@@ -84,22 +113,23 @@ def find(job: Job) -> tuple[World, tuple[RawQuestion, ...], tuple[RawQuestion, .
         truth = truth_of(world)
         rng = numpy_generator(config.seed, "questions", index, attempt)
         if honest:
-            names = Names(truth.scene.objects, numpy_generator(config.seed, "trial", index))
-            if write(truth, names, job.asked) is None:
+            drawn = numpy_generator(config.seed, "questions", index, attempt)
+            if write(truth, Names(truth.scene.objects, drawn), job.asked) is None:
                 rejected.append("questions")
                 continue
             draws = numpy_generator(config.seed, "robust", index, attempt)
             truth.fragile = fragile_pairs(world, scenes, config.jitter, config.jitter_draws, draws)
         speeds_TN = np.linalg.norm(world.factual.velocities_TN2[: world.scene.length], axis=-1)
-        asked = all_questions(truth, speeds_TN, job.asked, config.descriptive, rng, write)
-        if asked is not None:
+        questions = all_questions(truth, speeds_TN, job.asked, config.descriptive, rng, write=write)
+        if questions is not None:
             paired = not honest and job.split == "validation"
-            return world, asked, minimal_pairs(truth, rng) if paired else (), rejected
+            pairs = minimal_pairs(truth, rng) if paired else ()
+            return Found(world, truth, questions, pairs, tuple(rejected))
         rejected.append("fragile" if honest else "questions")
     raise UserError(
-        f"scene {index}: none of {TRIES} worlds gives counterfactual questions for "
-        f"observational_share={config.observational_share}; give a share nearer to 0.74, "
-        "or more objects"
+        f"scene {index}: none of {TRIES} worlds gives the counterfactual questions asked of it "
+        f"(observational_share={config.observational_share}); give a share nearer to 0.74, more "
+        "objects, a smaller family_share or jitter, or give_aways=allowed"
     )
 
 
@@ -116,7 +146,8 @@ def palette_of(config: WorldConfig, index: int) -> Palette:
 def make_scene(job: Job) -> Made:
     """Make one scene and write its video, annotation and other worlds; see `find`."""
     config, index = job.config, job.scene_index
-    world, asked, pairs, rejected = find(job)
+    found = find(job)
+    world = found.world
     name = f"video_{index:05d}.mp4"
     if config.frames:
         path = config.out / f"video_{job.split}" / f"video_{thousand(index)}" / name
@@ -131,7 +162,10 @@ def make_scene(job: Job) -> Made:
     write_atomic(folder / f"annotation_{index:05d}.json", msgspec.json.encode(annotation(world)))
     write_atomic(worlds_path(config.out, job.split, index), msgspec.json.encode(worlds_file(world)))
     return Made(
-        SceneQuestions(index, name, asked), SceneQuestions(index, name, pairs), tuple(rejected)
+        SceneQuestions(index, name, found.questions),
+        SceneQuestions(index, name, found.pairs),
+        found.rejected,
+        found.verdicts,
     )
 
 

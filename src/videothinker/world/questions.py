@@ -302,9 +302,7 @@ Writer = Callable[[Truth, Names, Sequence[Asked]], list[RawQuestion] | None]
 """Writes the wanted counterfactual questions; None if the scene cannot give them."""
 
 
-def as_they_come(
-    truth: Truth, names: Names, wanted: Sequence[Asked]
-) -> list[RawQuestion] | None:
+def as_they_come(truth: Truth, names: Names, wanted: Sequence[Asked]) -> list[RawQuestion] | None:
     """Counterfactual questions that are mixed without the object, whatever they are in the video.
 
     Most of the inferential ones give themselves away: all or none of their options happen there.
@@ -326,6 +324,7 @@ def all_questions(
     wanted: Sequence[Asked],
     count: int,
     rng: np.random.Generator,
+    *,
     write: Writer,
 ) -> tuple[RawQuestion, ...] | None:
     """Every question of one scene, numbered in CLEVRER's order of types.

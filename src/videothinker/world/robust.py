@@ -13,7 +13,7 @@ from videothinker.world.scenes import SceneConfig, plain_to_see
 from videothinker.world.worlds import World, removed
 
 Fragile = tuple[tuple[Pair, ...], ...]
-"""For the video, then for the world without each object: the pairs that are not to be asked about."""
+"""For the video, then for the world without each object: the pairs not to be asked about."""
 
 
 def _collide(run: Trajectory) -> set[Pair]:
