@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from toy_pretraining import BEFORE
 
 from videothinker.policy.model import load_policy
 from videothinker.pretraining.config import PoolConfig, PretrainConfig
@@ -15,7 +16,7 @@ from videothinker.world.scenes import scene_config
 from videothinker.world.worlds import make_world
 
 MODELS = Path(__file__).parents[2] / "models"
-POOL = PoolConfig(softest=0.5, near_miss=0.4)
+POOL = PoolConfig(**{**BEFORE, "softest": 0.5, "near_miss": 0.4})
 
 
 @pytest.mark.parametrize("name", ["base-video", "base-transcript"])

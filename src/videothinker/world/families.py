@@ -24,9 +24,6 @@ from videothinker.world.questions import Asked, Truth, Wanted, WantedFamily, ask
 
 SPARE = 2
 """Objects, at least, that no option names."""
-NEEDS_PLACES = 0.8
-"""Share of inferential questions that must need to know where things would go: every answerer that
-reads the premise, and knows no more than who met whom, gets them wrong."""
 Options = tuple[Pair, ...]
 
 
@@ -83,46 +80,46 @@ class _Candidate:
     options: Options
     kind: Change
     """What the last removal does."""
-    places: bool
+
+
+def _needs_places(truth: Truth, one: _Candidate) -> bool:
     """Is every answerer wrong on the last that reads the premise and knows no places?"""
-
-
-def _candidate(truth: Truth, removed: tuple[int, ...], options: Options) -> _Candidate:
-    last = removed[-1]
+    last = one.removed[-1]
     question = Shallow(
-        options=tuple(frozenset(pair) for pair in options),
+        options=tuple(frozenset(pair) for pair in one.options),
         words=(),
         seen=tuple(event.pair for event in truth.scene.events if event.type == "collision"),
         removed=last,
         negated=False,
         objects=len(truth.scene.objects),
     )
-    gold = tuple(truth.happens(last, pair) for pair in options)
-    places = all(answerer(question) != gold for answerer in READING.values())
-    return _Candidate(removed, options, change(truth, last, options), places)
+    gold = tuple(truth.happens(last, pair) for pair in one.options)
+    return all(answerer(question) != gold for answerer in READING.values())
 
 
-def _draw(rng: np.random.Generator, found: Sequence[_Candidate]) -> _Candidate | None:
-    """One of them, of a kind of change drawn first; mostly one that needs places. None if none."""
-    if rng.random() < NEEDS_PLACES:
-        found = [one for one in found if one.places or one.kind == "none"]
+def _draw(
+    truth: Truth, rng: np.random.Generator, found: Sequence[_Candidate], *, places: bool
+) -> _Candidate | None:
+    """One of them, of a kind of change drawn first; None if none is such."""
     kinds = sorted({one.kind for one in found})
-    if not kinds:
-        return None
-    kind = kinds[int(rng.integers(len(kinds)))]
-    found = [one for one in found if one.kind == kind]
-    return found[int(rng.integers(len(found)))]
+    for k in rng.permutation(len(kinds)):
+        alike = [one for one in found if one.kind == kinds[k]]
+        for i in rng.permutation(len(alike)):
+            if not places or _needs_places(truth, alike[i]):
+                return alike[i]
+    return None
 
 
 def single(truth: Truth, names: Names, wanted: Wanted, taken: set[int]) -> RawQuestion | None:
     """A question of the wanted kind about an object not yet `taken`; None if the scene has none."""
     found = [
-        _candidate(truth, (removed,), options)
+        _Candidate((removed,), options, kind)
         for removed in _removable(truth)
         if removed not in taken
         for options in _sets(truth, (removed,), wanted.choices or SPARE)
+        if ((kind := change(truth, removed, options)) == "none") == wanted.observational
     ]
-    drawn = _draw(names.rng, [one for one in found if (one.kind == "none") == wanted.observational])
+    drawn = _draw(truth, names.rng, found, places=wanted.places and not wanted.observational)
     if drawn is None:
         return None
     taken.update(drawn.removed)
@@ -132,12 +129,13 @@ def single(truth: Truth, names: Names, wanted: Wanted, taken: set[int]) -> RawQu
 def family(truth: Truth, names: Names, wanted: WantedFamily) -> list[RawQuestion] | None:
     """An observational and an inferential question in the same words; None if there is none."""
     found = [
-        _candidate(truth, (still, other), options)
+        _Candidate((still, other), options, kind)
         for still, other in itertools.permutations(_removable(truth), 2)
         for options in _sets(truth, (still, other), wanted.choices)
         if change(truth, still, options) == "none"
+        and (kind := change(truth, other, options)) != "none"
     ]
-    drawn = _draw(names.rng, [one for one in found if one.kind != "none"])
+    drawn = _draw(truth, names.rng, found, places=wanted.places)
     return None if drawn is None else _ask(truth, names, drawn, negated=wanted.negated)
 
 

@@ -9,6 +9,10 @@ from videothinker.world.config import QUESTIONS_A_SCENE, WorldConfig
 from videothinker.world.families import most_choices
 from videothinker.world.questions import CHOICES, Asked, Wanted, WantedFamily
 
+NEEDS_PLACES = 0.8
+"""Share of inferential questions that need to know where things would go: every answerer that reads
+the premise and knows no more than who met whom gets them wrong."""
+
 
 def plan(config: WorldConfig, split: str, scenes: int) -> list[tuple[Asked, ...]]:
     """What to ask of each scene, so that the split's share is met to within one question.
@@ -78,12 +82,31 @@ def choice_shares(objects: int) -> Mapping[int, float]:
 
 def _draws(
     count: int, shares: Mapping[int, float], rng: np.random.Generator
-) -> Iterator[tuple[bool, int]]:
-    """(negated, options) of `count` questions: half are negated, options in their shares."""
+) -> Iterator[tuple[bool, int, bool]]:
+    """(negated, options, needs places) of `count` questions, each in its share, independently."""
     ends = np.round(np.cumsum(list(shares.values())) * count).astype(int)
     options = np.repeat(list(shares), np.diff(ends, prepend=0))
     signs = rng.permutation(count) % 2 == 0
-    return zip(signs.tolist(), options[rng.permutation(count)].tolist(), strict=True)
+    places = rng.permutation(count) < round(NEEDS_PLACES * count)
+    return zip(
+        signs.tolist(), options[rng.permutation(count)].tolist(), places.tolist(), strict=True
+    )
+
+
+def drawn(rng: np.random.Generator, objects: int, *, observational: bool) -> Wanted:
+    """One question as a plan asks for it, for a stream of scenes: drawn, not counted."""
+    return Wanted(observational, *_draw(rng, objects))
+
+
+def drawn_family(rng: np.random.Generator, objects: int) -> WantedFamily:
+    """One family as a plan asks for it, for a stream of scenes: drawn, not counted."""
+    return WantedFamily(*_draw(rng, objects))
+
+
+def _draw(rng: np.random.Generator, objects: int) -> tuple[bool, int, bool]:
+    shares = choice_shares(objects)
+    choices = int(rng.choice(list(shares), p=list(shares.values())))
+    return bool(rng.random() < 0.5), choices, bool(rng.random() < NEEDS_PLACES)
 
 
 def objects_needed(asked: tuple[Asked, ...]) -> int:

@@ -41,6 +41,8 @@ class Wanted:
     negated: bool
     choices: int | None = None
     """How many options it has; None: a draw."""
+    places: bool = False
+    """Where a removal changes something: does the answer need to know where things would go?"""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class WantedFamily:
 
     negated: bool
     choices: int
+    places: bool = False
+    """See `Wanted`."""
 
 
 Asked = Wanted | WantedFamily
