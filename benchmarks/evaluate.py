@@ -21,9 +21,10 @@ import torch
 
 from videothinker.answering.ask import answer_questions, read_frames
 from videothinker.answering.protocols import Protocol, render, resolve
-from videothinker.policy.encoding import Encoded
-from videothinker.policy.model import Policy, load_policy
-from videothinker.policy.small import SmallConfig, build_small
+from videothinker.models.qwen2_5_vl.encoding import Encoded
+from videothinker.models.qwen2_5_vl.model import Policy, load_policy
+from videothinker.models.qwen2_5_vl.positions import continued, positions
+from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 from videothinker.records import Question, Sample
 from videothinker.runs import Journal
 
@@ -76,7 +77,7 @@ def make_questions(count: int) -> list[Question]:
 
 def encode(policy: Policy, root: Path, protocol: Protocol, question: Question) -> Encoded:
     clip = read_frames(root, question.video or "", protocol)
-    return policy.encode(render(protocol, question), clip.frames, clip.times)
+    return policy.encode(render(protocol, question), clip.frames, clip.seconds)
 
 
 @torch.no_grad()
@@ -91,13 +92,14 @@ def plain_answer(policy: Policy, prompt: Encoded, new_tokens: int) -> torch.Tens
 def model_inputs(
     policy: Policy, prompt: Encoded, ids: torch.Tensor
 ) -> dict[str, torch.Tensor | None]:
+    """As the library takes them; positions are ours."""
+    places_3L = continued(positions(policy.model, prompt), ids.shape[1] - prompt.prompt_tokens)
     return {
         "input_ids": ids,
         "attention_mask": torch.ones_like(ids),
         "pixel_values_videos": prompt.pixel_values,
         "video_grid_thw": prompt.grid_thw,
-        "second_per_grid_ts": torch.tensor([prompt.second_per_grid]),
-        "mm_token_type_ids": 2 * (ids == policy.model.config.video_token_id).int(),
+        "position_ids": places_3L[:, None],
     }
 
 

@@ -8,11 +8,11 @@ from gpu_naive import GENERATIONS, naive_logps, repeated
 from gpu_sides import build
 from torch import Tensor
 
-from videothinker.policy.encoding import Encoded
-from videothinker.policy.logprobs import group_logps
-from videothinker.policy.model import Policy
-from videothinker.policy.rollout import rollout
-from videothinker.policy.sampling import Group, Sampling
+from videothinker.generation.sampling import Group, Sampling
+from videothinker.generation.shared_prefix import rollout
+from videothinker.models.logprobs import group_logps
+from videothinker.models.qwen2_5_vl.encoding import Encoded
+from videothinker.models.qwen2_5_vl.model import Policy
 
 
 def agreement(

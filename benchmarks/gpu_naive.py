@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
-from videothinker.policy.encoding import Encoded
-from videothinker.policy.model import Policy
+from videothinker.models.qwen2_5_vl.encoding import Encoded
+from videothinker.models.qwen2_5_vl.model import Policy
+from videothinker.models.qwen2_5_vl.positions import continued, positions
 
 GENERATIONS = 8
 """Completions of a prompt."""
@@ -13,21 +14,19 @@ GENERATIONS = 8
 def repeated(
     policy: Policy, prompts: list[Encoded], ids_RL: Tensor | None = None
 ) -> dict[str, Tensor]:
-    """Prompts and their videos G times, as the library's processor would batch them."""
+    """Prompts and their videos G times, as the library takes them; positions are ours."""
     rows = [prompt for prompt in prompts for _ in range(GENERATIONS)]
     device = policy.device
     if ids_RL is None:
         ids_RL = torch.stack([row.input_ids_P for row in rows]).to(device)
-    length = len(rows[0].input_ids_P)
-    is_video_RL = ids_RL == policy.model.config.video_token_id
-    is_video_RL[:, length:] = False
+    further = ids_RL.shape[1] - rows[0].prompt_tokens
+    places = [continued(positions(policy.model, row), further) for row in rows]
     return {
         "input_ids": ids_RL,
         "attention_mask": torch.ones_like(ids_RL),
-        "mm_token_type_ids": 2 * is_video_RL.int(),
+        "position_ids": torch.stack(places, dim=1).to(device),
         "pixel_values_videos": torch.cat([row.pixel_values for row in rows]).to(device),
         "video_grid_thw": torch.cat([row.grid_thw for row in rows]).to(device),
-        "second_per_grid_ts": torch.tensor([row.second_per_grid for row in rows], device=device),
     }
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from transformers import Qwen2_5_VLConfig
 
-from videothinker.policy.encoding import Encoded
-from videothinker.policy.shapes import OFFICIAL
+from videothinker.models.qwen2_5_vl.encoding import Encoded
+from videothinker.models.qwen2_5_vl.shapes import OFFICIAL
 
 SPECIAL = {
     "vision_start_token_id": 151652,
@@ -92,7 +92,7 @@ def synthetic_prompt(config: Qwen2_5_VLConfig, frames: int, seed: int) -> Encode
         input_ids_P=torch.cat(places),
         pixel_values=torch.randn(patches, 1176, generator=draw),
         grid_thw=torch.tensor([[time, HEIGHT, WIDTH]]),
-        second_per_grid=1.0,  # transformers 5.17 cuts a fraction off, ours does not
+        second_per_grid=1.0,
         frames=frames,
         height=HEIGHT * 14,
         width=WIDTH * 14,

@@ -16,11 +16,11 @@ from gpu_shapes import Case
 from torch import Tensor
 
 from videothinker import cdpo
-from videothinker.policy import attention
-from videothinker.policy.encoding import Encoded, VisionSettings
-from videothinker.policy.model import Policy
-from videothinker.policy.rollout import rollout
-from videothinker.policy.sampling import Sampling
+from videothinker.generation.sampling import Sampling
+from videothinker.generation.shared_prefix import rollout
+from videothinker.models import attention
+from videothinker.models.qwen2_5_vl.encoding import Encoded, VisionSettings
+from videothinker.models.qwen2_5_vl.model import Policy
 from videothinker.training.adapters import add_adapter
 from videothinker.training.config import CdpoConfig
 from videothinker.training.optimizer import MasterAdamW

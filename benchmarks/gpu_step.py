@@ -32,7 +32,7 @@ from gpu_naive import GENERATIONS
 from gpu_shapes import HEIGHT, WIDTH, Case, cases, official, synthetic_prompt, tiny
 from gpu_sides import SIDES, Setting, release
 
-from videothinker.policy.shapes import Grid, read_shape
+from videothinker.models.qwen2_5_vl.shapes import Grid, read_shape
 from videothinker.training.memory import moments
 
 AGREEMENT_TOKENS = 256

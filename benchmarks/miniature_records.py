@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,14 @@ SHARES = {"o": 0.74, "i": 0.26}
 RIGHT, VALID, SIMULATED = 1, 2, 4
 """What an answer's digit adds up: exactly right, of a valid format, opens with a removal."""
 LABELS = {"o": "observational", "i": "inferential"}
+PARTS = {"a": "give-aways", "r": "the rest"}
+"""Of the inferential questions: do they give themselves away (videothinker.giveaways)?"""
+HALVES = {"n": "irrelevant half", "c": "causal half"}
+"""Of the minimal pairs: the removed object does not matter to the options, or does."""
+PAIRS = "pairs"
+"""The set of minimal pairs."""
+GIVEAWAYS = "giveaways.json"
+"""One mark a question of every set; made by benchmarks/miniature_giveaways.py."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +55,27 @@ class Grid:
     trainings: list[dict[str, Any]]
 
     @staticmethod
-    def read(name: str) -> "Grid | None":
-        """The records called `name`, where they are committed."""
-        path = RECORDS / f"{name}.json"
-        if not path.is_file():
-            return None
-        book = json.loads(path.read_text())
+    def raw(name: str) -> "Grid":
+        """The records called `name` as committed, without the split by give-away."""
+        book = json.loads((RECORDS / f"{name}.json").read_text())
         sets = {key: value for one in book["sets"] for key, value in one.items()}
         return Grid(name, sets, book["evaluations"], book["trainings"])
+
+    @staticmethod
+    def read(name: str) -> "Grid | None":
+        """The records called `name`, where they are committed, each question with its part."""
+        if not (RECORDS / f"{name}.json").is_file():
+            return None
+        grid = Grid.raw(name)
+        rows = {row["set"]: row for row in marked(name)}
+        if missing := grid.sets.keys() - rows.keys():
+            raise SystemExit(f"{GIVEAWAYS}: lacks {missing} of {name}; miniature_giveaways.py mark")
+        sets = {where: asked | split_of(rows[where], asked) for where, asked in grid.sets.items()}
+        return replace(grid, sets=sets)
+
+    def letters(self, where: str, what: str) -> str:
+        """One letter a question: its label, or its part where `what` is one."""
+        return self.sets[where]["parts" if what in (*PARTS, *HALVES) else "labels"]
 
     def arms(self, where: str) -> list[str]:
         """Arms evaluated on a set, in the records' order of first appearance."""
@@ -77,6 +98,25 @@ class Grid:
         return (one for one in self.trainings if one["arm"] == arm)
 
 
+def marked(name: str) -> list[dict[str, Any]]:
+    """The rows of GIVEAWAYS that are about a grid."""
+    path = RECORDS / GIVEAWAYS
+    rows = json.loads(path.read_text())["sets"] if path.is_file() else []
+    return [row for row in rows if row["grid"] == name]
+
+
+def split_of(row: dict[str, Any], asked: dict[str, Any]) -> dict[str, str]:
+    """What GIVEAWAYS says of a set's questions, one character each.
+
+    `marks` (1: gives itself away), `choices` (how many), and `parts`: o observational, a or r
+    inferential, n or c half of a minimal pair.
+    """
+    letter = {"0": "r", "1": "a"}
+    both = zip(asked["labels"], row["marks"], strict=True)
+    parts = row["halves"] or "".join(letter[mark] if c == "i" else c for c, mark in both)
+    return {"marks": row["marks"], "choices": row["choices"], "parts": parts}
+
+
 def weights(labels: str, what: str) -> list[float]:
     """Weights whose weighted mean over all questions is the accuracy of a label, or the mix."""
     chosen = SHARES if what == "mix" else {what: 1.0}
@@ -96,12 +136,13 @@ def widened(found: Estimate, means: Sequence[float], least: float = 0.0) -> Inte
 def estimate(
     grid: Grid, where: str, rows: Sequence[Sequence[float]], what: str, least: float = 0.0
 ) -> Interval:
-    """Mean of rows (a seed each, a value a question), clustered by scene; `what` is o, i or mix.
+    """Mean of rows (a seed each, a value a question), clustered by scene.
+
+    `what` is mix, or a letter of LABELS, PARTS or HALVES.
 
     No value is below `least`: 0 for accuracies, -1 for differences.
     """
-    asked = grid.sets[where]
-    labels = asked["labels"]
+    labels, scenes = grid.letters(where, what), grid.sets[where]["scenes"]
     factors = weights(labels, what)
     kept = [n for n, factor in enumerate(factors) if factor]
     averaged = {n: math.fsum(row[n] for row in rows) / len(rows) for n in kept}
@@ -112,7 +153,7 @@ def estimate(
     scale = len(kept) / len(factors)
     found = mean(
         [whole + factors[n] * scale * (averaged[n] - centre[labels[n]]) for n in kept],
-        [asked["scenes"][n] for n in kept],
+        [scenes[n] for n in kept],
         low=-1.0,
     )
     means = [math.fsum(factors[n] * row[n] for n in kept) / len(factors) for row in rows]
@@ -131,8 +172,8 @@ def accuracy(grid: Grid, where: str, arm: str, what: str) -> Interval:
 
 
 def by_seed(grid: Grid, where: str, arm: str, label: str) -> list[float]:
-    """Percent right of the questions of a label, a number a seed."""
-    asked = [n for n, c in enumerate(grid.sets[where]["labels"]) if c == label]
+    """Percent right of the questions of a label, part or half, a number a seed."""
+    asked = [n for n, c in enumerate(grid.letters(where, label)) if c == label]
     rows = flags(grid, where, arm, RIGHT)
     return [100 * math.fsum(row[n] for n in asked) / len(asked) for row in rows]
 
@@ -150,6 +191,12 @@ def difference(grid: Grid, where: str, arm: str, other: str, what: str) -> Inter
         for s in common
     ]
     return estimate(grid, where, rows, what, least=-1.0)
+
+
+def baseline(arm: str) -> str:
+    """Plain GRPO on the same training questions: `grpo@P` of `ARM@P`."""
+    _, at, share_of_training = arm.partition("@")
+    return f"grpo{at}{share_of_training}"
 
 
 def share(grid: Grid, where: str, arm: str, bit: int) -> float:
@@ -179,8 +226,10 @@ def last(grid: Grid, arm: str, name: str) -> float | None:
     return math.fsum(kept) / len(kept) if kept else None
 
 
-OPENING = ("arm", "seeds", "observational", "inferential", "mix")
+OPENING = ("arm", "seeds", "observational", "inferential", *PARTS.values(), "mix")
 """Heads of `opening`; a set without a mix has one less."""
+ACCURACIES = (*LABELS, *PARTS)
+"""What stands under them: inferential accuracy never without its split."""
 
 
 def opening(grid: Grid, where: str, arm: str, whats: Sequence[str]) -> list[str]:

@@ -2,14 +2,19 @@
 
 from collections.abc import Sequence
 
+import miniature_pages as split
 from miniature_records import (
+    ACCURACIES,
+    HALVES,
     LABELS,
     MAIN,
     OPENING,
+    PAIRS,
     SIMULATED,
     VALID,
     Grid,
     accuracy,
+    baseline,
     by_seed,
     difference,
     last,
@@ -20,20 +25,15 @@ from miniature_records import (
 )
 from miniature_weights import weight_section
 
-HEAD = (
-    *OPENING,
-    "inferential against GRPO",
-    "observational against GRPO",
-    "mix against GRPO",
-    "says it simulates",
-    "valid",
-)
-
-
-def baseline(arm: str) -> str:
-    """Plain GRPO on the same training questions: `grpo@P` of `ARM@P`."""
-    _, at, share_of_training = arm.partition("@")
-    return f"grpo{at}{share_of_training}"
+AGAINST = {
+    "i": "inferential against GRPO",
+    "r": "the rest against GRPO",
+    "o": "observational against GRPO",
+    "mix": "mix against GRPO",
+}
+HEAD = (*OPENING, *AGAINST.values(), "says it simulates", "valid")
+FURTHER = tuple(AGAINST)[:-1]
+"""Of a further set, which has no mix."""
 
 
 def against_baseline(grid: Grid, where: str, arm: str, whats: Sequence[str]) -> list[str]:
@@ -53,8 +53,8 @@ def against_baseline(grid: Grid, where: str, arm: str, whats: Sequence[str]) -> 
 def arm_row(grid: Grid, where: str, arm: str) -> list[str]:
     """One line of the main table."""
     return [
-        *opening(grid, where, arm, ("o", "i", "mix")),
-        *against_baseline(grid, where, arm, ("i", "o", "mix")),
+        *opening(grid, where, arm, (*ACCURACIES, "mix")),
+        *against_baseline(grid, where, arm, tuple(AGAINST)),
         f"{share(grid, where, arm, SIMULATED):.0f}",
         f"{share(grid, where, arm, VALID):.1f}",
     ]
@@ -64,7 +64,9 @@ def sizes(grid: Grid, where: str) -> str:
     """How many questions a set has, in words."""
     labels, scenes = grid.sets[where]["labels"], grid.sets[where]["scenes"]
     found = [f"{labels.count(c)} {name}" for c, name in LABELS.items()]
-    return f"{' and '.join(found)} questions about {len(set(scenes))} scenes"
+    away = grid.letters(where, "a").count("a")
+    whole = f"{' and '.join(found)} questions about {len(set(scenes))} scenes"
+    return f"{whole}; {away} of the inferential give themselves away"
 
 
 def main_table(grid: Grid) -> list[str]:
@@ -87,10 +89,10 @@ SETS = {
 
 
 def further_row(grid: Grid, where: str, arm: str) -> list[str]:
-    """One line of a further set's table: both questions of a pair, or a label at a time."""
-    if any(grid.sets[where]["pairs"]):
-        return [*opening(grid, where, arm, ()), str(pairs_right(grid, where, arm))]
-    return [*opening(grid, where, arm, "oi"), *against_baseline(grid, where, arm, "io")]
+    """One line of a further set's table: a pair's halves and both, or a label at a time."""
+    if where == PAIRS:
+        return [*opening(grid, where, arm, tuple(HALVES)), str(pairs_right(grid, where, arm))]
+    return [*opening(grid, where, arm, ACCURACIES), *against_baseline(grid, where, arm, FURTHER)]
 
 
 def further_set(grid: Grid, where: str) -> list[str]:
@@ -98,7 +100,8 @@ def further_set(grid: Grid, where: str) -> list[str]:
     prefill, pairs = grid.sets[where]["prefill"], len(set(grid.sets[where]["pairs"]) - {""})
     begins = f" (the answer begins `{prefill}`)" if prefill else ""
     size = f"{pairs} pairs" if pairs else sizes(grid, where)
-    head = (*OPENING[:2], "both right") if pairs else (*OPENING[:4], *HEAD[5:7])
+    gaps = [AGAINST[what] for what in FURTHER]
+    head = (*OPENING[:2], *HALVES.values(), "both right") if pairs else (*OPENING[:-1], *gaps)
     arms = dict.fromkeys([*grid.arms(MAIN), *grid.arms(where)])
     rows = [further_row(grid, where, arm) for arm in arms if grid.seeds(where, arm)]
     about = f"`{where}`: {SETS[where]}{begins}; {size}."
@@ -144,8 +147,9 @@ def erosion(grid: Grid, share_of_training: float, arm: str) -> list[str] | None:
     }
     describe = (1 - share_of_training) * (way["o", "o"] - way["s", "o"])
     simulate = share_of_training * (way["s", "i"] - way["o", "i"])
-    base = accuracy(grid, MAIN, "base", "i").mean
+    base, rest = (accuracy(grid, MAIN, "base", what).mean for what in "ir")
     gap = accuracy(grid, MAIN, arm, "i").mean - base
+    there = accuracy(grid, MAIN, arm, "r").mean - rest
     each = by_seed(grid, MAIN, arm, "i")
     lost = sum(one < base for one in each)
     predicted, seen = ("loses" if describe > simulate else "gains"), "loses" if gap < 0 else "gains"
@@ -155,6 +159,7 @@ def erosion(grid: Grid, share_of_training: float, arm: str) -> list[str] | None:
         f"{simulate:.3f}",
         predicted,
         f"{gap:+.1f}",
+        f"{there:+.1f}",
         f"{lost} of {len(each)}",
         "as predicted" if predicted == seen else "not as predicted",
     ]
@@ -172,7 +177,7 @@ def erosion_table(grids: Sequence[Grid]) -> list[str]:
             if grid.seeds(MAIN, arm) and (row := erosion(grid, rho, arm)):
                 rows.append([grid.name, *row])
     pulls = ("pull to describing", "pull to simulating")
-    outcome = ("predicted", "change against base", "seeds that lost", "")
+    outcome = ("predicted", "change against base", "on the rest", "seeds that lost", "")
     return table(("grid", "inferential share", *pulls, *outcome), rows) if rows else []
 
 
@@ -214,13 +219,18 @@ SMALL = (
 )
 INTRO = """# Results in miniature
 
+**Read this first.** Most of the inferential questions give themselves away, and what
+bias-failure sampling gains over GRPO sits there; on the rest little or nothing is gained. So
+inferential accuracy stands beside its two parts in every table: *give-aways*, and *the rest*.
+
 Written by `python benchmarks/miniature.py tables` from the records in
-`benchmarks/results/miniature/` (one digit a question, model and training seed), so that every
-number can be recomputed. Percent of questions answered exactly, with 95 % intervals over scenes and
-training seeds; the mix weighs observational and inferential questions 74 to 26, as in the paper's
-data; differences are paired by training seed and question. *Says it simulates* is the share of
-answers that open with a removal, whatever follows: an opening is no proof of what was computed.
-What the words mean: [base models](base_model.md), [the method](method.md)."""
+`benchmarks/results/miniature/` (one digit a question, model and training seed; one mark a
+question that gives itself away), so that every number can be recomputed. Percent of questions
+answered exactly, with 95 % intervals over scenes and training seeds; the mix weighs
+observational and inferential questions 74 to 26, as in the paper's data; differences are paired
+by training seed and question. *Says it simulates* is the share of answers that open with a
+removal, whatever follows: an opening is no proof of what was computed. What the words mean:
+[base models](base_model.md), [the method](method.md)."""
 
 
 def section(grid: Grid) -> list[str]:
@@ -238,7 +248,8 @@ def section(grid: Grid) -> list[str]:
 def page() -> str:
     """docs/results.md."""
     grids = [grid for name in TITLES if (grid := Grid.read(name))]
-    parts = [INTRO, *("\n".join(section(grid)) for grid in grids)]
+    parts = [INTRO, split.section(split.read())]
+    parts += ["\n".join(section(grid)) for grid in grids]
     if rows := erosion_table(grids):
         about = (
             "A policy that mixes two ways of thinking drifts to describing iff "

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from operator import mul
 
 from miniature_records import (
+    ACCURACIES,
     MAIN,
     OPENING,
     RIGHT,
@@ -92,7 +93,7 @@ def best_of(points: Sequence[Point]) -> Point | None:
 def point_row(grid: Grid, one: Point, best: Point | None) -> list[str]:
     """One line of the table."""
     return [
-        *opening(grid, MAIN, one.arm, ("o", "i", "mix")),
+        *opening(grid, MAIN, one.arm, (*ACCURACIES, "mix")),
         f"{one.valid:.1f}",
         "" if one.gap is None else f"{one.mix_gap:+.1f}",
         "" if one.gap is None else one.gap.signed,

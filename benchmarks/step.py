@@ -29,11 +29,12 @@ import torch
 import transformers
 
 from videothinker import cdpo
-from videothinker.policy.encoding import Encoded
-from videothinker.policy.model import Policy, load_policy
-from videothinker.policy.rollout import Sampling, rollout
-from videothinker.policy.shapes import Grid, Shape, read_shape, step_flops
-from videothinker.policy.small import SmallConfig, build_small
+from videothinker.generation.shared_prefix import Sampling, rollout
+from videothinker.models.qwen2_5_vl.encoding import Encoded
+from videothinker.models.qwen2_5_vl.model import Policy, load_policy
+from videothinker.models.qwen2_5_vl.positions import continued, positions
+from videothinker.models.qwen2_5_vl.shapes import Grid, Shape, read_shape, step_flops
+from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 from videothinker.training.step import Bias, Objective, accumulate_gradients
 
 GENERATIONS = 8
@@ -85,9 +86,7 @@ class Setting:
             one.model.generation_config.eos_token_id = [-1]  # every completion has full length
         count, height, width = FRAMES[frames]
         pixels = np.random.default_rng(0).integers(0, 256, (count, height, width, 3), np.uint8)
-        self.prompt = self.policy.encode(
-            QUESTION, pixels, np.arange(count) / 4, max_pixels=height * width
-        )
+        self.prompt = self.policy.encode(QUESTION, pixels, count / 4, max_pixels=height * width)
         trained = [p for p in self.policy.model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(trained, lr=1e-6)
         self.advantages_G = torch.linspace(-1, 1, GENERATIONS)
@@ -135,8 +134,8 @@ def naive_step(setting: Setting, length: int, seed: int) -> dict[str, float]:
         )
     clock.lap("rollout")
     given["input_ids"], given["attention_mask"] = ids_GL, torch.ones_like(ids_GL)
-    types_GC = torch.zeros(GENERATIONS, length, dtype=torch.int)
-    given["mm_token_type_ids"] = torch.cat([given["mm_token_type_ids"], types_GC], dim=1)
+    places_3L = continued(given["position_ids"][:, 0], length)
+    given["position_ids"] = places_3L[:, None].expand(-1, GENERATIONS, -1)
 
     def logps(one: Policy) -> torch.Tensor:
         logits = one.model(**given, use_cache=False, logits_to_keep=length + 1).logits[:, :-1]
@@ -175,17 +174,16 @@ class Clock:
 
 
 def repeated(policy: Policy, prompt: Encoded) -> dict[str, torch.Tensor]:
-    """The prompt and its video G times, as the library's processor would batch them."""
+    """The prompt and its video G times, as the library takes them; positions are ours."""
     ids_GP = prompt.input_ids_P.repeat(GENERATIONS, 1)
     assert prompt.pixel_values is not None
     assert prompt.grid_thw is not None
     return {
         "input_ids": ids_GP,
         "attention_mask": torch.ones_like(ids_GP),
-        "mm_token_type_ids": 2 * (ids_GP == policy.model.config.video_token_id).int(),
+        "position_ids": positions(policy.model, prompt)[:, None].expand(-1, GENERATIONS, -1),
         "pixel_values_videos": prompt.pixel_values.repeat(GENERATIONS, 1),
         "video_grid_thw": prompt.grid_thw.repeat(GENERATIONS, 1),
-        "second_per_grid_ts": torch.tensor([prompt.second_per_grid] * GENERATIONS),
     }
 
 

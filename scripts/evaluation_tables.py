@@ -6,7 +6,7 @@ from pathlib import Path
 
 from videothinker.answering.protocols import BENCHMARKS, OFFICIAL, Protocol, resolve
 from videothinker.answering.variants import ABOUT
-from videothinker.datasets import clevrer, mmvu, mvbench, tempcompass, video_holmes, videomme
+from videothinker.benchmarks import clevrer, mmvu, mvbench, tempcompass, video_holmes, videomme
 from videothinker.evaluation.config import EvaluateConfig
 
 DOC = Path(__file__).resolve().parent.parent / "docs" / "evaluation.md"
@@ -85,6 +85,20 @@ def benchmarks() -> str:
     return "\n".join(lines) + "\n"
 
 
+def own() -> str:
+    """How each benchmark's authors score an answer."""
+    lines = ["| benchmark | how its authors score an answer, in our words |", "|---|---|"]
+    for name, module in (
+        ("mmvu", mmvu),
+        ("video-holmes", video_holmes),
+        ("mvbench", mvbench),
+        ("tempcompass", tempcompass),
+        ("videomme", videomme),
+    ):
+        lines.append(f"| {name} | {module.OWN.words} |")
+    return "\n".join(lines) + "\n"
+
+
 def variants() -> str:
     """The interventions."""
     lines = ["| variant | what is shown |", "|---|---|"]
@@ -107,6 +121,7 @@ def defaults() -> str:
 TABLES = {
     "protocols": protocols,
     "benchmarks": benchmarks,
+    "own": own,
     "variants": variants,
     "defaults": defaults,
 }

@@ -5,7 +5,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from videothinker.policy.small import SmallConfig, build_small
+from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 from videothinker.records import Question
 
 WORDS = (

@@ -133,6 +133,22 @@ def k2(logps_GC: Tensor, bias_logps_GC: Tensor) -> Tensor:
     return (bias_logps_GC.detach() - logps_GC).square() / 2
 
 
+def sampled_kl(logps_GC: Tensor, bias_logps_GC: Tensor, old_logps_GC: Tensor) -> Tensor:
+    """KL(pi || bias) from the sampled tokens, to be measured: r (log pi - log bias), no gradient.
+
+    Unbiased for every divergence that is trained: a token drawn from pi_old with the ratio
+    r = pi / pi_old has the expectation sum_v pi(v) (log pi(v) - log bias(v)), and r is 1 at a
+    rollout's first update. Negative where the bias model likes a token more. `k3` has the same
+    expectation and is never negative, but its exp(d) has no bounded variance where a repelled
+    policy has left what the bias model likes.
+
+    Returns:
+        The estimate of each token [G, C], in nats.
+    """
+    logps_GC = logps_GC.detach()
+    return token_ratio(logps_GC, old_logps_GC) * (logps_GC - bias_logps_GC.detach())
+
+
 def exact_kl(logps_NV: Tensor, bias_logps_NV: Tensor) -> Tensor:
     """KL(pi || bias) = sum_v pi(v) (log pi(v) - log bias(v)) over the whole vocabulary.
 
@@ -202,7 +218,8 @@ def controlled(repulsion: float, divergence: float, target: float) -> float:
 
     Args:
         repulsion: beta0.
-        divergence: D, mean of the batch a token, in nats.
+        divergence: D, the batch's KL(pi || bias) a token in nats (`exact_kl` or `sampled_kl`),
+            whatever divergence is trained.
         target: the divergence to hold, in nats.
     """
     return repulsion * min(1.0, max(-1.0, 1 - divergence / target))
@@ -217,7 +234,7 @@ class Limits:
     entropy: float = 3.0
     """Most entropy a token, in nats (as a uniform choice among 20 tokens)."""
     divergence: float = 4.0
-    """Most divergence a token, in nats."""
+    """Most KL(pi || bias) a token, in nats; see `controlled`."""
 
 
 def guarded(

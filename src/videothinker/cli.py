@@ -57,8 +57,8 @@ VERBS: dict[str, Verb] = {
     ),
     "pretrain": Verb(
         "train a small video LLM from scratch on simulated videos",
-        "videothinker.pretraining.config:PretrainConfig",
-        "videothinker.pretraining.stage:pretrain",
+        "videothinker.lab.pretraining.config:PretrainConfig",
+        "videothinker.lab.pretraining.stage:pretrain",
         {"data": (Path | None, False, "a world folder; without one, scenes are streamed")},
     ),
     "train bias": Verb(
@@ -96,6 +96,11 @@ VERBS: dict[str, Verb] = {
         "videothinker.answering.config:AskConfig",
         "videothinker.answering.single:ask",
         {"video": (Path, False, "a video file"), "question": (str, False, "the question")},
+    ),
+    "export": Verb(
+        "merge a LoRA run into a complete model folder, and say what that changed",
+        "videothinker.export.config:ExportConfig",
+        "videothinker.export.merge:export",
     ),
     "reproduce": Verb(
         "run a grid of commands in the file's order, within a time budget",

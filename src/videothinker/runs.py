@@ -25,12 +25,15 @@ from videothinker.errors import UserError
 from videothinker.records import encode, iter_jsonl, write_atomic, write_jsonl
 
 R = TypeVar("R", bound=msgspec.Struct)
-NOT_IN_DIGEST = ("run.json", ".lock", "checkpoints", "trackers")
+NOT_IN_DIGEST = ("run.json", "checkpoints", "trackers")
 VERSIONS = ("videothinker", "torch", "transformers", "accelerate", "peft", "av", "pymunk", "numpy")
 
 
 def digest_path(path: Path) -> str:
-    """SHA-256 of a file, or of a folder's names and contents without what a run may vary.
+    """SHA-256 of a file, or of a folder's names and contents.
+
+    Of a folder without what a run may vary and what nobody computes with: a model's README.md, and
+    the hidden files in which a hub's client keeps the times of its downloads.
 
     Raises:
         UserError: a file that cannot be read.
@@ -44,7 +47,8 @@ def digest_path(path: Path) -> str:
     total = hashlib.sha256()
     for child in sorted(p for p in path.rglob("*") if p.is_file()):
         relative = child.relative_to(path)
-        if set(relative.parts) & set(NOT_IN_DIGEST) or relative.name.endswith(".tmp"):
+        hidden = any(part.startswith(".") for part in relative.parts)
+        if set(relative.parts) & set(NOT_IN_DIGEST) or hidden or relative.suffix in (".md", ".tmp"):
             continue
         total.update(f"{relative.as_posix()}\0{digest_path(child)}\n".encode())
     return total.hexdigest()

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from answering_toys import build_tiny, write_video
 
-from videothinker.policy.model import Policy, load_policy
+from tests.answering_toys import build_tiny, write_video
+from videothinker.models.qwen2_5_vl.model import Policy, load_policy
 from videothinker.records import Sample
 from videothinker.runs import Journal
 

@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import pytest
 import torch
-from answering_toys import ask_about
 
+from tests.answering_toys import ask_about, write_video
 from videothinker.answering import ask as room
 from videothinker.answering.ask import answer_questions, batches, read, read_frames
 from videothinker.answering.protocols import render, resolve
 from videothinker.errors import UserError
-from videothinker.policy.rollout import Sampling, rollout
+from videothinker.generation.shared_prefix import Sampling, rollout
+from videothinker.models.qwen2_5_vl.positions import positions
 from videothinker.seeds import derive
 
 DEMO = resolve("demo", "jsonl", frames=4, max_new_tokens=6)
@@ -52,6 +53,44 @@ def test_every_question_has_its_samples_and_failures_stay(tiny_policy, videos, t
     assert len({s.text for s in good}) > 4
 
 
+def test_a_short_video_shows_all_it_has_and_says_how_many(tiny_policy, tmp_path, journal):
+    """Asked for 8: of 5 frames, of one, and of the two that a clip has."""
+    for count in (5, 1):
+        write_video(tmp_path / f"{count}.mp4", 0, frames=count)
+    asked = [
+        ask_about(0, "5.mp4"),
+        ask_about(1, "1.mp4"),
+        ask_about(2, "5.mp4", clip=(0.0, 0.1)),
+    ]
+    eight = replace(DEMO, frames=8)
+    for variant in ("full", "one_frame", "shuffled"):
+        book = journal(tmp_path / variant / "samples.jsonl")
+        found = answer_questions(tiny_policy, asked, tmp_path, eight, variant=variant, journal=book)
+        assert [s.frames for s in found] == [5, 1, 2]
+        assert all(s.verdict != "failed" for s in found)
+
+
+def test_one_bad_name_is_one_failed_record(tiny_policy, videos, tmp_path, journal):
+    names = ["a\0.mp4", "n" * 400, "a.mp4/b", "."]
+    asked = [ask_about(i, name) for i, name in enumerate([*names, "a.mp4"])]
+    book = journal(tmp_path / "samples.jsonl")
+    found = answer_questions(tiny_policy, asked, videos, DEMO, journal=book)
+    assert [s.verdict == "failed" for s in found] == [True] * 4 + [False]
+
+
+def test_links_are_followed_where_they_are_meant(tiny_policy, videos, tmp_path, journal):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/videos").symlink_to(videos)
+    asked = [ask_about(0, "videos/a.mp4")]
+    for follow in (False, True):
+        book = journal(tmp_path / f"{follow}/samples.jsonl")
+        (sample,) = answer_questions(
+            tiny_policy, asked, tmp_path / "data", DEMO, journal=book, follow_links=follow
+        )
+        assert (sample.verdict == "failed") is not follow
+        assert follow or "--follow-links" in str(sample.error)
+
+
 def test_resumed_is_uninterrupted_at_every_cut(tiny_policy, videos, tmp_path, journal, monkeypatch):
     whole = journal(tmp_path / "whole" / "samples.jsonl")
     args = (tiny_policy, questions(), videos, HOT)
@@ -88,7 +127,7 @@ def test_shared_batches_say_what_single_questions_say(tiny_policy, videos, tmp_p
     model = tiny_policy.model
     for question, sample in zip(asked, together, strict=True):
         clip = read_frames(videos, question.video, DEMO)
-        prompt = tiny_policy.encode(render(DEMO, question), clip.frames, clip.times)
+        prompt = tiny_policy.encode(render(DEMO, question), clip.frames, clip.seconds)
         ids = prompt.input_ids_P[None]
         with torch.no_grad():
             out = model.generate(
@@ -96,8 +135,7 @@ def test_shared_batches_say_what_single_questions_say(tiny_policy, videos, tmp_p
                 attention_mask=torch.ones_like(ids),
                 pixel_values_videos=prompt.pixel_values,
                 video_grid_thw=prompt.grid_thw,
-                second_per_grid_ts=torch.tensor([prompt.second_per_grid]),
-                mm_token_type_ids=2 * (ids == model.config.video_token_id).int(),
+                position_ids=positions(model, prompt)[:, None],
                 max_new_tokens=6,
                 do_sample=False,
             )
@@ -143,8 +181,8 @@ def test_bad_settings_are_refused(tiny_policy, videos, tmp_path, journal):
 
 
 def test_a_protocol_with_a_rate_takes_an_even_number_of_frames(videos):
-    """24 frames at 12 a second are 2 s: at 2 frames a second 4, at 4 (1.9 s seen) 6."""
-    for rate, frames in ((2.0, 4), (4.0, 6), (100.0, 8)):
+    """24 frames at 12 a second are 2 s: at 2 frames a second 4, at 3.9 (7.8) 6, at 4 8."""
+    for rate, frames in ((2.0, 4), (3.9, 6), (4.0, 8), (100.0, 8)):
         protocol = replace(DEMO, fps=rate, frames=8)
         assert len(read_frames(videos, "a.mp4", protocol).frames) == frames
     cut = read_frames(videos, "a.mp4", replace(DEMO, clip=True), clip=(1.0, 2.0))
@@ -201,7 +239,7 @@ def test_samples_are_the_streams_of_one_seed(tiny_policy, videos, tmp_path, jour
     )
     assert [s.text for s in both[3:5]] == [s.text for s in alone]
     clip = read_frames(videos, "a.mp4", HOT)
-    prompt = tiny_policy.encode(render(HOT, asked[1]), clip.frames, clip.times)
+    prompt = tiny_policy.encode(render(HOT, asked[1]), clip.frames, clip.seconds)
     seed = derive(0, "answer", "full", "toy/1")
     (group,) = rollout(tiny_policy, [prompt], Sampling(2, 6), [seed])
     assert tiny_policy.decode(group) == [s.text for s in alone]
@@ -230,9 +268,9 @@ def test_a_video_is_read_once_for_each_of_its_clips(tiny_policy, videos, journal
     reads: list[object] = []
     genuine = room.read_frames
 
-    def counted(root, video, protocol, *, clip, deadline):
+    def counted(root, video, protocol, *, clip, **settings):
         reads.append((video, clip))
-        return genuine(root, video, protocol, clip=clip, deadline=deadline)
+        return genuine(root, video, protocol, clip=clip, **settings)
 
     monkeypatch.setattr(room, "read_frames", counted)
     clips = [None, (0.0, 0.9), (1.0, 1.9), None, (0.0, 0.9)]

@@ -3,8 +3,8 @@
 from dataclasses import fields, replace
 
 import pytest
-from answering_toys import ask_about
 
+from tests.answering_toys import ask_about
 from videothinker import prompts
 from videothinker.answering.ask import read, read_frames
 from videothinker.answering.protocols import BENCHMARKS, NAMES, labels, render, resolve
@@ -136,7 +136,7 @@ def test_a_real_clip_gets_the_frames_and_sizes_of_the_facts(shared, tiny_policy)
         assert len(clip.frames) == frames
         video = tiny_policy.to_video(
             clip.frames[:2],
-            clip.times[:2],
+            clip.seconds,
             min_pixels=protocol.min_pixels,
             max_pixels=protocol.max_pixels,
         )

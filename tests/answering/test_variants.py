@@ -2,13 +2,15 @@
 
 import numpy as np
 import pytest
-from answering_toys import ask_about
 
+from tests.answering_toys import ask_about
 from videothinker.answering.variants import OPTIONS_ONLY, applies, apply, needs_video
 from videothinker.errors import UserError
 from videothinker.video import Clip
 
-CLIP = Clip(np.arange(6, dtype=np.uint8).reshape(6, 1, 1, 1).repeat(3, 3), np.arange(6) / 2)
+CLIP = Clip(
+    np.arange(6, dtype=np.uint8).reshape(6, 1, 1, 1).repeat(3, 3), np.arange(6) / 2, seconds=3.0
+)
 TRANSCRIPT = (
     "Objects: a, b.\nFrame 0: a here.\nFrame 60: a there.\nFrame 127: a gone.\n"
     "Events (each is missing with probability 0):\nFrame 3: hit.\nFrame 9: miss.\nFrame 12: end."
@@ -33,6 +35,7 @@ def test_frames_under_each_variant():
     assert order["options_only"].text == OPTIONS_ONLY
     assert (order["one_frame"].clip.frames == 3).all()
     assert (order["one_frame"].clip.times == CLIP.times).all()
+    assert order["one_frame"].clip.seconds == order["shuffled"].clip.seconds == CLIP.seconds
     drawn = order["shuffled"].clip.frames[:, 0, 0, 0]
     assert sorted(drawn) == list(range(6))
     assert list(drawn) != list(range(6))

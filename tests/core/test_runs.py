@@ -156,5 +156,9 @@ def test_the_digest_leaves_out_what_may_vary(tmp_path: Path) -> None:
     (tmp_path / "a/checkpoints").mkdir()
     (tmp_path / "a/checkpoints/x").write_text("x")
     assert digest_path(tmp_path / "a") == before
+    (tmp_path / "a/.cache").mkdir()
+    (tmp_path / "a/.cache/model.safetensors.metadata").write_text("downloaded on Monday")
+    (tmp_path / "a/README.md").write_text("a card")
+    assert digest_path(tmp_path / "a") == before
     (tmp_path / "a/metrics.jsonl").write_text("")
     assert digest_path(tmp_path / "a") != before

@@ -1,7 +1,8 @@
 """The room's fixtures."""
 
 import pytest
-from diagnosis_folder import Folder
+
+from tests.diagnosis.diagnosis_folder import Folder
 
 
 @pytest.fixture
@@ -16,7 +17,7 @@ def folder(tmp_path):
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory):
     """Random weights: what it says is noise, but the same noise every time."""
-    from videothinker.policy.small import SmallConfig, build_small
+    from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 
     place = tmp_path_factory.mktemp("tiny")
     shape = SmallConfig(

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import torch
 
-from videothinker.policy.logprobs import group_logps
-from videothinker.policy.model import load_policy, save_policy
-from videothinker.policy.sampling import Group
-from videothinker.policy.small import SmallConfig, build_small
+from videothinker.generation.sampling import Group
+from videothinker.models.logprobs import group_logps
+from videothinker.models.qwen2_5_vl.model import load_policy, save_policy
+from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 from videothinker.prompts import render
 
 DOCS = Path(__file__).parents[2] / "docs"

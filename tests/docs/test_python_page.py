@@ -4,7 +4,8 @@ import doctest
 from pathlib import Path
 
 import pytest
-from docs_blocks import DOCS
+
+from tests.docs.docs_blocks import DOCS
 
 
 def test_the_page_on_python_is_true(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,10 +21,16 @@ from videothinker.world.config import WorldConfig  # noqa: E402
 from videothinker.world.stage import world  # noqa: E402
 
 
-def set_of(labels: str, *, pairs: bool = False, prefill: str = "") -> dict[str, Any]:
+def set_of(
+    labels: str, *, pairs: bool = False, prefill: str = "", halves: str = ""
+) -> dict[str, Any]:
+    """Every other inferential question gives itself away, the first one does not."""
     scenes = [str(n // 2) for n in range(len(labels))]
     kept = scenes if pairs else [""] * len(labels)
-    return {"labels": labels, "scenes": scenes, "pairs": kept, "prefill": prefill}
+    asked = {"labels": labels, "scenes": scenes, "pairs": kept, "prefill": prefill}
+    marks = "".join(str(labels[:n].count("i") % 2) for n in range(len(labels)))
+    row = {"marks": marks, "choices": "2" * len(labels), "halves": halves}
+    return asked | records.split_of(row, asked)
 
 
 def grid_of(rows: Mapping[tuple[str, Any], str], labels: str) -> records.Grid:
@@ -100,8 +106,8 @@ def test_a_difference_without_a_loss_may_still_be_one() -> None:
         assert gap is not None
         assert gap.low < 0 < gap.high
         assert gap.low - gap.mean == pytest.approx(gap.mean - gap.high)
-    shown = tables.arm_row(grid, "test", "ours")
-    assert shown[6].endswith("; 1 of 2 seeds")
+    shown = dict(zip(tables.HEAD, tables.arm_row(grid, "test", "ours"), strict=True))
+    assert shown["mix against GRPO"].endswith("; 1 of 2 seeds")
     assert records.accuracy(grid_of({("a", 1): says(0, 0)}, HALVES), "test", "a", "o").low == 0
 
 
@@ -151,10 +157,11 @@ def test_the_weights_curve_and_its_conditions_are_those_counted_by_hand() -> Non
     ]  # fmt: skip
     shown = rows["controller-0.3"].strip("| ").split(" | ")
     assert shown[1] == "2"
-    assert [cell.split(" (")[0] for cell in shown[2:5]] == ["80.0", "40.0", "69.6"]
-    assert shown[5:7] == ["95.5", "-7.0"]  # .74 * 70 + .26 * 40 against .74 * 90 + .26 * 10
-    assert (shown[7].split(" (")[0], shown[8]) == ("+30.0", "0.75")
-    assert rows["controller-1"].split(" | ")[5] == "94.5"
+    # every other inferential question gives itself away: each part has half of the right ones
+    assert [cell.split(" (")[0] for cell in shown[2:7]] == ["80.0", "40.0", "40.0", "40.0", "69.6"]
+    assert shown[7:9] == ["95.5", "-7.0"]  # .74 * 70 + .26 * 40 against .74 * 90 + .26 * 10
+    assert (shown[9].split(" (")[0], shown[10]) == ("+30.0", "0.75")
+    assert rows["controller-1"].split(" | ")[7] == "94.5"
     assert rows["k3-0.3"].endswith(" | 100.0 |  |  |  |")
     ours, theirs = (
         line for line in weights.weight_section([grid]) if line.startswith(("`controller`", "`k3`"))
@@ -195,7 +202,7 @@ def test_further_sets_say_what_they_are_whole_or_in_part() -> None:
     grid = grid_of({**main, ("base", None): says(80, 20)}, HALVES)
     sets = {
         **grid.sets,
-        "pairs": set_of("oi" * 20, pairs=True),
+        "pairs": set_of("u" * 40, pairs=True, halves="nc" * 20),
         "seen": set_of(HALVES, prefill="<think>Seen:"),
         "six-objects": set_of("oi" * 50),
         "four-collisions": set_of("oi" * 50),
@@ -223,9 +230,10 @@ def test_further_sets_say_what_they_are_whole_or_in_part() -> None:
     assert [line.split(" | ")[:2] for line in six[4:7]] == [
         ["| grpo", "2"], ["| cdpo", "1"], ["| base", "-"]
     ]  # fmt: skip
-    assert six[5].split(" | ")[4].startswith("+100.0 (")  # paired by the one seed both have
+    assert six[5].split(" | ")[6].startswith("+100.0 (")  # paired by the one seed both have
     assert "; 20 pairs." in page
-    assert any(line.startswith("| grpo | 1 | 50.0 (") for line in lines)
+    (halves,) = [line for line in lines if line.startswith("| grpo | 1 | ")]
+    assert [cell.split(" (")[0] for cell in halves.split(" | ")[2:5]] == ["100.0", "50.0", "50.0"]
 
 
 def test_a_smaller_model_is_explained_where_there_is_one() -> None:
@@ -249,7 +257,7 @@ def test_the_erosion_condition_is_asked_at_half_too() -> None:
     found = records.Grid("development", sets, [*grid.evaluations, *forced], [])
     last = tables.erosion_table([found])[-1]
     assert last == (
-        "| development | 50 % | 0.100 | 0.300 | gains | +30.0 | 1 of 2 | as predicted |"
+        "| development | 50 % | 0.100 | 0.300 | gains | +30.0 | +30.0 | 1 of 2 | as predicted |"
     )
 
 

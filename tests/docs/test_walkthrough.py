@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from docs_blocks import blocks, toy_model
 
+from tests.docs.docs_blocks import blocks, toy_model
 from videothinker.records import Diagnosis, Question, Sample, read_jsonl
 
 

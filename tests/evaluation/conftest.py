@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
-from answering_toys import ask_about, build_tiny, write_video
 
-from videothinker.records import Diagnosis, write_jsonl
+from tests.answering_toys import ask_about, build_tiny, write_video
+from videothinker.records import Diagnosis, Evidence, write_jsonl
+
+TRUTHS = ((), (True,) * 3, (True, False, True), (False,) * 3, ())
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +31,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
             question_id=q.id,
             rule="same_truth",
             label="observational" if i % 2 else "inferential",
+            # of the inferential 0, 2, 4 and 6 the logs say: nothing, all, some, none happen
+            evidence=Evidence(truth_video=TRUTHS[i // 2] if i % 2 == 0 else (True, False, True)),
         )
         for i, q in enumerate(questions)
     ]

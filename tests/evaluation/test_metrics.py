@@ -185,7 +185,7 @@ def test_the_random_floor_is_what_guessing_scores():
 
 
 def test_the_mvbench_counterfactual_floors_of_the_facts(shared):
-    from videothinker.datasets import catalog
+    from videothinker.benchmarks import catalog
 
     lists = catalog.load("mvbench-list", shared / "mvbench" / "questions.json")
     stems = ("removed", "without")

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from devtools import Chromium
-from report_runs import whole_line
+
+from tests.report.devtools import Chromium
+from tests.report.report_runs import whole_line
 
 
 @pytest.fixture(scope="session")

@@ -2,14 +2,33 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from toy_training import TINY, corpus, make_question
 
-from videothinker.policy.small import SmallConfig, build_small
+from tests.training.toy_training import TINY, corpus, make_question
+from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 from videothinker.records import Diagnosis, Question, write_jsonl
+from videothinker.world.encode import write_mp4
 
 torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test remembers what another one, or the user, has looked at."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A video of 12 frames at 4 frames a second: 64x56, a square that goes right."""
+    frames = np.zeros((12, 56, 64, 3), np.uint8)
+    for t in range(12):
+        frames[t, 20:32, 4 * t : 4 * t + 12] = 200
+    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
+    write_mp4(path, frames, 4)
+    return path.read_bytes()
 
 
 @pytest.fixture(scope="session")
@@ -63,5 +82,5 @@ def quick(base: Path) -> dict[str, object]:
         "save_steps": 2,
         "eval_steps": 2,
         "eval_questions": 4,
-        "reward_funcs": ("toy_training:length_reward", "format"),
+        "reward_funcs": ("tests.training.toy_training:length_reward", "format"),
     }

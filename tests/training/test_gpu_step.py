@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from videothinker.policy.shapes import Grid, find_shape, parameters
+from videothinker.models.qwen2_5_vl.shapes import Grid, find_shape, parameters
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 

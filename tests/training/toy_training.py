@@ -46,6 +46,11 @@ def length_reward(prompts: list[str], completions: list[str], **columns: object)
     return [len(completion) % 5 / 5 for completion in completions]
 
 
+def flat(prompts: list[str], completions: list[str], **columns: object) -> list[float]:
+    """A reward that tells nothing from anything."""
+    return [1.0 for _ in completions]
+
+
 def token_reward(prompts: list[str], completion_ids: list[list[int]], **columns: object):
     """As TRL's users write them: some of the keywords, the others swallowed."""
     assert len(prompts) == len(completion_ids)

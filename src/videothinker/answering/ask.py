@@ -7,18 +7,18 @@ each of them exactly as an uninterrupted one does.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from videothinker import answers
 from videothinker.answering import variants
-from videothinker.answering.plain import PlainModel, PlainPrompt, PlainVideo
 from videothinker.answering.protocols import Protocol, labels, render
 from videothinker.console import progress
 from videothinker.errors import UserError
-from videothinker.policy.encoding import Encoded, Video
-from videothinker.policy.model import Policy
-from videothinker.policy.rollout import Sampling, rollout
+from videothinker.generation.shared_prefix import Sampling, rollout
+from videothinker.models.llava_onevision.model import PlainModel, PlainPrompt, PlainVideo
+from videothinker.models.qwen2_5_vl.encoding import Encoded, Video
+from videothinker.models.qwen2_5_vl.model import Policy
 from videothinker.prompts import LETTERS
 from videothinker.records import Question, Sample, Variant
 from videothinker.runs import Journal
@@ -44,6 +44,7 @@ class Asking:
     seed: int
     data_root: Path
     deadline: float
+    follow_links: bool
 
     def keys(self, question: Question) -> list[Key]:
         """The keys of a question's samples: sample i carries seed + i."""
@@ -69,6 +70,7 @@ def answer_questions(
     model: str | None = None,
     rows: int = 32,
     deadline: float = 60.0,
+    follow_links: bool = False,
 ) -> list[Sample]:
     """Answer every question `samples` times, computing only what `journal` does not hold.
 
@@ -84,6 +86,7 @@ def answer_questions(
         model: the policy's digest, where the caller has it already.
         rows: completions decoded at once.
         deadline: seconds a video may take to decode.
+        follow_links: symbolic links may lead out of `data_root`.
 
     Returns:
         One record a question and sample, in the questions' order. A video that cannot be read
@@ -95,7 +98,15 @@ def answer_questions(
     """
     _check(questions, protocol, variant, samples)
     asking = Asking(
-        policy, model or policy.digest, protocol, variant, samples, seed, data_root, deadline
+        policy=policy,
+        model=model or policy.digest,
+        protocol=protocol,
+        variant=variant,
+        samples=samples,
+        seed=seed,
+        data_root=data_root,
+        deadline=deadline,
+        follow_links=follow_links,
     )
     done = {key(sample): sample for sample in journal.records}
     already = sum(all(k in done for k in asking.keys(q)) for q in questions)
@@ -202,6 +213,7 @@ def _see(asking: Asking, question: Question) -> Seen | str:
             asking.protocol,
             clip=question.clip,
             deadline=asking.deadline,
+            follow_links=asking.follow_links,
         )
         if asking.variant == "shuffled":
             return clip
@@ -218,24 +230,29 @@ def read_frames(
     *,
     clip: tuple[float, float] | None = None,
     deadline: float = 60.0,
+    follow_links: bool = False,
 ) -> Clip:
-    """The frames a protocol asks for.
+    """The frames a protocol asks for, as far as there are so many.
 
     Raises:
-        BadVideo: the video cannot give them.
+        BadVideo: the video cannot give any.
     """
-    clip = clip if protocol.clip else None
-    frames = protocol.frames
-    if protocol.fps is not None:
-        ends = read_clip(root, video, 2, clip=clip, deadline=deadline).times
-        even = int(float(ends[1] - ends[0]) * protocol.fps) // 2 * 2
-        frames = min(protocol.frames, max(4, even))
-    return read_clip(root, video, frames, clip=clip, deadline=deadline)
+
+    def some(frames: int) -> Clip:
+        part = clip if protocol.clip else None
+        return read_clip(
+            root, video, frames, clip=part, deadline=deadline, follow_links=follow_links
+        )
+
+    if protocol.fps is None:
+        return some(protocol.frames)
+    even = int(some(1).seconds * protocol.fps + 1e-6) // 2 * 2  # 10 s may be 9.999...
+    return some(min(protocol.frames, max(4, even)))
 
 
 def _prepare(asking: Asking, clip: Clip) -> Video | PlainVideo:
     low, high = asking.protocol.min_pixels, asking.protocol.max_pixels
-    return asking.policy.to_video(clip.frames, clip.times, min_pixels=low, max_pixels=high)
+    return asking.policy.to_video(clip.frames, clip.seconds, min_pixels=low, max_pixels=high)
 
 
 def _encode(asking: Asking, question: Question, seen: Seen) -> Prompt:
@@ -289,14 +306,15 @@ def read(protocol: Protocol, question: Question, text: str, *, truncated: bool) 
         truncated: it was cut at its length limit.
     """
     whole = protocol.prefill + text if protocol.asked == "tags" else text
-    for label, letter in zip(labels(question, protocol), LETTERS, strict=False):
-        if label != letter:
-            whole = re.sub(rf"\b{re.escape(label)}\b", letter, whole)
-    parsed = answers.parse(whole, question.choices, truncated=truncated, asked=protocol.asked)
+    named, loosely = (_with_letters(whole, question, protocol, flags=f) for f in (0, re.IGNORECASE))
+    parsed = answers.parse(named, question.choices, truncated=truncated, asked=protocol.asked)
+    if parsed.lenient is None and loosely != named:
+        again = answers.parse(loosely, question.choices, truncated=truncated, asked=protocol.asked)
+        parsed = replace(parsed, lenient=again.lenient)
     if protocol.reading == "parser":
         return parsed
-    blocks = answers.ANSWER.findall(whole)
-    said = (blocks[0] if blocks else whole).strip()
+    blocks = answers.blocks(named, "answer")
+    said = (blocks[0] if blocks else named).strip()
     good = len(said) == 1 and said in LETTERS[: len(question.choices)]
     return answers.Parsed(
         thinking=parsed.thinking,
@@ -305,6 +323,14 @@ def read(protocol: Protocol, question: Question, text: str, *, truncated: bool) 
         verdict="ok" if good else "truncated" if truncated else "unparsed",
         format=parsed.format,
     )
+
+
+def _with_letters(text: str, question: Question, protocol: Protocol, *, flags: int) -> str:
+    """Letters in the place of the choices' published names, such as `Option 1`."""
+    for label, letter in zip(labels(question, protocol), LETTERS, strict=False):
+        if label != letter:
+            text = re.sub(rf"\b{re.escape(label)}\b", letter, text, flags=flags)
+    return text
 
 
 def _record(

@@ -16,7 +16,7 @@ class AskConfig:
     choice: tuple[str, ...]
     """The choices, in order; they get the letters A, B, ..."""
     frames: int = 16
-    """Frames, uniformly spaced. Paper: up to 16 in training."""
+    """Most frames, uniform in time. Paper: up to 16 in training."""
     max_pixels: int = 256 * 28 * 28
     """Most pixels of a frame. Paper: 256 x 28 x 28 in evaluation."""
     max_new_tokens: int = 768
@@ -25,10 +25,12 @@ class AskConfig:
     """0 is greedy."""
     seed: int = 0
     """Seeds the sampling, where the temperature is above 0."""
-    device: str = "cpu"
-    """Where the model runs: cpu, cuda, cuda:1 ..."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """Of the weights."""
+    follow_links: bool = False
+    """Read a video behind a symbolic link that leads out of the folder, as a hub cache has."""
+    device: str = "auto"
+    """Where the model runs: cpu, cuda, cuda:1 ...; auto takes a GPU where there is one."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Of the weights; auto is the checkpoint's own."""
     out: Path | None = None
     """A file to write the Sample record to, as one JSON line."""
 

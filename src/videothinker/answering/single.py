@@ -2,30 +2,59 @@
 
 from pathlib import Path
 
+import msgspec
+
 from videothinker.answering.config import AskConfig
 from videothinker.answers import parse, record
 from videothinker.console import say
-from videothinker.policy.model import load_policy
-from videothinker.policy.rollout import Sampling, rollout
+from videothinker.generation.shared_prefix import Sampling, rollout
+from videothinker.models.placement import place
+from videothinker.models.qwen2_5_vl.model import load_policy
+from videothinker.models.qwen2_5_vl.positions import positions
 from videothinker.prompts import render
 from videothinker.records import Sample, write_jsonl
 from videothinker.seeds import derive
 from videothinker.video import read_clip
 
 
-def ask(video: Path, question: str, config: AskConfig) -> Sample:
+class Asked(Sample, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The answer, where video and words stood, and how it was computed: what `--json` prints."""
+
+    times: tuple[float, ...]
+    """When the frames are shown, seconds."""
+    second_per_grid: float
+    """How long one step of the video's temporal grid lasts, seconds."""
+    video_position: int
+    """Where the video begins on each of the three axes."""
+    first_text_position: int
+    """Of the first token after the video."""
+    last_text_position: int
+    """Of the prompt's last token; the first of the completion is one further."""
+    device: str
+    """Where the model ran."""
+    dtype: str
+    """The numbers it ran in."""
+
+
+def ask(video: Path, question: str, config: AskConfig) -> Asked:
     """Answer `question` about `video`; print resolved frames, size, tokens, thinking and answer.
 
     Raises:
         UserError: the video cannot give the frames, or the model cannot be loaded.
     """
-    clip = read_clip(video.parent, video.name, config.frames)
-    policy = load_policy(config.model, dtype=config.dtype, device=config.device)
+    clip = read_clip(video.parent, video.name, config.frames, follow_links=config.follow_links)
+    placed = place(config.model, config.device, config.dtype)
+    for line in placed.lines:
+        say(line)
+    policy = load_policy(config.model, dtype=placed.dtype, device=placed.device)
     prompt = policy.encode(
-        render(question, config.choice), clip.frames, clip.times, max_pixels=config.max_pixels
+        render(question, config.choice), clip.frames, clip.seconds, max_pixels=config.max_pixels
     )
+    frames = f"{prompt.frames} frames"
+    if prompt.frames == 1:
+        frames = "1 frame, shown twice to fill a temporal patch,"
     say(
-        f"{video}: {prompt.frames} frames of {prompt.width}x{prompt.height} pixels, "
+        f"{video}: {frames} of {prompt.width}x{prompt.height} pixels, "
         f"{clip.times[0]:.2f} to {clip.times[-1]:.2f} s; {prompt.prompt_tokens} prompt tokens"
     )
     sampling = Sampling(
@@ -46,4 +75,16 @@ def ask(video: Path, question: str, config: AskConfig) -> Sample:
         say(f"the model wrote: {text!r}")
     if config.out is not None:
         write_jsonl(config.out, [sample])
-    return sample
+    assert prompt.second_per_grid is not None
+    places_P = positions(policy.model, prompt)[0].tolist()
+    video_P = (prompt.input_ids_P == policy.model.config.video_token_id).nonzero().flatten()
+    return Asked(
+        **msgspec.structs.asdict(sample),
+        times=tuple(clip.times.tolist()),
+        second_per_grid=prompt.second_per_grid,
+        video_position=places_P[int(video_P[0])],
+        first_text_position=places_P[int(video_P[-1]) + 1],
+        last_text_position=places_P[-1],
+        device=placed.device,
+        dtype=placed.dtype,
+    )

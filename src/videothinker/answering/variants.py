@@ -77,7 +77,7 @@ def apply(
         return replace(shown, context=context)
     count = len(clip.frames)
     order = generator.permutation(count) if variant == "shuffled" else np.full(count, count // 2)
-    return replace(shown, clip=Clip(clip.frames[order], clip.times))
+    return replace(shown, clip=replace(clip, frames=clip.frames[order]))
 
 
 def _reorder(context: str, variant: Variant, generator: np.random.Generator) -> str:

@@ -60,10 +60,12 @@ class DiagnoseConfig:
     (our records). None: clevrer for a folder, jsonl for a file."""
     data_root: Path | None = None
     """Where the videos of a list of questions lie; None is the list's own folder."""
-    device: str = "cpu"
-    """Where the probed model runs: cpu, cuda, cuda:1 ..."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """Of its weights."""
+    follow_links: bool = False
+    """Read videos behind symbolic links that lead out of the data folder, as a hub cache has."""
+    device: str = "auto"
+    """Where the probed model runs: cpu, cuda, cuda:1 ...; auto takes a GPU where there is one."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Of its weights; auto is the checkpoint's own."""
     seed: int = 0
     """Seeds the probes' sampling and the transcripts' missing events."""
 

@@ -12,7 +12,8 @@ from videothinker.diagnosis.config import DiagnoseConfig
 from videothinker.diagnosis.sources import Source
 from videothinker.diagnosis.turns import by_question, turned
 from videothinker.errors import UserError
-from videothinker.policy.model import Policy, load_policy
+from videothinker.models.placement import place
+from videothinker.models.qwen2_5_vl.model import Policy, load_policy
 from videothinker.records import Question, Sample, Variant
 from videothinker.runs import Journal, Run
 from videothinker.seeds import derive
@@ -77,6 +78,7 @@ class Asker:
             seed=self.config.seed,
             journal=self.journal,
             model=self.digest,
+            follow_links=self.config.follow_links,
         )
         return by_question(asked, samples)
 
@@ -112,7 +114,11 @@ def probe(
     pairs = [two for two in both if two[0].answer and two[1].answer]
     chosen = {q.id for q in draw([one for one, _ in pairs], config.limit, config.seed)}
     pairs = [two for two in pairs if two[0].id in chosen and "full" in config.probes]
-    policy = load_policy(config.probe, dtype=config.dtype, device=config.device)
+    placed = place(config.probe, config.device, config.dtype)
+    run.facts |= placed.facts
+    for line in placed.lines:
+        say(line)
+    policy = load_policy(config.probe, dtype=placed.dtype, device=placed.device)
     say(
         f"probing {config.probe} on {len(asked)} questions and {len(pairs)} minimal pairs, "
         f"{config.samples} samples each: {', '.join(config.probes)}"

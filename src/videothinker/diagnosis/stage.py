@@ -1,6 +1,7 @@
 """`videothinker diagnose`: which questions can be answered without reasoning?"""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,13 @@ def _with_probes(
     return diagnoses, found
 
 
+def _placed(config: DiagnoseConfig, model: str) -> DiagnoseConfig:
+    """With what `auto` stands for: another machine does not go on in other numbers."""
+    from videothinker.models.placement import place  # noqa: PLC0415
+
+    return replace(config, **place(model, config.device, config.dtype).facts)
+
+
 def _tell(run: Run, summary: dict[str, Any], chosen: BiasSet, rule: str) -> None:
     write_atomic(run.path / "summary.json", msgspec.json.format(msgspec.json.encode(summary)))
     for problem in summary["problems"]:
@@ -81,7 +89,10 @@ def diagnose(data: Path, config: DiagnoseConfig) -> Path:
     Raises:
         UserError: bad input; see `sources.read_source`.
     """
-    with open_run(config.out, "diagnose", config, inputs_of(data, config)) as run:
+    inputs = inputs_of(data, config)
+    if config.probe is not None:
+        config = _placed(config, config.probe)
+    with open_run(config.out, "diagnose", config, inputs) as run:
         if run.done:
             say(f"{config.out}: is done already; give another --out to run again")
             return config.out

@@ -1,11 +1,13 @@
 """What a diagnosis says in numbers, computed from its records alone."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from videothinker.diagnosis.config import RULES
 from videothinker.diagnosis.intervals import share, show
 from videothinker.diagnosis.rules import disagreement
+from videothinker.giveaways import AWAY, DEFINITION, UNKNOWN, part_of
 from videothinker.records import Diagnosis, Question
 
 PAPER_OBSERVATIONAL, PAPER_TOTAL = 13_674, 18_473
@@ -39,6 +41,16 @@ def nearest_rule(counts: Mapping[str, Any]) -> str | None:
     return min(far, key=lambda rule: far[rule]) if far else None
 
 
+def give_aways(diagnoses: Sequence[Diagnosis]) -> dict[str, Any]:
+    """Label -> how many of its questions give themselves away, of how many it is known."""
+    found: dict[str, Any] = {}
+    for label in ("observational", "inferential"):
+        told = [part_of(d) for d in diagnoses if d.label == label]
+        known = len(told) - told.count(UNKNOWN)
+        found[label] = {"questions": len(told), "known": known, "give_away": told.count(AWAY)}
+    return found
+
+
 def summarise(
     questions: Sequence[Question],
     diagnoses: Sequence[Diagnosis],
@@ -70,6 +82,7 @@ def summarise(
             "diagnosed": len(group),
             "excluded": len(group) - len(used),
             "observational": sum(d.label == "observational" for d in used),
+            "gives_itself_away": give_aways(used),
             "rules": counts,
             "disagreement": {
                 f"{one} / {other}": count
@@ -78,9 +91,12 @@ def summarise(
             "gives_the_papers_count": matching_rule(from_logs),
             "nearest_to_the_papers_share": nearest_rule(from_logs),
         }
+    diagnosed = {diagnosis.question_id for diagnosis in diagnoses}
+    others = Counter(q.type for q in questions if q.id not in diagnosed)
     return {
         "questions": len(questions),
         "types": dict(sorted(types.items())),
+        "not_diagnosed": dict(sorted(others.items())),
         "splits": by_split,
         "problems": list(problems),
     }
@@ -90,6 +106,9 @@ def lines(summary: Mapping[str, Any], rule: str) -> list[str]:
     """The summary for a person."""
     types = ", ".join(f"{count} {name}" for name, count in summary["types"].items())
     told = [f"{summary['questions']} questions: {types}"]
+    if summary["not_diagnosed"]:
+        others = ", ".join(f"{n} {name}" for name, n in summary["not_diagnosed"].items())
+        told.append(f"not diagnosed (no log speaks of them, or beyond --limit): {others}")
     for split, found in summary["splits"].items():
         used = found["diagnosed"] - found["excluded"]
         told.append(
@@ -97,10 +116,24 @@ def lines(summary: Mapping[str, Any], rule: str) -> list[str]:
             f"(no correct choice, or nothing could be asked); label by {rule}: "
             f"{show(share(found['observational'], used))} observational"
         )
+        told.append(f"  {_give_away_line(found['gives_itself_away'])}")
         told += _rule_lines(found)
         if found["nearest_to_the_papers_share"] is not None:
             told.append(f"  {paper_line(found, used)}")
     return told + _pair_lines(summary.get("minimal_pairs", {}))
+
+
+def _give_away_line(found: Mapping[str, Any]) -> str:
+    """Which share of each label gives itself away, or that it is not known."""
+    begin = f"give themselves away ({DEFINITION}):"
+    if not any(count["known"] for count in found.values()):
+        return f"{begin} not known without event logs"
+    told: list[str] = []
+    for label, count in found.items():
+        missing = count["questions"] - count["known"]
+        ending = f" and {missing} not known" if missing else ""
+        told.append(f"{show(share(count['give_away'], count['known']))} of {label}{ending}")
+    return f"{begin} {', '.join(told)}"
 
 
 def _pair_lines(rules: Mapping[str, Any]) -> list[str]:

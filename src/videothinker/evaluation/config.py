@@ -35,8 +35,8 @@ class EvaluateConfig:
     protocol: ProtocolName = "videothinker"
     """How questions are put and answers read; see docs/evaluation.md."""
     split: str | None = None
-    """Of CLEVRER and of our own records: validation by default, where they have it. `minimal_pairs`
-    of a simulated world is one too."""
+    """Of CLEVRER and of our own records: validation by default, where they have it; `all` takes
+    every split of our own records. `minimal_pairs` of a simulated world is one too."""
     types: tuple[str, ...] | None = None
     """Question types to keep; all by default, of CLEVRER's questions the counterfactual."""
     label: Literal["observational", "inferential"] | None = None
@@ -69,10 +69,12 @@ class EvaluateConfig:
     """Completions decoded at once."""
     deadline: float = 60.0
     """Seconds a video may take to decode before it is recorded as a failure."""
-    device: str = "cpu"
-    """Where the model runs: cpu, cuda, cuda:1 ..."""
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    """Of the weights."""
+    follow_links: bool = False
+    """Read videos behind symbolic links that lead out of the data folder, as a hub cache has."""
+    device: str = "auto"
+    """Where the model runs: cpu, cuda, cuda:1 ...; auto takes a GPU where there is one."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Of the weights; auto is the checkpoint's own."""
     seed: int = 0
     """Seeds sampling, shuffled frames and the draw of `limit`."""
 

@@ -1,6 +1,7 @@
 """`videothinker evaluate`: ask, record every sample, print the tables computed from the records."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,10 @@ import msgspec
 
 from videothinker.answering import variants
 from videothinker.answering.ask import answer_questions, check_samples
-from videothinker.answering.plain import PlainModel, load_model
 from videothinker.answering.protocols import BENCHMARKS, Protocol, resolve
+from videothinker.benchmarks import catalog, jsonl
+from videothinker.benchmarks.base import Benchmark
 from videothinker.console import say
-from videothinker.datasets import catalog, jsonl
-from videothinker.datasets.benchmark import Benchmark
 from videothinker.errors import UserError
 from videothinker.evaluation import metrics, tables
 from videothinker.evaluation.check import check
@@ -20,8 +20,10 @@ from videothinker.evaluation.config import EvaluateConfig
 from videothinker.evaluation.metrics import Answered
 from videothinker.evaluation.selection import Selection, select
 from videothinker.evaluation.summary import by_question, plain, summarise
-from videothinker.policy.folders import model_folder
-from videothinker.policy.model import Policy
+from videothinker.models.folders import model_folder
+from videothinker.models.llava_onevision.model import PlainModel, load_model
+from videothinker.models.placement import place
+from videothinker.models.qwen2_5_vl.model import Policy
 from videothinker.records import Diagnosis, Question, Sample, read_jsonl, write_atomic, write_jsonl
 from videothinker.runs import Run, open_run, to_plain
 
@@ -42,7 +44,7 @@ def evaluate(data: Path, config: EvaluateConfig) -> Path:
     benchmark = catalog.load(config.benchmark, data, config.split)
     root = jsonl.data_root(data) if config.benchmark == "jsonl" else _folder(data)
     if config.check:
-        check(benchmark, root)
+        check(benchmark, root, follow_links=config.follow_links)
         return data
     labels = {d.question_id: d for d in _labels(data, config)}
     chosen = select(benchmark, config, labels)
@@ -51,12 +53,18 @@ def evaluate(data: Path, config: EvaluateConfig) -> Path:
     model = model_folder(str(config.model))
     inputs: dict[str, Path | None] = {path.name: path for path in benchmark.files}
     inputs["model"] = Path(model) if Path(model).is_dir() else None
+    # what `auto` stands for is part of the run: another machine does not go on in other numbers
+    placed = place(model, config.device, config.dtype)
+    config = replace(config, **placed.facts)
     with open_run(config.out, "evaluate", config, inputs) as run:
         if run.done:
             say(f"{config.out}: done before; nothing to do")
             return config.out
+        for line in placed.lines:
+            say(line)
         policy = load_model(model, dtype=config.dtype, device=config.device)
         _announce(data, benchmark, chosen, protocol)
+        run.facts |= placed.facts
         run.facts |= {"protocol": {**to_plain(protocol), "key": protocol.key}}
         run.facts |= {"data": str(data.resolve()), "data_root": str(root.resolve())}
         write_jsonl(config.out / "questions.jsonl", chosen.questions)
@@ -148,10 +156,23 @@ def _ask(
                 model=digest,
                 rows=config.rows,
                 deadline=config.deadline,
+                follow_links=config.follow_links,
             )
     run.failures = sum(sample.verdict == "failed" for sample in journal.records)
+    _tell_short(journal.records, protocol)
     for error in sorted({s.error for s in journal.records if s.error is not None})[:10]:
         say(f"failed: {error}")
+
+
+def _tell_short(samples: Sequence[Sample], protocol: Protocol) -> None:
+    """Say which videos gave fewer frames than the protocol wants: all they have."""
+    few = [s for s in samples if 0 < s.frames < protocol.frames]
+    if few and protocol.fps is None:
+        asked, counts = len({s.question_id for s in few}), [s.frames for s in few]
+        say(
+            f"{asked:,} of the questions: the video has fewer than {protocol.frames} frames and "
+            f"all were shown, {min(counts)} to {max(counts)}"
+        )
 
 
 def _conclude(
@@ -171,7 +192,11 @@ def _conclude(
         "model": samples[0].model,
         "needs_judge": dict(benchmark.needs_judge),
         "left_out": dict(chosen.left_out),
-        **summarise(questions, samples, labels, benchmark.groupings, several=protocol.several),
+        **summarise(
+            *(questions, samples, labels, benchmark.groupings),
+            several=protocol.several,
+            own=benchmark.own if protocol.name == "official" else None,
+        ),
     }
     if config.compare is not None:
         summary["compared"] = compare(questions, samples, config.compare)

@@ -17,7 +17,7 @@ ORDER = ("Base", "Bias model", "GRPO", "CDPO")
 NOT_A_SETTING = frozenset(
     {
         *("seed", "out", "json", "data_root", "model", "bias", "success", "log_with"),
-        *("save_steps", "save_total_limit", "eval_steps", "eval_questions"),
+        *("save_steps", "save_total_limit", "eval_steps", "eval_questions", "on_bad_video"),
     }
 )
 """Settings that do not make another arm: where things lie, what is looked at, and the seed."""

@@ -130,8 +130,8 @@ def _answered(one: Answered, question: str) -> dict[str, Any] | None:
 class _Videos:
     """Numbers every video shown, and links it from the page's folder."""
 
-    def __init__(self, page: Path) -> None:
-        self.base = page.resolve().parent
+    def __init__(self, page: Path, *, follow_links: bool) -> None:
+        self.base, self.follow_links = page.resolve().parent, follow_links
         self.paths: dict[Path, int] = {}
         self.lost = 0
 
@@ -139,7 +139,7 @@ class _Videos:
         if question.video is None:
             return None
         try:
-            path = locate(root, question.video)
+            path = locate(root, question.video, follow_links=self.follow_links)
             if path.is_dir():
                 raise UserError(f"{question.video} is a folder of frames; a page plays files")
         except UserError:
@@ -209,6 +209,7 @@ def pack(
     diagnoses: Sequence[Diagnosed],
     page: Path,
     *,
+    follow_links: bool = False,
     listed: int,
     megabytes: float,
 ) -> Pack:
@@ -218,10 +219,11 @@ def pack(
         boards: their lists are named board-0, board-1, ...
         diagnoses: their lists are named diagnosis-0, ...
         page: the HTML file the videos are linked from.
+        follow_links: symbolic links may lead out of a run's data folder.
         listed: questions of a diagnosis that are shown, evenly spaced over its records.
         megabytes: room for the pack; texts are left out, least telling first, until it fits.
     """
-    videos = _Videos(page)
+    videos = _Videos(page, follow_links=follow_links)
     lists = {f"board-{i}": _board_list(board, videos) for i, board in enumerate(boards)}
     for i, found in enumerate(diagnoses):
         lists[f"diagnosis-{i}"] = _diagnosis_list(found, videos, listed)

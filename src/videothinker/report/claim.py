@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from videothinker.evaluation.metrics import random_guess
+from videothinker.giveaways import AWAY, DEFINITION, REST, UNKNOWN
 from videothinker.report.diagnoses import Diagnosed
 from videothinker.report.estimates import Estimate, accuracy, difference
-from videothinker.report.results import Arm, Board
-from videothinker.report.sources import RunFolder
+from videothinker.report.results import PARTS, Arm, Board
+from videothinker.report.sources import TRAINING, RunFolder
 from videothinker.report.words import count, interval, percent, points
 
 LABELS = ("observational", "inferential")
@@ -14,7 +16,7 @@ LABELS = ("observational", "inferential")
 
 @dataclass(frozen=True)
 class Contrast:
-    """A paired difference between two arms on one label."""
+    """A paired difference between two arms on one label, or on one part of the inferential."""
 
     left: Arm
     right: Arm
@@ -53,16 +55,16 @@ def warnings_of(runs: Sequence[RunFolder]) -> tuple[str, ...]:
 
 
 def contrasts_of(board: Board) -> tuple[Contrast, ...]:
-    """GRPO against its base, and every other trained arm against GRPO, for each label."""
+    """GRPO against its base, and every other trained arm against GRPO, for each label and part."""
     base, grpo = board.arm("Base"), board.arm("GRPO")
     trained = [arm for arm in board.arms if arm.role in ("GRPO", "CDPO") and arm is not grpo]
     pairs = [(grpo, base), *((arm, grpo) for arm in trained)]
     found = []
     for left, right in pairs:
-        for label in LABELS:
+        for label in (*LABELS, *PARTS):
             if left is None or right is None:
                 continue
-            estimate = difference(board, left, right, board.ids(label))
+            estimate = difference(board, left, right, board.column(label))
             if estimate is not None:
                 found.append(Contrast(left, right, label, estimate))
     return tuple(found)
@@ -79,6 +81,64 @@ def _against_grpo(name: str, e: Estimate) -> str:
     if e.verdict == "none":
         return f"{name} stands level with GRPO there (within 5 points)"
     return f"{name} stands {100 * abs(e.mean):.1f} points {'above' if e.mean > 0 else 'below'} GRPO"
+
+
+def _part_of(whole: Contrast, contrasts: Sequence[Contrast], part: str) -> Estimate | None:
+    """The same two arms on one part of the inferential questions."""
+    same = (whole.left.name, whole.right.name, part)
+    found = (c.estimate for c in contrasts if (c.left.name, c.right.name, c.label) == same)
+    return next(found, None)
+
+
+def _same_way(e: Estimate | None, whole: Estimate) -> bool:
+    """Does the interval lie on the side of zero where the whole difference lies?"""
+    return e is not None and (e.low > 0 if whole.mean > 0 else e.high < 0)
+
+
+def _seat(whole: Contrast, contrasts: Sequence[Contrast]) -> str:
+    """Where a difference sits: in give-aways alone, on the rest too, or nobody can say."""
+    away, rest = (_part_of(whole, contrasts, part) for part in PARTS)
+    name, e = whole.left.name, whole.estimate
+    if rest is None:
+        return f"of {name} nothing is known on {REST}"
+    if e.verdict == "none":
+        told = rest.low > 0 or rest.high < 0
+        where = f"{'above' if rest.mean > 0 else 'below'}" if told else "not told from"
+        return f"on {REST} {name} is {where} {whole.right.name}"
+    what = f"{name}'s {'gain' if e.mean > 0 else 'loss'}"
+    if _same_way(rest, e):
+        return f"{what} is shown on {REST} too"
+    if _same_way(away, e):
+        return f"{what} is shown in these alone"
+    return f"where {what} sits cannot be said"
+
+
+def _where(board: Board, wholes: Sequence[Contrast], contrasts: Sequence[Contrast]) -> str:
+    """How many inferential questions give themselves away, and what is shown on the others."""
+    split = {part: len(ids) for part, ids in board.by_part.items()}
+    total = sum(split.values())
+    if UNKNOWN in split:
+        which = "all" if split[UNKNOWN] == total else f"{split[UNKNOWN]:,}"
+        return (
+            f"Whether inferential questions give themselves away is not known of {which} of them."
+        )
+    if AWAY not in split:
+        return "No inferential question gives itself away."
+    begin = f"{split[AWAY]:,} of the {total:,} inferential questions give themselves away"
+    if REST not in split:
+        return f"{begin}: nothing is measured beyond them."
+    return f"{begin}: {', '.join(_seat(c, contrasts) for c in wholes)}."
+
+
+def _about_parts(board: Board) -> list[str]:
+    """What a give-away is, and what a guess has of the rest: a describer is wrong on all of it."""
+    split = board.by_part
+    if AWAY not in split:
+        return []
+    others = [board.questions[q] for q in split.get(REST, ())]
+    guess = random_guess(others, several=board.several) if others else 0.0
+    ending = f"; a guess has {percent(guess)} % of {REST}" if others else ""
+    return [f"Questions give themselves away where {DEFINITION}{ending}."]
 
 
 def _seeds(arms: Sequence[Arm]) -> int:
@@ -115,7 +175,7 @@ def _sentence(board: Board, contrasts: Sequence[Contrast]) -> tuple[str, bool]:
     one = _seeds(arms) == 1
     scope = "; one training seed speaks for these models, not for the method" if one else ""
     words = f"{_against_base(first.estimate)}; {_against_grpo(then.left.name, then.estimate)}"
-    return f"{words} ({sizes}{scope}).", True
+    return f"{words} ({sizes}{scope}). {_where(board, (first, then), contrasts)}", True
 
 
 def _sentence_case(text: str) -> str:
@@ -143,7 +203,7 @@ def _notes(runs: Sequence[RunFolder]) -> list[str]:
     ]
     for run in runs:
         failures = int(run.book.get("failures") or 0)
-        if failures:
+        if failures and run.stage not in TRAINING:  # what training failed at is in its warnings
             notes.append(
                 f"{run.path.name} ({run.stage}) recorded {count(failures, 'failure')}; "
                 "they stay in the denominator."
@@ -154,9 +214,12 @@ def _notes(runs: Sequence[RunFolder]) -> list[str]:
 def _diagnosed(found: Diagnosed) -> str:
     share = next((s for s in found.labels if s.name == "observational"), None)
     value = percent(share.value) if share else "0.0"
+    away = next((s for s in found.give_aways if s.name == "inferential"), None)
+    told = "is not known" if away is None else f"holds for {percent(away.value)} % of {away.n:,}"
     return (
         f"{value} % of {count(len(found.rows), 'question')} can be answered by describing the "
-        f"video (rule {', '.join(found.chosen)}); no model is evaluated here."
+        f"video (rule {', '.join(found.chosen)}); that {DEFINITION}, which gives an inferential "
+        f"question away, {told}; no model is evaluated here."
     )
 
 
@@ -179,6 +242,7 @@ def make_claim(
         )
         headline = without if boards else "Nothing is evaluated here, and nothing diagnosed."
         return Claim(headline, False, (), warnings, notes)
+    notes = (*notes, *_about_parts(labelled[0]))
     contrasts = contrasts_of(labelled[0])
     sentence, drawn = _sentence(labelled[0], contrasts)
     if drawn and warnings:

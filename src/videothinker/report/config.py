@@ -22,6 +22,8 @@ class ReportConfig:
     """Put small videos into the page instead of linking them (the page may then exceed 5 MB)."""
     embed_megabytes: float = 40.0
     """With embed_videos: room for the videos, in MB of page; those beyond it stay links."""
+    follow_links: bool = False
+    """Show videos behind symbolic links that lead out of their data folder, as a hub cache has."""
     listed_questions: int = 200
     """Questions of a diagnosis shown one by one; its shares always count every question."""
     text_megabytes: float = 3.5

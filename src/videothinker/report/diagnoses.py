@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from videothinker.errors import UserError
+from videothinker.giveaways import AWAY, UNKNOWN, part_of
 from videothinker.records import Diagnosis, Question, read_jsonl
 from videothinker.report.probing import probing_sheets
 from videothinker.report.sheet import Sheet
@@ -49,6 +50,17 @@ class Diagnosed:
         counts = Counter(row.label for row in self.rows)
         order = ("observational", "inferential", "excluded")
         return [Share(label, counts[label], len(self.rows)) for label in order if counts[label]]
+
+    @property
+    def give_aways(self) -> list[Share]:
+        """For each label, of the questions of which it is known: how many give themselves away."""
+        found: list[Share] = []
+        for label in ("observational", "inferential"):
+            told = [part_of(row) for row in self.rows if row.label == label]
+            known = [part for part in told if part != UNKNOWN]
+            if known:
+                found.append(Share(label, known.count(AWAY), len(known)))
+        return found
 
     @property
     def rules(self) -> list[str]:

@@ -30,10 +30,9 @@ def shrink(path: Path) -> bytes:
     scale = min(1.0, WIDTH / width)
     size = (2 * max(1, round(width * scale / 2)), 2 * max(1, round(height * scale / 2)))
     small = [np.asarray(Image.fromarray(frame).resize(size)) for frame in clip.frames]
-    seconds = float(clip.times[-1] - clip.times[0]) * FRAMES / (FRAMES - 1)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "small.mp4"
-        write_mp4(out, np.stack(small), FRAMES / max(seconds, 0.1))
+        write_mp4(out, np.stack(small), len(small) / max(clip.seconds, 0.1))
         return out.read_bytes()
 
 

@@ -1,7 +1,8 @@
 """The first picture: observational against inferential accuracy, one row an arm.
 
 Rows run base, GRPO, CDPO. Erosion is the inferential mark moving left on the way to GRPO, repair
-is its way back; where nothing moves, the picture shows that as plainly.
+is its way back; where nothing moves, the picture shows that as plainly. Under the inferential mark
+stand its two parts: questions that give themselves away, and the rest.
 """
 
 from collections.abc import Sequence
@@ -9,15 +10,22 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from videothinker.giveaways import AWAY
 from videothinker.report.claim import LABELS
 from videothinker.report.estimates import Estimate, accuracy
-from videothinker.report.results import Arm, Board
+from videothinker.report.results import PARTS, Arm, Board
 from videothinker.report.svg import Scale, element, path, picture
 from videothinker.report.words import between, percent
 
-ROW = 62.0
+ROW = 80.0
 LIFT = 11.0
 """How far the two marks of a row stand off its middle, in picture units."""
+DROP = 19.0
+"""How far the parts stand below the inferential mark."""
+APART = 44.0
+"""Room for a part's figure between the two marks."""
+EDGE = 22.0
+"""Room right of the scale."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +34,7 @@ class Row:
 
     arm: Arm
     estimates: dict[str, Estimate]
-    """label (or "all") -> estimate; a label that nobody answered is absent."""
+    """label, part of the inferential or "all" -> estimate; what nobody answered is absent."""
 
     @property
     def runs(self) -> list[int]:
@@ -35,12 +43,12 @@ class Row:
 
 
 def rows(board: Board) -> list[Row]:
-    """Accuracy of every arm, by label and over all questions."""
+    """Accuracy of every arm, by label, by part of the inferential and over all questions."""
     found = []
     for arm in board.arms:
         estimates = {}
-        for label in (*LABELS, "all"):
-            estimate = accuracy(board, arm, board.ids(None if label == "all" else label))
+        for label in (*LABELS, *PARTS, "all"):
+            estimate = accuracy(board, arm, board.column(None if label == "all" else label))
             if estimate is not None:
                 estimates[label] = estimate
         found.append(Row(arm, estimates))
@@ -92,6 +100,36 @@ def _series(row: Row, label: str, scale: Scale, y: float) -> list[Markup]:
     return [element("g", element("title", words), whisker, *dots, mark, number)]
 
 
+def _diamond(part: str, x: float, y: float) -> Markup:
+    """Hollow: give-aways; filled: the rest. Told apart without color."""
+    d = f"M{x - 5:.1f},{y:.1f}l5,-5l5,5l-5,5z"
+    return element("path", d=d, klass=f"mark {'part' if part == AWAY else 'inferential'}")
+
+
+def _beside(text: str, left: float, right: float, scale: Scale, y: float) -> Markup:
+    """Small figures right of what stands between `left` and `right`, or left of it at the edge."""
+    fits = right + 8 + 6.2 * len(text) <= scale.end + EDGE
+    x, anchor = (right + 8, "start") if fits else (left - 8, "end")
+    klass = "number inferential part"
+    return element("text", text, x=x, y=y + 4, klass=klass, text_anchor=anchor)
+
+
+def _parts(row: Row, scale: Scale, y: float) -> list[Markup]:
+    """The two parts of the inferential questions, each with its figure; both in one where near."""
+    found = [(row.estimates[part], part) for part in PARTS if part in row.estimates]
+    found.sort(key=lambda one: one[0].mean)
+    drawn = []
+    for e, part in found:
+        words = f"{row.arm.name}, {part}: {percent(e.mean)} % ({between(e)}), n = {e.n}"
+        drawn.append(element("g", element("title", words), _diamond(part, scale(e.mean), y)))
+    places, figures = [scale(e.mean) for e, _ in found], [percent(e.mean) for e, _ in found]
+    if len(found) == 2 and places[1] - places[0] < APART:
+        return [*drawn, _beside(" / ".join(figures), places[0], places[1], scale, y)]
+    return [
+        *drawn, *(_beside(text, x, x, scale, y) for text, x in zip(figures, places, strict=True))
+    ]  # fmt: skip
+
+
 def _axis(scale: Scale, top: float, bottom: float) -> list[Markup]:
     drawn = []
     for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
@@ -111,14 +149,21 @@ def _summary(board: Board, found: Sequence[Row]) -> str:
 
 
 def sizes(found: Sequence[Row]) -> str:
-    """`n = 240 observational and 120 inferential`, or each arm's own where they differ."""
-    each = {
-        row.arm.name: " and ".join(f"{e.n} {b}" for b, e in row.estimates.items() if b != "all")
-        for row in found
-    }
+    """`n = 240 observational and 120 inferential (94 give-aways, 26 the rest)`.
+
+    Or each arm's own where they differ.
+    """
+    each = {row.arm.name: _counted(row) for row in found}
     if len(set(each.values())) == 1:
         return f"n = {next(iter(each.values()))}"
     return "; ".join(f"{name}: n = {words}" for name, words in each.items())
+
+
+def _counted(row: Row) -> str:
+    """How many questions of each label and part an arm answered."""
+    labels = [f"{row.estimates[b].n} {b}" for b in LABELS if b in row.estimates]
+    split = [f"{row.estimates[part].n} {part}" for part in PARTS if part in row.estimates]
+    return " and ".join(labels) + (f" ({', '.join(split)})" if split else "")
 
 
 def _split(name: str) -> tuple[str, str]:
@@ -137,7 +182,7 @@ def chart(board: Board, found: Sequence[Row], *, narrow: bool) -> Markup:
     """The picture, with the arms' names beside the rows (wide) or above them (narrow)."""
     width, left, pitch = (350.0, 12.0, ROW + 16) if narrow else (760.0, _margin(found), ROW)
     top = 8.0
-    scale = Scale(0.0, 1.0, left, width - 22)
+    scale = Scale(0.0, 1.0, left, width - EDGE)
     bottom = top + pitch * len(found)
     drawn: list[Markup] = _axis(scale, top, bottom)
     roles = [row.arm.role for row in found]
@@ -161,5 +206,6 @@ def chart(board: Board, found: Sequence[Row], *, narrow: bool) -> Markup:
             drawn.append(element("text", settings, x=place[0], y=place[1], klass="settings"))
         for label, lift in zip(LABELS, (-LIFT, LIFT), strict=True):
             drawn += _series(row, label, scale, middle + lift + (8 if narrow else 0))
+        drawn += _parts(row, scale, middle + LIFT + DROP + (8 if narrow else 0))
     klass = "chart narrow" if narrow else "chart wide"
     return picture(width, bottom + 26, _summary(board, found), *drawn, klass=klass)

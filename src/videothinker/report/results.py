@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from videothinker import giveaways
 from videothinker.errors import UserError
+from videothinker.giveaways import AWAY, REST
 from videothinker.records import Diagnosis, Question, Sample, read_jsonl
 from videothinker.report.arms import Kind, Origin, names, origins, place
 from videothinker.report.sources import RunFolder, read_book, stage_of
 
 Tier = Literal["video tier", "transcript tier"]
+PARTS = (AWAY, REST)
+"""Into what inferential questions are split, wherever their accuracy is shown."""
 SIMULATED = "simulated world"
 """How questions about our own simulated videos are called, whatever their layout."""
 
@@ -75,6 +79,21 @@ class Board:
         if label is None:
             return list(self.questions)
         return [q for q in self.questions if q in self.labels and self.labels[q].label == label]
+
+    @property
+    def by_part(self) -> dict[str, list[str]]:
+        """The inferential questions by part: give-aways, the rest, or not known."""
+        return giveaways.split(self.ids("inferential"), self.labels)
+
+    @property
+    def several(self) -> bool:
+        """May an answer hold several letters?"""
+        facts = self.arms[0].answered[0].run.facts
+        return bool((facts.get("protocol") or {}).get("several"))
+
+    def column(self, name: str | None) -> list[str]:
+        """Question ids of a label, of a part of the inferential ones, or (None) all."""
+        return self.by_part.get(name, []) if name in PARTS else self.ids(name)
 
 
 def _tier(question: Question) -> Tier:

@@ -7,6 +7,7 @@ from typing import Any
 from videothinker import __version__
 from videothinker.console import say
 from videothinker.errors import UserError
+from videothinker.giveaways import DEFINITION
 from videothinker.records import write_atomic
 from videothinker.report.browser import Pack, pack
 from videothinker.report.claim import make_claim
@@ -17,7 +18,7 @@ from videothinker.report.embedding import embed
 from videothinker.report.overview import chart, rows, sizes
 from videothinker.report.page import render
 from videothinker.report.provenance import entries
-from videothinker.report.results import Board, read_boards
+from videothinker.report.results import PARTS, Board, read_boards
 from videothinker.report.sources import NEEDED, RunFolder, read_runs
 from videothinker.report.tables import sheets
 from videothinker.report.words import count
@@ -32,7 +33,8 @@ def _overview(boards: Sequence[Board]) -> list[dict[str, Any]]:
             pictures = {narrow: chart(board, lines, narrow=narrow) for narrow in (False, True)}
             seeded = any(len(row.arm.answered) > 1 for row in lines)
             one = {"board": board, "rows": lines, "pictures": pictures, "sizes": sizes(lines)}
-            found.append({**one, "seeded": seeded})
+            split = any(part in row.estimates for row in lines for part in PARTS)
+            found.append({**one, "seeded": seeded, "split": split})
     return found
 
 
@@ -61,6 +63,7 @@ def _context(runs: Sequence[RunFolder], config: ReportConfig) -> dict[str, Any]:
         boards,
         diagnoses,
         config.out,
+        follow_links=config.follow_links,
         listed=config.listed_questions,
         megabytes=config.text_megabytes,
     )
@@ -73,6 +76,7 @@ def _context(runs: Sequence[RunFolder], config: ReportConfig) -> dict[str, Any]:
         "claim": claim,
         "notes": [*claim.notes, *_notes(runs, packed, linked)],
         "overview": _overview(boards),
+        "definition": DEFINITION,
         "boards": boards,
         "diagnoses": diagnoses,
         "curves": curves,

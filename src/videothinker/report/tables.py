@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from videothinker.evaluation import metrics, published
+from videothinker.giveaways import DEFINITION, UNKNOWN
 from videothinker.report.claim import LABELS
 from videothinker.report.config import Table
 from videothinker.report.estimates import Estimate, accuracy, pairs_right
-from videothinker.report.results import SIMULATED, Arm, Board
+from videothinker.report.results import PARTS, SIMULATED, Arm, Board
 from videothinker.report.sheet import NOTHING, Cell, Line, Sheet
 from videothinker.report.words import between, count, percent
 
@@ -20,6 +21,10 @@ PUBLISHED = (
 )
 COMPARABLE = ("clevrer", SIMULATED)
 """Datasets beside which the paper's figures on CLEVRER are worth a look."""
+COLUMNS = (*LABELS, *PARTS, None)
+"""Of the tables by label: inferential accuracy is never shown without its split. None: all."""
+HEADS = ("Observational", "Inferential", *(f"Inferential, {part}" for part in PARTS), "All")
+NOT_KNOWN = Cell("not known", words="nothing tells which questions give themselves away")
 
 
 def _cell(estimate: Estimate | None) -> Cell:
@@ -28,6 +33,23 @@ def _cell(estimate: Estimate | None) -> Cell:
     seeds = count(len(estimate.seeds), "training seed")
     words = f"{count(estimate.n, 'question')}, {count(estimate.clusters, 'video')}, {seeds}"
     return Cell(percent(estimate.mean), between(estimate), words)
+
+
+def _by_label(board: Board, arm: Arm, variant: str = "full") -> list[Cell]:
+    """One cell for each of COLUMNS."""
+    cells = []
+    for column in COLUMNS:
+        cell = _cell(accuracy(board, arm, board.column(column), variant))
+        unknown = column in PARTS and list(board.by_part) == [UNKNOWN]
+        cells.append(NOT_KNOWN if unknown else cell)
+    return cells
+
+
+def _about_split(board: Board) -> str:
+    """What the parts are, and of how many questions they are not known."""
+    missing = len(board.by_part.get(UNKNOWN, ()))
+    ending = f"; not known of {count(missing, 'question')}" if missing else ""
+    return f" Give-aways: {DEFINITION}{ending}."
 
 
 def _runs(arm: Arm) -> tuple[int, ...]:
@@ -86,21 +108,19 @@ def ablation_sheet(board: Board) -> Sheet:
     for arm in board.arms:
         if arm.role not in ("Base", "GRPO", "CDPO"):
             continue
-        cells = [_cell(accuracy(board, arm, board.ids(label))) for label in (*LABELS, None)]
-        lines.append(Line(arm.name, tuple(cells), _runs(arm)))
+        lines.append(Line(arm.name, tuple(_by_label(board, arm)), _runs(arm)))
     note = "What sets two arms apart stands in their names; everything else is equal between them."
-    columns = ("Observational", "Inferential", "All")
-    return Sheet("ablation", f"Ablation: {board.title}", columns, tuple(lines), note)
+    note += _about_split(board)
+    return Sheet("ablation", f"Ablation: {board.title}", HEADS, tuple(lines), note)
 
 
 def _floors(board: Board) -> list[Line]:
     """What needs no model: always A, and the expectation of a random guess."""
-    several = bool((board.arms[0].answered[0].run.facts.get("protocol") or {}).get("several"))
     always_cells, guess_cells = [], []
-    for label in (*LABELS, None):
-        asked = [board.questions[q] for q in board.ids(label)]
+    for column in COLUMNS:
+        asked = [board.questions[q] for q in board.column(column)]
         always = percent(metrics.always(("A",), asked).value) if asked else NOTHING.value
-        guess = metrics.random_guess(asked, several=several) if asked else None
+        guess = metrics.random_guess(asked, several=board.several) if asked else None
         words = count(len(asked), "question")
         always_cells.append(Cell(always, words=words))
         guess_cells.append(Cell(NOTHING.value if guess is None else percent(guess), words=words))
@@ -119,9 +139,9 @@ def diagnostic_sheet(board: Board) -> Sheet:
     lines = []
     for arm in board.arms:
         for variant in variants:
-            cells = [_cell(accuracy(board, arm, board.ids(b), variant)) for b in (*LABELS, None)]
+            cells = _by_label(board, arm, variant)
             cells += [_cell(pairs_right(board, arm, variant))] if paired else []
-            if any(cell is not NOTHING for cell in cells):
+            if any(cell not in (NOTHING, NOT_KNOWN) for cell in cells):
                 name = arm.name if variant == "full" else f"{arm.name}, {variant.replace('_', ' ')}"
                 lines.append(Line(name, tuple(cells), _runs(arm)))
     floors = [replace(f, cells=(*f.cells, NOTHING)) if paired else f for f in _floors(board)]
@@ -129,14 +149,15 @@ def diagnostic_sheet(board: Board) -> Sheet:
         "A row without a further word is the full question; struck: premise taken out; "
         "blind: no video; one frame; shuffled: frames in random order; options only."
     )
+    note += _about_split(board)
     if paired:
         note += " Minimal pairs: one video, one set of options, two premises; both must be right."
     if board.tier == "video tier" and board.dataset in COMPARABLE:
         theirs = _published_lines("diagnostic", LABELS)
-        empty = (NOTHING,) * (2 if paired else 1)
+        empty = (*(NOT_KNOWN for _ in PARTS), *((NOTHING,) * (1 + paired)))
         floors += [replace(line, cells=(*line.cells, *empty)) for line in theirs]
         note += f" {PUBLISHED}"
-    columns = ("Observational", "Inferential", "All", *(("Minimal pairs",) if paired else ()))
+    columns = (*HEADS, *(("Minimal pairs",) if paired else ()))
     title = f"Diagnostic: {board.title}"
     return Sheet("diagnostic", title, columns, (*lines, *floors), note)
 

@@ -1,6 +1,7 @@
-"""checkpoints/step-N/: a complete model folder, the optimizer's state, and where the loop stands.
+"""checkpoints/step-N/: the model, the optimizer's state, and where the loop stands.
 
-There is no random state to keep: every draw is seeded by (seed, stage, step, item).
+The model is a complete folder; under LoRA it is the adapter alone, and its README.md says so. There
+is no random state to keep: every draw is seeded by (seed, stage, step, item).
 """
 
 import json
@@ -8,10 +9,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
-from videothinker.policy.model import Policy, save_policy
+from videothinker.models.qwen2_5_vl.model import Policy
+from videothinker.models.tensor_file import write_tensors
 from videothinker.records import write_atomic
+from videothinker.training.models import save_model
 from videothinker.training.optimizer import MasterAdamW
 
 OPTIMIZER, STATE = "optimizer.safetensors", "state.json"
@@ -24,7 +27,7 @@ def save_checkpoint(
 
     Args:
         folder: the run's `checkpoints/`.
-        policy: saved as a folder that plain transformers loads.
+        policy: saved as the run's `model/` is: a folder that plain transformers or peft loads.
         optimizer: saved with its float32 master weights.
         state: JSON-ready; its `step` names the checkpoint.
         keep: how many checkpoints stay.
@@ -34,9 +37,8 @@ def save_checkpoint(
     for leftover in (beside, target):
         if leftover.exists():
             shutil.rmtree(leftover)
-    save_policy(policy, beside)
-    flat = {name: tensor.contiguous() for name, tensor in optimizer.state().items()}
-    save_file(flat, beside / OPTIMIZER)
+    save_model(policy, beside)
+    write_tensors(beside / OPTIMIZER, optimizer.state())
     write_atomic(beside / STATE, json.dumps(state, sort_keys=True).encode())
     beside.rename(target)
     for old in _all(folder)[:-keep]:

@@ -37,10 +37,16 @@ class TrainConfig:
     """Seeds every draw, together with the stage, the step and the item."""
     data_root: Path | None = None
     """Where the videos lie; by default what the diagnose run recorded, else the data folder."""
+    on_bad_video: Literal["stop", "drop"] = "stop"
+    """All videos are looked at before step 1: `drop` leaves out the questions of those that cannot
+    be read, as if the list had never held them. Ours."""
+    follow_links: bool = False
+    """Read videos behind symbolic links that lead out of the data folder, as a hub cache has.
+    Ours: off."""
     train_questions: int = 1000
     """Size of the seeded draw; 0 takes all. Paper: 1,000 (1K RL)."""
     frames: int = 16
-    """Frames of each video. Paper: up to 16 in training."""
+    """Most frames of each video. Paper: up to 16 in training."""
     max_pixels: int = 128 * 28 * 28
     """Most pixels of a frame. Paper: 128 x 28 x 28 in training."""
     min_pixels: int = 4 * 28 * 28
@@ -191,7 +197,7 @@ class CdpoConfig(TrainConfig):
     """Stage 2, CDPO: GRPO with a repulsion from the frozen bias model.
 
     The defaults are ours, a bounded repulsion. The paper's own setting is `divergence k3,
-    repulsion 0.01, schedule constant`.
+    repulsion 0.01, schedule constant, guard false`.
     """
 
     bias: str
@@ -212,13 +218,15 @@ class CdpoConfig(TrainConfig):
     """`reward` adds repulsion * log(pi / bias) of the whole completion to its reward and leaves the
     loss plain: the sceptic's baseline. Paper: loss."""
     divergence_target: float = 0.4
-    """The divergence the controller holds, in nats a token. Ours: measured in miniature."""
+    """The KL(pi || bias) the controller holds, in nats a token. Ours: measured in miniature."""
+    guard: bool = True
+    """Stop the push at signs of a collapse; the paper has no such guard. Ours."""
     guard_valid: float = 0.5
     """The guard stops the push below this share of valid formats. Ours."""
     guard_entropy: float = 3.0
     """The guard stops the push above this entropy, in nats a token. Ours."""
     guard_divergence: float = 4.0
-    """The guard stops the push above this divergence, in nats a token. Ours."""
+    """The guard stops the push above this KL(pi || bias), in nats a token. Ours."""
     allow_self_bias: bool = False
     """Let the bias model be the starting policy itself: the paper's ablation, which collapses."""
 

@@ -2,19 +2,29 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from videothinker import console
-from videothinker.datasets import jsonl
+from videothinker.benchmarks import jsonl
+from videothinker.benchmarks.base import tier_of
+from videothinker.benchmarks.lists import read_questions
 from videothinker.errors import UserError
-from videothinker.records import Label, Question, read_jsonl
+from videothinker.records import Label, Question
 from videothinker.seeds import derive
 from videothinker.training.config import BiasConfig, TrainConfig
 
 ROLES: dict[str, Label] = {"irrelevant": "observational", "causal": "inferential"}
 """Role in a minimal pair -> its label under `same_truth`, by construction: the removal changes the
 truth of no option, or of at least one."""
+
+Part = tuple[str, tuple[float, float] | None]
+"""A video and the clip of it that is asked about (null: all of it): what is decoded at once."""
+
+
+def part_of(question: Question) -> Part | None:
+    """What is decoded for a question; null for a transcript."""
+    return None if question.video is None else (question.video, question.clip)
 
 
 @dataclass(frozen=True)
@@ -33,20 +43,39 @@ class TrainingSet:
     """Questions left out because no choice is correct or the diagnosis excludes them."""
     undiagnosed: int
     """Questions left out because the diagnosis does not speak of them (other types)."""
+    pool: tuple[Question, ...]
+    """All that could be drawn, in order."""
+    bad: dict[Part, str] = field(default_factory=dict)
+    """Videos whose questions are left out -> what is wrong with them."""
+
+    @property
+    def without_video(self) -> int:
+        """Questions left out because their video cannot be read."""
+        return sum(part_of(q) in self.bad for q in self.pool)
+
+    @property
+    def bad_names(self) -> dict[str, str]:
+        """`a.mp4`, or `a.mp4 (2 to 5 s)` for a clip of it -> what is wrong with it."""
+        return {
+            video if clip is None else f"{video} ({clip[0]:g} to {clip[1]:g} s)": reason
+            for (video, clip), reason in self.bad.items()
+        }
 
     def composition(self) -> dict[str, object]:
         """What the draw is made of, for run.json."""
-        return {
+        told: dict[str, object] = {
             "train_questions": len(self.train),
             "held_out_questions": len(self.held_out),
             "left_out_unanswerable": self.unanswerable,
             "left_out_undiagnosed": self.undiagnosed,
+            "left_out_bad_video": self.without_video,
             "labels": _count(self.labels.get(q.id, "unlabelled") for q in self.train),
             "types": _count(q.type for q in self.train),
             "splits": _count(q.split for q in self.train),
             "tier": "transcript" if all(q.context for q in self.train) else "video",
             "held_out_labels": _count(self.labels.get(q.id, "unlabelled") for q in self.held_out),
         }
+        return told | {"bad_videos": self.bad_names} if self.bad else told
 
 
 def _count(values: object) -> dict[str, int]:
@@ -67,7 +96,7 @@ def load_training_set(data: Path, config: TrainConfig) -> TrainingSet:
             where the reward wants pairs.
     """
     source = _source(data, config)
-    questions = read_jsonl(source, Question)
+    questions = every = read_questions(source)
     labels: dict[str, Label] = {
         q.id: ROLES[q.groups["role"]] for q in questions if q.groups.get("role") in ROLES
     }
@@ -86,12 +115,16 @@ def load_training_set(data: Path, config: TrainConfig) -> TrainingSet:
     usable = [q for q in asked if q.answer and labels.get(q.id) != "excluded"]
     if not usable:
         raise UserError(f"{source}: holds no training question with an answer; run diagnose again")
-    ordered = in_order(usable, config.seed, 0)
-    held_out = _hold_out(ordered, labels, config) if config.eval_steps else ()
-    kept = {q.id for q in held_out}
-    train = tuple(q for q in ordered if q.id not in kept)[: config.train_questions or None]
-    if "pair_consistency" in config.reward_funcs:
-        _check_pairs(train, source)
+    tier_of(usable)
+    splits, kept_splits = (Counter(f"of split {q.split}" for q in qs) for qs in (every, questions))
+    left_out = splits - kept_splits
+    left_out["without a diagnosis"] = len(questions) - len(asked)
+    left_out["without a right answer, or that the diagnosis excludes"] = len(asked) - len(usable)
+    for why, count in left_out.items():
+        if count:
+            console.say(f"left out: {count:,} questions {why}")
+    ordered = tuple(in_order(usable, config.seed, 0))
+    train, held_out = _draw(ordered, labels, config, source)
     return TrainingSet(
         source=source,
         data_root=config.data_root or jsonl.data_root(source),
@@ -100,7 +133,43 @@ def load_training_set(data: Path, config: TrainConfig) -> TrainingSet:
         labels=labels,
         unanswerable=len(asked) - len(usable),
         undiagnosed=len(questions) - len(asked),
+        pool=ordered,
     )
+
+
+def leave_out(data: TrainingSet, bad: Mapping[Part, str], config: TrainConfig) -> TrainingSet:
+    """The draw from a list without the questions of `bad` videos: as if it had never held them.
+
+    Raises:
+        UserError: a question without its pair where the reward wants pairs.
+    """
+    asked = {part_of(question) for question in data.pool}
+    every = {part: reason for part, reason in (data.bad | dict(bad)).items() if part in asked}
+    left = [q for q in data.pool if part_of(q) not in every]
+    train, held_out = _draw(left, data.labels, config, data.source)
+    return replace(data, train=train, held_out=held_out, bad=every)
+
+
+def to_come(
+    data: TrainingSet, config: TrainConfig, *, step: int, position: int
+) -> tuple[Question, ...]:
+    """What may still be asked after `step` steps, which drew `position` questions."""
+    refills = config.max_refills if isinstance(config, BiasConfig) else 0
+    last = position + (config.max_steps - step) * config.prompts_per_step * (1 + refills)
+    in_first_round = config.sampling == "uniform" and last <= len(data.train)
+    return (*(data.train[position:last] if in_first_round else data.train), *data.held_out)
+
+
+def _draw(
+    ordered: Sequence[Question], labels: dict[str, Label], config: TrainConfig, source: Path
+) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
+    """The questions to train on, and the held-out slice."""
+    held_out = _hold_out(ordered, labels, config) if config.eval_steps else ()
+    kept = {q.id for q in held_out}
+    train = tuple(q for q in ordered if q.id not in kept)[: config.train_questions or None]
+    if "pair_consistency" in config.reward_funcs:
+        _check_pairs(train, source)
+    return train, held_out
 
 
 def in_order(questions: Sequence[Question], seed: int, epoch: int) -> list[Question]:

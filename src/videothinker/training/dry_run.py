@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from videothinker.errors import UserError
-from videothinker.policy.shapes import parameters
+from videothinker.models.qwen2_5_vl.shapes import parameters
 from videothinker.runs import to_plain
 from videothinker.training import memory
 from videothinker.training.config import TrainConfig
@@ -126,9 +126,10 @@ def _memory(plan: Plan) -> list[str]:
     rows.append(f"  {'tensors':<22} {plan.peak / GIB:8.2f}")
     rows.append(f"  {'needed':<22} {plan.needed / GIB:8.2f}   {added}")
     rows.append(f"  every moment: {every}")
-    rows.append(f"disk: up to {plan.disk / 1e9:.0f} GB (model, checkpoints with optimizer)")
-    if plan.host:
-        rows.append(f"  main memory for what lies on the CPU: {plan.host / GIB:.1f} GiB")
+    kept = "adapter" if plan.config.lora_rank else "model"
+    rows.append(f"disk: up to {plan.disk / 1e9:.0f} GB ({kept}, checkpoints with optimizer)")
+    host = "for what lies on the CPU, and while saving"
+    rows.append(f"main memory: {plan.host / GIB:.1f} GiB {host}")
     return rows
 
 
@@ -137,9 +138,9 @@ def _fit(plan: Plan, card: str, limit: int) -> list[str]:
         return [f"{card}: fits, {(limit - plan.needed) / GIB:.1f} GiB to spare"]
     rows = [f"{card}: does not fit, {(plan.needed - limit) / GIB:.1f} GiB too much; in this order"]
     for lever, saved, after in pulled(plan, limit):
-        host = f", {after.host / GIB:.0f} GiB of main memory" if after.host else ""
+        host = f"{after.host / GIB:.0f} GiB of main memory"
         rows.append(
-            f"  {lever.flag:<32} saves {saved / GIB:6.1f} -> {after.needed / GIB:6.1f} GiB"
+            f"  {lever.flag:<32} saves {saved / GIB:6.1f} -> {after.needed / GIB:6.1f} GiB, "
             f"{host}  ({lever.cost})"
         )
     eight = pull(plan, EIGHT_BIT) if plan.config.optimizer_device == "model" else None

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from videothinker import answers
-from videothinker.policy.model import Policy
+from videothinker.models.qwen2_5_vl.model import Policy
 from videothinker.training.config import TrainConfig
 from videothinker.training.data import TrainingSet
 from videothinker.training.processes import Processes

@@ -13,7 +13,7 @@ import torch
 
 from videothinker import cdpo, console
 from videothinker.errors import UserError
-from videothinker.policy.model import Policy
+from videothinker.models.qwen2_5_vl.model import Policy
 from videothinker.records import Step
 from videothinker.runs import Journal
 from videothinker.training.checkpoints import last_checkpoint, load_checkpoint, save_checkpoint
@@ -38,7 +38,8 @@ class Progress:
     entropy: float | None = None
     """Of the last good step, in nats a token: what the guard looks at."""
     divergence: float | None = None
-    """Of the last good step, in nats a token: what the controller looks at."""
+    """KL(policy || bias) of the last good step, in nats a token, whatever divergence is trained:
+    what the controller and the guard look at."""
     bad_in_a_row: int = 0
     """Steps whose loss or gradient was not a number."""
 
@@ -117,13 +118,15 @@ def decide(loop: Loop, batch: Batch, progress: Progress) -> tuple[Objective, str
     repulsion = cdpo.signed(config.repulsion, config.direction)
     if config.schedule == "controller":
         repulsion = cdpo.controlled(repulsion, progress.divergence, config.divergence_target)
-    repulsion, guard = cdpo.guarded(
-        repulsion,
-        valid=valid_share(batch),
-        entropy=progress.entropy,
-        divergence=progress.divergence,
-        limits=cdpo.Limits(config.guard_valid, config.guard_entropy, config.guard_divergence),
-    )
+    guard = None
+    if config.guard:
+        repulsion, guard = cdpo.guarded(
+            repulsion,
+            valid=valid_share(batch),
+            entropy=progress.entropy,
+            divergence=progress.divergence,
+            limits=cdpo.Limits(config.guard_valid, config.guard_entropy, config.guard_divergence),
+        )
     if guard and loop.processes.main:
         console.say(f"warning: step {progress.step + 1}: guard: {guard}")
     return replace(pushed, repulsion=repulsion), guard
@@ -219,8 +222,8 @@ def add_up(sums: Sums, processes: Processes) -> None:
 
 
 def means(sums: Sums) -> tuple[float, float]:
-    """Divergence and entropy a token."""
-    return sums.divergence / sums.tokens, sums.entropy / sums.tokens
+    """KL(policy || bias) and entropy a token."""
+    return sums.kl / sums.tokens, sums.entropy / sums.tokens
 
 
 def checkpoint(loop: Loop, progress: Progress) -> None:

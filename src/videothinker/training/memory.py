@@ -8,12 +8,14 @@ Letters: L tokens of the packed sequence, D hidden, I intermediate, V vocabulary
 from dataclasses import dataclass
 from typing import Literal
 
-from videothinker.policy.shapes import Grid, Shape, parameters
+from videothinker.models.qwen2_5_vl.shapes import Grid, Shape, parameters
 
 FLOAT = 4
 """Bytes of a float32: masters, gradients, moments, norms, softmax."""
 CHUNK = 256
 """Tokens whose logits are in memory together; `policy.logprobs.CHUNK`."""
+SHARD = 2 << 30
+"""Bytes of a weight file; `policy.model.SHARD`."""
 VIDEOS = 32
 """Videos a frozen tower's cache keeps; `policy.videos.KEPT`."""
 
@@ -245,6 +247,7 @@ def moments(work: Workload) -> dict[str, dict[str, int]]:
         "rollout": rollout_bytes(work),
         "head": {"gradients": early, "activations": graph, "logits chunk": head_bytes(work)},
         "update": {"gradients": gradient_bytes(work), "optimizer transients": transients(work)},
+        "save": {},  # tensors pass to main memory one by one, weights file by file
     }
     if work.bias != "none":
         copy = sum(parameters(work.shape).values()) * work.width
@@ -291,12 +294,23 @@ def _backward(work: Workload, early: int) -> dict[str, dict[str, int]]:
     return found
 
 
+def largest(work: Workload) -> int:
+    """Values of the largest tensor that trains."""
+    shape = work.shape
+    if work.lora_rank:
+        return work.lora_rank * max(shape.hidden, shape.intermediate)
+    return max(shape.vocab, shape.intermediate) * shape.hidden
+
+
+def saving_bytes(work: Workload) -> int:
+    """Main memory a checkpoint or the final save takes: one file of weights, or one master."""
+    weights = 0 if work.lora_rank else sum(parameters(work.shape).values()) * work.width
+    return max(min(SHARD, weights), FLOAT * largest(work))
+
+
 def transients(work: Workload) -> int:
     """What the update makes for one tensor at a time: nothing in the fused kernel."""
-    shape = work.shape
-    largest = max(shape.vocab, shape.intermediate) * shape.hidden
-    largest = work.lora_rank * max(shape.hidden, shape.intermediate) if work.lora_rank else largest
-    return 0 if work.fused_update else 2 * FLOAT * largest
+    return 0 if work.fused_update else 2 * FLOAT * largest(work)
 
 
 def peak(work: Workload) -> tuple[str, dict[str, int]]:

@@ -1,12 +1,12 @@
 """What is logged of a step; every name is defined in docs/metrics.md.
 
+What is said of completions is said of all that were drawn: without those of the groups that dynamic
+sampling drops, a reward that is always 1 would have no mean.
 Nothing here depends on the clock, so that two identical runs write the same bytes.
 """
 
 from collections.abc import Sequence
 from statistics import fmean
-
-import torch
 
 from videothinker.records import Step
 from videothinker.training.rollouts import Batch
@@ -28,7 +28,7 @@ def step_record(
 
     Args:
         step: its number, from 1.
-        batch: all groups that were trained on.
+        batch: all groups that were drawn, and which of them were trained on.
         reward_names: of the reward functions, in the order of each row's rewards.
         objective: in force at this step.
         sums: over all groups, processes and updates; of no token where none was made.
@@ -36,28 +36,30 @@ def step_record(
         extra: learning rate, gradient norm and the like.
         accuracy: label -> accuracy on the held-out slice, where this step looked.
     """
-    rows, tokens = batch.scored, sums.tokens
+    rows, tokens = batch.rolled_out, sums.tokens
     lengths = [length for row in rows for length in row.lengths]
     metrics = {
-        "groups": float(len(rows)),
+        "groups": float(len(batch.scored)),
         "completions": float(len(lengths)),
         "drawn": float(batch.drawn),
-        "completion_length": fmean(lengths) if lengths else 0.0,
-        "truncated": share([cut for row in rows for cut in row.truncated]),
+        "completion_length": fmean(lengths),
+        "truncated": fmean(cut for row in rows for cut in row.truncated),
         **extra,
     }
     if tokens:
         metrics["clip_share"] = sums.clipped / tokens
+    if tokens and objective.divergence:
+        metrics["kl"] = sums.kl / tokens
     for label in sorted({row.label for row in rows}):
-        mine = torch.tensor([row.label == label for row in rows])
-        metrics[f"reward/{label}"] = float(batch.rewards_BG[mine].mean())
-        metrics[f"share/{label}"] = float(mine.double().mean())
+        mine = [row for row in rows if row.label == label]
+        metrics[f"reward/{label}"] = fmean(total for row in mine for total in row.total_G)
+        metrics[f"share/{label}"] = len(mine) / len(rows)
     metrics |= {f"held_out/{label}": value for label, value in accuracy.items()}
     return Step(
         step=step,
         loss=sums.loss,
         reward={
-            name: fmean(value for row in rows for value in row.rewards_RG[place]) if rows else 0.0
+            name: fmean(value for row in rows for value in row.rewards_RG[place])
             for place, name in enumerate(reward_names)
         },
         divergence=sums.divergence / tokens if tokens and objective.divergence else None,
@@ -72,9 +74,4 @@ def step_record(
 
 def valid_share(batch: Batch) -> float:
     """Share of the batch's completions with a valid format."""
-    return share([valid for row in batch.scored for valid in row.valid])
-
-
-def share(flags: Sequence[bool]) -> float:
-    """How many are true, of all; 0 of none."""
-    return sum(flags) / len(flags) if flags else 0.0
+    return fmean(valid for row in batch.rolled_out for valid in row.valid)

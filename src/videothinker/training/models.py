@@ -9,28 +9,36 @@ import torch
 
 from videothinker import console
 from videothinker.errors import UserError
-from videothinker.policy.folders import model_folder
-from videothinker.policy.model import Policy, load_policy, save_policy
-from videothinker.training.adapters import (
-    adapter_folder,
-    add_adapter,
-    load_adapter_bias,
-    merged_weights,
-)
+from videothinker.models.adapters import find_base, same_weights, save_adapter
+from videothinker.models.folders import adapter_folder, model_folder
+from videothinker.models.qwen2_5_vl.model import Policy, load_policy, save_policy
+from videothinker.training.adapters import add_adapter, load_adapter_bias, train_further
 from videothinker.training.config import CdpoConfig, GrpoConfig, TrainConfig
 from videothinker.training.step import Bias
 
 
 def load_trainee(config: TrainConfig, device: torch.device) -> Policy:
-    """The policy to train, with gradients on exactly what trains."""
+    """The policy to train, with gradients on exactly what trains.
+
+    Raises:
+        UserError: an adapter came, and no rank to train it further.
+    """
+    given = adapter_folder(config.model)
+    if given and not config.lora_rank:
+        raise UserError(
+            f"model {config.model} is a LoRA adapter, of which all weights cannot be trained; give "
+            f"its --lora-rank and --lora-alpha to train it further, or make a complete model: "
+            f"videothinker export --merge {config.model} --out FOLDER"
+        )
+    source = model_folder(config.model)
     policy = load_policy(
-        model_folder(config.model),
-        dtype=config.dtype,
-        device=str(device),
-        freeze_vision=config.freeze_vision,
+        source, dtype=config.dtype, device=str(device), freeze_vision=config.freeze_vision
     )
-    if config.lora_rank:
+    if given:
+        train_further(policy, given, config)
+    elif config.lora_rank:
         add_adapter(policy, config)
+        policy.base = find_base(source)
     if config.gradient_checkpointing:
         policy.enable_gradient_checkpointing()
     return policy
@@ -39,27 +47,34 @@ def load_trainee(config: TrainConfig, device: torch.device) -> Policy:
 def load_bias(source: str, policy: Policy, config: TrainConfig, *, allow_self: bool) -> Bias:
     """The frozen bias model, checked against the policy it is to steer.
 
+    Under LoRA an adapter is put beside the policy's; anything else is a model of its own.
+
     Raises:
         UserError: another tokenizer, vocabulary or chat template, or the policy itself.
     """
     adapter = adapter_folder(source)
     if adapter is not None and config.lora_rank:
-        return load_adapter_bias(adapter, policy)
-    if adapter is not None and not (Path(model_folder(source)) / "config.json").is_file():
-        raise UserError(f"bias {source} is a LoRA adapter; give --lora_rank or a merged model")
+        second = load_adapter_bias(adapter, policy)
+        _check_other(source, config, same=second.is_policy(), allow_self=allow_self)
+        return second
     frozen = load_policy(model_folder(source), dtype=config.dtype, device=str(policy.device))
     frozen.model.requires_grad_(requires_grad=False)
     check_pair(policy, frozen, source)
-    if model_folder(source) == model_folder(config.model) or same_weights(policy, frozen):
-        if not allow_self:
-            raise UserError(
-                f"bias {source} is the policy itself; give the model that `train bias` made "
-                "(repelling the initial policy is an ablation: allow_self_bias)"
-            )
-        console.say(f"warning: bias {source} is the policy itself: the ablation that collapses")
+    _check_other(source, config, same=same_weights(policy, frozen), allow_self=allow_self)
     policy.share_videos(frozen)
     offload = isinstance(config, CdpoConfig | GrpoConfig) and config.offload_bias
     return OffloadedBias(frozen, policy.device) if offload else Bias(frozen)
+
+
+def _check_other(source: str, config: TrainConfig, *, same: bool, allow_self: bool) -> None:
+    if not same and model_folder(source) != model_folder(config.model):
+        return
+    if not allow_self:
+        raise UserError(
+            f"bias {source} is the policy itself; give the model that `train bias` made "
+            "(repelling the initial policy is an ablation: allow_self_bias)"
+        )
+    console.say(f"warning: bias {source} is the policy itself: the ablation that collapses")
 
 
 class OffloadedBias(Bias):
@@ -112,23 +127,16 @@ def check_pair(policy: Policy, bias: Policy, source: str) -> None:
             )
 
 
-def same_weights(policy: Policy, bias: Policy) -> bool:
-    """Are all tensors equal?"""
-    mine, other = policy.model.state_dict(), bias.model.state_dict()
-    return mine.keys() == other.keys() and all(torch.equal(mine[k], other[k]) for k in mine)
-
-
 def _splitting(policy: Policy) -> list[object]:
     """How the tokenizer cuts text: its normaliser, its splitting rule, its merges."""
     parts = json.loads(policy.tokenizer.backend_tokenizer.to_str())
     return [parts["normalizer"], parts["pre_tokenizer"], parts["model"].get("merges")]
 
 
-def save_model(policy: Policy, folder: Path, config: TrainConfig) -> None:
-    """A complete transformers folder; under LoRA with the adapter merged in."""
-    if not config.lora_rank:
+def save_model(policy: Policy, folder: Path) -> str:
+    """Write what was trained; returns what it is, in words."""
+    if policy.base is None:
         save_policy(policy, folder)
-        return
-    plain = load_policy(model_folder(config.model), dtype=config.dtype)
-    plain.model.load_state_dict(merged_weights(policy))
-    save_policy(plain, folder)
+        return "a complete model"
+    save_adapter(policy, folder)
+    return f"a LoRA adapter on {policy.base.model}"

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from videothinker.errors import UserError
-from videothinker.policy.folders import model_folder
-from videothinker.policy.shapes import (
+from videothinker.models.folders import adapter_folder, complete_folder
+from videothinker.models.qwen2_5_vl.shapes import (
     OFFICIAL,
     Grid,
     Shape,
@@ -105,19 +105,23 @@ class Plan:
 
     @property
     def host(self) -> int:
-        """Bytes of main memory that the levers ask for."""
+        """Bytes of main memory for what the levers move there, and for what is being saved."""
         trained = memory.trained_parameters(self.work)
         weights = sum(parameters(self.shape).values()) * self.work.width
         moved = trained * (2 * FLOAT + self.work.moment_bytes) if self.work.optimizer_on_cpu else 0
-        return moved + (weights if self.work.bias == "offloaded" else 0)
+        saving = memory.saving_bytes(self.work)
+        return moved + (weights if self.work.bias == "offloaded" else 0) + saving
 
     @property
     def disk(self) -> int:
-        """Bytes the run folder takes at most: the model, and one checkpoint more than are kept."""
-        model = sum(parameters(self.shape).values()) * self.work.width
+        """Bytes the run folder takes at most: the model, and one checkpoint more than are kept.
+
+        Under LoRA either holds the adapter alone.
+        """
         trained = memory.trained_parameters(self.work)
-        adapter = trained * self.work.width if self.work.lora_rank else 0
-        checkpoint = model + adapter + trained * (FLOAT + self.work.moment_bytes)
+        every = sum(parameters(self.shape).values())
+        model = (trained if self.work.lora_rank else every) * self.work.width
+        checkpoint = model + trained * (FLOAT + self.work.moment_bytes)
         return model + (self.config.save_total_limit + 1) * checkpoint
 
     def flops(self, *, shared: bool) -> dict[str, float]:
@@ -139,9 +143,8 @@ def bias_kind(config: TrainConfig) -> memory.BiasKind:
     """Where the bias model lies; under LoRA one that is not there yet is taken for an adapter."""
     if not isinstance(config, CdpoConfig | GrpoConfig) or not config.bias:
         return "none"
-    source = Path(config.bias)
-    adapters = [folder / "adapter_config.json" for folder in (source, source / "adapter")]
-    if config.lora_rank and (not source.exists() or any(path.is_file() for path in adapters)):
+    absent = not Path(config.bias).exists()
+    if config.lora_rank and (absent or adapter_folder(config.bias) is not None):
         return "adapter"
     return "offloaded" if config.offload_bias else "model"
 
@@ -188,12 +191,12 @@ def _prompt(data: Path, config: TrainConfig, shape: Shape) -> Prompt:
             text, mean = max(lengths), sum(lengths) / len(lengths)
             said[0] = f"text tokens of {len(lengths)} questions measured"
         if first.video is not None:
-            found = _frame_size(questions.data_root, first.video)
+            found = _frame_size(questions.data_root, first.video, config)
             height, width = found or CLEVRER_FRAME
             said[1] = f"frames of {width}x{height} {'measured' if found else 'assumed'}"
     if not seen:
         return Prompt(None, 0, 0, text, mean, f"{said[0]}; no video")
-    from videothinker.policy.patches import smart_resize  # noqa: PLC0415 (torch, for one number)
+    from videothinker.models.qwen2_5_vl.patches import smart_resize  # noqa: PLC0415 (torch, for one number)
 
     rows, columns = smart_resize(
         *(height, width),
@@ -208,26 +211,24 @@ def _prompt(data: Path, config: TrainConfig, shape: Shape) -> Prompt:
 
 def _text_tokens(questions: Any, model: str) -> list[int]:
     """Prompt tokens of each question without its video; none without a tokenizer at hand."""
-    from transformers import AutoTokenizer  # noqa: PLC0415
-
     from videothinker import prompts  # noqa: PLC0415
-    from videothinker.policy.encoding import encode_prompt  # noqa: PLC0415
+    from videothinker.models.qwen2_5_vl.encoding import encode_prompt  # noqa: PLC0415
+    from videothinker.models.qwen2_5_vl.loading import bare_tokenizer  # noqa: PLC0415
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            model_folder(model), local_files_only=True, trust_remote_code=False
-        )
-    except (OSError, ValueError):
+        tokenizer = bare_tokenizer(complete_folder(model))
+    except UserError:
         return []
-    pad = tokenizer.convert_tokens_to_ids("<|video_pad|>")
+    pad: Any = tokenizer.convert_tokens_to_ids("<|video_pad|>")
     words = [prompts.render(q.question, q.choices, context=q.context) for q in questions]
     return [encode_prompt(tokenizer, pad, one, None).prompt_tokens for one in words]
 
 
-def _frame_size(root: Path, video: str) -> tuple[int, int] | None:
+def _frame_size(root: Path, video: str, config: TrainConfig) -> tuple[int, int] | None:
     from videothinker.video import BadVideo, read_clip  # noqa: PLC0415
 
     try:
-        return read_clip(root, video, 1).frames.shape[1:3]
+        clip = read_clip(root, video, 1, follow_links=config.follow_links)
+        return clip.frames.shape[1:3]
     except BadVideo:
         return None

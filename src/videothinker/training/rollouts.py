@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 
 import torch
@@ -10,16 +10,17 @@ from torch import Tensor
 
 from videothinker import answers, prompts
 from videothinker.errors import UserError
-from videothinker.policy.encoding import Encoded
-from videothinker.policy.model import Policy
-from videothinker.policy.rollout import rollout
-from videothinker.policy.sampling import Group, Sampling
+from videothinker.generation.sampling import Group, Sampling
+from videothinker.generation.shared_prefix import rollout
+from videothinker.models.qwen2_5_vl.encoding import Encoded
+from videothinker.models.qwen2_5_vl.model import Policy
 from videothinker.records import Question
 from videothinker.seeds import derive
 from videothinker.training.config import TrainConfig
 from videothinker.training.data import TrainingSet, partners
 from videothinker.training.processes import Processes
 from videothinker.training.rewards import RewardFunc, asks, score
+from videothinker.training.videos import read_frames
 
 PROMPTS_KEPT = 64
 """Prompts whose frames stay in memory, the most recently used: about 17 MB each at the paper's
@@ -59,15 +60,10 @@ class Prompts:
         limit, words = self.config.max_prompt_length, self.words(question)
         if question.video is None:
             return self.policy.encode(words, max_prompt_tokens=limit)
-        from videothinker.video import read_clip  # noqa: PLC0415 (transcripts need no decoder)
-
-        clip = read_clip(
-            self.data.data_root, question.video, self.config.frames, clip=question.clip
-        )
+        part = (question.video, question.clip)
         return self.policy.encode(
             words,
-            clip.frames,
-            clip.times,
+            *read_frames(self.data.data_root, part, self.config),
             min_pixels=self.config.min_pixels,
             max_pixels=self.config.max_pixels,
             max_prompt_tokens=limit,
@@ -90,6 +86,13 @@ class Scored:
     truncated: list[bool]
     lengths: list[int]
     """Completion tokens."""
+    total_G: list[float]
+    """Weighted sum of the reward functions."""
+
+    @property
+    def has_signal(self) -> bool:
+        """Do the rewards of the group differ?"""
+        return any(total != self.total_G[0] for total in self.total_G)
 
 
 @dataclass(frozen=True)
@@ -104,15 +107,24 @@ class Completions:
 class Batch:
     """The groups of one step: all of them scored, this process's own with their tokens."""
 
-    scored: list[Scored]
-    groups: dict[int, Group]
-    """Item -> group, for the groups this process rolled out."""
-    rewards_BG: Tensor
-    """Weighted sums of the reward functions."""
-    drawn: int
-    """Questions drawn for this step, dropped ones included."""
-    dropped: int
-    """Groups without signal among them: dropped under dynamic sampling, kept elsewhere."""
+    scored: list[Scored] = field(default_factory=list)
+    """Those trained on."""
+    groups: dict[int, Group] = field(default_factory=dict)
+    """Item -> group, for those of them that this process rolled out."""
+    rewards_BG: Tensor = field(default_factory=lambda: torch.zeros(0))
+    """Their weighted sums of the reward functions."""
+    rolled_out: list[Scored] = field(default_factory=list)
+    """Every group drawn for this step, those that dynamic sampling dropped included."""
+
+    @property
+    def drawn(self) -> int:
+        """Questions drawn for this step."""
+        return len(self.rolled_out)
+
+    @property
+    def dropped(self) -> int:
+        """Groups without signal: dropped under dynamic sampling, kept elsewhere."""
+        return sum(not row.has_signal for row in self.rolled_out)
 
 
 Draw = Callable[[int], Question]
@@ -136,33 +148,20 @@ class Collector:
     def collect(self, step: int, position: int, draw: Draw) -> Batch:
         """The batch of `step`, drawing questions from `position` of the stream onwards."""
         wanted = self.config.prompts_per_step
-        batch = Batch([], {}, torch.zeros(0), 0, 0)
+        batch = Batch()
         for _ in range(1 + self.max_refills):
             items = range(batch.drawn, batch.drawn + wanted - len(batch.scored))
             scored, groups = self._round(step, {i: draw(position + i) for i in items})
-            batch.drawn += len(items)
-            flat = [row for row in scored if not self.has_signal(row)]
-            batch.dropped += len(flat)
-            if self.max_refills:
-                scored = [row for row in scored if self.has_signal(row)]
-            batch.scored += scored
-            batch.groups |= {row.item: groups[row.item] for row in scored if row.item in groups}
+            batch.rolled_out += scored
+            kept = [row for row in scored if row.has_signal or not self.max_refills]
+            batch.scored += kept
+            batch.groups |= {row.item: groups[row.item] for row in kept if row.item in groups}
             if len(batch.scored) == wanted:
                 break
         if batch.scored:
-            batch.rewards_BG = torch.stack([self.total(row) for row in batch.scored])
+            totals_BG = [row.total_G for row in batch.scored]
+            batch.rewards_BG = torch.tensor(totals_BG, dtype=torch.float64)
         return batch
-
-    def total(self, row: Scored) -> Tensor:
-        """Weighted sum of the reward functions [G]."""
-        rewards_RG = torch.tensor(row.rewards_RG, dtype=torch.float64)
-        weights = self.config.reward_weights or (1.0,) * len(rewards_RG)
-        return torch.tensor(weights, dtype=torch.float64) @ rewards_RG
-
-    def has_signal(self, row: Scored) -> bool:
-        """Do the rewards of the group differ?"""
-        total_G = self.total(row)
-        return bool((total_G != total_G[0]).any())
 
     def _round(
         self, step: int, questions: dict[int, Question]
@@ -239,7 +238,14 @@ class Collector:
         return Scored(
             *(item, question.id, question.type, label),
             *(rewards_RG.tolist(), valid, truncated, lengths),
+            weighted(rewards_RG, self.config.reward_weights),
         )
+
+
+def weighted(rewards_RG: Tensor, weights: Sequence[float] | None) -> list[float]:
+    """Weighted sum of the reward functions [G]; without weights all count alike."""
+    weights_R = torch.tensor(weights or (1.0,) * len(rewards_RG), dtype=torch.float64)
+    return (weights_R @ rewards_RG.double()).tolist()
 
 
 def sampling_of(config: TrainConfig, **changes: float) -> Sampling:

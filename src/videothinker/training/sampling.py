@@ -15,7 +15,7 @@ import numpy as np
 
 from videothinker import answers, console
 from videothinker.errors import UserError
-from videothinker.policy.model import Policy
+from videothinker.models.qwen2_5_vl.model import Policy
 from videothinker.records import Question, Sample, read_jsonl
 from videothinker.runs import Journal
 from videothinker.seeds import derive, numpy_generator

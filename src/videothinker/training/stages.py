@@ -4,27 +4,29 @@ Each is f(data, config) -> run folder with metrics.jsonl, checkpoints/ and model
 """
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic
 
 from videothinker import console
-from videothinker.datasets import jsonl
+from videothinker.benchmarks import jsonl
 from videothinker.errors import UserError
-from videothinker.policy.folders import model_folder
-from videothinker.policy.model import Policy
+from videothinker.models.folders import model_folder
+from videothinker.models.placement import place
+from videothinker.models.qwen2_5_vl.loading import digest_weights
+from videothinker.models.qwen2_5_vl.model import Policy
 from videothinker.records import Question, Sample, Step
 from videothinker.runs import Run, open_run
-from videothinker.training.adapters import save_adapter
-from videothinker.training.closing import closing_table
+from videothinker.training.closing import check_learned, closing_table, failings
 from videothinker.training.config import BiasConfig, CdpoConfig, GrpoConfig, TrainConfig
-from videothinker.training.data import TrainingSet, load_training_set
+from videothinker.training.data import TrainingSet, leave_out, load_training_set
 from videothinker.training.dry_run import check_hardware
 from videothinker.training.held_out import HeldOut
 from videothinker.training.loop import Loop, train
 from videothinker.training.models import load_bias, load_trainee, save_model
 from videothinker.training.optimizer import MasterAdamW
 from videothinker.training.processes import Processes, find_processes
+from videothinker.training.resuming import Past, check_unchanged, read_past, record, refusal
 from videothinker.training.rewards import load_rewards
 from videothinker.training.rollouts import Collector, Prompts
 from videothinker.training.sampling import (
@@ -38,6 +40,7 @@ from videothinker.training.sampling import (
 )
 from videothinker.training.step import Bias
 from videothinker.training.trackers import open_tracker
+from videothinker.training.videos import check_videos
 
 
 def train_bias(data: Path, config: BiasConfig) -> Path:
@@ -76,11 +79,20 @@ def _stage(stage: str, data: Path, config: TrainConfig, following: str) -> Path:
     rewards = load_rewards(config.reward_funcs)
     with _open(stage, config, training_set, processes) as run:
         if processes.say(run.done if run else None):
+            if run and (past := read_past(run.path)).used:
+                _taken_up(past, training_set, config)
             console.say(f"{config.out}: is done already; nothing to do")
+            _warn(run.facts.get("warnings", []) if run else [])
             return config.out
-        track = open_tracker(config, processes)
+        placed = place(config.model, str(processes.device), config.dtype)
+        if processes.main:
+            for line in placed.lines:
+                console.say(line)
         policy = load_trainee(config, processes.device)
+        start = trained_digest(policy) if run else ""
         bias = _bias(config, policy)
+        training_set = _settle(training_set, config, run, processes)
+        track = open_tracker(config, processes)
         if processes.main:
             console.say(_reading(training_set, policy, config, processes))
         prompts = Prompts(policy, training_set, config)
@@ -107,25 +119,85 @@ def _stage(stage: str, data: Path, config: TrainConfig, following: str) -> Path:
         )
         started = monotonic()
         if run:
-            run.facts |= training_set.composition() | {
-                "data_root": str(training_set.data_root),
-                "processes": processes.size,
-                "sampling": config.sampling,
-            }
+            run.facts |= (
+                placed.facts
+                | training_set.composition()
+                | {
+                    "data_root": str(training_set.data_root),
+                    "processes": processes.size,
+                    "sampling": config.sampling,
+                }
+            )
         train(loop)
         if run:
-            seconds = monotonic() - started
-            run.facts["training_seconds"] = round(seconds, 1)
-            console.say(f"trained to step {config.max_steps} in {seconds:.0f} s")
-            for line in closing_table(loop.journal.records if loop.journal else []):
-                console.say(line)
-            save_model(policy, config.out / "model", config)
-            if config.lora_rank:
-                save_adapter(policy, config.out / "adapter")
-            console.say(f"wrote {config.out / 'model'} and metrics.jsonl")
-            console.say(f"next: videothinker {following.format(out=config.out)}")
+            run.facts["training_seconds"] = round(monotonic() - started, 1)
+            run.facts["weights_changed"] = trained_digest(policy) != start
+            _judge(run, loop, training_set)
+            kind = save_model(policy, config.out / "model")
+            console.say(f"wrote {config.out / 'model'} ({kind}) and metrics.jsonl")
+            if not run.failures:
+                console.say(f"next: videothinker {following.format(out=config.out)}")
         processes.wait()
     return config.out
+
+
+def _settle(
+    data: TrainingSet, config: TrainConfig, run: Run | None, processes: Processes
+) -> TrainingSet:
+    """The run's questions: without bad videos, and as the run used them where it is resumed."""
+    past = processes.say(read_past(run.path) if run else Past())
+    data = _taken_up(past, data, config)
+    data = check_videos(
+        *(data, config, processes),
+        step=past.step,
+        position=past.position,
+        refusal=lambda rest: refusal(past, rest, config),
+    )
+    if run:
+        record(run.path, past, data)
+    return data
+
+
+def _taken_up(past: Past, data: TrainingSet, config: TrainConfig) -> TrainingSet:
+    """The run's questions as an earlier process left them out or used them.
+
+    Raises:
+        UserError: something that it has used is not what it was.
+    """
+    if past.left_out:
+        data = leave_out(data, past.left_out, config)
+    check_unchanged(past, data, config)
+    return data
+
+
+def _judge(run: Run, loop: Loop, data: TrainingSet) -> None:
+    """Say how the run went; what keeps it from being a success counts as its failures."""
+    config, steps = loop.config, loop.journal.records if loop.journal else []
+    found = failings(steps, config, changed=run.facts["weights_changed"])
+    run.failures, run.facts["warnings"] = len(found), found
+    ended = f"step {config.max_steps} in {run.facts['training_seconds']:.0f} s"
+    console.say(f"ended at {ended}" if found else f"trained to {ended}")
+    for line in closing_table(steps):
+        console.say(line)
+    if data.bad:
+        names = ", ".join(list(data.bad_names)[:3])
+        more = ", ..." if len(data.bad) > 3 else ""
+        console.say(
+            f"left out {data.without_video} of {len(data.pool)} questions, whose videos cannot be "
+            f"read: {names}{more} (all in run.json, bad_videos)"
+        )
+    _warn(found)
+
+
+def _warn(warnings: Sequence[str]) -> None:
+    for warning in warnings:
+        console.say(f"warning: {warning}")
+
+
+def trained_digest(policy: Policy) -> str:
+    """What the weights in training are, as they are now."""
+    named = policy.model.named_parameters()
+    return digest_weights({name: p for name, p in named if p.requires_grad})
 
 
 def _open(
@@ -143,16 +215,23 @@ def _open(
     for name, source in (("model", config.model), ("bias", bias)):
         if source and Path(model_folder(source)).is_dir():
             inputs[name] = Path(model_folder(source))
-    levers = ("optimizer_device", "offload_bias")
-    return open_run(config.out, f"train_{stage}", config, inputs, may_change=levers)
+    # what was used of the questions is compared by `resuming`, not the files' bytes
+    may_change = (
+        *("data", "diagnosis", "data_root", "on_bad_video", "follow_links"),
+        *("optimizer_device", "offload_bias"),
+    )
+    return open_run(config.out, f"train_{stage}", config, inputs, may_change=may_change)
 
 
 def _bias(config: TrainConfig, policy: Policy) -> Bias | None:
     """The frozen bias model where the stage needs one."""
     if isinstance(config, CdpoConfig):
+        if not config.allow_self_bias:
+            check_learned(config.bias)
         return load_bias(config.bias, policy, config, allow_self=config.allow_self_bias)
     if isinstance(config, GrpoConfig) and config.sampling == "bias-failure":
         assert config.bias is not None
+        check_learned(config.bias)
         return load_bias(config.bias, policy, config, allow_self=False)
     return None
 

@@ -4,7 +4,7 @@ Imports torch, `policy` and `cdpo` alone. One group at a time is in memory; ever
 up over groups and over processes, and so do the gradients.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, fields
 
@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from videothinker import cdpo
-from videothinker.policy.logprobs import chunked_vocabulary, token_logps
-from videothinker.policy.model import Policy
-from videothinker.policy.sampling import Group
-from videothinker.policy.shared_prefix import group_hidden
+from videothinker.generation.sampling import Group
+from videothinker.models.logprobs import chunked_vocabulary, token_logps
+from videothinker.models.qwen2_5_vl.model import Policy
+from videothinker.models.shared_prefix import group_hidden
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,8 @@ class Sums:
     tokens: float = 0.0
     entropy: float = 0.0
     divergence: float = 0.0
+    kl: float = 0.0
+    """KL(policy || bias), whatever the divergence is."""
     clipped: float = 0.0
 
     def add(self, other: "Sums") -> None:
@@ -90,17 +92,15 @@ def accumulate_gradients(
             # without advantage and repulsion the gradient is exactly zero: forward alone
             pulls = objective.divergence is not None and objective.repulsion != 0
             with torch.set_grad_enabled(pulls or bool(given_G.any())):
-                logps_GC, entropy_GC, divergence_GC = _forward(
-                    policy, bias, group, objective, old_logps.get(number)
-                )
-            old_GC = old_logps.setdefault(number, logps_GC.detach())
-            mask_GC = group.mask_GC.to(logps_GC.device)
-            advantages_G = given_G.to(logps_GC)
-            ratio_GC = cdpo.token_ratio(logps_GC, old_GC)
+                seen = _forward(policy, bias, group, objective, old_logps.get(number))
+            old_GC = old_logps.setdefault(number, seen.logps_GC.detach())
+            mask_GC = group.mask_GC.to(old_GC.device)
+            advantages_G = given_G.to(old_GC)
+            ratio_GC = cdpo.token_ratio(seen.logps_GC, old_GC)
             clip = {"epsilon": objective.epsilon, "epsilon_high": objective.epsilon_high}
             loss = cdpo.cdpo_loss(
                 cdpo.clipped_surrogate(ratio_GC, advantages_G, **clip),
-                divergence_GC,
+                seen.divergence_GC,
                 cdpo.token_weights(
                     mask_GC, objective.loss_type, completions=completions, tokens=tokens
                 ),
@@ -109,7 +109,7 @@ def accumulate_gradients(
             if loss.requires_grad:
                 loss.backward()
             clipped_GC = cdpo.is_clipped(ratio_GC, advantages_G, **clip) & mask_GC
-            sums.add(_summed(mask_GC, entropy_GC, divergence_GC))
+            sums.add(seen.sums(mask_GC))
             sums.add(Sums(loss=float(loss.detach()), clipped=float(clipped_GC.sum())))
     return sums
 
@@ -119,17 +119,25 @@ def measure(policy: Policy, bias: Bias, groups: Sequence[Group], objective: Obje
     """Entropy and divergence of `groups` without a gradient: what the controller starts from."""
     sums = Sums()
     for group in groups:
-        _, entropy_GC, divergence_GC = _forward(policy, bias, group, objective, None)
-        assert divergence_GC is not None
-        sums.add(_summed(group.mask_GC, entropy_GC, divergence_GC))
+        sums.add(_forward(policy, bias, group, objective, None).sums(group.mask_GC))
     return sums
 
 
-def _summed(mask_GC: Tensor, entropy_GC: Tensor, divergence_GC: Tensor | None) -> Sums:
-    """Tokens, entropy and divergence of one group."""
-    divergence = 0.0 if divergence_GC is None else float(divergence_GC.detach().sum())
-    tokens, entropy = float(mask_GC.sum()), float(entropy_GC.sum())
-    return Sums(tokens=tokens, entropy=entropy, divergence=divergence)
+@dataclass(eq=False)
+class Seen:
+    """What one group's forward passes give, each [G, C] and 0 on padding."""
+
+    logps_GC: Tensor
+    entropy_GC: Tensor
+    divergence_GC: Tensor | None
+    kl_GC: Tensor | None
+    """KL(policy || bias), for the controller, the guard and the record; no gradient."""
+
+    def sums(self, mask_GC: Tensor) -> Sums:
+        """Over the tokens."""
+        known = {"entropy": self.entropy_GC, "divergence": self.divergence_GC, "kl": self.kl_GC}
+        totals = {name: float(at.detach().sum()) for name, at in known.items() if at is not None}
+        return Sums(tokens=float(mask_GC.sum()), **totals)
 
 
 def _forward(
@@ -138,8 +146,8 @@ def _forward(
     group: Group,
     objective: Objective,
     old_GC: Tensor | None,
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Log-probabilities, entropies and divergences [G, C] of one group; 0 on padding."""
+) -> Seen:
+    """The policy, and the bias model where there is a divergence, on one group."""
     mask_GC = group.mask_GC.to(policy.device)
     targets_N = group.completion_ids_GC.to(policy.device)[mask_GC]
     heat, name = objective.temperature, objective.divergence
@@ -148,23 +156,30 @@ def _forward(
     hidden_ND = group_hidden(policy, group)[mask_GC]
     logps_N, entropy_N = token_logps(hidden_ND, policy.head_VD, targets_N, temperature=heat)
     old_N = logps_N.detach() if old_GC is None else old_GC[mask_GC]
-    divergence_N = None
+    divergence_N = kl_N = None
     if frozen is not None and name in cdpo.WHOLE:
-        whole = cdpo.WHOLE[name]
-        divergence_N = chunked_vocabulary(
-            lambda logits, other: whole(logits.log_softmax(-1), other.log_softmax(-1)),
-            *(hidden_ND, policy.head_VD, *frozen),
-            temperature=heat,
-        )
+        both = (hidden_ND, policy.head_VD, *frozen)
+        divergence_N = chunked_vocabulary(_normalised(cdpo.WHOLE[name]), *both, temperature=heat)
+        kl_N = divergence_N.detach()
+        if name != "exact":
+            with torch.no_grad():
+                kl_N = chunked_vocabulary(_normalised(cdpo.exact_kl), *both, temperature=heat)
     elif frozen is not None and name is not None:
         with torch.no_grad():
             bias_N, _ = token_logps(*frozen, targets_N, temperature=heat)
         divergence_N = cdpo.SAMPLED[name](logps_N, bias_N, old_N)
-    return (
-        spread(logps_N, mask_GC),
-        spread(entropy_N.detach(), mask_GC),
-        None if divergence_N is None else spread(divergence_N, mask_GC),
+        kl_N = cdpo.sampled_kl(logps_N, bias_N, old_N)
+    return Seen(
+        logps_GC=spread(logps_N, mask_GC),
+        entropy_GC=spread(entropy_N.detach(), mask_GC),
+        divergence_GC=None if divergence_N is None else spread(divergence_N, mask_GC),
+        kl_GC=None if kl_N is None else spread(kl_N, mask_GC),
     )
+
+
+def _normalised(whole: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+    """A divergence of log-probabilities as one of logits."""
+    return lambda logits, other: whole(logits.log_softmax(-1), other.log_softmax(-1))
 
 
 @torch.no_grad()

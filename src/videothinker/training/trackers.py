@@ -55,5 +55,5 @@ def flat(record: Step, seconds: float) -> dict[str, float]:
 
 
 def completion_tokens(record: Step) -> float:
-    """All completion tokens of the step's groups."""
+    """All completion tokens of the step, those of dropped groups included."""
     return record.metrics["completions"] * record.metrics["completion_length"]

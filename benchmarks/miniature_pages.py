@@ -1,0 +1,270 @@
+"""The tables of the split that docs/results.md, docs/choosing.md and README.md show.
+
+python benchmarks/miniature_pages.py     (prints those of README.md and docs/choosing.md)
+"""
+
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from miniature_records import (
+    HALVES,
+    LABELS,
+    MAIN,
+    PAIRS,
+    PARTS,
+    SIMULATED,
+    Grid,
+    accuracy,
+    difference,
+    pairs_right,
+    table,
+)
+from miniature_split import gains, giving_away, guess, opening_as_removal, pair_rows, sets_of
+from miniature_weights import mixes
+
+ROOT = Path(__file__).parents[1]
+GRIDS = {
+    "headline": "transcripts, floor .05",
+    "confirmation": "transcripts, floor .2",
+    "video": "pixels, shipped base",
+    "video_before": "pixels, base before",
+}
+"""The grids with fresh seeds, as a reader tells them apart."""
+CHOICES = {
+    "confirmation": ("grpo", "grpo-long", "bias-failure", "grpo@26", "bias-failure@26"),
+    "headline": ("base", "grpo", "bias-failure", "cdpo-paper", "cdpo"),
+    "development": (
+        *("grpo", "grpo-long", "bias-failure-0.2", "base-failure", "label-26", "label-50"),
+        *("k3-0.01", "k3-0.03", "k3-0.1", "controller-0.03", "controller-0.1"),
+        *("pairs-plain", "pairs-consistency"),
+    ),
+    "video": ("base", "grpo", "grpo-long", "bias-failure", "cdpo-paper", "cdpo"),
+    "video_before": ("base", "grpo", "grpo-long", "bias-failure", "cdpo-paper", "cdpo"),
+}
+"""Grid -> the arms that a choice is between."""
+FORCED = "without"
+"""The set whose every answer is made to begin as a removal."""
+OURS, PLAIN, LONG = "bias-failure", "grpo", "grpo-long"
+
+Grids = Mapping[str, Grid]
+
+
+def read() -> dict[str, Grid]:
+    """The grids of the tables, by name."""
+    return {name: grid for name in CHOICES if (grid := Grid.read(name))}
+
+
+def point(grid: Grid, where: str, arm: str, what: str) -> str:
+    """An accuracy without its interval; a dash where it was not asked."""
+    if where not in grid.sets or not grid.seeds(where, arm):
+        return "-"
+    return f"{accuracy(grid, where, arm, what).mean:.1f}"
+
+
+def gain(grid: Grid, where: str, what: str) -> str:
+    """Bias-failure sampling against GRPO, with its interval."""
+    found = difference(grid, where, OURS, PLAIN, what)
+    return "" if found is None else found.signed
+
+
+def sits_there(grid: Grid) -> float:
+    """Percent of the gain on inferential questions that sits in those that give themselves away."""
+    asked = grid.letters(MAIN, "a")
+    found = {what: difference(grid, MAIN, OURS, PLAIN, what) for what in "ia"}
+    whole, part = ((one.mean if one else 0.0) for one in found.values())
+    return 100 * asked.count("a") * part / ((asked.count("a") + asked.count("r")) * whole)
+
+
+def short_table(grids: Grids) -> list[str]:
+    """One line a grid: how many give themselves away, and what is gained on either part."""
+    rows = []
+    for name, title in GRIDS.items():
+        grid = grids[name]
+        away = giving_away(grid, MAIN, "i")
+        arms = [" → ".join(point(grid, MAIN, arm, part) for arm in (PLAIN, OURS)) for part in PARTS]
+        rest = [point(grid, FORCED, "base", "r"), f"{guess(grid, MAIN, 'r'):.1f}"]
+        share_of_gain = f"{sits_there(grid):.0f} %"
+        own = [f"{100 * (away.value or 0):.1f} %", arms[0], share_of_gain, arms[1]]
+        rows.append([title, *own, gain(grid, MAIN, "r"), *rest])
+    head = (
+        *("test set", "give themselves away", "right, of these", "of the gain"),
+        *("right, of the rest", "gain on the rest", "base made to simulate", "a guess"),
+    )
+    return table(head, rows)
+
+
+def choice_table(grids: Grids) -> list[str]:
+    """One line an arm, means alone."""
+    rows = []
+    for name, arms in CHOICES.items():
+        grid = grids[name]
+        for arm in arms:
+            rows.append([name, arm, *_choice(grid, MAIN, arm)])
+            if arm == "base":
+                rows.append([name, "base made to simulate", *_choice(grid, FORCED, arm)])
+    head = ("grid", "arm", "simulate", *LABELS.values(), *PARTS.values(), "mix", "pairs right")
+    return table(head, rows)
+
+
+def _choice(grid: Grid, where: str, arm: str) -> list[str]:
+    answers = [grid.answers(where, arm, seed) for seed in grid.seeds(where, arm)]
+    simulate = sum(sum(bool(a & SIMULATED) for a in row) > len(row) / 2 for row in answers)
+    paired = PAIRS in grid.sets and where == MAIN and grid.seeds(PAIRS, arm)
+    return [
+        "-" if arm == "base" else f"{simulate} of {len(answers)}",
+        *(point(grid, where, arm, what) for what in (*LABELS, *PARTS, "mix")),
+        f"{pairs_right(grid, PAIRS, arm).mean:.1f}" if paired else "-",
+    ]
+
+
+def rest_table(grids: Grids) -> list[str]:
+    """Every arm on the rest: what it has, what it gains there, and what that costs."""
+    rows = []
+    for name, title in GRIDS.items():
+        grid = grids[name]
+        for arm in (PLAIN, LONG, OURS, "cdpo-paper", "cdpo"):
+            if not (seeds := grid.seeds(MAIN, arm)):
+                continue
+            gaps = [None if arm == PLAIN else difference(grid, MAIN, arm, PLAIN, w) for w in "ro"]
+            signed = ["" if gap is None else gap.signed for gap in gaps]
+            rows.append([title, arm, str(len(seeds)), str(accuracy(grid, MAIN, arm, "r")), *signed])
+    head = ("grid", "arm", "seeds", "the rest", "against GRPO", "observational against GRPO")
+    return table(head, rows)
+
+
+def domain_table(grids: Grids) -> list[str]:
+    """Every set of a grid: the share that gives itself away, and what is gained on either part."""
+    rows = []
+    for name, title in GRIDS.items():
+        grid = grids[name]
+        for where in sets_of(grid):
+            away = giving_away(grid, where, "i")
+            found = [gain(grid, where, what) for what in (*PARTS, "o")]
+            count = str(len(gains(grid, where, OURS, PLAIN, "i")))
+            rows.append([title, where, f"{100 * (away.value or 0):.0f} %", count, *found])
+    head = ("grid", "questions", "give themselves away", "seeds", *PARTS.values(), "observational")
+    return table(head, rows)
+
+
+def halves_table(grids: Grids) -> list[str]:
+    """Minimal pairs by half, with what becomes of the causal half where a removal is told."""
+    rows = []
+    for name, title in GRIDS.items():
+        grid = grids[name]
+        for _, arm, count, *cells in pair_rows(grid) if PAIRS in grid.sets else ():
+            found = opening_as_removal(grid, arm)
+            told = "-" if found.value is None else f"{100 * found.value:.1f} (n {found.n})"
+            rows.append([title, arm, count, *cells[:-1], told])
+    head = (
+        "grid",
+        "arm",
+        "seeds",
+        *HALVES.values(),
+        "both right",
+        "causal half, told as a removal",
+    )
+    return table(head, rows)
+
+
+def cost_table(grids: Grids) -> list[str]:
+    """What bias-failure sampling costs on observational questions, seed by seed."""
+    rows = []
+    for name, title in GRIDS.items():
+        each = gains(grids[name], MAIN, OURS, PLAIN, "o")
+        lost = f"{sum(value < 0 for value in each.values())} of {len(each)}"
+        listed = ", ".join(f"{value:+.1f}" for value in each.values())
+        rows.append([title, gain(grids[name], MAIN, "o"), lost, listed])
+    return table(("grid", "observational against GRPO", "seeds that lose", "by seed"), rows)
+
+
+def compute_rows(grids: Grids) -> Iterator[list[str]]:
+    """GRPO with as much total compute as bias-failure sampling, seed by seed."""
+    for name, title in GRIDS.items():
+        grid = grids[name]
+        if not grid.seeds(MAIN, LONG):
+            continue
+        ours, theirs = mixes(grid, OURS), mixes(grid, LONG)
+        for seed in theirs:
+            answers = grid.answers(MAIN, LONG, seed)
+            simulates = sum(bool(a & SIMULATED) for a in answers) > len(answers) / 2
+            mix = [f"{theirs[seed]:.1f}", f"{ours[seed]:.1f}", f"{ours[seed] - theirs[seed]:+.1f}"]
+            yield [title, str(seed), "simulates" if simulates else "describes", *mix]
+
+
+def compute_table(grids: Grids) -> list[str]:
+    """See `compute_rows`."""
+    head = ("grid", "seed", "long GRPO", "mix, long GRPO", "mix, bias-failure", "difference")
+    return table(head, list(compute_rows(grids)))
+
+
+ABOUT = """## Most inferential questions give themselves away
+
+An inferential question *gives itself away* where none or all of its options happen in the video.
+Who describes the video then has nothing left to choose, and knows without reading the premise
+that something must be changed. No observational question here does so; of the inferential ones
+about three in four do, because their writer drew options that are mixed in the world without the
+object, and did not ask whether they are mixed in the video. *The rest* are the inferential
+questions that do not. A describer is wrong on every one of them, so what is gained over GRPO
+there has to be held against a guess among all sets of letters, and against the base made to
+simulate: the last two columns.
+
+Before the arrow stands GRPO, after it bias-failure sampling, in percent right. All intervals on
+this page are of one kind, over scenes and training seeds together; `python
+benchmarks/miniature_giveaways.py tables` prints two others beside them (Student's over seeds
+alone, and a bootstrap of seeds and scenes)."""
+OUT = """The same on every set of questions: bias-failure sampling against GRPO, in points. The
+gain in give-aways shrinks out of domain and is gone with four collisions. On the rest an
+interval excludes 0 in the first line, and from the base before with six objects and with four
+collisions, three seeds each."""
+REST = """Every method on the rest. The default CDPO alone gains there in each grid it ran in,
+about up to what the base made to simulate has, and loses observational accuracy with ten of
+eleven seeds."""
+PAIRED = """Minimal pairs by half: in the irrelevant half describing is right, in the causal half
+it is wrong. None of their questions gives itself away. After GRPO, the paper's CDPO or
+bias-failure sampling a policy answers nearly as a describer would, whatever its answer opens
+with. The last column takes only answers that open with a removal; the base gives few of them, on
+questions it chooses itself."""
+COST = "Bias-failure sampling against GRPO on observational questions, by seed:"
+COMPUTE = """GRPO trained as long as bias model, measured successes and sampling take together,
+against bias-failure sampling of the same seed. Where long GRPO comes to simulate by itself it
+has the higher mix; where it does not, bias-failure sampling has."""
+
+
+def section(grids: Grids) -> str:
+    """The first section of docs/results.md."""
+    parts = [
+        *(ABOUT, short_table(grids), REST, rest_table(grids), OUT, domain_table(grids)),
+        *(PAIRED, halves_table(grids)),
+        *(COST, cost_table(grids), COMPUTE, compute_table(grids)),
+    ]
+    return "\n\n".join(part if isinstance(part, str) else "\n".join(part) for part in parts)
+
+
+MARKED = {"README.md": {"split": short_table}, "docs/choosing.md": {"arms": choice_table}}
+"""Page -> name of a marked place in it -> the table that stands there."""
+
+
+def filled(page: str, grids: Grids) -> str:
+    """A page's text with its marked tables as the records give them."""
+    text = (ROOT / page).read_text()
+    for name, make in MARKED[page].items():
+        begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
+        before, _, rest = text.partition(begin)
+        _, found, after = rest.partition(end)
+        if not found:
+            raise SystemExit(f"{page}: has no {begin.strip()} ... {end} to fill")
+        text = before + begin + "\n".join(make(grids)) + "\n" + found + after
+    return text
+
+
+def main() -> None:
+    """Fill the marked tables of the pages written by hand."""
+    grids = read()
+    for page in MARKED:
+        (ROOT / page).write_text(filled(page, grids))
+        sys.stderr.write(f"filled {page}\n")
+
+
+if __name__ == "__main__":
+    main()

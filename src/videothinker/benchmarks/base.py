@@ -1,0 +1,104 @@
+"""What every benchmark's file gives: questions, official groups, counts, and what needs a judge."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from videothinker.errors import UserError
+from videothinker.records import Question
+
+OwnVerdict = Literal["right", "wrong", "judge", "left out"]
+"""What a benchmark's own rule says of an answer; `judge`: its authors ask a judge model where the
+rule finds nothing; `left out`: they take such an answer out of the denominator."""
+
+
+@dataclass(frozen=True)
+class OwnMetric:
+    """How a benchmark's authors score an answer."""
+
+    words: str
+    """Their rule in our words, with its source."""
+    rule: Callable[[Question, str], OwnVerdict] | None = None
+    """Question and completion -> verdict; None where a judge model decides every answer."""
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """One benchmark as it was downloaded."""
+
+    name: str
+    questions: tuple[Question, ...]
+    files: tuple[Path, ...]
+    """What was read."""
+    groupings: tuple[str, ...] = ()
+    """Keys of `Question.groups` (or `type`) by which it is officially reported, in order."""
+    expected: Mapping[str, int] = field(default_factory=dict)
+    """What a whole download holds: a grouping's value, or `questions`, `videos`, -> how many."""
+    needs_judge: Mapping[str, int] = field(default_factory=dict)
+    """Kind -> questions whose official metric needs a judge model; never silently left out."""
+    own: OwnMetric | None = None
+    """None where the authors publish no way to read a text (CLEVRER), or there are none (jsonl)."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Why -> questions of the files that are not among `questions`."""
+
+    def counts(self) -> dict[str, int]:
+        """What is there, under the names of `expected`; a question that comes twice counts once."""
+        different = {q.id: q for q in self.questions}.values()
+        found = {
+            "questions": len(different),
+            "videos": len({q.video for q in different if q.video is not None}),
+            **{f"needs a judge: {kind}": n for kind, n in self.needs_judge.items()},
+        }
+        for question in different:
+            for key in self.groupings:
+                value = f"{key} {group_of(question, key)}"
+                found[value] = found.get(value, 0) + 1
+        return found
+
+    def wrong_counts(self) -> list[str]:
+        """One sentence for each count that is not the published one."""
+        found = self.counts()
+        return [
+            f"{name}: {found.get(name, 0):,} found, {wanted:,} published, "
+            f"{abs(wanted - found.get(name, 0)):,} "
+            f"{'missing' if found.get(name, 0) < wanted else 'too many'}"
+            for name, wanted in self.expected.items()
+            if found.get(name, 0) != wanted
+        ]
+
+
+def group_of(question: Question, key: str) -> str:
+    """A question's value under a grouping."""
+    return question.type if key == "type" else question.groups.get(key, "?")
+
+
+def kinds_of(questions: Sequence[Question]) -> dict[str, list[str]]:
+    """`a video`, `a transcript` or `neither` -> ids of the questions shown with it."""
+    found: dict[str, list[str]] = {}
+    for question in questions:
+        video, told = question.video is not None, question.context is not None
+        kind = "a video" if video else "a transcript" if told else "neither"
+        found.setdefault(kind, []).append(question.id)
+    return found
+
+
+def tier_of(questions: Sequence[Question]) -> Literal["video", "transcript"]:
+    """What is shown with the questions.
+
+    Raises:
+        UserError: with some a video and with some a transcript, or with some neither; each kind is
+            counted and its first question named.
+    """
+    kinds = kinds_of(questions)
+    if len(kinds) > 1 or "neither" in kinds:
+        raise UserError(
+            "questions of one kind are allowed together, all with a video or all with a transcript "
+            f"(context), and there are {told_kinds(kinds)}; split the list by kind"
+        )
+    return "transcript" if "a transcript" in kinds else "video"
+
+
+def told_kinds(kinds: Mapping[str, Sequence[str]]) -> str:
+    """`3 with a video (first 'q1'), 2 with neither (first 'q7')`."""
+    return ", ".join(f"{len(ids):,} with {kind} (first {ids[0]!r})" for kind, ids in kinds.items())

@@ -1,0 +1,46 @@
+"""CLEVRER (Yi et al., ICLR 2020): `validation.json`, `video_validation/`, as downloaded.
+
+Questions without a correct choice cannot be answered; the evaluation counts them and leaves them
+out. Our simulated worlds have the same layout.
+"""
+
+from pathlib import Path
+
+from videothinker.benchmarks.base import Benchmark
+from videothinker.clevrer import questions
+from videothinker.errors import UserError
+
+EXPECTED = {
+    "validation": {"type counterfactual": 9_333, "videos": 5_000},
+    "train": {
+        "type descriptive": 109_952,
+        "type explanatory": 16_799,
+        "type predictive": 7_179,
+        "type counterfactual": 18_642,
+        "videos": 10_000,
+    },
+}
+"""Split -> published counts."""
+
+
+def load(root: Path, split: str = "validation") -> Benchmark:
+    """Read a split; ids are `clevrer/validation/10000-03`, the cluster is the scene's video.
+
+    `minimal_pairs` of a simulated world is a split of its own.
+
+    Raises:
+        UserError: see `clevrer.questions.load`; or no folder.
+    """
+    if not root.is_dir():
+        raise UserError(f"{root}: is no folder; give CLEVRER's folder (validation.json, videos)")
+    if split == questions.MINIMAL_PAIRS:
+        found = questions.load_minimal_pairs(root)
+        path = root / f"{questions.MINIMAL_PAIRS}.json"
+        return Benchmark("clevrer", tuple(found), (path,), groupings=("role",))
+    return Benchmark(
+        name="clevrer",
+        questions=tuple(questions.load(root, split)),
+        files=(questions.question_file(root, split),),
+        groupings=("type", "negated"),
+        expected=EXPECTED.get(split, {}),
+    )

@@ -1,0 +1,103 @@
+"""MVBench (Li et al., CVPR 2024): `json/<task>.json` and one folder a source under `video/`.
+
+1,000 of the 4,000 items ask about a part of their video (start and end); the 200 of episodic
+reasoning have folders of frames. Five items have a single option and stay, as published.
+"""
+
+from pathlib import Path
+
+import msgspec
+
+from videothinker.benchmarks.base import Benchmark, OwnMetric, OwnVerdict
+from videothinker.benchmarks.rows import Place, letter_of, read_rows
+from videothinker.records import Question
+
+STAR, CLEVRER, PERCEPTION = "star/Charades_v1_480", "clevrer/video_validation", "perception/videos"
+TASKS = {
+    "action_sequence": STAR,
+    "action_prediction": STAR,
+    "action_antonym": "ssv2_video",
+    "fine_grained_action": "Moments_in_Time_Raw/videos",
+    "unexpected_action": "FunQA_test/test",
+    "object_existence": CLEVRER,
+    "object_interaction": STAR,
+    "object_shuffle": PERCEPTION,
+    "moving_direction": CLEVRER,
+    "action_localization": "sta/sta_video",
+    "scene_transition": "scene_qa/video",
+    "action_count": PERCEPTION,
+    "moving_count": CLEVRER,
+    "moving_attribute": CLEVRER,
+    "state_change": PERCEPTION,
+    "fine_grained_pose": "nturgbd",
+    "character_order": PERCEPTION,
+    "egocentric_navigation": "vlnqa",
+    "episodic_reasoning": "tvqa/frames_fps3_hq",
+    "counterfactual_inference": CLEVRER,
+}
+"""Task -> where its videos are, below `video/`."""
+EXPECTED = {"questions": 4_000, **{f"type {task}": 200 for task in TASKS}}
+
+
+class Row(msgspec.Struct, forbid_unknown_fields=True):
+    """One item as published; some tasks say more about the source."""
+
+    video: str
+    question: str
+    candidates: list[str]
+    answer: str
+    start: float | None = None
+    end: float | None = None
+    accurate_start: float | None = None
+    accurate_end: float | None = None
+    fps: float | None = None
+    show_name: str | None = None
+    subtitle: str | None = None
+
+
+def _question(row: Row, where: Place) -> Question:
+    task = where.path.stem
+    clip = None if row.start is None or row.end is None else (row.start, row.end)
+    return Question(
+        id=f"mvbench/{task}-{where.item:03d}",
+        dataset="mvbench",
+        split="test",
+        video=f"video/{TASKS[task]}/{row.video}",
+        clip=clip,
+        question=row.question,
+        choices=tuple(row.candidates),
+        answer=letter_of(row.answer, row.candidates, where),
+        type=task,
+    )
+
+
+def own_rule(question: Question, text: str) -> OwnVerdict:
+    """Right or wrong as MVBench's notebook matches it; see OWN."""
+    said = ("(" + text.strip().split("\n")[0]).lower().split(" ")[0]
+    right = f"({question.answer[0]})".lower()
+    return "right" if said.replace(".", "") in right or right in said else "wrong"
+
+
+OWN = OwnMetric(
+    "the first word of the first line, with an opening bracket before it and without its dots, is "
+    "a part of `(a)` or holds it, in any case; an empty answer is such a part and counts as right "
+    "(OpenGVLab/Ask-Anything, video_chat2/mvbench.ipynb)",
+    own_rule,
+)
+
+
+def load(root: Path) -> Benchmark:
+    """All 20 tasks, reported by task.
+
+    Raises:
+        UserError: a task's file is missing or not the published one.
+    """
+    files = tuple(root / "json" / f"{task}.json" for task in TASKS)
+    return Benchmark(
+        name="mvbench",
+        questions=tuple(q for path in files for q in read_rows(path, Row, _question)),
+        files=files,
+        groupings=("type",),
+        expected=EXPECTED,
+        own=OWN,
+    )

@@ -1,0 +1,108 @@
+"""Video-MME (Fu et al., CVPR 2025), without subtitles: its rows and `data/<videoID>.mp4`.
+
+It is published as one parquet file, which is read where pyarrow is installed; else as the same rows
+in a JSON list or in JSON lines.
+"""
+
+import re
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from videothinker.benchmarks.base import Benchmark, OwnMetric, OwnVerdict
+from videothinker.benchmarks.rows import Place, only_letter, read_rows, without_labels
+from videothinker.records import Question
+
+ROWS = "test-00000-of-00001"
+PLACES = (
+    *("videomme.json", "videomme.jsonl"),
+    *(f"{folder}{ROWS}{kind}" for kind in (".json", ".parquet") for folder in ("videomme/", "")),
+)
+"""Where the rows are looked for, in this order."""
+EXPECTED = {
+    "questions": 2_700,
+    "videos": 900,
+    **{f"duration {name}": 900 for name in ("short", "medium", "long")},
+}
+
+
+class Row(msgspec.Struct, forbid_unknown_fields=True):
+    """One item as published."""
+
+    video_id: str
+    duration: Literal["short", "medium", "long"]
+    domain: str
+    sub_category: str
+    url: str
+    videoID: str
+    question_id: str
+    task_type: str
+    question: str
+    options: list[str]
+    answer: str
+
+
+def _question(row: Row, where: Place) -> Question:
+    choices = without_labels(row.options, where)
+    return Question(
+        id=f"videomme/{row.question_id}",
+        dataset="videomme",
+        split="test",
+        video=f"data/{row.videoID}.mp4",
+        question=row.question,
+        choices=choices,
+        answer=only_letter(row.answer, choices, where),
+        type=row.task_type,
+        groups={
+            "duration": row.duration,
+            "domain": row.domain,
+            "sub_category": row.sub_category,
+        },
+    )
+
+
+BEFORE = (
+    *("The best answer is", "The correct answer is", "The answer is", "The answer"),
+    *("The best option isThe correct option is", "Best answer:Best option:"),
+)
+"""What is cut out first; the last two are two each in the source, where a comma is missing."""
+
+
+def own_rule(question: Question, text: str) -> OwnVerdict:
+    """Right, wrong or left out as Video-MME's `eval_your_results.py` counts it; see OWN."""
+    for words in BEFORE:
+        text = text.replace(words, "")
+    first = re.search("[ABCD]", text)
+    if first is None:
+        return "left out"
+    return "right" if (first[0],) == question.answer else "wrong"
+
+
+OWN = OwnMetric(
+    "the first capital from A to D anywhere, once phrases such as `The best answer is` are cut out "
+    "(so `Answer: B` counts as A); an answer without any is left out of the denominator "
+    "(BradyFU/Video-MME, evaluation/eval_your_results.py)",
+    own_rule,
+)
+
+
+def load(root: Path) -> Benchmark:
+    """The 2,700 items, reported by duration, domain and task type.
+
+    Args:
+        root: the folder as downloaded, or the file of the rows.
+
+    Raises:
+        UserError: no such file, rows that are not the published ones, or parquet without pyarrow.
+    """
+    places = [root] if root.is_file() else [root / name for name in PLACES]
+    path = next((place for place in places if place.is_file()), places[0])
+    return Benchmark(
+        name="videomme",
+        questions=tuple(read_rows(path, Row, _question)),
+        files=(path,),
+        groupings=("duration", "domain", "type"),
+        expected=EXPECTED,
+        own=OWN,
+    )

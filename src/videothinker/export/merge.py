@@ -1,0 +1,140 @@
+"""`videothinker export --merge`: one complete folder of adapter and base, and what the sum changed.
+
+A run's model is the adapter beside its base, and that is what is evaluated. Merged, every weight is
+rounded once to the precision of the folder, and in bfloat16 that can be most of a small update: so
+both models are asked the same, in the precision that was written, and the difference is printed.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import AutoConfig
+
+from videothinker.console import say
+from videothinker.errors import UserError
+from videothinker.export.config import ExportConfig
+from videothinker.generation.sampling import Group
+from videothinker.models.adapters import merge
+from videothinker.models.folders import Base, adapter_folder, read_base
+from videothinker.models.qwen2_5_vl.model import DTYPES, Policy, load_policy, save_policy
+from videothinker.models.shared_prefix import group_hidden
+from videothinker.prompts import render
+from videothinker.runs import open_run
+
+QUESTION, CHOICES = "What happens without the red cube?", ("The blue sphere moves.", "Nothing.")
+ANSWER = (
+    "<think>The red cube pushes the blue sphere. Without it the sphere stays where it is.</think>"
+    "<answer>B</answer>"
+)
+SIDE, FRAMES = 112, 4
+"""Pixels and number of the probe's frames: a bright square that crosses a dark field."""
+
+
+def export(config: ExportConfig) -> Path:
+    """Write the complete folder, and print how far its logits are from those of the run's model.
+
+    Returns:
+        The folder; its run.json holds the differences.
+
+    Raises:
+        UserError: no adapter, or one whose base has moved or changed.
+    """
+    adapter = adapter_folder(config.merge)
+    if adapter is None:
+        raise UserError(
+            f"merge {config.merge}: is no LoRA adapter, so there is nothing to merge; give a run "
+            "that was trained with --lora-rank"
+        )
+    base = read_base(adapter)
+    with open_run(config.out, "export", config, {"adapter": adapter}) as run:
+        if run.done:
+            say(f"{config.out}: is done already; nothing to do")
+            return config.out
+        dtype = base_dtype(base) if config.dtype == "base" else config.dtype
+        before = _merged(str(adapter), base, config, dtype)
+        merged = load_policy(config.out, dtype=dtype, device=config.device)
+        moved = Moved(before, probe_logits(merged))
+        run.facts |= {"base": base.model, "base_digest": base.digest, "dtype": dtype}
+        run.facts |= {"logits_moved": moved.numbers, "probe": moved.probe}
+    say(f"merged {adapter} into {base.model} in float32, written in {dtype}")
+    for line in moved.lines():
+        say(line)
+    say(f"wrote {config.out}; next: videothinker evaluate --model {config.out} --data DATA")
+    return config.out
+
+
+def base_dtype(base: Base) -> str:
+    """The precision in which the base is stored."""
+    found = AutoConfig.from_pretrained(base.model, trust_remote_code=False).dtype
+    name = str(found or torch.float32).removeprefix("torch.")
+    if name not in DTYPES:
+        raise UserError(f"{base.model} is stored in {name}; give --dtype float32 or bfloat16")
+    return name
+
+
+def _merged(adapter: str, base: Base, config: ExportConfig, dtype: str) -> Tensor:
+    """Write the folder; returns the logits before, computed in what is written.
+
+    The sum is taken in the wider of both precisions, so that no weight is rounded twice.
+    """
+    before = probe_logits(load_policy(adapter, dtype=dtype, device=config.device))
+    wide = torch.promote_types(DTYPES[base_dtype(base)], DTYPES[dtype])
+    policy = load_policy(adapter, dtype=str(wide).removeprefix("torch."), device=config.device)
+    merge(policy)
+    policy.model.to(DTYPES[dtype])
+    save_policy(policy, config.out)
+    return before
+
+
+@torch.no_grad()
+def probe_logits(policy: Policy) -> Tensor:
+    """Logits [C, V] of each token of a fixed answer to a fixed question about a made video."""
+    frames = np.full((FRAMES, SIDE, SIDE, 3), 40, dtype=np.uint8)
+    for time in range(FRAMES):
+        frames[time, 40:70, 20 * time : 20 * time + 30] = (220, 60, 50)
+    prompt = policy.encode(render(QUESTION, CHOICES), frames, FRAMES / 2.0)
+    ids = policy.tokenizer(ANSWER, add_special_tokens=False)["input_ids"]
+    ids_1C = torch.tensor([ids])
+    group = Group(prompt, ids_1C, torch.ones_like(ids_1C, dtype=torch.bool), torch.tensor([True]))
+    return (group_hidden(policy, group)[0] @ policy.head_VD.T).float().cpu()
+
+
+@dataclass(frozen=True, eq=False)
+class Moved:
+    """Logits before and after, [C, V] each."""
+
+    before_CV: Tensor
+    after_CV: Tensor
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """The largest and the mean absolute difference, and how many top tokens are others."""
+        gap_CV = (self.after_CV - self.before_CV).abs()
+        other_C = self.after_CV.argmax(dim=1) != self.before_CV.argmax(dim=1)
+        return {
+            "max": float(gap_CV.max()),
+            "mean": float(gap_CV.double().mean()),
+            "other_top_tokens": int(other_C.sum()),
+        }
+
+    @property
+    def probe(self) -> str:
+        """What was asked, in words."""
+        tokens, vocabulary = self.before_CV.shape
+        return (
+            f"{tokens} tokens of a fixed answer about a made video of {FRAMES} frames of "
+            f"{SIDE}x{SIDE}, {vocabulary} logits each"
+        )
+
+    def lines(self) -> list[str]:
+        """The numbers for a person."""
+        found = self.numbers
+        spread = float(self.before_CV.std())
+        moved = f"logits moved by {found['max']:.3g} at most and {found['mean']:.3g} in the mean"
+        return [
+            f"{moved} (their own deviation is {spread:.3g}), over {self.probe}",
+            f"the top token is another at {found['other_top_tokens']} of {len(self.before_CV)}",
+        ]

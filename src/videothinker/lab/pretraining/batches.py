@@ -1,0 +1,135 @@
+"""One step's batch: which scenes, what is asked about them, and their pixels."""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from videothinker.clevrer.compact import render_compact
+from videothinker.clevrer.programs import COLORS
+from videothinker.lab.pretraining.config import PretrainConfig
+from videothinker.lab.pretraining.curriculum import draw
+from videothinker.lab.pretraining.dense import DenseBatch
+from videothinker.lab.pretraining.heads import Truth, dense_truth, labels_of, mirrored
+from videothinker.lab.pretraining.lights import paint, read_lights, recolored
+from videothinker.lab.pretraining.pool import CHUNK, Facts, read_chunk
+from videothinker.lab.pretraining.spelling import Speller
+from videothinker.models.qwen2_5_vl.encoding import VisionSettings
+from videothinker.seeds import derive, numpy_generator
+
+NOISE = 2.0
+"""Standard deviation of the pixel noise added in training, of 255: compression leaves as much."""
+TRANSCRIPT_FRAMES = 4
+"""Frames at which a transcript tells places (4 of 16 sampled are also 4 of all 128)."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What one step trains on."""
+
+    batch: DenseBatch
+    truth: Truth | None
+    speaks: bool = True
+    """False while looking alone is trained."""
+
+
+class Batches:
+    """Draws every step's batch from (seed, step) alone."""
+
+    def __init__(self, config: PretrainConfig, folder: Path, speller: Speller) -> None:
+        self.config, self.speller = config, speller
+        count = -(-config.pool.scenes // CHUNK)
+        self.facts: list[Facts] = []
+        self.lights: list[np.ndarray] = []
+        for number in range(count):
+            self.facts += read_chunk(folder, number, config.seed, config.pool)
+            if config.tier == "video":
+                self.lights.append(read_lights(folder, number, config.seed, config.pool))
+
+    def scenes(self, step: int) -> list[int]:
+        """Places in the pool: each epoch is a fresh permutation."""
+        size, pool = self.config.batch, self.config.pool.scenes
+        found = []
+        for position in range(step * size, (step + 1) * size):
+            epoch, place = divmod(position, pool)
+            found.append(int(self._order(epoch)[place]))
+        return found
+
+    @cache  # noqa: B019 - one object a run, and two epochs at most are asked for at a time
+    def _order(self, epoch: int) -> np.ndarray:
+        rng = numpy_generator(self.config.seed, "pretraining order", epoch)
+        return rng.permutation(self.config.pool.scenes)
+
+    def step(self, step: int) -> Drawn:
+        """The batch of a step."""
+        config, speller = self.config, self.speller
+        rng = numpy_generator(config.seed, "pretraining step", step)
+        chosen = self.scenes(step)
+        facts = [self.facts[place] for place in chosen]
+        flipped = rng.random(len(chosen)) < (0.5 if config.tier == "video" else 0.0)
+        if config.tier == "video":
+            facts = [recolored(one, rng.permutation(len(COLORS))) for one in facts]
+        tasks = draw(facts, step, config, rng, flipped.tolist())
+        ids, weights = speller.segments(tasks or [("", "")] * len(chosen))
+        if not tasks:
+            weights = torch.zeros_like(weights)
+        shape = (len(chosen), len(ids) // len(chosen), -1)
+        if config.tier == "transcript":
+            drawn = [derive(config.seed, "pretraining misses", step, place) for place in chosen]
+            prefix, lengths = speller.contexts(
+                [
+                    render_compact(
+                        one.motion(),
+                        frames=TRANSCRIPT_FRAMES,
+                        miss_rate=config.miss_rate,
+                        seed=seed,
+                    )
+                    for one, seed in zip(facts, drawn, strict=True)
+                ]
+            )
+            return Drawn(DenseBatch(prefix, lengths, ids.view(shape), weights.view(shape)), None)
+        lights = np.stack([self.lights[place // CHUNK][place % CHUNK] for place in chosen])
+        lights[flipped] = lights[flipped][..., ::-1]
+        frames = paint(lights, [[color for color, _, _ in one.looks] for one in facts])
+        prefix = torch.tensor(speller.prefix_ids).expand(len(chosen), -1)
+        pixels = patches(frames, speller.policy.vision, rng)
+        lengths = torch.full((len(chosen),), prefix.shape[1])
+        batch = DenseBatch(prefix, lengths, ids.view(shape), weights.view(shape), pixels)
+        return Drawn(batch, self._truth(facts, flipped), bool(tasks))
+
+    def _truth(self, facts: list[Facts], flipped: np.ndarray) -> Truth:
+        pool = self.config.pool
+        side = 2 * self.config.shape.patch_size
+        columns, rows = pool.width // side, pool.height // side
+        labels = [labels_of(one, columns, rows, pool.radius) for one in facts]
+        turned = [
+            mirrored(one, columns) if mirror else one
+            for one, mirror in zip(labels, flipped, strict=True)
+        ]
+        return dense_truth(turned, pool.frames // 2, columns * rows)
+
+
+def patches(
+    frames_BTHW3: Tensor, vision: VisionSettings, rng: np.random.Generator | None = None
+) -> Tensor:
+    """Many videos to `B N F`, each cut as `policy.patches` cuts one; noise if `rng` is given."""
+    batch, count, height, width, _ = frames_BTHW3.shape
+    pixels = frames_BTHW3.float()
+    if rng is not None:
+        size = pixels[0].numel()
+        bank = torch.from_numpy(rng.standard_normal(3 * size, dtype=np.float32)) * NOISE
+        starts = rng.integers(2 * size, size=batch).tolist()
+        noise = torch.stack([bank[start : start + size] for start in starts])
+        pixels = pixels + noise.view_as(pixels)
+    mean, std = (torch.tensor(side) * 255.0 for side in (vision.mean, vision.std))
+    pixels = (pixels - mean) / std
+    size, merge, slot = vision.patch_size, vision.merge_size, vision.temporal_patch_size
+    rows, columns = height // size, width // size
+    blocks = pixels.view(
+        batch, count // slot, slot, rows // merge, merge, size, columns // merge, merge, size, 3
+    )
+    blocks = blocks.permute(0, 1, 3, 6, 4, 7, 9, 2, 5, 8)
+    return blocks.reshape(batch, count // slot * rows * columns, -1)

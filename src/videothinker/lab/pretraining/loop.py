@@ -1,0 +1,143 @@
+"""The training loop: draw, forward, update, now and then save and measure."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from videothinker.console import progress, say
+from videothinker.lab.pretraining import dense
+from videothinker.lab.pretraining.batches import Batches, Drawn, patches
+from videothinker.lab.pretraining.config import PretrainConfig
+from videothinker.lab.pretraining.curriculum import kinds_at
+from videothinker.lab.pretraining.heads import Heads, seen_by_heads
+from videothinker.lab.pretraining.measure import HeldOut
+from videothinker.lab.pretraining.optimizer import Optimizer
+from videothinker.lab.pretraining.spelling import Speller
+from videothinker.models.qwen2_5_vl.model import Policy
+from videothinker.records import Step
+from videothinker.runs import Journal
+from videothinker.seeds import derive
+
+LOSSES = ("look", "touch", "near", "moves")
+SHOWN = ("color_sets_exact", "contact_auc", "contact_break_even")
+PROBED = 32
+"""Held-out videos the heads look at together."""
+
+
+def in_bfloat16(precision: str) -> bool:
+    """Whether matrix products are done in bfloat16."""
+    if precision != "auto":
+        return precision == "bfloat16"
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001 - no public name
+
+
+def losses_of(
+    policy: Policy, heads: Heads | None, drawn: Drawn, speller: Speller, precision: str
+) -> tuple[torch.Tensor, dict[str, float]]:
+    """The loss to minimise, and its parts."""
+    words, right = torch.zeros(()), torch.zeros(())
+    with torch.autocast("cpu", torch.bfloat16, enabled=in_bfloat16(precision)):
+        if drawn.speaks:
+            hidden, seen, state = dense.forward(policy.model, drawn.batch, speller.layout)
+            words, right = dense.losses(policy.model, hidden, drawn.batch)
+        else:
+            seen, state = dense.watch(policy.model, drawn.batch, speller.layout)
+    parts = {"words": words.item(), "teacher_forced": right.item()}
+    if heads is None or drawn.truth is None or seen is None:
+        return words, parts
+    found = heads.losses(seen.float(), state.float(), drawn.truth)
+    total = words + torch.stack(list(found.values())).sum()
+    return total, {**parts, **{name: value.item() for name, value in found.items()}}
+
+
+@torch.no_grad()
+def probe(
+    policy: Policy, heads: Heads, scenes: HeldOut, speller: Speller, precision: str
+) -> dict[str, float]:
+    """What the heads tell of held-out scenes: the curve of the stage without words."""
+    colors, pairs = [], []
+    frames = scenes.frames or ()
+    for start in range(0, len(frames), PROBED):
+        shown = torch.from_numpy(np.stack(frames[start : start + PROBED]))
+        pixels = patches(shown, policy.vision)
+        prefix = torch.tensor(speller.prefix_ids).expand(len(shown), -1)
+        batch = dense.DenseBatch(prefix, torch.empty(0), torch.empty(0), torch.empty(0), pixels)
+        with torch.autocast("cpu", torch.bfloat16, enabled=in_bfloat16(precision)):
+            seen, state = dense.watch(policy.model, batch, speller.layout)
+        colors.append(heads.colors(seen.float()))
+        pairs.append(heads.pairs(state.float()))
+    return seen_by_heads(torch.cat(colors), torch.cat(pairs), scenes.facts)
+
+
+def load_checkpoint(optimizer: Optimizer, checkpoints: Path) -> int:
+    """Load the newest checkpoint, if any; returns the steps done."""
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    saved = sorted(checkpoints.glob("step-*.safetensors"))
+    if not saved:
+        return 0
+    optimizer.load(saved[-1])
+    return int(saved[-1].stem.partition("-")[2])
+
+
+def save_checkpoint(optimizer: Optimizer, checkpoints: Path, done: int) -> None:
+    """Save after `done` steps, then drop the older checkpoints."""
+    optimizer.save(checkpoints / f"step-{done:07d}.safetensors")
+    for old in sorted(checkpoints.glob("step-*.safetensors"))[:-1]:
+        old.unlink()
+
+
+def train(
+    policy: Policy,
+    batches: Batches,
+    config: PretrainConfig,
+    *,
+    checkpoints: Path,
+    journal: Journal[Step],
+    measure: Callable[[int], object],
+    held_out: HeldOut,
+) -> None:
+    """Train in place from the last checkpoint on.
+
+    Args:
+        policy: its weights are changed.
+        batches: draws every step's batch.
+        config: settings.
+        checkpoints: folder of `step-N.safetensors`; the newest is taken up.
+        journal: one record a step.
+        measure: called every `measure_every` steps with the steps done, once words are taught.
+        held_out: scenes that the heads are asked about before that.
+    """
+    torch.manual_seed(derive(config.seed, "pretraining heads"))
+    heads = Heads(config.shape.hidden) if config.tier == "video" else None
+    modules = [policy.model, *([heads] if heads is not None else [])]
+    optimizer = Optimizer(modules, config)
+    first = load_checkpoint(optimizer, checkpoints)
+    journal.keep(lambda loss: loss.step < first)
+    policy.model.train()
+    with progress(f"pretrain ({config.tier})", config.steps, done=first) as bar:
+        for step in range(first, config.steps):
+            loss, parts = losses_of(
+                policy, heads, batches.step(step), batches.speller, config.precision
+            )
+            loss.backward()
+            optimizer.step(step)
+            done = step + 1
+            due = done % config.measure_every == 0 and done < config.steps
+            if due and heads is not None:
+                parts |= probe(policy, heads, held_out, batches.speller, config.precision)
+                shown = ", ".join(f"{key} {parts[key]:.3f}" for key in SHOWN)
+                say(f"step {done}: the heads' {shown}")
+            journal.append(Step(step=step, loss=parts.pop("words"), metrics=parts))
+            bar.note(
+                f"loss {sum(parts.get(key, 0.0) for key in LOSSES) + journal.records[-1].loss:.3f}"
+            )
+            bar.advance()
+            if done % config.save_every == 0 and done < config.steps:
+                save_checkpoint(optimizer, checkpoints, done)
+            if due and kinds_at(step, config):
+                policy.model.eval()
+                measure(done)
+                policy.model.train()
+    policy.model.eval()

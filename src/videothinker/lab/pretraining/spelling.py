@@ -1,0 +1,130 @@
+"""Words to token ids, exactly as `policy.encode` spells them, with the common prefix apart."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from videothinker.clevrer.compact import pair_word
+from videothinker.clevrer.programs import COLORS
+from videothinker.lab.pretraining.dense import Layout
+from videothinker.lab.pretraining.targets import ASKED, GONE, MOVES, NEW, SO, STAYS, YES_NO
+from videothinker.models.qwen2_5_vl.model import Policy
+from videothinker.models.qwen2_5_vl.positions import positions
+
+ANSWER_WEIGHT = 4.0
+"""What the few letters after the thinking weigh, against a word of it: whether a question asks what
+happens or what does *not* shows nowhere else. From frames, a descriptive answer's word weighs as
+much."""
+DECISION_WEIGHT = 2.0
+"""From frames: what the words weigh that decide, those that say who moves and by which an answer
+is pointed at, and a named collision, also where a choice repeats it: a missed one costs more than
+a false one."""
+DECISIONS = (STAYS, GONE, NEW, *YES_NO)
+TURN = "<|im_end|>\n<|im_start|>assistant\n"
+END = "<|im_end|>"
+
+
+@dataclass(frozen=True)
+class Speller:
+    """How prompts of one run are cut into prefix and segment."""
+
+    policy: Policy
+    layout: Layout
+    prefix_ids: tuple[int, ...]
+    """Video tier: everything up to the end of the video. Transcript tier: the chat's beginning."""
+    word_weights: Mapping[int, float] = field(default_factory=dict)
+    """Token id -> loss weight, where it is not 1."""
+    onward_weights: Mapping[int, float] = field(default_factory=dict)
+    """Token id -> loss weight, at least, of everything from it to the thinking's end."""
+
+    def ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text on its own."""
+        return self.policy.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+
+    def segments(
+        self, pairs: Sequence[tuple[str, str]], length: int | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Ids and loss weights `[n, L]` of (words after the prefix, completion) pairs.
+
+        `length` fixes L; without it L is the longest, rounded up to a multiple of 8.
+        """
+        heads = self.ids([f"{words}{TURN}" for words, _ in pairs])
+        tails = self.ids([f"{completion}{END}" for _, completion in pairs])
+        longest = max(len(a) + len(b) for a, b in zip(heads, tails, strict=True))
+        size = length or -(-longest // 8) * 8
+        if longest > size:
+            raise ValueError(f"a segment of {longest} tokens does not fit into {size}")
+        ids = np.full((len(pairs), size), self.policy.pad_id, dtype=np.int64)
+        weights = np.zeros((len(pairs), size), dtype=np.float32)
+        for row, (head, tail) in enumerate(zip(heads, tails, strict=True)):
+            ids[row, : len(head)] = head
+            ids[row, len(head) : len(head) + len(tail)] = tail
+            weights[row, len(head) : len(head) + len(tail)] = self._weights(tail)
+        return torch.from_numpy(ids), torch.from_numpy(weights)
+
+    def _weights(self, tail: Sequence[int]) -> list[float]:
+        """The loss weight of each token of a completion."""
+        closes = self.policy.tokenizer.convert_tokens_to_ids("</think>")
+        least, found = 1.0, []
+        for token in tail:
+            least = ANSWER_WEIGHT if token == closes else self.onward_weights.get(token, least)
+            found.append(max(least, self.word_weights.get(token, 1.0)))
+        return found
+
+    def contexts(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Transcript tier: prefix ids `[B, P]`, right-padded, and their lengths `[B]`."""
+        rows = [[*self.prefix_ids, *ids] for ids in self.ids([f"{text}\n" for text in texts])]
+        longest = -(-max(map(len, rows)) // 8) * 8
+        ids = torch.full((len(rows), longest), self.policy.pad_id)
+        for row, one in enumerate(rows):
+            ids[row, : len(one)] = torch.tensor(one)
+        return ids, torch.tensor([len(one) for one in rows])
+
+
+def video_speller(
+    policy: Policy, frames_THW3: np.ndarray, seconds: float, watching: int = 0
+) -> Speller:
+    """For videos of this shape and duration; the words follow the video at once."""
+    encoded = policy.encode("x", frames_THW3, seconds)
+    ids = encoded.input_ids_P
+    video = (ids == policy.model.config.video_token_id).nonzero().flatten()
+    end = int(video[-1]) + 2  # the token that closes the video belongs to the prefix
+    places_3P = positions(policy.model, encoded)
+    assert encoded.grid_thw is not None
+    rows = [int(n) for n in encoded.grid_thw[0]]
+    layout = Layout(
+        prefix_positions_3P=places_3P[:, :end],
+        next_position=int(places_3P[0, end]),
+        grid_thw=(rows[0], rows[1], rows[2]),
+        video_start=int(video[0]),
+        video_tokens=len(video),
+        watching=watching,
+    )
+
+    def single(words: Sequence[str]) -> list[int]:
+        """The ids of those words, after a space, that are one token; others keep their weight."""
+        spelt = policy.tokenizer([f" {w}" for w in words], add_special_tokens=False)["input_ids"]
+        return [ids[0] for ids in spelt if len(ids) == 1]
+
+    pairs = [pair_word(a, b) for a in COLORS for b in COLORS if a < b]
+    return Speller(
+        policy,
+        layout,
+        tuple(ids[:end].tolist()),
+        dict.fromkeys(single([*pairs, *DECISIONS]), DECISION_WEIGHT),
+        dict.fromkeys(single([word.rstrip(":") for word in (MOVES, ASKED)]), DECISION_WEIGHT)
+        | dict.fromkeys(single([SO]), ANSWER_WEIGHT),
+    )
+
+
+def text_speller(policy: Policy, longest: int = 1024) -> Speller:
+    """For prompts that begin with a transcript; `longest` bounds chat beginning and transcript."""
+    text = policy.tokenizer.apply_chat_template(
+        [{"role": "user", "content": "x"}], tokenize=False, add_generation_prompt=False
+    )
+    head = policy.tokenizer(text.partition("x<|im_end|>")[0], add_special_tokens=False)["input_ids"]
+    places_3P = torch.arange(longest).expand(3, -1)
+    return Speller(policy, Layout(places_3P, longest), tuple(head))

@@ -1,0 +1,252 @@
+"""The stage `pretrain`: scenes, a fresh small model, training, measurements, a model folder."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from videothinker.clevrer.compact import render_compact
+from videothinker.console import say
+from videothinker.errors import UserError
+from videothinker.lab.pretraining.batches import TRANSCRIPT_FRAMES, Batches
+from videothinker.lab.pretraining.config import PoolConfig, PretrainConfig
+from videothinker.lab.pretraining.curriculum import draw
+from videothinker.lab.pretraining.loop import in_bfloat16, train
+from videothinker.lab.pretraining.measure import HeldOut, Measured, measure, summary
+from videothinker.lab.pretraining.pool import CHUNK, read_chunk, read_frames
+from videothinker.lab.pretraining.spelling import Speller, text_speller, video_speller
+from videothinker.models.qwen2_5_vl.model import Policy, load_policy, save_policy
+from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
+from videothinker.records import Step
+from videothinker.runs import Run, open_run
+from videothinker.seeds import derive, numpy_generator
+from videothinker.world.objects import SHOWN_FRAMES
+from videothinker.world.physics import FPS
+from videothinker.world.scenes import DIALS, SceneConfig, scene_config
+
+SECONDS = SHOWN_FRAMES / FPS
+"""Of a video."""
+UNUSED_TOWER = {
+    "vision_hidden": 32,
+    "vision_layers": 1,
+    "vision_heads": 2,
+    "vision_intermediate": 32,
+}
+"""The vision tower of a model that reads transcripts: there, because the class has one."""
+HEADROOM = 0.10
+"""How much better the right video than another's must make the answers to count as seeing."""
+
+
+def pretrain(data: Path | None, config: PretrainConfig) -> Path:
+    """Train a small base model from scratch.
+
+    Args:
+        data: a world folder whose scene settings are taken over (its size, frames and objects);
+            None keeps the config's. Its scenes themselves are not used: pretraining has its own.
+        config: settings.
+
+    Returns:
+        The run folder; `model/` in it is a complete transformers folder.
+
+    Raises:
+        UserError: the folder is no world, a scene setting is out of bounds, or the run folder holds
+            something else.
+    """
+    if data is not None:
+        config = replace(config, pool=_like(data, config.pool))
+    scene_config(config.pool)  # a bad dial is refused before anything is written
+    with open_run(config.out, "pretrain", config) as run:
+        model = config.out / "model"
+        if run.done:
+            say(f"{config.out}: already done; the model is in {model}")
+            return config.out
+        _run(run, config)
+    say(f"wrote {model}; next: videothinker diagnose WORLD, then videothinker train bias")
+    return config.out
+
+
+def _run(run: Run, config: PretrainConfig) -> None:
+    work = config.out / "checkpoints"
+    pool = work / "pool"
+    pool.mkdir(parents=True, exist_ok=True)
+    say(
+        f"reading {config.pool.scenes} + {config.pool.held_out} simulated scenes "
+        f"({config.tier} tier; made where missing)"
+    )
+    policy = _fresh(config, pool, work / "start")
+    speller = _speller(policy, config)
+    held_out = _held_out(config, pool)
+    measured = run.journal("measured.jsonl", Measured)
+    curve = run.journal("metrics.jsonl", Step)
+
+    def look(step: int, share: int = 4) -> dict[str, float]:
+        """Measure on a part of the held-out scenes, unless a killed run already did."""
+        if not any(record.step == step for record in measured.records):
+            part = held_out.first(max(1, config.pool.held_out // share))
+            measured.append(*measure(policy, part, config, step))
+        numbers = summary(record for record in measured.records if record.step == step)
+        say(f"step {step}: {_line(numbers)}")
+        return numbers
+
+    batches = Batches(config, pool, speller)
+    train(
+        policy,
+        batches,
+        config,
+        checkpoints=work,
+        journal=curve,
+        measure=look,
+        held_out=held_out,
+    )
+    save_policy(policy, config.out / "model")
+    policy = load_policy(config.out / "model", device="cpu")  # what is measured is what is stored
+    numbers = look(config.steps, share=1)
+    shutil.rmtree(work / "start", ignore_errors=True)
+    precision = "bfloat16" if in_bfloat16(config.precision) else "float32"
+    run.facts["parameters"] = sum(p.numel() for p in policy.model.parameters())
+    run.facts |= {"tier": config.tier, "device": "cpu", "precision": precision}
+    run.facts["held_out"] = numbers
+    run.facts["corrupted_share"] = config.corrupted_share
+    warnings = _warnings(config, numbers)
+    if warnings:
+        run.facts["warnings"] = warnings
+
+
+def _warnings(config: PretrainConfig, numbers: dict[str, float]) -> list[str]:
+    """What a report has to say first about a base model."""
+    found = []
+    if config.tier == "video":
+        gain = numbers["what_if_free_exact"] - numbers["what_if_swapped_exact"]
+        if gain < HEADROOM:
+            found.append(
+                "Perception is at chance: the base answers held-out what-if questions "
+                f"{numbers['what_if_free_exact']:.1%} right with the right video and "
+                f"{numbers['what_if_swapped_exact']:.1%} with another's."
+            )
+    if numbers["format"] < 0.95:
+        found.append(f"Only {numbers['format']:.1%} of the base's answers have a valid format.")
+    return found
+
+
+def _line(numbers: dict[str, float]) -> str:
+    shown = (
+        "format",
+        "object_sets_exact",
+        "cells_within_one",
+        "pairs_precision",
+        "pairs_recall",
+        "descriptive_exact",
+        "what_if_obs_observational",
+        "what_if_obs_inferential",
+        "what_if_sim_observational",
+        "what_if_sim_inferential",
+        "pair_sim_both",
+        "what_if_free_observational",
+        "what_if_free_inferential",
+        "simulated_share_sampled",
+        "what_if_swapped_exact",
+    )
+    return ", ".join(
+        f"{key.replace('_', ' ')} {numbers[key]:.1%}" for key in shown if key in numbers
+    )
+
+
+def _like(data: Path, pool: PoolConfig) -> PoolConfig:
+    """The pool's settings with what the world folder was made with."""
+    book = data / "run.json"
+    try:
+        made = msgspec.json.decode(book.read_bytes())
+    except (OSError, msgspec.DecodeError) as error:
+        raise UserError(
+            f"{book}: cannot be read; give a folder that `videothinker world` made, or none"
+        ) from error
+    if made.get("stage") != "world":
+        raise UserError(f"{data}: was made by {made.get('stage')!r}; give a world folder, or none")
+    world = made["config"]
+    if (length := world.get("length", SHOWN_FRAMES)) != SHOWN_FRAMES:
+        raise UserError(
+            f"{data}: its videos have length={length}; pretraining simulates {SHOWN_FRAMES}; "
+            "give a world of that length, or none"
+        )
+    width, _, height = str(world["size"]).partition("x")
+    return replace(
+        pool,
+        width=int(width),
+        height=int(height),
+        frames=world["frames"] or pool.frames,
+        give_aways=world.get("give_aways", "allowed"),  # folders that do not say are of before
+        jitter=world.get("jitter", pool.jitter),
+        **{name: world.get(name, getattr(SceneConfig, name)) for name in DIALS},
+    )
+
+
+def _fresh(config: PretrainConfig, pool: Path, folder: Path) -> Policy:
+    """A random model whose tokenizer knows the words of this training."""
+    if not (folder / "model.safetensors").is_file():
+        build_small(folder, _small(config), _corpus(config, pool))
+    return load_policy(folder, device="cpu")  # where this training runs
+
+
+def _small(config: PretrainConfig) -> SmallConfig:
+    shape, pixels = config.shape, config.pool.width * config.pool.height
+    if config.tier == "transcript":
+        shape = replace(shape, **UNUSED_TOWER)
+    return SmallConfig(
+        hidden=shape.hidden,
+        layers=shape.layers,
+        heads=shape.heads,
+        kv_heads=shape.heads,
+        intermediate=shape.intermediate,
+        vocab_size=shape.vocab_size,
+        vision_hidden=shape.vision_hidden,
+        vision_layers=shape.vision_layers,
+        vision_heads=shape.vision_heads,
+        vision_intermediate=shape.vision_intermediate,
+        vision_full_attention=tuple(range(shape.vision_layers)),
+        patch_size=shape.patch_size,
+        window_size=8 * shape.patch_size,
+        min_pixels=pixels,
+        max_pixels=pixels,
+        seed=derive(config.seed, "pretraining model") % 2**31,
+    )
+
+
+def _corpus(config: PretrainConfig, pool: Path) -> list[str]:
+    """Prompts and completions of every stage on the first scenes."""
+    facts = read_chunk(pool, 0, config.seed, config.pool)
+    rng = numpy_generator(config.seed, "pretraining corpus")
+    found: list[str] = []
+    ends = np.cumsum(config.stages) * config.steps
+    for step in (*ends[:-1].astype(int).tolist(), config.steps - 1):
+        for words, completion in draw(facts, step, config, rng, [False] * len(facts)):
+            found += [words, completion]
+    if config.tier == "transcript":
+        found += [
+            render_compact(one.motion(), frames=TRANSCRIPT_FRAMES, miss_rate=config.miss_rate)
+            for one in facts
+        ]
+    return found
+
+
+def _speller(policy: Policy, config: PretrainConfig) -> Speller:
+    if config.tier == "transcript":
+        return text_speller(policy)
+    pool = config.pool
+    empty = np.zeros((pool.frames, pool.height, pool.width, 3), np.uint8)
+    return video_speller(policy, empty, SECONDS, config.shape.watching)
+
+
+def _held_out(config: PretrainConfig, pool: Path) -> HeldOut:
+    """The scenes after the pool's; none of them is trained on."""
+    first = -(-config.pool.scenes // CHUNK)
+    numbers = range(first, first + -(-config.pool.held_out // CHUNK))
+    facts = [f for n in numbers for f in read_chunk(pool, n, config.seed, config.pool)]
+    count = config.pool.held_out
+    if config.tier == "transcript":
+        return HeldOut(facts[:count], None, SECONDS)
+    frames: list[np.ndarray] = []
+    for number in numbers:
+        frames += list(read_frames(pool, number, config.seed, config.pool))
+    return HeldOut(facts[:count], frames[:count], SECONDS)

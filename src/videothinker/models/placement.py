@@ -1,0 +1,113 @@
+"""Where a model runs and in which numbers: `auto` resolved, and what to say before it loads."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from videothinker.errors import UserError
+from videothinker.models.folders import complete_folder
+from videothinker.models.qwen2_5_vl.loading import SUPPORTED, open_checkpoint
+
+AUTO = "auto"
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+SLOW = 1_000_000_000
+"""Parameters above which a CPU takes minutes for what a GPU does in seconds."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A model, where it is to run, and in which numbers."""
+
+    source: str
+    device: str
+    """cpu, cuda or cuda:N."""
+    dtype: str
+    """float32, bfloat16 or float16."""
+    parameters: int
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """For run.json."""
+        return {"device": self.device, "dtype": self.dtype}
+
+    @property
+    def lines(self) -> list[str]:
+        """For a person, before the model is loaded; the second is a warning."""
+        device = torch.device(self.device)
+        named = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
+        told = [
+            f"{self.source}: {self.parameters:,} parameters, {self.dtype} on {self.device}"
+            + (f" ({named})" if named else "")
+        ]
+        if device.type == "cpu" and self.parameters > SLOW:
+            told.append(
+                f"warning: {self.parameters / 1e9:.1f} billion parameters are about to run on a "
+                f"CPU, which takes minutes an answer; {_why_no_gpu()}"
+            )
+        return told
+
+
+def place(source: str | Path, device: str = AUTO, dtype: str = AUTO) -> Placement:
+    """Resolve `auto` for the model in a folder or under a hub id, without loading it.
+
+    Args:
+        source: a folder, a run folder with `model/`, or a hub id, which is fetched.
+        device: `auto` is a GPU where torch sees one, else the CPU.
+        dtype: `auto` is the checkpoint's own.
+
+    Raises:
+        UserError: a device that is not there, a dtype that is not run, or a bad folder.
+    """
+    checkpoint = open_checkpoint(complete_folder(str(source)), SUPPORTED)
+    return Placement(
+        source=str(source),
+        device=resolve_device(device),
+        dtype=resolve_dtype(dtype, checkpoint.dtype, str(source)),
+        parameters=checkpoint.parameters,
+    )
+
+
+def where_auto_runs() -> str:
+    """A GPU where torch sees one, else the CPU."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def resolve_device(device: str) -> str:
+    """`auto` resolved; anything else must be a CPU, or a CUDA device that torch sees.
+
+    Apple's `mps` is not among them: the draws of a rollout are float64, which it does not have.
+    """
+    if device == AUTO:
+        return where_auto_runs()
+    kind, _, number = device.partition(":")
+    if kind not in ("cpu", "cuda") or (number and not number.isdecimal()):
+        raise UserError(f"device {device!r} came; allowed are auto, cpu, cuda, cuda:1 ...")
+    if kind == "cuda":
+        seen = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if int(number or 0) >= seen:
+            raise UserError(
+                f"device {device!r} came, but {seen} CUDA devices can be used ({_why_no_gpu()}); "
+                "give --device auto, or one that is there"
+            )
+    return device
+
+
+def resolve_dtype(dtype: str, own: str, source: str) -> str:
+    """`auto` resolved to the checkpoint's `own`."""
+    if dtype == AUTO and own not in DTYPES:
+        raise UserError(
+            f"{source} says that it is to run in {own!r}; only {', '.join(DTYPES)} are run: "
+            "give one of them as --dtype"
+        )
+    if dtype not in (AUTO, *DTYPES):
+        raise UserError(f"dtype {dtype!r} came; allowed are {AUTO}, {', '.join(DTYPES)}")
+    return own if dtype == AUTO else dtype
+
+
+def _why_no_gpu() -> str:
+    if torch.cuda.is_available():
+        return f"--device cuda takes {torch.cuda.get_device_name()}"
+    if torch.version.cuda is None and torch.version.hip is None:
+        return f"the installed torch {torch.__version__} is built for CPUs alone"
+    return "torch sees no GPU: check its driver"

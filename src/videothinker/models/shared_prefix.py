@@ -1,0 +1,146 @@
+"""The training forward of one group, in which the prompt and its video are computed once.
+
+The sequence is `[prompt without its last token, segment 1, ..., segment G]`; every segment is the
+last prompt token followed by one completion without its last token, so the hidden state at place j
+of a segment predicts completion token j and the shift is the ordinary one. Segment g sees the
+prompt and its own past, nothing else; its rotary positions are those of the naive sequence. The
+result, gradients included, equals that of G repeated forwards; see tests/models.
+"""
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
+from torch.nn.functional import scaled_dot_product_attention
+
+from videothinker.generation.sampling import Group
+from videothinker.models.qwen2_5_vl.model import Policy
+from videothinker.models.qwen2_5_vl.positions import continued, positions
+
+
+@dataclass(frozen=True)
+class SharedPrefix:
+    """The attention plan: `prefix` shared tokens, then `groups` segments of `segment` tokens."""
+
+    prefix: int
+    groups: int
+    segment: int
+    device: torch.device
+    remake: bool = False
+    """Make the prefix's copies again in the backward instead of keeping one a segment; pointless
+    where gradient checkpointing keeps nothing of a layer."""
+
+    @property
+    def sees(self) -> Tensor:
+        """Bool `[segment, prefix + segment]`: the whole prefix, and causally its own segment."""
+        size = (self.segment, self.prefix + self.segment)
+        return torch.ones(size, dtype=torch.bool, device=self.device).tril(self.prefix)
+
+    @cached_property
+    def hides(self) -> dict[tuple[int, torch.dtype], Tensor]:
+        """What `hidden` made, for all layers."""
+        return {}
+
+    def hidden(self, repeats: int, dtype: torch.dtype) -> Tensor:
+        """`sees` as a summand of scores, 0 or -inf, once for each head that shares its keys."""
+        if (repeats, dtype) not in self.hides:
+            sees = self.sees
+            summand = torch.zeros(sees.shape, dtype=dtype, device=self.device)
+            summand.masked_fill_(~sees, float("-inf"))
+            self.hides[repeats, dtype] = summand.repeat(repeats, 1)
+        return self.hides[repeats, dtype]
+
+    def attend(
+        self, layer: int, query_BHLd: Tensor, key_BKLd: Tensor, value_BKLd: Tensor, scaling: float
+    ) -> Tensor:
+        """Causal over the prefix; the segments as a batch over prefix and own segment.
+
+        Query heads that share a key head stand side by side along the length, so that no key or
+        value is copied for each of them: the graph keeps one copy a segment. The prefix is copied
+        out, because the graph would keep the whole of what a slice is cut from.
+        """
+        del layer
+        repeats = query_BHLd.shape[1] // key_BKLd.shape[1]
+        query, key, value = (
+            states[:, :, : self.prefix].clone() for states in (query_BHLd, key_BKLd, value_BKLd)
+        )
+        shared_BHpd = scaled_dot_product_attention(
+            query, key, value, is_causal=True, scale=scaling, enable_gqa=True
+        )
+        keys, values = self._after_prefix(key_BKLd), self._after_prefix(value_BKLd)
+        sources = {keys.data_ptr(): key_BKLd.detach(), values.data_ptr(): value_BKLd.detach()}
+        with self._remaking(sources):
+            own_GKNd = scaled_dot_product_attention(
+                self._segments(query_BHLd).unflatten(1, (-1, repeats)).flatten(2, 3),
+                keys,
+                values,
+                attn_mask=self.hidden(repeats, query_BHLd.dtype),
+                scale=scaling,
+            )
+        own_GSKrd = own_GKNd.unflatten(2, (repeats, self.segment)).permute(0, 3, 1, 2, 4)
+        own_1LHd = own_GSKrd.flatten(2, 3).flatten(0, 1)[None]
+        return torch.cat([shared_BHpd.transpose(1, 2), own_1LHd], dim=1)
+
+    def _segments(self, states_1HLd: Tensor) -> Tensor:
+        """The segments' part of a packed sequence as a batch `[G, H, segment, d]`."""
+        own_HLd = states_1HLd[0, :, self.prefix :]
+        return own_HLd.unflatten(1, (self.groups, self.segment)).transpose(0, 1)
+
+    def _remaking(self, sources: dict[int, Tensor]) -> AbstractContextManager[object]:
+        """Inside, the graph keeps a source where it would keep what `_after_prefix` made of it."""
+        if not self.remake:
+            return nullcontext()
+
+        def pack(saved: Tensor) -> tuple[Tensor, bool]:
+            source = sources.get(saved.data_ptr())
+            return (saved, False) if source is None else (source, True)
+
+        def unpack(kept: tuple[Tensor, bool]) -> Tensor:
+            states, made = kept
+            return self._after_prefix(states) if made else states
+
+        return saved_tensors_hooks(pack, unpack)
+
+    def _after_prefix(self, states_1KLd: Tensor) -> Tensor:
+        """What each segment sees: `[G, K, prefix + segment, d]`."""
+        prefix_GKpd = states_1KLd[:, :, : self.prefix].expand(self.groups, -1, -1, -1)
+        return torch.cat([prefix_GKpd, self._segments(states_1KLd)], dim=2)
+
+
+def group_hidden(policy: Policy, group: Group, video_ND: Tensor | None = None) -> Tensor:
+    """Last hidden states `[G, C, D]`; the one at (g, j) predicts completion token (g, j).
+
+    Differentiable in every weight, the vision tower's included. `video_ND` replaces the encoded
+    video where the caller has it already (see `Policy.encode_video`).
+    """
+    groups, length = group.completion_ids_GC.shape
+    ids_P = group.prompt.input_ids_P.to(policy.device)
+    completions_GC = group.completion_ids_GC.to(policy.device)
+    last_G1 = ids_P[-1].expand(groups, 1)
+    segments_GS = torch.cat([last_G1, completions_GC[:, :-1]], dim=1)
+
+    embed = policy.model.get_input_embeddings()
+    prompt_PD = policy.embed_prompt(group.prompt, video_ND)
+    packed_1LD = torch.cat([prompt_PD[:-1], embed(segments_GS).flatten(0, 1)])[None]
+
+    places_3N = continued(positions(policy.model, group.prompt), length - 1)
+    prefix_3N, segment_3S = places_3N[:, : len(ids_P) - 1], places_3N[:, len(ids_P) - 1 :]
+    places_31L = torch.cat([prefix_3N, segment_3S.repeat(1, groups)], dim=1)[:, None]
+
+    hidden_1LD = policy.language_model(
+        inputs_embeds=packed_1LD,
+        position_ids=places_31L.to(policy.device),
+        attention_mask={"full_attention": None},
+        use_cache=False,
+        plan=SharedPrefix(
+            prefix=len(ids_P) - 1,
+            groups=groups,
+            segment=length,
+            device=policy.device,
+            remake=not policy.recomputes,
+        ),
+    ).last_hidden_state
+    return hidden_1LD[0, len(ids_P) - 1 :].unflatten(0, (groups, length))

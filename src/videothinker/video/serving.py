@@ -1,0 +1,60 @@
+"""The child's loop: a request a line in, frames one by one out, so that it never holds them all."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from videothinker.errors import UserError
+
+Message = tuple[dict[str, Any], np.ndarray | None]
+"""What the parent is told, and a frame's pixels where it is told of one."""
+
+
+def answer(request: dict[str, Any]) -> Iterator[Message]:
+    """First `{"times", "seconds"}`, then every frame as `{"slots", "size"}` with its pixels.
+
+    A frame's slots are its places in the clip; a slot told again replaces what was there.
+
+    Raises:
+        BadVideo: the video cannot give frames; what was told is void.
+    """
+    # Imported here: each kind of video needs its own library alone.
+    path, name = Path(request["path"]), request["name"]
+    frames, clip = request["frames"], request["clip"]
+    if path.is_dir():
+        from videothinker.video.folders import read_folder  # noqa: PLC0415
+
+        base, follow = Path(request["base"]), request["follow_links"]
+        yield from read_folder(path, name, frames, clip, base=base, follow_links=follow)
+    else:
+        from videothinker.video.files import read_file  # noqa: PLC0415
+
+        yield from read_file(path, name, frames, clip)
+
+
+def serve() -> None:
+    """Answer the requests on stdin: each message is its length (4 bytes), JSON, then pixels."""
+    # FFmpeg's libraries write to fd 1 on rare errors; keep the answers on a private copy.
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    for line in sys.stdin.buffer:
+        ending: dict[str, Any] = {"end": True}
+        try:
+            for message, pixels in answer(json.loads(line)):
+                _tell(answers, message)
+                if pixels is not None:
+                    answers.write(np.ascontiguousarray(pixels).data)
+        except UserError as error:
+            ending = {"error": str(error)}
+        _tell(answers, ending)
+        answers.flush()
+
+
+def _tell(answers: Any, message: dict[str, Any]) -> None:
+    words = json.dumps(message).encode()
+    answers.write(len(words).to_bytes(4, "big") + words)

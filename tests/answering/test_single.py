@@ -1,0 +1,45 @@
+"""`videothinker ask --json`: what the model was shown and where it stood, by hand."""
+
+import json
+
+import pytest
+
+from tests.answering_toys import build_tiny
+from videothinker import cli
+from videothinker.models.qwen2_5_vl.model import load_policy
+from videothinker.records import Sample, read_jsonl
+from videothinker.video import read_clip
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return build_tiny(tmp_path_factory.mktemp("model"))
+
+
+def test_ask_prints_times_and_positions(model, videos, tmp_path, capsys):
+    """24 frames at 12 a second last 2 s; 2 x 2 merged patches a frame, 2 positions a second.
+
+    Grid steps lie at 0, 2 or at 0, 1, 2, 3: the text begins one after the last.
+    """
+    words = ["ask", str(videos / "a.mp4"), "Which?", "--choice", "a", "b", "--json"]
+    words += ["--out", str(tmp_path / "s.jsonl"), "--model", str(model), "--max-new-tokens", "4"]
+    for frames, seconds, text in ((4, 1.0, 3), (8, 0.5, 4)):
+        assert cli.main([*words, "--frames", str(frames)]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert (told["frames"], told["height"], told["width"]) == (frames, 56, 56)
+        places = [round(i * 23 / (frames - 1)) / 12 for i in range(frames)]
+        assert told["times"] == pytest.approx(places, abs=1e-6)
+        assert told["second_per_grid"] == pytest.approx(seconds)
+        assert told["first_text_position"] == told["video_position"] + text
+        after = told["last_text_position"] - told["first_text_position"] + 1
+        assert told["prompt_tokens"] == told["video_position"] + frames // 2 * 4 + after
+    (sample,) = read_jsonl(tmp_path / "s.jsonl", Sample)
+    assert (sample.text, sample.verdict) == (told["text"], told["verdict"])
+
+
+@pytest.mark.parametrize(("frames", "seconds"), [(16, 0.64), (4, 2.56)])
+def test_a_real_clip_lasts_all_its_frames(shared, model, frames, seconds):
+    """CLEVRER: 128 frames at 25 a second, the last one's 0.04 s included."""
+    clip = read_clip(shared / "clevrer", "video_12176.mp4", frames)
+    video = load_policy(model).to_video(clip.frames, clip.seconds, max_pixels=64 * 28 * 28)
+    assert video.second_per_grid == pytest.approx(seconds, abs=1e-9)

@@ -1,0 +1,190 @@
+"""Rollouts draw what the naive loop draws, whatever shares the batch."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.models.naive_policy import inputs, load_naive, naive_rollout
+from videothinker.errors import UserError
+from videothinker.generation import shared_prefix as module
+from videothinker.generation.sampling import draw
+from videothinker.generation.shared_prefix import Group, Sampling, rollout, share_beginnings
+from videothinker.models.qwen2_5_vl.encoding import Encoded
+from videothinker.models.qwen2_5_vl.model import Policy
+
+SAMPLING = Sampling(num_generations=3, max_completion_length=12, temperature=1.3)
+
+
+def tokens(group: Group) -> list[list[int]]:
+    return [
+        ids[mask].tolist() for ids, mask in zip(group.completion_ids_GC, group.mask_GC, strict=True)
+    ]
+
+
+@pytest.fixture
+def prompts(policy: Policy, frames_THW3: np.ndarray) -> list[Encoded]:
+    """Two videos, three questions about the first, one without video; all lengths differ."""
+    video = policy.to_video(frames_THW3, 3.0)
+    other = policy.to_video(frames_THW3[::-1, :, :56].copy(), 6.0)
+    return [
+        policy.encode("Which one hits the cube?", video),
+        policy.encode("What happens first? A. one B. two C. three", other, prefill="<think>"),
+        policy.encode("Which of these will happen without the red cube?", video),
+        policy.encode("Text alone."),
+        policy.encode("Which sphere?", video, prefill="<think>"),
+    ]
+
+
+@pytest.mark.parametrize("static", [False, True])
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        SAMPLING,
+        Sampling(num_generations=1, max_completion_length=12, temperature=0),
+        Sampling(num_generations=2, max_completion_length=12, temperature=1.5, top_p=0.8),
+    ],
+    ids=["drawn", "greedy", "nucleus"],
+)
+def test_draws_what_the_naive_loop_draws(
+    policy: Policy,
+    prompts: list[Encoded],
+    tiny_folder: Path,
+    static: bool,
+    sampling: Sampling,
+) -> None:
+    naive = load_naive(tiny_folder)
+    # the library takes a drawn <|video_pad|> for a place without its video: let it end the text
+    policy.model.generation_config.eos_token_id = [
+        *policy.eos_ids,
+        policy.model.config.video_token_id,
+        policy.model.config.image_token_id,
+    ]
+    groups = rollout(policy, prompts, sampling, [11, 12, 13, 14, 15], static=static)
+    for group, prompt, seed in zip(groups, prompts, range(11, 16), strict=True):
+        assert group.prompt is prompt
+        assert tokens(group) == naive_rollout(naive, prompt, seed, sampling, policy.eos_ids)
+
+
+def test_greedy_is_the_librarys_generate(
+    policy: Policy, prompts: list[Encoded], tiny_folder: Path
+) -> None:
+    naive = load_naive(tiny_folder)
+    given = inputs(naive, prompts[1], prompts[1].input_ids_P[None])
+    length = prompts[1].prompt_tokens
+    expected = naive.generate(**given, max_new_tokens=10, do_sample=False)[0, length:].tolist()
+    sampling = Sampling(num_generations=1, max_completion_length=10, temperature=0)
+    assert tokens(rollout(policy, prompts[1:2], sampling, [0])[0])[0] == expected
+
+
+def test_a_prompt_does_not_depend_on_its_batch(policy: Policy, prompts: list[Encoded]) -> None:
+    together = rollout(policy, prompts, SAMPLING, [1, 2, 3, 4, 5])
+    for index, prompt in enumerate(prompts):
+        alone = rollout(policy, [prompt], SAMPLING, [index + 1])[0]
+        assert tokens(together[index]) == tokens(alone)
+
+
+def test_ends_padding_and_truncation(policy: Policy, prompts: list[Encoded]) -> None:
+    # every token but one ends: with 40 % of the vocabulary ending, both kinds occur
+    ends = list(range(0, len(policy.tokenizer), 5))
+    policy.model.generation_config.eos_token_id = ends
+    sampling = Sampling(num_generations=8, max_completion_length=6, temperature=2.0)
+    groups = rollout(policy, prompts, sampling, list(range(5)))
+    seen = set()
+    for group in groups:
+        rows = zip(group.completion_ids_GC, group.mask_GC, group.truncated_G, strict=True)
+        for ids_C, mask_C, truncated in rows:
+            count = int(mask_C.sum())
+            drawn = ids_C[:count].tolist()
+            assert mask_C[:count].all()
+            assert (ids_C[count:] == policy.pad_id).all()
+            assert not any(token in ends for token in drawn[:-1])
+            assert bool(truncated) == (drawn[-1] not in ends)
+            assert count == 6 or not truncated
+            seen.add(bool(truncated))
+        assert int(group.mask_GC.sum(dim=1).max()) == group.mask_GC.shape[1]
+    assert seen == {True, False}
+
+
+def test_the_video_is_encoded_once(
+    policy: Policy, prompts: list[Encoded], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tower = policy.model.model.visual
+    seen: list[int] = []
+    tower.register_forward_hook(lambda *args: seen.append(len(args[1][0])))
+    rollout(policy, prompts, SAMPLING, [1, 2, 3, 4, 5])
+    assert len(seen) == 2
+
+
+def test_which_prompts_share(policy: Policy, prompts: list[Encoded]) -> None:
+    trunks = share_beginnings(prompts, policy.model.config.video_token_id)
+    assert [trunk.prompts for trunk in trunks] == [[0, 2, 4], [1], [3]]
+    shared = prompts[0].input_ids_P[: trunks[0].length]
+    assert all(torch.equal(prompts[i].input_ids_P[: len(shared)], shared) for i in (2, 4))
+    assert trunks[2].length == prompts[3].prompt_tokens - 1
+
+
+def test_another_system_message_does_not_share(policy: Policy, frames_THW3: np.ndarray) -> None:
+    video = policy.to_video(frames_THW3, 6.0)
+    pair = [policy.encode("Who?", video), policy.encode("Who?", video, system="Be brief.")]
+    trunks = share_beginnings(pair, policy.model.config.video_token_id)
+    assert [trunk.prompts for trunk in trunks] == [[0], [1]]
+
+
+def test_training_mode_is_left_as_it_was(policy: Policy, prompts: list[Encoded]) -> None:
+    policy.model.train()
+    rollout(policy, prompts[:1], SAMPLING, [0])
+    assert policy.model.training
+
+
+def test_draws_follow_the_distribution() -> None:
+    """The share of each token over an even grid of uniform numbers is its probability."""
+    probabilities = torch.tensor([0.1, 0.0, 0.6, 0.3])
+    uniform_R = (torch.arange(1000, dtype=torch.float64) + 0.5) / 1000
+    drawn = draw(probabilities.log().expand(1000, -1), uniform_R, Sampling())
+    assert torch.bincount(drawn, minlength=4).tolist() == [100, 0, 600, 300]
+    nucleus = draw(probabilities.log().expand(1000, -1), uniform_R, Sampling(top_p=0.85))
+    assert torch.bincount(nucleus, minlength=4).tolist() == [0, 0, 667, 333]
+
+
+def test_bad_settings() -> None:
+    with pytest.raises(UserError, match="top_p"):
+        Sampling(top_p=0)
+    with pytest.raises(UserError, match="num_generations"):
+        Sampling(num_generations=0)
+
+
+def test_seeds_must_match(policy: Policy, prompts: list[Encoded]) -> None:
+    with pytest.raises(ValueError, match="seeds"):
+        rollout(policy, prompts, SAMPLING, [1])
+
+
+def test_static_steps_change_tensors_in_place(
+    policy: Policy, prompts: list[Encoded], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a CUDA graph recorded must stay where it was until rows leave."""
+    true = module._step
+    seen: dict[int, set[tuple[object, ...]]] = {}
+
+    def watched(*args: object) -> torch.Tensor:
+        rows = args[1]
+        places = (rows.slots_S, rows.own_hidden, rows.own_keys[0], rows.trunk_keys[0])
+        shapes = (rows.seen, *(t.data_ptr() for t in places), *(t.shape for t in places))
+        seen.setdefault(len(args[2]), set()).add(shapes)
+        return true(*args)
+
+    monkeypatch.setattr(module, "_step", watched)
+    rollout(policy, prompts, SAMPLING, [1, 2, 3, 4, 5], static=True)
+    assert all(len(shapes) == 1 for shapes in seen.values())
+
+
+@pytest.mark.parametrize("static", [False, True])
+def test_mixed_precision(policy: Policy, prompts: list[Encoded], static: bool) -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        groups = rollout(policy, prompts, SAMPLING, [1, 2, 3, 4, 5], static=static)
+    exact = rollout(policy, prompts, SAMPLING, [1, 2, 3, 4, 5])
+    pairs = zip(groups, exact, strict=True)
+    first = [(a.completion_ids_GC[:, 0] == b.completion_ids_GC[:, 0]) for a, b in pairs]
+    # a flat distribution moves a few draws; unrelated tokens agree in 1 % of cases
+    assert torch.cat(first).float().mean() > 0.5

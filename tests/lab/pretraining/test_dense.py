@@ -1,0 +1,136 @@
+"""The fast forward against transformers' own, and its spelling against `policy.encode`."""
+
+import numpy as np
+import torch
+
+from tests.lab.pretraining.toy_pretraining import POOL
+from videothinker.lab.pretraining import dense
+from videothinker.lab.pretraining.batches import patches
+from videothinker.lab.pretraining.spelling import ANSWER_WEIGHT, END, text_speller, video_speller
+from videothinker.models.qwen2_5_vl.positions import positions
+
+SECONDS = 0.32 * POOL.frames
+TASKS = [
+    ("What will happen?\nA. The red object", "<think>Seen: none.</think><answer>A</answer>"),
+    (
+        "Which event?",
+        "<think>Without red: cyan hits blue, red hits a.</think><answer>B</answer>",
+    ),
+]
+
+
+def library_logits(policy, encoded):
+    """transformers' own forward on one prompt, at our positions."""
+    ids = encoded.input_ids_P[None]
+    video = {}
+    if encoded.pixel_values is not None:
+        video = {
+            "pixel_values_videos": encoded.pixel_values,
+            "video_grid_thw": encoded.grid_thw,
+            "position_ids": positions(policy.model, encoded)[:, None],
+        }
+    policy.model.set_attn_implementation("eager")
+    with torch.no_grad():
+        return policy.model(input_ids=ids, attention_mask=torch.ones_like(ids), **video).logits[0]
+
+
+def check(policy, batch, layout, place, encoded):
+    item, k = place
+    with torch.no_grad():
+        hidden, _, _ = dense.forward(policy.model, batch, layout)
+        ours = policy.model.lm_head(hidden)[item, k]
+    theirs = library_logits(policy, encoded)[int(batch.prefix_lengths_B[item]) :]
+    assert len(theirs) > 10
+    torch.testing.assert_close(ours[: len(theirs)], theirs, atol=2e-5, rtol=1e-4)
+
+
+def test_video_forward_is_the_librarys(pretraining_policy, rng):
+    policy = pretraining_policy
+    shape = (2, POOL.frames, POOL.height, POOL.width, 3)
+    frames = rng.integers(0, 256, shape, dtype=np.uint8)
+    speller = video_speller(policy, frames[0], SECONDS)
+    ids, weights = speller.segments([*TASKS, *reversed(TASKS)])
+    prefix = torch.tensor(speller.prefix_ids).expand(2, -1)
+    batch = dense.DenseBatch(
+        prefix,
+        torch.full((2,), prefix.shape[1]),
+        ids.view(2, 2, -1),
+        weights.view(2, 2, -1),
+        patches(torch.from_numpy(frames), policy.vision),
+    )
+    for item in range(2):
+        for k in range(2):
+            words, completion = TASKS[k if item == 0 else 1 - k]
+            encoded = policy.encode(words, frames[item], SECONDS, prefill=completion + END)
+            whole = torch.cat([prefix[item], batch.segment_ids_BKL[item, k]])
+            assert torch.equal(whole[: len(encoded.input_ids_P)], encoded.input_ids_P)
+            assert torch.equal(batch.pixels_BNF[item], encoded.pixel_values)
+            check(policy, batch, speller.layout, (item, k), encoded)
+    assert torch.equal(positions(policy.model, encoded)[:, : prefix.shape[1]],
+                       speller.layout.prefix_positions_3P)  # fmt: skip
+
+
+def test_looking_alone_gives_the_states_that_words_read(pretraining_policy, rng):
+    """One layer of two: what is asked about the tokens is below the words' last layer."""
+    policy = pretraining_policy
+    shape = (2, POOL.frames, POOL.height, POOL.width, 3)
+    frames = torch.from_numpy(rng.integers(0, 256, shape, dtype=np.uint8))
+    below, top = (video_speller(policy, frames[0].numpy(), SECONDS, n) for n in (1, 2))
+    ids, weights = below.segments([*TASKS, *TASKS])
+    prefix = torch.tensor(below.prefix_ids).expand(2, -1)
+    batch = dense.DenseBatch(
+        prefix,
+        torch.full((2,), prefix.shape[1]),
+        ids.view(2, 2, -1),
+        weights.view(2, 2, -1),
+        patches(frames, policy.vision),
+    )
+    with torch.no_grad():
+        seen, states = dense.watch(policy.model, batch, below.layout)
+        _, seen_too, states_too = dense.forward(policy.model, batch, below.layout)
+        _, above = dense.watch(policy.model, batch, top.layout)
+    assert states.shape[1] == below.layout.video_tokens
+    torch.testing.assert_close(seen, seen_too)
+    torch.testing.assert_close(states, states_too)
+    assert not torch.allclose(states, above)
+
+
+def test_transcripts_of_different_lengths_share_a_batch(pretraining_policy):
+    policy = pretraining_policy
+    contexts = [
+        "Frame 0: red ab.\nEvents (4% missing): none.",
+        "Frame 0: red ab, cyan cd, blue gone.",
+    ]
+    speller = text_speller(policy, longest=128)
+    prefix, lengths = speller.contexts(contexts)
+    assert lengths[0] != lengths[1]
+    ids, weights = speller.segments([*TASKS, *TASKS])
+    batch = dense.DenseBatch(prefix, lengths, ids.view(2, 2, -1), weights.view(2, 2, -1))
+    for item, context in enumerate(contexts):
+        for k, (words, completion) in enumerate(TASKS):
+            encoded = policy.encode(f"{context}\n{words}", prefill=completion + END)
+            length = int(lengths[item])
+            whole = torch.cat([prefix[item, :length], batch.segment_ids_BKL[item, k]])
+            assert torch.equal(whole[: len(encoded.input_ids_P)], encoded.input_ids_P)
+            check(policy, batch, speller.layout, (item, k), encoded)
+
+
+def test_only_completions_are_targets(pretraining_policy):
+    speller = text_speller(pretraining_policy, longest=64)
+    ids, weights = speller.segments(TASKS[:1])
+    kept = ids[0][weights[0] > 0]
+    assert pretraining_policy.tokenizer.decode(kept) == TASKS[0][1] + END
+    heavy = ids[0][weights[0] == ANSWER_WEIGHT]
+    assert pretraining_policy.tokenizer.decode(heavy) == "</think><answer>A</answer>" + END
+
+
+def test_a_wrong_token_costs_its_log_probability(pretraining_policy):
+    """Cross-entropy by hand on two target tokens."""
+    policy = pretraining_policy
+    ids = torch.tensor([[[5, 6, 7]]])
+    weights = torch.tensor([[[0.0, 1.0, 1.0]]])
+    hidden = torch.zeros(1, 1, 3, policy.model.config.text_config.hidden_size)
+    batch = dense.DenseBatch(torch.zeros(1, 1), torch.ones(1), ids, weights)
+    loss, _ = dense.losses(policy.model, hidden, batch)
+    vocabulary = policy.model.config.text_config.vocab_size
+    torch.testing.assert_close(loss.item(), float(np.log(vocabulary)))

@@ -1,0 +1,284 @@
+"""Other colors for a simulated scene, and what the heads are asked and tell."""
+
+import operator
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+
+from tests.lab.pretraining.toy_pretraining import POOL
+from videothinker import answers
+from videothinker.clevrer.compact import pair_word, short_names
+from videothinker.clevrer.programs import COLORS
+from videothinker.lab.pretraining.evidence import evidence, seen_scene
+from videothinker.lab.pretraining.heads import Heads, dense_truth, labels_of, seen_by_heads
+from videothinker.lab.pretraining.lights import lights_of, paint, recolored
+from videothinker.lab.pretraining.measure import PAIR
+from videothinker.lab.pretraining.pool import SLOT, frames_of, half_color
+from videothinker.lab.pretraining.targets import (
+    GONE,
+    SLOTS,
+    STAYS,
+    from_raw,
+    respond,
+    told_in_time,
+    what_if,
+    which_collide,
+)
+from videothinker.world.objects import SHOWN_FRAMES
+from videothinker.world.physics import MOVING_SPEED
+
+SIDES = {"before": operator.lt, "after": operator.gt}
+
+
+def test_painted_light_maps_are_the_rendered_frames(pretraining_scenes, rng):
+    """Also in other colors, which were never rendered when the maps were made."""
+    lights = np.stack([lights_of(one, POOL) for one in pretraining_scenes])
+    scenes = [recolored(one, rng.permutation(8)) for one in pretraining_scenes]
+    assert [a.looks for a in scenes] != [a.looks for a in pretraining_scenes]
+    painted = paint(lights, [[color for color, _, _ in one.looks] for one in scenes]).numpy()
+    for one, frames in zip(scenes, painted, strict=True):
+        rendered = half_color(frames_of(one, POOL)).astype(np.float32)
+        assert np.abs(frames - rendered).mean() < 0.5
+        assert np.abs(frames - rendered).max() < 16
+
+
+def test_new_colors_are_exchanged_in_words_too(pretraining_scenes):
+    one = pretraining_scenes[0]
+    turned = recolored(one, np.roll(np.arange(8), 1))
+    back = recolored(turned, np.roll(np.arange(8), -1))
+    assert back == one
+    for old, new in zip(one.descriptive, turned.descriptive, strict=True):
+        before = [COLORS.index(w) for w in _words(old.question) if w in COLORS]
+        after = [COLORS.index(w) for w in _words(new.question) if w in COLORS]
+        assert after == [(place - 1) % 8 for place in before]
+        about = [evidence(s, q.program, q.answer) for s, q in ((one, old), (turned, new))]
+        assert (about[0] is None) == (about[1] is None)
+        if old.answer in COLORS:
+            assert new.answer == COLORS[COLORS.index(old.answer) - 1]
+
+
+def _words(text):
+    return text.replace("?", "").replace(",", "").split()
+
+
+def test_each_collision_is_told_in_its_slot(pretraining_scenes, rng):
+    for one in pretraining_scenes:
+        said = told_in_time(one, [f"n{k}" for k in range(len(one.looks))]).split()
+        letters = [word for word in said if len(word) == 1]
+        assert letters == list("ab")[: POOL.frames // SLOT]
+        assert len(said) - len(letters) == len(one.collisions())
+        asked = which_collide(one, rng)
+        assert respond(one, asked, "obs", rng, 0.0, timed=True).startswith("<think>Seen: a")
+        assert "Seen: a" not in respond(one, asked, "obs", rng, 0.0, timed=False)
+
+
+def test_a_descriptive_question_is_answered_from_what_was_just_told(pretraining_scenes, rng):
+    checked = 0
+    for one in pretraining_scenes:
+        names = short_names(one.objects)
+        crossings = [event for event in one.events if event.type != "collision"]
+        for raw in one.descriptive:
+            asked = from_raw(one, raw)
+            told = respond(one, asked, "obs", rng, 0.0, timed=True)
+            said = told.partition(".")[0]
+            assert all(f" {names[e.objects[0]]}{e.type.capitalize()}" in said for e in crossings)
+            about_motion = {"moving", "stationary"} & set(_words(raw.question))
+            shown = evidence(one, raw.program, raw.answer) is not None
+            assert ("Moves: " in told) == bool(about_motion and shown)
+            assert f" So {raw.answer}.</think>" in told
+            assert answers.parse(told, asked.choices, truncated=False).answer == asked.gold
+            assert "So " not in respond(one, asked, "obs", rng, 0.0, timed=False)
+            if raw.question == "How many collisions happen?":
+                assert len(PAIR.findall(said)) == int(raw.answer)
+            checked += 1
+    assert checked > 5
+
+
+def test_an_answer_is_pointed_at_before_it_is_given(pretraining_scenes, rng):
+    """What is pointed at decides, and it is what happens, or is there, in the scene."""
+    checked = Counter()
+    for one in pretraining_scenes:
+        names = short_names(one.objects)
+        when = {_word(event, names): event.frame for event in one.events}
+        for raw in one.descriptive:
+            if evidence(one, raw.program, raw.answer) is None:
+                continue
+            told = respond(one, from_raw(one, raw), "obs", rng, 0.0, timed=True)
+            words = told.partition(" Asked: ")[2].partition(".")[0].split()
+            last = words[-1]
+            if "then" in words:
+                checked["then"] += 1
+                event, color = words[words.index("then") + 1 :]
+                words = words[: words.index("then")]
+                assert color in event.lower()
+                assert event == max(_shown(words), key=when.get)
+            side = next((w for w in SIDES if f" {w} the " in raw.question), None)
+            if side is not None:
+                word = _shown(words)[0 if side == "after" else -1]
+                border = when[word]
+                words.remove(word)
+            shown = _shown(words)
+            assert all(w in when or w in names for w in shown)
+            assert [w for w in words if w.isdigit()] == [str(k + 1) for k in range(len(shown))]
+            if raw.question_subtype == "count":
+                assert len(shown) == int(raw.answer)
+            elif raw.question_subtype == "exist":
+                assert bool(shown) == (raw.answer == "yes")
+            else:
+                thing = one.objects[names.index(last)]
+                assert getattr(thing, raw.question_subtype.partition("_")[2]) == raw.answer
+            if "collisions" in raw.question:
+                wanted = [w for w in when if PAIR.fullmatch(w)]
+                if side is not None:
+                    wanted = [w for w in wanted if SIDES[side](when[w], border)]
+                assert shown == wanted
+            checked[raw.question_subtype, side] += 1
+    assert {("count", "before"), ("count", "after"), ("exist", None), ("query_color", None)} <= set(
+        checked
+    )
+    assert checked["then"]
+
+
+def test_a_question_about_events_goes_through_the_slots_once_more(pretraining_scenes, rng):
+    """All of them, or up to a border's slot or that of the first or second event."""
+    every = list(SLOTS)[: POOL.frames // SLOT]
+    checked = Counter()
+    for one in pretraining_scenes:
+        names = short_names(one.objects)
+        slot = {_word(event, names): one.slot_of(event.frame) for event in one.events}
+        for raw in one.descriptive:
+            if {"moving", "stationary"} & set(_words(raw.question)):
+                continue
+            told = respond(one, from_raw(one, raw), "obs", rng, 0.0, timed=True)
+            words = told.partition(" Asked: ")[2].partition(".")[0].partition(" then ")[0].split()
+            ends = {"before", "first", "second"} & {*raw.program, *_words(raw.question)}
+            wanted = every[: slot[_shown(words)[-1]] + 1] if ends else every
+            assert [w for w in words if w in every] == wanted
+            after = "after" in _words(raw.question)
+            checked["after" if after else "until" if ends else "all"] += 1
+    assert set(checked) == {"after", "until", "all"}
+
+
+def _shown(words):
+    """What is pointed at: all but slots, numbers and "none"."""
+    return [w for w in words if w not in list(SLOTS) and not w.isdigit() and w != "none"]
+
+
+def _word(event, names):
+    if event.type == "collision":
+        return pair_word(*(names[i] for i in event.objects))
+    return f"{names[event.objects[0]]}{event.type.capitalize()}"
+
+
+def test_who_moves_is_told_for_the_moment_that_is_asked(pretraining_scenes):
+    one = pretraining_scenes[0]
+    speeds_FN = np.linalg.norm(np.array(one.velocities), axis=-1)
+    moving_FN = (speeds_FN > MOVING_SPEED) & np.array(one.inside)
+    for moment, frames, slot in (
+        (["null"], slice(None), None),
+        (["start", "get_frame"], slice(0, 1), 0),
+        (["end", "get_frame"], slice(-1, None), POOL.frames // SLOT - 1),
+    ):
+        movers = tuple(np.flatnonzero(moving_FN[frames].any(axis=0)).tolist())
+        program = ["objects", *moment, "filter_moving", "count"]
+        about = evidence(one, program, str(len(movers)))
+        assert about is not None
+        assert tuple(sorted(thing for thing, moves in about.motion if moves)) == movers
+        in_view_N = seen_scene(one).visible_TN[:: SHOWN_FRAMES - 1][frames].any(axis=0)
+        if slot is None:
+            in_view_N = seen_scene(one).visible_TN.any(axis=0)
+        assert {thing for thing, _ in about.motion} == set(np.flatnonzero(in_view_N))
+        assert about.slot == slot
+        assert evidence(one, program, str(len(movers) + 1)) is None
+
+
+def test_simulating_from_frames_goes_through_the_video(pretraining_scenes, rng):
+    """Describing's words, and after each collision the removed object and what becomes of it."""
+    checked = Counter()
+    for one in pretraining_scenes:
+        asked = what_if(one, rng, 1.0)
+        if asked is None:
+            continue
+        names = short_names(one.objects)
+        removed = names[asked.removed]
+        happen = [pair_word(*(names[i] for i in p)) for p in one.collisions(asked.removed)]
+        wanted, seen = [], told_in_time(one, names).split()
+        for word in seen:
+            wanted.append(word)
+            if PAIR.fullmatch(word):
+                wanted += [removed, STAYS if word in happen else GONE]
+                checked[wanted[-1]] += 1
+        new = [f"{word} {removed} new" for word in happen if word not in seen]
+        checked["new"] += len(new)
+        thought = " ".join(wanted) + (f" then {', '.join(new)}" if new else "")
+        told = respond(one, asked, "sim", rng, 0.0, timed=True)
+        assert told.startswith(f"<think>Without {removed}: {thought}. A ")
+    assert set(checked) == {STAYS, GONE, "new"}
+
+
+def test_a_contact_is_asked_about_again_in_the_next_slot(pretraining_scenes):
+    labels = [labels_of(one, 2, 2, POOL.radius) for one in pretraining_scenes]
+    truth = dense_truth(labels, POOL.frames // SLOT, 4)
+    checked = 0
+    for scene, one in enumerate(labels):
+        for slot, i, j in one.touches:
+            pair = int(one.colors_N[i]), int(one.colors_N[j])
+            now = truth.touch_BSMCC2[scene, slot, :, *pair, 0]
+            assert now.any() == (one.cells_FN[slot * SLOT : (slot + 1) * SLOT, i] >= 0).any()
+            if slot == 0:
+                after = truth.touch_BSMCC2[scene, 1, :, *pair, 1]
+                assert after.any() == (one.cells_FN[SLOT:, i] >= 0).any()
+                checked += 1
+        assert not truth.touch_BSMCC2[scene, 0, ..., 1].any()
+    assert checked
+
+
+def test_nearness_is_that_of_the_gap(pretraining_scenes):
+    one = pretraining_scenes[0]
+    labels = labels_of(one, 2, 2, POOL.radius)
+    truth = dense_truth([labels], POOL.frames // SLOT, 4)
+    frame, thing = next(zip(*np.nonzero(labels.cells_FN >= 0), strict=True))
+    other = (thing + 1) % len(one.looks)
+    gap = np.linalg.norm(np.subtract(*np.array(one.positions)[frame, [thing, other]]))
+    said = truth.near_BSMFCC[0, frame // SLOT, labels.cells_FN[frame, thing], frame % SLOT]
+    near = float(said[labels.colors_N[thing], labels.colors_N[other]])
+    assert near == pytest.approx(np.exp(-max(0.0, gap - 2 * POOL.radius) / 0.4), abs=1e-5)
+
+
+def test_motion_is_that_of_what_is_there(pretraining_scenes):
+    """Nothing is learned about colors that are not in a cell."""
+    one = pretraining_scenes[0]
+    labels = labels_of(one, 2, 2, POOL.radius)
+    truth = dense_truth([labels], POOL.frames // SLOT, 4)
+    speeds_FN = np.linalg.norm(np.array(one.velocities), axis=-1)
+    for frame, thing in zip(*np.nonzero(labels.cells_FN >= 0), strict=True):
+        said = truth.moves_BSMFC[0, frame // SLOT, labels.cells_FN[frame, thing], frame % SLOT]
+        assert bool(said[labels.colors_N[thing]]) == (speeds_FN[frame, thing] > MOVING_SPEED)
+    held = truth.present_BSMFC
+    assert float((truth.moves_BSMFC * (1 - held)).sum()) == 0
+    heads = Heads(4)
+    heads.moves.weight.data.zero_()
+    tokens = torch.zeros(1, held.shape[1] * held.shape[2], 4)
+    loss = heads.losses(tokens, tokens, truth)["moves"]
+    heads.moves.bias.data += 9 * (1 - held.amax(dim=(0, 1, 2)).flatten())
+    assert heads.losses(tokens, tokens, truth)["moves"] == loss
+
+
+def test_heads_that_know_everything_score_everything(pretraining_scenes):
+    """And heads that say the opposite score nothing."""
+    colors = torch.full((len(pretraining_scenes), 8), -1.0)
+    pairs = torch.full((len(pretraining_scenes), 8, 8), -1.0)
+    for row, one in enumerate(pretraining_scenes):
+        there = [COLORS.index(color) for color, _, _ in one.looks]
+        colors[row, there] = 1.0
+        for i, j in one.collisions():
+            pairs[row, there[i], there[j]] = pairs[row, there[j], there[i]] = 1.0
+    best = seen_by_heads(colors, pairs, pretraining_scenes)
+    assert best["color_sets_exact"] == 1.0
+    assert best["contact_auc"] == 1.0
+    assert best["contact_break_even"] == 1.0
+    worst = seen_by_heads(-colors, -pairs, pretraining_scenes)
+    assert worst["color_sets_exact"] == 0.0
+    assert worst["contact_auc"] == 0.0

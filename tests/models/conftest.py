@@ -1,0 +1,70 @@
+"""One small real Qwen2.5-VL with its own tokenizer, and a group of completions about one video."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from videothinker.generation.sampling import Group
+from videothinker.models.qwen2_5_vl.model import Policy, load_policy
+from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
+
+CORPUS = [
+    "Which of these will happen without the red cube? The blue sphere hits the metal cylinder.",
+    "What happens first? A. one B. two C. three D. four <think>so</think><answer>A,B</answer>",
+] * 20
+
+TINY = SmallConfig(
+    hidden=64,
+    layers=3,
+    heads=4,
+    kv_heads=2,
+    intermediate=96,
+    vocab_size=420,
+    vision_hidden=32,
+    vision_layers=2,
+    vision_heads=2,
+    vision_intermediate=48,
+    vision_full_attention=(1,),
+    # far from a uniform distribution, so that a wrong forward shows
+    initializer_range=0.15,
+    seed=3,
+)
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_small(tmp_path_factory.mktemp("tiny"), TINY, CORPUS)
+
+
+@pytest.fixture
+def copy(tiny_folder: Path, tmp_path: Path) -> Path:
+    """The tiny folder, to be changed."""
+    return Path(shutil.copytree(tiny_folder, tmp_path / "copy"))
+
+
+@pytest.fixture
+def policy(tiny_folder: Path) -> Policy:
+    return load_policy(tiny_folder)
+
+
+@pytest.fixture
+def frames_THW3() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (6, 56, 84, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def group(policy: Policy, frames_THW3: np.ndarray) -> Group:
+    """Four completions of 7, 1, 5 and 7 tokens, padded."""
+    prompt = policy.encode("Which one hits the cube?", frames_THW3, 3.0)
+    stream = torch.Generator().manual_seed(5)
+    ids_GC = torch.randint(0, 300, (4, 7), generator=stream)
+    mask_GC = torch.arange(7) < torch.tensor([7, 1, 5, 7])[:, None]
+    return Group(
+        prompt=prompt,
+        completion_ids_GC=ids_GC.masked_fill(~mask_GC, policy.pad_id),
+        mask_GC=mask_GC,
+        truncated_G=torch.tensor([True, False, False, True]),
+    )

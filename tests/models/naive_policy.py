@@ -1,0 +1,87 @@
+"""The naive way, in the library's own code: every completion repeats its prompt and its video.
+
+Positions are ours where there is a video (tests/models/test_positions.py holds them to hand
+calculations): the library's differ from release to release.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import Qwen2_5_VLForConditionalGeneration
+
+from videothinker.generation.sampling import Group, Sampling
+from videothinker.models.qwen2_5_vl.encoding import Encoded
+from videothinker.models.qwen2_5_vl.positions import continued, positions
+from videothinker.seeds import derive
+
+
+def load_naive(folder: Path, attention: str = "sdpa") -> Qwen2_5_VLForConditionalGeneration:
+    return Qwen2_5_VLForConditionalGeneration.from_pretrained(
+        folder, attn_implementation=attention, dtype=torch.float32
+    )
+
+
+def inputs(model: Any, prompt: Encoded, ids_GL: Tensor) -> dict[str, Any]:
+    """This prompt and its continuations as the library takes them."""
+    given: dict[str, Any] = {"input_ids": ids_GL, "attention_mask": torch.ones_like(ids_GL)}
+    if prompt.pixel_values is None:
+        return given
+    rows = len(ids_GL)
+    places_3L = continued(positions(model, prompt), ids_GL.shape[1] - prompt.prompt_tokens)
+    return given | {
+        "pixel_values_videos": prompt.pixel_values.repeat(rows, 1),
+        "video_grid_thw": prompt.grid_thw.repeat(rows, 1),
+        "position_ids": places_3L[:, None].expand(-1, rows, -1),
+    }
+
+
+def naive_logps(model: Any, group: Group, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Log-probabilities and entropies `[G, C]` from G repeated forwards, 0 on padding."""
+    prompt = group.prompt
+    ids_GP = prompt.input_ids_P.expand(len(group.completion_ids_GC), -1)
+    ids_GL = torch.cat([ids_GP, group.completion_ids_GC], dim=1)
+    logits = model(**inputs(model, prompt, ids_GL)).logits
+    logp_GCV = (logits[:, prompt.prompt_tokens - 1 : -1] / temperature).log_softmax(-1)
+    chosen_GC = logp_GCV.gather(-1, group.completion_ids_GC[..., None])[..., 0]
+    entropy_GC = -(logp_GCV.exp() * logp_GCV).sum(-1)
+    return chosen_GC * group.mask_GC, entropy_GC * group.mask_GC
+
+
+@torch.no_grad()
+def naive_rollout(
+    model: Any, prompt: Encoded, seed: int, sampling: Sampling, eos: tuple[int, ...]
+) -> list[list[int]]:
+    """Completions drawn one token at a time, the whole sequence computed anew for each."""
+    completions = []
+    for generation in range(sampling.num_generations):
+        stream = torch.Generator().manual_seed(derive(seed, "rollout", generation))
+        uniform_C = torch.rand(
+            sampling.max_completion_length, generator=stream, dtype=torch.float64
+        )
+        drawn: list[int] = []
+        while len(drawn) < sampling.max_completion_length and not (drawn and drawn[-1] in eos):
+            ids_1L = torch.cat([prompt.input_ids_P, torch.tensor(drawn, dtype=torch.long)])[None]
+            logits_V = model(**inputs(model, prompt, ids_1L)).logits[0, -1]
+            drawn.append(_choose(logits_V, float(uniform_C[len(drawn)]), sampling))
+        completions.append(drawn)
+    return completions
+
+
+def _choose(logits_V: Tensor, uniform: float, sampling: Sampling) -> int:
+    if sampling.temperature == 0:
+        return int(logits_V.argmax())
+    weights = (logits_V / sampling.temperature).softmax(-1).double().tolist()
+    if sampling.top_p < 1:
+        total = 0.0
+        for token in sorted(range(len(weights)), key=lambda t: -weights[t]):
+            weights[token], total = (
+                (weights[token], total + weights[token]) if total < sampling.top_p else (0.0, total)
+            )
+    left = uniform * sum(weights)
+    for token, weight in enumerate(weights):
+        left -= weight
+        if left < 0:
+            return token
+    raise AssertionError("the draw fell beyond the distribution")

@@ -1,0 +1,157 @@
+"""What a report refuses, leaves out by name, or keeps apart; and that text stays text."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.report.report_runs import copied, write_video
+from videothinker.errors import UserError
+from videothinker.report.config import ReportConfig
+from videothinker.report.embedding import shrink
+from videothinker.report.results import read_boards
+from videothinker.report.sources import read_runs
+from videothinker.report.stage import report
+from videothinker.video import read_clip
+
+
+@pytest.mark.parametrize(
+    ("stage", "name"),
+    [
+        ("evaluate-base", "samples.jsonl"),
+        ("evaluate-base", "questions.jsonl"),
+        ("train-grpo-seed0", "metrics.jsonl"),
+        ("diagnose-train", "diagnosis.jsonl"),
+    ],
+)
+def test_without_records_it_refuses(
+    made_runs: list[Path], tmp_path: Path, stage: str, name: str
+) -> None:
+    runs = copied(made_runs, tmp_path / "line")
+    (tmp_path / "line" / stage / name).unlink()
+    with pytest.raises(UserError, match=f"its {name} is gone"):
+        report(runs, ReportConfig(out=tmp_path / "r.html"))
+    assert not (tmp_path / "r.html").exists()
+
+
+def test_dataset_text_is_escaped_in_the_source(made_runs: list[Path], tmp_path: Path) -> None:
+    runs = copied(made_runs, tmp_path)
+    book = tmp_path / "train-grpo-seed0" / "run.json"
+    plain = json.loads(book.read_text())
+    plain["argv"] = ["videothinker", "</pre><script>alert(1)</script>"]
+    book.write_text(json.dumps(plain))
+    text = report(runs, ReportConfig(out=tmp_path / "r.html")).read_text()
+    assert "<script>alert" not in text
+    assert "onerror" not in text
+    assert "&lt;script&gt;alert(1)" in text
+
+
+def test_texts_are_left_out_before_the_page_grows(made_runs: list[Path], tmp_path: Path) -> None:
+    runs = copied(made_runs, tmp_path)
+    whole = report(runs, ReportConfig(out=tmp_path / "a.html"))
+    short = report(runs, ReportConfig(out=tmp_path / "b.html", text_megabytes=0.004))
+    assert short.stat().st_size < whole.stat().st_size
+    assert "show answers without thinking, to keep the page small" in short.read_text()
+
+
+def test_bad_input_is_one_sentence(made_runs: list[Path], tmp_path: Path) -> None:
+    config = ReportConfig(out=tmp_path / "r.html")
+    with pytest.raises(UserError, match="no run folder came"):
+        report([], config)
+    with pytest.raises(UserError, match="is not a folder"):
+        report([tmp_path / "nothing"], config)
+    with pytest.raises(UserError, match="holds no run"):
+        report([tmp_path], config)
+    with pytest.raises(UserError, match=r"ending in \.html"):
+        ReportConfig(out=tmp_path / "r.pdf")
+    runs = copied(made_runs, tmp_path)
+    path = tmp_path / "evaluate-base" / "samples.jsonl"
+    path.write_text(path.read_text() + '{"surprise": 1}\n')
+    with pytest.raises(UserError, match=r"samples\.jsonl:49: not a Sample record"):
+        report(runs, config)
+
+
+def test_a_large_video_is_shrunk_and_keeps_its_length(tmp_path: Path) -> None:
+    source = write_video(tmp_path / "long.mp4", frames=64)
+    (tmp_path / "small.mp4").write_bytes(shrink(source))
+    clip = read_clip(tmp_path, "small.mp4", 32)
+    assert clip.frames.shape == (32, 64, 96, 3)
+    assert clip.times[-1] == pytest.approx(63 / 8, rel=0.05)
+
+
+def test_a_run_that_lost_answers_is_refused_and_an_unfinished_one_named(
+    made_runs: list[Path], tmp_path: Path
+) -> None:
+    runs = copied(made_runs, tmp_path)
+    path = tmp_path / "evaluate-base" / "samples.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:40]))
+    with pytest.raises(UserError, match="8 of 48 answers are gone"):
+        report(runs, ReportConfig(out=tmp_path / "r.html"))
+    book = tmp_path / "evaluate-base" / "run.json"
+    book.write_text(book.read_text().replace('"status": "done"', '"status": "interrupted"'))
+    text = report(runs, ReportConfig(out=tmp_path / "r.html")).read_text()
+    assert "evaluate-base answers 40 of 48 questions" in text
+    assert "evaluate-base (evaluate) is interrupted: its figures may still move" in text
+
+
+def test_two_worlds_under_one_id_are_two_boards(made_runs: list[Path], tmp_path: Path) -> None:
+    runs = copied(made_runs, tmp_path / "a")
+    others = copied(made_runs, tmp_path / "b")
+    for run in others:
+        for name in ("questions.jsonl", "run.json"):
+            if (run / name).is_file():
+                text = (run / name).read_text().replace("Which event", "What event")
+                (run / name).write_text(text.replace(str(made_runs[0].parent), str(tmp_path / "b")))
+    boards = read_boards(read_runs([*runs, *others]))
+    assert len(boards) == 2
+    assert boards[1].title.endswith("as asked in evaluate-base")
+    assert all(len(arm.answered) == (1 if arm.role == "Base" else 2) for arm in boards[0].arms)
+    with pytest.raises(UserError, match="hold the same model's answers to the same questions"):
+        read_boards(read_runs([*runs, *copied(made_runs, tmp_path / "c")]))
+
+
+def test_videos_are_embedded_as_far_as_there_is_room(made_runs: list[Path], tmp_path: Path) -> None:
+    size = (made_runs[0].parent / "video" / "000.mp4").stat().st_size * 1.4 / 1e6
+    config = ReportConfig(out=tmp_path / "r.html", embed_videos=True, embed_megabytes=size)
+    text = report(made_runs, config).read_text()
+    assert text.count('id="video-') == 1
+    assert "23 videos did not fit into the page" in text
+
+
+def test_a_run_before_its_first_record_is_listed(made_runs: list[Path], tmp_path: Path) -> None:
+    runs = copied(made_runs, tmp_path)
+    (tmp_path / "train-cdpo-seed1" / "metrics.jsonl").write_text("")
+    with pytest.raises(UserError, match=r"its metrics\.jsonl is gone"):
+        report(runs, ReportConfig(out=tmp_path / "r.html"))
+    book = tmp_path / "train-cdpo-seed1" / "run.json"
+    book.write_text(book.read_text().replace('"status": "done"', '"status": "running"'))
+    text = report(runs, ReportConfig(out=tmp_path / "r.html")).read_text()
+    assert "without records yet" in text
+
+
+def test_a_finished_training_run_that_lost_steps_is_refused(
+    made_runs: list[Path], tmp_path: Path
+) -> None:
+    runs = copied(made_runs, tmp_path)
+    book = tmp_path / "train-grpo-seed0" / "run.json"
+    metrics = book.parent / "metrics.jsonl"
+    lines = metrics.read_text().splitlines(keepends=True)
+    plain = json.loads(book.read_text())
+    plain["config"]["max_steps"] = len(lines)
+    book.write_text(json.dumps(plain))
+    report(runs, ReportConfig(out=tmp_path / "r.html"))
+    metrics.write_text("".join(lines[:-3]))
+    with pytest.raises(UserError, match=rf"3 of {len(lines)} steps are gone"):
+        report(runs, ReportConfig(out=tmp_path / "r.html"))
+
+
+def test_without_a_diagnosis_nothing_is_claimed(made_runs: list[Path], tmp_path: Path) -> None:
+    runs = [run for run in copied(made_runs, tmp_path) if run.name.startswith("evaluate")]
+    for run in runs:
+        (run / "diagnosis.jsonl").unlink()
+    text = report(runs, ReportConfig(out=tmp_path / "r.html")).read_text()
+    assert "No question here has a diagnosis" in text
+    assert 'data-sheet="main"' in text
+    alone = [path for path in made_runs if path.name == "pretrain"]
+    text = report(alone, ReportConfig(out=tmp_path / "r.html")).read_text()
+    assert "Nothing is evaluated here" in text

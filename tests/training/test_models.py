@@ -1,0 +1,129 @@
+"""The bias model is checked; pixels reach the trained tower. LoRA has a file of its own."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.training.toy_training import TINY, corpus, make_question
+from videothinker import prompts
+from videothinker.errors import UserError
+from videothinker.generation.sampling import Group, Sampling
+from videothinker.generation.shared_prefix import rollout
+from videothinker.models.qwen2_5_vl.model import Policy
+from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
+from videothinker.records import Question, write_jsonl
+from videothinker.training.config import CdpoConfig, GrpoConfig
+from videothinker.training.models import load_bias, load_trainee
+from videothinker.training.stages import train_grpo
+
+CPU = torch.device("cpu")
+
+
+def one_group(policy: Policy, **kwargs: Any) -> Group:
+    question = make_question(1)
+    words = prompts.render(question.question, question.choices, context=question.context)
+    encoded = policy.encode(words, **kwargs)
+    return rollout(policy, [encoded], Sampling(4, 6), [0])[0]
+
+
+def cdpo_config(base: Path, **changes: Any) -> CdpoConfig:
+    given = {"model": str(base), "out": Path("o"), "bias": "b", "dtype": "float32"}
+    return CdpoConfig(**(given | changes))
+
+
+@pytest.mark.parametrize("rank", [0, 4])
+def test_the_policy_itself_is_refused_unless_the_ablation_is_named(
+    base: Path, rank: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = cdpo_config(base, lora_rank=rank)
+    policy = load_trainee(config, CPU)
+    with pytest.raises(UserError, match="is the policy itself.*train bias"):
+        load_bias(str(base), policy, config, allow_self=False)
+    assert load_bias(str(base), policy, config, allow_self=True).policy is not policy
+    assert "warning: bias" in capsys.readouterr().err
+
+
+def test_another_tokenizer_vocabulary_or_chat_template_is_refused(
+    base: Path, tmp_path: Path
+) -> None:
+    config = cdpo_config(base)
+    policy = load_trainee(config, CPU)
+    words = build_small(tmp_path / "words", SmallConfig(**TINY, seed=1), ["entirely other"] * 9)
+    with pytest.raises(UserError, match="another vocabulary"):
+        load_bias(str(words), policy, config, allow_self=False)
+    chat = tmp_path / "chat"
+    shutil.copytree(build_small(tmp_path / "c", SmallConfig(**TINY, seed=1), corpus()), chat)
+    template = chat / "chat_template.jinja"
+    template.write_text(template.read_text().replace("assistant", "helper"))
+    with pytest.raises(UserError, match="another chat template"):
+        load_bias(str(chat), policy, config, allow_self=False)
+    merges = tmp_path / "merges"
+    shutil.copytree(tmp_path / "c", merges)
+    tokenizer = json.loads((merges / "tokenizer.json").read_text())
+    tokenizer["model"]["merges"] = tokenizer["model"]["merges"][::-1]
+    (merges / "tokenizer.json").write_text(json.dumps(tokenizer))
+    with pytest.raises(UserError, match="another tokenizer"):
+        load_bias(str(merges), policy, config, allow_self=False)
+
+
+def test_the_bias_model_stays_frozen(base: Path, other: Path) -> None:
+    config = cdpo_config(base)
+    bias = load_bias(str(other), load_trainee(config, CPU), config, allow_self=False)
+    assert not any(parameter.requires_grad for parameter in bias.policy.model.parameters())
+
+
+def video_question(folder: Path) -> Question:
+    from videothinker.world.encode import write_mp4
+
+    rng = np.random.default_rng(0)
+    write_mp4(folder / "a.mp4", rng.integers(0, 255, (8, 56, 56, 3), dtype=np.uint8), 8)
+    plain = make_question(0)
+    return Question(
+        id="toy/video",
+        dataset="toy",
+        split="train",
+        video="a.mp4",
+        question=plain.question,
+        choices=plain.choices,
+        answer=plain.answer,
+        type=plain.type,
+    )
+
+
+@pytest.mark.parametrize("freeze", [False, True])
+def test_pixels_reach_the_policy_and_gradients_the_vision_tower(
+    base: Path, quick: dict[str, Any], tmp_path: Path, freeze: bool
+) -> None:
+    write_jsonl(tmp_path / "questions.jsonl", [video_question(tmp_path)])
+    settings = quick | {"frames": 4, "eval_steps": 0, "max_steps": 1, "freeze_vision": freeze}
+    out = train_grpo(tmp_path, GrpoConfig(out=tmp_path / "run", data_root=tmp_path, **settings))
+    before = load_file(base / "model.safetensors")
+    after = load_file(out / "model" / "model.safetensors")
+    tower = [name for name in before if "visual" in name]
+    assert len(tower) > 5
+    moved = [name for name in tower if not torch.equal(before[name], after[name])]
+    assert len(moved) == (0 if freeze else len(tower))
+
+
+def test_a_bad_video_is_named_before_the_first_step(
+    base: Path, quick: dict[str, Any], tmp_path: Path
+) -> None:
+    write_jsonl(tmp_path / "questions.jsonl", [video_question(tmp_path)])
+    (tmp_path / "a.mp4").unlink()
+    with pytest.raises(UserError, match=r"1 of 1 videos cannot be read.*\n.*'a\.mp4' is missing"):
+        train_grpo(tmp_path, GrpoConfig(out=tmp_path / "run", **quick))
+
+
+def test_a_video_over_the_prompt_limit_is_never_cut(
+    base: Path, quick: dict[str, Any], tmp_path: Path
+) -> None:
+    write_jsonl(tmp_path / "questions.jsonl", [video_question(tmp_path)])
+    settings = quick | {"frames": 8, "max_prompt_length": 60}
+    with pytest.raises(UserError, match=r"question 'toy/video'.*tokens .* at most 60"):
+        train_grpo(tmp_path, GrpoConfig(out=tmp_path / "run", **settings))

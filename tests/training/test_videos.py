@@ -1,0 +1,166 @@
+"""One bad video costs nothing: it is found before step 1, and dropped as if it had never been."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import torch
+
+from tests.training.toy_training import make_question
+from videothinker.errors import UserError
+from videothinker.records import Question, write_jsonl
+from videothinker.runs import digest_path
+from videothinker.training.config import BiasConfig, GrpoConfig
+from videothinker.training.data import load_training_set
+from videothinker.training.processes import Processes
+from videothinker.training.stages import train_grpo
+from videothinker.training.videos import check_videos
+
+ALONE = Processes(0, 1, torch.device("cpu"))
+
+
+def question(number: int, video: str, clip: tuple[float, float] | None = None) -> Question:
+    return msgspec.structs.replace(make_question(number), context=None, video=video, clip=clip)
+
+
+def settings(**changes: Any) -> GrpoConfig:
+    return GrpoConfig(model="m", out=Path("o"), frames=4, eval_steps=0, **changes)
+
+
+def write_list(folder: Path, questions: list[Question]) -> Path:
+    folder.mkdir(exist_ok=True)
+    return write_jsonl(folder / "questions.jsonl", questions)
+
+
+@pytest.mark.parametrize("name", ["a\0.mp4", "a" * 400 + ".mp4", "../a.mp4"])
+def test_a_name_that_no_file_has_is_a_bad_video(tmp_path: Path, name: str) -> None:
+    write_list(tmp_path / "w", [question(0, name)])
+    with pytest.raises(UserError, match="1 of 1 videos cannot be read"):
+        checked(tmp_path / "w", settings())
+
+
+@pytest.fixture
+def world(tmp_path: Path, clip: bytes) -> Path:
+    """Ten questions about ten videos."""
+    folder = tmp_path / "world"
+    write_list(folder, [question(n, f"{n}.mp4") for n in range(10)])
+    for number in range(10):
+        (folder / f"{number}.mp4").write_bytes(clip)
+    return folder
+
+
+def checked(folder: Path, config: GrpoConfig, **past: int) -> list[str]:
+    """Ids of the questions that are left."""
+    data = check_videos(load_training_set(folder, config), config, ALONE, **past)
+    return [q.id for q in data.train]
+
+
+def test_every_problem_stands_in_one_list(world: Path, clip: bytes) -> None:
+    write_list(
+        world, [*(question(n, f"{n}.mp4") for n in range(10)), question(10, "0.mp4", (9, 10))]
+    )
+    (world / "1.mp4").unlink()
+    (world / "2.mp4").write_bytes(clip[: len(clip) * 2 // 3])
+    (world / "3.mp4").write_text("ffconcat version 1.0\nfile 4.mp4\n")
+    (world / "4.mp4").write_bytes(b"")
+    with pytest.raises(UserError) as refused:
+        checked(world, settings())
+    head, *listed, advice = str(refused.value).splitlines()
+    assert head == "5 of 11 videos cannot be read (5 of 11 questions are about them):"
+    for name, reason in (
+        ("1.mp4", "is missing"),
+        ("2.mp4", "is cut off"),
+        ("3.mp4", "cannot be decoded"),
+        ("4.mp4", "is empty"),
+        ("0.mp4", "between 9 s and 10 s"),
+    ):
+        assert sum(f"'{name}'" in line and reason in line for line in listed) == 1
+    assert "questions.jsonl" in advice
+    assert "--on-bad-video drop" in advice
+
+
+def test_many_problems_are_counted_and_a_wrong_folder_is_guessed(tmp_path: Path) -> None:
+    write_list(tmp_path / "w", [question(n, f"{n}.mp4") for n in range(25)])
+    with pytest.raises(UserError) as refused:
+        checked(tmp_path / "w", settings())
+    lines = str(refused.value).splitlines()
+    assert [line.strip() for line in lines[-2:-1]] == ["and 5 more"]
+    assert len(lines) == 1 + 20 + 1 + 1
+    assert "give the folder that they start from as --data-root" in lines[-1]
+
+
+def test_what_was_seen_to_decode_is_not_looked_at_again(world: Path) -> None:
+    assert len(checked(world, settings())) == 10
+    path, before = world / "3.mp4", (world / "3.mp4").stat()
+    path.write_bytes(bytes(before.st_size))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert len(checked(world, settings())) == 10  # as far as one can tell it is the same file
+    with pytest.raises(UserError, match=r"'3\.mp4' cannot be decoded"):
+        checked(world, GrpoConfig(model="m", out=Path("o"), frames=5, eval_steps=0))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    with pytest.raises(UserError, match=r"'3\.mp4' cannot be decoded"):
+        checked(world, settings())
+
+
+def test_a_torn_or_unwritable_memory_costs_a_look_and_nothing_else(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(checked(world, settings())) == 10
+    (memory,) = (tmp_path / "cache").rglob("*.jsonl")
+    assert len(memory.read_bytes().splitlines()) == 10
+    memory.write_bytes(memory.read_bytes()[:-20])
+    assert len(checked(world, settings())) == 10
+    monkeypatch.setenv("XDG_CACHE_HOME", str(world / "0.mp4"))  # a file, not a folder
+    assert len(checked(world, settings())) == 10
+
+
+def test_only_what_the_run_may_still_ask_for_is_looked_at(world: Path) -> None:
+    order = checked(world, settings())
+    (world / f"{int(order[3][-3:])}.mp4").unlink()
+    short = {"max_steps": 1, "prompts_per_step": 3}
+    assert checked(world, settings(**short)) == order  # draws places 0 to 2
+    assert checked(world, settings(**(short | {"max_steps": 3})), step=2, position=6) == order
+    for reaches in ({"max_steps": 2}, {"sampling": "base-failure"}):
+        with pytest.raises(UserError, match="is missing"):
+            checked(world, settings(**(short | reaches)))
+    with pytest.raises(UserError, match="is missing"):  # the second round draws it again
+        checked(world, settings(max_steps=4, prompts_per_step=3), step=3, position=9)
+    refilling = BiasConfig(model="m", out=Path("o"), frames=4, eval_steps=0, **short)
+    data = load_training_set(world / "questions.jsonl", refilling)
+    with pytest.raises(UserError, match="is missing"):  # refills may come to it
+        check_videos(data, refilling, ALONE)
+
+
+def test_dropping_goes_on_until_the_draw_is_whole(world: Path) -> None:
+    """The draw takes the next of the list for each that is left out, and looks at those too."""
+    order = checked(world, settings())
+    for bad in (order[0], order[4]):
+        (world / f"{int(bad[-3:])}.mp4").unlink()
+    left = checked(world, settings(on_bad_video="drop", train_questions=4))
+    assert left == [order[1], order[2], order[3], order[5]]
+    for video in world.glob("*.mp4"):
+        video.unlink()
+    with pytest.raises(UserError, match="no video is there: do their paths start from"):
+        checked(world, settings(on_bad_video="drop"))
+
+
+def test_a_run_that_drops_is_the_run_without_the_question(
+    world: Path, quick: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = quick | {"frames": 4, "max_pixels": 64 * 56, "eval_steps": 0, "max_steps": 5}
+    (world / "6.mp4").unlink()
+    with pytest.raises(UserError, match=r"'6\.mp4' is missing"):
+        train_grpo(world, GrpoConfig(out=tmp_path / "a", **asked))
+    told = GrpoConfig(out=tmp_path / "a", on_bad_video="drop", **asked)
+    dropped = train_grpo(world, told)
+    said = capsys.readouterr().err.replace("\n", " ")
+    assert "left out 1 of 10 questions, whose videos cannot be read: 6.mp4" in said
+    facts = msgspec.json.decode((dropped / "run.json").read_bytes())["facts"]
+    assert facts["left_out_bad_video"] == 1
+    assert list(facts["bad_videos"]) == ["6.mp4"]
+    assert facts["train_questions"] == 9
+    write_list(world, [question(n, f"{n}.mp4") for n in range(10) if n != 6])
+    without = train_grpo(world, GrpoConfig(out=tmp_path / "b", **asked))
+    assert digest_path(without) == digest_path(dropped)
