@@ -63,19 +63,19 @@ VERBS: dict[str, Verb] = {
     ),
     "train bias": Verb(
         "train the bias model by RL on the observational questions",
-        "videothinker.training.config:BiasConfig",
+        "videothinker.algorithms.bias:BiasConfig",
         "videothinker.training.stages:train_bias",
         {"data": DATA},
     ),
     "train grpo": Verb(
         "train by GRPO on all questions: the baseline",
-        "videothinker.training.config:GrpoConfig",
+        "videothinker.algorithms.grpo:GrpoConfig",
         "videothinker.training.stages:train_grpo",
         {"data": DATA},
     ),
     "train cdpo": Verb(
         "train by CDPO on all questions: GRPO repelled from the bias model",
-        "videothinker.training.config:CdpoConfig",
+        "videothinker.algorithms.cdpo:CdpoConfig",
         "videothinker.training.stages:train_cdpo",
         {"data": DATA},
     ),

@@ -6,10 +6,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.errors import UserError
 from videothinker.records import Step
-from videothinker.training.closing import check_learned, closing_table, failings
-from videothinker.training.config import GrpoConfig
+from videothinker.training.closing import closing_table, failings
+from videothinker.training.models import check_learned
 
 
 def test_means_over_the_first_and_last_tenth_by_hand() -> None:

@@ -11,14 +11,15 @@ from torch import Tensor
 
 from tests.training.toy_training import make_question
 from videothinker import prompts
+from videothinker.algorithms.base import Objective, TrainConfig
+from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.errors import UserError
 from videothinker.generation.sampling import Sampling
 from videothinker.generation.shared_prefix import rollout
 from videothinker.models.qwen2_5_vl.model import load_policy
-from videothinker.training.config import CdpoConfig, TrainConfig
 from videothinker.training.models import OffloadedBias, load_bias, load_trainee
 from videothinker.training.optimizer import MasterAdamW
-from videothinker.training.step import Objective, accumulate_gradients
+from videothinker.training.step import accumulate_gradients
 
 CPU = torch.device("cpu")
 ADVANTAGES = torch.tensor([1.0, -0.5, 0.2, -0.7])

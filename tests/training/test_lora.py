@@ -13,6 +13,10 @@ from torch import Tensor
 from tests.training.live_bytes import LiveBytes
 from tests.training.test_models import CPU, cdpo_config, one_group
 from tests.training.toy_training import TINY, corpus
+from videothinker.algorithms.base import Objective
+from videothinker.algorithms.bias import BiasConfig
+from videothinker.algorithms.cdpo import CdpoConfig
+from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.errors import UserError
 from videothinker.models import adapters
 from videothinker.models.adapters import BIAS_ADAPTER, POLICY_ADAPTER
@@ -24,11 +28,10 @@ from videothinker.records import Step, read_jsonl
 from videothinker.runs import digest_path
 from videothinker.training import checkpoints, loop
 from videothinker.training.adapters import AdapterBias
-from videothinker.training.config import BiasConfig, CdpoConfig, GrpoConfig
 from videothinker.training.models import load_bias, load_trainee, save_model
 from videothinker.training.optimizer import MasterAdamW
 from videothinker.training.stages import train_bias, train_cdpo, train_grpo
-from videothinker.training.step import Objective, accumulate_gradients
+from videothinker.training.step import accumulate_gradients
 
 ALONE = {"adapter_config.json", "adapter_model.safetensors", "base.json", "README.md"}
 OPEN = {"guard": False}

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from tests.training.test_config import rows_of
+from videothinker.algorithms.base import Objective
+from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.records import Step, read_jsonl
-from videothinker.training.config import CdpoConfig
-from videothinker.training.metrics import step_record
+from videothinker.training.metrics import flat, step_record
 from videothinker.training.rollouts import Batch, Scored
 from videothinker.training.stages import train_cdpo
-from videothinker.training.step import Objective, Sums
-from videothinker.training.trackers import flat
+from videothinker.training.step import Sums
 
 LABELS = ("observational", "inferential", "unlabelled")
 

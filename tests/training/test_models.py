@@ -12,13 +12,14 @@ from safetensors.torch import load_file
 
 from tests.training.toy_training import TINY, corpus, make_question
 from videothinker import prompts
+from videothinker.algorithms.cdpo import CdpoConfig
+from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.errors import UserError
 from videothinker.generation.sampling import Group, Sampling
 from videothinker.generation.shared_prefix import rollout
 from videothinker.models.qwen2_5_vl.model import Policy
 from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 from videothinker.records import Question, write_jsonl
-from videothinker.training.config import CdpoConfig, GrpoConfig
 from videothinker.training.models import load_bias, load_trainee
 from videothinker.training.stages import train_grpo
 

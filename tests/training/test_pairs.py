@@ -12,10 +12,11 @@ import torch
 
 from tests.training.toy_training import make_question
 from videothinker import answers
+from videothinker.algorithms.bias import BiasConfig
+from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.errors import UserError
 from videothinker.records import Question, Step, read_jsonl, write_jsonl
 from videothinker.training import rollouts
-from videothinker.training.config import BiasConfig, GrpoConfig
 from videothinker.training.data import in_order, load_training_set, partners
 from videothinker.training.rewards import pair_consistency
 from videothinker.training.rollouts import Collector

@@ -9,11 +9,11 @@ import msgspec
 import pytest
 
 from tests.training.toy_training import make_question
+from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.errors import UserError
 from videothinker.records import Diagnosis, Question, Sample, read_jsonl, write_jsonl
 from videothinker.runs import digest_path
 from videothinker.training import loop
-from videothinker.training.config import GrpoConfig
 from videothinker.training.data import load_training_set
 from videothinker.training.resuming import Past, check_unchanged, read_past, record, refusal
 from videothinker.training.stages import train_grpo

@@ -16,13 +16,15 @@ import torch
 from safetensors.torch import load_file
 from transformers import Qwen2_5_VLForConditionalGeneration
 
+from videothinker.algorithms.bias import BiasConfig
+from videothinker.algorithms.cdpo import CdpoConfig
+from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.cli import main
 from videothinker.errors import UserError
 from videothinker.models.qwen2_5_vl.model import load_policy
 from videothinker.records import Sample, Step, read_jsonl
 from videothinker.runs import digest_path
 from videothinker.training import loop, rollouts
-from videothinker.training.config import BiasConfig, CdpoConfig, GrpoConfig
 from videothinker.training.data import load_training_set
 from videothinker.training.sampling import uniform_stream
 from videothinker.training.stages import train_bias, train_cdpo, train_grpo
@@ -111,7 +113,7 @@ CHILD = """
 import sys, pathlib, torch
 torch.set_num_threads(1)
 sys.path.insert(0, {tests!r})
-from videothinker.training.config import GrpoConfig
+from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.training.data import load_training_set
 from videothinker.training.sampling import uniform_stream
 from videothinker.training.stages import train_grpo

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.training.toy_training import make_question
+from videothinker.algorithms.bias import BiasConfig
+from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.errors import UserError
 from videothinker.records import Sample, write_jsonl
-from videothinker.training.config import BiasConfig, GrpoConfig
 from videothinker.training.data import in_order, load_training_set
 from videothinker.training.sampling import (
     drawn_shares,

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from tests.training.toy_training import make_question
 from videothinker import prompts
+from videothinker.algorithms.base import Objective
 from videothinker.generation.sampling import Group, Sampling
 from videothinker.generation.shared_prefix import rollout
 from videothinker.models.qwen2_5_vl.model import Policy, load_policy
-from videothinker.training.in_reward import log_ratios
-from videothinker.training.step import Bias, Objective, accumulate_gradients, measure
+from videothinker.training.step import Bias, accumulate_gradients, log_ratios, measure
 
 ADVANTAGES = [torch.tensor([1.0, -0.5, 0.2, -0.7]), torch.tensor([-1.0, 0.3, 0.9, 0.0])]
 
