@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tests.training.toy_training import make_question
 from videothinker import prompts
-from videothinker.algorithms.base import Objective, TrainConfig
+from videothinker.algorithms.base import BiasSource, Objective, TrainConfig
 from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.errors import UserError
 from videothinker.generation.sampling import Sampling
@@ -31,7 +31,7 @@ def after_two_steps(base: Path, other: Path, **changes: Any) -> dict[str, Tensor
         **({"model": str(base), "out": Path("o"), "bias": str(other), "dtype": "float32"} | changes)
     )
     policy = load_trainee(config, CPU)
-    bias = load_bias(config.bias, policy, config, allow_self=False)
+    bias = load_bias(BiasSource(config.bias, config.offload_bias), policy, config)
     assert isinstance(bias, OffloadedBias) == config.offload_bias
     optimizer = MasterAdamW(
         ((n, p) for n, p in policy.model.named_parameters() if p.requires_grad),
@@ -90,7 +90,7 @@ def test_gradients_and_masters_of_an_offloaded_optimizer_are_its_own() -> None:
 
 def test_the_bias_model_goes_home_also_after_an_error(base: Path, other: Path) -> None:
     config = CdpoConfig(model=str(base), out=Path("o"), bias=str(other), offload_bias=True)
-    bias = load_bias(str(other), load_trainee(config, CPU), config, allow_self=False)
+    bias = load_bias(BiasSource(str(other), offload=True), load_trainee(config, CPU), config)
     assert isinstance(bias, OffloadedBias)
     home = [tensor.data_ptr() for tensor in bias.home]
 

@@ -24,8 +24,9 @@ from videothinker.errors import UserError
 from videothinker.models.qwen2_5_vl.model import load_policy
 from videothinker.records import Sample, Step, read_jsonl
 from videothinker.runs import digest_path
-from videothinker.training import loop, rollouts
+from videothinker.training import loop
 from videothinker.training.data import load_training_set
+from videothinker.training.rollouts import Batch
 from videothinker.training.sampling import uniform_stream
 from videothinker.training.stages import train_bias, train_cdpo, train_grpo
 
@@ -115,6 +116,7 @@ torch.set_num_threads(1)
 sys.path.insert(0, {tests!r})
 from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.training.data import load_training_set
+from videothinker.training.rollouts import Batch
 from videothinker.training.sampling import uniform_stream
 from videothinker.training.stages import train_grpo
 if __name__ == "__main__":
@@ -128,7 +130,7 @@ def test_kill_minus_nine(toy: Path, quick: dict[str, Any], tmp_path: Path) -> No
     whole = train_grpo(toy, GrpoConfig(out=tmp_path / "whole", **settings))
     out = tmp_path / "killed"
     code = CHILD.format(
-        tests=str(Path(__file__).parent), toy=str(toy), out=str(out), settings=settings
+        tests=str(Path(__file__).parents[2]), toy=str(toy), out=str(out), settings=settings
     )
     env = os.environ | {"OMP_NUM_THREADS": "1"}
     child = subprocess.Popen([sys.executable, "-c", code], env=env, stderr=subprocess.DEVNULL)
@@ -155,19 +157,19 @@ def test_another_setting_in_the_same_folder_is_refused(
 def test_dynamic_sampling_drops_groups_without_signal_and_refills(
     toy: Path, quick: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[rollouts.Batch] = []
-    collect = rollouts.Collector.collect
+    seen: list[Batch] = []
+    collect = loop.collect
 
-    def spy(self: rollouts.Collector, *args: Any) -> rollouts.Batch:
-        seen.append(collect(self, *args))
+    def spy(*args: Any) -> Batch:
+        seen.append(collect(*args))
         return seen[-1]
 
     def fickle(prompts: list[str], completions: list[str], **columns: Any) -> list[float]:
         odd = int(columns["question_id"][0][-1]) % 2
         return [float(place == 0 and odd) for place in range(len(completions))]
 
-    monkeypatch.setattr(rollouts.Collector, "collect", spy)
-    monkeypatch.setattr("toy_training.length_reward", fickle)
+    monkeypatch.setattr(loop, "collect", spy)
+    monkeypatch.setattr("tests.training.toy_training.length_reward", fickle)
     rewards = {"reward_funcs": ("tests.training.toy_training:length_reward",)}
     out = train_bias(toy, BiasConfig(out=tmp_path / "bias", **(quick | rewards)))
     for batch in seen:
@@ -201,7 +203,8 @@ def test_a_run_whose_reward_is_always_one_says_so_and_is_no_success(
     out, recipe = tmp_path / "flat", tmp_path / "flat.yaml"
     recipe.write_text(
         "dtype: float32\ngradient_checkpointing: false\nmax_completion_length: 6\n"
-        "num_generations: 4\nmax_steps: 2\neval_steps: 0\nreward_funcs: [toy_training:flat]\n"
+        "num_generations: 4\nmax_steps: 2\neval_steps: 0\n"
+        "reward_funcs: [tests.training.toy_training:flat]\n"
     )
     words = ["train", stage, "--config", str(recipe), "--data", str(toy), "--model", str(base)]
     assert main([*words, "--out", str(out)]) == 1
@@ -310,7 +313,7 @@ def test_the_stream_goes_on_after_the_questions_that_were_drawn(
         odd = int(asked[-1][-1]) % 2
         return [float(place == 0 and odd) for place in range(len(completions))]
 
-    monkeypatch.setattr("toy_training.length_reward", fickle)
+    monkeypatch.setattr("tests.training.toy_training.length_reward", fickle)
     rewards = {"reward_funcs": ("tests.training.toy_training:length_reward",), "eval_steps": 0}
     config = BiasConfig(out=tmp_path / "bias", **(quick | rewards))
     out = train_bias(toy, config)

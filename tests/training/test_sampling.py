@@ -104,8 +104,8 @@ def test_the_training_set_is_a_seeded_draw_with_a_slice_held_out(toy: Path) -> N
     settings = {"train_questions": 20, "eval_questions": 4}
     drawn = load_training_set(toy, config(GrpoConfig, **settings))
     assert len(drawn.train) == 20
-    assert not {q.id for q in drawn.train} & {q.id for q in drawn.held_out}
-    assert [drawn.labels[q.id] for q in drawn.held_out] == ["observational"] * 2 + [
+    assert not {q.id for q in drawn.train} & {q.id for q in drawn.validation}
+    assert [drawn.labels[q.id] for q in drawn.validation] == ["observational"] * 2 + [
         "inferential"
     ] * 2
     again = load_training_set(toy, config(GrpoConfig, **settings))
