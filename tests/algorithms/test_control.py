@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from videothinker.algorithms.control import Limits, Signs, controlled, guarded
+from videothinker.algorithms.control import Signs, controlled, guarded
 from videothinker.algorithms.objective import exact_kl
 
 F64 = torch.float64
@@ -32,7 +32,7 @@ def test_the_controller_climbs_a_bounded_objective() -> None:
 
 
 WELL = Signs(valid=0.9, entropy=1.0, divergence=0.5)
-LIMITS = Limits(valid=0.5, entropy=3.0, divergence=4.0)
+LIMITS = Signs(valid=0.5, entropy=3.0, divergence=4.0)
 
 
 def test_guard_leaves_a_healthy_step_alone() -> None:

@@ -45,7 +45,10 @@ def after_two_steps(base: Path, other: Path, **changes: Any) -> dict[str, Tensor
         groups = rollout(policy, [policy.encode(w) for w in words], Sampling(4, 7), [step, step])
         optimizer.zero()
         accumulate_gradients(
-            *(policy, bias, groups, [ADVANTAGES, -ADVANTAGES]),
+            policy,
+            bias,
+            groups,
+            [ADVANTAGES, -ADVANTAGES],
             Objective(divergence=config.divergence, repulsion=0.1),
             completions=8,
             tokens=sum(int(group.mask_GC.sum()) for group in groups),

@@ -86,10 +86,12 @@ class CdpoConfig(TrainConfig):
 
     def weigh(self, signs: control.Signs) -> tuple[float, str | None]:
         """Direction, then schedule, then guard."""
-        weight = control.signed(self.repulsion, self.direction)
+        weight = self.repulsion if self.direction == "repel" else -self.repulsion
         if self.schedule == "controller":
             weight = control.controlled(weight, signs.divergence, self.divergence_target)
         if not self.guard:
             return weight, None
-        limits = control.Limits(self.guard_valid, self.guard_entropy, self.guard_divergence)
+        limits = control.Signs(
+            valid=self.guard_valid, entropy=self.guard_entropy, divergence=self.guard_divergence
+        )
         return control.guarded(weight, signs, limits)

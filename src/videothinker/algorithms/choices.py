@@ -20,8 +20,8 @@ Place = Literal["loss", "reward"]
 class Divergence:
     """How far the policy is from the bias model."""
 
-    name: str
-    """Of the function in `objective.py`."""
+    function_name: str
+    """In `objective.py`."""
     whole_vocabulary: bool = False
     """False: `(logps, bias_logps, old_logps) -> divergence`, each [G, C], of the sampled tokens
     alone. True: `(logps_NV, bias_logps_NV) -> divergence_N`, over all tokens that could come."""
@@ -29,7 +29,7 @@ class Divergence:
     @property
     def function(self) -> Callable[..., Any]:
         """Of tensors."""
-        return getattr(import_module("videothinker.algorithms.objective"), self.name)
+        return getattr(import_module("videothinker.algorithms.objective"), self.function_name)
 
 
 DIVERGENCES = {

@@ -1,11 +1,9 @@
-"""The weight of the repulsion that is in force at a step: direction, schedule, guard.
+"""The weight of the repulsion that is in force at a step: schedule and guard.
 
 Pure functions of numbers; what they look at is measured by the step before.
 """
 
 from dataclasses import dataclass
-
-from videothinker.algorithms.choices import Direction
 
 
 @dataclass(frozen=True)
@@ -18,11 +16,6 @@ class Signs:
     """Nats a token; of the last good step."""
     divergence: float
     """KL(policy || bias), nats a token, whatever divergence is trained; of the last good step."""
-
-
-def signed(repulsion: float, direction: Direction) -> float:
-    """The weight with its sign: `repel` positive (the method), `attract` negative (ablation)."""
-    return repulsion if direction == "repel" else -repulsion
 
 
 def controlled(repulsion: float, divergence: float, target: float) -> float:
@@ -41,22 +34,15 @@ def controlled(repulsion: float, divergence: float, target: float) -> float:
     return repulsion * min(1.0, max(-1.0, 1 - divergence / target))
 
 
-@dataclass(frozen=True)
-class Limits:
-    """Where the guard steps in."""
-
-    valid: float
-    """Least share of completions with a valid format."""
-    entropy: float
-    """Most entropy a token, in nats (as a uniform choice among 20 tokens)."""
-    divergence: float
-    """Most KL(pi || bias) a token, in nats; see `controlled`."""
-
-
-def guarded(repulsion: float, signs: Signs, limits: Limits) -> tuple[float, str | None]:
+def guarded(repulsion: float, signs: Signs, limits: Signs) -> tuple[float, str | None]:
     """Stop pushing while the policy shows signs of collapse; a pull towards the bias model stays.
 
     Ours. Has no memory: the push returns with the first batch inside the limits.
+
+    Args:
+        repulsion: the weight before the guard.
+        signs: as measured.
+        limits: the least `valid`, the most `entropy` and the most `divergence` allowed.
 
     Returns:
         The weight to use, and what was done in words (null where nothing was).

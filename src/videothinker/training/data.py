@@ -147,7 +147,8 @@ def to_come(
     most = config.prompts_per_step * (1 + config.refills())
     last = position + (config.max_steps - step) * most
     in_first_round = config.sampling == "uniform" and last <= len(data.train)
-    return (*(data.train[position:last] if in_first_round else data.train), *data.validation)
+    asked = data.train[position:last] if in_first_round else data.train
+    return asked + data.validation
 
 
 def _draw(

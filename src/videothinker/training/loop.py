@@ -9,7 +9,7 @@ and differentiated by one process.
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
@@ -310,11 +310,10 @@ def over_processes(sums: Sums, processes: Processes) -> Sums:
     """Everyone's sums added up."""
     if processes.size == 1:
         return sums
-    names = [field.name for field in fields(sums)]
-    values = [getattr(sums, name) for name in names]
-    tensor = torch.tensor(values, dtype=torch.float64, device=processes.device)
+    named = asdict(sums)
+    tensor = torch.tensor([*named.values()], dtype=torch.float64, device=processes.device)
     processes.add(tensor)
-    return Sums(**dict(zip(names, tensor.tolist(), strict=True)))
+    return Sums(**dict(zip(named, tensor.tolist(), strict=True)))
 
 
 def remember(progress: Progress, sums: Sums) -> None:

@@ -78,8 +78,9 @@ def check_learned(source: str) -> None:
     path = Path(model_folder(source)).parent / "run.json"
     facts = json.loads(path.read_bytes()).get("facts", {}) if path.is_file() else {}
     if facts.get("weights_changed") is False:
+        said = facts["warnings"][-1].partition(";")[0]  # what to do belongs to that run
         raise UserError(
-            f"bias {source} is the model it started from ({facts['warnings'][-1]}). "
+            f"bias {source} is the model it started from ({said}). "
             "Mend and run that `train bias` again, or give another bias model"
         )
 

@@ -140,7 +140,7 @@ def _used(data: TrainingSet) -> list[Used]:
 
 
 def _digest(question: Question) -> str:
-    told = [*(getattr(question, name) for name in READ), question.groups.get("pair")]
+    told = [getattr(question, name) for name in READ] + [question.groups.get("pair")]
     return hashlib.sha256(msgspec.json.encode(told)).hexdigest()[:16]
 
 

@@ -138,16 +138,9 @@ class Seen:
 
     def sums(self, mask_GC: Tensor) -> Sums:
         """Over the tokens."""
-
-        def total(values_GC: Tensor | None) -> float:
-            return 0.0 if values_GC is None else float(values_GC.detach().sum())
-
-        return Sums(
-            tokens=float(mask_GC.sum()),
-            entropy=total(self.entropy_GC),
-            divergence=total(self.divergence_GC),
-            kl=total(self.kl_GC),
-        )
+        known = {"entropy": self.entropy_GC, "divergence": self.divergence_GC, "kl": self.kl_GC}
+        totals = {name: float(at.detach().sum()) for name, at in known.items() if at is not None}
+        return Sums(tokens=float(mask_GC.sum()), **totals)
 
 
 def _forward(
