@@ -72,7 +72,9 @@ def failings(steps: Sequence[Step], config: TrainConfig, *, changed: bool) -> li
             f"{'answers that cannot be read earn nothing' if earned else MEND_REWARDS}"
         )
     elif not changed:
-        found.append(f"{where} no weight changed{still}: {_why_unchanged(steps, config)}")
+        found.append(
+            f"{where} no weight of {config.model} changed: {_why_unchanged(steps, config)}"
+        )
     return found
 
 
