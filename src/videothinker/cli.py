@@ -64,19 +64,19 @@ VERBS: dict[str, Verb] = {
     "train bias": Verb(
         "train the bias model by RL on the observational questions",
         "videothinker.algorithms.bias:BiasConfig",
-        "videothinker.training.stages:train_bias",
+        "videothinker.training.stages:train",
         {"data": DATA},
     ),
     "train grpo": Verb(
         "train by GRPO on all questions: the baseline",
         "videothinker.algorithms.grpo:GrpoConfig",
-        "videothinker.training.stages:train_grpo",
+        "videothinker.training.stages:train",
         {"data": DATA},
     ),
     "train cdpo": Verb(
         "train by CDPO on all questions: GRPO repelled from the bias model",
         "videothinker.algorithms.cdpo:CdpoConfig",
-        "videothinker.training.stages:train_cdpo",
+        "videothinker.training.stages:train",
         {"data": DATA},
     ),
     "evaluate": Verb(

@@ -5,10 +5,11 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import pytest
@@ -16,8 +17,10 @@ import torch
 from safetensors.torch import load_file
 from transformers import Qwen2_5_VLForConditionalGeneration
 
+from videothinker.algorithms.base import TrainConfig
 from videothinker.algorithms.bias import BiasConfig
 from videothinker.algorithms.cdpo import CdpoConfig
+from videothinker.algorithms.choices import Scale
 from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.cli import main
 from videothinker.errors import UserError
@@ -28,7 +31,7 @@ from videothinker.training import loop
 from videothinker.training.data import load_training_set
 from videothinker.training.rollouts import Batch
 from videothinker.training.sampling import uniform_stream
-from videothinker.training.stages import train_bias, train_cdpo, train_grpo
+from videothinker.training.stages import train, train_bias, train_cdpo, train_grpo
 
 OPEN = {"guard": False}
 """An untrained model has no valid format and high entropy; let it be pushed all the same."""
@@ -65,6 +68,28 @@ def test_bias_then_grpo_then_cdpo(
     assert len(facts["warnings"]) == 1
     assert "no answer could be read" in said
     assert "next:" not in said
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sequences(TrainConfig):
+    """An algorithm of one's own: no division by the group's deviation, and one refill."""
+
+    stage: ClassVar[str] = "sequences"
+    scale_rewards: Scale = "none"
+
+    def refills(self) -> int:
+        return 1
+
+
+def test_an_algorithm_of_ones_own_is_a_config_with_its_answers(
+    toy: Path, quick: dict[str, Any], tmp_path: Path
+) -> None:
+    """Without a signal in the reward each step draws its three groups twice."""
+    rewards = {"reward_funcs": ("tests.training.toy_training:flat",), "max_steps": 1}
+    out = train(toy, Sequences(out=tmp_path / "own", **(quick | rewards)))
+    (step,) = read_jsonl(out / "metrics.jsonl", Step)
+    assert (step.metrics["drawn"], step.dropped_groups, step.divergence) == (6, 6, None)
+    assert msgspec.json.decode((out / "run.json").read_bytes())["stage"] == "train_sequences"
 
 
 def test_the_same_command_writes_the_same_bytes_and_a_done_run_returns(

@@ -62,6 +62,8 @@ class TrainConfig:
 
     stage: ClassVar[str]
     """The second word of `train <stage>`."""
+    following: ClassVar[str] = "evaluate --model {out} --data DATA"
+    """The command that a good run goes on with."""
 
     model: str
     """The model to start from: a transformers folder, a run folder with `model/`, or a hub name."""

@@ -84,7 +84,7 @@ class Loop:
         return self.config.out / "checkpoints"
 
 
-def train(loop: Loop) -> Progress:
+def run_loop(loop: Loop) -> Progress:
     """Go from the last checkpoint, if any, to `max_steps`."""
     config, progress = loop.config, resume(loop)
     with console.progress("train", config.max_steps, done=progress.step) as bar:

@@ -1,6 +1,6 @@
-"""The three training stages: `train bias`, `train grpo`, `train cdpo`.
+"""The training stages, `train bias`, `train grpo`, `train cdpo`: one function for every algorithm.
 
-Each is f(data, config) -> run folder with metrics.jsonl, checkpoints/ and model/.
+f(data, config) -> run folder with metrics.jsonl, checkpoints/ and model/.
 """
 
 import contextlib
@@ -10,9 +10,6 @@ from time import monotonic
 
 from videothinker import console
 from videothinker.algorithms.base import TrainConfig
-from videothinker.algorithms.bias import BiasConfig
-from videothinker.algorithms.cdpo import CdpoConfig
-from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.benchmarks import jsonl
 from videothinker.models.folders import model_folder
 from videothinker.models.placement import place
@@ -23,7 +20,7 @@ from videothinker.runs import Run, open_run
 from videothinker.training.closing import closing_table, failings
 from videothinker.training.data import TrainingSet, leave_out, load_training_set
 from videothinker.training.dry_run import check_hardware
-from videothinker.training.loop import Loop, train
+from videothinker.training.loop import Loop, run_loop
 from videothinker.training.metrics import open_tracker
 from videothinker.training.models import load_bias, load_trainee, save_model
 from videothinker.training.optimizer import MasterAdamW
@@ -35,36 +32,16 @@ from videothinker.training.sampling import open_stream
 from videothinker.training.videos import check_videos
 
 
-def train_bias(data: Path, config: BiasConfig) -> Path:
-    """Stage 1: make the bias model, by DAPO on observational questions without their premise.
+def train(data: Path, config: TrainConfig) -> Path:
+    """Train by the algorithm that `config` belongs to.
 
     Args:
-        data: a diagnose folder, or its bias.jsonl.
+        data: a diagnose folder, or one of its question files.
         config: the run's settings.
 
     Returns:
         The run folder.
     """
-    return _stage(data, config, "train cdpo --data DATA --model MODEL --bias {out}")
-
-
-def train_grpo(data: Path, config: GrpoConfig) -> Path:
-    """Plain GRPO on all questions: the baseline, and with a failure sampling our cure.
-
-    Args and returns as `train_bias`, with questions.jsonl.
-    """
-    return _stage(data, config, "evaluate --model {out} --data DATA")
-
-
-def train_cdpo(data: Path, config: CdpoConfig) -> Path:
-    """Stage 2: GRPO with a repulsion from the frozen bias model.
-
-    Args and returns as `train_bias`, with questions.jsonl.
-    """
-    return _stage(data, config, "evaluate --model {out} --data DATA")
-
-
-def _stage(data: Path, config: TrainConfig, following: str) -> Path:
     processes = find_processes()
     training_set = load_training_set(data, config)
     check_hardware(config.stage, data, config, processes.device, processes=processes.size)
@@ -113,7 +90,7 @@ def _stage(data: Path, config: TrainConfig, following: str) -> Path:
             run.facts["data_root"] = str(training_set.data_root)
             run.facts["processes"] = processes.size
             run.facts["sampling"] = config.sampling
-        train(loop)
+        run_loop(loop)
         if run:
             run.facts["training_seconds"] = round(monotonic() - started, 1)
             run.facts["weights_changed"] = trained_digest(policy) != start
@@ -121,9 +98,13 @@ def _stage(data: Path, config: TrainConfig, following: str) -> Path:
             kind = save_model(policy, config.out / "model")
             console.say(f"wrote {config.out / 'model'} ({kind}) and metrics.jsonl")
             if not run.failures:
-                console.say(f"next: videothinker {following.format(out=config.out)}")
+                console.say(f"next: videothinker {config.following.format(out=config.out)}")
         processes.wait()
     return config.out
+
+
+train_bias = train_grpo = train_cdpo = train
+"""By the names of the verbs."""
 
 
 def _settle(
