@@ -67,7 +67,7 @@ HARMFUL: dict[str, tuple[Edit, int, str]] = {
     "gone": (lambda rows, order: [r for r in rows if r.id != order[5]], 5, "is gone"),
     "answer": (lambda rows, order: swap(rows, order[5], answer=("B", "C")), 5, "has other words"),
     "choices": (lambda rows, order: swap(rows, order[0], choices=("a", "b", "c")), 0, "has other"),
-    "video": (lambda rows, order: swap(rows, order[3], context=None, video="v"), 3, "has other"),
+    "transcript": (lambda rows, order: swap(rows, order[3], context="else"), 3, "has other"),
     "pair": (lambda rows, order: swap(rows, order[0], groups={"pair": "far"}), 0, "has moved"),
 }
 
