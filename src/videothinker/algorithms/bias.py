@@ -29,7 +29,6 @@ class BiasConfig(TrainConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self, "max_refills", self.max_refills >= 0, "zero or more")
         whole = self.max_refills == 0 or "pair_consistency" not in self.reward_funcs
         require(self, "max_refills", whole, "0 with the reward 'pair_consistency'")
         allowed = "uniform, base-failure, label: 'bias-failure' needs a bias model, made here"

@@ -16,7 +16,6 @@ from videothinker.algorithms.base import (
     Objective,
     TrainConfig,
     require,
-    require_above_zero,
 )
 from videothinker.algorithms.choices import Direction, DivergenceName, Place, Schedule
 
@@ -69,9 +68,7 @@ class CdpoConfig(TrainConfig):
         require(self, "repulsion", alone or pushes, allowed)
         if self.direction == "attract":
             require(self, "schedule", self.schedule == "constant", "'constant' for 'attract'")
-        for name in ("divergence_target", "guard_entropy", "guard_divergence"):
-            require_above_zero(self, name)
-        require(self, "guard_valid", 0 <= self.guard_valid <= 1, "a share from 0 to 1")
+        require(self, "guard_valid", self.guard_valid <= 1, "a share from 0 to 1")
 
     def bias_source(self) -> BiasSource:
         """Always: it is what the policy is driven from."""

@@ -33,10 +33,8 @@ from videothinker.training.processes import Processes
 from videothinker.training.rewards import RewardFunc, asks, reward_columns, score, weighted
 from videothinker.training.rollouts import (
     Batch,
-    Completions,
     Prompts,
     Scored,
-    read,
     roll_out,
     sampling_of,
 )
@@ -151,25 +149,32 @@ def score_groups(
     loop: Loop, drawn: Mapping[int, Question], groups: Mapping[int, Group]
 ) -> list[Scored]:
     """Read and reward this process's `groups`; everyone's rows, in the order of items."""
-    said = {item: read(loop.policy, drawn[item], group) for item, group in groups.items()}
+    texts = {item: loop.policy.decode(group) for item, group in groups.items()}
+    parsed = {
+        item: [
+            answers.parse(text, drawn[item].choices, truncated=cut)
+            for text, cut in zip(texts[item], group.truncated_G.tolist(), strict=True)
+        ]
+        for item, group in groups.items()
+    }
     asked = any(asks(function, "partner_success") for function in loop.rewards.values())
-    success = partner_success(drawn, said, loop.processes) if asked else None
+    success = partner_success(drawn, parsed, loop.processes) if asked else None
     rows: list[Scored] = []
     for item, group in groups.items():
-        question, count = drawn[item], len(said[item].texts)
+        question, count = drawn[item], len(texts[item])
         label = loop.prompts.data.labels.get(question.id, "unlabelled")
         columns = reward_columns(question, label, group)
         if success is not None:
             columns["partner_success"] = [success.get(item)] * count
         words = [loop.prompts.words(question)] * count
-        rewards_RG = score(loop.rewards, words, said[item].texts, columns)
+        rewards_RG = score(loop.rewards, words, texts[item], columns)
         row = Scored(
             item=item,
             question_id=question.id,
             type=question.type,
             label=label,
             rewards_RG=rewards_RG.tolist(),
-            valid=[one.format for one in said[item].parsed],
+            valid=[one.format for one in parsed[item]],
             truncated=columns["truncated"],
             lengths=group.mask_GC.sum(dim=1).tolist(),
             total_G=weighted(rewards_RG, loop.config.reward_weights),
@@ -179,14 +184,14 @@ def score_groups(
 
 
 def partner_success(
-    drawn: Mapping[int, Question], said: Mapping[int, Completions], processes: Processes
+    drawn: Mapping[int, Question], said: Mapping[int, list[answers.Parsed]], processes: Processes
 ) -> dict[int, float]:
     """Item -> how often the other question of its minimal pair was answered exactly right."""
     others = partners(drawn)
     if not others:
         return {}
     right = [
-        (item, fmean(answers.exact(one.answer, drawn[item].answer) for one in said[item].parsed))
+        (item, fmean(answers.exact(one.answer, drawn[item].answer) for one in said[item]))
         for item in said
         if item in others
     ]

@@ -108,16 +108,12 @@ def open_tracker(config: TrainConfig, processes: Processes) -> Callable[[Step, f
 
 def flat(record: Step, seconds: float) -> dict[str, float]:
     """A record as name -> number, with the step's speed."""
-    values = {"loss": record.loss, "valid": record.valid, "repulsion": record.repulsion}
+    names = ("loss", "valid", "repulsion", "divergence", "entropy", "dropped_groups")
+    values = {name: getattr(record, name) for name in names} | record.metrics
     values |= {f"reward/{name}": value for name, value in record.reward.items()}
-    values |= record.metrics
-    for name in ("divergence", "entropy"):
-        value = getattr(record, name)
-        if value is not None:
-            values[name] = value
-    values["dropped_groups"] = record.dropped_groups
     values["seconds"] = seconds
-    return values | {"completion_tokens_per_second": completion_tokens(record) / seconds}
+    values["completion_tokens_per_second"] = completion_tokens(record) / seconds
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def completion_tokens(record: Step) -> float:

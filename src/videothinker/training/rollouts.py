@@ -8,7 +8,7 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
-from videothinker import answers, prompts
+from videothinker import prompts
 from videothinker.algorithms.base import TrainConfig
 from videothinker.errors import UserError
 from videothinker.generation.sampling import Group, Sampling
@@ -90,22 +90,6 @@ class Scored:
     def has_signal(self) -> bool:
         """Do the rewards of the group differ?"""
         return any(total != self.total_G[0] for total in self.total_G)
-
-
-@dataclass(frozen=True)
-class Completions:
-    """What a group's G completions say."""
-
-    texts: list[str]
-    parsed: list[answers.Parsed]
-
-
-def read(policy: Policy, question: Question, group: Group) -> Completions:
-    """The group's completions as text and as answers."""
-    texts = policy.decode(group)
-    rows = zip(texts, group.truncated_G.tolist(), strict=True)
-    parsed = [answers.parse(text, question.choices, truncated=cut) for text, cut in rows]
-    return Completions(texts, parsed)
 
 
 @dataclass
