@@ -144,9 +144,9 @@ class TrainConfig:
     moments: Literal["float32", "8bit"] = "float32"
     """Of AdamW. `8bit` needs bitsandbytes on a GPU and is not exact. Ours: exact."""
     eval_steps: int = 50
-    """Steps between two looks at the held-out slice; 0 never. Ours."""
+    """Steps between two validations; 0 never. Ours."""
     eval_questions: int = 64
-    """Size of the held-out slice, half of each label where possible. Ours."""
+    """Size of the validation slice, half of each label where possible. Ours."""
     save_steps: int = 50
     """Steps between two checkpoints. Ours."""
     save_total_limit: int = 2

@@ -209,7 +209,7 @@ def _frozen(bias: Bias, group: Group, mask_GC: Tensor) -> Frozen:
 
 @torch.no_grad()
 def log_ratios(policy: Policy, bias: Bias, group: Group, temperature: float) -> Tensor:
-    """Log pi(o) - log pi_bias(o) of each whole completion o, [G], in nats: for the reward.
+    """The log-ratio log pi(o) - log pi_bias(o) of each whole completion o, [G], in nats.
 
     As a token-level loss term a divergence drops the score function of the prefix; in the reward it
     keeps it, because the advantage multiplies every token of the completion (as in RLHF before
