@@ -148,10 +148,11 @@ def take_flag(words: list[str], flag: str, *, value: bool) -> str | None:
 
 def setting_names(kind: type) -> list[str]:
     """Names of a config's fields; those of a config inside it stand flat beside them."""
-    names: list[str] = []
-    for name, annotation in typing.get_type_hints(kind).items():
+    names, hints = list[str](), typing.get_type_hints(kind)
+    for field in dataclasses.fields(kind):
+        annotation = hints[field.name]
         inner = dataclasses.is_dataclass(annotation)
-        names += setting_names(typing.cast("type", annotation)) if inner else [name]
+        names += setting_names(typing.cast("type", annotation)) if inner else [field.name]
     return names
 
 

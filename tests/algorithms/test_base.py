@@ -14,6 +14,7 @@ from videothinker.algorithms.base import BiasSource, TrainConfig
 from videothinker.algorithms.bias import BiasConfig
 from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.algorithms.grpo import GrpoConfig
+from videothinker.cli import setting_names
 from videothinker.errors import UserError
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -47,6 +48,12 @@ def test_a_bad_value_is_refused_when_the_config_is_built(
 ) -> None:
     with pytest.raises(UserError, match=re.escape(message)):
         CdpoConfig(**(GIVEN | wrong))
+
+
+def test_what_an_algorithm_is_called_is_no_setting() -> None:
+    names = setting_names(CdpoConfig)
+    assert names == [field.name for field in dataclasses.fields(CdpoConfig)]
+    assert not {"stage", "following"} & set(names)
 
 
 def test_the_bias_model_is_a_required_argument() -> None:
