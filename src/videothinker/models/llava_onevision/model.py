@@ -25,6 +25,7 @@ from videothinker.errors import UserError
 from videothinker.generation.shared_prefix import Sampling
 from videothinker.models.attention import leave_cudnn_out
 from videothinker.models.border import RUNS_NOT, border
+from videothinker.models.folders import complete_folder
 from videothinker.models.placement import AUTO, DTYPES, resolve_dtype, where_auto_runs
 from videothinker.models.qwen2_5_vl.loading import (
     SUPPORTED,
@@ -199,7 +200,7 @@ def load_model(source: str, *, dtype: str = AUTO, device: str = AUTO) -> Policy 
     Raises:
         UserError: another architecture, or weights that cannot be read.
     """
-    checkpoint = open_checkpoint(source, SUPPORTED)
+    checkpoint = open_checkpoint(complete_folder(source), SUPPORTED)
     if checkpoint.kind != ARCHITECTURE:
         return load_policy(source, dtype=dtype, device=device)
     numbers = DTYPES[resolve_dtype(dtype, checkpoint.dtype, source)]
