@@ -88,10 +88,10 @@ def test_the_reward_by_hand() -> None:
         "truncated": [False] * 3,
     }
     said = [f"<think>x</think><answer>{letter}</answer>" for letter in ("A", "B", "A,B")]
-    assert pair_consistency(said, said, **columns, partner_success=[0.25] * 3) == [0.25, 0, 0]
-    assert pair_consistency(said, said, **columns, partner_success=[0.0] * 3) == [0, 0, 0]
+    assert pair_consistency(said, **columns, partner_success=[0.25] * 3) == [0.25, 0, 0]
+    assert pair_consistency(said, **columns, partner_success=[0.0] * 3) == [0, 0, 0]
     with pytest.raises(UserError, match="'q' came without its partner; train on a minimal_pairs"):
-        pair_consistency(said, said, **columns, partner_success=[None] * 3)
+        pair_consistency(said, **columns, partner_success=[None] * 3)
 
 
 def group(letters: str) -> Any:

@@ -30,7 +30,6 @@ KEYWORDS = (
 
 
 def soft_accuracy(
-    prompts: Sequence[str],  # noqa: ARG001
     completions: Sequence[str],
     *,
     choices: Sequence[Sequence[str]],
@@ -46,7 +45,6 @@ def soft_accuracy(
 
 
 def format(  # noqa: A001
-    prompts: Sequence[str],  # noqa: ARG001
     completions: Sequence[str],
     *,
     choices: Sequence[Sequence[str]],
@@ -59,7 +57,6 @@ def format(  # noqa: A001
 
 
 def pair_consistency(
-    prompts: Sequence[str],  # noqa: ARG001
     completions: Sequence[str],
     *,
     question_id: Sequence[str],
