@@ -9,9 +9,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from videothinker.generation.sampling import Group
+from videothinker.models.base import Group, Policy
 from videothinker.models.logprobs import group_logps
-from videothinker.models.qwen2_5_vl.model import Policy
 from videothinker.training.processes import Processes
 from videothinker.training.rollouts import Batch
 from videothinker.training.step import Bias, Objective

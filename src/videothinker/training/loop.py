@@ -13,12 +13,11 @@ import torch
 
 from videothinker import cdpo, console
 from videothinker.errors import UserError
-from videothinker.models.qwen2_5_vl.model import Policy
+from videothinker.models.base import Policy
 from videothinker.records import Step
 from videothinker.runs import Journal
 from videothinker.training.checkpoints import last_checkpoint, load_checkpoint, save_checkpoint
 from videothinker.training.config import CdpoConfig, TrainConfig
-from videothinker.training.held_out import HeldOut
 from videothinker.training.in_reward import move_to_reward
 from videothinker.training.metrics import step_record, valid_share
 from videothinker.training.optimizer import MasterAdamW
@@ -26,6 +25,7 @@ from videothinker.training.processes import Processes
 from videothinker.training.rollouts import Batch, Collector, Draw
 from videothinker.training.step import Bias, Objective, Sums, accumulate_gradients, measure
 from videothinker.training.trackers import completion_tokens
+from videothinker.training.validation import Validation
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Loop:
     bias: Bias | None
     collector: Collector
     draw: Draw
-    held_out: HeldOut
+    validation: Validation
     optimizer: MasterAdamW
     processes: Processes
     journal: Journal[Step] | None
@@ -82,7 +82,7 @@ def train(loop: Loop) -> Progress:
                 *(step, batch, list(loop.collector.rewards), objective, sums),
                 guard=guard,
                 extra=extra,
-                accuracy=loop.held_out.accuracy(loop.policy) if look else {},
+                accuracy=loop.validation.accuracy(loop.policy) if look else {},
             )
             progress.step, progress.position = step, progress.position + batch.drawn
             if loop.journal:

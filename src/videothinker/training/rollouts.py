@@ -10,10 +10,8 @@ from torch import Tensor
 
 from videothinker import answers, prompts
 from videothinker.errors import UserError
-from videothinker.generation.sampling import Group, Sampling
-from videothinker.generation.shared_prefix import rollout
-from videothinker.models.qwen2_5_vl.encoding import Encoded
-from videothinker.models.qwen2_5_vl.model import Policy
+from videothinker.generation.base import Sampling, generate
+from videothinker.models.base import Group, Policy, Prompt
 from videothinker.records import Question
 from videothinker.seeds import derive
 from videothinker.training.config import TrainConfig
@@ -32,13 +30,13 @@ class Prompts:
 
     def __init__(self, policy: Policy, data: TrainingSet, config: TrainConfig) -> None:
         self.policy, self.data, self.config = policy, data, config
-        self._kept: OrderedDict[str, Encoded] = OrderedDict()
+        self._kept: OrderedDict[str, Prompt] = OrderedDict()
 
     def words(self, question: Question) -> str:
         """The user's message."""
         return prompts.render(question.question, question.choices, context=question.context)
 
-    def encode(self, question: Question) -> Encoded:
+    def encode(self, question: Question) -> Prompt:
         """The prompt with its frames.
 
         Raises:
@@ -56,18 +54,17 @@ class Prompts:
             self._kept.popitem(last=False)
         return encoded
 
-    def _encode(self, question: Question) -> Encoded:
+    def _encode(self, question: Question) -> Prompt:
         limit, words = self.config.max_prompt_length, self.words(question)
         if question.video is None:
             return self.policy.encode(words, max_prompt_tokens=limit)
         part = (question.video, question.clip)
-        return self.policy.encode(
-            words,
+        video = self.policy.to_video(
             *read_frames(self.data.data_root, part, self.config),
             min_pixels=self.config.min_pixels,
             max_pixels=self.config.max_pixels,
-            max_prompt_tokens=limit,
         )
+        return self.policy.encode(words, video, max_prompt_tokens=limit)
 
 
 @dataclass(frozen=True)
@@ -167,7 +164,7 @@ class Collector:
         self, step: int, questions: dict[int, Question]
     ) -> tuple[list[Scored], dict[int, Group]]:
         mine = {item: q for item, q in questions.items() if self.processes.mine(item)}
-        groups = roll_out(
+        groups = generate(
             self.policy,
             [self.prompts.encode(question) for question in mine.values()],
             sampling_of(self.config),
@@ -256,10 +253,3 @@ def sampling_of(config: TrainConfig, **changes: float) -> Sampling:
         "temperature": config.temperature,
     }
     return Sampling(**(settings | changes))  # pyright: ignore[reportArgumentType]
-
-
-def roll_out(
-    policy: Policy, encoded: Sequence[Encoded], sampling: Sampling, seeds: Sequence[int]
-) -> list[Group]:
-    """Roll out the prompts given, if any."""
-    return rollout(policy, encoded, sampling, seeds) if encoded else []

@@ -11,17 +11,16 @@ from time import monotonic
 from videothinker import console
 from videothinker.benchmarks import jsonl
 from videothinker.errors import UserError
+from videothinker.models.base import Policy
+from videothinker.models.catalog import place
 from videothinker.models.folders import model_folder
-from videothinker.models.placement import place
-from videothinker.models.qwen2_5_vl.loading import digest_weights
-from videothinker.models.qwen2_5_vl.model import Policy
+from videothinker.models.loaded import digest_weights
 from videothinker.records import Question, Sample, Step
 from videothinker.runs import Run, open_run
 from videothinker.training.closing import check_learned, closing_table, failings
 from videothinker.training.config import BiasConfig, CdpoConfig, GrpoConfig, TrainConfig
 from videothinker.training.data import TrainingSet, leave_out, load_training_set
 from videothinker.training.dry_run import check_hardware
-from videothinker.training.held_out import HeldOut
 from videothinker.training.loop import Loop, train
 from videothinker.training.models import load_bias, load_trainee, save_model
 from videothinker.training.optimizer import MasterAdamW
@@ -40,6 +39,7 @@ from videothinker.training.sampling import (
 )
 from videothinker.training.step import Bias
 from videothinker.training.trackers import open_tracker
+from videothinker.training.validation import Validation
 from videothinker.training.videos import check_videos
 
 
@@ -105,7 +105,7 @@ def _stage(stage: str, data: Path, config: TrainConfig, following: str) -> Path:
                 max_refills=config.max_refills if isinstance(config, BiasConfig) else 0,
             ),
             draw=_stream(training_set, policy, bias, config=config, run=run, processes=processes),
-            held_out=HeldOut(config, training_set, prompts, processes),
+            validation=Validation(config, training_set, prompts, processes),
             optimizer=MasterAdamW(
                 ((n, p) for n, p in policy.model.named_parameters() if p.requires_grad),
                 lr=config.learning_rate,

@@ -12,10 +12,8 @@ import torch
 from torch import Tensor
 
 from videothinker import cdpo
-from videothinker.generation.sampling import Group
+from videothinker.models.base import Group, Policy
 from videothinker.models.logprobs import chunked_vocabulary, token_logps
-from videothinker.models.qwen2_5_vl.model import Policy
-from videothinker.models.shared_prefix import group_hidden
 
 
 @dataclass(frozen=True)
@@ -153,7 +151,7 @@ def _forward(
     heat, name = objective.temperature, objective.divergence
     # the bias model first: what its layers need is gone when the policy's graph grows
     frozen = None if bias is None or name is None else _frozen_states(bias, group, mask_GC)
-    hidden_ND = group_hidden(policy, group)[mask_GC]
+    hidden_ND = policy.hidden(group)[mask_GC]
     logps_N, entropy_N = token_logps(hidden_ND, policy.head_VD, targets_N, temperature=heat)
     old_N = logps_N.detach() if old_GC is None else old_GC[mask_GC]
     divergence_N = kl_N = None
@@ -186,7 +184,7 @@ def _normalised(whole: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, 
 def _frozen_states(bias: Bias, group: Group, mask_GC: Tensor) -> tuple[Tensor, Tensor]:
     """The bias model's hidden states at the N completion tokens [N, D] and its head [V, D]."""
     with bias.active():
-        return group_hidden(bias.policy, group)[mask_GC], bias.policy.head_VD.detach()
+        return bias.policy.hidden(group)[mask_GC], bias.policy.head_VD.detach()
 
 
 def spread(values_N: Tensor, mask_GC: Tensor) -> Tensor:

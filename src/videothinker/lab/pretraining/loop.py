@@ -15,7 +15,7 @@ from videothinker.lab.pretraining.heads import Heads, seen_by_heads
 from videothinker.lab.pretraining.measure import HeldOut
 from videothinker.lab.pretraining.optimizer import Optimizer
 from videothinker.lab.pretraining.spelling import Speller
-from videothinker.models.qwen2_5_vl.model import Policy
+from videothinker.models.base import Policy
 from videothinker.records import Step
 from videothinker.runs import Journal
 from videothinker.seeds import derive

@@ -11,8 +11,7 @@ from videothinker.clevrer.compact import pair_word
 from videothinker.clevrer.programs import COLORS
 from videothinker.lab.pretraining.dense import Layout
 from videothinker.lab.pretraining.targets import ASKED, GONE, MOVES, NEW, SO, STAYS, YES_NO
-from videothinker.models.qwen2_5_vl.model import Policy
-from videothinker.models.qwen2_5_vl.positions import positions
+from videothinker.models.base import Policy
 
 ANSWER_WEIGHT = 4.0
 """What the few letters after the thinking weigh, against a word of it: whether a question asks what
@@ -88,11 +87,11 @@ def video_speller(
     policy: Policy, frames_THW3: np.ndarray, seconds: float, watching: int = 0
 ) -> Speller:
     """For videos of this shape and duration; the words follow the video at once."""
-    encoded = policy.encode("x", frames_THW3, seconds)
+    encoded = policy.encode("x", policy.to_video(frames_THW3, seconds))
     ids = encoded.input_ids_P
     video = (ids == policy.model.config.video_token_id).nonzero().flatten()
     end = int(video[-1]) + 2  # the token that closes the video belongs to the prefix
-    places_3P = positions(policy.model, encoded)
+    places_3P = policy.positions(encoded)
     assert encoded.grid_thw is not None
     rows = [int(n) for n in encoded.grid_thw[0]]
     layout = Layout(

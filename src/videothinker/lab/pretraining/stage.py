@@ -17,7 +17,8 @@ from videothinker.lab.pretraining.loop import in_bfloat16, train
 from videothinker.lab.pretraining.measure import HeldOut, Measured, measure, summary
 from videothinker.lab.pretraining.pool import CHUNK, read_chunk, read_frames
 from videothinker.lab.pretraining.spelling import Speller, text_speller, video_speller
-from videothinker.models.qwen2_5_vl.model import Policy, load_policy, save_policy
+from videothinker.models.base import Policy
+from videothinker.models.catalog import load_policy
 from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 from videothinker.records import Step
 from videothinker.runs import Run, open_run
@@ -101,7 +102,7 @@ def _run(run: Run, config: PretrainConfig) -> None:
         measure=look,
         held_out=held_out,
     )
-    save_policy(policy, config.out / "model")
+    policy.save(config.out / "model")
     policy = load_policy(config.out / "model", device="cpu")  # what is measured is what is stored
     numbers = look(config.steps, share=1)
     shutil.rmtree(work / "start", ignore_errors=True)

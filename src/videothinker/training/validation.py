@@ -1,21 +1,22 @@
-"""Accuracy by label on a small held-out slice, greedily decoded: a look, not a result."""
+"""Accuracy by label on a small slice kept out of training, greedily decoded: not a result."""
 
 from dataclasses import dataclass
 from statistics import fmean
 
 from videothinker import answers
-from videothinker.models.qwen2_5_vl.model import Policy
+from videothinker.generation.base import generate
+from videothinker.models.base import Policy
 from videothinker.training.config import TrainConfig
 from videothinker.training.data import TrainingSet
 from videothinker.training.processes import Processes
-from videothinker.training.rollouts import Prompts, roll_out, sampling_of
+from videothinker.training.rollouts import Prompts, sampling_of
 
 PORTION = 32
 """Questions decoded together."""
 
 
 @dataclass
-class HeldOut:
+class Validation:
     """The slice and how it is asked."""
 
     config: TrainConfig
@@ -31,7 +32,7 @@ class HeldOut:
         for start in range(0, len(mine), PORTION):
             questions = mine[start : start + PORTION]
             encoded = [self.prompts.encode(question) for question in questions]
-            groups = roll_out(policy, encoded, greedy, [0] * len(encoded))
+            groups = generate(policy, encoded, greedy, [0] * len(encoded))
             for question, group in zip(questions, groups, strict=True):
                 cut = bool(group.truncated_G[0])
                 parsed = answers.parse(policy.decode(group)[0], question.choices, truncated=cut)
