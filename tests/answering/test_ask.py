@@ -96,13 +96,13 @@ def test_resumed_is_uninterrupted_at_every_cut(tiny_policy, videos, tmp_path, jo
     first = answer_questions(*args, samples=2, journal=whole, rows=4)
     data = (tmp_path / "whole" / "samples.jsonl").read_bytes()
     calls: list[int] = []
-    genuine = room.rollout
+    genuine = room.generate
 
     def counted(policy, prompts, sampling, seeds):
         calls.append(len(prompts))
         return genuine(policy, prompts, sampling, seeds)
 
-    monkeypatch.setattr(room, "rollout", counted)
+    monkeypatch.setattr(room, "generate", counted)
     for cut in (0, 1, len(data) // 3, len(data) // 2, len(data) - 1, len(data)):
         folder = tmp_path / f"cut{cut}"
         folder.mkdir()

@@ -224,7 +224,7 @@ def test_json_of_another_form_is_named(copy: Path, file: str) -> None:
         encoding = "gbk" if "视" in content else "utf-8"
         (copy / f"{file}.json").write_bytes(content.encode(encoding))
         with pytest.raises(UserError, match=rf"copy/{file}\.json {said}"):
-            open_checkpoint(copy)
+            open_checkpoint(copy, KINDS)
 
 
 @pytest.mark.parametrize("name", ["../other/model.safetensors", "/etc/hostname", "weights.bin"])

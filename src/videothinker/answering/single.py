@@ -8,6 +8,7 @@ from videothinker.answering.config import AskConfig
 from videothinker.answers import parse, record
 from videothinker.console import say
 from videothinker.generation.base import Sampling, generate
+from videothinker.models.base import Model, Prompt
 from videothinker.models.catalog import load_model, place
 from videothinker.prompts import render
 from videothinker.records import Sample, write_jsonl
@@ -22,16 +23,16 @@ class Asked(Sample, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """When the frames are shown, seconds."""
     second_per_grid: float | None
     """How long one step of the video's temporal grid lasts, seconds; null without such a grid."""
-    video_position: int | None
-    """Where the video begins on each axis; this and the next two null where it is not known."""
-    first_text_position: int | None
-    """Of the first token after the video."""
-    last_text_position: int | None
-    """Of the prompt's last token; the first of the completion is one further."""
     device: str
     """Where the model ran."""
     dtype: str
     """The numbers it ran in."""
+    video_position: int | None = None
+    """Where the video begins on each axis; this and the next two null where it is not known."""
+    first_text_position: int | None = None
+    """Of the first token after the video."""
+    last_text_position: int | None = None
+    """Of the prompt's last token; the first of the completion is one further."""
 
 
 def ask(video: Path, question: str, config: AskConfig) -> Asked:
@@ -72,16 +73,25 @@ def ask(video: Path, question: str, config: AskConfig) -> Asked:
         say(f"the model wrote: {text!r}")
     if config.out is not None:
         write_jsonl(config.out, [sample])
-    places = policy.positions(prompt)
-    places_P = None if places is None else places[0].tolist()
-    video_P = prompt.video_P.nonzero().flatten()
     return Asked(
         **msgspec.structs.asdict(sample),
         times=tuple(clip.times.tolist()),
         second_per_grid=prompt.second_per_grid,
-        video_position=places_P and places_P[int(video_P[0])],
-        first_text_position=places_P and places_P[int(video_P[-1]) + 1],
-        last_text_position=places_P and places_P[-1],
         device=placed.device,
         dtype=placed.dtype,
+        **_where(policy, prompt),
     )
+
+
+def _where(policy: Model, prompt: Prompt) -> dict[str, int]:
+    """Where the video begins and its words stand; nothing where that is not known."""
+    places_XP = policy.positions(prompt)
+    if places_XP is None:
+        return {}
+    places_P = places_XP[0].tolist()
+    video_P = prompt.video_P.nonzero().flatten()
+    return {
+        "video_position": places_P[int(video_P[0])],
+        "first_text_position": places_P[int(video_P[-1]) + 1],
+        "last_text_position": places_P[-1],
+    }

@@ -7,8 +7,8 @@ of a protocol do not apply; the size that was used is recorded.
 """
 
 import hashlib
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -65,7 +65,7 @@ class Encoded:
 class LlavaOnevision(Loaded):
     """A `base.Model`; `model` is a `LlavaOnevisionForConditionalGeneration`."""
 
-    generator: ClassVar[str] = "plain"
+    generator: str = field(init=False, default="plain")
 
     def to_video(
         self,

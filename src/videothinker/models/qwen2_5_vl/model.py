@@ -3,7 +3,7 @@
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,7 +40,7 @@ class Qwen25VL(Loaded):
     vision: VisionSettings
     videos: FrozenVideos = field(init=False)
     recomputes: bool = field(init=False, default=False)
-    generator: ClassVar[str] = "shared_prefix"
+    generator: str = field(init=False, default="shared_prefix")
 
     def __post_init__(self) -> None:
         self.videos = FrozenVideos(self.model.model.visual)
