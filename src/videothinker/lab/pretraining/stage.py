@@ -189,6 +189,10 @@ def _fresh(config: PretrainConfig, pool: Path, folder: Path) -> Qwen25VL:
     """A random model whose tokenizer knows the words of this training."""
     if not (folder / "model.safetensors").is_file():
         build_small(folder, _small(config), _corpus(config, pool))
+    return _loaded(folder)
+
+
+def _loaded(folder: Path) -> Qwen25VL:
     policy: Any = load_policy(folder, device="cpu")  # where this training runs
     return policy
 
