@@ -1,6 +1,7 @@
 """One question about one video, from the command line or from Python."""
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -83,7 +84,7 @@ def ask(video: Path, question: str, config: AskConfig) -> Asked:
     )
 
 
-def _where(policy: Model, prompt: Prompt) -> dict[str, int]:
+def _where(policy: Model, prompt: Prompt) -> dict[str, Any]:
     """Where the video begins and its words stand; nothing where that is not known."""
     places_XP = policy.positions(prompt)
     if places_XP is None:
