@@ -1,16 +1,13 @@
 """Our writer of safetensors against the library's reader, and what it holds in memory meanwhile."""
 
-import sys
 from pathlib import Path
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from videothinker.models.tensor_file import NAMES, write_tensors
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "training"))
 from tests.training.live_bytes import LiveBytes
+from videothinker.models.tensor_file import NAMES, write_tensors
 
 
 def test_the_library_reads_every_kind_of_tensor_back(tmp_path: Path) -> None:

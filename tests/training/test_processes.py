@@ -33,7 +33,7 @@ def test_two_processes_give_the_loss_and_parameters_of_one(
     toy: Path, other: Path, quick: dict[str, Any], tmp_path: Path
 ) -> None:
     script = tmp_path / "child.py"
-    script.write_text(CHILD.format(tests=str(Path(__file__).parent), toy=str(toy)))
+    script.write_text(CHILD.format(tests=str(Path(__file__).parents[2]), toy=str(toy)))
     settings = quick | {
         "bias": str(other),
         "guard_valid": 0.0,

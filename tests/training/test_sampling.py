@@ -123,7 +123,9 @@ def test_bias_trains_on_struck_questions_and_as_is_on_whole_ones(toy: Path) -> N
     assert set(struck.composition()["labels"]) == {"observational"}  # pyright: ignore[reportArgumentType]
 
 
-def test_only_training_questions_with_an_answer_are_used(tmp_path: Path) -> None:
+def test_only_training_questions_with_an_answer_are_used(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     rows = [
         QUESTIONS[0],
         msgspec.structs.replace(QUESTIONS[1], split="validation"),
@@ -133,9 +135,16 @@ def test_only_training_questions_with_an_answer_are_used(tmp_path: Path) -> None
     drawn = load_training_set(tmp_path, config(GrpoConfig))
     assert [q.id for q in drawn.train] == [IDS[0]]
     assert drawn.unanswerable == 1
+    said = capsys.readouterr().err
+    assert "left out: 1 questions of split validation" in said
+    assert "left out: 1 questions without a right answer" in said
     assert drawn.composition()["labels"] == {"unlabelled": 1}
     write_jsonl(tmp_path / "questions.jsonl", rows[2:])
     with pytest.raises(UserError, match="no training question with an answer"):
+        load_training_set(tmp_path, config(GrpoConfig))
+    seen = msgspec.structs.replace(QUESTIONS[1], context=None, video="a.mp4")
+    write_jsonl(tmp_path / "questions.jsonl", [QUESTIONS[0], seen])
+    with pytest.raises(UserError, match=r"1 with a transcript .* 1 with a video"):
         load_training_set(tmp_path, config(GrpoConfig))
 
 

@@ -34,6 +34,13 @@ def write_list(folder: Path, questions: list[Question]) -> Path:
     return write_jsonl(folder / "questions.jsonl", questions)
 
 
+@pytest.mark.parametrize("name", ["a\0.mp4", "a" * 400 + ".mp4", "../a.mp4"])
+def test_a_name_that_no_file_has_is_a_bad_video(tmp_path: Path, name: str) -> None:
+    write_list(tmp_path / "w", [question(0, name)])
+    with pytest.raises(UserError, match="1 of 1 videos cannot be read"):
+        checked(tmp_path / "w", settings())
+
+
 @pytest.fixture
 def world(tmp_path: Path, clip: bytes) -> Path:
     """Ten questions about ten videos."""

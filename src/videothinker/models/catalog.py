@@ -11,7 +11,7 @@ from videothinker.errors import UserError
 from videothinker.models import adapters
 from videothinker.models.attention import leave_cudnn_out
 from videothinker.models.base import Load, Model, Policy
-from videothinker.models.border import RUNS_NOT, border
+from videothinker.models.border import AGAIN, RUNS_NOT, border
 from videothinker.models.folders import adapter_folder, complete_folder, model_folder, read_base
 from videothinker.models.loaded import try_out
 from videothinker.models.loading import open_checkpoint, refuse_not_finite
@@ -85,6 +85,8 @@ def load_model(source: str | Path, *, dtype: str = AUTO, device: str = AUTO) -> 
         adapters.check_base(adapter, base)
         adapters.attach(policy, adapter, adapters.POLICY_ADAPTER)
         policy.base = base
+        with border(f"{source}: its adapter cannot be run", AGAIN):
+            try_out(policy, str(source))
         return policy
     checkpoint = open_checkpoint(source, _names())
     numbers = DTYPES[resolve_dtype(dtype, checkpoint.dtype, str(source))]

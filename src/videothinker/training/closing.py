@@ -80,7 +80,9 @@ def failings(steps: Sequence[Step], config: TrainConfig, *, changed: bool) -> li
             f"{'answers that cannot be read earn nothing' if earned else MEND_REWARDS}"
         )
     elif not changed:
-        found.append(f"{where} no weight changed{still}: {_why_unchanged(steps, config)}")
+        found.append(
+            f"{where} no weight of {config.model} changed: {_why_unchanged(steps, config)}"
+        )
     return found
 
 
@@ -124,7 +126,8 @@ def check_learned(bias: str) -> None:
     book = Path(model_folder(bias)).parent / "run.json"
     facts = json.loads(book.read_bytes()).get("facts", {}) if book.is_file() else {}
     if facts.get("weights_changed") is False:
+        said = facts["warnings"][-1].partition(";")[0]  # what to do belongs to that run
         raise UserError(
-            f"bias {bias} is the model it started from ({facts['warnings'][-1]}). "
+            f"bias {bias} is the model it started from ({said}). "
             "Mend and run that `train bias` again, or give another bias model"
         )

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from videothinker import console
 from videothinker.benchmarks import jsonl
+from videothinker.benchmarks.base import tier_of
+from videothinker.benchmarks.lists import read_questions
 from videothinker.errors import UserError
-from videothinker.records import Label, Question, read_jsonl
+from videothinker.records import Label, Question
 from videothinker.seeds import derive
 from videothinker.training.config import BiasConfig, TrainConfig
 
@@ -94,7 +96,7 @@ def load_training_set(data: Path, config: TrainConfig) -> TrainingSet:
             where the reward wants pairs.
     """
     source = _source(data, config)
-    questions = read_jsonl(source, Question)
+    questions = every = read_questions(source)
     labels: dict[str, Label] = {
         q.id: ROLES[q.groups["role"]] for q in questions if q.groups.get("role") in ROLES
     }
@@ -113,6 +115,14 @@ def load_training_set(data: Path, config: TrainConfig) -> TrainingSet:
     usable = [q for q in asked if q.answer and labels.get(q.id) != "excluded"]
     if not usable:
         raise UserError(f"{source}: holds no training question with an answer; run diagnose again")
+    tier_of(usable)
+    splits, kept_splits = (Counter(f"of split {q.split}" for q in qs) for qs in (every, questions))
+    left_out = splits - kept_splits
+    left_out["without a diagnosis"] = len(questions) - len(asked)
+    left_out["without a right answer, or that the diagnosis excludes"] = len(asked) - len(usable)
+    for why, count in left_out.items():
+        if count:
+            console.say(f"left out: {count:,} questions {why}")
     ordered = tuple(in_order(usable, config.seed, 0))
     train, held_out = _draw(ordered, labels, config, source)
     return TrainingSet(

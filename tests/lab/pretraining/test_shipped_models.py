@@ -15,7 +15,7 @@ from videothinker.models.catalog import load_policy
 from videothinker.world.scenes import scene_config
 from videothinker.world.worlds import make_world
 
-MODELS = Path(__file__).parents[2] / "models"
+MODELS = Path(__file__).parents[3] / "models"
 POOL = PoolConfig(softest=0.5, near_miss=0.4)
 
 
