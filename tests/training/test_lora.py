@@ -74,8 +74,7 @@ def test_what_is_loaded_is_what_the_optimizer_held(
 ) -> None:
     """The last checkpoint's masters, rounded to what the forward pass saw; every verb loads so."""
     out = train_grpo(toy, GrpoConfig(out=tmp_path / "a", **(settings | {"dtype": dtype})))
-    policy = load_model(str(out), dtype=dtype)
-    assert isinstance(policy, Policy)
+    policy: Any = load_model(str(out), dtype=dtype)
     masters = load_file(out / "checkpoints/step-4/optimizer.safetensors")
     names = {name.removesuffix("/master") for name in masters if name.endswith("/master")}
     params = {name: p for name, p in policy.model.named_parameters() if ".lora_" in name}

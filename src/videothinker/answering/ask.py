@@ -71,7 +71,7 @@ def answer_questions(
     """Answer every question `samples` times, computing only what `journal` does not hold.
 
     Args:
-        policy: answers.
+        policy: the model that answers.
         questions: each one must allow the variant (see `variants.applies`).
         data_root: what the questions' videos are relative to.
         protocol: prompt, frames, sampling and reading.

@@ -78,29 +78,7 @@ def load_model(source: str | Path, *, dtype: str = AUTO, device: str = AUTO) -> 
         UserError: a folder that cannot be used, with the reason; an unknown dtype; or an adapter
             whose base has moved or changed.
     """
-    adapter = adapter_folder(str(source))
-    if adapter is not None:
-        base = read_base(adapter)
-        policy = load_policy(base.model, dtype=dtype, device=device)
-        adapters.check_base(adapter, base)
-        adapters.attach(policy, adapter, adapters.POLICY_ADAPTER)
-        policy.base = base
-        with border(f"{source}: its adapter cannot be run", AGAIN):
-            try_out(policy, str(source))
-        return policy
-    checkpoint = open_checkpoint(source, _names())
-    numbers = DTYPES[resolve_dtype(dtype, checkpoint.dtype, str(source))]
-    where = torch.device(where_auto_runs() if device == AUTO else device)
-    module, _, function = FAMILIES[checkpoint.kind].loader.partition(":")
-    load: Load = getattr(import_module(module), function)
-    found = load(checkpoint, numbers, where)
-    leave_cudnn_out(where)
-    with border(f"{source} could not be put on {where}", "give another --device or --dtype"):
-        found.model.to(where)
-    refuse_not_finite(found.model, checkpoint, numbers)
-    with border(f"{source}: its model cannot be run", RUNS_NOT):
-        try_out(found, str(source))
-    return found
+    return _load(source, dtype, device, trains=False)
 
 
 def load_policy(
@@ -111,17 +89,43 @@ def load_policy(
     Raises:
         UserError: as `load_model`, or a family that can only be asked.
     """
-    family = FAMILIES[open_checkpoint(complete_folder(str(source)), _names()).kind]
-    if not family.trains:
-        trained = " or ".join(family.name for family in FAMILIES.values() if family.trains)
-        raise UserError(
-            f"{source} is of the family {family.name}, which can be asked but not trained; give a "
-            f"{trained}"
-        )
-    policy: Any = load_model(source, dtype=dtype, device=device)
+    policy = _load(source, dtype, device, trains=True)
     if freeze_vision:
         policy.freeze_vision()
     return policy
+
+
+def _load(source: str | Path, dtype: str, device: str, *, trains: bool) -> Any:
+    adapter = adapter_folder(str(source))
+    if adapter is not None:
+        base = read_base(adapter)
+        policy = _load(base.model, dtype, device, trains=trains)
+        adapters.check_base(adapter, base)
+        adapters.attach(policy, adapter, adapters.POLICY_ADAPTER)
+        policy.base = base
+        with border(f"{source}: its adapter cannot be run", AGAIN):
+            try_out(policy, str(source))
+        return policy
+    checkpoint = open_checkpoint(source, _names())
+    family = FAMILIES[checkpoint.kind]
+    if trains and not family.trains:
+        others = " or ".join(one.name for one in FAMILIES.values() if one.trains)
+        raise UserError(
+            f"{source} is of the family {family.name}, which can be asked but not trained; give a "
+            f"{others}"
+        )
+    numbers = DTYPES[resolve_dtype(dtype, checkpoint.dtype, str(source))]
+    where = torch.device(where_auto_runs() if device == AUTO else device)
+    module, _, function = family.loader.partition(":")
+    load: Load = getattr(import_module(module), function)
+    found = load(checkpoint, numbers, where)
+    leave_cudnn_out(where)
+    with border(f"{source} could not be put on {where}", "give another --device or --dtype"):
+        found.model.to(where)
+    refuse_not_finite(found.model, checkpoint, numbers)
+    with border(f"{source}: its model cannot be run", RUNS_NOT):
+        try_out(found, str(source))
+    return found
 
 
 def _names() -> dict[str, str]:

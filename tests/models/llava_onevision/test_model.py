@@ -1,5 +1,6 @@
 """Another family through the same room: LLaVA-OneVision."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,14 @@ from PIL import Image
 from tests.answering_toys import ask_about
 from tests.models.llava_onevision.tiny import build_llava
 from videothinker.answering.ask import answer_questions, read_frames
+from videothinker.answering.config import AskConfig
 from videothinker.answering.protocols import render, resolve
+from videothinker.answering.single import ask
+from videothinker.diagnosis.config import DiagnoseConfig
+from videothinker.diagnosis.stage import diagnose
 from videothinker.errors import UserError
 from videothinker.models.catalog import load_model, load_policy
+from videothinker.records import Sample, read_jsonl, write_jsonl
 
 DEMO = resolve("demo", "jsonl", frames=3, max_new_tokens=5)
 
@@ -76,6 +82,39 @@ def test_its_samples_are_seeded(plain, videos, tmp_path, journal):
     ]
     assert runs[0] == runs[1] != runs[2]
     assert len(set(runs[0])) > 1
+
+
+def test_ask_takes_it(folder: Path, videos: Path) -> None:
+    config = AskConfig(model=str(folder), choice=("yes", "no"), frames=3, max_new_tokens=5)
+    found = ask(videos / "a.mp4", "Without the sphere?", config)
+    assert (found.frames, found.height, found.width) == (3, 42, 42)
+    # 13 video tokens and the line's end after them; one axis counts every token
+    assert found.first_text_position == found.video_position + 13
+    assert found.last_text_position == found.prompt_tokens - 1
+    assert found.second_per_grid is None
+
+
+def test_probing_takes_it(folder: Path, videos: Path, tmp_path: Path) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        shutil.copy(videos / name, tmp_path)
+    asked = [ask_about(0, "a.mp4"), ask_about(1, "b.mp4")]
+    write_jsonl(tmp_path / "questions.jsonl", asked)
+    config = DiagnoseConfig(
+        out=tmp_path / "out",
+        probe=str(folder),
+        samples=2,
+        max_new_tokens=4,
+        probes=("full", "one_frame", "blind"),
+    )
+    samples = read_jsonl(diagnose(tmp_path / "questions.jsonl", config) / "samples.jsonl", Sample)
+    found = [(s.question_id.partition("#")[0], s.variant, s.frames) for s in samples]
+    assert sorted(found) == sorted(
+        (question.id, variant, frames)
+        for question in asked
+        for variant, frames in (("full", 24), ("one_frame", 24), ("blind", 0))
+        for _ in range(2)
+    )
+    assert not any(sample.verdict == "failed" for sample in samples)
 
 
 def test_only_what_trains_is_a_policy(folder: Path) -> None:
