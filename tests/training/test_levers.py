@@ -14,9 +14,8 @@ from videothinker import prompts
 from videothinker.algorithms.base import BiasSource, Objective, TrainConfig
 from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.errors import UserError
-from videothinker.generation.sampling import Sampling
-from videothinker.generation.shared_prefix import rollout
-from videothinker.models.qwen2_5_vl.model import load_policy
+from videothinker.generation.base import Sampling, generate
+from videothinker.models.catalog import load_policy
 from videothinker.training.models import OffloadedBias, load_bias, load_trainee
 from videothinker.training.optimizer import MasterAdamW
 from videothinker.training.step import accumulate_gradients
@@ -42,7 +41,7 @@ def after_two_steps(base: Path, other: Path, **changes: Any) -> dict[str, Tensor
     questions = [make_question(number) for number in range(2)]
     words = [prompts.render(q.question, q.choices, context=q.context) for q in questions]
     for step in range(2):
-        groups = rollout(policy, [policy.encode(w) for w in words], Sampling(4, 7), [step, step])
+        groups = generate(policy, [policy.encode(w) for w in words], Sampling(4, 7), [step, step])
         optimizer.zero()
         accumulate_gradients(
             policy,

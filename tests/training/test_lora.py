@@ -20,9 +20,9 @@ from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.errors import UserError
 from videothinker.models import adapters
 from videothinker.models.adapters import BIAS_ADAPTER, POLICY_ADAPTER
-from videothinker.models.llava_onevision.model import load_model
+from videothinker.models.base import Policy
+from videothinker.models.catalog import load_model, load_policy
 from videothinker.models.logprobs import group_logps
-from videothinker.models.qwen2_5_vl.model import Policy, load_policy
 from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 from videothinker.records import Step, read_jsonl
 from videothinker.runs import digest_path
@@ -77,8 +77,7 @@ def test_what_is_loaded_is_what_the_optimizer_held(
 ) -> None:
     """The last checkpoint's masters, rounded to what the forward pass saw; every verb loads so."""
     out = train_grpo(toy, GrpoConfig(out=tmp_path / "a", **(settings | {"dtype": dtype})))
-    policy = load_model(str(out), dtype=dtype)
-    assert isinstance(policy, Policy)
+    policy: Any = load_model(str(out), dtype=dtype)
     masters = load_file(out / "checkpoints/step-4/optimizer.safetensors")
     names = {name.removesuffix("/master") for name in masters if name.endswith("/master")}
     params = {name: p for name, p in policy.model.named_parameters() if ".lora_" in name}

@@ -17,9 +17,8 @@ from videothinker.algorithms.base import BiasSource
 from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.errors import UserError
-from videothinker.generation.sampling import Group, Sampling
-from videothinker.generation.shared_prefix import rollout
-from videothinker.models.qwen2_5_vl.model import Policy
+from videothinker.generation.base import Sampling, generate
+from videothinker.models.base import Group, Policy
 from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 from videothinker.records import Question, write_jsonl
 from videothinker.training.models import check_learned, load_bias, load_trainee
@@ -32,7 +31,7 @@ def one_group(policy: Policy, **kwargs: Any) -> Group:
     question = make_question(1)
     words = prompts.render(question.question, question.choices, context=question.context)
     encoded = policy.encode(words, **kwargs)
-    return rollout(policy, [encoded], Sampling(4, 6), [0])[0]
+    return generate(policy, [encoded], Sampling(4, 6), [0])[0]
 
 
 def cdpo_config(base: Path, **changes: Any) -> CdpoConfig:

@@ -105,7 +105,7 @@ def group(letters: str) -> Any:
 
 def collecting(monkeypatch: pytest.MonkeyPatch, says: Mapping[str, str], processes: Any) -> Any:
     """As much of a loop as collecting needs; its policy says what is written, by question."""
-    monkeypatch.setattr(loop, "roll_out", lambda _, prompts, *__: [group(says[p]) for p in prompts])
+    monkeypatch.setattr(loop, "generate", lambda _, prompts, *__: [group(says[p]) for p in prompts])
     labels = SimpleNamespace(labels={})
     return SimpleNamespace(
         config=config(num_generations=4),

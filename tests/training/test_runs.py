@@ -24,7 +24,7 @@ from videothinker.algorithms.choices import Scale
 from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.cli import main
 from videothinker.errors import UserError
-from videothinker.models.qwen2_5_vl.model import load_policy
+from videothinker.models.catalog import load_policy
 from videothinker.records import Sample, Step, read_jsonl
 from videothinker.runs import digest_path
 from videothinker.training import loop

@@ -11,9 +11,9 @@ from torch import Tensor
 from tests.training.toy_training import make_question
 from videothinker import prompts
 from videothinker.algorithms.base import Objective
-from videothinker.generation.sampling import Group, Sampling
-from videothinker.generation.shared_prefix import rollout
-from videothinker.models.qwen2_5_vl.model import Policy, load_policy
+from videothinker.generation.base import Sampling, generate
+from videothinker.models.base import Group, Policy
+from videothinker.models.catalog import load_policy
 from videothinker.training.step import Bias, accumulate_gradients, log_ratios, measure
 
 ADVANTAGES = [torch.tensor([1.0, -0.5, 0.2, -0.7]), torch.tensor([-1.0, 0.3, 0.9, 0.0])]
@@ -25,7 +25,7 @@ def roll(policy: Policy, count: int = 2) -> list[Group]:
         policy.encode(prompts.render(q.question, q.choices, context=q.context)) for q in questions
     ]
     sampling = Sampling(num_generations=4, max_completion_length=7)
-    return rollout(policy, encoded, sampling, list(range(count)))
+    return generate(policy, encoded, sampling, list(range(count)))
 
 
 def naive_logps(policy: Policy, group: Group, temperature: float = 1.0) -> tuple[Tensor, Tensor]:

@@ -20,8 +20,8 @@ from videothinker.algorithms.base import Objective, TrainConfig
 from videothinker.algorithms.control import Signs
 from videothinker.algorithms.objective import group_advantages
 from videothinker.errors import UserError
-from videothinker.generation.sampling import Group
-from videothinker.models.qwen2_5_vl.model import Policy
+from videothinker.generation.base import generate
+from videothinker.models.base import Group, Policy
 from videothinker.records import Question, Step
 from videothinker.runs import Journal
 from videothinker.seeds import derive
@@ -35,7 +35,6 @@ from videothinker.training.rollouts import (
     Batch,
     Prompts,
     Scored,
-    roll_out,
     sampling_of,
 )
 from videothinker.training.step import Bias, Sums, accumulate_gradients, log_ratios, measure
@@ -130,7 +129,7 @@ def collect(loop: Loop, step: int, position: int) -> Batch:
         mine = {item: question for item, question in drawn.items() if loop.processes.mine(item)}
         prompts = [loop.prompts.encode(question) for question in mine.values()]
         seeds = [derive(config.seed, config.stage, step, item) for item in mine]
-        rolled = roll_out(loop.policy, prompts, sampling_of(config), seeds)
+        rolled = generate(loop.policy, prompts, sampling_of(config), seeds)
         groups = dict(zip(mine, rolled, strict=True))
         scored = score_groups(loop, drawn, groups)
         kept = [row for row in scored if row.has_signal or not config.refills()]

@@ -11,8 +11,9 @@ from videothinker import console
 from videothinker.algorithms.base import BiasSource, TrainConfig
 from videothinker.errors import UserError
 from videothinker.models.adapters import find_base, same_weights, save_adapter
+from videothinker.models.base import Policy
+from videothinker.models.catalog import load_policy
 from videothinker.models.folders import adapter_folder, model_folder
-from videothinker.models.qwen2_5_vl.model import Policy, load_policy, save_policy
 from videothinker.training.adapters import add_adapter, load_adapter_bias, train_further
 from videothinker.training.step import Bias
 
@@ -156,7 +157,7 @@ def _splitting(policy: Policy) -> list[object]:
 def save_model(policy: Policy, folder: Path) -> str:
     """Write what was trained; returns what it is, in words."""
     if policy.base is None:
-        save_policy(policy, folder)
+        policy.save(folder)
         return "a complete model"
     save_adapter(policy, folder)
     return f"a LoRA adapter on {policy.base.model}"

@@ -213,8 +213,8 @@ def _prompt(data: Path, config: TrainConfig, shape: Shape) -> Prompt:
 def _text_tokens(questions: Any, model: str) -> list[int]:
     """Prompt tokens of each question without its video; none without a tokenizer at hand."""
     from videothinker import prompts  # noqa: PLC0415
-    from videothinker.models.qwen2_5_vl.encoding import encode_prompt  # noqa: PLC0415
-    from videothinker.models.qwen2_5_vl.loading import bare_tokenizer  # noqa: PLC0415
+    from videothinker.models.loaded import prompt_ids  # noqa: PLC0415
+    from videothinker.models.loading import bare_tokenizer  # noqa: PLC0415
 
     try:
         tokenizer = bare_tokenizer(complete_folder(model))
@@ -222,7 +222,7 @@ def _text_tokens(questions: Any, model: str) -> list[int]:
         return []
     pad: Any = tokenizer.convert_tokens_to_ids("<|video_pad|>")
     words = [prompts.render(q.question, q.choices, context=q.context) for q in questions]
-    return [encode_prompt(tokenizer, pad, one, None).prompt_tokens for one in words]
+    return [len(prompt_ids(tokenizer, pad, one)) for one in words]
 
 
 def _frame_size(root: Path, video: str, config: TrainConfig) -> tuple[int, int] | None:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from videothinker.answers import exact, parse, soft
 from videothinker.errors import UserError
-from videothinker.generation.sampling import Group
+from videothinker.models.base import Group
 from videothinker.records import Question
 
 RewardFunc = Callable[..., Sequence[float]]

@@ -1,7 +1,6 @@
 """What a step passes on: prompts, rolled out groups, and what is known of them once scored."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
@@ -11,10 +10,8 @@ from torch import Tensor
 from videothinker import prompts
 from videothinker.algorithms.base import TrainConfig
 from videothinker.errors import UserError
-from videothinker.generation.sampling import Group, Sampling
-from videothinker.generation.shared_prefix import rollout
-from videothinker.models.qwen2_5_vl.encoding import Encoded
-from videothinker.models.qwen2_5_vl.model import Policy
+from videothinker.generation.base import Sampling
+from videothinker.models.base import Group, Policy, Prompt
 from videothinker.records import Question
 from videothinker.training.data import TrainingSet
 from videothinker.training.videos import read_frames
@@ -29,13 +26,13 @@ class Prompts:
 
     def __init__(self, policy: Policy, data: TrainingSet, config: TrainConfig) -> None:
         self.policy, self.data, self.config = policy, data, config
-        self._kept: OrderedDict[str, Encoded] = OrderedDict()
+        self._kept: OrderedDict[str, Prompt] = OrderedDict()
 
     def words(self, question: Question) -> str:
         """The user's message."""
         return prompts.render(question.question, question.choices, context=question.context)
 
-    def encode(self, question: Question) -> Encoded:
+    def encode(self, question: Question) -> Prompt:
         """The prompt with its frames.
 
         Raises:
@@ -53,18 +50,17 @@ class Prompts:
             self._kept.popitem(last=False)
         return encoded
 
-    def _encode(self, question: Question) -> Encoded:
+    def _encode(self, question: Question) -> Prompt:
         limit, words = self.config.max_prompt_length, self.words(question)
         if question.video is None:
             return self.policy.encode(words, max_prompt_tokens=limit)
         part = (question.video, question.clip)
-        return self.policy.encode(
-            words,
+        video = self.policy.to_video(
             *read_frames(self.data.data_root, part, self.config),
             min_pixels=self.config.min_pixels,
             max_pixels=self.config.max_pixels,
-            max_prompt_tokens=limit,
         )
+        return self.policy.encode(words, video, max_prompt_tokens=limit)
 
 
 @dataclass(frozen=True)
@@ -128,10 +124,3 @@ def sampling_of(config: TrainConfig) -> Sampling:
         max_completion_length=config.max_completion_length,
         temperature=config.temperature,
     )
-
-
-def roll_out(
-    policy: Policy, encoded: Sequence[Encoded], sampling: Sampling, seeds: Sequence[int]
-) -> list[Group]:
-    """Roll out the prompts given, if any."""
-    return rollout(policy, encoded, sampling, seeds) if encoded else []

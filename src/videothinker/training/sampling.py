@@ -18,13 +18,14 @@ import numpy as np
 from videothinker import answers, console
 from videothinker.algorithms.base import TrainConfig
 from videothinker.errors import UserError
-from videothinker.models.qwen2_5_vl.model import Policy
+from videothinker.generation.base import generate
+from videothinker.models.base import Policy
 from videothinker.records import Question, Sample, read_jsonl
 from videothinker.runs import Journal, Run
 from videothinker.seeds import derive, numpy_generator
 from videothinker.training.data import TrainingSet, in_order
 from videothinker.training.processes import Processes
-from videothinker.training.rollouts import Prompts, roll_out, sampling_of
+from videothinker.training.rollouts import Prompts, sampling_of
 from videothinker.training.step import Bias
 
 PROTOCOL = "training"
@@ -200,7 +201,7 @@ def _answer(
     sampling = replace(sampling_of(config), num_generations=config.sampling_rollouts)
     seeds = [derive(config.seed, "success", question.id) for question in questions]
     encoded = [prompts.encode(question) for question in questions]
-    rolled = roll_out(policy, encoded, sampling, seeds)
+    rolled = generate(policy, encoded, sampling, seeds)
     samples: list[Sample] = []
     for question, prompt, group in zip(questions, encoded, rolled, strict=True):
         texts = policy.decode(group)

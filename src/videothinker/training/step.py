@@ -23,10 +23,8 @@ from videothinker.algorithms.objective import (
     token_ratio,
     token_weights,
 )
-from videothinker.generation.sampling import Group
+from videothinker.models.base import Group, Policy
 from videothinker.models.logprobs import chunked_vocabulary, group_logps, token_logps
-from videothinker.models.qwen2_5_vl.model import Policy
-from videothinker.models.shared_prefix import group_hidden
 
 
 class Bias:
@@ -156,7 +154,7 @@ def _forward(
     temperature, name = objective.temperature, objective.divergence
     # the bias model first: what its layers need is gone when the policy's graph grows
     frozen = None if bias is None or name is None else _frozen(bias, group, mask_GC)
-    hidden_ND, head_VD = group_hidden(policy, group)[mask_GC], policy.head_VD
+    hidden_ND, head_VD = policy.hidden(group)[mask_GC], policy.head_VD
     logps_N, entropy_N = token_logps(hidden_ND, head_VD, targets_N, temperature=temperature)
     old_N = logps_N.detach() if old_GC is None else old_GC[mask_GC]
     divergence_N = kl_N = None
@@ -204,7 +202,7 @@ def _over_vocabulary(
 @torch.no_grad()
 def _frozen(bias: Bias, group: Group, mask_GC: Tensor) -> Frozen:
     with bias.active():
-        return Frozen(group_hidden(bias.policy, group)[mask_GC], bias.policy.head_VD.detach())
+        return Frozen(bias.policy.hidden(group)[mask_GC], bias.policy.head_VD.detach())
 
 
 @torch.no_grad()

@@ -4,8 +4,9 @@ from dataclasses import replace
 from statistics import fmean
 
 from videothinker import answers
+from videothinker.generation.base import generate
 from videothinker.training.processes import Processes
-from videothinker.training.rollouts import Prompts, roll_out, sampling_of
+from videothinker.training.rollouts import Prompts, sampling_of
 
 PORTION = 32
 """Questions decoded together."""
@@ -20,7 +21,7 @@ def validate(prompts: Prompts, processes: Processes) -> dict[str, float]:
     for start in range(0, len(mine), PORTION):
         questions = mine[start : start + PORTION]
         encoded = [prompts.encode(question) for question in questions]
-        groups = roll_out(policy, encoded, greedy, [0] * len(encoded))
+        groups = generate(policy, encoded, greedy, [0] * len(encoded))
         for question, group in zip(questions, groups, strict=True):
             cut = bool(group.truncated_G[0])
             parsed = answers.parse(policy.decode(group)[0], question.choices, truncated=cut)
