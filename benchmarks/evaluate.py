@@ -21,9 +21,10 @@ import torch
 
 from videothinker.answering.ask import answer_questions, read_frames
 from videothinker.answering.protocols import Protocol, render, resolve
+from videothinker.models.base import Policy
+from videothinker.models.catalog import load_policy
+from videothinker.models.positions import continued
 from videothinker.models.qwen2_5_vl.encoding import Encoded
-from videothinker.models.qwen2_5_vl.model import Policy, load_policy
-from videothinker.models.qwen2_5_vl.positions import continued, positions
 from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 from videothinker.records import Question, Sample
 from videothinker.runs import Journal
@@ -77,7 +78,7 @@ def make_questions(count: int) -> list[Question]:
 
 def encode(policy: Policy, root: Path, protocol: Protocol, question: Question) -> Encoded:
     clip = read_frames(root, question.video or "", protocol)
-    return policy.encode(render(protocol, question), clip.frames, clip.seconds)
+    return policy.encode(render(protocol, question), policy.to_video(clip.frames, clip.seconds))
 
 
 @torch.no_grad()
@@ -93,7 +94,7 @@ def model_inputs(
     policy: Policy, prompt: Encoded, ids: torch.Tensor
 ) -> dict[str, torch.Tensor | None]:
     """As the library takes them; positions are ours."""
-    places_3L = continued(positions(policy.model, prompt), ids.shape[1] - prompt.prompt_tokens)
+    places_3L = continued(policy.positions(prompt), ids.shape[1] - prompt.prompt_tokens)
     return {
         "input_ids": ids,
         "attention_mask": torch.ones_like(ids),

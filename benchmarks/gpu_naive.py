@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
+from videothinker.models.base import Policy
+from videothinker.models.positions import continued
 from videothinker.models.qwen2_5_vl.encoding import Encoded
-from videothinker.models.qwen2_5_vl.model import Policy
-from videothinker.models.qwen2_5_vl.positions import continued, positions
 
 GENERATIONS = 8
 """Completions of a prompt."""
@@ -20,7 +20,7 @@ def repeated(
     if ids_RL is None:
         ids_RL = torch.stack([row.input_ids_P for row in rows]).to(device)
     further = ids_RL.shape[1] - rows[0].prompt_tokens
-    places = [continued(positions(policy.model, row), further) for row in rows]
+    places = [continued(policy.positions(row), further) for row in rows]
     return {
         "input_ids": ids_RL,
         "attention_mask": torch.ones_like(ids_RL),

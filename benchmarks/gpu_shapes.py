@@ -88,8 +88,10 @@ def synthetic_prompt(config: Qwen2_5_VLConfig, frames: int, seed: int) -> Encode
     start, end = config.vision_start_token_id, config.vision_end_token_id
     video = torch.full((patches // 4,), config.video_token_id)
     places = [words[:20], torch.tensor([start]), video, torch.tensor([end]), words[20:]]
+    ids_P = torch.cat(places)
     return Encoded(
-        input_ids_P=torch.cat(places),
+        input_ids_P=ids_P,
+        video_P=ids_P == config.video_token_id,
         pixel_values=torch.randn(patches, 1176, generator=draw),
         grid_thw=torch.tensor([[time, HEIGHT, WIDTH]]),
         second_per_grid=1.0,

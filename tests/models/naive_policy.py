@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 from transformers import Qwen2_5_VLForConditionalGeneration
 
-from videothinker.generation.sampling import Group, Sampling
-from videothinker.models.qwen2_5_vl.encoding import Encoded
-from videothinker.models.qwen2_5_vl.positions import continued, positions
+from videothinker.generation.base import Sampling
+from videothinker.models.base import Group
+from videothinker.models.positions import continued
+from videothinker.models.qwen2_5_vl.encoding import Encoded, positions
 from videothinker.seeds import derive
 
 
@@ -29,7 +30,7 @@ def inputs(model: Any, prompt: Encoded, ids_GL: Tensor) -> dict[str, Any]:
     if prompt.pixel_values is None:
         return given
     rows = len(ids_GL)
-    places_3L = continued(positions(model, prompt), ids_GL.shape[1] - prompt.prompt_tokens)
+    places_3L = continued(positions(model.config, prompt), ids_GL.shape[1] - prompt.prompt_tokens)
     return given | {
         "pixel_values_videos": prompt.pixel_values.repeat(rows, 1),
         "video_grid_thw": prompt.grid_thw.repeat(rows, 1),

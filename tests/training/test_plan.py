@@ -11,24 +11,27 @@ import torch
 
 from tests.training.live_bytes import LiveBytes
 from videothinker import cli
+from videothinker.algorithms.base import Objective
+from videothinker.algorithms.cdpo import CdpoConfig
+from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.errors import UserError
-from videothinker.generation.sampling import Group, Sampling
-from videothinker.generation.shared_prefix import rollout
+from videothinker.generation.base import Sampling, generate
 from videothinker.models.adapters import find_base
-from videothinker.models.qwen2_5_vl.model import SHARD, load_policy
+from videothinker.models.base import Group
+from videothinker.models.catalog import load_policy
+from videothinker.models.qwen2_5_vl.model import SHARD
 from videothinker.models.qwen2_5_vl.shapes import Grid, find_shape, parameters
 from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 from videothinker.training import memory
 from videothinker.training.adapters import add_adapter
 from videothinker.training.checkpoints import save_checkpoint
-from videothinker.training.config import CdpoConfig, GrpoConfig
 from videothinker.training.dry_run import check_hardware
 from videothinker.training.levers import check_fits, parse_memory, pulled
 from videothinker.training.memory import Workload
 from videothinker.training.models import save_model
 from videothinker.training.optimizer import MasterAdamW
 from videothinker.training.plan import GIB, bias_kind, make_plan
-from videothinker.training.step import Bias, Objective, accumulate_gradients
+from videothinker.training.step import Bias, accumulate_gradients
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 WIDE = SmallConfig(hidden=192, layers=3, heads=6, intermediate=1024, vocab_size=600)
@@ -86,7 +89,9 @@ class Setting:
         self.optimizer.zero()
         rng, frames = np.random.default_rng(0), case.get("frames", 8)
         pixels = rng.integers(0, 256, (frames, 112, 168, 3), np.uint8)
-        self.prompt = self.policy.encode("Which one happens? " * 9, pixels, frames / 3)
+        self.prompt = self.policy.encode(
+            "Which one happens? " * 9, self.policy.to_video(pixels, frames / 3)
+        )
         size = (case.get("generations", 4), case["completion"])
         ids_GC = torch.from_numpy(rng.integers(20, len(self.policy.head_VD) - 20, size))
         full = torch.ones(size, dtype=torch.bool)
@@ -152,7 +157,7 @@ def test_the_rollouts_peak_too(folders: dict[str, Path]) -> None:
     setting.policy.model.generation_config.eos_token_id = [-1]
     work = setting.workload(folders["deep"])
     with LiveBytes([*setting.policy.model.parameters(), *setting.optimizer.state().values()]) as m:
-        rollout(setting.policy, [setting.prompt] * 2, Sampling(6, 120), [0, 1])
+        generate(setting.policy, [setting.prompt] * 2, Sampling(6, 120), [0, 1])
     predicted = sum(memory.moments(replace(work, prompts=2))["rollout"].values())
     assert predicted == pytest.approx(m.peak, rel=0.1)
 

@@ -1,12 +1,9 @@
-"""A checkpoint to a model, its tokenizer and its vision settings, or one sentence why not.
+"""A checkpoint to weights and a tokenizer, or one sentence why not.
 
 What a folder says is parsed and checked before a library sees it (`checkpoint`); what the library
 makes of it is checked again here, because it fills in what is missing and leaves out what is new.
 """
 
-import hashlib
-import json
-import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
@@ -17,47 +14,17 @@ from typing import Any
 import torch
 from huggingface_hub import snapshot_download
 from torch import nn
-from transformers import (
-    AutoTokenizer,
-    PreTrainedTokenizerBase,
-    Qwen2_5_VLForConditionalGeneration,
-)
-from transformers.image_processing_base import ImageProcessingMixin
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from videothinker.errors import UserError
 from videothinker.models.border import AGAIN, border, parse, read_object
 from videothinker.models.checkpoint import Checkpoint, read_checkpoint
 from videothinker.models.folders import model_folder
-from videothinker.models.qwen2_5_vl.encoding import QwenModel, VisionSettings
 from videothinker.models.templates import chat_text
 
-QWEN = {"qwen2_5_vl": "Qwen2.5-VL"}
-SUPPORTED = QWEN | {"llava_onevision": "LLaVA-OneVision"}
-"""`model_type` -> its name, of what can be asked; only Qwen2.5-VL is trained."""
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 WANTED = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]
 """Of a hub's folder: never code, never pickles."""
-
-
-@dataclass(frozen=True)
-class PreprocessorFile:
-    """What is read of a preprocessor's config."""
-
-    image_mean: list[float] | None = None
-    image_std: list[float] | None = None
-    min_pixels: int | None = None
-    max_pixels: int | None = None
-    size: dict[str, Any] | None = None
-
-
-@dataclass(frozen=True)
-class SizeEntry:
-    """The pixel budget in the form of later releases."""
-
-    shortest_edge: int | None = None
-    longest_edge: int | None = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +34,7 @@ class TemplateFile:
     chat_template: str
 
 
-def open_checkpoint(source: str | Path, kinds: Mapping[str, str] = QWEN) -> Checkpoint:
+def open_checkpoint(source: str | Path, kinds: Mapping[str, str]) -> Checkpoint:
     """The checkpoint of a folder, of a run folder's `model/`, or of a hub id, which is fetched.
 
     Raises:
@@ -85,25 +52,6 @@ def open_checkpoint(source: str | Path, kinds: Mapping[str, str] = QWEN) -> Chec
     with border(f"{name} could not be fetched", "check the name, or give a folder"):
         fetched = snapshot_download(name, allow_patterns=WANTED, ignore_patterns=["*/*"])
     return read_checkpoint(Path(fetched), kinds)
-
-
-def read_model(
-    checkpoint: Checkpoint, *, dtype: torch.dtype
-) -> tuple[QwenModel, PreTrainedTokenizerBase, VisionSettings]:
-    """Model (in evaluation mode), tokenizer and vision settings of a Qwen2.5-VL.
-
-    Raises:
-        UserError: the parts of the folder do not fit each other or cannot be run.
-    """
-    folder = checkpoint.folder
-    model = read_weights(checkpoint, Qwen2_5_VLForConditionalGeneration, dtype)
-    if "sliding_attention" in model.config.text_config.layer_types:
-        raise UserError(
-            f"{folder} uses sliding-window attention, which shared prompts do not support; "
-            "set use_sliding_window to false"
-        )
-    vision = vision_settings(folder, model)
-    return model, read_tokenizer(checkpoint, model), vision
 
 
 def read_weights(checkpoint: Checkpoint, kind: Any, dtype: torch.dtype) -> Any:
@@ -217,34 +165,6 @@ def bare_tokenizer(source: str) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def vision_settings(folder: Path, model: QwenModel) -> VisionSettings:
-    """Mean, deviation and pixel budget from the preprocessor config, patch sizes from the model."""
-    with border(f"{folder}: its preprocessor config could not be read", AGAIN):
-        content: Any = ImageProcessingMixin.get_image_processor_dict(folder)[0]
-    where = f"{folder}, preprocessor config"
-    prepared = parse(PreprocessorFile, content, where)
-    size = parse(SizeEntry, prepared.size or {}, f"{where}, size")
-    vision = model.config.vision_config
-    settings = VisionSettings(
-        patch_size=vision.patch_size,
-        temporal_patch_size=vision.temporal_patch_size,
-        merge_size=vision.spatial_merge_size,
-        mean=tuple(prepared.image_mean or CLIP_MEAN),
-        std=tuple(prepared.image_std or CLIP_STD),
-        min_pixels=prepared.min_pixels or size.shortest_edge or 56 * 56,
-        max_pixels=prepared.max_pixels or size.longest_edge or 28 * 28 * 1280,
-    )
-    colors = (*settings.mean, *settings.std)
-    if len(settings.mean) != 3 or len(settings.std) != 3 or not all(map(math.isfinite, colors)):
-        raise UserError(f"{where}: image_mean and image_std need three numbers each; {AGAIN}")
-    if min(settings.std) <= 0 or not 0 < settings.min_pixels <= settings.max_pixels:
-        raise UserError(
-            f"{where}: image_std {settings.std} and pixels from {settings.min_pixels} to "
-            f"{settings.max_pixels} came; both must be above 0, and the range not empty: {AGAIN}"
-        )
-    return settings
-
-
 def refuse_not_finite(model: nn.Module, checkpoint: Checkpoint, dtype: torch.dtype) -> None:
     """Refuse weights that hold nan or infinity; the first is named.
 
@@ -277,40 +197,3 @@ def _silent() -> Iterator[None]:
         yield
     finally:
         transformers_logging.set_verbosity(usual)
-
-
-def write_preprocessor_configs(folder: Path, settings: VisionSettings) -> None:
-    """`preprocessor_config.json` and `video_preprocessor_config.json`, in the official form."""
-    shared = {
-        "do_convert_rgb": True,
-        "do_normalize": True,
-        "do_rescale": True,
-        "do_resize": True,
-        "image_mean": list(settings.mean),
-        "image_std": list(settings.std),
-        "merge_size": settings.merge_size,
-        "patch_size": settings.patch_size,
-        "processor_class": "Qwen2_5_VLProcessor",
-        "resample": 3,
-        "rescale_factor": 1 / 255,
-        "size": {"shortest_edge": settings.min_pixels, "longest_edge": settings.max_pixels},
-        "temporal_patch_size": settings.temporal_patch_size,
-    }
-    kinds = {
-        "preprocessor_config.json": {"image_processor_type": "Qwen2VLImageProcessor"},
-        "video_preprocessor_config.json": {"video_processor_type": "Qwen2VLVideoProcessor"},
-    }
-    for name, kind in kinds.items():
-        text = json.dumps(shared | kind, indent=2, sort_keys=True) + "\n"
-        (folder / name).write_text(text, encoding="utf-8")
-
-
-def digest_weights(state: Mapping[str, torch.Tensor]) -> str:
-    """sha256 over every tensor's name, type, shape and bytes, in the order of names."""
-    total = hashlib.sha256()
-    for name in sorted(state):
-        tensor = state[name].detach().cpu().contiguous()
-        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        content: Any = tensor.view(-1).view(torch.uint8).numpy()
-        total.update(content)
-    return total.hexdigest()
