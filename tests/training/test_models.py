@@ -14,7 +14,8 @@ from tests.training.toy_training import TINY, corpus, make_question
 from videothinker import prompts
 from videothinker.errors import UserError
 from videothinker.generation.base import Sampling, generate
-from videothinker.models.base import Group, Policy
+from videothinker.models.base import Group
+from videothinker.models.loaded import Policy
 from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 from videothinker.records import Question, write_jsonl
 from videothinker.training.config import CdpoConfig, GrpoConfig

@@ -11,8 +11,9 @@ from torch import Tensor
 from tests.training.toy_training import make_question
 from videothinker import prompts
 from videothinker.generation.base import Sampling, generate
-from videothinker.models.base import Group, Policy
+from videothinker.models.base import Group
 from videothinker.models.catalog import load_policy
+from videothinker.models.loaded import Policy
 from videothinker.training.in_reward import log_ratios
 from videothinker.training.step import Bias, Objective, accumulate_gradients, measure
 

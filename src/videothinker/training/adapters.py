@@ -9,8 +9,8 @@ import torch
 from videothinker.errors import UserError
 from videothinker.models import adapters
 from videothinker.models.adapters import BIAS_ADAPTER, POLICY_ADAPTER
-from videothinker.models.base import Policy
 from videothinker.models.folders import read_base
+from videothinker.models.loaded import Policy
 from videothinker.training.config import TrainConfig
 from videothinker.training.step import Bias
 

@@ -9,7 +9,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from videothinker.models.base import Group, Policy
+from videothinker.models.base import Group
+from videothinker.models.loaded import Policy
 from videothinker.models.logprobs import group_logps
 from videothinker.training.processes import Processes
 from videothinker.training.rollouts import Batch

@@ -13,7 +13,7 @@ import torch
 
 from videothinker import cdpo, console
 from videothinker.errors import UserError
-from videothinker.models.base import Policy
+from videothinker.models.loaded import Policy
 from videothinker.records import Step
 from videothinker.runs import Journal
 from videothinker.training.checkpoints import last_checkpoint, load_checkpoint, save_checkpoint

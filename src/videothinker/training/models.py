@@ -10,9 +10,9 @@ import torch
 from videothinker import console
 from videothinker.errors import UserError
 from videothinker.models.adapters import find_base, same_weights, save_adapter
-from videothinker.models.base import Policy
 from videothinker.models.catalog import load_policy
 from videothinker.models.folders import adapter_folder, model_folder
+from videothinker.models.loaded import Policy
 from videothinker.training.adapters import add_adapter, load_adapter_bias, train_further
 from videothinker.training.config import CdpoConfig, GrpoConfig, TrainConfig
 from videothinker.training.step import Bias

@@ -11,7 +11,8 @@ from torch import Tensor
 from videothinker import answers, prompts
 from videothinker.errors import UserError
 from videothinker.generation.base import Sampling, generate
-from videothinker.models.base import Group, Policy, Prompt
+from videothinker.models.base import Group, Prompt
+from videothinker.models.loaded import Policy
 from videothinker.records import Question
 from videothinker.seeds import derive
 from videothinker.training.config import TrainConfig

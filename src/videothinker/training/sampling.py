@@ -16,7 +16,7 @@ import numpy as np
 from videothinker import answers, console
 from videothinker.errors import UserError
 from videothinker.generation.base import generate
-from videothinker.models.base import Policy
+from videothinker.models.loaded import Policy
 from videothinker.records import Question, Sample, read_jsonl
 from videothinker.runs import Journal
 from videothinker.seeds import derive, numpy_generator

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from videothinker import cdpo
-from videothinker.models.base import Group, Policy
+from videothinker.models.base import Group
+from videothinker.models.loaded import Policy
 from videothinker.models.logprobs import chunked_vocabulary, token_logps
 
 

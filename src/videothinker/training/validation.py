@@ -5,7 +5,7 @@ from statistics import fmean
 
 from videothinker import answers
 from videothinker.generation.base import generate
-from videothinker.models.base import Policy
+from videothinker.models.loaded import Policy
 from videothinker.training.config import TrainConfig
 from videothinker.training.data import TrainingSet
 from videothinker.training.processes import Processes
