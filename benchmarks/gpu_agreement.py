@@ -9,13 +9,13 @@ from gpu_sides import build
 from torch import Tensor
 
 from videothinker.generation.base import Sampling, generate
-from videothinker.models.base import Group, Policy
+from videothinker.models.base import Group, Prompt
+from videothinker.models.loaded import Policy
 from videothinker.models.logprobs import group_logps
-from videothinker.models.qwen2_5_vl.encoding import Encoded
 
 
 def agreement(
-    config: Any, device: torch.device, prompt: Encoded, length: int
+    config: Any, device: torch.device, prompt: Prompt, length: int
 ) -> dict[str, dict[str, float]]:
     """bfloat16 log-probabilities, shared and naive, against each other and against float32."""
     narrow = build(config, device, 0)

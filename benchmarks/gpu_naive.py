@@ -3,16 +3,16 @@
 import torch
 from torch import Tensor
 
-from videothinker.models.base import Policy
+from videothinker.models.base import Prompt
+from videothinker.models.loaded import Policy
 from videothinker.models.positions import continued
-from videothinker.models.qwen2_5_vl.encoding import Encoded
 
 GENERATIONS = 8
 """Completions of a prompt."""
 
 
 def repeated(
-    policy: Policy, prompts: list[Encoded], ids_RL: Tensor | None = None
+    policy: Policy, prompts: list[Prompt], ids_RL: Tensor | None = None
 ) -> dict[str, Tensor]:
     """Prompts and their videos G times, as the library takes them; positions are ours."""
     rows = [prompt for prompt in prompts for _ in range(GENERATIONS)]
@@ -25,8 +25,8 @@ def repeated(
         "input_ids": ids_RL,
         "attention_mask": torch.ones_like(ids_RL),
         "position_ids": torch.stack(places, dim=1).to(device),
-        "pixel_values_videos": torch.cat([row.pixel_values for row in rows]).to(device),
-        "video_grid_thw": torch.cat([row.grid_thw for row in rows]).to(device),
+        "pixel_values_videos": torch.cat([row.video.pixel_values for row in rows]).to(device),
+        "video_grid_thw": torch.cat([row.video.grid_thw for row in rows]).to(device),
     }
 
 

@@ -21,7 +21,8 @@ from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.generation.base import Sampling
 from videothinker.generation.shared_prefix import generate
 from videothinker.models import attention
-from videothinker.models.qwen2_5_vl.encoding import Encoded, VisionSettings
+from videothinker.models.base import Prompt
+from videothinker.models.qwen2_5_vl.encoding import VisionSettings
 from videothinker.models.qwen2_5_vl.model import Qwen25VL, install
 from videothinker.training.adapters import add_adapter
 from videothinker.training.optimizer import MasterAdamW
@@ -143,7 +144,7 @@ def build(config: Any, device: torch.device, seed: int) -> Qwen25VL:
     return Qwen25VL(model=model, tokenizer=words, vision=vision)
 
 
-def shared_step(setting: Setting, prompts: list[Encoded], length: int, *, static: bool) -> Clock:
+def shared_step(setting: Setting, prompts: list[Prompt], length: int, *, static: bool) -> Clock:
     """The trainer's own step; `static` chooses how it decodes."""
     setting.policy.videos.entries.clear()
     setting.bias.clock = clock = Clock(setting.device)
@@ -164,7 +165,7 @@ def shared_step(setting: Setting, prompts: list[Encoded], length: int, *, static
     return clock
 
 
-def naive_step(setting: Setting, prompts: list[Encoded], length: int) -> Clock:
+def naive_step(setting: Setting, prompts: list[Prompt], length: int) -> Clock:
     """Everything repeated for each completion, in the library's own code."""
     clock, policy = Clock(setting.device), setting.policy
     given = repeated(policy, prompts)
@@ -215,7 +216,7 @@ def update(setting: Setting, clock: Clock) -> None:
     clock.lap("update")
 
 
-SIDES: dict[str, Callable[[Setting, list[Encoded], int], Clock]] = {
+SIDES: dict[str, Callable[[Setting, list[Prompt], int], Clock]] = {
     "naive": naive_step,
     "eager": lambda setting, prompts, length: shared_step(setting, prompts, length, static=False),
     "ours": lambda setting, prompts, length: shared_step(setting, prompts, length, static=True),

@@ -31,10 +31,10 @@ import transformers
 from videothinker.algorithms import objective
 from videothinker.algorithms.base import Objective
 from videothinker.generation.base import Sampling, generate
-from videothinker.models.base import Policy
+from videothinker.models.base import Prompt
 from videothinker.models.catalog import load_policy
+from videothinker.models.loaded import Policy
 from videothinker.models.positions import continued
-from videothinker.models.qwen2_5_vl.encoding import Encoded
 from videothinker.models.qwen2_5_vl.shapes import Grid, Shape, read_shape, step_flops
 from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 from videothinker.training.step import Bias, accumulate_gradients
@@ -177,17 +177,15 @@ class Clock:
         self.seconds[name], self.last = now - self.last, now
 
 
-def repeated(policy: Policy, prompt: Encoded) -> dict[str, torch.Tensor]:
+def repeated(policy: Policy, prompt: Prompt) -> dict[str, torch.Tensor]:
     """The prompt and its video G times, as the library takes them; positions are ours."""
     ids_GP = prompt.input_ids_P.repeat(GENERATIONS, 1)
-    assert prompt.pixel_values is not None
-    assert prompt.grid_thw is not None
     return {
         "input_ids": ids_GP,
         "attention_mask": torch.ones_like(ids_GP),
         "position_ids": policy.positions(prompt)[:, None].expand(-1, GENERATIONS, -1),
-        "pixel_values_videos": prompt.pixel_values.repeat(GENERATIONS, 1),
-        "video_grid_thw": prompt.grid_thw.repeat(GENERATIONS, 1),
+        "pixel_values_videos": prompt.video.pixel_values.repeat(GENERATIONS, 1),
+        "video_grid_thw": prompt.video.grid_thw.repeat(GENERATIONS, 1),
     }
 
 
@@ -240,8 +238,7 @@ def resident(field: str) -> float:
 
 def ceiling(shape: Shape, setting: Setting, length: int, *, frozen: bool) -> float:
     """How many times fewer floating-point operations the shared step needs."""
-    assert setting.prompt.grid_thw is not None
-    grid = Grid(*(int(n) for n in setting.prompt.grid_thw[0]))
+    grid = Grid(*(int(n) for n in setting.prompt.video.grid_thw[0]))
     size = (shape, grid, setting.prompt.prompt_tokens, GENERATIONS, length)
     naive, ours = (
         sum(step_flops(*size, shared=shared, freeze_vision=frozen, checkpointing=False).values())

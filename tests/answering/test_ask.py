@@ -133,8 +133,8 @@ def test_shared_batches_say_what_single_questions_say(tiny_policy, videos, tmp_p
             out = model.generate(
                 input_ids=ids,
                 attention_mask=torch.ones_like(ids),
-                pixel_values_videos=prompt.pixel_values,
-                video_grid_thw=prompt.grid_thw,
+                pixel_values_videos=prompt.video.pixel_values,
+                video_grid_thw=prompt.video.grid_thw,
                 position_ids=tiny_policy.positions(prompt)[:, None],
                 max_new_tokens=6,
                 do_sample=False,

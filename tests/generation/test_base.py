@@ -4,7 +4,7 @@ import pytest
 
 from videothinker.errors import UserError
 from videothinker.generation.base import Sampling, generate
-from videothinker.models.base import Policy
+from videothinker.models.loaded import Policy
 
 
 def test_bad_settings() -> None:

@@ -11,7 +11,7 @@ from videothinker.generation import shared_prefix as module
 from videothinker.generation.base import Sampling
 from videothinker.generation.cache import RowsPlan
 from videothinker.generation.shared_prefix import GraphedStep, generate
-from videothinker.models.base import Policy
+from videothinker.models.loaded import Policy
 
 SAMPLING = Sampling(num_generations=4, max_completion_length=14, temperature=1.5)
 

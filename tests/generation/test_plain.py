@@ -8,7 +8,7 @@ from tests.generation.test_shared_prefix import tokens
 from videothinker.errors import UserError
 from videothinker.generation import plain, shared_prefix
 from videothinker.generation.base import Sampling
-from videothinker.models.base import Policy
+from videothinker.models.loaded import Policy
 
 GREEDY = Sampling(num_generations=2, max_completion_length=9, temperature=0)
 

@@ -10,8 +10,8 @@ from tests.models.naive_policy import inputs, load_naive, naive_rollout
 from videothinker.generation import shared_prefix as module
 from videothinker.generation.base import Sampling
 from videothinker.generation.shared_prefix import draw, generate, share_beginnings
-from videothinker.models.base import Group, Policy
-from videothinker.models.qwen2_5_vl.encoding import Encoded
+from videothinker.models.base import Group, Prompt
+from videothinker.models.loaded import Policy
 
 SAMPLING = Sampling(num_generations=3, max_completion_length=12, temperature=1.3)
 
@@ -23,7 +23,7 @@ def tokens(group: Group) -> list[list[int]]:
 
 
 @pytest.fixture
-def prompts(policy: Policy, frames_THW3: np.ndarray) -> list[Encoded]:
+def prompts(policy: Policy, frames_THW3: np.ndarray) -> list[Prompt]:
     """Two videos, three questions about the first, one without video; all lengths differ."""
     video = policy.to_video(frames_THW3, 3.0)
     other = policy.to_video(frames_THW3[::-1, :, :56].copy(), 6.0)
@@ -48,7 +48,7 @@ def prompts(policy: Policy, frames_THW3: np.ndarray) -> list[Encoded]:
 )
 def test_draws_what_the_naive_loop_draws(
     policy: Policy,
-    prompts: list[Encoded],
+    prompts: list[Prompt],
     tiny_folder: Path,
     static: bool,
     sampling: Sampling,
@@ -67,7 +67,7 @@ def test_draws_what_the_naive_loop_draws(
 
 
 def test_greedy_is_the_librarys_generate(
-    policy: Policy, prompts: list[Encoded], tiny_folder: Path
+    policy: Policy, prompts: list[Prompt], tiny_folder: Path
 ) -> None:
     naive = load_naive(tiny_folder)
     given = inputs(naive, prompts[1], prompts[1].input_ids_P[None])
@@ -77,14 +77,14 @@ def test_greedy_is_the_librarys_generate(
     assert tokens(generate(policy, prompts[1:2], sampling, [0])[0])[0] == expected
 
 
-def test_a_prompt_does_not_depend_on_its_batch(policy: Policy, prompts: list[Encoded]) -> None:
+def test_a_prompt_does_not_depend_on_its_batch(policy: Policy, prompts: list[Prompt]) -> None:
     together = generate(policy, prompts, SAMPLING, [1, 2, 3, 4, 5])
     for index, prompt in enumerate(prompts):
         alone = generate(policy, [prompt], SAMPLING, [index + 1])[0]
         assert tokens(together[index]) == tokens(alone)
 
 
-def test_ends_padding_and_truncation(policy: Policy, prompts: list[Encoded]) -> None:
+def test_ends_padding_and_truncation(policy: Policy, prompts: list[Prompt]) -> None:
     # every token but one ends: with 40 % of the vocabulary ending, both kinds occur
     ends = list(range(0, len(policy.tokenizer), 5))
     policy.model.generation_config.eos_token_id = ends
@@ -107,7 +107,7 @@ def test_ends_padding_and_truncation(policy: Policy, prompts: list[Encoded]) -> 
 
 
 def test_the_video_is_encoded_once(
-    policy: Policy, prompts: list[Encoded], monkeypatch: pytest.MonkeyPatch
+    policy: Policy, prompts: list[Prompt], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tower = policy.model.model.visual
     seen: list[int] = []
@@ -116,7 +116,7 @@ def test_the_video_is_encoded_once(
     assert len(seen) == 2
 
 
-def test_which_prompts_share(policy: Policy, prompts: list[Encoded]) -> None:
+def test_which_prompts_share(policy: Policy, prompts: list[Prompt]) -> None:
     beginnings = share_beginnings(prompts)
     assert [one.prompts for one in beginnings] == [[0, 2, 4], [1], [3]]
     shared = prompts[0].input_ids_P[: beginnings[0].length]
@@ -131,7 +131,7 @@ def test_another_system_message_does_not_share(policy: Policy, frames_THW3: np.n
     assert [one.prompts for one in beginnings] == [[0], [1]]
 
 
-def test_training_mode_is_left_as_it_was(policy: Policy, prompts: list[Encoded]) -> None:
+def test_training_mode_is_left_as_it_was(policy: Policy, prompts: list[Prompt]) -> None:
     policy.model.train()
     generate(policy, prompts[:1], SAMPLING, [0])
     assert policy.model.training
@@ -148,7 +148,7 @@ def test_draws_follow_the_distribution() -> None:
 
 
 def test_static_steps_change_tensors_in_place(
-    policy: Policy, prompts: list[Encoded], monkeypatch: pytest.MonkeyPatch
+    policy: Policy, prompts: list[Prompt], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a CUDA graph recorded must stay where it was until rows leave."""
     true = module._step
@@ -167,7 +167,7 @@ def test_static_steps_change_tensors_in_place(
 
 
 @pytest.mark.parametrize("static", [False, True])
-def test_mixed_precision(policy: Policy, prompts: list[Encoded], static: bool) -> None:
+def test_mixed_precision(policy: Policy, prompts: list[Prompt], static: bool) -> None:
     with torch.autocast("cpu", torch.bfloat16):
         groups = generate(policy, prompts, SAMPLING, [1, 2, 3, 4, 5], static=static)
     exact = generate(policy, prompts, SAMPLING, [1, 2, 3, 4, 5])

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from videothinker.models.base import Group, Policy
+from videothinker.models.base import Group
 from videothinker.models.catalog import load_policy
+from videothinker.models.loaded import Policy
 from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 
 CORPUS = [

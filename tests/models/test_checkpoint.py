@@ -16,10 +16,10 @@ from tests.models.qwen2_5_vl.test_model import official_layout
 from videothinker.errors import UserError
 from videothinker.generation.base import Sampling
 from videothinker.generation.shared_prefix import generate
-from videothinker.models.base import Policy
 from videothinker.models.border import border, parse
 from videothinker.models.catalog import load_policy
 from videothinker.models.checkpoint import ConfigFile, read_header
+from videothinker.models.loaded import Policy
 from videothinker.models.loading import open_checkpoint
 from videothinker.models.qwen2_5_vl.preprocessor import PreprocessorFile
 

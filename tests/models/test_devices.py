@@ -26,8 +26,9 @@ from videothinker.generation import shared_prefix as rollouts
 from videothinker.generation.base import Sampling
 from videothinker.generation.cache import RowsPlan
 from videothinker.generation.shared_prefix import generate
-from videothinker.models.base import Group, Policy
+from videothinker.models.base import Group
 from videothinker.models.catalog import load_policy
+from videothinker.models.loaded import Policy
 from videothinker.models.shared_prefix import SharedPrefix
 from videothinker.records import Question, Sample
 from videothinker.runs import Journal

@@ -11,8 +11,8 @@ from tests.models.conftest import CORPUS, TINY
 from videothinker.errors import UserError
 from videothinker.generation.base import Sampling
 from videothinker.generation.shared_prefix import generate
-from videothinker.models.base import Policy
 from videothinker.models.catalog import load_policy
+from videothinker.models.loaded import Policy
 from videothinker.models.qwen2_5_vl.small import build_small
 
 UP = "model.layers.1.mlp.up_proj.weight"

@@ -6,12 +6,12 @@ import torch
 from transformers.video_utils import VideoMetadata
 
 from videothinker.errors import UserError
-from videothinker.models.base import Policy
+from videothinker.models.base import Prompt
+from videothinker.models.loaded import Policy
 from videothinker.models.positions import continued, lay_out
-from videothinker.models.qwen2_5_vl.encoding import Encoded
 
 
-def split(policy: Policy, prompt: Encoded) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def split(policy: Policy, prompt: Prompt) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Positions of the text before the video, of the video, and of the text after it."""
     places_3P = policy.positions(prompt)
     at = (prompt.input_ids_P == policy.model.config.video_token_id).nonzero().flatten()
@@ -60,7 +60,7 @@ def test_seconds_a_step_are_the_processors(policy: Policy, count: int, times: li
     frames = np.zeros((count, 56, 84, 3), np.uint8)
     prompt = policy.encode("Who?", policy.to_video(frames, 5.12))
     library = VideoMetadata(total_num_frames=128, fps=25.0, frames_indices=list(range(count)))
-    assert prompt.second_per_grid == pytest.approx(2 / library.sampled_fps, rel=1e-12)
+    assert prompt.video.second_per_grid == pytest.approx(2 / library.sampled_fps, rel=1e-12)
     _, video, _ = split(policy, prompt)
     assert (video[0].unique() - video[0, 0]).tolist() == times
 
@@ -72,8 +72,8 @@ def test_inside_the_video_every_release_agrees(policy: Policy, frames_THW3: np.n
     library, _ = policy.model.model.get_rope_index(
         prompt.input_ids_P[None],
         mm_token_type_ids=2 * video_P.int()[None],
-        video_grid_thw=prompt.grid_thw,
-        second_per_grid_ts=torch.tensor([prompt.second_per_grid]),
+        video_grid_thw=prompt.video.grid_thw,
+        second_per_grid_ts=torch.tensor([prompt.video.second_per_grid]),
     )
     end = int(video_P.nonzero()[-1]) + 1
     assert torch.equal(policy.positions(prompt)[:, :end], library[:, 0, :end])

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from tests.models.naive_policy import load_naive, naive_logps
 from videothinker.models import shared_prefix
-from videothinker.models.base import Group, Policy
+from videothinker.models.base import Group
+from videothinker.models.loaded import Policy
 from videothinker.models.logprobs import group_logps
 
 VALUE = 1e-5
@@ -104,7 +105,9 @@ def blank_video(policy: Policy, group: Group, frames: np.ndarray) -> None:
 
 
 def other_times(policy: Policy, group: Group, frames: np.ndarray) -> None:
-    group.prompt = replace(group.prompt, second_per_grid=3 * group.prompt.second_per_grid)
+    video = group.prompt.video
+    slower = replace(video, second_per_grid=3 * video.second_per_grid)
+    group.prompt = replace(group.prompt, video=slower)
 
 
 @pytest.mark.parametrize("fault", [other_video, blank_video, other_times])
@@ -120,14 +123,9 @@ def test_shifted_positions_show(
     policy: Policy, group: Group, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     right = shared(policy, group)[0]
-    true = shared_prefix.positions
-
-    def shifted(model: torch.nn.Module, prompt: object) -> Tensor:
-        places_3P = true(model, prompt).clone()
-        places_3P[:, -1] += 1
-        return places_3P
-
-    monkeypatch.setattr(shared_prefix, "positions", shifted)
+    places_3P = policy.positions(group.prompt).clone()
+    places_3P[:, -1] += 1
+    monkeypatch.setattr(policy, "positions", lambda _: places_3P)
     assert far(shared(policy, group)[0], right) > 100 * VALUE
 
 

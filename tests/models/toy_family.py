@@ -13,44 +13,20 @@ import torch
 from torch import Tensor
 from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration
 
-from videothinker.models.base import Group
+from videothinker.models.base import Group, Prompt, Video
 from videothinker.models.checkpoint import Checkpoint
-from videothinker.models.loaded import Loaded, prompt_ids
+from videothinker.models.loaded import Policy
 from videothinker.models.loading import bare_tokenizer, read_tokenizer, read_weights
 from videothinker.models.qwen2_5_vl.patches import Patches, frames_to_patches
 
 
-@dataclass(frozen=True, eq=False)
-class Shown:
-    """One `base.Prompt`."""
-
-    input_ids_P: Tensor
-    video_P: Tensor
-    patches: Patches | None = None
-    frames: int = 0
-    second_per_grid: None = None
-
-    @property
-    def prompt_tokens(self) -> int:
-        return len(self.input_ids_P)
-
-    @property
-    def height(self) -> int:
-        return 0 if self.patches is None else self.patches.height
-
-    @property
-    def width(self) -> int:
-        return 0 if self.patches is None else self.patches.width
-
-    @property
-    def video_digest(self) -> str | None:
-        if self.patches is None:
-            return None
-        return hashlib.sha256(self.patches.pixel_values.numpy().tobytes()).hexdigest()
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Shown(Video):
+    patches: Patches
 
 
 @dataclass(eq=False)
-class Toy(Loaded):
+class Toy(Policy):
     generator: str = field(init=False, default="plain")
 
     def to_video(
@@ -60,9 +36,9 @@ class Toy(Loaded):
         *,
         min_pixels: int | None = None,
         max_pixels: int | None = None,
-    ) -> Patches:
+    ) -> Shown:
         del seconds, min_pixels, max_pixels
-        return frames_to_patches(
+        patches = frames_to_patches(
             frames_THW3,
             min_pixels=56 * 56,
             max_pixels=56 * 56,
@@ -72,34 +48,31 @@ class Toy(Loaded):
             mean=(0.5,) * 3,
             std=(0.5,) * 3,
         )
+        return Shown(
+            frames=len(frames_THW3),
+            height=patches.height,
+            width=patches.width,
+            tokens=int(patches.grid_thw.prod()) // 4,
+            digest=hashlib.sha256(patches.pixel_values.numpy().tobytes()).hexdigest(),
+            patches=patches,
+        )
 
-    def encode(self, user: str, video: Patches | None = None, **kwargs: Any) -> Shown:
-        pad = self.model.config.video_token_id
-        tokens = 0 if video is None else int(video.grid_thw.prod()) // 4
-        ids_P = prompt_ids(self.tokenizer, pad, user, video_tokens=tokens, **kwargs)
-        frames = 0 if video is None else 2 * int(video.grid_thw[0, 0])
-        return Shown(ids_P, ids_P == pad, video, frames)
-
-    def positions(self, prompt: Shown) -> None:
+    def positions(self, prompt: Prompt) -> None:
         del prompt
 
-    def inputs(self, prompt: Shown) -> dict[str, Any]:
+    def inputs(self, prompt: Prompt) -> dict[str, Any]:
         ids_1P = prompt.input_ids_P[None]
         given = {
             "input_ids": ids_1P,
             "attention_mask": torch.ones_like(ids_1P),
             "mm_token_type_ids": 2 * prompt.video_P[None].long(),
         }
-        if prompt.patches is None:
+        if prompt.video is None:
             return given
         return given | {
-            "pixel_values_videos": prompt.patches.pixel_values,
-            "video_grid_thw": prompt.patches.grid_thw,
+            "pixel_values_videos": prompt.video.patches.pixel_values,
+            "video_grid_thw": prompt.video.patches.grid_thw,
         }
-
-    @property
-    def head_VD(self) -> Tensor:
-        return self.model.lm_head.weight
 
     def hidden(self, group: Group) -> Tensor:
         """Every completion after a prompt of its own."""
@@ -114,20 +87,8 @@ class Toy(Loaded):
             rows.append(self.model.model(**(prompt | whole)).last_hidden_state[0, first:])
         return torch.stack(rows)
 
-    def enable_gradient_checkpointing(self) -> None:
-        self.model.gradient_checkpointing_enable()
-
     def freeze_vision(self) -> None:
         self.model.model.visual.requires_grad_(requires_grad=False)
-
-    def share_videos(self, other: Any) -> bool:
-        del other
-        return False
-
-    def save(self, folder: str | Path) -> Path:
-        self.model.save_pretrained(folder)
-        self.tokenizer.save_pretrained(folder)
-        return Path(folder)
 
 
 def load(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -> Toy:

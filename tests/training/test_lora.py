@@ -20,8 +20,8 @@ from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.errors import UserError
 from videothinker.models import adapters
 from videothinker.models.adapters import BIAS_ADAPTER, POLICY_ADAPTER
-from videothinker.models.base import Policy
 from videothinker.models.catalog import load_model, load_policy
+from videothinker.models.loaded import Policy
 from videothinker.models.logprobs import group_logps
 from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 from videothinker.records import Step, read_jsonl

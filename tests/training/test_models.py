@@ -18,7 +18,8 @@ from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.errors import UserError
 from videothinker.generation.base import Sampling, generate
-from videothinker.models.base import Group, Policy
+from videothinker.models.base import Group
+from videothinker.models.loaded import Policy
 from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 from videothinker.records import Question, write_jsonl
 from videothinker.training.models import check_learned, load_bias, load_trainee

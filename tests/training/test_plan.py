@@ -19,7 +19,7 @@ from videothinker.generation.base import Sampling, generate
 from videothinker.models.adapters import find_base
 from videothinker.models.base import Group
 from videothinker.models.catalog import load_policy
-from videothinker.models.qwen2_5_vl.model import SHARD
+from videothinker.models.loaded import SHARD
 from videothinker.models.qwen2_5_vl.shapes import Grid, find_shape, parameters
 from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 from videothinker.training import memory
@@ -118,11 +118,10 @@ class Setting:
         return live.peak
 
     def workload(self, folder: Path) -> Workload:
-        assert self.prompt.grid_thw is not None
         divergence, case = self.case.get("divergence"), self.case
         return Workload(
             shape=find_shape(str(folder)),
-            grid=Grid(*(int(n) for n in self.prompt.grid_thw[0])),
+            grid=Grid(*(int(n) for n in self.prompt.video.grid_thw[0])),
             prompt=self.prompt.prompt_tokens,
             generations=len(self.groups[0].mask_GC),
             completion=case["completion"],

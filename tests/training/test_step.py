@@ -12,8 +12,9 @@ from tests.training.toy_training import make_question
 from videothinker import prompts
 from videothinker.algorithms.base import Objective
 from videothinker.generation.base import Sampling, generate
-from videothinker.models.base import Group, Policy
+from videothinker.models.base import Group
 from videothinker.models.catalog import load_policy
+from videothinker.models.loaded import Policy
 from videothinker.training.step import Bias, accumulate_gradients, log_ratios, measure
 
 ADVANTAGES = [torch.tensor([1.0, -0.5, 0.2, -0.7]), torch.tensor([-1.0, 0.3, 0.9, 0.0])]

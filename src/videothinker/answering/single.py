@@ -50,7 +50,7 @@ def ask(video: Path, question: str, config: AskConfig) -> Asked:
     shown = policy.to_video(clip.frames, clip.seconds, max_pixels=config.max_pixels)
     prompt = policy.encode(render(question, config.choice), shown)
     frames = f"{prompt.frames} frames"
-    if prompt.frames == 1 and prompt.second_per_grid is not None:
+    if prompt.frames == 1 and shown.second_per_grid is not None:
         frames = "1 frame, shown twice to fill a temporal patch,"
     say(
         f"{video}: {frames} of {prompt.width}x{prompt.height} pixels, "
@@ -77,7 +77,7 @@ def ask(video: Path, question: str, config: AskConfig) -> Asked:
     return Asked(
         **msgspec.structs.asdict(sample),
         times=tuple(clip.times.tolist()),
-        second_per_grid=prompt.second_per_grid,
+        second_per_grid=shown.second_per_grid,
         device=placed.device,
         dtype=placed.dtype,
         **_where(policy, prompt),

@@ -17,9 +17,10 @@ from videothinker.console import say
 from videothinker.errors import UserError
 from videothinker.export.config import ExportConfig
 from videothinker.models.adapters import merge
-from videothinker.models.base import Group, Policy
+from videothinker.models.base import Group
 from videothinker.models.catalog import load_policy
 from videothinker.models.folders import Base, adapter_folder, read_base
+from videothinker.models.loaded import Policy
 from videothinker.models.placement import DTYPES
 from videothinker.prompts import render
 from videothinker.runs import open_run

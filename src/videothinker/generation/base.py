@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from videothinker.errors import UserError
-from videothinker.models.base import Group, Model
+from videothinker.models.base import Group, Model, Prompt
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Generator(Protocol):
     """A way to generate."""
 
     def __call__(
-        self, model: Any, prompts: Sequence[Any], sampling: Sampling, seeds: Sequence[int]
+        self, model: Any, prompts: Sequence[Prompt], sampling: Sampling, seeds: Sequence[int]
     ) -> list[Group]:
         """G completions for each prompt, in the prompts' order; `seeds` has one number a prompt.
 
@@ -60,7 +60,7 @@ GENERATORS = {
 
 
 def generate(
-    model: Model, prompts: Sequence[Any], sampling: Sampling, seeds: Sequence[int]
+    model: Model, prompts: Sequence[Prompt], sampling: Sampling, seeds: Sequence[int]
 ) -> list[Group]:
     """The completions of `prompts`, which may be none, by the model's own generator."""
     if len(prompts) != len(seeds):

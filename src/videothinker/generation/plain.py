@@ -12,13 +12,13 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import LogitsProcessor, LogitsProcessorList
 
 from videothinker.generation.base import Sampling
-from videothinker.models.base import Group
+from videothinker.models.base import Group, Prompt
 from videothinker.models.loaded import Loaded, not_finite
 
 
 @torch.no_grad()
 def generate(
-    model: Loaded, prompts: Sequence[Any], sampling: Sampling, seeds: Sequence[int]
+    model: Loaded, prompts: Sequence[Prompt], sampling: Sampling, seeds: Sequence[int]
 ) -> list[Group]:
     """See `base.Generator`."""
     training = model.model.training
@@ -29,7 +29,7 @@ def generate(
         model.model.train(training)
 
 
-def _group(model: Loaded, prompt: Any, seed: int, sampling: Sampling) -> Group:
+def _group(model: Loaded, prompt: Prompt, seed: int, sampling: Sampling) -> Group:
     drawn: dict[str, Any] = {"do_sample": False}
     if sampling.temperature > 0:
         drawn = {"do_sample": True, "temperature": sampling.temperature, "top_k": 0}
@@ -61,7 +61,7 @@ def _group(model: Loaded, prompt: Any, seed: int, sampling: Sampling) -> Group:
 class _Finite(LogitsProcessor):
     """Ends an answer whose next token cannot be chosen."""
 
-    def __init__(self, model: Loaded, prompt: Any) -> None:
+    def __init__(self, model: Loaded, prompt: Prompt) -> None:
         self.model, self.prompt = model, prompt
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:

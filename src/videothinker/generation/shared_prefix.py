@@ -16,8 +16,8 @@ from torch.nn.functional import linear, pad
 
 from videothinker.generation.base import Sampling
 from videothinker.generation.cache import PrefixPlan, RowsPlan
-from videothinker.models.base import Group, PrefixPolicy, Prompt
-from videothinker.models.loaded import not_finite
+from videothinker.models.base import Group, Prompt
+from videothinker.models.loaded import PrefixPolicy, not_finite
 from videothinker.seeds import derive
 
 NOTHING = -1
@@ -104,7 +104,7 @@ def share_beginnings(prompts: Sequence[Prompt]) -> list[Beginning]:
     """
     by_video: dict[str, list[int]] = defaultdict(list)
     for index, prompt in enumerate(prompts):
-        by_video[prompt.video_digest or f"text {index}"].append(index)
+        by_video[prompt.video.digest if prompt.video else f"text {index}"].append(index)
     found = []
     for members in by_video.values():
         common = _common_tokens([prompts[index].input_ids_P for index in members])

@@ -25,7 +25,7 @@ from videothinker.models.folders import ADAPTER_CONFIG, BASE, Base
 from videothinker.models.tensor_file import write_tensors
 
 if TYPE_CHECKING:
-    from videothinker.models.base import Policy
+    from videothinker.models.loaded import Policy
 
 POLICY_ADAPTER, BIAS_ADAPTER = "policy", "bias"
 WEIGHTS = "adapter_model.safetensors"

@@ -10,10 +10,10 @@ import torch
 from videothinker.errors import UserError
 from videothinker.models import adapters
 from videothinker.models.attention import leave_cudnn_out
-from videothinker.models.base import Load, Model, Policy
+from videothinker.models.base import Load, Model
 from videothinker.models.border import AGAIN, RUNS_NOT, border
 from videothinker.models.folders import adapter_folder, complete_folder, model_folder, read_base
-from videothinker.models.loaded import try_out
+from videothinker.models.loaded import Policy, try_out
 from videothinker.models.loading import open_checkpoint, refuse_not_finite
 from videothinker.models.placement import (
     AUTO,
@@ -34,7 +34,7 @@ class Family:
     loader: str
     """`module:function` of a `base.Load`."""
     trains: bool
-    """Its models are a `base.Policy`."""
+    """Its models are a `loaded.Policy`."""
 
 
 FAMILIES = {

@@ -1,10 +1,12 @@
-"""What a family that transformers loads need not write itself."""
+"""Models that transformers loads: what they share, and what one must have to be trained."""
 
 import hashlib
-from abc import ABC, abstractmethod
+import warnings
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -12,20 +14,26 @@ from torch import Tensor
 
 from videothinker.errors import UserError
 from videothinker.models import adapters
-from videothinker.models.base import Group, Prompt
+from videothinker.models.attention import Plan
+from videothinker.models.base import Group, Model, Prompt, Video
 from videothinker.models.folders import Base
 from videothinker.models.templates import chat_text
 from videothinker.prompts import CONTROL_TOKEN
 
+SHARD = 2 << 30
+"""Bytes of a weight file: what of a model on a GPU is in main memory at once while it is saved."""
+
 
 @dataclass(eq=False)
-class Loaded(ABC):
+class Loaded(Model):
     """A transformers model and its tokenizer; a family adds what only it knows."""
 
     model: Any
     tokenizer: Any
     base: Base | None = field(init=False, default=None)
     adapter: str | None = field(init=False, default=None)
+    listed: ClassVar[bool] = False
+    """Its chat template wants the system's words as `chat_text` says."""
 
     @property
     def device(self) -> torch.device:
@@ -59,9 +67,102 @@ class Loaded(ABC):
             for ids_C, mask_C in zip(group.completion_ids_GC, group.mask_GC, strict=True)
         ]
 
+    def encode(
+        self,
+        user: str,
+        video: Video | None = None,
+        *,
+        system: str | None = None,
+        prefill: str = "",
+        max_prompt_tokens: int | None = None,
+    ) -> Prompt:
+        """One prompt; see `prompt_ids`."""
+        pad = self.model.config.video_token_id
+        ids_P = prompt_ids(
+            *(self.tokenizer, pad, user),
+            video_tokens=0 if video is None else video.tokens,
+            system=system,
+            prefill=prefill,
+            max_prompt_tokens=max_prompt_tokens,
+            listed=self.listed,
+        )
+        return Prompt(ids_P, ids_P == pad, video)
+
     @abstractmethod
-    def inputs(self, prompt: Any) -> dict[str, Any]:
+    def inputs(self, prompt: Prompt) -> dict[str, Any]:
         """The prompt as the library's own forward and `generate` take it, on the device."""
+
+
+class Policy(Loaded):
+    """What can be trained as well."""
+
+    recomputes = False
+    """Gradient checkpointing is on: a training forward keeps nothing of a layer's inside."""
+
+    @property
+    def head_VD(self) -> Tensor:
+        """The weight that maps hidden states to logits."""
+        return self.model.get_output_embeddings().weight
+
+    @abstractmethod
+    def hidden(self, group: Group) -> Tensor:
+        """Last hidden states `[G, C, D]`; the one at (g, j) predicts completion token (g, j).
+
+        Differentiable in every weight that takes a gradient.
+        """
+
+    @abstractmethod
+    def freeze_vision(self) -> None:
+        """Let the vision tower take no gradient."""
+
+    def share_videos(self, other: Any) -> bool:
+        """Let both use one encoding of each video where that is exact; returns whether they do."""
+        del other
+        return False
+
+    def enable_gradient_checkpointing(self) -> None:
+        """Recompute each layer's activations in the backward pass instead of keeping them."""
+        with warnings.catch_warnings():
+            # transformers 5.23 renamed it; the old name works in every release we support
+            warnings.simplefilter("ignore", FutureWarning)
+            self.model.gradient_checkpointing_enable({"use_reentrant": False})
+        self.recomputes = True
+
+    def save(self, folder: str | Path) -> Path:
+        """Write a complete transformers folder (config, safetensors, tokenizer, preprocessor)."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.model.save_pretrained(folder, max_shard_size=SHARD)
+        self.tokenizer.save_pretrained(folder)
+        return folder
+
+
+class PrefixPolicy(Policy):
+    """A policy whose decoder follows an attention plan: a prompt is computed once for its group."""
+
+    @abstractmethod
+    def positions(self, prompt: Prompt) -> Tensor:
+        """As `Model.positions`, and known."""
+
+    @abstractmethod
+    def hidden_states(
+        self,
+        text_BN: Tensor,
+        places_XBL: Tensor,
+        plan: Plan,
+        *,
+        prompt: Prompt | None = None,
+        first: int = 0,
+    ) -> Tensor:
+        """Last hidden states `[B, first + N, D]` of one call of the decoder.
+
+        Args:
+            text_BN: ids of text; a video token that was drawn is text as well.
+            places_XBL: position of every token on every axis X.
+            plan: which token sees which.
+            prompt: stands before the text (B is 1), its video in place.
+            first: how many tokens of it.
+        """
 
 
 def prompt_ids(

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from videothinker.models.base import Group, Policy
+from videothinker.models.base import Group
+from videothinker.models.loaded import Policy
 
 CHUNK = 256
 """Tokens whose logits are in memory together: 256 x 151,936 float32 are 156 MB."""

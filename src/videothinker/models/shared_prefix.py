@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn.functional import scaled_dot_product_attention
 
-from videothinker.models.base import Group, PrefixPolicy
+from videothinker.models.base import Group
+from videothinker.models.loaded import PrefixPolicy
 from videothinker.models.positions import continued
 
 

@@ -10,8 +10,8 @@ from videothinker.algorithms.base import TrainConfig
 from videothinker.errors import UserError
 from videothinker.models import adapters
 from videothinker.models.adapters import BIAS_ADAPTER, POLICY_ADAPTER
-from videothinker.models.base import Policy
 from videothinker.models.folders import read_base
+from videothinker.models.loaded import Policy
 from videothinker.training.step import Bias
 
 LORA_TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"

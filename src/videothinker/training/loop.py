@@ -21,7 +21,8 @@ from videothinker.algorithms.control import Signs
 from videothinker.algorithms.objective import group_advantages
 from videothinker.errors import UserError
 from videothinker.generation.base import generate
-from videothinker.models.base import Group, Policy
+from videothinker.models.base import Group
+from videothinker.models.loaded import Policy
 from videothinker.records import Question, Step
 from videothinker.runs import Journal
 from videothinker.seeds import derive

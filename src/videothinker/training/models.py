@@ -11,9 +11,9 @@ from videothinker import console
 from videothinker.algorithms.base import BiasSource, TrainConfig
 from videothinker.errors import UserError
 from videothinker.models.adapters import find_base, same_weights, save_adapter
-from videothinker.models.base import Policy
 from videothinker.models.catalog import load_policy
 from videothinker.models.folders import adapter_folder, model_folder
+from videothinker.models.loaded import Policy
 from videothinker.training.adapters import add_adapter, load_adapter_bias, train_further
 from videothinker.training.step import Bias
 

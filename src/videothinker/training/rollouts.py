@@ -11,7 +11,8 @@ from videothinker import prompts
 from videothinker.algorithms.base import TrainConfig
 from videothinker.errors import UserError
 from videothinker.generation.base import Sampling
-from videothinker.models.base import Group, Policy, Prompt
+from videothinker.models.base import Group, Prompt
+from videothinker.models.loaded import Policy
 from videothinker.records import Question
 from videothinker.training.data import TrainingSet
 from videothinker.training.videos import read_frames

@@ -19,7 +19,7 @@ from videothinker import answers, console
 from videothinker.algorithms.base import TrainConfig
 from videothinker.errors import UserError
 from videothinker.generation.base import generate
-from videothinker.models.base import Policy
+from videothinker.models.loaded import Policy
 from videothinker.records import Question, Sample, read_jsonl
 from videothinker.runs import Journal, Run
 from videothinker.seeds import derive, numpy_generator

@@ -11,10 +11,9 @@ from time import monotonic
 from videothinker import console
 from videothinker.algorithms.base import TrainConfig
 from videothinker.benchmarks import jsonl
-from videothinker.models.base import Policy
 from videothinker.models.catalog import place
 from videothinker.models.folders import model_folder
-from videothinker.models.loaded import digest_weights
+from videothinker.models.loaded import Policy, digest_weights
 from videothinker.records import Step
 from videothinker.runs import Run, open_run
 from videothinker.training.closing import closing_table, failings

@@ -23,7 +23,8 @@ from videothinker.algorithms.objective import (
     token_ratio,
     token_weights,
 )
-from videothinker.models.base import Group, Policy
+from videothinker.models.base import Group
+from videothinker.models.loaded import Policy
 from videothinker.models.logprobs import chunked_vocabulary, group_logps, token_logps
 
 

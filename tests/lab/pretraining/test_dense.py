@@ -22,10 +22,10 @@ def library_logits(policy, encoded):
     """transformers' own forward on one prompt, at our positions."""
     ids = encoded.input_ids_P[None]
     video = {}
-    if encoded.pixel_values is not None:
+    if encoded.video is not None:
         video = {
-            "pixel_values_videos": encoded.pixel_values,
-            "video_grid_thw": encoded.grid_thw,
+            "pixel_values_videos": encoded.video.pixel_values,
+            "video_grid_thw": encoded.video.grid_thw,
             "position_ids": policy.positions(encoded)[:, None],
         }
     policy.model.set_attn_implementation("eager")
@@ -65,7 +65,7 @@ def test_video_forward_is_the_librarys(pretraining_policy, rng):
             )
             whole = torch.cat([prefix[item], batch.segment_ids_BKL[item, k]])
             assert torch.equal(whole[: len(encoded.input_ids_P)], encoded.input_ids_P)
-            assert torch.equal(batch.pixels_BNF[item], encoded.pixel_values)
+            assert torch.equal(batch.pixels_BNF[item], encoded.video.pixel_values)
             check(policy, batch, speller.layout, (item, k), encoded)
     assert torch.equal(policy.positions(encoded)[:, : prefix.shape[1]],
                        speller.layout.prefix_positions_3P)  # fmt: skip

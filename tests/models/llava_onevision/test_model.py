@@ -55,13 +55,13 @@ def test_what_it_sees_matters_and_is_what_pillow_resizes(plain, videos):
     video = plain.to_video(clip.frames, clip.seconds)
     by_hand = np.asarray(Image.fromarray(clip.frames[1]).resize((42, 42), Image.Resampling.BICUBIC))
     expected = torch.tensor(by_hand / 127.5 - 1).permute(2, 0, 1).float()
-    torch.testing.assert_close(video[1], expected)
+    torch.testing.assert_close(video.values_TCHW[1], expected)
     prompt = plain.encode("Which?", video)
     black = plain.encode("Which?", plain.to_video(clip.frames * 0, clip.seconds))
     with torch.no_grad():
         logits = [
             plain.model(
-                input_ids=p.input_ids_P[None], pixel_values_videos=p.values_TCHW[None]
+                input_ids=p.input_ids_P[None], pixel_values_videos=p.video.values_TCHW[None]
             ).logits[0, -1]
             for p in (prompt, black)
         ]

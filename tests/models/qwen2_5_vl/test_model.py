@@ -11,8 +11,9 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText, AutoTokenizer
 
 from videothinker.errors import UserError
-from videothinker.models.base import Group, Policy
+from videothinker.models.base import Group
 from videothinker.models.catalog import load_policy
+from videothinker.models.loaded import Policy
 from videothinker.models.logprobs import group_logps
 from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 

@@ -9,8 +9,9 @@ import torch
 
 from tests.models.qwen2_5_vl.test_model import official_layout
 from videothinker.errors import UserError
-from videothinker.models.base import Group, Policy
+from videothinker.models.base import Group
 from videothinker.models.catalog import load_policy
+from videothinker.models.loaded import Policy
 from videothinker.models.logprobs import group_logps
 from videothinker.models.qwen2_5_vl.shapes import find_shape, read_shape
 

@@ -29,8 +29,9 @@ from videothinker.lab.pretraining.targets import (
     what_if,
     which_collide,
 )
-from videothinker.models.base import Policy
-from videothinker.models.qwen2_5_vl.encoding import Encoded, Video
+from videothinker.models.base import Prompt
+from videothinker.models.loaded import Policy
+from videothinker.models.qwen2_5_vl.encoding import Video
 from videothinker.seeds import derive, numpy_generator
 
 LONGEST = 112
@@ -165,7 +166,7 @@ def _video(policy: Policy, scenes: HeldOut, scene: int, show: str) -> Video | No
 
 def _prompt(
     policy: Policy, scenes: HeldOut, video: Video | None, probe: Probe, config: PretrainConfig
-) -> Encoded:
+) -> Prompt:
     context = None
     if video is None:
         one = scenes.facts[probe.scene]

@@ -92,8 +92,7 @@ def video_speller(
     video = (ids == policy.model.config.video_token_id).nonzero().flatten()
     end = int(video[-1]) + 2  # the token that closes the video belongs to the prefix
     places_3P = policy.positions(encoded)
-    assert encoded.grid_thw is not None
-    rows = [int(n) for n in encoded.grid_thw[0]]
+    rows = [int(n) for n in encoded.video.grid_thw[0]]
     layout = Layout(
         prefix_positions_3P=places_3P[:, :end],
         next_position=int(places_3P[0, end]),

@@ -1,4 +1,4 @@
-"""Words and frames to one prompt: token ids, patches, and where every token stands."""
+"""Frames to patches, and where every token of a prompt stands."""
 
 import hashlib
 import math
@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from videothinker.errors import UserError
+from videothinker.models import base
+from videothinker.models.base import Prompt
 from videothinker.models.positions import lay_out
 from videothinker.models.qwen2_5_vl.patches import frames_to_patches
 
@@ -30,43 +32,12 @@ class VisionSettings:
     max_pixels: int
 
 
-@dataclass(frozen=True, eq=False)
-class Video:
-    """Frames ready for the vision tower; encode several questions about it without resizing again.
-
-    `pixel_values` float32 `[patches, patch values]`, `grid_thw` int64 `[1, 3]`, `second_per_grid`
-    seconds one step of the temporal grid lasts, `frames` as given, `height` and `width` in pixels
-    after resizing, `digest` sha256 of all of it.
-    """
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Video(base.Video):
+    """`pixel_values` float32 `[patches, patch values]`, `grid_thw` int64 `[1, 3]`."""
 
     pixel_values: Tensor
     grid_thw: Tensor
-    second_per_grid: float
-    frames: int
-    height: int
-    width: int
-    tokens: int
-    digest: str
-
-
-@dataclass(frozen=True, eq=False)
-class Encoded:
-    """One `base.Prompt`; `pixel_values` and what follows are None or 0 where there is no video."""
-
-    input_ids_P: Tensor
-    video_P: Tensor
-    pixel_values: Tensor | None = None
-    grid_thw: Tensor | None = None
-    second_per_grid: float | None = None
-    frames: int = 0
-    height: int = 0
-    width: int = 0
-    video_digest: str | None = None
-
-    @property
-    def prompt_tokens(self) -> int:
-        """Length of the prompt, video tokens included."""
-        return len(self.input_ids_P)
 
 
 def prepare_video(
@@ -113,17 +84,17 @@ def prepare_video(
     )
 
 
-def positions(config: Any, prompt: Encoded) -> Tensor:
+def positions(config: Any, prompt: Prompt) -> Tensor:
     """Time, height and width position of every prompt token: int64 `[3, P]`, on the CPU.
 
     Grid step i of a video lies floor(i * seconds a step * `tokens_per_second`) after step 0, as
     first published (transformers' pull request 35569, by the model's authors) and in vLLM.
     """
-    if prompt.grid_thw is None:
+    if prompt.video is None:
         return torch.arange(prompt.prompt_tokens).expand(3, -1)
     vision = config.vision_config
-    steps, *sides = (int(n) for n in prompt.grid_thw[0])
-    seconds = torch.tensor(prompt.second_per_grid)  # float32, as the processor hands it over
+    steps, *sides = (int(n) for n in prompt.video.grid_thw[0])
+    seconds = torch.tensor(prompt.video.second_per_grid)  # float32, as the processor hands it over
     times = (torch.arange(steps) * seconds * vision.tokens_per_second).long()
     rows, columns = (torch.arange(side // vision.spatial_merge_size) for side in sides)
     return lay_out(prompt.video_P, [torch.cartesian_prod(times, rows, columns).T])

@@ -1,6 +1,5 @@
 """Qwen2.5-VL as a policy: its prompts, its video embeddings, its decoder."""
 
-import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,12 @@ from transformers import Qwen2_5_VLForConditionalGeneration
 from videothinker.errors import UserError
 from videothinker.models import attention
 from videothinker.models.attention import Plan
-from videothinker.models.base import Group
+from videothinker.models.base import Group, Prompt
 from videothinker.models.checkpoint import Checkpoint
-from videothinker.models.loaded import Loaded, prompt_ids
+from videothinker.models.loaded import PrefixPolicy
 from videothinker.models.loading import read_tokenizer, read_weights
 from videothinker.models.qwen2_5_vl import windows
 from videothinker.models.qwen2_5_vl.encoding import (
-    Encoded,
     Video,
     VisionSettings,
     positions,
@@ -29,26 +27,17 @@ from videothinker.models.qwen2_5_vl.preprocessor import vision_settings, write_p
 from videothinker.models.shared_prefix import group_hidden
 from videothinker.models.videos import FrozenVideos, same_frozen_tower
 
-SHARD = 2 << 30
-"""Bytes of a weight file: what of a model on a GPU is in main memory at once while it is saved."""
-
 
 @dataclass(eq=False)
-class Qwen25VL(Loaded):
-    """A `base.PrefixPolicy`; `model` is a `Qwen2_5_VLForConditionalGeneration`."""
+class Qwen25VL(PrefixPolicy):
+    """`model` is a `Qwen2_5_VLForConditionalGeneration`."""
 
     vision: VisionSettings
     videos: FrozenVideos = field(init=False)
-    recomputes: bool = field(init=False, default=False)
     generator: str = field(init=False, default="shared_prefix")
 
     def __post_init__(self) -> None:
         self.videos = FrozenVideos(self.model.model.visual)
-
-    @property
-    def head_VD(self) -> Tensor:
-        """The weight that maps hidden states to logits."""
-        return self.model.lm_head.weight
 
     def to_video(
         self,
@@ -63,51 +52,19 @@ class Qwen25VL(Loaded):
             frames_THW3, seconds, self.vision, min_pixels=min_pixels, max_pixels=max_pixels
         )
 
-    def encode(
-        self,
-        user: str,
-        video: Video | None = None,
-        *,
-        system: str | None = None,
-        prefill: str = "",
-        max_prompt_tokens: int | None = None,
-    ) -> Encoded:
-        """One prompt; see `loaded.prompt_ids`."""
-        pad = self.model.config.video_token_id
-        ids_P = prompt_ids(
-            *(self.tokenizer, pad, user),
-            video_tokens=0 if video is None else video.tokens,
-            system=system,
-            prefill=prefill,
-            max_prompt_tokens=max_prompt_tokens,
-        )
-        if video is None:
-            return Encoded(ids_P, ids_P == pad)
-        return Encoded(
-            ids_P,
-            ids_P == pad,
-            pixel_values=video.pixel_values,
-            grid_thw=video.grid_thw,
-            second_per_grid=video.second_per_grid,
-            frames=video.frames,
-            height=video.height,
-            width=video.width,
-            video_digest=video.digest,
-        )
-
-    def positions(self, prompt: Encoded) -> Tensor:
+    def positions(self, prompt: Prompt) -> Tensor:
         """Time, height and width position of every prompt token: int64 `[3, P]`, on the CPU."""
         return positions(self.model.config, prompt)
 
-    def inputs(self, prompt: Encoded) -> dict[str, Any]:
+    def inputs(self, prompt: Prompt) -> dict[str, Any]:
         """As the library takes it, with positions of ours."""
         ids_1P = prompt.input_ids_P[None].to(self.device)
         given: dict[str, Any] = {"input_ids": ids_1P, "attention_mask": torch.ones_like(ids_1P)}
-        if prompt.pixel_values is None or prompt.grid_thw is None:
+        if prompt.video is None:
             return given
         return given | {
-            "pixel_values_videos": prompt.pixel_values.to(self.device, self.model.dtype),
-            "video_grid_thw": prompt.grid_thw.to(self.device),
+            "pixel_values_videos": prompt.video.pixel_values.to(self.device, self.model.dtype),
+            "video_grid_thw": prompt.video.grid_thw.to(self.device),
             "position_ids": self.positions(prompt)[:, None].to(self.device),
         }
 
@@ -121,10 +78,10 @@ class Qwen25VL(Loaded):
         places_XBL: Tensor,
         plan: Plan,
         *,
-        prompt: Encoded | None = None,
+        prompt: Prompt | None = None,
         first: int = 0,
     ) -> Tensor:
-        """The decoder's last hidden states; see `base.PrefixPolicy`."""
+        """The decoder's last hidden states; see `loaded.PrefixPolicy`."""
         before = [] if prompt is None else [self.embed_prompt(prompt)[None, :first]]
         embeds_BLD = torch.cat([*before, self.model.get_input_embeddings()(text_BN)], dim=1)
         return self.model.model.language_model(
@@ -135,7 +92,7 @@ class Qwen25VL(Loaded):
             plan=plan,
         ).last_hidden_state
 
-    def embed_prompt(self, prompt: Encoded) -> Tensor:
+    def embed_prompt(self, prompt: Prompt) -> Tensor:
         """Input embeddings `[P, D]` with the video in its place."""
         embeds_PD = self.model.get_input_embeddings()(prompt.input_ids_P.to(self.device))
         video_ND = self.encode_video(prompt)
@@ -144,20 +101,18 @@ class Qwen25VL(Loaded):
         places_P1 = prompt.video_P[:, None].to(self.device)
         return embeds_PD.masked_scatter(places_P1, video_ND.to(embeds_PD.dtype))
 
-    def encode_video(self, prompt: Encoded) -> Tensor | None:
+    def encode_video(self, prompt: Prompt) -> Tensor | None:
         """The vision tower's output `[video tokens, D]`; None without a video.
 
         Differentiable where the tower trains. A frozen tower sees a video once: see `videos`.
         """
-        if prompt.video_digest is None:
+        if prompt.video is None:
             return None
-        return self.videos.get(prompt.video_digest, lambda: self._see(prompt))
+        return self.videos.get(prompt.video.digest, lambda: self._see(prompt.video))
 
-    def _see(self, prompt: Encoded) -> Tensor:
-        assert prompt.pixel_values is not None
-        assert prompt.grid_thw is not None
+    def _see(self, video: Video) -> Tensor:
         outputs = self.model.model.get_video_features(
-            prompt.pixel_values.to(self.device), prompt.grid_thw.to(self.device), return_dict=True
+            video.pixel_values.to(self.device), video.grid_thw.to(self.device), return_dict=True
         )
         return torch.cat(tuple(outputs.pooler_output))
 
@@ -175,20 +130,9 @@ class Qwen25VL(Loaded):
         """Let the vision tower take no gradient."""
         self.model.model.visual.requires_grad_(requires_grad=False)
 
-    def enable_gradient_checkpointing(self) -> None:
-        """Recompute each layer's activations in the backward pass instead of keeping them."""
-        with warnings.catch_warnings():
-            # transformers 5.23 renamed it; the old name works in every release we support
-            warnings.simplefilter("ignore", FutureWarning)
-            self.model.gradient_checkpointing_enable({"use_reentrant": False})
-        self.recomputes = True
-
     def save(self, folder: str | Path) -> Path:
-        """Write a complete transformers folder (config, safetensors, tokenizer, preprocessor)."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        self.model.save_pretrained(folder, max_shard_size=SHARD)
-        self.tokenizer.save_pretrained(folder)
+        """See `loaded.Policy`."""
+        folder = super().save(folder)
         write_preprocessor_configs(folder, self.vision)
         return folder
 
