@@ -15,16 +15,17 @@ from gpu_naive import GENERATIONS, naive_logps, repeated
 from gpu_shapes import Case
 from torch import Tensor
 
-from videothinker import cdpo
+from videothinker.algorithms import objective
+from videothinker.algorithms.base import Objective
+from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.generation.sampling import Sampling
 from videothinker.generation.shared_prefix import rollout
 from videothinker.models import attention
 from videothinker.models.qwen2_5_vl.encoding import Encoded, VisionSettings
 from videothinker.models.qwen2_5_vl.model import Policy
 from videothinker.training.adapters import add_adapter
-from videothinker.training.config import CdpoConfig
 from videothinker.training.optimizer import MasterAdamW
-from videothinker.training.step import Bias, Objective, accumulate_gradients
+from videothinker.training.step import Bias, accumulate_gradients
 
 OBJECTIVE = Objective(divergence="k3", repulsion=0.01)
 
@@ -188,11 +189,11 @@ def naive_step(setting: Setting, prompts: list[Encoded], length: int) -> Clock:
         clock.lap("bias")
         mask_GC = torch.ones_like(logps_GC, dtype=torch.bool)
         advantages_G = torch.linspace(-1, 1, GENERATIONS, device=setting.device)
-        ratio_GC = cdpo.token_ratio(logps_GC, logps_GC.detach())
-        cdpo.cdpo_loss(
-            cdpo.clipped_surrogate(ratio_GC, advantages_G, epsilon=0.2, epsilon_high=0.28),
-            cdpo.SAMPLED["k3"](logps_GC, bias_GC, logps_GC.detach()),
-            cdpo.token_weights(
+        ratio_GC = objective.token_ratio(logps_GC, logps_GC.detach())
+        objective.cdpo_loss(
+            objective.clipped_surrogate(ratio_GC, advantages_G, epsilon=0.2, epsilon_high=0.28),
+            objective.k3(logps_GC, bias_GC),
+            objective.token_weights(
                 mask_GC, "grpo", completions=GENERATIONS * len(prompts), tokens=mask_GC.numel()
             ),
             repulsion=OBJECTIVE.repulsion,

@@ -67,8 +67,7 @@ class Grid:
         if not (RECORDS / f"{name}.json").is_file():
             return None
         grid = Grid.raw(name)
-        marked = json.loads((RECORDS / GIVEAWAYS).read_text())["sets"]
-        rows = {row["set"]: row for row in marked if row["grid"] == name}
+        rows = {row["set"]: row for row in marked(name)}
         if missing := grid.sets.keys() - rows.keys():
             raise SystemExit(f"{GIVEAWAYS}: lacks {missing} of {name}; miniature_giveaways.py mark")
         sets = {where: asked | split_of(rows[where], asked) for where, asked in grid.sets.items()}
@@ -97,6 +96,13 @@ class Grid:
     def training(self, arm: str) -> Iterator[dict[str, Any]]:
         """The training records of an arm."""
         return (one for one in self.trainings if one["arm"] == arm)
+
+
+def marked(name: str) -> list[dict[str, Any]]:
+    """The rows of GIVEAWAYS that are about a grid."""
+    path = RECORDS / GIVEAWAYS
+    rows = json.loads(path.read_text())["sets"] if path.is_file() else []
+    return [row for row in rows if row["grid"] == name]
 
 
 def split_of(row: dict[str, Any], asked: dict[str, Any]) -> dict[str, str]:

@@ -28,14 +28,15 @@ import numpy as np
 import torch
 import transformers
 
-from videothinker import cdpo
+from videothinker.algorithms import objective
+from videothinker.algorithms.base import Objective
 from videothinker.generation.shared_prefix import Sampling, rollout
 from videothinker.models.qwen2_5_vl.encoding import Encoded
 from videothinker.models.qwen2_5_vl.model import Policy, load_policy
 from videothinker.models.qwen2_5_vl.positions import continued, positions
 from videothinker.models.qwen2_5_vl.shapes import Grid, Shape, read_shape, step_flops
 from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
-from videothinker.training.step import Bias, Objective, accumulate_gradients
+from videothinker.training.step import Bias, accumulate_gradients
 
 GENERATIONS = 8
 QUESTION = "Which of these will happen without the red cube? " * 4
@@ -144,12 +145,12 @@ def naive_step(setting: Setting, length: int, seed: int) -> dict[str, float]:
     with torch.no_grad():
         bias_GC = logps(setting.bias)
     logps_GC = logps(setting.policy)
-    ratio_GC = cdpo.token_ratio(logps_GC, logps_GC.detach())
+    ratio_GC = objective.token_ratio(logps_GC, logps_GC.detach())
     mask_GC = torch.ones_like(logps_GC, dtype=torch.bool)
-    loss = cdpo.cdpo_loss(
-        cdpo.clipped_surrogate(ratio_GC, setting.advantages_G, epsilon=0.2, epsilon_high=0.28),
-        cdpo.SAMPLED["k3"](logps_GC, bias_GC, logps_GC.detach()),
-        cdpo.token_weights(mask_GC, "grpo", completions=GENERATIONS, tokens=mask_GC.numel()),
+    loss = objective.cdpo_loss(
+        objective.clipped_surrogate(ratio_GC, setting.advantages_G, epsilon=0.2, epsilon_high=0.28),
+        objective.k3(logps_GC, bias_GC),
+        objective.token_weights(mask_GC, "grpo", completions=GENERATIONS, tokens=mask_GC.numel()),
         repulsion=0.01,
     )
     loss.backward()

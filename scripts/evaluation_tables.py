@@ -85,6 +85,20 @@ def benchmarks() -> str:
     return "\n".join(lines) + "\n"
 
 
+def own() -> str:
+    """How each benchmark's authors score an answer."""
+    lines = ["| benchmark | how its authors score an answer, in our words |", "|---|---|"]
+    for name, module in (
+        ("mmvu", mmvu),
+        ("video-holmes", video_holmes),
+        ("mvbench", mvbench),
+        ("tempcompass", tempcompass),
+        ("videomme", videomme),
+    ):
+        lines.append(f"| {name} | {module.OWN.words} |")
+    return "\n".join(lines) + "\n"
+
+
 def variants() -> str:
     """The interventions."""
     lines = ["| variant | what is shown |", "|---|---|"]
@@ -107,6 +121,7 @@ def defaults() -> str:
 TABLES = {
     "protocols": protocols,
     "benchmarks": benchmarks,
+    "own": own,
     "variants": variants,
     "defaults": defaults,
 }

@@ -3,27 +3,22 @@
 A completion is `<think>reasoning</think><answer>letters</answer>`. *Strict* reading looks in one
 place only: the answer block after closed thinking, and takes it whole or not at all. *Lenient*
 reading is reported beside it and never scored. Which writing counts as what: docs/answers.md.
+Every step is one pass over the text, because a completion may be a megabyte of `<answer>`.
 """
 
 import re
-import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from videothinker.letters import read_letters, read_loosely
 from videothinker.records import Letters, Sample, Variant, Verdict
 
 TAG = re.compile(r"</?(?:think|answer)>")
-WHOLE = re.compile(r"\s*<think>(.*?)</think>\s*<answer>(.*?)</answer>\s*", re.DOTALL)
-ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
-THINKING = re.compile(r"<think>(.*?)</think>", re.DOTALL)
+ANY_TAG = re.compile(TAG.pattern, re.IGNORECASE)
 Asked = Literal["tags", "letter", "sentence"]
 """Where a prompt wants the answer: in tags, as the whole text, or behind `the answer is`."""
-SEPARATORS = re.compile(r"(?:[\s,;/&+]|\band\b)+", re.IGNORECASE)
-LABEL = re.compile(r"\(?([A-Za-z])(?:[.:)]\)?|\))\s+(.+)", re.DOTALL)
 CUE = re.compile(r"\banswers?\b[^\n:]{0,40}?(?:\b(?:is|are)\b:?|:)[ \t]*", re.IGNORECASE)
-DECORATION = re.compile(r"[.()\[\]*:\"'`]")
-STANDALONE = re.compile(r"(?<![A-Za-z'])([A-Z])(?![A-Za-z'])(?!(?<=A)\s+[a-z])")
 
 
 @dataclass(frozen=True)
@@ -81,16 +76,16 @@ def parse(text: str, choices: Sequence[str], *, truncated: bool, asked: Asked = 
         strict and lenient reading, verdict and format. A cut-off text without a complete answer
         block is `truncated` under both readings: truncated thinking is never an answer.
     """
-    blocks = _answer_blocks(text)
+    found = _answer_blocks(text)
     if asked != "tags" and not truncated and not TAG.search(text):
-        blocks = [text] if asked == "letter" else _after_cue(text)
-    answers = {read_letters(block, choices) for block in blocks}
+        found = [text] if asked == "letter" else _after_cue(text)
+    answers = {read_letters(block, choices) for block in set(found)}
     answer = answers.pop() if len(answers) == 1 else None
     lenient = answer if answer is not None or truncated else _lenient(text, choices)
-    thinking = THINKING.search(text)
+    thinking = blocks(text, "think")
     verdict: Verdict = "ok" if answer is not None else "truncated" if truncated else "unparsed"
     return Parsed(
-        thinking=None if thinking is None else thinking[1].strip(),
+        thinking=thinking[0].strip() if thinking else None,
         answer=answer,
         lenient=lenient,
         verdict=verdict,
@@ -163,63 +158,17 @@ def soft(pred: Letters | None, gold: Letters) -> float:
     return len(pred) / len(gold)
 
 
-def read_letters(body: str, choices: Sequence[str]) -> Letters | None:
-    """The letters a text that is nothing but an answer stands for, sorted; None if it is not one.
-
-    Read are: letters with commas, semicolons, slashes, `and`, `&` or spaces between them, in either
-    case, with dots, brackets or asterisks around them (`A`, `a`, `A.`, `(A)`, `A, C`, `A;C`,
-    `A and C`); capitals run together (`AC`); a choice's text in full, alone or behind its own
-    letter (`A. the cube`), one a line or between semicolons. A letter that is no choice, or a
-    letter with another choice's text, makes the whole unread. A choice that is itself written like
-    letters (`AC`, `a`, `A and B`) is read as that choice; one capital alone is always a letter.
-    """
-    capital = _bare(body)
-    if len(capital) == 1 and capital in _allowed(choices):
-        return (capital,)
-    found = _by_text(body, choices) or _plain(body, choices)
-    if found:
-        return tuple(sorted(found))
-    for piece in (piece for piece in re.split(r"[\n;]", body) if piece.strip()):
-        letters = _plain(piece, choices) or _by_text(piece, choices)
-        if not letters:
-            return None
-        found |= letters
-    return tuple(sorted(found)) or None
-
-
-def _allowed(choices: Sequence[str]) -> str:
-    return string.ascii_uppercase[: len(choices)]
-
-
-def _plain(body: str, choices: Sequence[str]) -> set[str]:
-    """Letters and separators alone; empty where anything else is there."""
-    allowed = _allowed(choices)
-    tokens = [token for token in SEPARATORS.split(_bare(body)) if token]
-    if len(tokens) == 1 and tokens[0].isupper() and len(set(tokens[0])) == len(tokens[0]):
-        tokens = list(tokens[0])
-    letters = {token.upper() for token in tokens}
-    return letters if all(len(x) == 1 and x in allowed for x in letters) else set()
-
-
-def _bare(text: str) -> str:
-    return DECORATION.sub(" ", text).strip()
-
-
-def _normal(text: str) -> str:
-    return " ".join(text.casefold().split()).strip(" .*\"'`")
-
-
-def _by_text(piece: str, choices: Sequence[str]) -> set[str]:
-    """The letter of the one choice that `piece` spells out, with or without its letter."""
-    label = LABEL.fullmatch(piece.strip())
-    places = [i for i, choice in enumerate(choices) if _normal(choice) == _normal(piece)]
-    if len(places) == 1:
-        return {_allowed(choices)[places[0]]}
-    if label is None or places:
-        return set()
-    letter = label[1].upper()
-    place = _allowed(choices).find(letter)
-    return {letter} if place >= 0 and _normal(choices[place]) == _normal(label[2]) else set()
+def blocks(text: str, name: Literal["think", "answer"]) -> list[str]:
+    """What stands in `<name>...</name>`: from an opening tag to the first closing one after it."""
+    found: list[str] = []
+    start: int | None = None
+    for tag in TAG.finditer(text):
+        if tag[0] == f"<{name}>" and start is None:
+            start = tag.end()
+        elif tag[0] == f"</{name}>" and start is not None:
+            found.append(text[start : tag.start()])
+            start = None
+    return found
 
 
 def _answer_blocks(text: str) -> list[str]:
@@ -229,7 +178,7 @@ def _answer_blocks(text: str) -> list[str]:
     paired = len(tags) % 2 == 0 and all(
         not a.startswith("</") and b == "</" + a[1:] for a, b in zip(opened, closed, strict=True)
     )
-    return ANSWER.findall(text if paired else _after_thinking(text))
+    return blocks(text if paired else _after_thinking(text), "answer")
 
 
 def _after_thinking(text: str) -> str:
@@ -249,28 +198,16 @@ def _after_cue(text: str) -> list[str]:
 
 
 def _is_format(text: str) -> bool:
-    return WHOLE.fullmatch(text) is not None and len(TAG.findall(text)) == 4
+    around = TAG.split(text)
+    whole = ["<think>", "</think>", "<answer>", "</answer>"]
+    return TAG.findall(text) == whole and not (around[0] + around[2] + around[4]).strip()
 
 
 def _lenient(text: str, choices: Sequence[str]) -> Letters | None:
-    low = re.sub(r"</?(?:think|answer)>", lambda m: m[0].lower(), text, flags=re.IGNORECASE)
-    blocks: list[str] = ANSWER.findall(low)
-    if blocks:
-        return read_letters(blocks[-1], choices) or _standalone(blocks[-1], choices)
+    """The last answer block, however its tags are written, or else what stands behind the rest."""
+    low = ANY_TAG.sub(lambda tag: tag[0].lower(), text)
+    found = blocks(low, "answer")
+    if found:
+        return read_loosely(found[-1], choices)
     tail = low.rpartition("<answer>")[2] if "<answer>" in low else low.rpartition("</think>")[2]
-    tail = TAG.sub("", tail).strip()
-    cues = _after_cue(tail)
-    last = tail.rsplit("\n", 1)[-1]
-    if cues:
-        return read_letters(cues[0], choices) or _standalone(cues[0], choices)
-    return read_letters(tail, choices) or read_letters(last, choices) or _labelled(last, choices)
-
-
-def _standalone(body: str, choices: Sequence[str]) -> Letters | None:
-    """Capital letters that stand alone, unknown ones ignored; the article in `A man` is none."""
-    return tuple(sorted(set(STANDALONE.findall(body)) & set(_allowed(choices)))) or None
-
-
-def _labelled(line: str, choices: Sequence[str]) -> Letters | None:
-    label = LABEL.fullmatch(line.strip())
-    return None if label is None else read_letters(label[1], choices)
+    return read_loosely(TAG.sub("", tail), choices)

@@ -63,20 +63,20 @@ VERBS: dict[str, Verb] = {
     ),
     "train bias": Verb(
         "train the bias model by RL on the observational questions",
-        "videothinker.training.config:BiasConfig",
-        "videothinker.training.stages:train_bias",
+        "videothinker.algorithms.bias:BiasConfig",
+        "videothinker.training.stages:train",
         {"data": DATA},
     ),
     "train grpo": Verb(
         "train by GRPO on all questions: the baseline",
-        "videothinker.training.config:GrpoConfig",
-        "videothinker.training.stages:train_grpo",
+        "videothinker.algorithms.grpo:GrpoConfig",
+        "videothinker.training.stages:train",
         {"data": DATA},
     ),
     "train cdpo": Verb(
         "train by CDPO on all questions: GRPO repelled from the bias model",
-        "videothinker.training.config:CdpoConfig",
-        "videothinker.training.stages:train_cdpo",
+        "videothinker.algorithms.cdpo:CdpoConfig",
+        "videothinker.training.stages:train",
         {"data": DATA},
     ),
     "evaluate": Verb(
@@ -239,17 +239,17 @@ def _finish(name: str, result: Any, *, as_json: bool) -> int:
 
     `result` is what the stage returned: its output path, or one record (`ask`).
     """
-    book: dict[str, Any] = {}
+    told: dict[str, Any] = {}
     if isinstance(result, Path) and (result / "run.json").is_file():
-        book = json.loads((result / "run.json").read_text())
-    failures = int(book.get("failures", 0))
+        told = json.loads((result / "run.json").read_text())
+    failures = int(told.get("failures", 0))
     if as_json and isinstance(result, Path):
         summary = result / "summary.json"
         line = {
             "command": name,
             "out": str(result),
             "failures": failures,
-            "facts": book.get("facts", {}),
+            "facts": told.get("facts", {}),
             "summary": json.loads(summary.read_text()) if summary.is_file() else None,
         }
         sys.stdout.write(json.dumps(line) + "\n")

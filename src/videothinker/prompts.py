@@ -16,7 +16,7 @@ THINK_TEMPLATE = (
 """Ours (protocol `videothinker`): several letters are allowed where several can be right."""
 
 CONTROL_TOKEN = re.compile(r"<\|([^|<>]{0,40})\|>")
-TAG = re.compile(r"<(\s*/?\s*(?:think|answer)\s*)>", re.IGNORECASE)
+TAG = re.compile(r"<(\s*+(?:/\s*+)?(?:think|answer)\s*+)>", re.IGNORECASE)
 
 
 def neutralise(text: str) -> str:

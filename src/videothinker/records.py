@@ -11,6 +11,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from videothinker import files
 from videothinker.errors import UserError
 
 Letters = tuple[str, ...]
@@ -168,24 +169,53 @@ def iter_jsonl(path: Path, kind: type[R]) -> Iterator[R]:
     Raises:
         UserError: the file is missing, or a line is not such a record (file and line named).
     """
+    for found in _decoded(path, kind):
+        if isinstance(found, str):
+            raise files.all_of([found], _allowed(kind))
+        yield found
+
+
+def read_jsonl(path: Path, kind: type[R]) -> list[R]:
+    """All records of `path`; see `iter_jsonl`.
+
+    Raises:
+        UserError: the file is missing, or lines are no such records: all are named in one list.
+    """
+    records: list[R] = []
+    problems: list[str] = []
+    for found in _decoded(path, kind):
+        if isinstance(found, str):
+            problems.append(found)
+        else:
+            records.append(found)
+    if problems:
+        raise files.all_of(problems, _allowed(kind))
+    return records
+
+
+def _allowed(kind: type[msgspec.Struct]) -> str:
+    return f"allowed is one object a line with the fields {', '.join(kind.__struct_fields__)}"
+
+
+def _decoded(path: Path, kind: type[R]) -> Iterator[R | str]:
+    """Each line's record, or what is wrong with it, in words with file and line."""
     decoder = msgspec.json.Decoder(kind)
     try:
         file = path.open("rb")
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); give a .jsonl file") from error
     with file:
+        head = file.read(files.HEAD)
+        files.refuse_foreign(path, head, "a .jsonl file, one JSON object a line")
+        files.refuse_whole(path, head, _allowed(kind))
+        file.seek(0)
         for number, line in enumerate(file, 1):
-            if not line.strip():
+            text = line.removeprefix(files.BOM) if number == 1 else line
+            if not text.strip():
                 continue
             try:
-                yield decoder.decode(line)
+                yield decoder.decode(text)
+            except UnicodeDecodeError as error:
+                raise files.not_utf8(f"{path}:{number}", error) from error
             except msgspec.MsgspecError as error:
-                raise UserError(
-                    f"{path}:{number}: not a {kind.__name__} record: {error}; "
-                    f"allowed fields are {', '.join(kind.__struct_fields__)}"
-                ) from error
-
-
-def read_jsonl(path: Path, kind: type[R]) -> list[R]:
-    """All records of `path`; see `iter_jsonl`."""
-    return list(iter_jsonl(path, kind))
+                yield f"{path}:{number}: not a {kind.__name__} record: {error}"

@@ -1,16 +1,22 @@
 """The one parser: what it reads, what it refuses, and what may never change its mind."""
 
+import random
 import re
 import runpy
 import string
+import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from videothinker.answers import exact, parse, read_letters, render_answer, soft
+from videothinker.answers import blocks, exact, parse, render_answer, soft
+from videothinker.letters import read_letters
 from videothinker.prompts import neutralise, render
+from videothinker.training import rewards
 
 REPO = Path(__file__).resolve().parents[2]
 CHOICES = ("red cube", "blue cube", "sphere", "green cube")
@@ -133,6 +139,114 @@ def test_every_text_gets_a_defined_verdict(text, truncated, asked):
     if parsed.answer is not None:
         assert parsed.lenient == parsed.answer == tuple(sorted(set(parsed.answer)))
         assert set(parsed.answer) <= set("ABCD")
+
+
+PIECES = st.sampled_from(
+    ["<think>", "</think>", "<answer>", "</answer>", "<answer", "A", ", ", "\n", " ", "x"]
+)
+
+
+@given(st.lists(PIECES, max_size=14).map("".join))
+def test_blocks_and_format_are_what_the_plain_patterns_say(text):
+    """Backtracking patterns say it in a line, and take quadratic time to."""
+    for name in ("think", "answer"):
+        assert blocks(text, name) == re.findall(rf"<{name}>(.*?)</{name}>", text, re.DOTALL)
+    inside = r"(?:(?!</?(?:think|answer)>).)*"
+    whole = rf"\s*<think>{inside}</think>\s*<answer>{inside}</answer>\s*"
+    parsed = parse(text, CHOICES, truncated=False)
+    assert parsed.format is (re.fullmatch(whole, text, re.DOTALL) is not None)
+
+
+def growth(read: Callable[[str], object], begin: str, unit: str, end: str) -> float:
+    """How many times as long four times the text takes: CPU time of this process, least of two."""
+    found = []
+    for size in (60_000, 240_000):
+        text, spent = begin + unit * (size // len(unit)) + end, []
+        for _ in range(2):
+            start = time.process_time()
+            read(text)
+            spent.append(time.process_time() - start)
+        found.append(max(min(spent), 1e-3))
+    return found[1] / found[0]
+
+
+def adversaries() -> list[tuple[str, str, str]]:
+    """Beginning, what is repeated, end: tags without an end, pairs, and draws of what is read."""
+    parts = [
+        *(
+            "<answer>",
+            "</answer>",
+            "<think>",
+            "</think>",
+            "A",
+            "B",
+            " ",
+            "\n",
+            ", ",
+            "and",
+            "(",
+            ")",
+        ),
+        *(
+            "\\boxed{",
+            "}",
+            "$",
+            "the answer is",
+            ":",
+            ".",
+            ";",
+            "sphere",
+            "-",
+            "*",
+            "'",
+            "not",
+            "Ａ",
+        ),
+    ]
+    draw = random.Random(0)
+    units = ["<answer>", "<think>", "<think>x</think><answer>A</answer>", "A ", "A, (", "sphere;"]
+    units += ["".join(draw.choices(parts, k=draw.randint(1, 5))) for _ in range(18)]
+    ends = [("", ""), ("<think>", "!"), ("<answer>", "?</answer>"), ("A ", "")]
+    return [
+        (*ends[i % len(ends)][:1], unit, ends[i % len(ends)][1]) for i, unit in enumerate(units)
+    ]
+
+
+@pytest.mark.parametrize(("begin", "unit", "end"), adversaries())
+@pytest.mark.parametrize("asked", ["tags", "letter"])
+def test_four_times_the_text_takes_four_times_the_time(begin, unit, end, asked):
+    """Of what is quadratic it takes 16 times, and a megabyte takes minutes."""
+    read = partial(parse, choices=CHOICES, truncated=False, asked=asked)
+    assert growth(read, begin, unit, end) < 8
+
+
+@pytest.mark.parametrize("unit", [" ", "< ", "<think", "/", "<|", "<|x"])
+def test_so_does_making_tags_plain_words(unit):
+    assert growth(neutralise, "<", unit, "x>") < 8
+
+
+def test_rewards_read_with_this_parser_and_tell_it_what_was_cut(monkeypatch):
+    """A complete answer block counts although the text was cut behind it, so no number tells."""
+    told = []
+
+    def spy(text, choices, *, truncated, asked="tags"):
+        told.append((text, tuple(choices), truncated))
+        return parse(text, choices, truncated=truncated, asked=asked)
+
+    monkeypatch.setattr(rewards, "parse", spy)
+    texts = ["<think>x</think><answer>A</answer>", "<think>x", "<answer>A, C</answer> and"]
+    cut = [False, True, True]
+    columns = {"choices": [CHOICES] * 3, "answer": [("A", "C")] * 3, "truncated": cut}
+    asked = list(zip(texts, [CHOICES] * 3, cut, strict=True))
+    pairs = {"question_id": list("xyz"), "partner_success": [1.0] * 3}
+    for function, found, more in (
+        (rewards.soft_accuracy, [0.5, 0, 1], {}),
+        (rewards.format, [1, 0, 0], {}),
+        (rewards.pair_consistency, [0, 0, 1], pairs),
+    ):
+        assert function(prompts=[""] * 3, completions=texts, **columns, **more) == found
+        assert told == asked
+        told.clear()
 
 
 @given(st.sampled_from(["<answer>A</answer>", "<think>x</think><answer>A</answer>"]), PROSE)

@@ -1,6 +1,8 @@
 """The benchmarks as downloaded: real files where they may be used, else small synthetic ones."""
 
 import json
+import sys
+import types
 from pathlib import Path
 
 import msgspec
@@ -15,7 +17,7 @@ from videothinker.benchmarks import (
     video_holmes,
     videomme,
 )
-from videothinker.benchmarks.base import Benchmark, group_of
+from videothinker.benchmarks.base import Benchmark, group_of, tier_of
 from videothinker.errors import UserError
 from videothinker.records import Diagnosis, Question, write_jsonl
 
@@ -108,6 +110,7 @@ def test_the_authors_lists(shared):
     holmes = catalog.load("video-holmes-list", shared / "video-holmes" / "questions.json")
     assert holmes.wrong_counts() == []
     lists = catalog.load("mvbench-list", shared / "mvbench" / "questions.json")
+    assert lists.wrong_counts() == []
     assert len(lists.questions) == 4000
     assert lists.wrong_counts() == []
     assert sum(q.clip is not None for q in lists.questions) == 1000
@@ -175,10 +178,62 @@ def test_videomme_row(tmp_path):
     assert question.groups["duration"] == "short"
 
 
-def test_parquet_is_named_with_the_way_to_convert_it(tmp_path):
-    put(tmp_path / videomme.PARQUET, [])
-    with pytest.raises(UserError, match="pyarrow"):
+def test_videomme_as_other_tools_save_it(tmp_path, monkeypatch):
+    plain = catalog.load("videomme", put(tmp_path / "a" / "videomme.json", [MME]).parent).questions
+    lines = "".join(json.dumps(MME | {"question_id": f"001-{i}"}) + "\n" for i in (1, 2))
+    (tmp_path / "lines.jsonl").write_text(f"\ufeff{lines}", encoding="utf-8")
+    found = catalog.load("videomme", tmp_path / "lines.jsonl").questions
+    assert found[:1] == plain
+    assert [q.id for q in found] == ["videomme/001-1", "videomme/001-2"]
+    for style in ("{}", "({}) ", "{}) ", "{}: "):
+        put(tmp_path / "b" / "videomme.json", [MME | {"options": styled(style)}])
+        assert catalog.load("videomme", tmp_path / "b").questions == plain
+    parquet = types.SimpleNamespace(read_table=lambda path: Table([MME]))
+    monkeypatch.setitem(sys.modules, "pyarrow", types.SimpleNamespace(ArrowException=ValueError))
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", parquet)
+    put(tmp_path / "c" / "videomme" / f"{videomme.ROWS}.parquet", [])
+    assert catalog.load("videomme", tmp_path / "c").questions == plain
+
+
+def styled(style: str) -> list[str]:
+    """The options with their letters in another style; `{}` leaves the letters out."""
+    texts = ("one", "two", "three", "four.")
+    shown = zip("ABCD", texts, strict=True)
+    return [text if style == "{}" else style.format(letter) + text for letter, text in shown]
+
+
+class Table(list):
+    """What pyarrow's table gives."""
+
+    def to_pylist(self) -> list[object]:
+        return list(self)
+
+
+def test_parquet_without_a_reader_names_the_reader(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    put(tmp_path / f"{videomme.ROWS}.parquet", [])
+    with pytest.raises(UserError, match=r"pip install pyarrow.*to_pylist"):
         catalog.load("videomme", tmp_path)
+
+
+def test_all_bad_rows_of_a_file_are_named_and_a_whole_file_is_not_to_be_downloaded_again(tmp_path):
+    rows = [MME | {"question_id": f"001-{i}", "answer": "E"} for i in range(25)]
+    put(tmp_path / "videomme.json", [*rows, MME, MME])
+    with pytest.raises(UserError) as caught:
+        catalog.load("videomme", tmp_path)
+    lines = str(caught.value).split("\n")
+    assert [f"item {i}" in line for i, line in enumerate(lines[:20])] == [True] * 20
+    assert lines[20] == "and 6 more"
+    assert lines[21].startswith("26 problems")
+    assert "download" not in str(caught.value)
+    put(tmp_path / "videomme.json", [MME, MME])
+    with pytest.raises(UserError, match=r"item 1: is videomme/001-1 again, which item 0 is"):
+        catalog.load("videomme", tmp_path)
+    text = json.dumps([MME, MME])
+    for cut in (text[:-1], text[:200]):
+        (tmp_path / "videomme.json").write_text(cut)
+        with pytest.raises(UserError, match="ends in the middle; download it again"):
+            catalog.load("videomme", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +242,7 @@ def test_parquet_is_named_with_the_way_to_convert_it(tmp_path):
         (
             "video-holmes",
             lambda r: put(r / "test_Video-Holmes.json", [HOLMES | {"x": 1}]),
-            r"\$\[0\]",
+            r"item 0.*`x`.*Question ID",
         ),
         (
             "video-holmes",
@@ -197,7 +252,11 @@ def test_parquet_is_named_with_the_way_to_convert_it(tmp_path):
         ("mvbench", lambda r: put_mvbench(r, answer="z"), "item 0.*'z'"),
         ("mvbench", lambda r: put_mvbench(r, candidates=["y", "y"]), "2 of its 2"),
         ("mvbench", lambda r: put_mvbench(r, options=["y"]), "options"),
-        ("videomme", lambda r: put(r / "videomme.json", [MME | {"options": ["1", "2"]}]), "'A.'"),
+        (
+            "videomme",
+            lambda r: put(r / "videomme.json", [MME | {"options": ["A. 1", "2", "3", "4"]}]),
+            "item 0: option '2' does not begin with 'B.'",
+        ),
         ("videomme", lambda r: put(r / "videomme.json", [{"video_id": "1"}]), "missing"),
         (
             "tempcompass",
@@ -233,7 +292,9 @@ def test_our_own_records(tmp_path):
         catalog.load("jsonl", tmp_path, "validation")
     held_out = msgspec.structs.replace(one, id="b", split="validation")
     write_jsonl(tmp_path / "both.jsonl", [one, held_out])
-    assert catalog.load("jsonl", tmp_path / "both.jsonl").questions == (held_out,)
+    both = catalog.load("jsonl", tmp_path / "both.jsonl")
+    assert (both.questions, both.left_out) == ((held_out,), {"of split train": 1})
+    assert catalog.load("jsonl", tmp_path / "both.jsonl", "all").questions == (one, held_out)
     assert jsonl.data_root(tmp_path) == tmp_path
     put(tmp_path / "run.json", {"facts": {"data_root": "/else/where"}})
     assert jsonl.data_root(tmp_path) == Path("/else/where")
@@ -253,3 +314,26 @@ def test_the_counts_of_the_facts_are_the_expected_ones():
     assert sum(video_holmes.COUNTS.values()) == 1_837
     assert videomme.EXPECTED["questions"] == 3 * 900
     assert mvbench.EXPECTED["questions"] == 20 * 200
+
+
+def test_one_kind_at_a_time():
+    seen = Question(
+        id="a",
+        dataset="d",
+        split="s",
+        video="v",
+        question="q",
+        choices=("x",),
+        answer=("A",),
+        type="t",
+    )
+    told = msgspec.structs.replace(seen, id="b", video=None, context="Frame 0: a cube.")
+    bare = msgspec.structs.replace(seen, id="c", video=None)
+    assert (tier_of([seen, seen]), tier_of([told])) == ("video", "transcript")
+    for questions, match in (
+        ([seen, told, told], r"1 with a video \(first 'a'\), 2 with a transcript \(first 'b'\)"),
+        ([seen, bare], r"1 with neither \(first 'c'\)"),
+        ([bare], r"1 with neither"),
+    ):
+        with pytest.raises(UserError, match=match):
+            tier_of(questions)

@@ -153,7 +153,7 @@ def test_a_diagnosed_list_keeps_what_its_logs_said(logged, tiny_model, tmp_path)
     assert book["facts"]["data_root"] == str(logged.root.resolve())
 
 
-def test_an_unreadable_video_is_a_recorded_failure(tiny_model, tmp_path):
+def test_an_unreadable_video_is_a_recorded_failure(tiny_model, tmp_path, capsys):
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     questions = [one(0), one(1, context=None, video="broken.mp4", question_struck="What happens?")]
     data = write_jsonl(tmp_path / "mine.jsonl", questions)
@@ -161,6 +161,8 @@ def test_an_unreadable_video_is_a_recorded_failure(tiny_model, tmp_path):
     found = {d.question_id: d for d in read_jsonl(out / "diagnosis.jsonl", Diagnosis)}
     assert found["mine/1"].label == "excluded"
     assert found["mine/1"].flags["survives_strike"] is None
+    told = "1 with a transcript (first 'mine/0'), 1 with a video (first 'mine/1')"
+    assert told in capsys.readouterr().err
     assert (
         json.loads((out / "run.json").read_text())["failures"] == 4
     )  # full and struck, twice each
@@ -168,7 +170,7 @@ def test_an_unreadable_video_is_a_recorded_failure(tiny_model, tmp_path):
 
 def test_ids_twice_and_an_empty_list_are_refused(tiny_model, tmp_path):
     data = write_jsonl(tmp_path / "mine.jsonl", [one(0), one(0)])
-    with pytest.raises(UserError, match="'mine/0' comes twice"):
+    with pytest.raises(UserError, match="2: id 'mine/0' is that of line 1"):
         diagnose(data, DiagnoseConfig(out=tmp_path / "a", probe=str(tiny_model)))
     (tmp_path / "empty.jsonl").write_text("\n")
     with pytest.raises(UserError, match="no question"):

@@ -101,7 +101,10 @@ def test_causal_halves_are_counted_where_a_removal_is_told() -> None:
 
 def test_marks_are_made_from_a_grids_recipe_and_held_to_its_records(tmp_path: Path) -> None:
     evaluation = "evaluate, split: {}, model: m, protocol: demo, data: '{{q}}{}'"
-    scenes = "scenes: 0, validation_scenes: 6, frames: 0, observational_share: 0.5, descriptive: 0"
+    scenes = (
+        "scenes: 0, validation_scenes: 6, frames: 0, observational_share: 0.5, descriptive: 0, "
+        "give_aways: allowed"
+    )
     pairs_too = evaluation.format("minimal_pairs", "/minimal_pairs.jsonl")
     cells = [
         "{name: w, run: world, " + scenes + "}",
@@ -126,6 +129,9 @@ def test_marks_are_made_from_a_grids_recipe_and_held_to_its_records(tmp_path: Pa
         "pairs": [""] * len(test.questions),
     }
     giveaways.check(test, recorded, "here")
+    giveaways.check(test, recorded | {"words": test.digest}, "here")
+    with pytest.raises(SystemExit, match="here: the words of its questions are not those"):
+        giveaways.check(test, recorded | {"words": pairs.digest}, "here")
     flipped = recorded | {"labels": test.labels[::-1].translate(str.maketrans("oi", "io"))}
     with pytest.raises(SystemExit, match="here: the labels of its questions are not those"):
         giveaways.check(test, flipped, "here")

@@ -139,9 +139,12 @@ def test_what_cannot_be_told_in_the_end_is_refused_before_any_compute(data, tmp_
 
 def test_questions_of_other_types_are_counted(model, data, tmp_path, capsys):
     two = tmp_path / "two.jsonl"
-    write_jsonl(two, [ask_about(0, "a.mp4"), ask_about(1, "a.mp4", type="descriptive")])
+    other = ask_about(2, "a.mp4", split="train")
+    write_jsonl(two, [ask_about(0, "a.mp4"), ask_about(1, "a.mp4", type="descriptive"), other])
     evaluate(two, config(model, tmp_path / "run", variants=("blind",), types=("counterfactual",)))
-    assert "left out: 1 (of another type)" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "left out: 1 (of type descriptive)" in said
+    assert "left out: 1 (of split train)" in said
 
 
 def test_a_model_that_answers_nothing_gets_a_table_of_zeros(model, data, tmp_path):
@@ -165,7 +168,7 @@ def test_selections(model, data, tmp_path):
     mixed = tmp_path / "mixed.jsonl"
     told = ask_about(1, None, context="Objects: red cube.")
     write_jsonl(mixed, [ask_about(0, "a.mp4"), told])
-    with pytest.raises(UserError, match="never pooled"):
+    with pytest.raises(UserError, match=r"1 with a video .* 1 with a transcript"):
         evaluate(mixed, config(model, tmp_path / "5"))
     unlabelled = tmp_path / "unlabelled.jsonl"
     write_jsonl(unlabelled, [ask_about(0, "a.mp4")])

@@ -18,6 +18,8 @@ from torch import Tensor
 
 from tests.generation.recorded_graph import Graph, capture, recorded  # noqa: F401 (a fixture)
 from tests.models.pretended_device import CUDA, Devices, pretend
+from videothinker.algorithms.base import Objective
+from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.answering.ask import answer_questions
 from videothinker.answering.protocols import resolve
 from videothinker.generation import shared_prefix as rollouts
@@ -29,11 +31,9 @@ from videothinker.models.shared_prefix import SharedPrefix
 from videothinker.records import Question, Sample
 from videothinker.runs import Journal
 from videothinker.training.adapters import add_adapter
-from videothinker.training.config import CdpoConfig
-from videothinker.training.in_reward import log_ratios
 from videothinker.training.models import OffloadedBias
 from videothinker.training.optimizer import MasterAdamW
-from videothinker.training.step import Bias, Objective, accumulate_gradients
+from videothinker.training.step import Bias, accumulate_gradients, log_ratios
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a true device")
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"

@@ -11,14 +11,15 @@ from torch import Tensor
 
 from tests.training.toy_training import make_question
 from videothinker import prompts
+from videothinker.algorithms.base import BiasSource, Objective, TrainConfig
+from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.errors import UserError
 from videothinker.generation.sampling import Sampling
 from videothinker.generation.shared_prefix import rollout
 from videothinker.models.qwen2_5_vl.model import load_policy
-from videothinker.training.config import CdpoConfig, TrainConfig
 from videothinker.training.models import OffloadedBias, load_bias, load_trainee
 from videothinker.training.optimizer import MasterAdamW
-from videothinker.training.step import Objective, accumulate_gradients
+from videothinker.training.step import accumulate_gradients
 
 CPU = torch.device("cpu")
 ADVANTAGES = torch.tensor([1.0, -0.5, 0.2, -0.7])
@@ -30,7 +31,7 @@ def after_two_steps(base: Path, other: Path, **changes: Any) -> dict[str, Tensor
         **({"model": str(base), "out": Path("o"), "bias": str(other), "dtype": "float32"} | changes)
     )
     policy = load_trainee(config, CPU)
-    bias = load_bias(config.bias, policy, config, allow_self=False)
+    bias = load_bias(BiasSource(config.bias, config.offload_bias), policy, config)
     assert isinstance(bias, OffloadedBias) == config.offload_bias
     optimizer = MasterAdamW(
         ((n, p) for n, p in policy.model.named_parameters() if p.requires_grad),
@@ -44,7 +45,10 @@ def after_two_steps(base: Path, other: Path, **changes: Any) -> dict[str, Tensor
         groups = rollout(policy, [policy.encode(w) for w in words], Sampling(4, 7), [step, step])
         optimizer.zero()
         accumulate_gradients(
-            *(policy, bias, groups, [ADVANTAGES, -ADVANTAGES]),
+            policy,
+            bias,
+            groups,
+            [ADVANTAGES, -ADVANTAGES],
             Objective(divergence=config.divergence, repulsion=0.1),
             completions=8,
             tokens=sum(int(group.mask_GC.sum()) for group in groups),
@@ -89,7 +93,7 @@ def test_gradients_and_masters_of_an_offloaded_optimizer_are_its_own() -> None:
 
 def test_the_bias_model_goes_home_also_after_an_error(base: Path, other: Path) -> None:
     config = CdpoConfig(model=str(base), out=Path("o"), bias=str(other), offload_bias=True)
-    bias = load_bias(str(other), load_trainee(config, CPU), config, allow_self=False)
+    bias = load_bias(BiasSource(str(other), offload=True), load_trainee(config, CPU), config)
     assert isinstance(bias, OffloadedBias)
     home = [tensor.data_ptr() for tensor in bias.home]
 

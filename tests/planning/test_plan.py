@@ -11,6 +11,9 @@ import torch
 
 from tests.training.live_bytes import LiveBytes
 from videothinker import cli
+from videothinker.algorithms.base import Objective
+from videothinker.algorithms.cdpo import CdpoConfig
+from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.errors import UserError
 from videothinker.generation.sampling import Group, Sampling
 from videothinker.generation.shared_prefix import rollout
@@ -21,14 +24,13 @@ from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 from videothinker.training import memory
 from videothinker.training.adapters import add_adapter
 from videothinker.training.checkpoints import save_checkpoint
-from videothinker.training.config import CdpoConfig, GrpoConfig
 from videothinker.training.dry_run import check_hardware
 from videothinker.training.levers import check_fits, parse_memory, pulled
 from videothinker.training.memory import Workload
 from videothinker.training.models import save_model
 from videothinker.training.optimizer import MasterAdamW
 from videothinker.training.plan import GIB, bias_kind, make_plan
-from videothinker.training.step import Bias, Objective, accumulate_gradients
+from videothinker.training.step import Bias, accumulate_gradients
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 WIDE = SmallConfig(hidden=192, layers=3, heads=6, intermediate=1024, vocab_size=600)

@@ -5,10 +5,11 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import pytest
@@ -16,16 +17,21 @@ import torch
 from safetensors.torch import load_file
 from transformers import Qwen2_5_VLForConditionalGeneration
 
+from videothinker.algorithms.base import TrainConfig
+from videothinker.algorithms.bias import BiasConfig
+from videothinker.algorithms.cdpo import CdpoConfig
+from videothinker.algorithms.choices import Scale
+from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.cli import main
 from videothinker.errors import UserError
 from videothinker.models.qwen2_5_vl.model import load_policy
 from videothinker.records import Sample, Step, read_jsonl
 from videothinker.runs import digest_path
-from videothinker.training import loop, rollouts
-from videothinker.training.config import BiasConfig, CdpoConfig, GrpoConfig
+from videothinker.training import loop
 from videothinker.training.data import load_training_set
+from videothinker.training.rollouts import Batch
 from videothinker.training.sampling import uniform_stream
-from videothinker.training.stages import train_bias, train_cdpo, train_grpo
+from videothinker.training.stages import train, train_bias, train_cdpo, train_grpo
 
 OPEN = {"guard": False}
 """An untrained model has no valid format and high entropy; let it be pushed all the same."""
@@ -62,6 +68,28 @@ def test_bias_then_grpo_then_cdpo(
     assert len(facts["warnings"]) == 1
     assert "no answer could be read" in said
     assert "next:" not in said
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sequences(TrainConfig):
+    """An algorithm of one's own: no division by the group's deviation, and one refill."""
+
+    stage: ClassVar[str] = "sequences"
+    scale_rewards: Scale = "none"
+
+    def refills(self) -> int:
+        return 1
+
+
+def test_an_algorithm_of_ones_own_is_a_config_with_its_answers(
+    toy: Path, quick: dict[str, Any], tmp_path: Path
+) -> None:
+    """Without a signal in the reward each step draws its three groups twice."""
+    rewards = {"reward_funcs": ("tests.training.toy_training:flat",), "max_steps": 1}
+    out = train(toy, Sequences(out=tmp_path / "own", **(quick | rewards)))
+    (step,) = read_jsonl(out / "metrics.jsonl", Step)
+    assert (step.metrics["drawn"], step.dropped_groups, step.divergence) == (6, 6, None)
+    assert msgspec.json.decode((out / "run.json").read_bytes())["stage"] == "train_sequences"
 
 
 def test_the_same_command_writes_the_same_bytes_and_a_done_run_returns(
@@ -111,8 +139,9 @@ CHILD = """
 import sys, pathlib, torch
 torch.set_num_threads(1)
 sys.path.insert(0, {tests!r})
-from videothinker.training.config import GrpoConfig
+from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.training.data import load_training_set
+from videothinker.training.rollouts import Batch
 from videothinker.training.sampling import uniform_stream
 from videothinker.training.stages import train_grpo
 if __name__ == "__main__":
@@ -126,7 +155,7 @@ def test_kill_minus_nine(toy: Path, quick: dict[str, Any], tmp_path: Path) -> No
     whole = train_grpo(toy, GrpoConfig(out=tmp_path / "whole", **settings))
     out = tmp_path / "killed"
     code = CHILD.format(
-        tests=str(Path(__file__).parent), toy=str(toy), out=str(out), settings=settings
+        tests=str(Path(__file__).parents[2]), toy=str(toy), out=str(out), settings=settings
     )
     env = os.environ | {"OMP_NUM_THREADS": "1"}
     child = subprocess.Popen([sys.executable, "-c", code], env=env, stderr=subprocess.DEVNULL)
@@ -153,19 +182,19 @@ def test_another_setting_in_the_same_folder_is_refused(
 def test_dynamic_sampling_drops_groups_without_signal_and_refills(
     toy: Path, quick: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[rollouts.Batch] = []
-    collect = rollouts.Collector.collect
+    seen: list[Batch] = []
+    collect = loop.collect
 
-    def spy(self: rollouts.Collector, *args: Any) -> rollouts.Batch:
-        seen.append(collect(self, *args))
+    def spy(*args: Any) -> Batch:
+        seen.append(collect(*args))
         return seen[-1]
 
     def fickle(prompts: list[str], completions: list[str], **columns: Any) -> list[float]:
         odd = int(columns["question_id"][0][-1]) % 2
         return [float(place == 0 and odd) for place in range(len(completions))]
 
-    monkeypatch.setattr(rollouts.Collector, "collect", spy)
-    monkeypatch.setattr("toy_training.length_reward", fickle)
+    monkeypatch.setattr(loop, "collect", spy)
+    monkeypatch.setattr("tests.training.toy_training.length_reward", fickle)
     rewards = {"reward_funcs": ("tests.training.toy_training:length_reward",)}
     out = train_bias(toy, BiasConfig(out=tmp_path / "bias", **(quick | rewards)))
     for batch in seen:
@@ -199,7 +228,8 @@ def test_a_run_whose_reward_is_always_one_says_so_and_is_no_success(
     out, recipe = tmp_path / "flat", tmp_path / "flat.yaml"
     recipe.write_text(
         "dtype: float32\ngradient_checkpointing: false\nmax_completion_length: 6\n"
-        "num_generations: 4\nmax_steps: 2\neval_steps: 0\nreward_funcs: [toy_training:flat]\n"
+        "num_generations: 4\nmax_steps: 2\neval_steps: 0\n"
+        "reward_funcs: [tests.training.toy_training:flat]\n"
     )
     words = ["train", stage, "--config", str(recipe), "--data", str(toy), "--model", str(base)]
     assert main([*words, "--out", str(out)]) == 1
@@ -308,7 +338,7 @@ def test_the_stream_goes_on_after_the_questions_that_were_drawn(
         odd = int(asked[-1][-1]) % 2
         return [float(place == 0 and odd) for place in range(len(completions))]
 
-    monkeypatch.setattr("toy_training.length_reward", fickle)
+    monkeypatch.setattr("tests.training.toy_training.length_reward", fickle)
     rewards = {"reward_funcs": ("tests.training.toy_training:length_reward",), "eval_steps": 0}
     config = BiasConfig(out=tmp_path / "bias", **(quick | rewards))
     out = train_bias(toy, config)

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.training.toy_training import make_question
+from videothinker.algorithms.bias import BiasConfig
+from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.errors import UserError
 from videothinker.records import Sample, write_jsonl
-from videothinker.training.config import BiasConfig, GrpoConfig
 from videothinker.training.data import in_order, load_training_set
 from videothinker.training.sampling import (
     drawn_shares,
@@ -103,8 +104,8 @@ def test_the_training_set_is_a_seeded_draw_with_a_slice_held_out(toy: Path) -> N
     settings = {"train_questions": 20, "eval_questions": 4}
     drawn = load_training_set(toy, config(GrpoConfig, **settings))
     assert len(drawn.train) == 20
-    assert not {q.id for q in drawn.train} & {q.id for q in drawn.held_out}
-    assert [drawn.labels[q.id] for q in drawn.held_out] == ["observational"] * 2 + [
+    assert not {q.id for q in drawn.train} & {q.id for q in drawn.validation}
+    assert [drawn.labels[q.id] for q in drawn.validation] == ["observational"] * 2 + [
         "inferential"
     ] * 2
     again = load_training_set(toy, config(GrpoConfig, **settings))
@@ -123,7 +124,9 @@ def test_bias_trains_on_struck_questions_and_as_is_on_whole_ones(toy: Path) -> N
     assert set(struck.composition()["labels"]) == {"observational"}  # pyright: ignore[reportArgumentType]
 
 
-def test_only_training_questions_with_an_answer_are_used(tmp_path: Path) -> None:
+def test_only_training_questions_with_an_answer_are_used(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     rows = [
         QUESTIONS[0],
         msgspec.structs.replace(QUESTIONS[1], split="validation"),
@@ -133,9 +136,16 @@ def test_only_training_questions_with_an_answer_are_used(tmp_path: Path) -> None
     drawn = load_training_set(tmp_path, config(GrpoConfig))
     assert [q.id for q in drawn.train] == [IDS[0]]
     assert drawn.unanswerable == 1
+    said = capsys.readouterr().err
+    assert "left out: 1 questions of split validation" in said
+    assert "left out: 1 questions without a right answer" in said
     assert drawn.composition()["labels"] == {"unlabelled": 1}
     write_jsonl(tmp_path / "questions.jsonl", rows[2:])
     with pytest.raises(UserError, match="no training question with an answer"):
+        load_training_set(tmp_path, config(GrpoConfig))
+    seen = msgspec.structs.replace(QUESTIONS[1], context=None, video="a.mp4")
+    write_jsonl(tmp_path / "questions.jsonl", [QUESTIONS[0], seen])
+    with pytest.raises(UserError, match=r"1 with a transcript .* 1 with a video"):
         load_training_set(tmp_path, config(GrpoConfig))
 
 

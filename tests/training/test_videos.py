@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from tests.training.toy_training import make_question
+from videothinker.algorithms.bias import BiasConfig
+from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.errors import UserError
 from videothinker.records import Question, write_jsonl
 from videothinker.runs import digest_path
-from videothinker.training.config import BiasConfig, GrpoConfig
 from videothinker.training.data import load_training_set
 from videothinker.training.processes import Processes
 from videothinker.training.stages import train_grpo
@@ -32,6 +33,13 @@ def settings(**changes: Any) -> GrpoConfig:
 def write_list(folder: Path, questions: list[Question]) -> Path:
     folder.mkdir(exist_ok=True)
     return write_jsonl(folder / "questions.jsonl", questions)
+
+
+@pytest.mark.parametrize("name", ["a\0.mp4", "a" * 400 + ".mp4", "../a.mp4"])
+def test_a_name_that_no_file_has_is_a_bad_video(tmp_path: Path, name: str) -> None:
+    write_list(tmp_path / "w", [question(0, name)])
+    with pytest.raises(UserError, match="1 of 1 videos cannot be read"):
+        checked(tmp_path / "w", settings())
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ each of them exactly as an uninterrupted one does.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from videothinker import answers
@@ -306,14 +306,15 @@ def read(protocol: Protocol, question: Question, text: str, *, truncated: bool) 
         truncated: it was cut at its length limit.
     """
     whole = protocol.prefill + text if protocol.asked == "tags" else text
-    for label, letter in zip(labels(question, protocol), LETTERS, strict=False):
-        if label != letter:
-            whole = re.sub(rf"\b{re.escape(label)}\b", letter, whole)
-    parsed = answers.parse(whole, question.choices, truncated=truncated, asked=protocol.asked)
+    named, loosely = (_with_letters(whole, question, protocol, flags=f) for f in (0, re.IGNORECASE))
+    parsed = answers.parse(named, question.choices, truncated=truncated, asked=protocol.asked)
+    if parsed.lenient is None and loosely != named:
+        again = answers.parse(loosely, question.choices, truncated=truncated, asked=protocol.asked)
+        parsed = replace(parsed, lenient=again.lenient)
     if protocol.reading == "parser":
         return parsed
-    blocks = answers.ANSWER.findall(whole)
-    said = (blocks[0] if blocks else whole).strip()
+    blocks = answers.blocks(named, "answer")
+    said = (blocks[0] if blocks else named).strip()
     good = len(said) == 1 and said in LETTERS[: len(question.choices)]
     return answers.Parsed(
         thinking=parsed.thinking,
@@ -322,6 +323,14 @@ def read(protocol: Protocol, question: Question, text: str, *, truncated: bool) 
         verdict="ok" if good else "truncated" if truncated else "unparsed",
         format=parsed.format,
     )
+
+
+def _with_letters(text: str, question: Question, protocol: Protocol, *, flags: int) -> str:
+    """Letters in the place of the choices' published names, such as `Option 1`."""
+    for label, letter in zip(labels(question, protocol), LETTERS, strict=False):
+        if label != letter:
+            text = re.sub(rf"\b{re.escape(label)}\b", letter, text, flags=flags)
+    return text
 
 
 def _record(

@@ -142,7 +142,8 @@ OFFICIAL: dict[str, Protocol] = {
         name="official",
         benchmark="mmvu",
         about="MMVU's chain-of-thought prompt. Its metric is GPT-4o as judge, also for multiple "
-        "choice; here the letter is read by rule. Frames are the model's choice there.",
+        "choice, which is not run here; the letter is read by rule. Frames are the model's choice "
+        "there.",
         template="Question: {question}\n{choices}\n\nAnswer the given multiple-choice question "
         "step by step. Begin by explaining your reasoning process clearly. Conclude by stating the "
         "final answer using the following format: 'Therefore, the final answer is: $LETTER' "
@@ -184,7 +185,7 @@ OFFICIAL: dict[str, Protocol] = {
         name="official",
         benchmark="tempcompass",
         about="TempCompass' questions and answer prompts as published. It matches answers by rule "
-        "and asks a judge model where no rule fits; here the rules of docs/answers.md decide.",
+        "and asks a judge model where no rule fits; here no judge is asked.",
         template="{question}\n{choices}\nPlease directly give the best option:",
         by_type=(("yes_no", "{question}\nPlease answer yes or no:"),),
         max_new_tokens=128,

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-from videothinker.benchmarks import video_holmes
-from videothinker.benchmarks.base import Benchmark, only_letter, read_json, without_labels
+from videothinker.benchmarks import mvbench, video_holmes
+from videothinker.benchmarks.base import Benchmark
+from videothinker.benchmarks.rows import Place, only_letter, read_rows, without_labels
 from videothinker.errors import UserError
 from videothinker.records import Question
 
@@ -68,11 +69,25 @@ class MvbenchRow(msgspec.Struct, forbid_unknown_fields=True):
     show_name: str | None = None
 
 
-def _letter(solution: str, choices: tuple[str, ...], where: str) -> tuple[str]:
+def _letter(solution: str, choices: tuple[str, ...], where: Place) -> tuple[str]:
     match = SOLUTION.fullmatch(solution)
     if match is None:
         raise UserError(f"{where}: solution {solution!r} is not <answer>LETTER</answer>")
     return only_letter(match[1], choices, where)
+
+
+def _holmes(row: HolmesRow, where: Place) -> Question:
+    choices = tuple(row.options)
+    return Question(
+        id=f"video-holmes/{row.question_id}",
+        dataset="video-holmes",
+        split="test",
+        video=row.video.lstrip("/"),
+        question=row.question,
+        choices=choices,
+        answer=_letter(row.solution, choices, where),
+        type=row.question_type,
+    )
 
 
 def load_video_holmes(path: Path) -> Benchmark:
@@ -81,25 +96,30 @@ def load_video_holmes(path: Path) -> Benchmark:
     Raises:
         UserError: the file is missing or of another format.
     """
-    questions = [
-        Question(
-            id=f"video-holmes/{row.question_id}",
-            dataset="video-holmes",
-            split="test",
-            video=row.video.lstrip("/"),
-            question=row.question,
-            choices=tuple(row.options),
-            answer=_letter(row.solution, tuple(row.options), f"{path}: item {i}"),
-            type=row.question_type,
-        )
-        for i, row in enumerate(read_json(path, list[HolmesRow]))
-    ]
     return Benchmark(
         name="video-holmes",
-        questions=tuple(questions),
+        questions=tuple(read_rows(path, HolmesRow, _holmes)),
         files=(path,),
         groupings=("type",),
         expected=video_holmes.EXPECTED,
+        own=video_holmes.OWN,
+    )
+
+
+def _mvbench(row: MvbenchRow, where: Place) -> Question:
+    choices = without_labels(row.options, str(where))
+    video = row.video.lstrip("/")
+    return Question(
+        id=f"mvbench/{row.problem_id:04d}",
+        dataset="mvbench",
+        split="test",
+        video=video,
+        clip=None if row.start is None or row.end is None else (row.start, row.end),
+        question=row.question,
+        choices=choices,
+        answer=_letter(row.solution, choices, where),
+        type="multiple choice",
+        groups={"source": video.split("/")[1] if "/" in video else video},
     )
 
 
@@ -109,29 +129,11 @@ def load_mvbench(path: Path) -> Benchmark:
     Raises:
         UserError: the file is missing or of another format.
     """
-    questions: list[Question] = []
-    for i, row in enumerate(read_json(path, list[MvbenchRow])):
-        where = f"{path}: item {i}"
-        choices = without_labels(row.options, where)
-        clip = None if row.start is None or row.end is None else (row.start, row.end)
-        questions.append(
-            Question(
-                id=f"mvbench/{row.problem_id:04d}",
-                dataset="mvbench",
-                split="test",
-                video=row.video.lstrip("/"),
-                clip=clip,
-                question=row.question,
-                choices=choices,
-                answer=_letter(row.solution, choices, where),
-                type="multiple choice",
-                groups={"source": row.video.lstrip("/").split("/")[1]},
-            )
-        )
     return Benchmark(
         name="mvbench",
-        questions=tuple(questions),
+        questions=tuple(read_rows(path, MvbenchRow, _mvbench)),
         files=(path,),
         groupings=("source",),
         expected=EXPECTED,
+        own=mvbench.OWN,
     )

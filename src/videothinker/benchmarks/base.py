@@ -1,17 +1,26 @@
 """What every benchmark's file gives: questions, official groups, counts, and what needs a judge."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
-
-import msgspec
+from typing import Literal
 
 from videothinker.errors import UserError
-from videothinker.prompts import LETTERS
 from videothinker.records import Question
 
-R = TypeVar("R")
+OwnVerdict = Literal["right", "wrong", "judge", "left out"]
+"""What a benchmark's own rule says of an answer; `judge`: its authors ask a judge model where the
+rule finds nothing; `left out`: they take such an answer out of the denominator."""
+
+
+@dataclass(frozen=True)
+class OwnMetric:
+    """How a benchmark's authors score an answer."""
+
+    words: str
+    """Their rule in our words, with its source."""
+    rule: Callable[[Question, str], OwnVerdict] | None = None
+    """Question and completion -> verdict; None where a judge model decides every answer."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +37,10 @@ class Benchmark:
     """What a whole download holds: a grouping's value, or `questions`, `videos`, -> how many."""
     needs_judge: Mapping[str, int] = field(default_factory=dict)
     """Kind -> questions whose official metric needs a judge model; never silently left out."""
+    own: OwnMetric | None = None
+    """None where the authors publish no way to read a text (CLEVRER), or there are none (jsonl)."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Why -> questions of the files that are not among `questions`."""
 
     def counts(self) -> dict[str, int]:
         """What is there, under the names of `expected`; a question that comes twice counts once."""
@@ -60,63 +73,32 @@ def group_of(question: Question, key: str) -> str:
     return question.type if key == "type" else question.groups.get(key, "?")
 
 
-def read_json(path: Path, kind: type[R]) -> R:
-    """A JSON file of exactly this shape.
+def kinds_of(questions: Sequence[Question]) -> dict[str, list[str]]:
+    """`a video`, `a transcript` or `neither` -> ids of the questions shown with it."""
+    found: dict[str, list[str]] = {}
+    for question in questions:
+        video, told = question.video is not None, question.context is not None
+        kind = "a video" if video else "a transcript" if told else "neither"
+        found.setdefault(kind, []).append(question.id)
+    return found
+
+
+def tier_of(questions: Sequence[Question]) -> Literal["video", "transcript"]:
+    """What is shown with the questions.
 
     Raises:
-        UserError: missing, cut off, or of another shape; file and place (`$[3].question`) named.
+        UserError: with some a video and with some a transcript, or with some neither; each kind is
+            counted and its first question named.
     """
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except OSError as error:
+    kinds = kinds_of(questions)
+    if len(kinds) > 1 or "neither" in kinds:
         raise UserError(
-            f"{path}: cannot be read ({error.strerror}); give the folder as it was downloaded"
-        ) from error
-    except msgspec.MsgspecError as error:
-        raise UserError(
-            f"{path}: is not the published file ({error}); download it again, or name its format"
-        ) from error
-
-
-def letter_of(text: str, choices: Sequence[str], where: str) -> tuple[str]:
-    """The letter of the one choice that is `text`.
-
-    Raises:
-        UserError: no choice is, or several are.
-    """
-    places = [i for i, choice in enumerate(choices) if choice == text]
-    if len(places) != 1:
-        raise UserError(
-            f"{where}: answer {text!r} is {len(places)} of its {len(choices)} choices; "
-            "exactly one is needed: download the file again"
+            "questions of one kind are allowed together, all with a video or all with a transcript "
+            f"(context), and there are {told_kinds(kinds)}; split the list by kind"
         )
-    return (LETTERS[places[0]],)
+    return "transcript" if "a transcript" in kinds else "video"
 
 
-def only_letter(letter: str, choices: Sequence[str], where: str) -> tuple[str]:
-    """The letter itself, if it names a choice.
-
-    Raises:
-        UserError: it does not.
-    """
-    allowed = LETTERS[: len(choices)]
-    if len(letter) != 1 or letter not in allowed:
-        raise UserError(
-            f"{where}: answer {letter!r} names no choice; allowed are {', '.join(allowed)}"
-        )
-    return (letter,)
-
-
-def without_labels(options: Sequence[str], where: str) -> tuple[str, ...]:
-    """`A. first`, `B. second` -> the texts.
-
-    Raises:
-        UserError: an option does not begin with its own letter.
-    """
-    found = []
-    for letter, option in zip(LETTERS, options, strict=False):
-        label, dot, text = option.partition(".")
-        if label.strip() != letter or not dot:
-            raise UserError(f"{where}: option {option!r} does not begin with {letter + '.'!r}")
-        found.append(text.strip())
-    return tuple(found)
+def told_kinds(kinds: Mapping[str, Sequence[str]]) -> str:
+    """`3 with a video (first 'q1'), 2 with neither (first 'q7')`."""
+    return ", ".join(f"{len(ids):,} with {kind} (first {ids[0]!r})" for kind, ids in kinds.items())

@@ -1,29 +1,35 @@
 """Our own records: a `questions.jsonl`, or a folder that holds one (a diagnose folder does)."""
 
+from collections import Counter
 from pathlib import Path
 
 import msgspec
 
 from videothinker.benchmarks.base import Benchmark
+from videothinker.benchmarks.lists import DO, read_questions
 from videothinker.errors import UserError
-from videothinker.records import Diagnosis, Question, read_jsonl
+from videothinker.records import Diagnosis, read_jsonl
 
 
 def load(data: Path, split: str | None = None) -> Benchmark:
-    """Read the questions of one split; by default validation where they have it, else all.
+    """Read the questions of one split, or of `all`; by default validation where they have it.
 
     Raises:
         UserError: no such file, no such split (the present ones are named), or no question.
     """
     path = data / "questions.jsonl" if data.is_dir() else data
-    questions = read_jsonl(path, Question)
-    if split is None and any(q.split == "validation" for q in questions):
-        split = "validation"
-    found = tuple(q for q in questions if split is None or q.split == split)
+    questions = read_questions(path)
+    if split is None:
+        split = "validation" if any(q.split == "validation" for q in questions) else "all"
+    found = tuple(q for q in questions if split in ("all", q.split))
+    others = Counter(f"of split {q.split}" for q in questions if split not in ("all", q.split))
+    if not questions:
+        raise UserError(f"{path}: holds no question; {DO}")
     if not found:
-        splits = ", ".join(sorted({q.split for q in questions})) or "none"
+        splits = ", ".join(sorted({q.split for q in questions}))
         raise UserError(f"{path}: holds no question of split {split!r}; it has {splits}")
-    return Benchmark(name="jsonl", questions=found, files=(path,), groupings=("type", "negated"))
+    groupings = ("type", "negated")
+    return Benchmark("jsonl", found, (path,), groupings=groupings, left_out=dict(others))
 
 
 def data_root(data: Path) -> Path:

@@ -5,7 +5,8 @@ from typing import Literal
 
 import msgspec
 
-from videothinker.benchmarks.base import Benchmark, only_letter, read_json
+from videothinker.benchmarks.base import Benchmark, OwnMetric
+from videothinker.benchmarks.rows import Place, only_letter, read_rows
 from videothinker.errors import UserError
 from videothinker.records import Question
 
@@ -20,6 +21,10 @@ DISCIPLINES = {
 }
 DISCIPLINE = {subject: d for d, subjects in DISCIPLINES.items() for subject in subjects.split(", ")}
 EXPECTED = {"questions": 625, "needs a judge: open-ended": 375, "videos": 379}
+OWN = OwnMetric(
+    "GPT-4o is shown question, right answer and completion and says whether they agree, also for "
+    "multiple choice (yale-nlp/MMVU, utils/eval_utils.py); no judge is asked here"
+)
 PREFIX = "https://huggingface.co/datasets/yale-nlp/MMVU/resolve/main/"
 
 
@@ -45,7 +50,9 @@ class Row(msgspec.Struct, forbid_unknown_fields=True):
     answer: str
 
 
-def _question(row: Row, where: str) -> Question:
+def _question(row: Row, where: Place) -> Question | None:
+    if row.question_type == "open-ended":
+        return None
     subject = row.metadata.subject
     if subject not in DISCIPLINE:
         raise UserError(f"{where}: subject {subject!r} is not one of MMVU's {len(DISCIPLINE)}")
@@ -72,13 +79,19 @@ def load(root: Path) -> Benchmark:
         UserError: `validation.json` is missing or not the published one.
     """
     path = root / "validation.json"
-    rows = read_json(path, list[Row])
-    closed = [(i, row) for i, row in enumerate(rows) if row.question_type == "multiple-choice"]
+    open_ended = 0
+
+    def make(row: Row, where: Place) -> Question | None:
+        nonlocal open_ended
+        open_ended += row.question_type == "open-ended"
+        return _question(row, where)
+
     return Benchmark(
         name="mmvu",
-        questions=tuple(_question(row, f"{path}: item {i}") for i, row in closed),
+        questions=tuple(read_rows(path, Row, make)),
         files=(path,),
         groupings=("discipline", "subject"),
         expected=EXPECTED,
-        needs_judge={"open-ended": len(rows) - len(closed)},
+        needs_judge={"open-ended": open_ended},
+        own=OWN,
     )

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from videothinker.benchmarks.base import Benchmark, letter_of, read_json
+from videothinker.benchmarks.base import Benchmark, OwnMetric, OwnVerdict
+from videothinker.benchmarks.rows import Place, letter_of, read_rows
 from videothinker.records import Question
 
 STAR, CLEVRER, PERCEPTION = "star/Charades_v1_480", "clevrer/video_validation", "perception/videos"
@@ -54,10 +55,11 @@ class Row(msgspec.Struct, forbid_unknown_fields=True):
     subtitle: str | None = None
 
 
-def _question(row: Row, task: str, index: int, where: str) -> Question:
+def _question(row: Row, where: Place) -> Question:
+    task = where.path.stem
     clip = None if row.start is None or row.end is None else (row.start, row.end)
     return Question(
-        id=f"mvbench/{task}-{index:03d}",
+        id=f"mvbench/{task}-{where.item:03d}",
         dataset="mvbench",
         split="test",
         video=f"video/{TASKS[task]}/{row.video}",
@@ -69,16 +71,33 @@ def _question(row: Row, task: str, index: int, where: str) -> Question:
     )
 
 
+def own_rule(question: Question, text: str) -> OwnVerdict:
+    """Right or wrong as MVBench's notebook matches it; see OWN."""
+    said = ("(" + text.strip().split("\n")[0]).lower().split(" ")[0]
+    right = f"({question.answer[0]})".lower()
+    return "right" if said.replace(".", "") in right or right in said else "wrong"
+
+
+OWN = OwnMetric(
+    "the first word of the first line, with an opening bracket before it and without its dots, is "
+    "a part of `(a)` or holds it, in any case; an empty answer is such a part and counts as right "
+    "(OpenGVLab/Ask-Anything, video_chat2/mvbench.ipynb)",
+    own_rule,
+)
+
+
 def load(root: Path) -> Benchmark:
     """All 20 tasks, reported by task.
 
     Raises:
         UserError: a task's file is missing or not the published one.
     """
-    questions: list[Question] = []
-    for task in TASKS:
-        path = root / "json" / f"{task}.json"
-        for i, row in enumerate(read_json(path, list[Row])):
-            questions.append(_question(row, task, i, f"{path}: item {i}"))
     files = tuple(root / "json" / f"{task}.json" for task in TASKS)
-    return Benchmark("mvbench", tuple(questions), files, groupings=("type",), expected=EXPECTED)
+    return Benchmark(
+        name="mvbench",
+        questions=tuple(q for path in files for q in read_rows(path, Row, _question)),
+        files=files,
+        groupings=("type",),
+        expected=EXPECTED,
+        own=OWN,
+    )

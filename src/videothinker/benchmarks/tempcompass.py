@@ -10,8 +10,11 @@ from typing import Literal
 
 import msgspec
 
-from videothinker.benchmarks.base import Benchmark, letter_of, read_json, without_labels
+from videothinker import files
+from videothinker.benchmarks.base import Benchmark, OwnMetric, OwnVerdict
+from videothinker.benchmarks.rows import letter_of, read_json, without_labels
 from videothinker.errors import UserError
+from videothinker.prompts import LETTERS
 from videothinker.records import Question
 
 Aspect = Literal["action", "direction", "speed", "order", "attribute_change"]
@@ -50,29 +53,71 @@ def _parts(row: Row, kind: str, where: str) -> tuple[str, tuple[str, ...], tuple
     return stem, tuple(match[2] for match in found), answer, "|".join(m[1] for m in found)
 
 
+def _question(row: Row, kind: str, video: str, place: str, where: str) -> Question:
+    stem, choices, answer, names = _parts(row, kind, where)
+    return Question(
+        id=f"tempcompass/{kind}/{video}/{place}",
+        dataset="tempcompass",
+        split="test",
+        video=f"videos/{video}.mp4",
+        question=stem,
+        choices=choices,
+        answer=answer,
+        type=kind,
+        groups={"aspect": place.partition("-")[0]} | ({"labels": names} if names else {}),
+    )
+
+
 def _questions(path: Path, kind: str) -> list[Question]:
     found: list[Question] = []
+    problems: list[str] = []
     for video, aspects in read_json(path, File).items():
         for aspect, rows in aspects.items():
             for i, row in enumerate(rows):
                 where = f"{path}: video {video}, {aspect}, item {i}"
-                stem, choices, answer, names = _parts(row, kind, where)
-                groups = {"aspect": str(aspect)} | ({"labels": names} if names else {})
-                identity = f"tempcompass/{kind}/{video}/{aspect}-{i}"
-                found.append(
-                    Question(
-                        id=identity,
-                        dataset="tempcompass",
-                        split="test",
-                        video=f"videos/{video}.mp4",
-                        question=stem,
-                        choices=choices,
-                        answer=answer,
-                        type=kind,
-                        groups=groups,
-                    )
-                )
+                try:
+                    found.append(_question(row, kind, video, f"{aspect}-{i}", where))
+                except UserError as error:
+                    problems.append(str(error))
+    if problems:
+        raise files.all_of(problems, "correct these items or take them out")
     return found
+
+
+def own_rule(question: Question, text: str) -> OwnVerdict:
+    """Right, wrong, or for the judge, as TempCompass' `eval_<format>.py` matches it; see OWN."""
+    text = text.replace("</s>", "")
+    letter = question.answer[0]
+    right = LETTERS.index(letter)
+    if question.type == "yes_no":
+        said = next((word for word in ("yes", "no") if text.lower().startswith(word)), None)
+        return _verdict(said, question.choices[right])
+    if question.type == "multi-choice":
+        if text == f"{letter}. {question.choices[right]}":
+            return "right"
+        alone = text in ("A", "B", "C", "D")
+        return _verdict(text[:1] if alone or re.match(r"[A-D][.)]", text) else None, letter)
+    names = question.groups["labels"].split("|")
+    captions = [choice.split(": ")[0] for choice in question.choices]
+    wholes = [f"{name}: {choice}" for name, choice in zip(names, question.choices, strict=True)]
+    behind = text.split(") ")[1] if ") " in text else text
+    said = next((x for x in names if x in (text, text.replace(".", ""))), None)
+    said = said or next((x for x in captions if x in (text, behind)), None)
+    said = said or (text if text in wholes else None)
+    return _verdict(said, wholes[right], captions[right], names[right])
+
+
+def _verdict(said: str | None, *right: str) -> OwnVerdict:
+    return "judge" if said is None else "right" if said in right else "wrong"
+
+
+OWN = OwnMetric(
+    "yes/no: the text begins with yes or no, in any case; multi-choice: it is the option, or a "
+    "letter from A to D alone or before a dot or a bracket; caption matching: it is an option, its "
+    "name or its caption. Any other answer goes to a judge (gpt-3.5-turbo) and counts as wrong "
+    "here, as under the authors' --disable_llm (llyx97/TempCompass, eval_<format>.py)",
+    own_rule,
+)
 
 
 def load(root: Path) -> Benchmark:
@@ -91,4 +136,5 @@ def load(root: Path) -> Benchmark:
         groupings=("type", "aspect"),
         expected=EXPECTED,
         needs_judge={"captioning": judged},
+        own=OWN,
     )

@@ -5,7 +5,9 @@ from typing import Literal
 
 import msgspec
 
-from videothinker.benchmarks.base import Benchmark, only_letter, read_json
+from videothinker.answers import blocks
+from videothinker.benchmarks.base import Benchmark, OwnMetric, OwnVerdict
+from videothinker.benchmarks.rows import Place, only_letter, read_rows
 from videothinker.records import Question
 
 Type = Literal["SR", "IMC", "TCI", "TA", "MHR", "PAR", "CTI"]
@@ -25,7 +27,7 @@ class Row(msgspec.Struct, forbid_unknown_fields=True):
     explanation: str = msgspec.field(name="Explanation")
 
 
-def _question(row: Row, where: str) -> Question:
+def _question(row: Row, where: Place) -> Question:
     choices = tuple(row.options[letter] for letter in sorted(row.options))
     return Question(
         id=f"video-holmes/{row.id}",
@@ -39,6 +41,23 @@ def _question(row: Row, where: str) -> Question:
     )
 
 
+def own_rule(question: Question, text: str) -> OwnVerdict:
+    """Right or wrong as Video-Holmes' `evaluate.py` matches it; see OWN."""
+    found = blocks(text, "answer")
+    said = found[-1].strip() if found else text
+    marked = [x for x in "ABCDEF" if f"{x} " in said or f"{x}:" in said or f"[{x}" in said]
+    letters = marked or [x for x in "ABCDEF" if x in said]
+    return "right" if letters[:1] == list(question.answer) else "wrong"
+
+
+OWN = OwnMetric(
+    "of the last answer block, or else of the whole text, the first of A to F that stands before a "
+    "space or a colon or behind a square bracket; without any, the first of A to F that occurs at "
+    "all (TencentARC/Video-Holmes, evaluate.py)",
+    own_rule,
+)
+
+
 def load(root: Path) -> Benchmark:
     """The 1,837 items, reported by question type.
 
@@ -46,11 +65,11 @@ def load(root: Path) -> Benchmark:
         UserError: `test_Video-Holmes.json` is missing or not the published one.
     """
     path = root / "test_Video-Holmes.json"
-    rows = read_json(path, list[Row])
     return Benchmark(
         name="video-holmes",
-        questions=tuple(_question(row, f"{path}: item {i}") for i, row in enumerate(rows)),
+        questions=tuple(read_rows(path, Row, _question)),
         files=(path,),
         groupings=("type",),
         expected=EXPECTED,
+        own=OWN,
     )

@@ -1,25 +1,25 @@
-"""Video-MME (Fu et al., CVPR 2025), without subtitles: `videomme.json` and `data/<videoID>.mp4`.
+"""Video-MME (Fu et al., CVPR 2025), without subtitles: its rows and `data/<videoID>.mp4`.
 
-It is published as one parquet file, which needs pyarrow to read; convert it once, anywhere:
-
-    python -c "import pyarrow.parquet as p, json; json.dump(p.read_table(
-    'videomme/test-00000-of-00001.parquet').to_pylist(), open('videomme.json', 'w'))"
+It is published as one parquet file, which is read where pyarrow is installed; else as the same rows
+in a JSON list or in JSON lines.
 """
 
+import re
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from videothinker.benchmarks.base import Benchmark, only_letter, read_json, without_labels
-from videothinker.errors import UserError
+from videothinker.benchmarks.base import Benchmark, OwnMetric, OwnVerdict
+from videothinker.benchmarks.rows import Place, only_letter, read_rows, without_labels
 from videothinker.records import Question
 
-PARQUET = "videomme/test-00000-of-00001.parquet"
-CONVERT = (
-    'python -c "import pyarrow.parquet as p, json; json.dump(p.read_table('
-    f"'{PARQUET}').to_pylist(), open('videomme.json', 'w'))\""
+ROWS = "test-00000-of-00001"
+PLACES = (
+    *("videomme.json", "videomme.jsonl"),
+    *(f"{folder}{ROWS}{kind}" for kind in (".json", ".parquet") for folder in ("videomme/", "")),
 )
+"""Where the rows are looked for, in this order."""
 EXPECTED = {
     "questions": 2_700,
     "videos": 900,
@@ -43,7 +43,7 @@ class Row(msgspec.Struct, forbid_unknown_fields=True):
     answer: str
 
 
-def _question(row: Row, where: str) -> Question:
+def _question(row: Row, where: Place) -> Question:
     choices = without_labels(row.options, where)
     return Question(
         id=f"videomme/{row.question_id}",
@@ -62,20 +62,47 @@ def _question(row: Row, where: str) -> Question:
     )
 
 
+BEFORE = (
+    *("The best answer is", "The correct answer is", "The answer is", "The answer"),
+    *("The best option isThe correct option is", "Best answer:Best option:"),
+)
+"""What is cut out first; the last two are two each in the source, where a comma is missing."""
+
+
+def own_rule(question: Question, text: str) -> OwnVerdict:
+    """Right, wrong or left out as Video-MME's `eval_your_results.py` counts it; see OWN."""
+    for words in BEFORE:
+        text = text.replace(words, "")
+    first = re.search("[ABCD]", text)
+    if first is None:
+        return "left out"
+    return "right" if (first[0],) == question.answer else "wrong"
+
+
+OWN = OwnMetric(
+    "the first capital from A to D anywhere, once phrases such as `The best answer is` are cut out "
+    "(so `Answer: B` counts as A); an answer without any is left out of the denominator "
+    "(BradyFU/Video-MME, evaluation/eval_your_results.py)",
+    own_rule,
+)
+
+
 def load(root: Path) -> Benchmark:
     """The 2,700 items, reported by duration, domain and task type.
 
+    Args:
+        root: the folder as downloaded, or the file of the rows.
+
     Raises:
-        UserError: `videomme.json` is missing (with the way to make it) or not the published rows.
+        UserError: no such file, rows that are not the published ones, or parquet without pyarrow.
     """
-    path = root / "videomme.json"
-    if not path.is_file() and (root / PARQUET).is_file():
-        raise UserError(f"{root / PARQUET}: is parquet; make {path} of it first: {CONVERT}")
-    rows = read_json(path, list[Row])
+    places = [root] if root.is_file() else [root / name for name in PLACES]
+    path = next((place for place in places if place.is_file()), places[0])
     return Benchmark(
         name="videomme",
-        questions=tuple(_question(row, f"{path}: item {i}") for i, row in enumerate(rows)),
+        questions=tuple(read_rows(path, Row, _question)),
         files=(path,),
         groupings=("duration", "domain", "type"),
         expected=EXPECTED,
+        own=OWN,
     )

@@ -11,6 +11,7 @@ from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
+from videothinker import files
 from videothinker.errors import UserError
 
 FRAMES = 128
@@ -104,19 +105,18 @@ def decode_file(path: Path, decode: Callable[[bytes], T], what: str) -> T:
         UserError: unreadable, empty, truncated or malformed (file and byte named), or of another
             layout (the place inside the file named).
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); give {what}") from error
+    data = files.read_bytes(path, what)
     try:
         return decode(data)
+    except UnicodeDecodeError as error:
+        raise files.not_utf8(str(path), error) from error
     except msgspec.ValidationError as error:
         raise UserError(f"{path}: is not {what}: {error}") from error
     except msgspec.DecodeError as error:
+        cut = "truncated" in str(error)
         where = "" if "byte" in str(error) else f" (byte {len(data)})"
-        raise UserError(
-            f"{path}: is not whole JSON: {error}{where}; copy or download the file again"
-        ) from error
+        do = "copy or download the file again" if cut else f"give {what}"
+        raise UserError(f"{path}: is not whole JSON: {error}{where}; {do}") from error
 
 
 def read_annotation(path: Path, *, trajectories: bool = False) -> Annotation:

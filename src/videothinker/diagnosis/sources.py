@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from videothinker.benchmarks import catalog, jsonl
-from videothinker.benchmarks.base import Benchmark
+from videothinker.benchmarks.base import Benchmark, kinds_of, told_kinds
 from videothinker.clevrer.annotations import (
     Annotation,
     annotation_path,
@@ -30,7 +30,7 @@ from videothinker.diagnosis.config import DiagnoseConfig
 from videothinker.diagnosis.evidence import diagnose_split
 from videothinker.diagnosis.transcripts import with_transcripts
 from videothinker.errors import UserError
-from videothinker.records import Diagnosis, Question, read_jsonl
+from videothinker.records import Diagnosis, Question
 
 SPLITS = ("train", "validation")
 PAIRS_SPLIT = "validation"
@@ -204,13 +204,7 @@ def _from_folder(data: Path, config: DiagnoseConfig) -> Source:
 def _benchmark(data: Path, config: DiagnoseConfig) -> Benchmark:
     if config.benchmark not in (None, "jsonl"):
         return catalog.load(config.benchmark, data)
-    path = data / "questions.jsonl" if data.is_dir() else data
-    every = read_jsonl(path, Question)
-    found = tuple(q for q in every if config.split in ("all", q.split))
-    if not found:
-        splits = ", ".join(sorted({q.split for q in every})) or "none"
-        raise UserError(f"{path}: holds no question of split {config.split!r}; it has {splits}")
-    return Benchmark(name="jsonl", questions=found, files=(path,))
+    return jsonl.load(data, config.split)
 
 
 def _from_list(data: Path, config: DiagnoseConfig) -> Source:
@@ -235,10 +229,14 @@ def _from_list(data: Path, config: DiagnoseConfig) -> Source:
     if root is None:
         folder = data if data.is_dir() else data.parent
         root = jsonl.data_root(data) if ours else folder
+    kinds = kinds_of(questions)
     notes = [
         f"{count} {kind} questions, which need a judge model and not a choice"
         for kind, count in found.needs_judge.items()
     ]
+    notes += [f"{count} questions {why}" for why, count in found.left_out.items()]
+    if len(kinds) > 1 or "neither" in kinds:
+        notes.append(f"several kinds, to be trained and evaluated apart: {told_kinds(kinds)}")
     return Source(
         questions=tuple(questions),
         logs=tuple(d for d in jsonl.labels(data) if d.question_id in seen) if ours else (),

@@ -1,5 +1,6 @@
 """What a diagnosis says in numbers, computed from its records alone."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -90,9 +91,12 @@ def summarise(
             "gives_the_papers_count": matching_rule(from_logs),
             "nearest_to_the_papers_share": nearest_rule(from_logs),
         }
+    diagnosed = {diagnosis.question_id for diagnosis in diagnoses}
+    others = Counter(q.type for q in questions if q.id not in diagnosed)
     return {
         "questions": len(questions),
         "types": dict(sorted(types.items())),
+        "not_diagnosed": dict(sorted(others.items())),
         "splits": by_split,
         "problems": list(problems),
     }
@@ -102,6 +106,9 @@ def lines(summary: Mapping[str, Any], rule: str) -> list[str]:
     """The summary for a person."""
     types = ", ".join(f"{count} {name}" for name, count in summary["types"].items())
     told = [f"{summary['questions']} questions: {types}"]
+    if summary["not_diagnosed"]:
+        others = ", ".join(f"{n} {name}" for name, n in summary["not_diagnosed"].items())
+        told.append(f"not diagnosed (no log speaks of them, or beyond --limit): {others}")
     for split, found in summary["splits"].items():
         used = found["diagnosed"] - found["excluded"]
         told.append(

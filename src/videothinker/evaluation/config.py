@@ -35,8 +35,8 @@ class EvaluateConfig:
     protocol: ProtocolName = "videothinker"
     """How questions are put and answers read; see docs/evaluation.md."""
     split: str | None = None
-    """Of CLEVRER and of our own records: validation by default, where they have it. `minimal_pairs`
-    of a simulated world is one too."""
+    """Of CLEVRER and of our own records: validation by default, where they have it; `all` takes
+    every split of our own records. `minimal_pairs` of a simulated world is one too."""
     types: tuple[str, ...] | None = None
     """Question types to keep; all by default, of CLEVRER's questions the counterfactual."""
     label: Literal["observational", "inferential"] | None = None

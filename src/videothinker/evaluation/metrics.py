@@ -5,9 +5,11 @@ said about one video is not independent evidence. A mean over nothing raises.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from videothinker.benchmarks.base import OwnVerdict
 from videothinker.errors import UserError
 from videothinker.prompts import LETTERS
 from videothinker.records import Letters, Question, Sample
@@ -140,6 +142,37 @@ def lenient_right(questions: Sequence[Question], answered: Answered) -> Estimate
         for q in questions
     ]
     return mean(values, [cluster_of(q) for q in questions])
+
+
+@dataclass(frozen=True)
+class OwnScore:
+    """What the benchmark's own rule makes of the answers."""
+
+    value: float | None
+    """Share right of those it does not leave out; None where it leaves out all."""
+    judge: float
+    """Share of all answers that its authors would show to a judge; they count as wrong."""
+    left_out: float
+    """Share of all answers that its authors take out of the denominator."""
+
+
+def own_score(
+    questions: Sequence[Question],
+    answered: Answered,
+    rule: Callable[[Question, str], OwnVerdict],
+) -> OwnScore:
+    """Apply a benchmark's own rule to the recorded texts; an unreadable video counts as wrong."""
+    found = Counter(
+        "wrong" if sample.verdict == "failed" else rule(question, sample.text)
+        for question in questions
+        for sample in answered[question.id]
+    )
+    total = found.total()
+    if not total:
+        raise UserError("no samples are left to apply the benchmark's own rule to")
+    counted = total - found["left out"]
+    value = found["right"] / counted if counted else None
+    return OwnScore(value, found["judge"] / total, found["left out"] / total)
 
 
 def verdict_shares(questions: Sequence[Question], answered: Answered) -> dict[str, float]:

@@ -1,9 +1,10 @@
 """Which of a benchmark's questions are asked, and what is left out, counted."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from videothinker.benchmarks.base import Benchmark
+from videothinker.benchmarks.base import Benchmark, tier_of
 from videothinker.errors import UserError
 from videothinker.evaluation.config import EvaluateConfig
 from videothinker.evaluation.metrics import cluster_of
@@ -38,15 +39,14 @@ def select(
     """
     types = wanted_types(benchmark, config)
     kept = [q for q in benchmark.questions if types is None or q.type in types]
+    present = Counter(q.type for q in benchmark.questions)
     if not kept:
-        present = ", ".join(sorted({q.type for q in benchmark.questions}))
-        raise UserError(f"no question is of type {', '.join(types or ())}; there are {present}")
-    if len({q.context is None for q in kept}) > 1:
         raise UserError(
-            "some questions have a video and some a transcript; tiers are never pooled: "
-            "give one tier at a time"
+            f"no question is of type {', '.join(types or ())}; there are {', '.join(present)}"
         )
-    left_out = {"of another type": len(benchmark.questions) - len(kept)}
+    tier_of(kept)
+    left_out = dict(benchmark.left_out)
+    left_out |= {f"of type {name}": n for name, n in present.items() if types and name not in types}
     answerable = [q for q in kept if q.answer]
     left_out["no correct choice"] = len(kept) - len(answerable)
     if config.label is not None:

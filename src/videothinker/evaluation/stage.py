@@ -192,7 +192,11 @@ def _conclude(
         "model": samples[0].model,
         "needs_judge": dict(benchmark.needs_judge),
         "left_out": dict(chosen.left_out),
-        **summarise(questions, samples, labels, benchmark.groupings, several=protocol.several),
+        **summarise(
+            *(questions, samples, labels, benchmark.groupings),
+            several=protocol.several,
+            own=benchmark.own if protocol.name == "official" else None,
+        ),
     }
     if config.compare is not None:
         summary["compared"] = compare(questions, samples, config.compare)

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from videothinker import giveaways
-from videothinker.benchmarks.base import group_of
+from videothinker.benchmarks.base import OwnMetric, group_of, tier_of
 from videothinker.evaluation import metrics
 from videothinker.evaluation.metrics import Answered, Estimate
 from videothinker.records import Diagnosis, Question, Sample
@@ -34,14 +34,17 @@ def line(
     blind: Answered,
     *,
     several: bool,
+    own: OwnMetric | None,
 ) -> Line:
-    """One line of a table: accuracy with its interval, what could not be read, the floors."""
+    """One line of a table: the readings, accuracy with its interval, what is lost, the floors."""
+    rule = None if own is None else own.rule
     shares = metrics.verdict_shares(questions, answered)
     seen = [q for q in questions if q.id in blind]
     return {
         "group": name,
         "exact": plain(metrics.scored(questions, answered, "exact")),
         "lenient": metrics.lenient_right(questions, answered).value,
+        "own rule": rule and asdict(metrics.own_score(questions, answered, rule)),
         "unparsed": shares["unparsed"],
         "truncated": shares["truncated"],
         "failed": shares["failed"],
@@ -106,6 +109,7 @@ def summarise(
     groupings: Sequence[str],
     *,
     several: bool,
+    own: OwnMetric | None = None,
 ) -> dict[str, Any]:
     """All numbers of one evaluation.
 
@@ -115,6 +119,7 @@ def summarise(
         labels: question id -> its diagnosis, where one is known.
         groupings: the benchmark's official ones.
         several: the prompt allows several letters (for the random floor).
+        own: how the benchmark's authors score, where it was asked as they ask.
 
     Returns:
         JSON-ready: `lines` (variant full, or the first there is), `scores`, `variants`, `shown`.
@@ -124,6 +129,10 @@ def summarise(
     answered, blind = by_question(samples, main), by_question(samples, "blind")
     asked = [q for q in questions if q.id in answered]
     parts = divisions(asked, groupings, labels)
+    lines = [
+        line(name, group, answered, blind, several=several, own=own)
+        for name, group in parts.items()
+    ]
     under: dict[str, Any] = {}
     for variant in variants:
         here = by_question(samples, variant)
@@ -131,10 +140,9 @@ def summarise(
         under[variant] = plain(metrics.scored(told, here, "exact"))
     return {
         "variant": main,
-        "tier": "transcript" if any(q.context is not None for q in asked) else "video",
-        "lines": [
-            line(name, group, answered, blind, several=several) for name, group in parts.items()
-        ],
+        "tier": tier_of(asked),
+        "lines": lines,
+        "own rule": None if own is None else own.words,
         "scores": more_scores(asked, answered),
         "variants": under,
         "shown": shown([s for s in samples if s.variant == main]),

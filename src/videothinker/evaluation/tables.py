@@ -5,7 +5,11 @@ from typing import Any
 
 from videothinker.giveaways import AWAY, DEFINITION
 
-HEAD = ("", "accuracy", "95 % interval", "n", "videos", "unparsed", "always A", "random", "blind")
+HEAD = (
+    *("", "strict", "95 % interval", "lenient", "own rule", "n", "videos"),
+    *("unparsed", "always A", "random", "blind"),
+)
+"""`own rule` stands only where the benchmark's authors publish one and it was asked their way."""
 
 
 def percent(value: float | None) -> str:
@@ -31,12 +35,14 @@ def columns(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _line(line: Mapping[str, Any]) -> tuple[str, ...]:
-    exact, blind = line["exact"], line["blind"]
+    exact, blind, own = line["exact"], line["blind"], line["own rule"]
     lost = line["unparsed"] + line["truncated"] + line["failed"]
     return (
         line["group"],
         percent(exact["value"]),
         interval(exact),
+        percent(line["lenient"]),
+        percent(own and own["value"]),
         f"{exact['n']:,}",
         f"{exact['clusters']:,}",
         percent(lost),
@@ -59,14 +65,25 @@ def render(summary: Mapping[str, Any]) -> list[str]:
         f"{summary['benchmark']}, protocol {summary['protocol']['key']}, {summary['tier']} tier, "
         f"variant {summary['variant']}; percent of questions answered exactly"
     )
-    found = [title, *columns([HEAD, *(_line(line) for line in lines)])]
+    rows = [HEAD, *(_line(line) for line in lines)]
+    own = everything["own rule"]
+    if own is None:
+        place = HEAD.index("own rule")
+        rows = [(*row[:place], *row[place + 1 :]) for row in rows]
+    found = [title, *columns(rows)]
     if any(line["group"] == f"inferential, {AWAY}" for line in lines):
         found.append(f"{AWAY}: {DEFINITION}, so that describing leaves nothing to choose")
     found.append(
         f"not read: unparsed {percent(everything['unparsed'])}, cut off "
-        f"{percent(everything['truncated'])}, failed video {percent(everything['failed'])}; "
-        f"a lenient parser would give {percent(everything['lenient'])}"
+        f"{percent(everything['truncated'])}, failed video {percent(everything['failed'])}"
     )
+    if summary["own rule"] is not None:
+        found.append(f"the benchmark's own rule: {summary['own rule']}")
+    if own is not None:
+        found.append(
+            f"of all answers its authors would ask a judge about {percent(own['judge'])} % and "
+            f"leave {percent(own['left_out'])} % out of the denominator"
+        )
     rows = [("also", "value", "95 % interval", "n")]
     others = {f"variant {k}": v for k, v in summary["variants"].items() if k != summary["variant"]}
     for name, estimate in {**summary["scores"], **others}.items():

@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
+from videothinker.algorithms.base import TrainConfig
 from videothinker.errors import UserError
 from videothinker.models.qwen2_5_vl.shapes import parameters
 from videothinker.runs import to_plain
 from videothinker.training import memory
-from videothinker.training.config import TrainConfig
 from videothinker.training.levers import EIGHT_BIT, check_fits, parse_memory, pull, pulled
 from videothinker.training.plan import CONTEXT, GAPS, GIB, Plan, make_plan
 

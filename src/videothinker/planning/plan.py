@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from videothinker.algorithms.base import TrainConfig
 from videothinker.errors import UserError
 from videothinker.models.folders import adapter_folder, complete_folder
 from videothinker.models.qwen2_5_vl.shapes import (
@@ -21,7 +22,6 @@ from videothinker.models.qwen2_5_vl.shapes import (
     video_tokens,
 )
 from videothinker.training import memory
-from videothinker.training.config import CdpoConfig, GrpoConfig, TrainConfig
 from videothinker.training.memory import FLOAT, Workload
 
 GIB = 1 << 30
@@ -131,7 +131,7 @@ class Plan:
         one = step_flops(
             *(self.shape, self.prompt.grid, prompt, work.generations, work.completion),
             shared=shared,
-            bias=isinstance(config, CdpoConfig),
+            bias=config.objective().divergence is not None,
             freeze_vision=config.freeze_vision or bool(config.lora_rank),
             checkpointing=config.gradient_checkpointing,
             adapters=bool(config.lora_rank),
@@ -141,12 +141,13 @@ class Plan:
 
 def bias_kind(config: TrainConfig) -> memory.BiasKind:
     """Where the bias model lies; under LoRA one that is not there yet is taken for an adapter."""
-    if not isinstance(config, CdpoConfig | GrpoConfig) or not config.bias:
+    source = config.bias_source()
+    if source is None:
         return "none"
-    absent = not Path(config.bias).exists()
-    if config.lora_rank and (absent or adapter_folder(config.bias) is not None):
+    absent = not Path(source.model).exists()
+    if config.lora_rank and (absent or adapter_folder(source.model) is not None):
         return "adapter"
-    return "offloaded" if config.offload_bias else "model"
+    return "offloaded" if source.offload else "model"
 
 
 def make_plan(stage: str, data: Path, config: TrainConfig) -> Plan:

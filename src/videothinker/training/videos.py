@@ -16,9 +16,9 @@ import msgspec
 import numpy as np
 
 from videothinker import console
+from videothinker.algorithms.base import TrainConfig
 from videothinker.errors import UserError
 from videothinker.records import encode
-from videothinker.training.config import TrainConfig
 from videothinker.training.data import Part, TrainingSet, leave_out, part_of, to_come
 from videothinker.training.processes import Processes
 from videothinker.video import BadVideo, read_clip
@@ -89,7 +89,7 @@ class Memory:
         try:
             files = list(path.iterdir()) if path.is_dir() else [path]
             stats = [file.stat() for file in files]
-        except OSError:
+        except (OSError, ValueError):  # not there, or a name that no file has
             return None
         return Look(
             video=part[0],
@@ -204,7 +204,7 @@ def problems(reasons: Sequence[str], videos: int, questions: str) -> str:
 
 
 def _none_is_left(data: TrainingSet) -> str:
-    if any((data.data_root / q.video).exists() for q in data.pool if q.video):
+    if any(os.path.exists(data.data_root / q.video) for q in data.pool if q.video):  # noqa: PTH110 (takes any name)
         return "no question is left to train on; mend them, or give another --data"
     return (
         f"no video is there: do their paths start from {data.data_root}? If not, give the folder "

@@ -10,19 +10,13 @@ prompt (a group), C completion tokens, V vocabulary. Token-level divergences dro
 term of the prefix, as every GRPO implementation does.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from math import log
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-Scale = Literal["group", "none", "type"]
-LossType = Literal["grpo", "dapo"]
-Divergence = Literal["k3", "rho_k3", "k2", "exact", "js"]
-Direction = Literal["repel", "attract"]
-Schedule = Literal["constant", "controller"]
+from videothinker.algorithms.choices import LossType, Scale
 
 STD_EPSILON = 1e-4
 """Added to the group's deviation; the authors' and TRL's value."""
@@ -108,7 +102,13 @@ def token_weights(mask_GC: Tensor, loss_type: LossType, *, completions: int, tok
     return mask_GC / mask_GC.sum(dim=1, keepdim=True).clamp(min=1) / completions
 
 
-def k3(logps_GC: Tensor, bias_logps_GC: Tensor, *, clamp: float = LOG_RATIO_CLAMP) -> Tensor:
+def k3(
+    logps_GC: Tensor,
+    bias_logps_GC: Tensor,
+    _old_logps_GC: Tensor | None = None,
+    *,
+    clamp: float = LOG_RATIO_CLAMP,
+) -> Tensor:
     """exp(d) - d - 1 with d = log pi_bias - log pi on the sampled token: the authors' code.
 
     As a plain loss its expected gradient is that of KL(bias || pi), the *forward* divergence, not
@@ -128,7 +128,7 @@ def rho_k3(logps_GC: Tensor, bias_logps_GC: Tensor, old_logps_GC: Tensor) -> Ten
     return token_ratio(logps_GC, old_logps_GC) * k3(logps_GC, bias_logps_GC, clamp=torch.inf)
 
 
-def k2(logps_GC: Tensor, bias_logps_GC: Tensor) -> Tensor:
+def k2(logps_GC: Tensor, bias_logps_GC: Tensor, _old_logps_GC: Tensor | None = None) -> Tensor:
     """d^2 / 2: the gradient of KL(pi || bias), with a force of only |d| on a token."""
     return (bias_logps_GC.detach() - logps_GC).square() / 2
 
@@ -174,16 +174,6 @@ def jensen_shannon(logps_NV: Tensor, bias_logps_NV: Tensor) -> Tensor:
     return (own_N + other_N) / 2
 
 
-SAMPLED: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
-    "k3": lambda logps, bias, old: k3(logps, bias),  # noqa: ARG005
-    "rho_k3": rho_k3,
-    "k2": lambda logps, bias, old: k2(logps, bias),  # noqa: ARG005
-}
-"""Divergences of the sampled token's log-probability alone: (policy, bias, old) -> [G, C]."""
-WHOLE: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"exact": exact_kl, "js": jensen_shannon}
-"""Divergences over the whole vocabulary: (policy [N, V], bias [N, V]) -> [N]."""
-
-
 def cdpo_loss(
     surrogate_GC: Tensor,
     divergence_GC: Tensor | None,
@@ -202,63 +192,3 @@ def cdpo_loss(
     if divergence_GC is None:
         return -(weights_GC * surrogate_GC).sum()
     return -(weights_GC * (surrogate_GC + repulsion * divergence_GC)).sum()
-
-
-def signed(repulsion: float, direction: Direction) -> float:
-    """The weight with its sign: `repel` positive (the method), `attract` negative (ablation)."""
-    return repulsion if direction == "repel" else -repulsion
-
-
-def controlled(repulsion: float, divergence: float, target: float) -> float:
-    """beta_t = beta0 * clip(1 - D / target, -1, 1): repel below the target, attract above.
-
-    Ours. Its gradient is that of beta0 (D - D^2 / (2 target)), which has its finite optimum at
-    D = target, where the paper's beta D has none. The lower clip bounds the pull back, so that an
-    overshoot cannot make the divergence outweigh the reward.
-
-    Args:
-        repulsion: beta0.
-        divergence: D, the batch's KL(pi || bias) a token in nats (`exact_kl` or `sampled_kl`),
-            whatever divergence is trained.
-        target: the divergence to hold, in nats.
-    """
-    return repulsion * min(1.0, max(-1.0, 1 - divergence / target))
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Where the guard steps in; each is a mean over the step's batch."""
-
-    valid: float = 0.5
-    """Least share of completions with a valid format."""
-    entropy: float = 3.0
-    """Most entropy a token, in nats (as a uniform choice among 20 tokens)."""
-    divergence: float = 4.0
-    """Most KL(pi || bias) a token, in nats; see `controlled`."""
-
-
-def guarded(
-    repulsion: float, *, valid: float, entropy: float, divergence: float, limits: Limits
-) -> tuple[float, str | None]:
-    """Stop pushing while the policy shows signs of collapse; a pull towards the bias model stays.
-
-    Ours. Has no memory: the push returns with the first batch inside the limits.
-
-    Returns:
-        The weight to use, and what was done in words (null where nothing was).
-    """
-    broken = [
-        text
-        for bad, text in (
-            (not valid >= limits.valid, f"valid format {valid:.2f} < {limits.valid:.2f}"),
-            (not entropy <= limits.entropy, f"entropy {entropy:.2f} > {limits.entropy:.2f} nats"),
-            (
-                not divergence <= limits.divergence,
-                f"divergence {divergence:.2f} > {limits.divergence:.2f} nats",
-            ),
-        )
-        if bad
-    ]
-    if repulsion <= 0 or not broken:
-        return repulsion, None
-    return 0.0, f"repulsion {repulsion:.3g} set to 0: {'; '.join(broken)}"

@@ -9,14 +9,12 @@ from typing import Any
 
 import pytest
 
-from videothinker import cdpo
+from videothinker.algorithms import objective
+from videothinker.algorithms.base import BiasSource, TrainConfig
+from videothinker.algorithms.bias import BiasConfig
+from videothinker.algorithms.cdpo import CdpoConfig
+from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.errors import UserError
-from videothinker.training.config import (
-    BiasConfig,
-    CdpoConfig,
-    GrpoConfig,
-    TrainConfig,
-)
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 GIVEN: dict[str, Any] = {"model": "m", "out": Path("o"), "bias": "b"}
@@ -58,6 +56,27 @@ def test_the_bias_model_is_a_required_argument() -> None:
         GrpoConfig(model="m", out=Path("o"), sampling="bias-failure")
 
 
+def test_a_bias_model_cannot_choose_the_questions_that_it_is_made_of() -> None:
+    with pytest.raises(UserError, match="'bias-failure' needs a bias model, made here"):
+        BiasConfig(model="m", out=Path("o"), sampling="bias-failure")
+
+
+def test_what_each_algorithm_answers() -> None:
+    """The data, the bias model, the refills and the divergence: what the loop asks."""
+    plain: dict[str, Any] = {"model": "m", "out": Path("o")}
+    bias, as_is = BiasConfig(**plain), BiasConfig(**plain, as_is=True, max_refills=2)
+    assert (bias.trained_on(), bias.refills(), bias.bias_source()) == ("bias.jsonl", 9, None)
+    assert (as_is.trained_on(), as_is.refills()) == ("bias_as_is.jsonl", 2)
+    grpo, steered = GrpoConfig(**GIVEN), GrpoConfig(**GIVEN, sampling="bias-failure")
+    assert (grpo.trained_on(), grpo.refills(), grpo.bias_source()) == ("questions.jsonl", 0, None)
+    assert steered.bias_source() == BiasSource("b", offload=False, may_be_policy=False)
+    cdpo = CdpoConfig(**GIVEN, offload_bias=True, allow_self_bias=True)
+    assert cdpo.bias_source() == BiasSource("b", offload=True, may_be_policy=True)
+    assert [one.objective().divergence for one in (bias, grpo, cdpo)] == [None, None, "exact"]
+    mute = CdpoConfig(**GIVEN, repulsion=0, sampling="base-failure")
+    assert mute.objective().divergence is None
+
+
 def test_repulsion_zero_is_allowed_with_a_sampling_of_its_own() -> None:
     assert CdpoConfig(**GIVEN, repulsion=0, sampling="bias-failure").repulsion == 0
 
@@ -69,7 +88,7 @@ def test_fewer_than_no_refills_are_refused() -> None:
 
 
 def test_the_config_imports_without_torch() -> None:
-    code = "import sys, videothinker.training.config; print('torch' in sys.modules)"
+    code = "import sys, videothinker.algorithms.cdpo; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 
@@ -100,8 +119,8 @@ def test_every_default_stands_in_the_paper_index_with_its_source() -> None:
         "grpo": own_fields(GrpoConfig, TrainConfig),
         "cdpo": own_fields(CdpoConfig, TrainConfig),
         "objective": {
-            "STD_EPSILON": repr(cdpo.STD_EPSILON),
-            "LOG_RATIO_CLAMP": repr(cdpo.LOG_RATIO_CLAMP),
+            "STD_EPSILON": repr(objective.STD_EPSILON),
+            "LOG_RATIO_CLAMP": repr(objective.LOG_RATIO_CLAMP),
         },
     }
     found: dict[str, dict[str, str]] = {stage: {} for stage in wanted}
@@ -109,11 +128,3 @@ def test_every_default_stands_in_the_paper_index_with_its_source() -> None:
         found[stage][name.strip("`")] = default.strip("`")
         assert re.match(r"(paper|authors' script|authors' code|TRL|ours)\b", source), (name, source)
     assert found == wanted
-
-
-def test_the_guards_limits_are_the_configs() -> None:
-    config, limits = CdpoConfig(**GIVEN), cdpo.Limits()
-    assert (config.guard_valid, config.guard_entropy, config.guard_divergence) == (
-        *(limits.valid, limits.entropy),
-        limits.divergence,
-    )

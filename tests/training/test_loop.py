@@ -7,10 +7,11 @@ from typing import Any, cast
 import pytest
 import torch
 
+from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.training import loop
-from videothinker.training.config import CdpoConfig
 from videothinker.training.loop import Loop, Progress, advantages_of, decide, learning_rate
-from videothinker.training.rollouts import Batch, Scored, weighted
+from videothinker.training.rewards import weighted
+from videothinker.training.rollouts import Batch, Scored
 from videothinker.training.step import Sums
 
 PUSH: dict[str, Any] = {"guard_valid": 0.0, "guard_entropy": 9.0}

@@ -1,0 +1,110 @@
+"""Files as people have them: what a file is that is not the JSON read here, in a sentence."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from videothinker.errors import UserError
+
+NAMED = 20
+"""Problems of one file named one by one; the rest is counted."""
+HEAD = 4096
+BOM = b"\xef\xbb\xbf"
+"""Some editors put it before UTF-8; it is passed over."""
+MAGIC = {
+    b"PAR1": ("a parquet file", "write its rows as JSON, with pandas or pyarrow"),
+    b"PK\x03\x04": (
+        "a zip archive or a spreadsheet",
+        "unpack it, or save the sheet's rows as JSON",
+    ),
+    b"\x1f\x8b": ("a gzip archive", "unpack it with gunzip"),
+    b"\xff\xfe": ("text in UTF-16", "save it as UTF-8: iconv -f UTF-16 -t UTF-8"),
+    b"\xfe\xff": ("text in UTF-16", "save it as UTF-8: iconv -f UTF-16 -t UTF-8"),
+    b"version https://git-lfs": ("a Git LFS pointer in the place of the file", "run git lfs pull"),
+    b"<": ("a web page or XML", "save the file itself, not the page about it"),
+}
+
+
+def read_bytes(path: Path, wanted: str) -> bytes:
+    """A JSON file's bytes, without a byte-order mark.
+
+    Args:
+        path: the file.
+        wanted: what is allowed there and where to get it, for the message: "a .jsonl file".
+
+    Raises:
+        UserError: it cannot be read, or is plainly no JSON.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); give {wanted}") from error
+    refuse_foreign(path, data[:HEAD], wanted)
+    return data.removeprefix(BOM)
+
+
+def refuse_foreign(path: Path, head: bytes, wanted: str) -> None:
+    """Refuse what plainly begins like something else than JSON.
+
+    Raises:
+        UserError: what it is, what is allowed and how to get there.
+    """
+    start = head.removeprefix(BOM).lstrip()
+    for magic, (kind, do) in MAGIC.items():
+        if head.startswith(magic) or (magic == b"<" and start.startswith(magic)):
+            raise UserError(f"{path}: is {kind}; allowed is {wanted}: {do}")
+    if b"\0" in head:
+        raise UserError(f"{path}: is a binary file; allowed is {wanted}: give that one")
+    if start and start[:1] not in b"{[":
+        line = start.split(b"\n")[0].decode("utf-8", "replace").strip()[:80]
+        table = "," in line or "\t" in line or ";" in line
+        kind = "a table in CSV" if table else "plain text"
+        raise UserError(
+            f"{path}: is {kind} (its first line is {line!r}); allowed is {wanted}: "
+            f"write {'each row as a JSON object' if table else 'its items as JSON objects'}"
+        )
+
+
+def refuse_whole(path: Path, head: bytes, allowed: str, *, columns: str = "") -> None:
+    """Refuse JSON that is one value over many lines where each line is to be an object.
+
+    Args:
+        path: the file.
+        head: its first bytes.
+        allowed: what a line is to be.
+        columns: what its items have instead, where that is known.
+
+    Raises:
+        UserError: a JSON array, or an object written over several lines.
+    """
+    array = head.removeprefix(BOM).lstrip().startswith(b"[")
+    if array or is_spread(head):
+        kind = "a JSON array" if array else "one JSON object over several lines"
+        told = f", whose items have {columns}" if columns else ""
+        raise UserError(f"{path}: is {kind}{told}; write each item on a line of its own; {allowed}")
+
+
+def is_spread(head: bytes) -> bool:
+    """Is it a JSON object written over several lines?"""
+    return head.removeprefix(BOM).lstrip().split(b"\n")[0].strip() == b"{"
+
+
+def not_utf8(where: str, error: UnicodeDecodeError) -> UserError:
+    """What to say of bytes that are no UTF-8."""
+    return UserError(
+        f"{where}: is not UTF-8 (byte {error.object[error.start]:#04x}); allowed is UTF-8: save it "
+        "as that, for example from GBK with iconv -f GB18030 -t UTF-8"
+    )
+
+
+def all_of(problems: Sequence[str], do: str) -> UserError:
+    """One error with every problem of a file: the first 20 named, the rest counted.
+
+    Args:
+        problems: each with its file and place.
+        do: what is allowed and what to do.
+    """
+    if len(problems) == 1:
+        return UserError(f"{problems[0]}; {do}")
+    more = len(problems) - NAMED
+    rest = [f"and {more:,} more"] if more > 0 else []
+    return UserError("\n".join([*problems[:NAMED], *rest, f"{len(problems):,} problems; {do}"]))

@@ -1,0 +1,159 @@
+"""Lists as people write them: read, or every problem of the file in one list."""
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from videothinker.benchmarks import catalog
+from videothinker.benchmarks.lists import read_questions
+from videothinker.clevrer.questions import read_questions as read_clevrer
+from videothinker.errors import UserError
+from videothinker.records import Diagnosis, Question, read_jsonl
+
+GOOD = {
+    "id": "q1",
+    "dataset": "mine",
+    "split": "train",
+    "video": "plain.mp4",
+    "question": "Which way?",
+    "choices": ["right", "left"],
+    "answer": ["A"],
+    "type": "t",
+}
+VIDEO_R1 = {
+    "problem_id": 2,
+    "problem": "Which way does the square go?",
+    "data_type": "video",
+    "options": ["A. right", "B. left"],
+    "solution": "<answer>A</answer>",
+    "path": "./plain.mp4",
+}
+
+
+def put(root: Path, *rows: object) -> Path:
+    path = root / "questions.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(UserError) as caught:
+        read_questions(path)
+    assert str(path) in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_byte_order_mark_and_blank_lines_are_passed_over(tmp_path):
+    path = put(tmp_path, GOOD, {**GOOD, "id": "q2", "clip": [1, 2.5]})
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n\r\n"))
+    found = read_questions(path)
+    assert [q.id for q in found] == ["q1", "q2"]
+    assert found[1].clip == (1.0, 2.5)
+    assert read_jsonl(path, Question) == found
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"answer": "A"}, "answer is text ('A'); give a list of letters, as [\"A\"]"),
+        ({"answer": "left"}, "answer is text ('left'); give a list of letters, as [\"B\"]"),
+        ({"answer": 0}, 'answer is a number (0); give a list of letters, as ["A"]'),
+        ({"answer": ["left"]}, 'give the letters of the right choices, as ["B"]'),
+        ({"answer": ["C"]}, "allowed are sorted letters among A, B"),
+        ({"choices": ["A. right", "B. left"]}, "choices begin with letters ('A. right')"),
+        ({"choices": ["(A) right", "(B) left"]}, "choices begin with letters"),
+        ({"choices": ["right", " right "]}, "choice 'right' comes 2 times"),
+        ({"choices": ["", "left"]}, "choice A is empty"),
+        ({"choices": {"A": "right"}}, "choices is an object; give a list of texts"),
+        ({"choices": [str(i) for i in range(27)]}, "27 choices; at most 26"),
+        ({"choices": []}, "no choices"),
+        ({"question": "<video>\nWhich way?"}, "question holds <video>"),
+        ({"question": None}, "question is null; give text"),
+        ({"id": 7}, "id is a number; give text"),
+        ({"video": ["plain.mp4"]}, "video is a list; give text"),
+        ({"problem": "x"}, "unknown field problem; allowed are id, dataset"),
+    ],
+)
+def test_every_fault_is_said_in_the_words_of_who_wrote_it(tmp_path, change, says):
+    message = refused(put(tmp_path, {**GOOD, "id": "q0"}, {**GOOD, **change}))
+    assert says in message
+    assert "questions.jsonl:2: " in message
+    assert '"choices": ["left", "right"]' in message
+    assert "at `$" not in message
+
+
+def test_all_problems_of_a_file_come_at_once(tmp_path):
+    wrong = {**GOOD, "answer": "A", "choices": ["right", "right"], "surprise": 1}
+    path = put(tmp_path, *({**wrong, "id": f"q{i}"} for i in range(7)), GOOD, GOOD, [1], VIDEO_R1)
+    with path.open("a") as file:
+        file.write('{"id": "q9"')
+    lines = refused(path).split("\n")
+    # 7 lines of 3 faults, 2 ids again, a list, unknown and missing fields, a line that is cut off
+    assert len(lines) == 20 + 2
+    assert (lines[20], lines[21][:12]) == ("and 7 more", "27 problems;")
+    short = put(tmp_path, wrong, GOOD, [1], VIDEO_R1)
+    told = refused(short)
+    for says in (
+        "1: unknown field surprise",
+        "1: choice 'right' comes 2 times",
+        "1: answer is text",
+        "2: id 'q1' is that of line 1 too",
+        "3: is a list, not an object",
+        "4: unknown field problem_id, problem,",
+        "4: has no id, dataset, split, question, choices, answer, type",
+    ):
+        assert f"{short}:{says}" in told
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (json.dumps(GOOD | {"question": "哪边"}, ensure_ascii=False).encode("gbk"), "GB18030"),
+        (json.dumps(GOOD).encode("utf-16"), "UTF-16"),
+        (json.dumps([VIDEO_R1]).encode(), "a JSON array, whose items have problem_id, problem,"),
+        (json.dumps(GOOD, indent=1).encode(), "one JSON object over several lines"),
+        (b"id,question,answer\n1,Which?,A\n", "a table in CSV (its first line is 'id,question,"),
+        (b"Which way?\n", "plain text"),
+        (b"PAR1\0\0PAR1", "a parquet file"),
+        (b"PK\x03\x04\0", "a zip archive or a spreadsheet"),
+        (b"\x1f\x8b\x08", "a gzip archive"),
+        (b"<!DOCTYPE html>", "a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        (b"{\0}", "a binary file"),
+    ],
+)
+def test_another_kind_of_file_is_named_with_what_to_do(tmp_path, data, says):
+    path = tmp_path / "questions.jsonl"
+    path.write_bytes(data)
+    message = refused(path)
+    assert says in message
+    assert "\n" not in message
+    assert "allowed" in message or "one object a line" in message
+    assert "download" not in message
+    for read in (lambda: read_jsonl(path, Diagnosis), lambda: read_clevrer(path)):
+        with pytest.raises(UserError, match="questions.jsonl"):
+            read()
+
+
+def test_bytes_that_are_no_utf8_are_named_wherever_json_is_read(tmp_path):
+    path = tmp_path / "validation.json"
+    path.write_bytes('[{"scene_index": 1, "video_filename": "哪", "questions": []}]'.encode("gbk"))
+    with pytest.raises(UserError, match=r"validation.json: is not UTF-8 \(byte 0xc4\).*GB18030"):
+        read_clevrer(path)
+    with pytest.raises(UserError, match=r"validation.json: is not UTF-8"):
+        catalog.load("mmvu", tmp_path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    assert "cannot be read" in refused(tmp_path / "gone.jsonl")
+
+
+def test_what_a_run_wrote_is_read_as_it_is(tmp_path):
+    """A published benchmark has two choices of one text; its run must not be refused."""
+    twice = {**GOOD, "choices": ["right", "right"]}
+    path = put(tmp_path, twice)
+    assert "comes 2 times" in refused(path)
+    (tmp_path / "run.json").write_text("{}")
+    assert read_questions(path) == [msgspec.convert(twice, Question)]
