@@ -23,7 +23,7 @@ from videothinker.models.qwen2_5_vl.model import Policy, load_policy, save_polic
 from videothinker.models.qwen2_5_vl.shapes import find_shape
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "training"))
-from tests.training.live_bytes import LiveBytes
+from videothinker.planning.live_bytes import LiveBytes
 
 TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
 RANK, ALPHA = 3, 12

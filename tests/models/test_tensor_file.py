@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from videothinker.models.tensor_file import NAMES, write_tensors
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "training"))
-from tests.training.live_bytes import LiveBytes
+from videothinker.planning.live_bytes import LiveBytes
 
 
 def test_the_library_reads_every_kind_of_tensor_back(tmp_path: Path) -> None:

@@ -1,238 +1,18 @@
-"""A plan's memory against a step that is measured, storage by storage, at shapes of its own."""
+"""A plan's tokens, prompts, ranks and bias model."""
 
-import json
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-import torch
 
-from tests.training.live_bytes import LiveBytes
-from videothinker import cli
-from videothinker.algorithms.base import Objective
+from tests.planning.paper import paper
 from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.algorithms.grpo import GrpoConfig
-from videothinker.errors import UserError
-from videothinker.generation.sampling import Group, Sampling
-from videothinker.generation.shared_prefix import rollout
-from videothinker.models.adapters import find_base
-from videothinker.models.qwen2_5_vl.model import SHARD, load_policy
-from videothinker.models.qwen2_5_vl.shapes import Grid, find_shape, parameters
-from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
-from videothinker.training import memory
-from videothinker.training.adapters import add_adapter
-from videothinker.training.checkpoints import save_checkpoint
-from videothinker.training.dry_run import check_hardware
-from videothinker.training.levers import check_fits, parse_memory, pulled
-from videothinker.training.memory import Workload
-from videothinker.training.models import save_model
-from videothinker.training.optimizer import MasterAdamW
-from videothinker.training.plan import GIB, bias_kind, make_plan
-from videothinker.training.step import Bias, accumulate_gradients
-
-RECIPES = Path(__file__).resolve().parents[2] / "recipes"
-WIDE = SmallConfig(hidden=192, layers=3, heads=6, intermediate=1024, vocab_size=600)
-DEEP = SmallConfig(
-    hidden=64, layers=9, heads=4, kv_heads=1, intermediate=160, vocab_size=900, vision_layers=6
-)
-SEES = SmallConfig(
-    hidden=64, layers=2, heads=4, vision_hidden=160, vision_layers=8, vision_intermediate=480
-)
-SHAPES = {"wide": WIDE, "deep": DEEP, "sees": SEES}
-CASES: list[dict[str, Any]] = [
-    {"shape": "wide", "completion": 150, "dtype": "bfloat16"},
-    {"shape": "wide", "completion": 20, "prompts": 2, "dtype": "bfloat16"},
-    {"shape": "wide", "completion": 70, "checkpointing": False, "lora": 8, "divergence": "k3"},
-    {"shape": "wide", "completion": 60, "frozen": True},
-    {"shape": "deep", "completion": 110, "divergence": "exact"},
-    {"shape": "deep", "completion": 110, "divergence": "js", "dtype": "bfloat16"},
-    {"shape": "deep", "completion": 70, "checkpointing": False},
-    {"shape": "deep", "completion": 100, "lora": 16, "divergence": "k3", "dtype": "bfloat16"},
-    {"shape": "sees", "completion": 12, "generations": 2, "frames": 16},
-    {"shape": "sees", "completion": 30, "checkpointing": False, "dtype": "bfloat16"},
-    {"shape": "sees", "completion": 12, "prompts": 2, "divergence": "exact"},
-]
-
-
-@pytest.fixture(scope="session")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    root = tmp_path_factory.mktemp("plans")
-    words = [f"What will happen if red cube {n} is gone? blue metal sphere {n}" for n in range(300)]
-    return {name: build_small(root / name, config, words) for name, config in SHAPES.items()}
-
-
-class Setting:
-    """A model, an optimizer that has made a step, and groups of full-length completions."""
-
-    def __init__(self, folder: Path, case: dict[str, Any]) -> None:
-        self.case, dtype = case, case.get("dtype", "float32")
-        self.policy = load_policy(folder, dtype=dtype, freeze_vision=case.get("frozen", False))
-        if rank := case.get("lora", 0):
-            config = CdpoConfig(model="m", out=Path("o"), bias="b", lora_rank=rank)
-            add_adapter(self.policy, config)
-        if case.get("checkpointing", True):
-            self.policy.enable_gradient_checkpointing()
-        self.bias = None
-        if case.get("divergence"):
-            frozen = load_policy(folder, dtype=dtype, freeze_vision=True)
-            frozen.model.requires_grad_(requires_grad=False)
-            self.bias = Bias(frozen)
-        named = self.policy.model.named_parameters()
-        self.optimizer = MasterAdamW(
-            ((n, p) for n, p in named if p.requires_grad), lr=1e-6, weight_decay=0.0
-        )
-        self.optimizer.gradients()
-        self.optimizer.step(1e-6)
-        self.optimizer.zero()
-        rng, frames = np.random.default_rng(0), case.get("frames", 8)
-        pixels = rng.integers(0, 256, (frames, 112, 168, 3), np.uint8)
-        self.prompt = self.policy.encode("Which one happens? " * 9, pixels, frames / 3)
-        size = (case.get("generations", 4), case["completion"])
-        ids_GC = torch.from_numpy(rng.integers(20, len(self.policy.head_VD) - 20, size))
-        full = torch.ones(size, dtype=torch.bool)
-        truncated = torch.ones(len(ids_GC), dtype=torch.bool)
-        self.groups = [Group(self.prompt, ids_GC, full, truncated)] * case.get("prompts", 1)
-
-    def measure(self) -> int:
-        """Peak bytes of forward, backward and update."""
-        present = [*self.policy.model.parameters(), *self.optimizer.state().values()]
-        if self.bias:
-            present += self.bias.policy.model.parameters()
-        count = sum(len(group.mask_GC) for group in self.groups)
-        with LiveBytes(present) as live:
-            accumulate_gradients(
-                *(self.policy, self.bias, self.groups),
-                [torch.linspace(-1, 1, len(g.mask_GC)) for g in self.groups],
-                Objective(divergence=self.case.get("divergence"), repulsion=0.1),
-                completions=count,
-                tokens=count * self.case["completion"],
-            )
-            self.optimizer.gradients()
-            self.optimizer.clip(20.0)
-            self.optimizer.step(1e-6)
-        return live.peak
-
-    def workload(self, folder: Path) -> Workload:
-        assert self.prompt.grid_thw is not None
-        divergence, case = self.case.get("divergence"), self.case
-        return Workload(
-            shape=find_shape(str(folder)),
-            grid=Grid(*(int(n) for n in self.prompt.grid_thw[0])),
-            prompt=self.prompt.prompt_tokens,
-            generations=len(self.groups[0].mask_GC),
-            completion=case["completion"],
-            prompts=len(self.groups),
-            width=2 if case.get("dtype") == "bfloat16" else 4,
-            lora_rank=case.get("lora", 0),
-            freeze_vision=case.get("frozen", False),
-            checkpointing=case.get("checkpointing", True),
-            divergence={None: "none", "k3": "sampled"}.get(divergence, divergence),  # type: ignore[arg-type]
-            bias="model" if self.bias else "none",
-            videos=1,
-            fused_update=False,
-        )
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda c: "-".join(map(str, c.values())))
-def test_the_predicted_peak_is_within_ten_per_cent(
-    folders: dict[str, Path], case: dict[str, Any]
-) -> None:
-    folder = folders[case["shape"]]
-    setting = Setting(folder, case)
-    predicted = {
-        name: sum(parts.values())
-        for name, parts in memory.moments(setting.workload(folder)).items()
-        if name != "rollout"
-    }
-    assert max(predicted.values()) == pytest.approx(setting.measure(), rel=0.1), predicted
-
-
-def test_the_rollouts_peak_too(folders: dict[str, Path]) -> None:
-    setting = Setting(folders["deep"], {"shape": "deep", "completion": 120, "generations": 6})
-    setting.policy.model.generation_config.eos_token_id = [-1]
-    work = setting.workload(folders["deep"])
-    with LiveBytes([*setting.policy.model.parameters(), *setting.optimizer.state().values()]) as m:
-        rollout(setting.policy, [setting.prompt] * 2, Sampling(6, 120), [0, 1])
-    predicted = sum(memory.moments(replace(work, prompts=2))["rollout"].values())
-    assert predicted == pytest.approx(m.peak, rel=0.1)
-
-
-def test_the_true_shapes_bytes_by_hand() -> None:
-    """Of each weight 2 bytes in policy and bias, 4 of gradient and master, 8 of moments."""
-    shape = find_shape("Qwen/Qwen2.5-VL-3B-Instruct")
-    work = Workload(shape, Grid(8, 18, 26), 1148, 8, 256)
-    count = sum(parameters(shape).values())
-    assert memory.resident(work) == {
-        "weights": 2 * count,
-        "bias model": 2 * count,
-        "float32 master": 4 * count,
-        "moments": 8 * count,
-    }
-    assert memory.gradient_bytes(work) == 4 * count
-    # 36 layers, 2 heads of 128 for keys and values, 2 bytes; 257 own places of 8 rows, and half
-    # again while rows leave; the prefix as computed and as stacked
-    token = 36 * 2 * 2 * 128 * 2
-    cache = memory.rollout_bytes(work)["rollout cache"]
-    assert cache == token * (2 * 1147 + 8 * 257 + 8 * 257 // 2)
-    moved = memory.resident(replace(work, optimizer_on_cpu=True, bias="offloaded"))
-    assert {name for name, size in moved.items() if size} == {"weights"}
-    # rank 64 on q, k, v, o, gate, up, down
-    sides = 4 * 2048 + 2 * (2048 + 256) + 3 * (2048 + 11008)
-    assert memory.adapter_parameters(shape, 64) == 36 * 64 * sides
-
-
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("rank", [0, 8])
-def test_the_plan_counts_the_final_save(
-    folders: dict[str, Path], tmp_path: Path, dtype: str, rank: int
-) -> None:
-    """Bytes on the device while a checkpoint and the model are written, and those on the disk."""
-    case = {"shape": "wide", "completion": 20, "dtype": dtype, "lora": rank}
-    setting = Setting(folders["wide"], case)
-    if rank:
-        setting.policy.base = find_base(str(folders["wide"]))
-    present = [*setting.policy.model.parameters(), *setting.optimizer.state().values()]
-    with LiveBytes(present) as live:
-        save_checkpoint(tmp_path, setting.policy, setting.optimizer, {"step": 1}, keep=1)
-        save_model(setting.policy, tmp_path / "model")
-    work = setting.workload(folders["wide"])
-    found = {name: sum(parts.values()) for name, parts in memory.moments(work).items()}
-    assert found["save"] == pytest.approx(live.peak, rel=0.1)
-    assert found["save"] < max(found.values())
-    config = CdpoConfig(
-        model=str(folders["wide"]),
-        out=Path("o"),
-        bias="b",
-        dtype=dtype,
-        lora_rank=rank,
-        save_total_limit=1,
-    )
-    plan = make_plan("cdpo", Path("absent"), config)
-    files = list((tmp_path / "step-1").rglob("*")) + list((tmp_path / "model").rglob("*"))
-    weights = sum(path.stat().st_size for path in files if path.suffix == ".safetensors")
-    extra = sum(path.stat().st_size for path in (tmp_path / "step-1").rglob("*.safetensors"))
-    assert plan.disk == pytest.approx(weights + extra, rel=0.1)  # one checkpoint more than is kept
-
-
-def test_main_memory_while_saving_by_hand() -> None:
-    """Of 3B one file of weights, of an adapter its largest factor, of 7B the embedding's master."""
-    shape = find_shape("Qwen/Qwen2.5-VL-3B-Instruct")
-    work = Workload(shape, Grid(8, 18, 26), 1148, 8, 256)
-    assert memory.saving_bytes(work) == 2 * GIB == memory.SHARD == SHARD
-    assert memory.saving_bytes(replace(work, lora_rank=64)) == 4 * 64 * 11008
-    seven = replace(work, shape=find_shape("Qwen/Qwen2.5-VL-7B-Instruct"))
-    assert memory.saving_bytes(seven) == 4 * 152064 * 3584
-
-
-def paper(**changes: Any) -> CdpoConfig:
-    given = {"model": "Qwen/Qwen2.5-VL-3B-Instruct", "out": Path("never"), "bias": "runs/bias"}
-    return CdpoConfig(**(given | changes))
+from videothinker.planning.plan import bias_kind, make_plan
+from videothinker.training.data import load_training_set
 
 
 def test_the_tokens_of_a_clevrer_video() -> None:
-    plan = make_plan("cdpo", Path("absent"), paper())
+    plan = make_plan(paper())
     assert (plan.prompt.width, plan.prompt.height) == (364, 252)
     assert plan.video_tokens == 936  # 8 pairs of frames, 9 x 13 tokens each
     assert plan.prompt_tokens == 936 + 2 + 210
@@ -241,92 +21,21 @@ def test_the_tokens_of_a_clevrer_video() -> None:
     assert ratio == pytest.approx(2.5, abs=0.1)
 
 
+def test_ranks_share_the_prompts_of_a_step_and_nothing_else() -> None:
+    config = paper(prompts_per_step=3)
+    alone, two, many = (make_plan(config, ranks=ranks) for ranks in (1, 2, 8))
+    assert [plan.work.prompts for plan in (alone, two, many)] == [3, 2, 1]
+    assert alone.flops(shared=True) == two.flops(shared=True)
+    assert many.peak == make_plan(paper(prompts_per_step=1)).peak
+
+
 def test_text_is_measured_where_data_and_tokenizer_are_at_hand(toy: Path, base: Path) -> None:
-    plan = make_plan("grpo", toy, GrpoConfig(model=str(base), out=Path("never")))
+    config = GrpoConfig(model=str(base), out=Path("never"))
+    data = load_training_set(toy, config)
+    plan = make_plan(config, data.train, data.data_root)
     assert plan.prompt.grid is None
     assert "measured" in plan.prompt.source
     assert 20 < plan.prompt.mean_text <= plan.prompt.text < 400
-
-
-def test_levers_save_what_they_say_and_are_no_more_than_needed() -> None:
-    plan = make_plan("cdpo", Path("absent"), paper())
-    for card in (24, 48):
-        steps = pulled(plan, card * GIB)
-        assert steps[-1][2].needed <= card * GIB
-        assert plan.needed - sum(saved for _, saved, _ in steps) == steps[-1][2].needed
-        assert [lever.flag for lever, _, _ in steps] == ["--optimizer-device cpu"]
-    assert pulled(plan, 80 * GIB) == []
-    assert len(pulled(plan, 8 * GIB)) > 2  # none is enough: all that help are named
-    with pytest.raises(UserError, match=r"needs 7\d\.\d GiB .*GPU has 48\.0; add --optimizer-dev"):
-        check_fits(plan, 48 * GIB)
-    with pytest.raises(UserError, match="no lever is enough"):
-        check_fits(plan, 4 * GIB)
-    check_fits(plan, 80 * GIB)
-
-
-@pytest.mark.parametrize("text", ["", "48", "GB", "0GB", "-1GB", "48TB"])
-def test_a_size_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(UserError, match="allowed is a size such as 24GB"):
-        parse_memory(text)
-
-
-@pytest.mark.parametrize("path", sorted(RECIPES.glob("clevrer-*.yaml")), ids=lambda p: p.stem)
-def test_every_recipe_has_a_plan(
-    path: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    kind = path.stem.rsplit("-", 1)[-1]
-    verb = kind if kind in ("bias", "grpo") else "cdpo"
-    assert cli.main(["train", verb, "--config", str(path), "--dry-run"]) == 0
-    text = capsys.readouterr().out
-    assert "936 video tokens" in text
-    assert all(f"{card}: " in text for card in ("24GB", "48GB", "80GB", "141GB"))
-    assert list(tmp_path.iterdir()) == []  # a dry run writes nothing
-    words = ["train", verb, "--config", str(path), "--dry-run", "--gpu-memory", "6GB", "--json"]
-    assert cli.main(words) == cli.USER_ERROR
-    told = capsys.readouterr()
-    assert json.loads(told.out)["fits"] == {"6GB": False}
-    assert "GiB and the GPU has 6.0" in told.err.replace("GiB)", "GiB")
-
-
-def test_a_recipe_for_another_architecture_is_refused(
-    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    config = json.loads((base / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps(config | {"model_type": "qwen3_vl"}))
-    words = ["train", "grpo", "--data", "absent", "--out", "o", "--model", str(tmp_path)]
-    assert cli.main([*words, "--dry-run"]) == cli.USER_ERROR
-    assert "is of type 'qwen3_vl'; only 'qwen2_5_vl'" in capsys.readouterr().err
-    assert cli.main([*words, "--gpu-memory", "24GB"]) == cli.USER_ERROR
-    assert "add --dry-run" in capsys.readouterr().err
-
-
-class Card:
-    """A GPU that is not there."""
-
-    total_memory = 2 * GIB
-
-
-def test_hardware_is_refused_before_anything_is_loaded(
-    toy: Path, base: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cuda = torch.device("cuda")
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "Old Card")
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: Card)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
-    config = GrpoConfig(model=str(base), out=Path("never"))
-    with pytest.raises(UserError, match="Old Card does not compute in bfloat16; use --dtype"):
-        check_hardware("grpo", toy, config, cuda, processes=1)
-    plain = replace(config, dtype="float32")
-    check_hardware("grpo", toy, plain, cuda, processes=1)
-    with pytest.raises(UserError, match="came with 2 processes"):
-        check_hardware("grpo", toy, replace(plain, optimizer_device="cpu"), cuda, processes=2)
-    big = replace(plain, model="Qwen/Qwen2.5-VL-3B-Instruct")
-    with pytest.raises(UserError, match=r"GiB\) and the GPU has 2\.0"):
-        check_hardware("grpo", toy, big, cuda, processes=1)
-    cpu = torch.device("cpu")
-    with pytest.raises(UserError, match="need a GPU"):
-        check_hardware("grpo", toy, replace(plain, moments="8bit"), cpu, processes=1)
 
 
 def test_under_lora_the_bias_model_is_counted_as_what_it_is(base: Path, tmp_path: Path) -> None:
