@@ -277,8 +277,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         dry = take_dry_run(words)
         name, arguments, as_json = parse(words)
         if dry is not None:
-            plan = load("videothinker.training.dry_run:dry_run")
-            plan(name.removeprefix("train "), *arguments, **dry, as_json=as_json)
+            plan = load("videothinker.training.stages:dry_run")
+            plan(*arguments, **dry, as_json=as_json)
             return DONE
         stage = load(VERBS[name].stage)
         code = _finish(name, stage(*arguments), as_json=as_json)

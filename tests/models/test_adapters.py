@@ -13,7 +13,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import Qwen2_5_VLForConditionalGeneration
 
-from tests.training.live_bytes import LiveBytes
 from videothinker.errors import UserError
 from videothinker.models import adapters
 from videothinker.models.base import Group
@@ -22,6 +21,7 @@ from videothinker.models.folders import complete_folder, read_base
 from videothinker.models.loaded import Policy
 from videothinker.models.logprobs import group_logps
 from videothinker.models.qwen2_5_vl.shapes import find_shape
+from videothinker.planning.live_bytes import LiveBytes
 
 TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
 RANK, ALPHA = 3, 12

@@ -10,7 +10,6 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from tests.training.live_bytes import LiveBytes
 from tests.training.test_models import CPU, cdpo_config, one_group
 from tests.training.toy_training import TINY, corpus
 from videothinker.algorithms.base import BiasSource, Objective
@@ -24,6 +23,7 @@ from videothinker.models.catalog import load_model, load_policy
 from videothinker.models.loaded import Policy
 from videothinker.models.logprobs import group_logps
 from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
+from videothinker.planning.live_bytes import LiveBytes
 from videothinker.records import Step, read_jsonl
 from videothinker.runs import digest_path
 from videothinker.training import checkpoints, loop

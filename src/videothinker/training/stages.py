@@ -14,11 +14,13 @@ from videothinker.benchmarks import jsonl
 from videothinker.models.catalog import place
 from videothinker.models.folders import model_folder
 from videothinker.models.loaded import Policy, digest_weights
+from videothinker.planning.dry_run import print_plan
+from videothinker.planning.hardware import check_hardware
+from videothinker.planning.plan import make_plan
 from videothinker.records import Step
 from videothinker.runs import Run, open_run
 from videothinker.training.closing import closing_table, failings
 from videothinker.training.data import TrainingSet, leave_out, load_training_set
-from videothinker.training.dry_run import check_hardware
 from videothinker.training.loop import Loop, run_loop
 from videothinker.training.metrics import open_tracker
 from videothinker.training.models import load_bias, load_trainee, save_model
@@ -43,7 +45,8 @@ def train(data: Path, config: TrainConfig) -> Path:
     """
     processes = find_processes()
     training_set = load_training_set(data, config)
-    check_hardware(config.stage, data, config, processes.device, processes=processes.size)
+    questions, root = training_set.train, training_set.data_root
+    check_hardware(config, questions, root, processes.device, ranks=processes.size)
     rewards = load_rewards(config.reward_funcs)
     with _open(config, training_set, processes) as run:
         if processes.say(run.done if run else None):
@@ -100,6 +103,13 @@ def train(data: Path, config: TrainConfig) -> Path:
                 console.say(f"next: videothinker {config.following.format(out=config.out)}")
         processes.wait()
     return config.out
+
+
+def dry_run(data: Path, config: TrainConfig, *, gpu_memory: str | None, as_json: bool) -> None:
+    """Print what `train` would cost, by data that need not be there yet; see `print_plan`."""
+    found = load_training_set(data, config) if data.exists() else None
+    plan = make_plan(config, found.train, found.data_root) if found else make_plan(config)
+    print_plan(plan, gpu_memory=gpu_memory, as_json=as_json)
 
 
 train_bias = train_grpo = train_cdpo = train

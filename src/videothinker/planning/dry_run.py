@@ -1,46 +1,34 @@
-"""`--dry-run`: print a plan, write nothing; and the look at the hardware before a real run."""
+"""`--dry-run`: print a plan, write nothing."""
 
 import json
 import sys
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-import torch
-
-from videothinker.algorithms.base import TrainConfig
-from videothinker.errors import UserError
 from videothinker.models.qwen2_5_vl.shapes import parameters
+from videothinker.planning import memory
+from videothinker.planning.hardware import check_fits, parse_memory
+from videothinker.planning.options import EIGHT_BIT, apply, make_fit
+from videothinker.planning.plan import CONTEXT, GAPS, GIB, Plan
 from videothinker.runs import to_plain
-from videothinker.training import memory
-from videothinker.training.levers import EIGHT_BIT, check_fits, parse_memory, pull, pulled
-from videothinker.training.plan import CONTEXT, GAPS, GIB, Plan, make_plan
 
 CARDS = ("24GB", "48GB", "80GB", "141GB")
 """What a plan without `--gpu-memory` is held against."""
 
 
-def dry_run(
-    stage: str, data: Path, config: TrainConfig, *, gpu_memory: str | None, as_json: bool
-) -> None:
-    """Print what `train <stage>` would cost.
+def print_plan(plan: Plan, *, gpu_memory: str | None, as_json: bool) -> None:
+    """Print what a run would cost.
 
     Args:
-        stage: bias, grpo or cdpo.
-        data: the data folder; it need not exist.
-        config: the run's settings.
+        plan: the run's.
         gpu_memory: a size such as `48GB`; null shows the usual ones.
-        as_json: print one JSON object on stdout instead of tables on stderr.
+        as_json: print one JSON object instead of tables.
 
     Raises:
         UserError: the run does not fit `gpu_memory`; raised after printing.
     """
     limits = {card: parse_memory(card) for card in ([gpu_memory] if gpu_memory else CARDS)}
-    plan = make_plan(stage, data, config)
-    if as_json:
-        sys.stdout.write(json.dumps(as_record(plan, limits)) + "\n")
-    else:
-        sys.stdout.write("\n".join(lines(plan, limits)) + "\n")
+    told = json.dumps(as_record(plan, limits)) if as_json else "\n".join(lines(plan, limits))
+    sys.stdout.write(told + "\n")
     if gpu_memory:
         check_fits(plan, limits[gpu_memory])
 
@@ -49,7 +37,7 @@ def as_record(plan: Plan, limits: dict[str, int]) -> dict[str, Any]:
     """The plan as JSON-ready values; sizes in bytes."""
     moment, parts = memory.peak(plan.work)
     return {
-        "stage": plan.stage,
+        "stage": plan.config.stage,
         "config": to_plain(plan.config),
         "parameters": sum(parameters(plan.shape).values()),
         "trained_parameters": memory.trained_parameters(plan.work),
@@ -66,8 +54,13 @@ def as_record(plan: Plan, limits: dict[str, int]) -> dict[str, Any]:
         "fits": {card: plan.needed <= limit for card, limit in limits.items()},
         "levers": {
             card: [
-                {"flag": lever.flag, "cost": lever.cost, "saves": saved, "needed": after.needed}
-                for lever, saved, after in pulled(plan, limit)
+                {
+                    "flag": step.option.flag,
+                    "cost": step.option.cost,
+                    "saves": step.saved,
+                    "needed": step.plan.needed,
+                }
+                for step in make_fit(plan, limit)
             ]
             for card, limit in limits.items()
         },
@@ -76,7 +69,7 @@ def as_record(plan: Plan, limits: dict[str, int]) -> dict[str, Any]:
 
 def lines(plan: Plan, limits: dict[str, int]) -> list[str]:
     """The plan for a person."""
-    text = [f"train {plan.stage}: a plan; nothing is written", "", "settings"]
+    text = [f"train {plan.config.stage}: a plan; nothing is written", "", "settings"]
     text += [f"  {key}: {value}" for key, value in to_plain(plan.config).items()]
     text += ["", *_tokens(plan), "", *_operations(plan), "", *_memory(plan)]
     for card, limit in limits.items():
@@ -92,13 +85,13 @@ def _tokens(plan: Plan) -> list[str]:
         video = f"{size} are {plan.video_tokens} video tokens ({prompt.source})"
     naive = work.generations * (work.prompt + work.completion)
     completions = f"{work.generations} x {work.completion}"
-    drawn = config.max_steps * work.prompts * work.generations
+    drawn = config.max_steps * config.prompts_per_step * work.generations
     return [
         "tokens",
         f"  {video}",
         f"  longest prompt {plan.prompt_tokens}, up to {completions} completion tokens",
         f"  {work.packed} tokens in the shared forward, {naive} in the naive one",
-        f"  {config.max_steps} steps of {work.prompts} prompts: {drawn} completions",
+        f"  {config.max_steps} steps of {config.prompts_per_step} prompts: {drawn} completions",
     ]
 
 
@@ -137,39 +130,17 @@ def _fit(plan: Plan, card: str, limit: int) -> list[str]:
     if plan.needed <= limit:
         return [f"{card}: fits, {(limit - plan.needed) / GIB:.1f} GiB to spare"]
     rows = [f"{card}: does not fit, {(plan.needed - limit) / GIB:.1f} GiB too much; in this order"]
-    for lever, saved, after in pulled(plan, limit):
-        host = f"{after.host / GIB:.0f} GiB of main memory"
+    steps = make_fit(plan, limit)
+    for step in steps:
+        host = f"{step.plan.host / GIB:.0f} GiB of main memory"
         rows.append(
-            f"  {lever.flag:<32} saves {saved / GIB:6.1f} -> {after.needed / GIB:6.1f} GiB, "
-            f"{host}  ({lever.cost})"
+            f"  {step.option.flag:<32} saves {step.saved / GIB:6.1f} -> "
+            f"{step.plan.needed / GIB:6.1f} GiB, {host}  ({step.option.cost})"
         )
-    eight = pull(plan, EIGHT_BIT) if plan.config.optimizer_device == "model" else None
+    if not steps or steps[-1].plan.needed > limit:
+        rows.append("  none of these sets fits: a larger GPU, a smaller model, or fewer frames")
+    eight = apply(plan, EIGHT_BIT)
     if eight is not None:
         saved = (plan.needed - eight.needed) / GIB
         rows.append(f"  or {EIGHT_BIT.flag:<29} saves {saved:6.1f} alone  ({EIGHT_BIT.cost})")
     return rows
-
-
-def check_hardware(
-    stage: str, data: Path, config: TrainConfig, device: torch.device, *, processes: int
-) -> None:
-    """Refuse a run that this GPU cannot hold or compute, before anything is loaded.
-
-    Raises:
-        UserError: too little memory, no bfloat16, or optimizer states on the CPU of several GPUs.
-    """
-    if device.type != "cuda":
-        if config.moments == "8bit":
-            raise UserError("moments '8bit' need a GPU; keep moments 'float32' on the CPU")
-        return
-    name = torch.cuda.get_device_name(device)
-    if config.dtype == "bfloat16" and not torch.cuda.is_bf16_supported(including_emulation=False):
-        raise UserError(f"{name} does not compute in bfloat16; use --dtype float32 or another GPU")
-    if processes > 1 and config.optimizer_device == "cpu":
-        raise UserError(
-            f"optimizer_device 'cpu' came with {processes} processes, which add up gradients on "
-            "their GPUs; use one process, or optimizer_device 'model'"
-        )
-    mine = replace(config, prompts_per_step=-(-config.prompts_per_step // processes))
-    has = torch.cuda.get_device_properties(device).total_memory
-    check_fits(make_plan(stage, data, mine), has)

@@ -1,4 +1,4 @@
-"""What makes a run fit a smaller GPU: exact levers change no parameter, the inexact one says so."""
+"""What makes a run fit a smaller GPU: exact options change no parameter, others say so."""
 
 import sys
 from collections.abc import Callable
@@ -60,7 +60,7 @@ def after_two_steps(base: Path, other: Path, **changes: Any) -> dict[str, Tensor
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize(
-    "lever",
+    "option",
     [
         {"optimizer_device": "cpu"},
         {"offload_bias": True},
@@ -69,15 +69,15 @@ def after_two_steps(base: Path, other: Path, **changes: Any) -> dict[str, Tensor
     ],
     ids=str,
 )
-def test_an_exact_lever_gives_the_same_parameters(
-    base: Path, other: Path, lever: dict[str, Any], dtype: str
+def test_an_exact_option_gives_the_same_parameters(
+    base: Path, other: Path, option: dict[str, Any], dtype: str
 ) -> None:
-    same = {"divergence": lever.get("divergence", "exact"), "dtype": dtype}
-    plain, levered = (after_two_steps(base, other, **(same | one)) for one in ({}, lever))
+    same = {"divergence": option.get("divergence", "exact"), "dtype": dtype}
+    plain, changed = (after_two_steps(base, other, **(same | one)) for one in ({}, option))
     start = load_policy(base, dtype=dtype).model.state_dict()
     assert any(not torch.equal(plain[name], start[name]) for name in plain)
     for name, tensor in plain.items():
-        assert torch.equal(levered[name], tensor), name
+        assert torch.equal(changed[name], tensor), name
 
 
 def test_gradients_and_masters_of_an_offloaded_optimizer_are_its_own() -> None:

@@ -1,6 +1,5 @@
-"""A plan's memory against a step that is measured, storage by storage, at shapes of its own."""
+"""Memory counted against a step that is measured, storage by storage, at shapes of its own."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,12 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.training.live_bytes import LiveBytes
-from videothinker import cli
 from videothinker.algorithms.base import Objective
 from videothinker.algorithms.cdpo import CdpoConfig
-from videothinker.algorithms.grpo import GrpoConfig
-from videothinker.errors import UserError
 from videothinker.generation.base import Sampling, generate
 from videothinker.models.adapters import find_base
 from videothinker.models.base import Group
@@ -22,18 +17,17 @@ from videothinker.models.catalog import load_policy
 from videothinker.models.loaded import SHARD
 from videothinker.models.qwen2_5_vl.shapes import Grid, find_shape, parameters
 from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
-from videothinker.training import memory
+from videothinker.planning import memory
+from videothinker.planning.divergences import logit_bytes
+from videothinker.planning.live_bytes import LiveBytes
+from videothinker.planning.memory import Workload
+from videothinker.planning.plan import GIB, make_plan
 from videothinker.training.adapters import add_adapter
 from videothinker.training.checkpoints import save_checkpoint
-from videothinker.training.dry_run import check_hardware
-from videothinker.training.levers import check_fits, parse_memory, pulled
-from videothinker.training.memory import Workload
 from videothinker.training.models import save_model
 from videothinker.training.optimizer import MasterAdamW
-from videothinker.training.plan import GIB, bias_kind, make_plan
 from videothinker.training.step import Bias, accumulate_gradients
 
-RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 WIDE = SmallConfig(hidden=192, layers=3, heads=6, intermediate=1024, vocab_size=600)
 DEEP = SmallConfig(
     hidden=64, layers=9, heads=4, kv_heads=1, intermediate=160, vocab_size=900, vision_layers=6
@@ -130,7 +124,7 @@ class Setting:
             lora_rank=case.get("lora", 0),
             freeze_vision=case.get("frozen", False),
             checkpointing=case.get("checkpointing", True),
-            divergence={None: "none", "k3": "sampled"}.get(divergence, divergence),  # type: ignore[arg-type]
+            logit_bytes=logit_bytes(divergence) if divergence else 0,
             bias="model" if self.bias else "none",
             videos=1,
             fused_update=False,
@@ -211,7 +205,7 @@ def test_the_plan_counts_the_final_save(
         lora_rank=rank,
         save_total_limit=1,
     )
-    plan = make_plan("cdpo", Path("absent"), config)
+    plan = make_plan(config)
     files = list((tmp_path / "step-1").rglob("*")) + list((tmp_path / "model").rglob("*"))
     weights = sum(path.stat().st_size for path in files if path.suffix == ".safetensors")
     extra = sum(path.stat().st_size for path in (tmp_path / "step-1").rglob("*.safetensors"))
@@ -226,119 +220,3 @@ def test_main_memory_while_saving_by_hand() -> None:
     assert memory.saving_bytes(replace(work, lora_rank=64)) == 4 * 64 * 11008
     seven = replace(work, shape=find_shape("Qwen/Qwen2.5-VL-7B-Instruct"))
     assert memory.saving_bytes(seven) == 4 * 152064 * 3584
-
-
-def paper(**changes: Any) -> CdpoConfig:
-    given = {"model": "Qwen/Qwen2.5-VL-3B-Instruct", "out": Path("never"), "bias": "runs/bias"}
-    return CdpoConfig(**(given | changes))
-
-
-def test_the_tokens_of_a_clevrer_video() -> None:
-    plan = make_plan("cdpo", Path("absent"), paper())
-    assert (plan.prompt.width, plan.prompt.height) == (364, 252)
-    assert plan.video_tokens == 936  # 8 pairs of frames, 9 x 13 tokens each
-    assert plan.prompt_tokens == 936 + 2 + 210
-    assert "assumed" in plan.prompt.source
-    ratio = sum(plan.flops(shared=False).values()) / sum(plan.flops(shared=True).values())
-    assert ratio == pytest.approx(2.5, abs=0.1)
-
-
-def test_text_is_measured_where_data_and_tokenizer_are_at_hand(toy: Path, base: Path) -> None:
-    plan = make_plan("grpo", toy, GrpoConfig(model=str(base), out=Path("never")))
-    assert plan.prompt.grid is None
-    assert "measured" in plan.prompt.source
-    assert 20 < plan.prompt.mean_text <= plan.prompt.text < 400
-
-
-def test_levers_save_what_they_say_and_are_no_more_than_needed() -> None:
-    plan = make_plan("cdpo", Path("absent"), paper())
-    for card in (24, 48):
-        steps = pulled(plan, card * GIB)
-        assert steps[-1][2].needed <= card * GIB
-        assert plan.needed - sum(saved for _, saved, _ in steps) == steps[-1][2].needed
-        assert [lever.flag for lever, _, _ in steps] == ["--optimizer-device cpu"]
-    assert pulled(plan, 80 * GIB) == []
-    assert len(pulled(plan, 8 * GIB)) > 2  # none is enough: all that help are named
-    with pytest.raises(UserError, match=r"needs 7\d\.\d GiB .*GPU has 48\.0; add --optimizer-dev"):
-        check_fits(plan, 48 * GIB)
-    with pytest.raises(UserError, match="no lever is enough"):
-        check_fits(plan, 4 * GIB)
-    check_fits(plan, 80 * GIB)
-
-
-@pytest.mark.parametrize("text", ["", "48", "GB", "0GB", "-1GB", "48TB"])
-def test_a_size_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(UserError, match="allowed is a size such as 24GB"):
-        parse_memory(text)
-
-
-@pytest.mark.parametrize("path", sorted(RECIPES.glob("clevrer-*.yaml")), ids=lambda p: p.stem)
-def test_every_recipe_has_a_plan(
-    path: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    kind = path.stem.rsplit("-", 1)[-1]
-    verb = kind if kind in ("bias", "grpo") else "cdpo"
-    assert cli.main(["train", verb, "--config", str(path), "--dry-run"]) == 0
-    text = capsys.readouterr().out
-    assert "936 video tokens" in text
-    assert all(f"{card}: " in text for card in ("24GB", "48GB", "80GB", "141GB"))
-    assert list(tmp_path.iterdir()) == []  # a dry run writes nothing
-    words = ["train", verb, "--config", str(path), "--dry-run", "--gpu-memory", "6GB", "--json"]
-    assert cli.main(words) == cli.USER_ERROR
-    told = capsys.readouterr()
-    assert json.loads(told.out)["fits"] == {"6GB": False}
-    assert "GiB and the GPU has 6.0" in told.err.replace("GiB)", "GiB")
-
-
-def test_a_recipe_for_another_architecture_is_refused(
-    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    config = json.loads((base / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps(config | {"model_type": "qwen3_vl"}))
-    words = ["train", "grpo", "--data", "absent", "--out", "o", "--model", str(tmp_path)]
-    assert cli.main([*words, "--dry-run"]) == cli.USER_ERROR
-    assert "is of type 'qwen3_vl'; only 'qwen2_5_vl'" in capsys.readouterr().err
-    assert cli.main([*words, "--gpu-memory", "24GB"]) == cli.USER_ERROR
-    assert "add --dry-run" in capsys.readouterr().err
-
-
-class Card:
-    """A GPU that is not there."""
-
-    total_memory = 2 * GIB
-
-
-def test_hardware_is_refused_before_anything_is_loaded(
-    toy: Path, base: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cuda = torch.device("cuda")
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "Old Card")
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: Card)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
-    config = GrpoConfig(model=str(base), out=Path("never"))
-    with pytest.raises(UserError, match="Old Card does not compute in bfloat16; use --dtype"):
-        check_hardware("grpo", toy, config, cuda, processes=1)
-    plain = replace(config, dtype="float32")
-    check_hardware("grpo", toy, plain, cuda, processes=1)
-    with pytest.raises(UserError, match="came with 2 processes"):
-        check_hardware("grpo", toy, replace(plain, optimizer_device="cpu"), cuda, processes=2)
-    big = replace(plain, model="Qwen/Qwen2.5-VL-3B-Instruct")
-    with pytest.raises(UserError, match=r"GiB\) and the GPU has 2\.0"):
-        check_hardware("grpo", toy, big, cuda, processes=1)
-    cpu = torch.device("cpu")
-    with pytest.raises(UserError, match="need a GPU"):
-        check_hardware("grpo", toy, replace(plain, moments="8bit"), cpu, processes=1)
-
-
-def test_under_lora_the_bias_model_is_counted_as_what_it_is(base: Path, tmp_path: Path) -> None:
-    given = {"model": str(base), "out": Path("o"), "lora_rank": 4}
-    kinds = {name: tmp_path / name for name in ("merged", "adapter", "old", "absent")}
-    for name in ("merged", "adapter", "old"):
-        (kinds[name] / "model").mkdir(parents=True)
-    (kinds["adapter"] / "model" / "adapter_config.json").write_text("{}")
-    (kinds["old"] / "adapter").mkdir()  # an earlier version's, beside a complete model
-    (kinds["old"] / "adapter" / "adapter_config.json").write_text("{}")
-    found = {name: bias_kind(CdpoConfig(**given, bias=str(at))) for name, at in kinds.items()}
-    assert found == {"merged": "model", "adapter": "adapter", "old": "model", "absent": "adapter"}
-    assert bias_kind(GrpoConfig(**given)) == "none"

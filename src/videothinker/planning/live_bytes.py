@@ -21,7 +21,7 @@ class LiveBytes(TorchDispatchMode):
 
     def _see(self, tensor: Tensor) -> None:
         storage = tensor.untyped_storage()
-        key = storage._cdata
+        key = storage._cdata  # noqa: SLF001
         if key in self.sizes:
             return
         self.sizes[key] = storage.nbytes()

@@ -1,6 +1,8 @@
 """Bytes a training step needs, counted from shapes: what lies in memory at each of its moments.
 
-Standard library alone. The count is of tensors, as `torch.cuda.max_memory_allocated` sees them;
+Counted by hand and held against real steps: a rehearsal of the step without its numbers
+(`benchmarks/rehearsal.py`) is as exact, but takes seconds a plan where this takes none. The count
+is of tensors, as `torch.cuda.max_memory_allocated` sees them;
 a kernel's inner workspace, the CUDA context and the allocator's gaps come on top (see `plan`).
 Letters: L tokens of the packed sequence, D hidden, I intermediate, V vocabulary, b bytes a value.
 """
@@ -13,17 +15,13 @@ from videothinker.models.qwen2_5_vl.shapes import Grid, Shape, parameters
 FLOAT = 4
 """Bytes of a float32: masters, gradients, moments, norms, softmax."""
 CHUNK = 256
-"""Tokens whose logits are in memory together; `policy.logprobs.CHUNK`."""
+"""Tokens whose logits are in memory together; `models.logprobs.CHUNK`."""
 SHARD = 2 << 30
-"""Bytes of a weight file; `policy.model.SHARD`."""
+"""Bytes of a weight file; `models.loaded.SHARD`."""
 VIDEOS = 32
-"""Videos a frozen tower's cache keeps; `policy.videos.KEPT`."""
+"""Videos a frozen tower's cache keeps; `models.videos.KEPT`."""
 
 BiasKind = Literal["none", "model", "adapter", "offloaded"]
-DivergenceKind = Literal["none", "sampled", "exact", "js"]
-WHOLE_VOCABULARY = {"exact": 28, "js": 36}
-"""Bytes a logit of both models while the divergence over the vocabulary is recomputed and
-differentiated: float32 logits, their softmaxes, and the products between them."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +37,15 @@ class Workload:
     completion: int
     """Tokens of the longest completion."""
     prompts: int = 1
-    """Prompts of one process and step."""
+    """Prompts of one rank and step."""
     width: int = 2
     """Bytes of a weight and an activation: 2 for bfloat16, 4 for float32."""
     lora_rank: int = 0
     freeze_vision: bool = False
     checkpointing: bool = True
-    divergence: DivergenceKind = "sampled"
+    logit_bytes: int = 0
+    """Bytes a logit of both models while a divergence over the whole vocabulary is recomputed and
+    differentiated, see `divergences`; 0 where it asks for the sampled tokens alone."""
     bias: BiasKind = "model"
     optimizer_on_cpu: bool = False
     moment_bytes: int = 2 * FLOAT
@@ -211,7 +211,7 @@ def head_bytes(work: Workload) -> int:
     tokens = work.generations * work.completion
     chunk = min(CHUNK, tokens) * v
     table = 0 if work.lora_rank else v * d
-    whole = WHOLE_VOCABULARY.get(work.divergence, 0)
+    whole = work.logit_bytes
     several = tokens >= 2 * CHUNK  # the chunk before is freed only as the next one is made
     logit = 16 if several else 12 + (b if b < FLOAT else 0)
     sampled = chunk * logit + table * (FLOAT + b + (b if whole else 0))

@@ -1,8 +1,9 @@
 """What a run will cost before it is run: tokens, operations, memory by part, and what to change.
 
-Arithmetic over `policy.shapes` and `training.memory`; no model is built and nothing is written.
+Arithmetic over shapes and `memory`; no model is built and nothing is written.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,8 +22,10 @@ from videothinker.models.qwen2_5_vl.shapes import (
     step_flops,
     video_tokens,
 )
-from videothinker.training import memory
-from videothinker.training.memory import FLOAT, Workload
+from videothinker.planning import memory
+from videothinker.planning.divergences import logit_bytes
+from videothinker.planning.memory import FLOAT, Workload
+from videothinker.records import Question
 
 GIB = 1 << 30
 CONTEXT = GIB
@@ -53,12 +56,13 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Plan:
-    """A run's cost; every number follows from these."""
+    """A run's cost; every number follows from these. Memory is that of one rank."""
 
-    stage: str
     config: TrainConfig
     shape: Shape
     prompt: Prompt
+    ranks: int = 1
+    """Processes that share the prompts of a step; each holds everything else whole."""
 
     @property
     def video_tokens(self) -> int:
@@ -73,21 +77,19 @@ class Plan:
     @cached_property
     def work(self) -> Workload:
         """What memory depends on, all completions at full length."""
-        config = self.config
-        divergence = getattr(config, "divergence", None)
-        whole = divergence in memory.WHOLE_VOCABULARY
+        config, divergence = self.config, self.config.objective().divergence
         return Workload(
             shape=self.shape,
             grid=self.prompt.grid,
             prompt=self.prompt_tokens,
             generations=config.num_generations,
             completion=config.max_completion_length,
-            prompts=config.prompts_per_step,
+            prompts=-(-config.prompts_per_step // self.ranks),
             width=2 if config.dtype == "bfloat16" else FLOAT,
             lora_rank=config.lora_rank,
             freeze_vision=config.freeze_vision,
             checkpointing=config.gradient_checkpointing,
-            divergence=divergence if whole else ("sampled" if divergence else "none"),
+            logit_bytes=0 if divergence is None else logit_bytes(divergence),
             bias=bias_kind(config),
             optimizer_on_cpu=config.optimizer_device == "cpu",
             moment_bytes=2 if config.moments == "8bit" else 2 * FLOAT,
@@ -105,7 +107,7 @@ class Plan:
 
     @property
     def host(self) -> int:
-        """Bytes of main memory for what the levers move there, and for what is being saved."""
+        """Bytes of main memory for what options move there, and for what is being saved."""
         trained = memory.trained_parameters(self.work)
         weights = sum(parameters(self.shape).values()) * self.work.width
         moved = trained * (2 * FLOAT + self.work.moment_bytes) if self.work.optimizer_on_cpu else 0
@@ -150,14 +152,26 @@ def bias_kind(config: TrainConfig) -> memory.BiasKind:
     return "offloaded" if source.offload else "model"
 
 
-def make_plan(stage: str, data: Path, config: TrainConfig) -> Plan:
-    """The plan of `train <stage>`; data and tokenizer are measured where they are at hand.
+def make_plan(
+    config: TrainConfig,
+    questions: Sequence[Question] = (),
+    data_root: Path | None = None,
+    *,
+    ranks: int = 1,
+) -> Plan:
+    """The plan of a run; prompts are measured where data and tokenizer are at hand.
+
+    Args:
+        config: the run's settings.
+        questions: what it trains on; without them CLEVRER's prompts are assumed.
+        data_root: where their videos lie.
+        ranks: processes, each on its own GPU.
 
     Raises:
         UserError: a model of another architecture or without a readable configuration.
     """
     shape = model_shape(config.model)
-    return Plan(stage, config, shape, _prompt(data, config, shape))
+    return Plan(config, shape, _prompt(config, shape, questions, data_root), ranks)
 
 
 def model_shape(model: str) -> Shape:
@@ -177,22 +191,21 @@ def model_shape(model: str) -> Shape:
     return read_shape(found.to_dict(), model)
 
 
-def _prompt(data: Path, config: TrainConfig, shape: Shape) -> Prompt:
+def _prompt(
+    config: TrainConfig, shape: Shape, questions: Sequence[Question], data_root: Path | None
+) -> Prompt:
     """What the data says, else what CLEVRER is, each named."""
     (height, width), text, mean = CLEVRER_FRAME, TEXT_TOKENS, float(TEXT_TOKENS)
     seen, said = True, [f"{TEXT_TOKENS} text tokens assumed", "frames of 480x320 assumed"]
-    if data.exists():
-        from videothinker.training.data import load_training_set  # noqa: PLC0415
-
-        questions = load_training_set(data, config)
-        first = questions.train[0]
+    if questions:
+        first = questions[0]
         seen = first.video is not None
-        lengths = _text_tokens(questions.train[:MEASURED_QUESTIONS], config.model)
+        lengths = _text_tokens(questions[:MEASURED_QUESTIONS], config.model)
         if lengths:
             text, mean = max(lengths), sum(lengths) / len(lengths)
             said[0] = f"text tokens of {len(lengths)} questions measured"
-        if first.video is not None:
-            found = _frame_size(questions.data_root, first.video, config)
+        if first.video is not None and data_root is not None:
+            found = _frame_size(data_root, first.video, config)
             height, width = found or CLEVRER_FRAME
             said[1] = f"frames of {width}x{height} {'measured' if found else 'assumed'}"
     if not seen:
@@ -210,7 +223,7 @@ def _prompt(data: Path, config: TrainConfig, shape: Shape) -> Prompt:
     return Prompt(grid, rows, columns, text + 2, mean + 2, "; ".join(said))  # start and end of it
 
 
-def _text_tokens(questions: Any, model: str) -> list[int]:
+def _text_tokens(questions: Sequence[Question], model: str) -> list[int]:
     """Prompt tokens of each question without its video; none without a tokenizer at hand."""
     from videothinker import prompts  # noqa: PLC0415
     from videothinker.models.loaded import prompt_ids  # noqa: PLC0415
