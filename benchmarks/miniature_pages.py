@@ -204,50 +204,51 @@ def compute_table(grids: Grids) -> list[str]:
 
 ABOUT = """# Results in miniature
 
-**Most inferential questions of these worlds give themselves away, and what bias-failure sampling gains
-over GRPO sits there.** On the rest little or nothing is gained. What to do about a shortcut in your own
-data is in [choosing.md](choosing.md).
+**Most inferential questions of these worlds give themselves away, and what bias-failure sampling
+gains over GRPO sits there.** On the rest little or nothing is gained. What to do about a shortcut
+in your own data is in [choosing.md](choosing.md).
 
-An inferential question *gives itself away* where none or all of its options happen in the video. Who
-describes the video then has nothing left to choose, and knows without reading the premise that
-something must be changed. No observational question here does so. *The rest* are the inferential
-questions that do not give themselves away: a describer is wrong on every one of them, so a gain there
-has to be held against a guess, and against the base made to simulate.
+An inferential question *gives itself away* where none or all of its options happen in the video.
+Who describes the video then has nothing left to choose, and knows without reading the premise
+that something must be changed. No observational question here does so. *The rest* are the
+inferential questions that do not give themselves away: a describer is wrong on every one of them,
+so a gain there has to be held against a guess, and against the base made to simulate.
 
 Before the arrow stands GRPO, after it bias-failure sampling, in percent right."""
-READ = """Every number is recomputed from committed answers: `python benchmarks/miniature.py tables` writes
-this page. Intervals are of 95 %, over scenes and training seeds together; differences are paired by
-seed and question. All worlds here were asked with questions of the old writer, and 5 % of the training
-questions are inferential. The two tiers are never pooled, and nothing was measured at 3B.
-[The old world](results_old_world.md) has every table and says why it misled."""
+READ = """Every number is recomputed from committed answers: `python benchmarks/miniature.py
+tables` writes this page. Intervals are of 95 %, over scenes and training seeds together;
+differences are paired by seed and question. All worlds here were asked with questions of the old
+writer, and 5 % of the training questions are inferential. The two tiers are never pooled, and
+nothing was measured at 3B. [The old world](results_old_world.md) has every table and says why it
+misled."""
 TRANSCRIPT = """## Transcript tier
 
-Text in, a base of less than half a million parameters; seeds, methods and scenes were fixed before the
-run. Bias-failure sampling gains on the rest with one floor and not with the other. The default CDPO
-gains there too. Both pay in observational accuracy."""
+Text in, a base of less than half a million parameters; seeds, methods and scenes were fixed
+before the run. Bias-failure sampling gains on the rest with one floor and not with the other. The
+default CDPO gains there too. Both pay in observational accuracy."""
 VIDEO = """## Video tier
 
-Frames in, a base of about two million parameters, in one untuned regime. Bias-failure sampling gains
-nothing on the rest that an interval would show. The default CDPO gains, about up to what the base made to
-simulate has, and pays more."""
+Frames in, a base of about two million parameters, in one untuned regime. Bias-failure sampling
+gains nothing on the rest that an interval would show. The default CDPO gains, about up to what
+the base made to simulate has, and pays more."""
 PAIRED = """## Minimal pairs: is the premise read?
 
-A minimal pair asks one video two questions that differ in the removed object alone. In the irrelevant
-half describing is right, in the causal half it is wrong, and none of these questions gives itself away.
-After GRPO, the paper's CDPO or bias-failure sampling a policy answers nearly as a describer would,
-whatever its answer opens with. The last column takes only answers that open with a removal; the base
-gives few of them, on questions it chooses itself."""
+A minimal pair asks one video two questions that differ in the removed object alone. In the
+irrelevant half describing is right, in the causal half it is wrong, and none of these questions
+gives itself away. After GRPO, the paper's CDPO or bias-failure sampling a policy answers nearly
+as a describer would, whatever its answer opens with. The last column takes only answers that open
+with a removal; the base gives few of them, on questions it chooses itself."""
 COST = """## What it costs
 
 Bias-failure sampling against GRPO on observational questions, by seed:"""
-COMPUTE = """GRPO trained as long as bias model, measured successes and sampling take together, against
-bias-failure sampling of the same seed. Where long GRPO comes to simulate by itself it has the higher
-mix; where it does not, bias-failure sampling has."""
+COMPUTE = """GRPO trained as long as bias model, measured successes and sampling take together,
+against bias-failure sampling of the same seed. Where long GRPO comes to simulate by itself it has
+the higher mix; where it does not, bias-failure sampling has."""
 OUT = """## Bias-failure sampling on every set of questions
 
-Against GRPO, in points. The gain in give-aways shrinks out of domain and is gone with four collisions.
-On the rest an interval excludes zero for the first line alone, and from the base before with six
-objects and with four collisions."""
+Against GRPO, in points. The gain in give-aways shrinks out of domain and is gone with four
+collisions. On the rest an interval excludes zero for the first line alone, and from the base
+before with six objects and with four collisions."""
 
 
 def joined(parts: Sequence[str | list[str]]) -> str:

@@ -221,27 +221,29 @@ SMALL = (
 )
 INTRO = """# What the old world showed, and why it misled
 
-Use this page to look up a number; [results.md](results.md) says what they mean. It has every table of
-the committed grids, which all asked questions of the old writer.
+Use this page to look up a number; [results.md](results.md) says what they mean. It has every
+table of the committed grids, which all asked questions of the old writer.
 
-**Why it misled.** Writing a what-if question, the old writer drew options that are mixed *in the world
-without the object*: some happen, some do not. It did not ask whether they are mixed *in the video*. So an
-observational question is mixed in the video too, and an inferential one mostly has none or all of its
-options there. Whoever describes the video has no valid answer left, and knows without reading the premise
-that something must be changed. About three in four inferential questions are so. Inferential accuracy,
-which was read as reasoning, can be had by changing anything at all.
+**Why it misled.** Writing a what-if question, the old writer drew options that are mixed *in the
+world without the object*: some happen, some do not. It did not ask whether they are mixed *in the
+video*. So an observational question is mixed in the video too, and an inferential one mostly has
+none or all of its options there. Whoever describes the video has no valid answer left, and knows
+without reading the premise that something must be changed. About three in four inferential
+questions are so. Inferential accuracy, which was read as reasoning, can be had by changing
+anything at all.
 
-So inferential accuracy stands beside its two parts in every table: *give-aways*, and *the rest*, on which
-a describer is always wrong.
+So inferential accuracy stands beside its two parts in every table: *give-aways*, and *the rest*,
+on which a describer is always wrong.
 
-Written by `python benchmarks/miniature.py tables` from the records in `benchmarks/results/miniature/`:
-one digit a question, model and training seed, one mark a question that gives itself away. `python
-benchmarks/miniature_giveaways.py tables` prints two other kinds of interval. How to read a column:"""
+Written by `python benchmarks/miniature.py tables` from the records in
+`benchmarks/results/miniature/`: one digit a question, model and training seed, one mark a
+question that gives itself away. `python benchmarks/miniature_giveaways.py tables` prints two
+other kinds of interval. How to read a column:"""
 WORDS = (
     ("accuracy", "percent of questions answered exactly, 95 % interval over scenes and seeds"),
     ("mix", "observational and inferential weighed 74 to 26, as in the paper's data"),
     ("against GRPO", "points, paired by training seed and question"),
-    ("says it simulates", "share of answers that open with a removal: no proof of what was computed"),
+    ("says it simulates", "share of answers that open with a removal, whatever was computed"),
     ("`METHOD@P`", "trained with P % inferential questions; without `@P`, with 5 %"),
     ("steps of training", "60 at a falling rate, where nothing else is said"),
     ("`grpo-long`", "260 steps at the usual falling rate; from pixels 210"),
@@ -272,8 +274,8 @@ A policy that mixes two ways of thinking drifts to describing iff
 
     (1 - rho) (p_oo - p_so) > rho (p_si - p_oi)
 
-with rho the inferential share and p_xy the base's accuracy when made to think in way x, on questions y.
-Predicted from the base alone, against what plain GRPO did:"""
+with rho the inferential share and p_xy the base's accuracy when made to think in way x, on
+questions y. Predicted from the base alone, against what plain GRPO did:"""
 
 
 def old_world() -> str:
