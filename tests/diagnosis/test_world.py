@@ -26,6 +26,7 @@ def made(length, tmp_path_factory):
     root = tmp_path_factory.mktemp("world")
     config = WorldConfig(
         out=root / "world",
+        give_aways="allowed",
         scenes=20,
         validation_scenes=12,
         frames=0,

@@ -176,13 +176,35 @@ def test_an_adapter_that_names_no_base_is_refused(run: Path) -> None:
         load_policy(run)
 
 
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def entry(file: Path, **values: object) -> None:
+    file.write_text(json.dumps(json.loads(file.read_text()) | values))
+
+
+def no_number(file: Path) -> None:
+    held = load_file(file)
+    next(iter(held.values()))[0, 0] = float("nan")
+    save_file(held, file)
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda f: (f / "adapter_model.safetensors").unlink(), "could not be read"),
-        (lambda f: (f / "adapter_model.safetensors").write_bytes(b"12345678"), "could not be read"),
-        (lambda f: (f / "adapter_config.json").write_text("{"), "could not be read"),
+        (lambda f: (f / "adapter_model.safetensors").unlink(), "safetensors is not there"),
+        (lambda f: (f / "adapter_model.safetensors").write_bytes(b"12345678"), "not a safetensors"),
+        (lambda f: cut(f / "adapter_model.safetensors"), r"is cut off \(.* bytes\); download"),
+        (lambda f: (f / "adapter_config.json").write_text("{"), "is not readable JSON"),
+        (lambda f: (f / "adapter_config.json").write_text("[1]"), "holds a list; a JSON object"),
         (lambda f: (f / "adapter_config.json").write_text('{"peft_type": "IA3"}'), "LoRA alone"),
+        (lambda f: entry(f / "adapter_config.json", r=10**9), "rank 1000000000, and no tensor"),
+        (lambda f: entry(f / "adapter_config.json", target_modules=7), "adapter .* could not be"),
+        (lambda f: no_number(f / "adapter_model.safetensors"), "holds values that are not finite"),
+        (lambda f: (f / "base.json").write_text("[]"), "base.json holds a list"),
+        (lambda f: entry(f / "base.json", model=7), "'model' is 7; allowed is a string"),
+        (lambda f: entry(f / "base.json", model=str(f)), "which is a LoRA adapter too"),
     ],
 )
 def test_a_broken_adapter_is_one_sentence(

@@ -165,7 +165,7 @@ def test_dynamic_sampling_drops_groups_without_signal_and_refills(
         return [float(place == 0 and odd) for place in range(len(completions))]
 
     monkeypatch.setattr(rollouts.Collector, "collect", spy)
-    monkeypatch.setattr("toy_training.length_reward", fickle)
+    monkeypatch.setattr("tests.training.toy_training.length_reward", fickle)
     rewards = {"reward_funcs": ("tests.training.toy_training:length_reward",)}
     out = train_bias(toy, BiasConfig(out=tmp_path / "bias", **(quick | rewards)))
     for batch in seen:
@@ -199,7 +199,8 @@ def test_a_run_whose_reward_is_always_one_says_so_and_is_no_success(
     out, recipe = tmp_path / "flat", tmp_path / "flat.yaml"
     recipe.write_text(
         "dtype: float32\ngradient_checkpointing: false\nmax_completion_length: 6\n"
-        "num_generations: 4\nmax_steps: 2\neval_steps: 0\nreward_funcs: [toy_training:flat]\n"
+        "num_generations: 4\nmax_steps: 2\neval_steps: 0\n"
+        "reward_funcs: [tests.training.toy_training:flat]\n"
     )
     words = ["train", stage, "--config", str(recipe), "--data", str(toy), "--model", str(base)]
     assert main([*words, "--out", str(out)]) == 1
@@ -308,7 +309,7 @@ def test_the_stream_goes_on_after_the_questions_that_were_drawn(
         odd = int(asked[-1][-1]) % 2
         return [float(place == 0 and odd) for place in range(len(completions))]
 
-    monkeypatch.setattr("toy_training.length_reward", fickle)
+    monkeypatch.setattr("tests.training.toy_training.length_reward", fickle)
     rewards = {"reward_funcs": ("tests.training.toy_training:length_reward",), "eval_steps": 0}
     config = BiasConfig(out=tmp_path / "bias", **(quick | rewards))
     out = train_bias(toy, config)

@@ -23,7 +23,15 @@ from videothinker.world.worlds import make_world
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("worlds") / "a"
     return world(
-        WorldConfig(out=out, scenes=0, validation_scenes=20, frames=0, descriptive=0, seed=8)
+        WorldConfig(
+            out=out,
+            scenes=0,
+            validation_scenes=20,
+            frames=0,
+            descriptive=0,
+            seed=8,
+            give_aways="allowed",
+        )
     )
 
 

@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 from videothinker.clevrer import annotations
 from videothinker.clevrer import scenes as clevrer_scenes
 from videothinker.world import physics
-from videothinker.world.objects import SHOWN_FRAMES, Scene, SceneObject
+from videothinker.world.objects import FRICTION, SHOWN_FRAMES, Scene, SceneObject
 from videothinker.world.physics import (
     AFTER_FRAMES,
-    DAMPING_RATE,
     FPS,
     STEPS_PER_FRAME,
     simulate,
@@ -110,12 +109,19 @@ def test_before_its_first_contact_a_removed_object_changes_no_bit(scene):
 def test_a_free_object_slides_as_the_friction_law_says():
     run = simulate(Scene((thing(at=(-1.0, 0.5), velocity=(0.4, 0.1)),)))
     seconds_T = np.arange(FRAMES) / FPS
-    speed_T = np.exp(-DAMPING_RATE * seconds_T)
+    speed_T = np.exp(-FRICTION * seconds_T)
     np.testing.assert_allclose(run.velocities_TN2[:, 0], np.outer(speed_T, (0.4, 0.1)), rtol=1e-9)
-    way_T = (1 - speed_T) / DAMPING_RATE
+    way_T = (1 - speed_T) / FRICTION
     expected_T2 = np.array([-1.0, 0.5]) + np.outer(way_T, (0.4, 0.1))
     step = 1 / FPS / STEPS_PER_FRAME
     np.testing.assert_allclose(run.positions_TN2[:, 0], expected_T2, atol=0.4 * step)
+
+
+def test_without_friction_a_free_object_keeps_its_speed():
+    run = simulate(Scene((thing(at=(-1.0, 0.5), velocity=(0.4, 0.1)),), friction=0.0))
+    seconds_T = np.arange(FRAMES) / FPS
+    expected_T2 = np.array([-1.0, 0.5]) + np.outer(seconds_T, (0.4, 0.1))
+    np.testing.assert_allclose(run.positions_TN2[:, 0], expected_T2, atol=1e-9)
 
 
 @pytest.mark.parametrize("shape", ["sphere", "cylinder"])
@@ -123,15 +129,15 @@ def test_head_on_two_equal_discs_share_speed_by_the_law_of_restitution(shape):
     run = simulate(Scene((thing(shape, (-1.0, 0.0), (1.0, 0.0)), thing(shape, (0.2, 0.0)))))
     (hit,) = run.collisions
     reach = 1.2 - 0.4  # way to the contact: x = (1 - exp(-kt)) / k
-    when = -math.log1p(-DAMPING_RATE * reach) / DAMPING_RATE
+    when = -math.log1p(-FRICTION * reach) / FRICTION
     assert abs(hit.time - when) <= 1.5 / FPS / STEPS_PER_FRAME
     assert hit.frame == math.ceil(hit.time * FPS - 1e-9)
     assert (hit.i, hit.j) == (0, 1)
     assert abs(hit.x) < 0.02
     assert abs(hit.y) < 1e-9
-    assert hit.speed == pytest.approx(math.exp(-DAMPING_RATE * when), rel=0.01)
+    assert hit.speed == pytest.approx(math.exp(-FRICTION * when), rel=0.01)
     later = FRAMES // 2
-    total = math.exp(-DAMPING_RATE * later / FPS)
+    total = math.exp(-FRICTION * later / FPS)
     expected = [(1 - physics.ELASTICITY) / 2 * total, (1 + physics.ELASTICITY) / 2 * total]
     np.testing.assert_allclose(run.velocities_TN2[later, :, 0], expected, atol=1e-3)
 
@@ -142,7 +148,7 @@ def test_momentum_only_falls_by_friction_and_energy_never_grows(scene):
     scene = Scene(tuple(replace(o, launch_frame=0) for o in scene.objects))
     run = simulate(scene)
     momentum_T2 = run.velocities_TN2.sum(axis=1)
-    fall_T = np.exp(-DAMPING_RATE * np.arange(FRAMES) / FPS)
+    fall_T = np.exp(-FRICTION * np.arange(FRAMES) / FPS)
     np.testing.assert_allclose(momentum_T2, np.outer(fall_T, momentum_T2[0]), atol=1e-9)
     inertia_N = np.array([physics._moment(o) for o in scene.objects])
     energy_T = (run.velocities_TN2**2).sum(axis=(1, 2))
@@ -154,7 +160,7 @@ def test_the_states_are_those_the_engine_reports_one_body_at_a_time():
     scene = Scene((thing("cube", (-1.0, 0.0), (1.0, 0.1), angle=0.3), thing("cube", (0.0, 0.0))))
     run = simulate(scene, frames=80)
     space = pymunk.Space()
-    space.damping = math.exp(-DAMPING_RATE)
+    space.damping = math.exp(-FRICTION)
     space.collision_slop = 1e-3
     for item in scene.objects:
         body = pymunk.Body(1.0, (2 * item.radius) ** 2 / 6)

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,8 @@ from videothinker.runs import digest_path
 from videothinker.video import read_clip
 from videothinker.world import camera
 from videothinker.world.config import LIMITS, WorldConfig
-from videothinker.world.produce import frame_rate, palette_of, plan
+from videothinker.world.plan import plan
+from videothinker.world.produce import frame_rate, palette_of
 from videothinker.world.scenes import scene_config
 from videothinker.world.shading import RGB
 from videothinker.world.stage import world
@@ -98,7 +100,15 @@ def test_a_folder_of_other_settings_is_refused(tmp_path: Path) -> None:
         ({"observational_share": float("nan")}, "observational_share=nan"),
         ({"objects_min": 0, "objects_max": 0}, "objects_min=0: allowed are 4 to 8"),
         ({"objects_min": 6, "objects_max": 4}, "below objects_min=6"),
-        ({"collisions_min": 4}, "cannot be met with 4 objects"),
+        ({"objects_min": 4}, "objects_min=4: without give-aways two objects stay unnamed"),
+        ({"collisions_min": 5}, "cannot be met with 5 objects"),
+        ({"collisions_min": 4, "give_aways": "allowed"}, "cannot be met with 4 objects"),
+        ({"give_aways": "some"}, "give_aways='some': allowed are none and allowed"),
+        ({"family_share": 0.6}, "observational_share=0.74 leaves 0.52 at most"),
+        ({"family_share": -0.1}, "give 0 to 0.52"),
+        ({"family_share": 0.5, "give_aways": "allowed"}, "there are no families"),
+        ({"jitter": 0.5}, "jitter=0.5: allowed are 0 to 0.3"),
+        ({"friction": -0.1}, "friction=-0.1: allowed are 0 to 1"),
         ({"size": "480"}, "WIDTHxHEIGHT"),
         ({"size": "481x320"}, "even"),
         ({"frames": 129}, "frames=129: a video of length=128 does not have as many"),
@@ -124,6 +134,18 @@ def test_the_scenes_are_sampled_with_the_dials() -> None:
     sampled = scene_config(config(Path("w"), radius=0.3, softest=0.5, near_miss=0.4, length=200))
     assert (sampled.radius, sampled.softest, sampled.near_miss) == (0.3, 0.5, 0.4)
     assert sampled.length == 200
+    straight = {"friction": 0.0, "lanes": 0.8, "would_be_share": 0.7}
+    sampled = scene_config(config(Path("w"), **straight))
+    assert {name: getattr(sampled, name) for name in straight} == straight
+
+
+def test_what_is_not_said_is_what_the_questions_need() -> None:
+    dials = ("objects_min", "collisions_min", "collisions_max", "late_share", "would_be_share")
+    fresh, before = config(Path("w")), config(Path("w"), give_aways="allowed")
+    assert [getattr(fresh, name) for name in dials] == [5, 3, 5, 0.5, 0.5]
+    assert [getattr(before, name) for name in dials] == [4, 2, 4, 0.9, 0.0]
+    assert replace(before, workers=2).objects_min == 4
+    assert config(Path("w"), objects_min=6).objects_min == 6
 
 
 def test_other_shades_keep_their_names() -> None:
@@ -150,7 +172,8 @@ def test_the_config_is_light() -> None:
 def test_the_plan_meets_the_share_to_within_one_question() -> None:
     for share in np.linspace(0, 1, 23):
         for scenes in (1, 2, 7, 100):
-            wanted = plan(config(Path("w"), observational_share=share), "train", scenes)
+            dials = {"observational_share": share, "give_aways": "allowed"}
+            wanted = plan(config(Path("w"), **dials), "train", scenes)
             flat = [one for scene in wanted for one in scene]
             assert len(wanted) == scenes
             assert abs(sum(one.observational for one in flat) - share * len(flat)) <= 1

@@ -35,6 +35,10 @@ ANSWERS: dict[str, tuple[str, ...]] = {
 """Subtype of a descriptive question -> its closed set of answers."""
 
 
+Change = Literal["none", "gone", "new", "both"]
+"""What a removal does to the options of a question: collisions gone, new, both, or none."""
+
+
 class RawChoice(msgspec.Struct, frozen=True):
     """One option of a multiple-choice question."""
 
@@ -57,6 +61,10 @@ class RawQuestion(msgspec.Struct, frozen=True, omit_defaults=True):
     choices: tuple[RawChoice, ...] = ()
     role: Literal["irrelevant", "causal"] | None = None
     """In our minimal pairs alone: does the removed object matter to the options?"""
+    change: Change | None = None
+    """In our worlds without give-aways alone, of a counterfactual question."""
+    family: int | None = None
+    """The same: questions of a scene that share it differ in the removed object alone."""
 
 
 class SceneQuestions(msgspec.Struct, frozen=True):
@@ -232,6 +240,15 @@ def to_records(
                 continue
             premise = match_counterfactual(raw.question)
             negated = premise.negated if premise else "negate" in raw.program
+            groups = {
+                "subtype": raw.question_subtype or raw.question_type,
+                "scene": str(scene.scene_index),
+                "negated": "yes" if negated else "no",
+            }
+            if raw.change is not None:
+                groups["change"] = raw.change
+            if raw.family is not None:
+                groups["family"] = f"{scene.scene_index}-{raw.family}"
             yield Question(
                 id=name,
                 dataset=dataset,
@@ -242,11 +259,7 @@ def to_records(
                 choices=tuple(choices),
                 answer=tuple(right),
                 type=raw.question_type,
-                groups={
-                    "subtype": raw.question_subtype or raw.question_type,
-                    "scene": str(scene.scene_index),
-                    "negated": "yes" if negated else "no",
-                },
+                groups=groups,
             )
 
 

@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers.utils.hub import cached_file
 
 from videothinker.errors import UserError
+from videothinker.models.border import border, read_object
+from videothinker.models.checkpoint import read_header, refuse_odd_tensors
 from videothinker.models.folders import ADAPTER_CONFIG, BASE, Base
 from videothinker.models.tensor_file import write_tensors
 
@@ -93,16 +95,20 @@ def attach(policy: "Policy", folder: Path, name: str) -> None:
     """
     from peft import LoraConfig, PeftConfig  # noqa: PLC0415
 
-    try:
-        lora, stored = PeftConfig.from_pretrained(str(folder)), load_file(folder / WEIGHTS)
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(
-            f"adapter {folder} could not be read ({reason}); give a run of `train`, or its model/"
-        ) from error
+    read_object(folder / ADAPTER_CONFIG)
+    header = read_header(folder / WEIGHTS)
+    refuse_odd_tensors(folder, header)
+    advice = "give a run of `train`, or its model/"
+    with border(f"adapter {folder} could not be read", advice):
+        lora = PeftConfig.from_pretrained(str(folder))
     if not isinstance(lora, LoraConfig):
         raise UserError(f"adapter {folder} is of type {lora.peft_type}; LoRA alone is supported")
-    inject(policy.model, lora, name)
+    longest = max((side for tensor in header.values() for side in tensor.shape), default=0)
+    with border(f"adapter {folder} could not be read", advice):
+        if lora.r > longest:  # before it takes memory
+            raise ValueError(f"rank {lora.r}, and no tensor is longer than {longest}")
+        inject(policy.model, lora, name)
+        stored = load_file(folder / WEIGHTS)
     stored = {key.removeprefix(PREFIX): tensor for key, tensor in stored.items()}
     places = factors(policy.model, name)
     wrong = sorted(
@@ -118,6 +124,11 @@ def attach(policy: "Policy", folder: Path, name: str) -> None:
     with torch.no_grad():
         for at, param in places.items():
             param.copy_(stored[at])
+            if not param.isfinite().all():
+                raise UserError(
+                    f"adapter {folder}: {at} holds values that are not finite numbers; take a "
+                    "checkpoint from before that"
+                )
     activate(policy, name)
     policy.model.requires_grad_(requires_grad=False)
 

@@ -125,7 +125,7 @@ def read_checkpoint(folder: Path, kinds: Mapping[str, str]) -> Checkpoint:
             if name in tensors:
                 raise UserError(f"{folder} holds the tensor {name} in two files; {AGAIN}")
             tensors[name] = tensor
-    _refuse_odd_tensors(folder, tensors)
+    refuse_odd_tensors(folder, tensors)
     said = config.dtype or config.torch_dtype or text.dtype or text.torch_dtype
     return Checkpoint(folder, config.model_type, said or _commonest(tensors), tensors)
 
@@ -176,8 +176,10 @@ def read_header(path: Path) -> dict[str, Stored]:
     """Name -> tensor of one safetensors file, whose size is held against what its header says.
 
     Raises:
-        UserError: empty, cut off, a stand-in of Git LFS, or not safetensors.
+        UserError: absent, empty, cut off, a stand-in of Git LFS, or not safetensors.
     """
+    if not path.is_file():
+        raise UserError(f"{path} is not there; {AGAIN}")
     not_weights = f"{path} is not a safetensors file"
     with border(not_weights, AGAIN), path.open("rb") as file:
         size = path.stat().st_size
@@ -220,7 +222,7 @@ def _header(raw: bytes, path: Path) -> dict[str, Stored]:
     return found
 
 
-def _refuse_odd_tensors(folder: Path, tensors: Mapping[str, Stored]) -> None:
+def refuse_odd_tensors(folder: Path, tensors: Mapping[str, Stored]) -> None:
     """Weights that hold nothing, or numbers of a type that only a quantizer's code can read."""
     for name, tensor in tensors.items():
         if not math.prod(tensor.shape):

@@ -4,11 +4,11 @@ An adapter's folder holds no base: `base.json` beside it names the base and its 
 library alone, so that a plan needs no torch.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from videothinker.errors import UserError
+from videothinker.models.border import parse, read_object
 
 ADAPTER_CONFIG, BASE = "adapter_config.json", "base.json"
 
@@ -53,14 +53,18 @@ def read_base(adapter: Path) -> Base:
         UserError: no such record, or a folder that is no longer there.
     """
     book = adapter / BASE
-    try:
-        found = json.loads(book.read_text(encoding="utf-8"))
-        base = Base(str(found["model"]), str(found["digest"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    content = read_object(book) if book.is_file() else {}
+    if not {"model", "digest"} <= content.keys():
         raise UserError(
             f"{adapter} holds a LoRA adapter but no {BASE} that names the model it was trained on; "
             "give a run of `train`, or a complete model folder"
-        ) from error
+        )
+    base = parse(Base, content, book)
+    if adapter_folder(base.model) is not None:
+        raise UserError(
+            f"{book} names {base.model}, which is a LoRA adapter too; write the complete model "
+            'that it was trained on as "model"'
+        )
     if Path(base.model).is_absolute() and not (Path(base.model) / "config.json").is_file():
         raise UserError(
             f"{adapter} was trained on {base.model}, which is not there; put that model back, or "

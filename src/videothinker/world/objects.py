@@ -15,6 +15,8 @@ cylinder is as high as it is wide, and so is a cube (measured on a real frame)."
 
 SHOWN_FRAMES = 128
 """Frames of CLEVRER's videos, 25 a second (5.12 s)."""
+FRICTION = 0.3
+"""The table's friction, per second (ours)."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,12 @@ class Scene:
     Attributes:
         objects: at least one.
         length: of the video, in frames, 25 a second.
+        friction: of the table, per second; a free object's speed falls as exp(-friction t).
     """
 
     objects: tuple[SceneObject, ...]
     length: int = SHOWN_FRAMES
+    friction: float = FRICTION
 
     def jittered(self, rng: np.random.Generator, size: float) -> "Scene":
         """The same scene with every start position moved by up to `size` units in x and y."""

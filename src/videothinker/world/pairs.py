@@ -5,19 +5,12 @@ A model that ignores the premise answers both the same, and one of them is then 
 
 from typing import Literal
 
+import msgspec
 import numpy as np
 
-from videothinker.clevrer.grammar import STEMS, Premise, render_counterfactual
 from videothinker.clevrer.questions import RawQuestion
-from videothinker.world.options import Names, Pair, collide, flip
-from videothinker.world.questions import (
-    Truth,
-    counterfactual_program,
-    judged,
-    mixed,
-    pairs_of,
-    some,
-)
+from videothinker.world.options import Names, Pair, flip
+from videothinker.world.questions import Truth, ask_each, mixed, pairs_of, some
 
 PAIRS_A_SCENE = 2
 ROLES: tuple[Literal["irrelevant"], Literal["causal"]] = ("irrelevant", "causal")
@@ -80,36 +73,10 @@ def minimal_pair(
         outcomes = {truth.happens(cause, pair) for pair in chosen}
         # where nothing is left to happen, ask what does not
         negated = not any(outcomes) or (not all(outcomes) and flip(rng))
-        return _ask(truth, names, chosen, (spare, cause), number, negated=negated)
-    return None
-
-
-def _ask(
-    truth: Truth,
-    names: Names,
-    chosen: list[Pair],
-    removed: Pair,
-    number: int,
-    *,
-    negated: bool,
-) -> tuple[RawQuestion, RawQuestion]:
-    rng = names.rng
-    options = [collide(names, pair, i) for i, pair in enumerate(chosen)]
-    stem = STEMS[int(rng.integers(len(STEMS)))]
-    front, conditional = flip(rng), flip(rng)
-    made: list[RawQuestion] = []
-    for place, thing in enumerate(removed):
-        noun = names(thing)
-        clause = f"if the {noun.text} is removed" if conditional else f"without the {noun.text}"
-        program = counterfactual_program(noun, negated=negated)
-        made.append(
-            RawQuestion(
-                question_id=number + place,
-                question=render_counterfactual(Premise(noun.text, negated, stem, clause, front)),
-                question_type="counterfactual",
-                program=program,
-                choices=judged(options, program, truth.scene),
-                role=ROLES[place],
-            )
+        asked = ask_each(truth, names, chosen, (spare, cause), negated=negated)
+        first, second = (
+            msgspec.structs.replace(question, question_id=number + place, role=ROLES[place])
+            for place, question in enumerate(asked)
         )
-    return made[0], made[1]
+        return first, second
+    return None

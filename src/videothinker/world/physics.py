@@ -20,8 +20,6 @@ FPS = 25
 AFTER_FRAMES = 50
 """Frames simulated after the video: these two seconds give the predictive questions."""
 STEPS_PER_FRAME = 4
-DAMPING_RATE = 0.3
-"""The table's friction, per second: a free object's speed falls as exp(-0.3 t) (ours)."""
 ELASTICITY = 0.9
 """Coefficient of restitution of any two objects (ours: fewer pairs then meet twice)."""
 CONTACT_FRICTION = 0.15
@@ -170,7 +168,7 @@ class _Table:
     def __init__(self, scene: Scene, without: int | None) -> None:
         self.without = without
         self.space = pymunk.Space()
-        self.space.damping = math.exp(-DAMPING_RATE)
+        self.space.damping = math.exp(-scene.friction)
         self.space.collision_slop = 1e-3  # the engine's default is meant for pixels
         self.things = scene.objects
         self.bodies: list[pymunk.Body] = []

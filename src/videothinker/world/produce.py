@@ -1,22 +1,27 @@
 """One scene, from its index to its files: the unit of work of a worker."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import msgspec
 import numpy as np
 
 from videothinker.clevrer.annotations import FPS, FRAMES, thousand
+from videothinker.clevrer.answerers import Verdict, asked, judge
 from videothinker.clevrer.questions import RawQuestion, SceneQuestions
 from videothinker.clevrer.worlds import worlds_path
 from videothinker.errors import UserError
 from videothinker.records import write_atomic
 from videothinker.seeds import derive, numpy_generator
-from videothinker.world.config import QUESTIONS_A_SCENE, WorldConfig
+from videothinker.world.config import WorldConfig
 from videothinker.world.encode import write_mp4
+from videothinker.world.families import without_give_aways
+from videothinker.world.options import Names
 from videothinker.world.pairs import minimal_pairs
-from videothinker.world.questions import Truth, Wanted, all_questions, colliding
+from videothinker.world.plan import objects_needed
+from videothinker.world.questions import Asked, Truth, all_questions, as_they_come, colliding
 from videothinker.world.render import Palette, render
+from videothinker.world.robust import Fragile, fragile_pairs
 from videothinker.world.scenes import scene_config
 from videothinker.world.shading import RGB
 from videothinker.world.stream import frame_ids
@@ -34,6 +39,8 @@ class Made(msgspec.Struct, frozen=True):
     pairs: SceneQuestions
     rejected: tuple[str, ...]
     """Why earlier worlds of this index were dropped, in order."""
+    verdicts: tuple[Verdict, ...] = ()
+    """What shallow answerers make of each counterfactual question."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,7 @@ class Job:
     config: WorldConfig
     split: str
     scene_index: int
-    wanted: tuple[Wanted, ...]
+    asked: tuple[Asked, ...]
 
 
 def frame_rate(frames: int, length: int = FRAMES) -> Fraction:
@@ -51,61 +58,78 @@ def frame_rate(frames: int, length: int = FRAMES) -> Fraction:
     return Fraction(frames * FPS, length)
 
 
-def plan(config: WorldConfig, split: str, scenes: int) -> list[tuple[Wanted, ...]]:
-    """What to ask of each scene, so that the split's share is met to within one question.
-
-    The number of observational questions is the share of all, rounded. The others are spread over
-    the scenes as evenly as they go (few scenes have two), half of each kind is negated; a seeded
-    shuffle says which scene gets which.
-    """
-    rng = numpy_generator(config.seed, "world", split, "plan")
-    total = scenes * QUESTIONS_A_SCENE
-    hard = total - round(config.observational_share * total)
-    places = (
-        [hard // scenes + (i < hard % scenes) for i in rng.permutation(scenes)] if scenes else []
-    )
-    signs = {
-        kind: iter((rng.permutation(count) % 2 == 0).tolist())
-        for kind, count in ((True, total - hard), (False, hard))
-    }
-    kinds = [[bool(i >= hardest) for i in range(QUESTIONS_A_SCENE)] for hardest in places]
-    return [tuple(Wanted(kind, next(signs[kind])) for kind in scene) for scene in kinds]
-
-
-def truth_of(world: World) -> Truth:
-    """What collides where."""
+def truth_of(world: World, fragile: Fragile | None = None) -> Truth:
+    """What collides where, and which of it is not to be asked about."""
     late = [
         colliding(event for event in events_of(run) if event.frame >= run.length)
         for run in world.without
     ]
-    return Truth(scene_view(world), late)
+    return Truth(scene_view(world), late, fragile)
 
 
-def find(job: Job) -> tuple[World, tuple[RawQuestion, ...], tuple[RawQuestion, ...], list[str]]:
-    """A world that gives the wanted questions, the questions, its minimal pair, and what was
-    dropped on the way.
+@dataclass(frozen=True)
+class Found:
+    """A world that gives the wanted questions."""
+
+    world: World
+    truth: Truth
+    questions: tuple[RawQuestion, ...]
+    pairs: tuple[RawQuestion, ...]
+    rejected: tuple[str, ...]
+    """Why others were dropped on the way."""
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """What shallow answerers make of the counterfactual questions."""
+        scene, index = self.truth.scene, self.world.scene_index
+        return tuple(
+            judge(
+                asked(raw, scene),
+                [choice.answer == "correct" for choice in raw.choices],
+                raw.change,
+                None if raw.family is None else f"{index}-{raw.family}",
+            )
+            for raw in self.questions
+            if raw.question_type == "counterfactual"
+        )
+
+
+def find(job: Job) -> Found:
+    """The first world of a scene index that gives the wanted questions.
 
     Raises:
         UserError: no such world among many: the dials are out of reach.
     """
     config, index = job.config, job.scene_index
+    scenes, honest = scene_config(config), config.give_aways == "none"
+    if honest:
+        scenes = replace(scenes, objects_min=max(scenes.objects_min, objects_needed(job.asked)))
+    write = without_give_aways if honest else as_they_come
     rejected: list[str] = []
     for attempt in range(TRIES):
         seed = derive(config.seed, "scene", attempt) if attempt else config.seed
-        world = make_world(seed, index, scene_config(config))
+        world = make_world(seed, index, scenes)
         rejected += world.rejected
         truth = truth_of(world)
         rng = numpy_generator(config.seed, "questions", index, attempt)
+        if honest:
+            drawn = numpy_generator(config.seed, "questions", index, attempt)
+            if write(truth, Names(truth.scene.objects, drawn), job.asked) is None:
+                rejected.append("questions")
+                continue
+            draws = numpy_generator(config.seed, "robust", index, attempt)
+            truth.fragile = fragile_pairs(world, scenes, config.jitter, config.jitter_draws, draws)
         speeds_TN = np.linalg.norm(world.factual.velocities_TN2[: world.scene.length], axis=-1)
-        asked = all_questions(truth, speeds_TN, job.wanted, config.descriptive, rng)
-        if asked is not None:
-            pairs = minimal_pairs(truth, rng) if job.split == "validation" else ()
-            return world, asked, pairs, rejected
-        rejected.append("questions")
+        questions = all_questions(truth, speeds_TN, job.asked, config.descriptive, rng, write=write)
+        if questions is not None:
+            paired = not honest and job.split == "validation"
+            pairs = minimal_pairs(truth, rng) if paired else ()
+            return Found(world, truth, questions, pairs, tuple(rejected))
+        rejected.append("fragile" if honest else "questions")
     raise UserError(
-        f"scene {index}: none of {TRIES} worlds gives counterfactual questions for "
-        f"observational_share={config.observational_share}; give a share nearer to 0.74, "
-        "or more objects"
+        f"scene {index}: none of {TRIES} worlds gives the counterfactual questions asked of it "
+        f"(observational_share={config.observational_share}); give a share nearer to 0.74, more "
+        "objects, a smaller family_share or jitter, or give_aways=allowed"
     )
 
 
@@ -122,7 +146,8 @@ def palette_of(config: WorldConfig, index: int) -> Palette:
 def make_scene(job: Job) -> Made:
     """Make one scene and write its video, annotation and other worlds; see `find`."""
     config, index = job.config, job.scene_index
-    world, asked, pairs, rejected = find(job)
+    found = find(job)
+    world = found.world
     name = f"video_{index:05d}.mp4"
     if config.frames:
         path = config.out / f"video_{job.split}" / f"video_{thousand(index)}" / name
@@ -137,7 +162,10 @@ def make_scene(job: Job) -> Made:
     write_atomic(folder / f"annotation_{index:05d}.json", msgspec.json.encode(annotation(world)))
     write_atomic(worlds_path(config.out, job.split, index), msgspec.json.encode(worlds_file(world)))
     return Made(
-        SceneQuestions(index, name, asked), SceneQuestions(index, name, pairs), tuple(rejected)
+        SceneQuestions(index, name, found.questions),
+        SceneQuestions(index, name, found.pairs),
+        found.rejected,
+        found.verdicts,
     )
 
 

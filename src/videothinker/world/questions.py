@@ -3,7 +3,7 @@
 Nothing here writes an answer: an option is "correct" because the executor said yes.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -39,6 +39,23 @@ class Wanted:
     observational: bool
     """Rule same_truth: every option is as true in the video as without the object."""
     negated: bool
+    choices: int | None = None
+    """How many options it has; None: a draw."""
+    places: bool = False
+    """Where a removal changes something: does the answer need to know where things would go?"""
+
+
+@dataclass(frozen=True)
+class WantedFamily:
+    """What a family of counterfactual questions has to be."""
+
+    negated: bool
+    choices: int
+    places: bool = False
+    """See `Wanted`."""
+
+
+Asked = Wanted | WantedFamily
 
 
 def pairs_of(scene: Scene, *, apart_from: Iterable[int] = ()) -> list[Pair]:
@@ -62,9 +79,19 @@ class Truth:
 
     A pair that collides only after the video's end, in the world or without the object, is in
     doubt ("will happen" within what time?) and never offered.
+
+    Args:
+        scene: the video, and what happens without each object.
+        late: for each object, the pairs that collide only after the video once it is gone.
+        fragile: the pairs whose truth is not robust (`robust.fragile_pairs`); None: not asked.
     """
 
-    def __init__(self, scene: Scene, late: Sequence[set[frozenset[int]]]) -> None:
+    def __init__(
+        self,
+        scene: Scene,
+        late: Sequence[set[frozenset[int]]],
+        fragile: Sequence[Collection[Pair]] | None = None,
+    ) -> None:
         assert scene.counterfactual is not None
         assert scene.unseen is not None
         self.scene = scene
@@ -72,6 +99,7 @@ class Truth:
         self.without = {i: colliding(events) for i, events in scene.counterfactual.items()}
         self.after = colliding(scene.unseen)
         self.late = late
+        self.fragile = fragile
 
     def clear(self, removed: int, apart_from: Iterable[int] = ()) -> list[Pair]:
         """Pairs whose truth without `removed` is beyond doubt."""
@@ -131,6 +159,31 @@ def counterfactual_text(rng: np.random.Generator, removed: Noun, *, negated: boo
     clause = f"if the {removed.text} is removed" if flip(rng) else f"without the {removed.text}"
     stem = STEMS[int(rng.integers(len(STEMS)))]
     return render_counterfactual(Premise(removed.text, negated, stem, clause, flip(rng)))
+
+
+def ask_each(
+    truth: Truth, names: Names, chosen: Sequence[Pair], removed: Sequence[int], *, negated: bool
+) -> list[RawQuestion]:
+    """The same words and options once for each removed object."""
+    rng = names.rng
+    options = [collide(names, pair, i) for i, pair in enumerate(chosen)]
+    stem = STEMS[int(rng.integers(len(STEMS)))]
+    front, conditional = flip(rng), flip(rng)
+    made: list[RawQuestion] = []
+    for thing in removed:
+        noun = names(thing)
+        clause = f"if the {noun.text} is removed" if conditional else f"without the {noun.text}"
+        program = counterfactual_program(noun, negated=negated)
+        made.append(
+            RawQuestion(
+                question_id=0,
+                question=render_counterfactual(Premise(noun.text, negated, stem, clause, front)),
+                question_type="counterfactual",
+                program=program,
+                choices=judged(options, program, truth.scene),
+            )
+        )
+    return made
 
 
 def counterfactual(
@@ -249,12 +302,34 @@ def explanatories(scene: Scene, names: Names) -> list[RawQuestion]:
     return found
 
 
+Writer = Callable[[Truth, Names, Sequence[Asked]], list[RawQuestion] | None]
+"""Writes the wanted counterfactual questions; None if the scene cannot give them."""
+
+
+def as_they_come(truth: Truth, names: Names, wanted: Sequence[Asked]) -> list[RawQuestion] | None:
+    """Counterfactual questions that are mixed without the object, whatever they are in the video.
+
+    Most of the inferential ones give themselves away: all or none of their options happen there.
+    """
+    taken: set[int] = set()
+    found: list[RawQuestion] = []
+    single = [one for one in wanted if isinstance(one, Wanted)]
+    for one in sorted(single, key=lambda one: one.observational):  # the rarer kind chooses first
+        question = counterfactual(truth, names, one, taken)
+        if question is None:
+            return None
+        found.append(question)
+    return found
+
+
 def all_questions(
     truth: Truth,
     speeds_TN: np.ndarray,
-    wanted: Sequence[Wanted],
+    wanted: Sequence[Asked],
     count: int,
     rng: np.random.Generator,
+    *,
+    write: Writer,
 ) -> tuple[RawQuestion, ...] | None:
     """Every question of one scene, numbered in CLEVRER's order of types.
 
@@ -264,18 +339,15 @@ def all_questions(
         wanted: the counterfactual questions to ask.
         count: descriptive questions, at most.
         rng: of every draw.
+        write: of the counterfactual questions.
 
     Returns:
         The questions, or None if the scene cannot give the wanted counterfactual ones.
     """
     scene, names = truth.scene, Names(truth.scene.objects, rng)
-    taken: set[int] = set()
-    what_if: list[RawQuestion] = []
-    for one in sorted(wanted, key=lambda one: one.observational):  # the rarer kind chooses first
-        question = counterfactual(truth, names, one, taken)
-        if question is None:
-            return None
-        what_if.append(question)
+    what_if = write(truth, names, wanted)
+    if what_if is None:
+        return None
     views = Views.of(scene, speeds_TN, MOVING_SPEED)
     coming = predictive(truth, names)
     found = [

@@ -6,22 +6,15 @@ step is checked by simulating; what fails is drawn again.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from videothinker.errors import UserError
 from videothinker.world import camera
-from videothinker.world.objects import (
-    COLORS,
-    MATERIALS,
-    RADIUS,
-    SHAPES,
-    SHOWN_FRAMES,
-    Scene,
-    SceneObject,
-)
-from videothinker.world.physics import DAMPING_RATE, FPS, Trajectory, simulate
+from videothinker.world.dials import DIALS, SceneConfig, scene_config
+from videothinker.world.objects import COLORS, MATERIALS, RADIUS, SHAPES, Scene, SceneObject
+from videothinker.world.physics import FPS, Trajectory, simulate
 
 __all__ = ["DIALS", "Scene", "SceneConfig", "SceneObject", "sample_world", "scene_config"]
 
@@ -35,6 +28,20 @@ CLEARANCE = 0.12
 """Smallest gap, in units, between objects at rest at the start."""
 FASTEST = 3.2
 """Units per second; faster objects cross the view in under a second."""
+SPEEDS = (0.5, 1.3)
+"""Units per second at which an object is sent past where it is aimed."""
+SIDES = (0.38, 0.38, 0.14, 0.10)
+"""Chances of coming from the left, the right, afar and near."""
+TURN = 0.8
+"""Largest angle, in radians, between a path and the line straight in from its side."""
+ASIDE = 0.9
+"""How far beside another object's centre one is aimed, in radii, along x and along y."""
+SQUARELY = 0.3
+"""The same where one is aimed at where another would be: what decides an answer is no near miss."""
+LAID = 0.4
+"""Chance that an object is laid in the way of a moving one rather than sent to meet it."""
+GRID = 0.4
+"""Lanes run through the middle of the cells in which a transcript tells places (of this size)."""
 AIMED = (12, 16)
 """Frames at the video's two ends at which nothing is aimed to hit."""
 PASSING = (10, 18)
@@ -47,102 +54,8 @@ predicted."""
 
 SEEN_FRAMES = 10
 """Every object is in view for this many frames: where one of eight is shown, it is seen."""
-DIALS = (
-    "objects_min",
-    "objects_max",
-    "collisions_min",
-    "collisions_max",
-    "plain_looks",
-    "radius",
-    "softest",
-    "near_miss",
-)
-"""The settings of scenes that a world folder, and pretraining, may choose."""
-_RANGES = {
-    "softest": (0, 1, "table units a second"),
-    "near_miss": (0, 1, "table units (0: as it comes)"),
-    "radius": (0.1, 0.35, "table units (CLEVRER: 0.2)"),
-    "length": (96, 384, "frames (CLEVRER: 128)"),
-}
-"""Setting -> smallest and largest allowed, and what it is counted in."""
 DRAWS = {"first": 4, "hit": 10, "late": 40, "bystander": 16}
 """Draws for one object before the scene is begun anew (most late ones are refused for free)."""
-
-
-@dataclass(frozen=True)
-class SceneConfig:
-    """What scenes are sampled.
-
-    Attributes:
-        objects_min: fewest objects (CLEVRER: 4).
-        objects_max: most objects, at most 12 (CLEVRER: 6).
-        collisions_min: fewest collisions in the video (CLEVRER: 2).
-        collisions_max: most collisions in the video (CLEVRER: 4).
-        late_share: share of scenes with an object sent to collide after the video (ours; 0.9
-            leaves at least 0.7 predictive questions a scene).
-        bystander_share: chance that an object not needed for a collision is placed to touch
-            nothing (ours; the dial behind the share of observational questions).
-        softest: smallest closing speed of a collision, units per second (ours: slower contacts
-            cannot be seen).
-        near_miss: objects that are in view together and do not collide in the video keep at least
-            this far apart, table units (ours; 0: as near as they come. At few pixels a nearer miss
-            looks like a contact).
-        radius: object radius in table units (CLEVRER: 0.2).
-        plain_looks: rubber spheres of different colors only (ours: a world small enough for a
-            small model to learn to see; CLEVRER mixes materials, shapes and repeated colors).
-        length: of the video, in frames, 25 a second (CLEVRER: 128).
-        attempts: growths tried before giving up.
-    """
-
-    objects_min: int = 4
-    objects_max: int = 6
-    collisions_min: int = 2
-    collisions_max: int = 4
-    late_share: float = 0.9
-    bystander_share: float = 0.5
-    softest: float = 0.15
-    near_miss: float = 0.0
-    radius: float = RADIUS
-    plain_looks: bool = False
-    length: int = SHOWN_FRAMES
-    attempts: int = 500
-
-    def __post_init__(self) -> None:
-        if not 2 <= self.objects_min <= self.objects_max <= 12:
-            raise UserError(
-                f"objects_min={self.objects_min}, objects_max={self.objects_max}: a scene holds 2 "
-                "to 12 objects; give 2 <= objects_min <= objects_max <= 12"
-            )
-        if not 0 <= self.collisions_min <= self.collisions_max:
-            raise UserError(
-                f"collisions_min={self.collisions_min}, collisions_max={self.collisions_max}: "
-                "give 0 <= collisions_min <= collisions_max"
-            )
-        if self.collisions_min > self.objects_min - 1:
-            raise UserError(
-                f"collisions_min={self.collisions_min} cannot be met with {self.objects_min} "
-                "objects; give at most one collision less than objects_min"
-            )
-        for name in ("late_share", "bystander_share"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise UserError(f"{name}={getattr(self, name)}: is a share; give 0 to 1")
-        if self.plain_looks and self.objects_max > len(COLORS):
-            raise UserError(
-                f"objects_max={self.objects_max} with plain_looks: there are {len(COLORS)} colors; "
-                "ask for fewer objects"
-            )
-        for name, (low, high, unit) in _RANGES.items():
-            if not low <= getattr(self, name) <= high:
-                raise UserError(f"{name}={getattr(self, name)}: give {low} to {high} {unit}")
-
-
-def scene_config(config: object) -> SceneConfig:
-    """The part of a world's or a pool's settings that scenes are sampled by.
-
-    Its `DIALS`, and its `length` where it has one (a pool's videos are as long as CLEVRER's).
-    """
-    length = getattr(config, "length", SHOWN_FRAMES)
-    return SceneConfig(**{name: getattr(config, name) for name in DIALS}, length=length)
 
 
 def _looks(rng: np.random.Generator, count: int, config: SceneConfig) -> list[tuple[str, str, str]]:
@@ -169,20 +82,33 @@ def _way_out(point: tuple[float, float], heading: float, z: float) -> float:
     return float(distances_4[approach_4 < 0].min())
 
 
+def _backwards(distance: float, speed: float, friction: float) -> float:
+    """Seconds in which an object that ends with `speed` came `distance` units."""
+    if friction == 0:
+        return distance / speed
+    return math.log1p(friction * distance / speed) / friction
+
+
 def _sent_to(
-    thing: SceneObject, point: tuple[float, float], frame: float, rng: np.random.Generator
+    thing: SceneObject,
+    point: tuple[float, float],
+    frame: float,
+    config: "SceneConfig",
+    rng: np.random.Generator,
 ) -> SceneObject | None:
     """`thing`, launched so that, undisturbed, it passes `point` at `frame`; None if too fast."""
-    side = rng.choice(4, p=(0.38, 0.38, 0.14, 0.10))
-    heading = (0.0, math.pi, -math.pi / 2, math.pi / 2)[side] + rng.uniform(-0.8, 0.8)
-    speed = rng.uniform(0.5, 1.3)
+    friction = config.friction
+    side = rng.choice(4, p=SIDES)
+    heading = (0.0, math.pi, -math.pi / 2, math.pi / 2)[side]
+    heading += 0.0 if config.lanes else rng.uniform(-TURN, TURN)
+    speed = rng.uniform(*SPEEDS)
     distance = _way_out(point, heading, thing.radius)
-    seconds = math.log1p(DAMPING_RATE * distance / speed) / DAMPING_RATE
+    seconds = _backwards(distance, speed, friction)
     launch = round(frame - seconds * FPS)
     if launch <= 0:
         seconds, launch = frame / FPS, 0
-        distance = speed * math.expm1(DAMPING_RATE * seconds) / DAMPING_RATE
-    start_speed = speed + DAMPING_RATE * distance
+        distance = speed * (math.expm1(friction * seconds) / friction if friction else seconds)
+    start_speed = speed + friction * distance
     if start_speed > FASTEST:
         return None
     ahead = np.array([math.cos(heading), math.sin(heading)])
@@ -206,10 +132,10 @@ def _clear(objects: list[SceneObject], new: SceneObject) -> bool:
     )
 
 
-def _undisturbed(thing: SceneObject, frames: int) -> np.ndarray:
+def _undisturbed(thing: SceneObject, frames: int, friction: float) -> np.ndarray:
     """Where `thing` would be in each of T frames if it touched nothing, (T, 2)."""
     seconds_T1 = np.maximum(np.arange(frames) - thing.launch_frame, 0)[:, None] / FPS
-    way_T1 = -np.expm1(-DAMPING_RATE * seconds_T1) / DAMPING_RATE
+    way_T1 = -np.expm1(-friction * seconds_T1) / friction if friction else seconds_T1
     return np.array(thing.position) + way_T1 * np.array(thing.velocity)
 
 
@@ -230,6 +156,17 @@ def nearest_miss(trajectory: Trajectory, radius: float) -> float:
     return float(nearest_NN.min()) - 2 * radius
 
 
+def plain_to_see(trajectory: Trajectory, config: SceneConfig) -> bool:
+    """Every collision is in view and hard enough to see, and no pair only just misses."""
+    if config.near_miss and nearest_miss(trajectory, config.radius) < config.near_miss:
+        return False
+    slopes_24, offsets_4 = camera.edges(config.radius)
+    return all(
+        hit.speed >= config.softest and (np.array((hit.x, hit.y)) @ slopes_24 + offsets_4).max() < 0
+        for hit in trajectory.collisions
+    )
+
+
 def fair(trajectory: Trajectory, config: SceneConfig) -> bool:
     """Every object and collision can be seen, no pair collides twice or only just misses."""
     hits = trajectory.collisions
@@ -237,13 +174,7 @@ def fair(trajectory: Trajectory, config: SceneConfig) -> bool:
         return False
     if trajectory.inside_TN[: trajectory.length].sum(axis=0).min() < SEEN_FRAMES:
         return False
-    if config.near_miss and nearest_miss(trajectory, config.radius) < config.near_miss:
-        return False
-    slopes_24, offsets_4 = camera.edges(config.radius)
-    return all(
-        hit.speed >= config.softest and (np.array((hit.x, hit.y)) @ slopes_24 + offsets_4).max() < 0
-        for hit in hits
-    )
+    return plain_to_see(trajectory, config)
 
 
 class _Growth:
@@ -253,27 +184,72 @@ class _Growth:
         self.rng, self.config = rng, config
         self.objects: list[SceneObject] = []
         self.trajectory: Trajectory | None = None
+        self.corner_2 = np.full(2, GRID / 2)
+        if config.lanes:
+            self.corner_2 += GRID * rng.integers(max(1, round(config.lanes / GRID)), size=2)
+
+    def on_lanes(self, point: tuple[float, float]) -> tuple[float, float]:
+        """The nearest crossing of two lanes; the point itself where there are none."""
+        step = self.config.lanes
+        if not step:
+            return point
+        x, y = np.round((np.array(point) - self.corner_2) / step) * step + self.corner_2
+        return float(x), float(y)
 
     def propose(self, bare: SceneObject, role: str) -> SceneObject | None:
         """Place `bare` for its role: hit, late, bystander or first."""
         rng, end = self.rng, self.config.length
-        if role in ("first", "bystander") or self.trajectory is None:
-            if rng.random() < 0.5:
-                return replace(bare, position=_stage_point(rng))
-            return _sent_to(bare, _stage_point(rng), rng.uniform(PASSING[0], end - PASSING[1]), rng)
         hits = (AIMED[0], end - AIMED[1])
         if role == "late":
             hits = (end + LATE_HITS[0], end + LATE_HITS[1])
+        share = 0.0 if role in ("first", "late") else self.config.would_be_share
+        if share and rng.random() < share:
+            return self._at_would_be(bare, hits)
+        if role in ("first", "bystander") or self.trajectory is None:
+            if rng.random() < 0.5:
+                return replace(bare, position=self.on_lanes(_stage_point(rng)))
+            point = self.on_lanes(_stage_point(rng))
+            frame = rng.uniform(PASSING[0], end - PASSING[1])
+            return _sent_to(bare, point, frame, self.config, rng)
         frame = int(rng.integers(*hits))
         target = int(rng.integers(len(self.objects)))
         if not self.trajectory.inside_TN[frame, target]:
             return None
         where = self.trajectory.positions_TN2[frame, target]
-        aside = rng.uniform(-0.9, 0.9, 2) * self.config.radius
-        point = (float(where[0] + aside[0]), float(where[1] + aside[1]))
-        if self.trajectory.moving_TN[frame, target] and rng.random() < 0.4:
-            return replace(bare, position=point)  # laid in its way
-        return _sent_to(bare, point, frame, rng)
+        moving = bool(self.trajectory.moving_TN[frame, target])
+        return self._to_meet(bare, where, frame, moving=moving)
+
+    def _to_meet(
+        self,
+        bare: SceneObject,
+        where_2: np.ndarray,
+        frame: int,
+        *,
+        moving: bool,
+        aside: float = ASIDE,
+    ) -> SceneObject | None:
+        """Sent to a place at a frame, or laid there in the way of what moves."""
+        if not self.config.lanes:
+            where_2 = where_2 + self.rng.uniform(-aside, aside, 2) * self.config.radius
+        point = self.on_lanes((float(where_2[0]), float(where_2[1])))
+        if moving and (self.config.lanes or self.rng.random() < LAID):
+            return replace(bare, position=point)
+        return _sent_to(bare, point, frame, self.config, self.rng)
+
+    def _at_would_be(self, bare: SceneObject, hits: tuple[int, int]) -> SceneObject | None:
+        """Placed to meet an object where it would be, had nothing touched it."""
+        if self.trajectory is None or not self.trajectory.collisions:
+            return None
+        hit = self.trajectory.collisions[int(self.rng.integers(len(self.trajectory.collisions)))]
+        if hit.frame + 1 >= hits[1]:
+            return None
+        target = self.objects[hit.pair[int(self.rng.integers(2))]]
+        frame = int(self.rng.integers(max(hit.frame + 1, hits[0]), hits[1]))
+        where_2 = _undisturbed(target, frame + 1, self.config.friction)[frame]
+        slopes_24, offsets_4 = camera.edges(target.radius)
+        if (where_2 @ slopes_24 + offsets_4).max() >= 0:
+            return None
+        return self._to_meet(bare, where_2, frame, moving=any(target.velocity), aside=SQUARELY)
 
     def add(self, bare: SceneObject, role: str, place: int) -> bool:
         """Add one object in its role, at `place` in the list; False if a draw does not work out."""
@@ -281,7 +257,7 @@ class _Growth:
         if new is None or not _clear(self.objects, new) or self._hopeless(new, role):
             return False
         objects = [*self.objects[:place], new, *self.objects[place:]]
-        trajectory = simulate(Scene(tuple(objects), self.config.length))
+        trajectory = simulate(Scene(tuple(objects), self.config.length, self.config.friction))
         if not fair(trajectory, self.config) or not self._in_role(trajectory, role, place):
             return False
         self.objects, self.trajectory = objects, trajectory
@@ -292,7 +268,9 @@ class _Growth:
         if self.trajectory is None:
             return math.inf
         frames = len(self.trajectory.positions_TN2)
-        gaps_TN2 = self.trajectory.positions_TN2 - _undisturbed(new, frames)[:, None]
+        gaps_TN2 = (
+            self.trajectory.positions_TN2 - _undisturbed(new, frames, self.config.friction)[:, None]
+        )
         reach_N = np.array([thing.radius for thing in self.objects]) + new.radius
         near_TN = (gaps_TN2**2).sum(axis=-1) < reach_N**2
         near_TN &= self.trajectory.on_table_TN
@@ -347,7 +325,7 @@ def _grow(rng: np.random.Generator, config: SceneConfig) -> tuple[Scene, Traject
     hits = sum(hit.frame < config.length for hit in growth.trajectory.collisions)
     if hits < config.collisions_min:
         return None
-    return Scene(tuple(growth.objects), config.length), growth.trajectory
+    return Scene(tuple(growth.objects), config.length, config.friction), growth.trajectory
 
 
 def sample_world(rng: np.random.Generator, config: SceneConfig) -> tuple[Scene, Trajectory]:

@@ -10,25 +10,28 @@ import os
 import signal
 import threading
 import time
-from collections import deque
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import msgspec
 
+from videothinker.clevrer import answerers
 from videothinker.clevrer.annotations import SPLITS
+from videothinker.clevrer.answerers import Verdict
 from videothinker.clevrer.questions import MINIMAL_PAIRS, SceneQuestions
 from videothinker.console import progress, say
 from videothinker.errors import UserError
 from videothinker.records import encode, iter_jsonl
 from videothinker.runs import Run, open_run
 from videothinker.world.config import WorldConfig
-from videothinker.world.produce import Job, Made, make_scene, plan, video_note
+from videothinker.world.plan import plan
+from videothinker.world.produce import Job, Made, make_scene, video_note
 from videothinker.world.scenes import scene_config
 
 AHEAD = 4
@@ -39,7 +42,8 @@ def world(config: WorldConfig) -> Path:
     """Make a world folder in CLEVRER's layout.
 
     Writes `{video,annotation}_{train,validation}/`, `train.json`, `validation.json`,
-    `minimal_pairs.json` (validation scenes), `counterfactual/` and `rejected.jsonl`.
+    `counterfactual/` and `rejected.jsonl`; where give-aways are allowed also `minimal_pairs.json`
+    (validation scenes).
 
     Returns:
         The folder.
@@ -60,7 +64,7 @@ def world(config: WorldConfig) -> Path:
         try:
             for split, count in counts.items():
                 _make_split(config, split, count)
-            run.facts = _assemble(config.out, counts)
+            run.facts = _assemble(config, counts)
         except OSError as error:
             raise UserError(
                 f"{config.out}: cannot be written on ({error.strerror}); "
@@ -79,8 +83,8 @@ def _make_split(config: WorldConfig, split: str, count: int) -> None:
     path = _shards(config.out, split)
     done = _whole_lines(path)
     first = SPLITS[split][0]
-    wanted = plan(config, split, count)
-    jobs = (Job(config, split, first + i, wanted[i]) for i in range(done, count))
+    asked = plan(config, split, count)
+    jobs = (Job(config, split, first + i, asked[i]) for i in range(done, count))
     with path.open("ab") as shards, progress(f"{split} scenes", count, done=done) as bar:
         for made in _run_jobs(jobs, config.workers):
             shards.write(encode(made))
@@ -164,30 +168,45 @@ class Rejected(msgspec.Struct, frozen=True):
     reason: str
 
 
-def _assemble(out: Path, counts: dict[str, int]) -> dict[str, object]:
+def _assemble(config: WorldConfig, counts: dict[str, int]) -> dict[str, Any]:
     """Put the question files together; returns what was counted."""
+    out = config.out
     tally: dict[str, int] = {}
     reasons: dict[str, int] = {}
-    pairs = _JsonList(out / f"{MINIMAL_PAIRS}.json")
+    verdicts: list[Verdict] = []
+    pairs = _JsonList(out / f"{MINIMAL_PAIRS}.json") if config.give_aways == "allowed" else None
     dropped = out / ".rejected.jsonl.tmp"
     with dropped.open("wb") as lines:
         for split in counts:
             questions = _JsonList(out / f"{split}.json")
             for made in iter_jsonl(_shards(out, split), Made):
                 questions.add(made.questions)
-                if made.pairs.questions:
+                if pairs is not None and made.pairs.questions:
                     pairs.add(made.pairs)
                 _count(tally, made.questions, split)
                 _count(tally, made.pairs, MINIMAL_PAIRS)
+                verdicts += made.verdicts
                 for attempt, reason in enumerate(made.rejected):
                     lines.write(encode(Rejected(made.questions.scene_index, attempt, reason)))
                     reasons[reason] = reasons.get(reason, 0) + 1
             questions.close()
         lines.flush()
         os.fsync(lines.fileno())
-    pairs.close()
+    if pairs is not None:
+        pairs.close()
     dropped.replace(out / "rejected.jsonl")
-    return {"questions": tally, "rejected": reasons}
+    return {"questions": tally, "what_if": _what_if(verdicts), "rejected": reasons}
+
+
+def _what_if(verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """Of the counterfactual questions: give-aways, families, changes, and what answerers get."""
+    return {
+        "questions": len(verdicts),
+        "give_themselves_away": sum(one.gives_itself_away for one in verdicts),
+        "families": len({one.family for one in verdicts} - {None}),
+        "changes": dict(Counter(one.change for one in verdicts if one.change is not None)),
+        "answerers": {name: score._asdict() for name, score in answerers.tally(verdicts).items()},
+    }
 
 
 def _count(tally: dict[str, int], scene: SceneQuestions, split: str) -> None:
@@ -199,6 +218,19 @@ def _count(tally: dict[str, int], scene: SceneQuestions, split: str) -> None:
 def _report(config: WorldConfig, run: Run) -> None:
     for name, number in run.facts["questions"].items():
         say(f"  {name}: {number}")
+    about = run.facts["what_if"]
+    say(
+        f"  what-if questions that give themselves away: {about['give_themselves_away']} of "
+        f"{about['questions']}; families: {about['families']}"
+    )
+    if about["changes"]:
+        told = ", ".join(f"{kind} {count}" for kind, count in sorted(about["changes"].items()))
+        say(f"  collisions that a removal changes: {told}")
+    if about["questions"]:
+        say("  right without simulating: observational, inferential, all of a family")
+    for name, score in about["answerers"].items():
+        told = ", ".join(f"{100 * right / of:.1f} %" if of else "-" for right, of in score.values())
+        say(f"    {name}: {told}")
     reasons = run.facts["rejected"]
     words = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items()))
     say(f"  worlds dropped: {sum(reasons.values())} ({words or 'none'}); see rejected.jsonl")

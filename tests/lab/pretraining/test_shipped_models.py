@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.lab.pretraining.toy_pretraining import BEFORE
 from videothinker.lab.pretraining.config import PoolConfig, PretrainConfig
 from videothinker.lab.pretraining.measure import HeldOut, measure, summary
 from videothinker.lab.pretraining.pool import facts, frames_of, half_color
@@ -16,7 +17,7 @@ from videothinker.world.scenes import scene_config
 from videothinker.world.worlds import make_world
 
 MODELS = Path(__file__).parents[3] / "models"
-POOL = PoolConfig(softest=0.5, near_miss=0.4)
+POOL = PoolConfig(**{**BEFORE, "softest": 0.5, "near_miss": 0.4})
 
 
 @pytest.mark.parametrize("name", ["base-video", "base-transcript"])

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from videothinker.errors import UserError
+from videothinker.world.config import FEWEST_OBJECTS, GiveAways
 
 Tier = Literal["video", "transcript"]
 MOST_FRAMES = 32
@@ -15,27 +16,46 @@ MOST_FRAMES = 32
 class PoolConfig:
     """The scenes that are looked at, and how.
 
-    The scenes are plain (rubber spheres of different colors, half as large again as CLEVRER's):
-    what was measured to be learnable on one CPU core. All of it is ours.
+    The scenes are plain (rubber spheres of different colors, half as large again as CLEVRER's), and
+    where things go is easy to foresee (docs/world.md): what was measured to be learnable on one CPU
+    core. All of it is ours. recipes/base-models.yaml says what the shipped bases were trained on.
     """
 
     scenes: int = 512
     """Scenes simulated; each is seen several times, with other questions."""
     held_out: int = 32
     """More scenes, never trained on, that the measurements ask about."""
-    objects_min: int = 4
-    objects_max: int = 5
-    collisions_min: int = 2
-    collisions_max: int = 4
+    give_aways: GiveAways = "none"
+    """Of the what-if questions, as in a world folder: `none` or `allowed`."""
+    jitter: float = 0.05
+    """Without give-aways: no answer is asked for that changes when every start moves by so much,
+    table units."""
+    jitter_draws: int = 4
+    """How often the starts are moved (a world folder: 8; here it is half of a scene's cost)."""
+    objects_min: int = 5
+    objects_max: int = 6
+    collisions_min: int = 3
+    collisions_max: int = 5
     plain_looks: bool = True
     """Rubber spheres of different colors only."""
     radius: float = 0.3
     """Table units (CLEVRER: 0.2)."""
-    softest: float = 0.15
-    """Smallest closing speed of a collision, table units a second (the shipped base: 0.5)."""
-    near_miss: float = 0.0
+    softest: float = 0.5
+    """Smallest closing speed of a collision, table units a second."""
+    near_miss: float = 0.4
     """Objects in view that do not collide in the video keep at least this far apart, table units;
-    0: as near as they come (the shipped base: 0.4)."""
+    0: as near as they come."""
+    friction: float = 0.0
+    """Of the table, per second; 0: what is free keeps its speed."""
+    lanes: float = 0.8
+    """Distance of the lines on which objects start and along which they are sent, table units; 0:
+    anywhere."""
+    late_share: float = 0.0
+    """Share of scenes with an object sent to collide only after the video."""
+    bystander_share: float = 0.0
+    """Chance that an object not needed for a collision touches nothing."""
+    would_be_share: float = 0.7
+    """Chance that an object is aimed at where another would be, had nothing touched it."""
     frames: int = 16
     """Sampled evenly from the 128 of a video, as in the paper's training."""
     width: int = 64
@@ -45,6 +65,12 @@ class PoolConfig:
     def __post_init__(self) -> None:
         if self.scenes < 1 or self.held_out < 1:
             raise UserError(f"{self.scenes} scenes, {self.held_out} held out; give at least 1 each")
+        if self.give_aways == "none" and self.objects_min < FEWEST_OBJECTS:
+            raise UserError(
+                f"objects_min={self.objects_min}: without give-aways two objects stay unnamed and "
+                f"three are needed for options; give at least {FEWEST_OBJECTS}, "
+                "or give_aways=allowed"
+            )
         if self.frames < 2 or self.frames % 2:
             raise UserError(f"frames is {self.frames}; give an even number from 2 on")
         if self.frames > MOST_FRAMES:

@@ -23,6 +23,7 @@ from videothinker.world.objects import SHOWN_FRAMES, Scene, SceneObject
 from videothinker.world.options import Names
 from videothinker.world.physics import MOVING_SPEED, Trajectory
 from videothinker.world.render import Palette, render
+from videothinker.world.robust import Fragile, fragile_pairs
 from videothinker.world.scenes import scene_config
 from videothinker.world.shading import RGB
 from videothinker.world.stream import frame_ids
@@ -61,6 +62,9 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """For each object, the collisions of the world without it, video and after."""
     descriptive: tuple[RawQuestion, ...]
     """Descriptive questions, as the world asks them."""
+    fragile: Fragile | None = None
+    """The pairs that are not to be asked about (`world.robust`); None where give-aways are allowed,
+    and anything may be asked."""
 
     @property
     def objects(self) -> tuple[ObjectProperty, ...]:
@@ -130,7 +134,7 @@ def _rounded(values: np.ndarray, digits: int = 3) -> list:
     return np.nan_to_num(np.round(values, digits)).tolist()
 
 
-def facts(world: World, frames: int, seed: int) -> Facts:
+def facts(world: World, frames: int, seed: int, fragile: Fragile | None = None) -> Facts:
     """Take from a world of CLEVRER's length what training needs.
 
     `seed` draws the descriptive questions.
@@ -160,7 +164,19 @@ def facts(world: World, frames: int, seed: int) -> Facts:
             for other in world.without
         ),
         descriptive=tuple(descriptive(moving, Names(scene.objects, rng), DESCRIPTIVE)),
+        fragile=fragile,
     )
+
+
+def simulated(index: int, seed: int, config: PoolConfig) -> Facts:
+    """One scene of the pool, from its index."""
+    scenes = scene_config(config)
+    world = make_world(seed, index, scenes)
+    if config.give_aways == "allowed":
+        return facts(world, config.frames, seed)
+    rng = numpy_generator(seed, "pretraining jitter", index)
+    fragile = fragile_pairs(world, scenes, config.jitter, config.jitter_draws, rng)
+    return facts(world, config.frames, seed, fragile)
 
 
 def read_chunk(folder: Path, number: int, seed: int, config: PoolConfig) -> list[Facts]:
@@ -168,10 +184,7 @@ def read_chunk(folder: Path, number: int, seed: int, config: PoolConfig) -> list
     path = folder / f"facts-{number:05d}.json"
     if not path.exists():
         first = FIRST_SCENE + number * CHUNK
-        found = [
-            facts(make_world(seed, index, scene_config(config)), config.frames, seed)
-            for index in range(first, first + CHUNK)
-        ]
+        found = [simulated(index, seed, config) for index in range(first, first + CHUNK)]
         write_atomic(path, msgspec.json.encode(found))
     return msgspec.json.decode(path.read_bytes(), type=list[Facts])
 

@@ -22,10 +22,9 @@ from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 from videothinker.records import Step
 from videothinker.runs import Run, open_run
 from videothinker.seeds import derive, numpy_generator
-from videothinker.world.config import WorldConfig
 from videothinker.world.objects import SHOWN_FRAMES
 from videothinker.world.physics import FPS
-from videothinker.world.scenes import DIALS, scene_config
+from videothinker.world.scenes import DIALS, SceneConfig, scene_config
 
 SECONDS = SHOWN_FRAMES / FPS
 """Of a video."""
@@ -177,7 +176,9 @@ def _like(data: Path, pool: PoolConfig) -> PoolConfig:
         width=int(width),
         height=int(height),
         frames=world["frames"] or pool.frames,
-        **{name: world.get(name, getattr(WorldConfig, name)) for name in DIALS},
+        give_aways=world.get("give_aways", "allowed"),  # folders that do not say are of before
+        jitter=world.get("jitter", pool.jitter),
+        **{name: world.get(name, getattr(SceneConfig, name)) for name in DIALS},
     )
 
 

@@ -19,8 +19,10 @@ from videothinker.lab.pretraining.evidence import Evidence, evidence
 from videothinker.lab.pretraining.pool import Facts
 from videothinker.prompts import LETTERS, render
 from videothinker.world import camera
+from videothinker.world.families import family, single
 from videothinker.world.options import Names, Pair, collide
 from videothinker.world.pairs import minimal_pair
+from videothinker.world.plan import drawn, drawn_family
 from videothinker.world.questions import Truth, Wanted, colliding, counterfactual
 
 Mode = Literal["track", "obs", "sim"]
@@ -242,19 +244,28 @@ def respond(
 def what_if(facts: Facts, rng: np.random.Generator, inferential_share: float) -> Asked | None:
     """A counterfactual question as the world asks it; None if the scene gives none."""
     scene = facts.scene()
-    wanted = Wanted(rng.random() >= inferential_share, bool(rng.random() < 0.5))
-    raw = counterfactual(Truth(scene, facts.late), Names(scene.objects, rng), wanted, set())
+    truth, names = Truth(scene, facts.late, facts.fragile), Names(scene.objects, rng)
+    observational = bool(rng.random() >= inferential_share)
+    if facts.fragile is None:
+        raw = counterfactual(truth, names, Wanted(observational, bool(rng.random() < 0.5)), set())
+    else:
+        wanted = drawn(rng, len(scene.objects), observational=observational)
+        raw = single(truth, names, wanted, set())
     return None if raw is None else from_raw(facts, raw)
 
 
 def paired_what_if(facts: Facts, rng: np.random.Generator) -> tuple[Asked, Asked] | None:
-    """A minimal pair: the same words and choices about two objects, one of which matters.
+    """The same words and choices about two objects: a family, or a minimal pair in the old world.
 
-    Elsewhere the choices give away much of the answer, since none names the removed object; only
-    here must it be read. None if the scene gives no pair.
+    The first removal changes nothing, the second does. Elsewhere the choices give away much of the
+    answer, where none names the removed object; here it must be read. None if the scene has none.
     """
     scene = facts.scene()
-    pair = minimal_pair(Truth(scene, facts.late), Names(scene.objects, rng), 0, set())
+    truth, names = Truth(scene, facts.late, facts.fragile), Names(scene.objects, rng)
+    if facts.fragile is None:
+        pair = minimal_pair(truth, names, 0, set())
+    else:
+        pair = family(truth, names, drawn_family(rng, len(scene.objects)))
     return None if pair is None else (from_raw(facts, pair[0]), from_raw(facts, pair[1]))
 
 

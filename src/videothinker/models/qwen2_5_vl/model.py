@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from videothinker.models import adapters, attention
-from videothinker.models.border import RUNS_NOT, border
+from videothinker.models.border import AGAIN, RUNS_NOT, border
 from videothinker.models.folders import Base, adapter_folder, read_base
 from videothinker.models.placement import AUTO, DTYPES, resolve_dtype, where_auto_runs
 from videothinker.models.qwen2_5_vl.encoding import (
@@ -217,6 +217,8 @@ def load_policy(
         adapters.check_base(adapter, base)
         adapters.attach(policy, adapter, adapters.POLICY_ADAPTER)
         policy.base = base
+        with border(f"{path_or_hub}: its adapter cannot be run", AGAIN):
+            try_out(policy, str(path_or_hub))
         return policy
     checkpoint = open_checkpoint(path_or_hub)
     numbers = DTYPES[resolve_dtype(dtype, checkpoint.dtype, str(path_or_hub))]

@@ -1,0 +1,118 @@
+"""What scenes are sampled: the settings, their bounds, and those a world folder may choose."""
+
+from dataclasses import dataclass
+
+from videothinker.errors import UserError
+from videothinker.world.objects import COLORS, FRICTION, RADIUS, SHOWN_FRAMES
+
+DIALS = (
+    "objects_min",
+    "objects_max",
+    "collisions_min",
+    "collisions_max",
+    "plain_looks",
+    "radius",
+    "softest",
+    "near_miss",
+    "friction",
+    "lanes",
+    "late_share",
+    "bystander_share",
+    "would_be_share",
+)
+"""The settings of scenes that a world folder, and pretraining, may choose."""
+_RANGES = {
+    "softest": (0, 1, "table units a second"),
+    "near_miss": (0, 1, "table units (0: as it comes)"),
+    "radius": (0.1, 0.35, "table units (CLEVRER: 0.2)"),
+    "friction": (0, 1, "a second (0: none)"),
+    "lanes": (0, 2, "table units (0: anywhere)"),
+    "late_share": (0, 1, "of the scenes"),
+    "bystander_share": (0, 1, "of the objects that need not collide"),
+    "would_be_share": (0, 1, "of the objects placed"),
+    "length": (96, 384, "frames (CLEVRER: 128)"),
+}
+"""Setting -> smallest and largest allowed, and what it is counted in."""
+
+
+@dataclass(frozen=True)
+class SceneConfig:
+    """What scenes are sampled.
+
+    Attributes:
+        objects_min: fewest objects (CLEVRER: 4).
+        objects_max: most objects, at most 12 (CLEVRER: 6).
+        collisions_min: fewest collisions in the video (CLEVRER: 2).
+        collisions_max: most collisions in the video (CLEVRER: 4).
+        late_share: share of scenes with an object sent to collide after the video (ours; 0.9
+            leaves at least 0.7 predictive questions a scene).
+        bystander_share: chance that an object not needed for a collision is placed to touch
+            nothing (ours; the dial behind the share of observational questions).
+        would_be_share: chance that an object is aimed at where another would be, had nothing
+            touched it, rather than at where it is (ours): what a removal brings about then depends
+            on places, and not on who met whom.
+        softest: smallest closing speed of a collision, units per second (ours: slower contacts
+            cannot be seen).
+        near_miss: objects that are in view together and do not collide in the video keep at least
+            this far apart, table units (ours; 0: as near as they come. At few pixels a nearer miss
+            looks like a contact).
+        radius: object radius in table units (CLEVRER: 0.2).
+        plain_looks: rubber spheres of different colors only (ours: a world small enough for a
+            small model to learn to see; CLEVRER mixes materials, shapes and repeated colors).
+        friction: of the table, per second (ours). Without any, what is free keeps its speed.
+        lanes: distance, in table units, of the lines to the right and away from the camera on which
+            all objects start, and along which they are sent (ours; 0: anywhere, any way). Paths are
+            then straight, and where things would go without an object is easier to foresee.
+        length: of the video, in frames, 25 a second (CLEVRER: 128).
+        attempts: growths tried before giving up.
+    """
+
+    objects_min: int = 4
+    objects_max: int = 6
+    collisions_min: int = 2
+    collisions_max: int = 4
+    late_share: float = 0.9
+    bystander_share: float = 0.5
+    would_be_share: float = 0.0
+    softest: float = 0.15
+    near_miss: float = 0.0
+    radius: float = RADIUS
+    plain_looks: bool = False
+    friction: float = FRICTION
+    lanes: float = 0.0
+    length: int = SHOWN_FRAMES
+    attempts: int = 500
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.objects_min <= self.objects_max <= 12:
+            raise UserError(
+                f"objects_min={self.objects_min}, objects_max={self.objects_max}: a scene holds 2 "
+                "to 12 objects; give 2 <= objects_min <= objects_max <= 12"
+            )
+        if not 0 <= self.collisions_min <= self.collisions_max:
+            raise UserError(
+                f"collisions_min={self.collisions_min}, collisions_max={self.collisions_max}: "
+                "give 0 <= collisions_min <= collisions_max"
+            )
+        if self.collisions_min > self.objects_min - 1:
+            raise UserError(
+                f"collisions_min={self.collisions_min} cannot be met with {self.objects_min} "
+                "objects; give at most one collision less than objects_min"
+            )
+        if self.plain_looks and self.objects_max > len(COLORS):
+            raise UserError(
+                f"objects_max={self.objects_max} with plain_looks: there are {len(COLORS)} colors; "
+                "ask for fewer objects"
+            )
+        for name, (low, high, unit) in _RANGES.items():
+            if not low <= getattr(self, name) <= high:
+                raise UserError(f"{name}={getattr(self, name)}: give {low} to {high} {unit}")
+
+
+def scene_config(config: object) -> SceneConfig:
+    """The part of a world's or a pool's settings that scenes are sampled by.
+
+    Its `DIALS`, and its `length` where it has one (a pool's videos are as long as CLEVRER's).
+    """
+    length = getattr(config, "length", SHOWN_FRAMES)
+    return SceneConfig(**{name: getattr(config, name) for name in DIALS}, length=length)

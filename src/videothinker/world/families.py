@@ -1,0 +1,172 @@
+"""What-if questions that do not give themselves away, alone and in families.
+
+Their options are mixed in the video as well as without the object, so that describing always has an
+answer to give; the removed object always collides in the video; and at least two objects are named
+by no option, so that what is missing there does not name it.
+
+A family asks one video the same words and options about two removed objects. Without the one every
+option stays as true as in the video (observational), without the other some change (inferential):
+who does not read the premise answers both alike, and has one of them wrong.
+"""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from videothinker.clevrer.answerers import READING
+from videothinker.clevrer.answerers import Asked as Shallow
+from videothinker.clevrer.questions import Change, RawQuestion
+from videothinker.world.options import Names, Pair
+from videothinker.world.questions import Asked, Truth, Wanted, WantedFamily, ask_each
+
+SPARE = 2
+"""Objects, at least, that no option names."""
+Options = tuple[Pair, ...]
+
+
+def most_choices(objects: int) -> int:
+    """How many options there can be where two of the objects stay unnamed."""
+    named = objects - SPARE
+    return named * (named - 1) // 2
+
+
+def _removable(truth: Truth) -> list[int]:
+    """Objects that collide in the video, so that whether one does tells nothing."""
+    return sorted({one for pair in truth.video for one in pair})
+
+
+def _firm(truth: Truth, removed: Sequence[int]) -> list[Pair]:
+    """Pairs of the others whose truth is beyond doubt and robust, in the video and without each."""
+    fragile = truth.fragile or [()] * (1 + len(truth.scene.objects))
+    weak = {pair for place in (0, *(one + 1 for one in removed)) for pair in fragile[place]}
+    pools = [truth.clear(one, removed) for one in removed]
+    return [pair for pair in pools[0] if pair not in weak and all(pair in pool for pool in pools)]
+
+
+def _mixed(flags: Sequence[bool]) -> bool:
+    return len(set(flags)) == 2
+
+
+def change(truth: Truth, removed: int, options: Options) -> Change:
+    """What the removal does to the options: collisions gone, new, both, or none."""
+    kinds = {
+        "gone" if frozenset(pair) in truth.video else "new"
+        for pair in options
+        if truth.changes(removed, pair)
+    }
+    return "both" if len(kinds) == 2 else "gone" if "gone" in kinds else "new" if kinds else "none"
+
+
+def _sets(truth: Truth, removed: Sequence[int], count: int) -> Iterator[Options]:
+    """Every set of `count` options that is mixed in the video and without each object."""
+    for options in itertools.combinations(_firm(truth, removed), count):
+        named = {one for pair in options for one in pair}
+        if len(truth.scene.objects) - len(named) < SPARE:
+            continue
+        if _mixed([frozenset(pair) in truth.video for pair in options]) and all(
+            _mixed([truth.happens(one, pair) for pair in options]) for one in removed
+        ):
+            yield options
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """Removed objects and options that make questions of the wanted kind."""
+
+    removed: tuple[int, ...]
+    options: Options
+    kind: Change
+    """What the last removal does."""
+
+
+def _needs_places(truth: Truth, one: _Candidate) -> bool:
+    """Is every answerer wrong on the last that reads the premise and knows no places?"""
+    last = one.removed[-1]
+    question = Shallow(
+        options=tuple(frozenset(pair) for pair in one.options),
+        words=(),
+        seen=tuple(event.pair for event in truth.scene.events if event.type == "collision"),
+        removed=last,
+        negated=False,
+        objects=len(truth.scene.objects),
+    )
+    gold = tuple(truth.happens(last, pair) for pair in one.options)
+    return all(answerer(question) != gold for answerer in READING.values())
+
+
+def _draw(
+    truth: Truth, rng: np.random.Generator, found: Sequence[_Candidate], *, places: bool
+) -> _Candidate | None:
+    """One of them, of a kind of change drawn first; None if none is such."""
+    kinds = sorted({one.kind for one in found})
+    for k in rng.permutation(len(kinds)):
+        alike = [one for one in found if one.kind == kinds[k]]
+        for i in rng.permutation(len(alike)):
+            if not places or _needs_places(truth, alike[i]):
+                return alike[i]
+    return None
+
+
+def single(truth: Truth, names: Names, wanted: Wanted, taken: set[int]) -> RawQuestion | None:
+    """A question of the wanted kind about an object not yet `taken`; None if the scene has none."""
+    found = [
+        _Candidate((removed,), options, kind)
+        for removed in _removable(truth)
+        if removed not in taken
+        for options in _sets(truth, (removed,), wanted.choices or SPARE)
+        if ((kind := change(truth, removed, options)) == "none") == wanted.observational
+    ]
+    drawn = _draw(truth, names.rng, found, places=wanted.places and not wanted.observational)
+    if drawn is None:
+        return None
+    taken.update(drawn.removed)
+    return _ask(truth, names, drawn, negated=wanted.negated)[0]
+
+
+def family(truth: Truth, names: Names, wanted: WantedFamily) -> list[RawQuestion] | None:
+    """An observational and an inferential question in the same words; None if there is none."""
+    found = [
+        _Candidate((still, other), options, kind)
+        for still, other in itertools.permutations(_removable(truth), 2)
+        for options in _sets(truth, (still, other), wanted.choices)
+        if change(truth, still, options) == "none"
+        and (kind := change(truth, other, options)) != "none"
+    ]
+    drawn = _draw(truth, names.rng, found, places=wanted.places)
+    return None if drawn is None else _ask(truth, names, drawn, negated=wanted.negated)
+
+
+def _ask(truth: Truth, names: Names, drawn: _Candidate, *, negated: bool) -> list[RawQuestion]:
+    removed, options = drawn.removed, drawn.options
+    shuffled = [options[i] for i in names.rng.permutation(len(options))]
+    return [
+        msgspec.structs.replace(
+            question,
+            change=change(truth, one, options),
+            family=0 if len(removed) > 1 else None,
+        )
+        for one, question in zip(
+            removed, ask_each(truth, names, shuffled, removed, negated=negated), strict=True
+        )
+    ]
+
+
+def without_give_aways(
+    truth: Truth, names: Names, wanted: Sequence[Asked]
+) -> list[RawQuestion] | None:
+    """The wanted questions and families; None if the scene cannot give them all."""
+    taken: set[int] = set()
+    found: list[RawQuestion] = []
+    for one in wanted:
+        if isinstance(one, WantedFamily):
+            made = family(truth, names, one)
+        else:
+            question = single(truth, names, one, taken)
+            made = None if question is None else [question]
+        if made is None:
+            return None
+        found += made
+    return found
