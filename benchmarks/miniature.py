@@ -1,12 +1,13 @@
 """Compact records of a grid of arms, and what can be said from them.
 
     python benchmarks/miniature.py collect RUNS --out benchmarks/results/miniature/NAME.json
-    python benchmarks/miniature.py tables > docs/results.md
+    python benchmarks/miniature.py tables
 
 `collect` reads a grid's folder (`videothinker reproduce GRID.yaml --out RUNS`): every evaluation
 called `SET--ARM--sSEED` (of an untrained base `SET--ARM`) and every training run `ARM--sSEED`. It
 keeps one digit a question, so that every table can be recomputed from what is committed. `tables`
-writes docs/results.md from the committed records alone; a test holds the page to them.
+writes docs/results.md and docs/results_old_world.md from the committed records alone; a test holds
+the pages to them.
 """
 
 import argparse
@@ -19,11 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from miniature_records import RIGHT, SIMULATED, VALID
-from miniature_tables import page
+from miniature_tables import PAGES
 
 from videothinker.records import Diagnosis, Question, Sample, Step, read_jsonl
 from videothinker.reproduce import ReproduceConfig, plan
 
+DOCS = Path(__file__).parents[1] / "docs"
 EVALUATION = re.compile(r"(?P<set>[^-]+(?:-[^-]+)*)--(?P<arm>.+?)(?:--s(?P<seed>\d+))?$")
 TRAINING = re.compile(r"(?P<arm>.+?)--s(?P<seed>\d+)$")
 SIMULATES = "<think>Without"
@@ -137,10 +139,12 @@ def main(words: Sequence[str] | None = None) -> None:
     gather = verbs.add_parser("collect", help="a grid's folder -> compact records")
     gather.add_argument("runs", type=Path)
     gather.add_argument("--out", type=Path, required=True)
-    verbs.add_parser("tables", help="committed records -> docs/results.md, to standard output")
+    verbs.add_parser("tables", help="committed records -> docs/results.md and the old world's page")
     arguments = parser.parse_args(words)
     if arguments.verb == "tables":
-        sys.stdout.write(page())
+        for name, write in PAGES.items():
+            (DOCS / f"{name}.md").write_text(write())
+            sys.stderr.write(f"wrote docs/{name}.md\n")
         return
     found = collect(arguments.runs)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)

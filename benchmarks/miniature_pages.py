@@ -1,10 +1,10 @@
-"""The tables of the split that docs/results.md, docs/choosing.md and README.md show.
+"""docs/results.md, and the tables of the split that docs/choosing.md and README.md show.
 
-python benchmarks/miniature_pages.py     (prints those of README.md and docs/choosing.md)
+python benchmarks/miniature_pages.py     (fills those of README.md and docs/choosing.md)
 """
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from miniature_records import (
@@ -42,7 +42,7 @@ CHOICES = {
     "video": ("base", "grpo", "grpo-long", "bias-failure", "cdpo-paper", "cdpo"),
     "video_before": ("base", "grpo", "grpo-long", "bias-failure", "cdpo-paper", "cdpo"),
 }
-"""Grid -> the arms that a choice is between."""
+"""Grid -> the methods that a choice is between."""
 FORCED = "without"
 """The set whose every answer is made to begin as a removal."""
 OURS, PLAIN, LONG = "bias-failure", "grpo", "grpo-long"
@@ -103,7 +103,7 @@ def choice_table(grids: Grids) -> list[str]:
             rows.append([name, arm, *_choice(grid, MAIN, arm)])
             if arm == "base":
                 rows.append([name, "base made to simulate", *_choice(grid, FORCED, arm)])
-    head = ("grid", "arm", "simulate", *LABELS.values(), *PARTS.values(), "mix", "pairs right")
+    head = ("grid", "method", "simulate", *LABELS.values(), *PARTS.values(), "mix", "pairs right")
     return table(head, rows)
 
 
@@ -118,18 +118,22 @@ def _choice(grid: Grid, where: str, arm: str) -> list[str]:
     ]
 
 
-def rest_table(grids: Grids) -> list[str]:
-    """Every arm on the rest: what it has, what it gains there, and what that costs."""
+def tier_table(grids: Grids, names: Sequence[str]) -> list[str]:
+    """Every method of a tier: its means, and its gain on the rest and its cost with intervals."""
     rows = []
-    for name, title in GRIDS.items():
+    for name in names:
         grid = grids[name]
-        for arm in (PLAIN, LONG, OURS, "cdpo-paper", "cdpo"):
+        for arm in ("base", PLAIN, LONG, OURS, "cdpo-paper", "cdpo"):
             if not (seeds := grid.seeds(MAIN, arm)):
                 continue
-            gaps = [None if arm == PLAIN else difference(grid, MAIN, arm, PLAIN, w) for w in "ro"]
+            plain = arm in ("base", PLAIN)
+            gaps = [None if plain else difference(grid, MAIN, arm, PLAIN, what) for what in "ro"]
             signed = ["" if gap is None else gap.signed for gap in gaps]
-            rows.append([title, arm, str(len(seeds)), str(accuracy(grid, MAIN, arm, "r")), *signed])
-    head = ("grid", "arm", "seeds", "the rest", "against GRPO", "observational against GRPO")
+            means = [point(grid, MAIN, arm, what) for what in ("o", *PARTS)]
+            count = "-" if seeds == [None] else str(len(seeds))
+            rows.append([GRIDS[name], arm, count, *means, *signed])
+    against = ("the rest, against GRPO", "observational, against GRPO")
+    head = ("test set", "method", "seeds", "observational", *PARTS.values(), *against)
     return table(head, rows)
 
 
@@ -158,7 +162,7 @@ def halves_table(grids: Grids) -> list[str]:
             rows.append([title, arm, count, *cells[:-1], told])
     head = (
         "grid",
-        "arm",
+        "method",
         "seeds",
         *HALVES.values(),
         "both right",
@@ -198,47 +202,66 @@ def compute_table(grids: Grids) -> list[str]:
     return table(head, list(compute_rows(grids)))
 
 
-ABOUT = """## Most inferential questions give themselves away
+ABOUT = """# Results in miniature
+
+**Most inferential questions of these worlds give themselves away, and what bias-failure sampling
+gains over GRPO sits there.** On the rest little or nothing is gained. What to do about a shortcut
+in your own data is in [choosing.md](choosing.md).
 
 An inferential question *gives itself away* where none or all of its options happen in the video.
 Who describes the video then has nothing left to choose, and knows without reading the premise
-that something must be changed. No observational question here does so; of the inferential ones
-about three in four do, because their writer drew options that are mixed in the world without the
-object, and did not ask whether they are mixed in the video. *The rest* are the inferential
-questions that do not. A describer is wrong on every one of them, so what is gained over GRPO
-there has to be held against a guess among all sets of letters, and against the base made to
-simulate: the last two columns.
+that something must be changed. No observational question here does so. *The rest* are the
+inferential questions that do not give themselves away: a describer is wrong on every one of them,
+so a gain there has to be held against a guess, and against the base made to simulate.
 
-Before the arrow stands GRPO, after it bias-failure sampling, in percent right. All intervals on
-this page are of one kind, over scenes and training seeds together; `python
-benchmarks/miniature_giveaways.py tables` prints two others beside them (Student's over seeds
-alone, and a bootstrap of seeds and scenes)."""
-OUT = """The same on every set of questions: bias-failure sampling against GRPO, in points. The
-gain in give-aways shrinks out of domain and is gone with four collisions. On the rest an
-interval excludes 0 in the first line, and from the base before with six objects and with four
-collisions, three seeds each."""
-REST = """Every method on the rest. The default CDPO alone gains there in each grid it ran in,
-about up to what the base made to simulate has, and loses observational accuracy with ten of
-eleven seeds."""
-PAIRED = """Minimal pairs by half: in the irrelevant half describing is right, in the causal half
-it is wrong. None of their questions gives itself away. After GRPO, the paper's CDPO or
-bias-failure sampling a policy answers nearly as a describer would, whatever its answer opens
-with. The last column takes only answers that open with a removal; the base gives few of them, on
-questions it chooses itself."""
-COST = "Bias-failure sampling against GRPO on observational questions, by seed:"
+Before the arrow stands GRPO, after it bias-failure sampling, in percent right."""
+READ = """Every number is recomputed from committed answers: `python benchmarks/miniature.py
+tables` writes this page. Intervals are of 95 %, over scenes and training seeds together;
+differences are paired by seed and question. All worlds here were asked with questions of the old
+writer, and 5 % of the training questions are inferential. The two tiers are never pooled, and
+nothing was measured at 3B. [The old world](results_old_world.md) has every table and says why it
+misled."""
+TRANSCRIPT = """## Transcript tier
+
+Text in, a base of less than half a million parameters; seeds, methods and scenes were fixed
+before the run. Bias-failure sampling gains on the rest with one floor and not with the other. The
+default CDPO gains there too. Both pay in observational accuracy."""
+VIDEO = """## Video tier
+
+Frames in, a base of about two million parameters, in one untuned regime. Bias-failure sampling
+gains nothing on the rest that an interval would show. The default CDPO gains, about up to what
+the base made to simulate has, and pays more."""
+PAIRED = """## Minimal pairs: is the premise read?
+
+A minimal pair asks one video two questions that differ in the removed object alone. In the
+irrelevant half describing is right, in the causal half it is wrong, and none of these questions
+gives itself away. After GRPO, the paper's CDPO or bias-failure sampling a policy answers nearly
+as a describer would, whatever its answer opens with. The last column takes only answers that open
+with a removal; the base gives few of them, on questions it chooses itself."""
+COST = """## What it costs
+
+Bias-failure sampling against GRPO on observational questions, by seed:"""
 COMPUTE = """GRPO trained as long as bias model, measured successes and sampling take together,
-against bias-failure sampling of the same seed. Where long GRPO comes to simulate by itself it
-has the higher mix; where it does not, bias-failure sampling has."""
+against bias-failure sampling of the same seed. Where long GRPO comes to simulate by itself it has
+the higher mix; where it does not, bias-failure sampling has."""
+OUT = """## Bias-failure sampling on every set of questions
+
+Against GRPO, in points. The gain in give-aways shrinks out of domain and is gone with four
+collisions. On the rest an interval excludes zero for the first line alone, and from the base
+before with six objects and with four collisions."""
 
 
-def section(grids: Grids) -> str:
-    """The first section of docs/results.md."""
-    parts = [
-        *(ABOUT, short_table(grids), REST, rest_table(grids), OUT, domain_table(grids)),
-        *(PAIRED, halves_table(grids)),
-        *(COST, cost_table(grids), COMPUTE, compute_table(grids)),
-    ]
+def joined(parts: Sequence[str | list[str]]) -> str:
+    """Paragraphs and tables, a blank line between them."""
     return "\n\n".join(part if isinstance(part, str) else "\n".join(part) for part in parts)
+
+
+def results(grids: Grids) -> str:
+    """docs/results.md."""
+    tiers = (TRANSCRIPT, tier_table(grids, ("headline", "confirmation")))
+    pixels = (VIDEO, tier_table(grids, ("video", "video_before")))
+    parts = (ABOUT, short_table(grids), READ, *tiers, *pixels, PAIRED, halves_table(grids))
+    return joined([*parts, COST, cost_table(grids), COMPUTE, compute_table(grids)]) + "\n"
 
 
 MARKED = {"README.md": {"split": short_table}, "docs/choosing.md": {"arms": choice_table}}

@@ -226,7 +226,7 @@ def last(grid: Grid, arm: str, name: str) -> float | None:
     return math.fsum(kept) / len(kept) if kept else None
 
 
-OPENING = ("arm", "seeds", "observational", "inferential", *PARTS.values(), "mix")
+OPENING = ("method", "seeds", "observational", "inferential", *PARTS.values(), "mix")
 """Heads of `opening`; a set without a mix has one less."""
 ACCURACIES = (*LABELS, *PARTS)
 """What stands under them: inferential accuracy never without its split."""

@@ -1,4 +1,4 @@
-"""From compact records to docs/results.md; see benchmarks/miniature.py."""
+"""From compact records to docs/results_old_world.md; see benchmarks/miniature.py."""
 
 from collections.abc import Sequence
 
@@ -60,21 +60,13 @@ def arm_row(grid: Grid, where: str, arm: str) -> list[str]:
     ]
 
 
-def sizes(grid: Grid, where: str) -> str:
-    """How many questions a set has, in words."""
-    labels, scenes = grid.sets[where]["labels"], grid.sets[where]["scenes"]
-    found = [f"{labels.count(c)} {name}" for c, name in LABELS.items()]
-    away = grid.letters(where, "a").count("a")
-    whole = f"{' and '.join(found)} questions about {len(set(scenes))} scenes"
-    return f"{whole}; {away} of the inferential give themselves away"
-
-
 def main_table(grid: Grid) -> list[str]:
     """Every arm on the main set of questions."""
     return table(HEAD, [arm_row(grid, MAIN, arm) for arm in grid.arms(MAIN)])
 
 
 SETS = {
+    MAIN: "the main questions",
     "pairs": "minimal pairs, two questions that look alike and differ in the answer",
     "seen": "the main questions, every model forced to describe",
     "without": "the main questions, every model forced to simulate the removal",
@@ -95,17 +87,32 @@ def further_row(grid: Grid, where: str, arm: str) -> list[str]:
     return [*opening(grid, where, arm, ACCURACIES), *against_baseline(grid, where, arm, FURTHER)]
 
 
+def set_row(grid: Grid, where: str) -> list[str]:
+    """What a set is and how many questions it has; of minimal pairs there are no labels."""
+    asked = grid.sets[where]
+    begins = f" (the answer begins `{asked['prefill']}`)" if asked["prefill"] else ""
+    pairs = len(set(asked["pairs"]) - {""}) if where == PAIRS else 0
+    labels = [f"{pairs} pairs", "", ""]
+    if not pairs:
+        away = grid.letters(where, "a").count("a")
+        labels = [*(str(asked["labels"].count(c)) for c in LABELS), str(away)]
+    return [f"`{where}`", SETS[where] + begins, *labels, str(len(set(asked["scenes"])))]
+
+
+def set_table(grid: Grid) -> list[str]:
+    """Every set of questions that somebody answered."""
+    head = ("questions", "what they are", *LABELS.values(), "of these give-aways", "scenes")
+    return table(head, [set_row(grid, where) for where in grid.sets if grid.arms(where)])
+
+
 def further_set(grid: Grid, where: str) -> list[str]:
-    """What a further set is, and every arm that answered it."""
-    prefill, pairs = grid.sets[where]["prefill"], len(set(grid.sets[where]["pairs"]) - {""})
-    begins = f" (the answer begins `{prefill}`)" if prefill else ""
-    size = f"{pairs} pairs" if pairs else sizes(grid, where)
+    """Every method that answered a further set."""
+    pairs = len(set(grid.sets[where]["pairs"]) - {""})
     gaps = [AGAINST[what] for what in FURTHER]
     head = (*OPENING[:2], *HALVES.values(), "both right") if pairs else (*OPENING[:-1], *gaps)
     arms = dict.fromkeys([*grid.arms(MAIN), *grid.arms(where)])
     rows = [further_row(grid, where, arm) for arm in arms if grid.seeds(where, arm)]
-    about = f"`{where}`: {SETS[where]}{begins}; {size}."
-    return [about, "", *table(head, rows)]
+    return [f"`{where}`:", "", *table(head, rows)]
 
 
 def other_sets(grid: Grid) -> list[str]:
@@ -125,7 +132,7 @@ def curves_table(grid: Grid) -> list[str]:
         guarded = sum(one["guarded_steps"] for one in grid.training(arm))
         shown = ["" if value is None else f"{value:.3f}" for value in values]
         rows.append([arm, *shown, str(guarded)])
-    head = ("arm", "divergence, nats", "entropy, nats", "valid", "inferential share drawn")
+    head = ("method", "divergence, nats", "entropy, nats", "valid", "inferential share drawn")
     return table((*head, "steps the guard acted"), rows)
 
 
@@ -184,80 +191,106 @@ def erosion_table(grids: Sequence[Grid]) -> list[str]:
 TITLES = {
     "headline": (
         "Headline: fresh seeds and scenes, run once",
-        """Transcript tier, 5 % of the training questions inferential, `bias-failure` with the
-floor .05; `recipes/miniature.yaml`.""",
+        """Transcript tier; `bias-failure` has the floor .05; `recipes/miniature.yaml`.""",
     ),
     "confirmation": (
-        "Confirmation: the default floor of bias-failure sampling, on seeds and scenes of its own",
-        """Transcript tier, 5 % inferential, `bias-failure` with the floor .2; planned before they
-were run, `grpo-long` (260 steps) and `ARM@26` (26 % inferential, against `grpo@26`); afterwards
-`grpo-longer` (520 steps) on the three seeds that `grpo-long` had left eroded, no estimate for all
-seeds; `recipes/miniature-confirmation.yaml`.""",
+        "Confirmation: the default floor, on seeds and scenes of its own",
+        """Transcript tier; `bias-failure` has the floor .2; `recipes/miniature-confirmation.yaml`.
+`grpo-long` and the methods at 26 % inferential were planned before they were run. `grpo-longer`
+was run afterwards, on the seeds that `grpo-long` had left eroded: no estimate for all seeds.""",
     ),
     "development": (
-        "Development: every arm that was run",
-        """`ARM@P` trained with P % inferential questions, `ARM` with 5; `bias-failure` has the
-floor .2, `bias-failure-F` the floor F. `grpo-constant`: 60 steps at a rate that does not fall;
-`grpo-long`, `grpo-long-constant`: 260 steps at the usual falling rate and at one that does not;
-`grpo-long-slow`: 260 steps whose rates add up to those of 60.""",
+        "Development: every method that was run",
+        """Transcript tier; `bias-failure` has the floor .2, `bias-failure-F` the floor F;
+`recipes/miniature-development.yaml`. These seeds are those on which settings were compared.""",
     ),
     "video": (
         "Video tier",
-        """The embedded base, frames in, 5 % inferential, `bias-failure` with the floor .05;
-`grpo-long`: 210 steps instead of 60;
+        """The shipped base, frames in; `bias-failure` has the floor .05;
 `recipes/miniature-video.yaml`. Never pooled with the rest.""",
     ),
     "video_before": (
         "Video tier, from the base before",
-        """The same recipe and world, fewer seeds; the base of commit e732ec6, which the next
-one replaced, for it missed a bar of its card (89.3 % of the descriptive questions, 90 asked).""",
+        """The same recipe and world, fewer seeds; the base of commit e732ec6. The next one replaced
+it, for it missed a bar of its card ([base_model.md](base_model.md)).""",
     ),
 }
 SMALL = (
-    "`ARM@small` started from `base-small`, a base of 0.25 M parameters instead of 0.45 M, "
-    "pretrained alike, and trained on the questions of `ARM`."
+    "`METHOD@small` started from `base-small`, a smaller base pretrained alike, and trained on the "
+    "questions of `METHOD`."
 )
-INTRO = """# Results in miniature
+INTRO = """# What the old world showed, and why it misled
 
-**Read this first.** Most of the inferential questions give themselves away, and what
-bias-failure sampling gains over GRPO sits there; on the rest little or nothing is gained. So
-inferential accuracy stands beside its two parts in every table: *give-aways*, and *the rest*.
+Use this page to look up a number; [results.md](results.md) says what they mean. It has every
+table of the committed grids, which all asked questions of the old writer.
+
+**Why it misled.** Writing a what-if question, the old writer drew options that are mixed *in the
+world without the object*: some happen, some do not. It did not ask whether they are mixed *in the
+video*. So an observational question is mixed in the video too, and an inferential one mostly has
+none or all of its options there. Whoever describes the video has no valid answer left, and knows
+without reading the premise that something must be changed. About three in four inferential
+questions are so. Inferential accuracy, which was read as reasoning, can be had by changing
+anything at all.
+
+So inferential accuracy stands beside its two parts in every table: *give-aways*, and *the rest*,
+on which a describer is always wrong.
 
 Written by `python benchmarks/miniature.py tables` from the records in
-`benchmarks/results/miniature/` (one digit a question, model and training seed; one mark a
-question that gives itself away), so that every number can be recomputed. Percent of questions
-answered exactly, with 95 % intervals over scenes and training seeds; the mix weighs
-observational and inferential questions 74 to 26, as in the paper's data; differences are paired
-by training seed and question. *Says it simulates* is the share of answers that open with a
-removal, whatever follows: an opening is no proof of what was computed. What the words mean:
-[base models](base_model.md), [the method](method.md)."""
+`benchmarks/results/miniature/`: one digit a question, model and training seed, one mark a
+question that gives itself away. `python benchmarks/miniature_giveaways.py tables` prints two
+other kinds of interval. How to read a column:"""
+WORDS = (
+    ("accuracy", "percent of questions answered exactly, 95 % interval over scenes and seeds"),
+    ("mix", "observational and inferential weighed 74 to 26, as in the paper's data"),
+    ("against GRPO", "points, paired by training seed and question"),
+    ("says it simulates", "share of answers that open with a removal, whatever was computed"),
+    ("`METHOD@P`", "trained with P % inferential questions; without `@P`, with 5 %"),
+    ("steps of training", "60 at a falling rate, where nothing else is said"),
+    ("`grpo-long`", "260 steps at the usual falling rate; from pixels 210"),
+    ("`grpo-longer`", "520 steps"),
+    ("`grpo-constant`", "60 steps at a rate that does not fall"),
+    ("`grpo-long-constant`", "260 steps at a rate that does not fall"),
+    ("`grpo-long-slow`", "260 steps whose rates add up to those of 60"),
+    ("`@small`", "from a base of 0.25 M parameters instead of 0.45 M"),
+)
+"""A column or method, and how it is read."""
 
 
 def section(grid: Grid) -> list[str]:
-    """One grid: its main table, the further sets, where training ended."""
+    """One grid: its sets of questions, its main table, the further sets, where training ended."""
     title, about = TITLES[grid.name]
     smaller = any(arm.endswith(("@small", "-small")) for arm in grid.arms(MAIN))
     about = f"{about} {SMALL}" if smaller else about
-    lines = [f"## {title}", "", f"{about} {sizes(grid, MAIN)}.", "", *main_table(grid)]
-    lines += other_sets(grid)
+    lines = [f"## {title}", "", about, "", *set_table(grid), ""]
+    lines += [f"`{MAIN}`:", "", *main_table(grid), *other_sets(grid)]
     if grid.trainings:
         lines += ["", "Where training ended (mean of the last ten steps):", "", *curves_table(grid)]
     return lines
 
 
-def page() -> str:
-    """docs/results.md."""
+EROSION = """## When GRPO erodes
+
+A policy that mixes two ways of thinking drifts to describing iff
+
+    (1 - rho) (p_oo - p_so) > rho (p_si - p_oi)
+
+with rho the inferential share and p_xy the base's accuracy when made to think in way x, on
+questions y. Predicted from the base alone, against what plain GRPO did:"""
+
+
+def old_world() -> str:
+    """docs/results_old_world.md."""
     grids = [grid for name in TITLES if (grid := Grid.read(name))]
-    parts = [INTRO, split.section(split.read())]
-    parts += ["\n".join(section(grid)) for grid in grids]
+    words = table(("what is written", "what it means"), WORDS)
+    parts: list[str | list[str]] = [INTRO, words]
+    parts += [split.OUT, split.domain_table(split.read())]
+    parts += [section(grid) for grid in grids]
     if rows := erosion_table(grids):
-        about = (
-            "A policy that mixes two ways of thinking drifts to describing iff "
-            "(1 - rho)(p_oo - p_so) > rho (p_si - p_oi), rho the inferential share and p_xy the "
-            "base's accuracy when made to think in way x, on questions y. Predicted from the base "
-            "alone, against what plain GRPO did:"
-        )
-        parts.append("\n".join(["## When GRPO erodes", "", about, "", *rows]))
+        parts += [EROSION, rows]
     if rows := weight_section(grids):
-        parts.append("\n".join(rows))
-    return "\n\n".join(parts) + "\n"
+        parts.append(rows)
+    return split.joined(parts) + "\n"
+
+
+PAGES = {"results": lambda: split.results(split.read()), "results_old_world": old_world}
+"""Name of a page of docs/ -> what writes all of it."""
