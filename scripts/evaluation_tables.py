@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from videothinker.answering.protocols import BENCHMARKS, OFFICIAL, Protocol, resolve
+
 from videothinker.answering.variants import ABOUT
 from videothinker.benchmarks import clevrer, mmvu, mvbench, tempcompass, video_holmes, videomme
 from videothinker.evaluation.config import EvaluateConfig

@@ -8,7 +8,8 @@ import torch
 from tests.answering_toys import ask_about, write_video
 from videothinker.answering import ask as room
 from videothinker.answering.ask import answer_questions, batches, read, read_frames
-from videothinker.answering.protocols import render, resolve
+from videothinker.benchmarks.catalog import resolve
+from videothinker.benchmarks.protocols import render
 from videothinker.errors import UserError
 from videothinker.generation.shared_prefix import Sampling, rollout
 from videothinker.models.qwen2_5_vl.positions import positions

@@ -17,7 +17,8 @@ from transformers import (
 
 from tests.answering_toys import WORDS, ask_about
 from videothinker.answering.ask import answer_questions, read_frames
-from videothinker.answering.protocols import render, resolve
+from videothinker.benchmarks.catalog import resolve
+from videothinker.benchmarks.protocols import render
 from videothinker.errors import UserError
 from videothinker.models.llava_onevision.model import PlainModel, load_model
 from videothinker.models.qwen2_5_vl.model import Policy

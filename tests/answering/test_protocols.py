@@ -3,11 +3,11 @@
 from dataclasses import fields, replace
 
 import pytest
+from videothinker.answering.protocols import BENCHMARKS, NAMES, labels, render, resolve
 
 from tests.answering_toys import ask_about
 from videothinker import prompts
 from videothinker.answering.ask import read, read_frames
-from videothinker.answering.protocols import BENCHMARKS, NAMES, labels, render, resolve
 from videothinker.errors import UserError
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from videothinker.benchmarks.lists import read_questions
 
 from videothinker.benchmarks import catalog
-from videothinker.benchmarks.lists import read_questions
 from videothinker.clevrer.questions import read_questions as read_clevrer
 from videothinker.errors import UserError
 from videothinker.records import Diagnosis, Question, read_jsonl

@@ -2,9 +2,9 @@
 
 import pytest
 
-from videothinker.diagnosis.intervals import share, show
+from videothinker.diagnosis.probes import majority
 from videothinker.diagnosis.reliance import Intervention, reliance
-from videothinker.diagnosis.votes import majority
+from videothinker.estimates import share, show
 
 A, B, AB = ("A",), ("B",), ("A", "B")
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from tests.generation.recorded_graph import Graph, capture, recorded  # noqa: F401 (a fixture)
 from tests.models.pretended_device import CUDA, Devices, pretend
 from videothinker.answering.ask import answer_questions
-from videothinker.answering.protocols import resolve
+from videothinker.benchmarks.catalog import resolve
 from videothinker.generation import shared_prefix as rollouts
 from videothinker.generation.cache import RowsPlan
 from videothinker.generation.sampling import Group

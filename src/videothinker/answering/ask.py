@@ -12,7 +12,7 @@ from pathlib import Path
 
 from videothinker import answers
 from videothinker.answering import variants
-from videothinker.answering.protocols import Protocol, labels, render
+from videothinker.benchmarks.protocols import Protocol, labels, render
 from videothinker.console import progress
 from videothinker.errors import UserError
 from videothinker.generation.shared_prefix import Sampling, rollout
@@ -215,7 +215,7 @@ def _see(asking: Asking, question: Question) -> Seen | str:
             deadline=asking.deadline,
             follow_links=asking.follow_links,
         )
-        if asking.variant == "shuffled":
+        if variants.PROBES[asking.variant].draws:
             return clip
         shown = variants.apply(question, asking.variant, clip, numpy_generator(asking.seed)).clip
         return None if shown is None else _prepare(asking, shown)

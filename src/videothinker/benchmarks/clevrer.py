@@ -4,11 +4,14 @@ Questions without a correct choice cannot be answered; the evaluation counts the
 out. Our simulated worlds have the same layout.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from videothinker.benchmarks.base import Benchmark
+from videothinker.benchmarks.protocols import Protocol
 from videothinker.clevrer import questions
 from videothinker.errors import UserError
+from videothinker.prompts import THINK_TEMPLATE
 
 EXPECTED = {
     "validation": {"type counterfactual": 9_333, "videos": 5_000},
@@ -21,6 +24,27 @@ EXPECTED = {
     },
 }
 """Split -> published counts."""
+BENCHMARK = Benchmark(
+    name="clevrer",
+    groupings=("type", "negated"),
+    expected=EXPECTED["validation"],
+    official=Protocol(
+        name="official",
+        benchmark="clevrer",
+        about="CLEVRER publishes its metrics (per option and per question) and no prompt for "
+        "language models; prompt and frames are those of `videothinker`.",
+        template=THINK_TEMPLATE,
+        several=True,
+    ),
+    several=True,
+    has_splits=True,
+    published={
+        "Qwen2.5-VL-3B (CoT)": 44.7,
+        "VideoRFT-3B": 59.3,
+        "Qwen2.5-VL-GRPO": 64.9,
+        "VideoThinker-R1 3B": 79.1,
+    },
+)
 
 
 def load(root: Path, split: str = "validation") -> Benchmark:
@@ -36,11 +60,6 @@ def load(root: Path, split: str = "validation") -> Benchmark:
     if split == questions.MINIMAL_PAIRS:
         found = questions.load_minimal_pairs(root)
         path = root / f"{questions.MINIMAL_PAIRS}.json"
-        return Benchmark("clevrer", tuple(found), (path,), groupings=("role",))
-    return Benchmark(
-        name="clevrer",
-        questions=tuple(questions.load(root, split)),
-        files=(questions.question_file(root, split),),
-        groupings=("type", "negated"),
-        expected=EXPECTED.get(split, {}),
-    )
+        return replace(BENCHMARK, groupings=("role",), expected={}).of(found, path)
+    read = questions.load(root, split), questions.question_file(root, split)
+    return replace(BENCHMARK, expected=EXPECTED.get(split, {})).of(*read)

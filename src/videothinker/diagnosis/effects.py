@@ -8,8 +8,8 @@ it happens, Q whether the question is negated. Units of one video depend on each
 from collections.abc import Iterable, Mapping, Sequence
 
 from videothinker.diagnosis.causal import Unit
+from videothinker.diagnosis.probes import majority
 from videothinker.diagnosis.reliance import Intervention
-from videothinker.diagnosis.votes import majority
 from videothinker.prompts import LETTERS
 from videothinker.records import Diagnosis, Letters, Question, Sample
 

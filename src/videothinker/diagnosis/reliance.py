@@ -9,7 +9,7 @@ what it sees gives the same answer both times.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from videothinker.diagnosis.intervals import Share, share
+from videothinker.estimates import Share, share
 from videothinker.records import Letters
 
 
