@@ -8,7 +8,7 @@ import pytest
 
 from tests.diagnosis.diagnosis_folder import DESCRIPTIVE, OBJECTS, annotation, counterfactual, thing
 from videothinker.diagnosis.config import RULES, DiagnoseConfig
-from videothinker.diagnosis.sources import inputs_of
+from videothinker.diagnosis.sources import inputs_of, read_list
 from videothinker.diagnosis.stage import diagnose
 from videothinker.diagnosis.summary import (
     lines,
@@ -184,7 +184,8 @@ def test_pairs_and_labels_beside_the_questions_are_inputs(folder, tmp_path):
     (folder.root / "minimal_pairs.json").write_text("[]")
     with pytest.raises(UserError, match=r"minimal_pairs\.json: None there"):
         diagnose(folder.root, DiagnoseConfig(out=out))
-    told = inputs_of(out / "questions.jsonl", DiagnoseConfig())
+    listed = out / "questions.jsonl"
+    told = inputs_of(listed, DiagnoseConfig(), read_list(listed, DiagnoseConfig()))
     assert told == {name: out / name for name in ("questions.jsonl", "diagnosis.jsonl")}
 
 

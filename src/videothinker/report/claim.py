@@ -80,9 +80,8 @@ def _against_base(e: Measured) -> str:
 def _against_grpo(name: str, e: Measured) -> str:
     if e.verdict == "none":
         return f"{name} stands level with GRPO there (within 5 points)"
-    return (
-        f"{name} stands {100 * abs(e.value):.1f} points {'above' if e.value > 0 else 'below'} GRPO"
-    )
+    side = "above" if e.value > 0 else "below"
+    return f"{name} stands {100 * abs(e.value):.1f} points {side} GRPO"
 
 
 def _part_of(whole: Contrast, contrasts: Sequence[Contrast], part: str) -> Measured | None:

@@ -2,7 +2,7 @@
 
 import re
 
-from videothinker.evaluation import published
+from videothinker.benchmarks import catalog, published
 
 
 def test_every_row_fills_its_table():
@@ -32,3 +32,8 @@ def test_the_gain_the_paper_claims_is_in_the_rows():
     base, grpo = by_name["Qwen2.5-VL-3B"], by_name["Qwen2.5-VL-GRPO"]
     assert grpo[0] > base[0]
     assert grpo[1] < base[1]
+
+
+def test_every_figure_of_a_benchmark_is_of_a_model_of_the_table():
+    for name in catalog.NAMES:
+        assert set(catalog.about(name).published) <= set(published.MAIN)
