@@ -207,7 +207,7 @@ def test_a_gain_within_chance_on_both_parts_has_no_seat(tmp_path: Path) -> None:
     parts = [Contrast(cdpo, base, name, part) for name in ("give-aways", "the rest")]
     seat = _seat(Contrast(cdpo, base, "inferential", whole), parts)
     assert seat == "where CDPO's gain sits cannot be said"
-    level = dataclasses.replace(whole, mean=0.0, low=-0.01, high=0.01)
+    level = dataclasses.replace(whole, value=0.0, low=-0.01, high=0.01)
     seat = _seat(Contrast(cdpo, base, "inferential", level), parts)
     assert seat == "on the rest CDPO is not told from Base"
     parts = [Contrast(cdpo, base, name, whole) for name in ("give-aways", "the rest")]
