@@ -34,6 +34,6 @@ def test_the_gain_the_paper_claims_is_in_the_rows():
     assert grpo[1] < base[1]
 
 
-def test_every_figure_of_a_benchmark_is_of_a_model_of_the_table():
+def test_a_benchmark_has_a_figure_of_every_model_or_none():
     for name in catalog.NAMES:
-        assert set(catalog.about(name).published) <= set(published.MAIN)
+        assert len(catalog.about(name).published) in (0, len(published.MODELS))

@@ -52,17 +52,11 @@ class Probe:
     """It uses the stream, which is each question's own: no two questions share what is shown."""
 
 
-def full(_question: Question, shown: Shown, _generator: np.random.Generator) -> Shown:
-    """As it is."""
+def _full(_question: Question, shown: Shown, _generator: np.random.Generator) -> Shown:
     return shown
 
 
-def struck(question: Question, shown: Shown, _generator: np.random.Generator) -> Shown:
-    """Without the premise.
-
-    Raises:
-        UserError: the question has none.
-    """
+def _struck(question: Question, shown: Shown, _generator: np.random.Generator) -> Shown:
     if question.question_struck is None:
         raise UserError(
             f"question {question.id!r} has no premise to strike out; leave it out of 'struck'"
@@ -70,18 +64,16 @@ def struck(question: Question, shown: Shown, _generator: np.random.Generator) ->
     return replace(shown, text=question.question_struck)
 
 
-def blind(_question: Question, shown: Shown, _generator: np.random.Generator) -> Shown:
-    """The question and its options."""
-    return Shown(shown.text, None, None)
+def _blind(_question: Question, shown: Shown, _generator: np.random.Generator) -> Shown:
+    return replace(shown, clip=None, context=None)
 
 
-def options_only(_question: Question, _shown: Shown, _generator: np.random.Generator) -> Shown:
-    """The options."""
+def _options_only(_question: Question, _shown: Shown, _generator: np.random.Generator) -> Shown:
     return Shown(OPTIONS_ONLY, None, None)
 
 
-def one_frame(_question: Question, shown: Shown, _generator: np.random.Generator) -> Shown:
-    """The middle frame; of a transcript the middle state line and no events."""
+def _one_frame(_question: Question, shown: Shown, _generator: np.random.Generator) -> Shown:
+    """Of a transcript: the middle state line, and no events."""
     clip, context = shown.clip, shown.context
     if context is not None:
         lines = context.partition("\nEvents")[0].split("\n")
@@ -94,23 +86,21 @@ def one_frame(_question: Question, shown: Shown, _generator: np.random.Generator
     return replace(shown, clip=clip, context=context)
 
 
-def shuffled(_question: Question, shown: Shown, generator: np.random.Generator) -> Shown:
-    """The frames in a drawn order; of a transcript, states and events among themselves.
+def _shuffled(_question: Question, shown: Shown, generator: np.random.Generator) -> Shown:
+    """Of a transcript: states and events, each among themselves.
 
-    They are two blocks, kept apart by the line that announces the events; a compact transcript has
-    its events in that line.
+    The line that announces the events keeps the two apart; a compact transcript has them in it.
     """
     clip, context = shown.clip, shown.context
     if context is not None:
         states, mark, events = context.partition("\nEvents")
         states = _exchange(states, generator)
-        listed = LISTED.fullmatch(events)
-        if listed is None:
-            context = states + mark + _exchange(events, generator)
-        else:
+        if listed := LISTED.fullmatch(events):
             told = listed[2].split(", ")
             drawn = ", ".join(told[i] for i in generator.permutation(len(told)))
             context = f"{states}{mark}{listed[1]}{drawn}."
+        else:
+            context = states + mark + _exchange(events, generator)
     if clip is not None:
         clip = replace(clip, frames=clip.frames[generator.permutation(len(clip.frames))])
     return replace(shown, clip=clip, context=context)
@@ -124,32 +114,17 @@ def _exchange(block: str, generator: np.random.Generator) -> str:
     return "\n".join(match[1] + bodies[next(drawn)] if match else line for line, match in lines)
 
 
+STILL = "the middle frame in the place of every frame: looks stay, motion goes"
+MIXED = "the frames in a drawn order: everything is seen, order goes"
+PREMISE = "the counterfactual premise is removed from the question"
+ALONE = "no video and no question, the options alone"
 PROBES: dict[Variant, Probe] = {
-    "full": Probe("as it is", full),
-    "struck": Probe(
-        "the counterfactual premise is struck out of the question",
-        struck,
-        flag="survives_strike",
-        needs_premise=True,
-    ),
-    "blind": Probe("no video (no transcript)", blind, flag="survives_blindness", needs_video=False),
-    "one_frame": Probe(
-        "the middle frame in the place of every frame: looks stay, motion goes",
-        one_frame,
-        flag="survives_one_frame",
-    ),
-    "shuffled": Probe(
-        "the frames in a drawn order: everything is seen, order goes",
-        shuffled,
-        flag="survives_shuffling",
-        draws=True,
-    ),
-    "options_only": Probe(
-        "no video and no question, the options alone",
-        options_only,
-        flag="survives_options_only",
-        needs_video=False,
-    ),
+    "full": Probe("as it is", _full),
+    "struck": Probe(PREMISE, _struck, "survives_strike", needs_premise=True),
+    "blind": Probe("no video (no transcript)", _blind, "survives_blindness", needs_video=False),
+    "one_frame": Probe(STILL, _one_frame, "survives_one_frame"),
+    "shuffled": Probe(MIXED, _shuffled, "survives_shuffling", draws=True),
+    "options_only": Probe(ALONE, _options_only, "survives_options_only", needs_video=False),
 }
 
 
@@ -166,13 +141,7 @@ def needs_video(question: Question, variant: Variant) -> bool:
 def apply(
     question: Question, variant: Variant, clip: Clip | None, generator: np.random.Generator
 ) -> Shown:
-    """The variant of a question.
-
-    Args:
-        question: as the dataset has it.
-        variant: what to take away.
-        clip: the video's frames, where it has one and the variant shows it.
-        generator: draws the order of `shuffled`.
+    """The variant of a question; `clip` where it has a video that the variant shows.
 
     Raises:
         UserError: `struck` of a question without a premise.

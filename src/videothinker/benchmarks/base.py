@@ -50,8 +50,8 @@ class Benchmark:
     """`load` takes one."""
     authors_options: str = AUTHORS_OPTIONS
     """How the script of VideoThinker's authors puts question and choices."""
-    published: Mapping[str, float] = field(default_factory=dict)
-    """Model -> accuracy in percent in the main table of arXiv 2605.01324."""
+    published: tuple[float | None, ...] = ()
+    """Percent in the main table of arXiv 2605.01324, in the order of `published.MODELS`."""
 
     def of(
         self,

@@ -5,11 +5,10 @@ imported when they are asked for, so that `--help` knows the names at no cost.
 """
 
 import importlib
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
-from typing import Protocol as Interface
+from types import ModuleType
+from typing import Any, Literal, get_args
 
 from videothinker.benchmarks import protocols
 from videothinker.benchmarks.base import Benchmark
@@ -30,15 +29,10 @@ Name = Literal[
 NAMES: tuple[Name, ...] = get_args(Name)
 
 
-class _File(Interface):
-    BENCHMARK: Benchmark
-    load: Callable[..., Benchmark]
-
-
-def _file(name: str) -> _File:
+def _file(name: str) -> ModuleType:
     if name not in NAMES:
         raise UserError(f"benchmark {name!r} is unknown; allowed are {', '.join(NAMES)}")
-    return cast("_File", importlib.import_module(f"{__package__}.{name.replace('-', '_')}"))
+    return importlib.import_module(f"{__package__}.{name.replace('-', '_')}")
 
 
 def about(name: str) -> Benchmark:
@@ -77,15 +71,13 @@ def resolve(protocol: str, name: str, **changes: Any) -> Protocol:
     if protocol not in allowed:
         raise UserError(f"protocol {protocol!r} is unknown; allowed are {', '.join(allowed)}")
     asked = about(name)
-    if protocol == "official":
-        if asked.official is None:
-            raise UserError(
-                f"{name!r} has no official protocol; use videothinker, reference or demo"
-            )
-        found = asked.official
-    elif protocol == "reference":
-        found = protocols.reference(asked.name, asked.authors_options)
-    else:
-        make = protocols.demo if protocol == "demo" else protocols.videothinker
-        found = make(asked.name, several=asked.several)
-    return replace(found, **{key: value for key, value in changes.items() if value is not None})
+    found = {
+        "official": asked.official,
+        "reference": protocols.reference(asked.authors_options),
+        "videothinker": protocols.videothinker(several=asked.several),
+        "demo": protocols.demo(several=asked.several),
+    }[protocol]
+    if found is None:
+        raise UserError(f"{name!r} has no official protocol; use videothinker, reference or demo")
+    changed = {key: value for key, value in changes.items() if value is not None}
+    return replace(found, benchmark=asked.name, **changed)

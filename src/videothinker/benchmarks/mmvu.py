@@ -73,8 +73,6 @@ BENCHMARK = Benchmark(
     groupings=("discipline", "subject"),
     expected={"questions": 625, "needs a judge: open-ended": 375, "videos": 379},
     official=Protocol(
-        name="official",
-        benchmark="mmvu",
         about="MMVU's chain-of-thought prompt. Its metric is GPT-4o as judge, also for multiple "
         "choice, which is not run here; the letter is read by rule. Frames are the model's choice "
         "there.",
@@ -91,12 +89,7 @@ BENCHMARK = Benchmark(
         "GPT-4o is shown question, right answer and completion and says whether they agree, also "
         "for multiple choice (yale-nlp/MMVU, utils/eval_utils.py); no judge is asked here"
     ),
-    published={
-        "Qwen2.5-VL-3B (CoT)": 52.8,
-        "VideoRFT-3B": 55.1,
-        "Qwen2.5-VL-GRPO": 52.0,
-        "VideoThinker-R1 3B": 56.8,
-    },
+    published=(52.8, 55.1, 52.0, None, 56.8),
 )
 
 

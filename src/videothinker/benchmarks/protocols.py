@@ -18,12 +18,13 @@ Name = Literal["official", "reference", "videothinker", "demo"]
 WORDS = ("about", "benchmark")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Protocol:
     """One way of asking."""
 
-    name: str
-    benchmark: str
+    name: str = "official"
+    benchmark: str = ""
+    """For which it was resolved."""
     about: str
     """Where the values come from, and where they depart from it."""
     template: str
@@ -94,11 +95,10 @@ AUTHORS_OPTIONS = "{question}Options:\n{choices}\n\n"
 """How the authors' script puts a question, but for one benchmark."""
 
 
-def videothinker(benchmark: str, *, several: bool) -> Protocol:
+def videothinker(*, several: bool) -> Protocol:
     """The paper's settings, with the prompt that is trained with."""
     return Protocol(
         name="videothinker",
-        benchmark=benchmark,
         about="The paper's settings: 32 frames, at most 256 x 28 x 28 pixels each. The prompt is "
         "the one trained with; greedy, because the paper gives no temperature.",
         template=THINK_TEMPLATE if several else SINGLE_TEMPLATE,
@@ -106,10 +106,10 @@ def videothinker(benchmark: str, *, several: bool) -> Protocol:
     )
 
 
-def demo(benchmark: str, *, several: bool) -> Protocol:
+def demo(*, several: bool) -> Protocol:
     """`videothinker` for a small model."""
     return replace(
-        videothinker(benchmark, several=several),
+        videothinker(several=several),
         name="demo",
         about="`videothinker` at the size of a small model: its own pixels, fewer frames.",
         frames=12,
@@ -119,11 +119,10 @@ def demo(benchmark: str, *, several: bool) -> Protocol:
     )
 
 
-def reference(benchmark: str, options: str) -> Protocol:
+def reference(options: str) -> Protocol:
     """What the authors' released code does; `options` is how it puts question and choices."""
     return Protocol(
         name="reference",
-        benchmark=benchmark,
         about="The authors' evaluation script as it runs: a single letter, first tag, equality of "
         "strings, clips not cut, 2 frames a second. VIDEO_MAX_PIXELS also caps the total in their "
         "reader, so that 105,369 pixels a frame remain of 200,704.",

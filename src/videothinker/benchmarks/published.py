@@ -6,21 +6,20 @@ nor the number of questions a cell; a cell it leaves empty is None. The main tab
 in the benchmarks' files; here are its models, and the tables that are of no benchmark.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from videothinker.benchmarks import catalog
 
 SOURCE = "arXiv 2605.01324"
-MAIN = {
+MODELS = {
     "Qwen2.5-VL-3B (CoT)": None,
     "VideoRFT-3B": "110K SFT+RL",
     "Qwen2.5-VL-GRPO": "1K RL",
     "Video-UTR-7B": None,
     "VideoThinker-R1 3B": "1K RL",
 }
-"""Model -> what it was trained on, in the paper's order."""
+"""Of the main table, in its order: model -> what it was trained on."""
 ABLATION_COLUMNS = ("clevrer", "mmvu")
 DIAGNOSTIC_COLUMNS = ("observational", "inferential")
 
@@ -51,25 +50,23 @@ ROWS: tuple[Row, ...] = (
 )
 
 
+def _main() -> dict[str, tuple[float | None, ...]]:
+    """Benchmark -> its column; a second format of one has none of its own."""
+    known = (catalog.about(name) for name in catalog.NAMES)
+    return {one.name: one.published for one in known if one.published}
+
+
 def columns(table: str) -> tuple[str, ...]:
     """The columns of a table: benchmarks, or labels."""
-    if table == "main":
-        return tuple(name for name in catalog.NAMES if _figures(name))
-    return {"ablation": ABLATION_COLUMNS, "diagnostic": DIAGNOSTIC_COLUMNS}[table]
+    found = {"ablation": ABLATION_COLUMNS, "diagnostic": DIAGNOSTIC_COLUMNS}
+    return tuple(_main()) if table == "main" else found[table]
 
 
 def rows(table: str) -> tuple[Row, ...]:
     """The published rows of a table, in the paper's order."""
     if table != "main":
         return tuple(row for row in ROWS if row.table == table)
-    figures = [_figures(name) for name in columns("main")]
+    values = zip(*_main().values(), strict=True)
     return tuple(
-        Row("main", model, data, tuple(column.get(model) for column in figures))
-        for model, data in MAIN.items()
+        Row("main", *model, row) for model, row in zip(MODELS.items(), values, strict=True)
     )
-
-
-def _figures(name: str) -> Mapping[str, float]:
-    """Model -> percent; nothing of a benchmark that is another in a second format."""
-    found = catalog.about(name)
-    return found.published if found.name == name else {}

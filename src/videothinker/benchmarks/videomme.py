@@ -84,8 +84,6 @@ BENCHMARK = Benchmark(
         **{f"duration {name}": 900 for name in ("short", "medium", "long")},
     },
     official=Protocol(
-        name="official",
-        benchmark="videomme",
         about="Video-MME's prompt without subtitles; frames are the model's choice there.",
         template="Select the best answer to the following multiple-choice question based on the "
         "video. Respond with only the letter (A, B, C, or D) of the correct option.\n"
@@ -99,13 +97,7 @@ BENCHMARK = Benchmark(
         "(BradyFU/Video-MME, evaluation/eval_your_results.py)",
         own_rule,
     ),
-    published={
-        "Qwen2.5-VL-3B (CoT)": 52.0,
-        "VideoRFT-3B": 45.4,
-        "Qwen2.5-VL-GRPO": 50.3,
-        "Video-UTR-7B": 52.6,
-        "VideoThinker-R1 3B": 52.4,
-    },
+    published=(52.0, 45.4, 50.3, 52.6, 52.4),
 )
 
 

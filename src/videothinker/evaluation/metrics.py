@@ -20,6 +20,11 @@ def cluster_of(question: Question) -> str:
     return question.video or question.groups.get("scene") or question.id
 
 
+def over(questions: Sequence[Question], values: Sequence[float], *, low: float = 0.0) -> Estimate:
+    """The mean of one value a question, clustered by video."""
+    return mean(values, [cluster_of(q) for q in questions], low=low)
+
+
 def per_option(sample: Sample, question: Question) -> list[float]:
     """CLEVRER's per-option scores: is each choice rightly taken or rightly left?
 
@@ -46,9 +51,7 @@ Answered = Mapping[str, Sequence[Sample]]
 
 def scored(questions: Sequence[Question], answered: Answered, score: str) -> Estimate:
     """Mean of a score (`exact`, `soft`, `format`) over questions."""
-    return mean(
-        [average(answered[q.id], score) for q in questions], [cluster_of(q) for q in questions]
-    )
+    return over(questions, [average(answered[q.id], score) for q in questions])
 
 
 def options_right(questions: Sequence[Question], answered: Answered) -> Estimate:
@@ -68,7 +71,7 @@ def lenient_right(questions: Sequence[Question], answered: Answered) -> Estimate
         math.fsum(s.lenient == q.answer for s in answered[q.id]) / len(answered[q.id])
         for q in questions
     ]
-    return mean(values, [cluster_of(q) for q in questions])
+    return over(questions, values)
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ def consistency(found: Sequence[tuple[Question, Question]], answered: Answered) 
         / len(answered[p.id])
         for p, q in found
     ]
-    return mean(values, [cluster_of(p) for p, _ in found])
+    return over([p for p, _ in found], values)
 
 
 def paired(
@@ -137,13 +140,12 @@ def paired(
 ) -> Estimate:
     """Mean difference `ours - theirs` on the same questions, clustered by video."""
     values = [average(ours[q.id], score) - average(theirs[q.id], score) for q in questions]
-    return mean(values, [cluster_of(q) for q in questions], low=-1.0)
+    return over(questions, values, low=-1.0)
 
 
 def always(letters: Letters, questions: Sequence[Question]) -> Estimate:
     """A floor: the same letters for every question."""
-    values = [float(q.answer == letters) for q in questions]
-    return mean(values, [cluster_of(q) for q in questions])
+    return over(questions, [float(q.answer == letters) for q in questions])
 
 
 def random_guess(questions: Sequence[Question], *, several: bool) -> float:

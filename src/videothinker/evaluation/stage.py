@@ -1,7 +1,7 @@
 """`videothinker evaluate`: ask, record every sample, print the tables computed from the records."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from videothinker.evaluation.check import check
 from videothinker.evaluation.config import EvaluateConfig
 from videothinker.evaluation.metrics import Answered
 from videothinker.evaluation.selection import Selection, select
-from videothinker.evaluation.summary import by_question, plain, summarise
+from videothinker.evaluation.summary import by_question, summarise
 from videothinker.models.folders import model_folder
 from videothinker.models.llava_onevision.model import PlainModel, load_model
 from videothinker.models.placement import place
@@ -225,5 +225,5 @@ def compare(
     return {
         "with": str(other),
         "protocols": sorted({sample.protocol for q in common for sample in theirs[q.id]}),
-        "difference": plain(metrics.paired(common, ours, theirs)),
+        "difference": asdict(metrics.paired(common, ours, theirs)),
     }
