@@ -31,17 +31,14 @@ class Shown:
     """The transcript; None where none is shown."""
 
 
-Intervention = Callable[[Question, Shown, np.random.Generator], Shown]
-"""The question, what there is to see, a stream to draw from -> what is left."""
-
-
 @dataclass(frozen=True)
 class Probe:
     """One intervention."""
 
     about: str
     """What is shown."""
-    show: Intervention
+    show: Callable[[Question, Shown, np.random.Generator], Shown]
+    """The question, what there is to see, a stream to draw from -> what is left."""
     flag: str | None = None
     """Of the diagnosis: does the right answer survive it? None where nothing is taken away."""
     needs_video: bool = True

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from videothinker.benchmarks.protocols import AUTHORS_OPTIONS, Protocol
+from videothinker.benchmarks.protocols import Protocol
 from videothinker.errors import UserError
 from videothinker.records import Question
 
@@ -48,19 +48,14 @@ class Benchmark:
     """Several choices can be right."""
     has_splits: bool = False
     """`load` takes one."""
-    authors_options: str = AUTHORS_OPTIONS
+    authors_options: str = "{question}Options:\n{choices}\n\n"
     """How the script of VideoThinker's authors puts question and choices."""
     published: tuple[float | None, ...] = ()
     """Percent in the main table of arXiv 2605.01324, in the order of `published.MODELS`."""
 
-    def of(
-        self,
-        questions: Sequence[Question],
-        *files: Path,
-        needs_judge: Mapping[str, int] | None = None,
-    ) -> "Benchmark":
-        """This benchmark with what was read from `files`."""
-        return replace(self, questions=tuple(questions), files=files, needs_judge=needs_judge or {})
+    def of(self, questions: Sequence[Question], *files: Path, **told: Any) -> "Benchmark":
+        """This benchmark with what was read from `files`; `told` are fields that reading tells."""
+        return replace(self, questions=tuple(questions), files=files, **told)
 
     def counts(self) -> dict[str, int]:
         """What is there, under the names of `expected`; a question that comes twice counts once."""

@@ -4,7 +4,6 @@ Questions without a correct choice cannot be answered; the evaluation counts the
 out. Our simulated worlds have the same layout.
 """
 
-from dataclasses import replace
 from pathlib import Path
 
 from videothinker.benchmarks.base import Benchmark
@@ -53,6 +52,6 @@ def load(root: Path, split: str = "validation") -> Benchmark:
     if split == questions.MINIMAL_PAIRS:
         found = questions.load_minimal_pairs(root)
         path = root / f"{questions.MINIMAL_PAIRS}.json"
-        return replace(BENCHMARK, groupings=("role",), expected={}).of(found, path)
-    read = questions.load(root, split), questions.question_file(root, split)
-    return replace(BENCHMARK, expected=EXPECTED.get(split, {})).of(*read)
+        return BENCHMARK.of(found, path, groupings=("role",), expected={})
+    path = questions.question_file(root, split)
+    return BENCHMARK.of(questions.load(root, split), path, expected=EXPECTED.get(split, {}))

@@ -6,7 +6,6 @@ As people write it: a list is read, or everything that is wrong with it is told 
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +46,7 @@ def load(data: Path, split: str | None = None) -> Benchmark:
     if not found:
         splits = ", ".join(sorted({q.split for q in questions}))
         raise UserError(f"{path}: holds no question of split {split!r}; it has {splits}")
-    return replace(BENCHMARK.of(found, path), left_out=dict(others))
+    return BENCHMARK.of(found, path, left_out=dict(others))
 
 
 def data_root(data: Path) -> Path:

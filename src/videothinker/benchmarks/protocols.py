@@ -91,10 +91,6 @@ DEEP = (
 """Video-R1's evaluation prompt, which the authors use."""
 
 
-AUTHORS_OPTIONS = "{question}Options:\n{choices}\n\n"
-"""How the authors' script puts a question, but for one benchmark."""
-
-
 def videothinker(*, several: bool) -> Protocol:
     """The paper's settings, with the prompt that is trained with."""
     return Protocol(

@@ -20,16 +20,9 @@ ByQuestion = Mapping[str, Sequence[Sample]]
 
 
 def tell_agreement(found: Agreement) -> dict[str, Any]:
-    """An agreement with its derived numbers."""
-    return {
-        "n": found.n,
-        "precision": found.precision,
-        "recall": found.recall,
-        "f1": found.f1,
-        "chance_f1": found.chance_f1,
-        "all_f1": found.all_f1,
-        "kappa": found.kappa,
-    }
+    """The numbers of an agreement."""
+    names = ("n", "precision", "recall", "f1", "chance_f1", "all_f1", "kappa")
+    return {name: getattr(found, name) for name in names}
 
 
 def vote_sizes(samples: int) -> list[int]:

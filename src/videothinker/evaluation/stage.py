@@ -15,10 +15,9 @@ from videothinker.benchmarks.protocols import Protocol
 from videothinker.console import say
 from videothinker.errors import UserError
 from videothinker.evaluation import metrics, tables
-from videothinker.evaluation.check import check
 from videothinker.evaluation.config import EvaluateConfig
 from videothinker.evaluation.metrics import Answered
-from videothinker.evaluation.selection import Selection, select
+from videothinker.evaluation.selection import Selection, check, select
 from videothinker.evaluation.summary import by_question, summarise
 from videothinker.models.folders import model_folder
 from videothinker.models.llava_onevision.model import PlainModel, load_model
