@@ -97,10 +97,8 @@ def own() -> str:
 def variants() -> str:
     """The interventions."""
     lines = ["| variant | what is shown |", "|---|---|"]
-    return (
-        "\n".join([*lines, *(f"| {name} | {probe.about} |" for name, probe in PROBES.items())])
-        + "\n"
-    )
+    lines += [f"| {name} | {probe.about} |" for name, probe in PROBES.items()]
+    return "\n".join(lines) + "\n"
 
 
 def defaults() -> str:

@@ -36,7 +36,7 @@ class DiagnoseConfig:
     """Its form: `compact` is what the small base models are trained on, `full` is in whole
     sentences."""
     probe: str | None = None
-    """A model: questions are then labelled by what it answers when the premise is struck out, when
+    """A model: questions are then labelled by what it answers when the premise is removed, when
     it is blind, and so on, without event logs."""
     probes: tuple[Variant, ...] = PROBES
     """The interventions to run; `struck` gives the label of a question with a premise, `full` is

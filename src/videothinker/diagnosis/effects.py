@@ -64,7 +64,7 @@ def units_of(
 
 
 def struck_answer(question: Question, diagnosis: Diagnosis) -> Letters:
-    """The right answer once the premise is struck out: what the logs say of the video as shown."""
+    """The right answer once the premise is removed: what the logs say of the video as shown."""
     negated = is_negated(question)
     truths = zip(LETTERS, diagnosis.evidence.truth_video, strict=False)
     return tuple(letter for letter, happens in truths if happens != negated)

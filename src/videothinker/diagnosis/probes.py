@@ -1,7 +1,7 @@
 """Labels without logs: which interventions on the input does the right answer survive?
 
 Each probe takes something away; the model answers several times; each letter is put to the vote.
-A question whose *right* answer survives the strike-out of its premise does not need the premise: it
+A question whose *right* answer survives without its premise does not need the premise: it
 is observational. One whose right answer survives blindness is a language prior, and so on. (That
 the answer merely stays the same says nothing: on the miniature its precision was .78 at a base rate
 of .74.)
@@ -68,7 +68,7 @@ def probe_flags(
 def probe_label(question: Question, flags: Mapping[str, bool | None]) -> Label:
     """The log-free label.
 
-    A question with a premise is observational where its right answer survives the strike-out. One
+    A question with a premise is observational where its right answer survives without it. One
     without a premise is called observational where its right answer survives any other probe: a
     shortcut answers it. Where nothing could be asked, or no choice is right, it is excluded.
     """
