@@ -20,7 +20,8 @@ import numpy as np
 import torch
 
 from videothinker.answering.ask import answer_questions, read_frames
-from videothinker.answering.protocols import Protocol, render, resolve
+from videothinker.benchmarks.catalog import resolve
+from videothinker.benchmarks.protocols import Protocol, render
 from videothinker.models.base import Prompt
 from videothinker.models.catalog import load_policy
 from videothinker.models.loaded import Policy

@@ -32,8 +32,8 @@ from videothinker.diagnosis.agreement import by_samples, dealt_anew
 from videothinker.diagnosis.config import RULES, DiagnoseConfig
 from videothinker.diagnosis.effects import is_negated
 from videothinker.diagnosis.insight import tell_agreement, vote_sizes
+from videothinker.diagnosis.rotation import by_question
 from videothinker.diagnosis.stage import diagnose
-from videothinker.diagnosis.turns import by_question
 from videothinker.records import Diagnosis, Question, Sample, read_jsonl
 
 TOLD = re.compile(r"Frame \d+: the (.+) and the (.+) collide\.")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from videothinker.evaluation.metrics import Estimate, mean
+from videothinker.estimates import Estimate, mean
 from videothinker.report.estimates import seed_half
 
 RECORDS = Path(__file__).parent / "results" / "miniature"

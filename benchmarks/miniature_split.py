@@ -23,7 +23,7 @@ from miniature_records import (
     table,
 )
 
-from videothinker.diagnosis.intervals import Share, share, show
+from videothinker.estimates import Share, share, show
 from videothinker.report.estimates import seed_half
 
 GRIDS = ("headline", "confirmation", "development", "video", "video_before")

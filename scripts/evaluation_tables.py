@@ -4,12 +4,15 @@ import dataclasses
 import re
 from pathlib import Path
 
-from videothinker.answering.protocols import BENCHMARKS, OFFICIAL, Protocol, resolve
-from videothinker.answering.variants import ABOUT
-from videothinker.benchmarks import clevrer, mmvu, mvbench, tempcompass, video_holmes, videomme
+from videothinker.answering.variants import PROBES
+from videothinker.benchmarks import catalog
+from videothinker.benchmarks.catalog import resolve
+from videothinker.benchmarks.protocols import Protocol
 from videothinker.evaluation.config import EvaluateConfig
 
 DOC = Path(__file__).resolve().parent.parent / "docs" / "evaluation.md"
+KNOWN = {one.name: one for name in catalog.NAMES if (one := catalog.about(name)).name == name}
+"""Without the second formats, which are asked and scored as the first."""
 COLUMNS = (
     "protocol",
     "benchmark",
@@ -53,10 +56,14 @@ def protocols() -> str:
         _row(resolve("videothinker", "mmvu"), "the other five"),
         _row(resolve("reference", "clevrer"), "all"),
         _row(resolve("demo", "clevrer"), "clevrer, jsonl"),
-        *(_row(OFFICIAL[name], name) for name in BENCHMARKS if name in OFFICIAL),
+        *(_row(one.official, name) for name, one in KNOWN.items() if one.official),
     ]
     head = [f"| {' | '.join(COLUMNS)} |", "|" + "---|" * len(COLUMNS)]
-    notes = [f"* `official` on {name}: {OFFICIAL[name].about}" for name in OFFICIAL]
+    notes = [
+        f"* `official` on {name}: {one.official.about}"
+        for name, one in KNOWN.items()
+        if one.official
+    ]
     notes = [
         f"* `videothinker`: {resolve('videothinker', 'clevrer').about}",
         f"* `reference`: {resolve('reference', 'clevrer').about}",
@@ -68,18 +75,13 @@ def protocols() -> str:
 
 def benchmarks() -> str:
     """What a whole download holds."""
-    known = {
-        "clevrer": clevrer.EXPECTED["validation"],
-        "mmvu": mmvu.EXPECTED,
-        "video-holmes": video_holmes.EXPECTED,
-        "mvbench": mvbench.EXPECTED,
-        "tempcompass": tempcompass.EXPECTED,
-        "videomme": videomme.EXPECTED,
-    }
     lines = ["| benchmark | counts that `--check` compares |", "|---|---|"]
-    for name, counts in known.items():
+    for name, one in KNOWN.items():
+        if not one.expected:
+            continue
+        counts = dict(one.expected)
         if name == "mvbench":
-            counts = {"questions": counts["questions"], "each of 20 tasks": 200}  # noqa: PLW2901
+            counts = {"questions": counts["questions"], "each of 20 tasks": 200}
         told = ", ".join(f"{key} {n:,}" for key, n in counts.items())
         lines.append(f"| {name} | {told} |")
     return "\n".join(lines) + "\n"
@@ -88,21 +90,15 @@ def benchmarks() -> str:
 def own() -> str:
     """How each benchmark's authors score an answer."""
     lines = ["| benchmark | how its authors score an answer, in our words |", "|---|---|"]
-    for name, module in (
-        ("mmvu", mmvu),
-        ("video-holmes", video_holmes),
-        ("mvbench", mvbench),
-        ("tempcompass", tempcompass),
-        ("videomme", videomme),
-    ):
-        lines.append(f"| {name} | {module.OWN.words} |")
+    lines += [f"| {name} | {one.own.words} |" for name, one in KNOWN.items() if one.own]
     return "\n".join(lines) + "\n"
 
 
 def variants() -> str:
     """The interventions."""
     lines = ["| variant | what is shown |", "|---|---|"]
-    return "\n".join([*lines, *(f"| {name} | {about} |" for name, about in ABOUT.items())]) + "\n"
+    lines += [f"| {name} | {probe.about} |" for name, probe in PROBES.items()]
+    return "\n".join(lines) + "\n"
 
 
 def defaults() -> str:

@@ -8,7 +8,8 @@ import torch
 from tests.answering_toys import ask_about, write_video
 from videothinker.answering import ask as room
 from videothinker.answering.ask import answer_questions, batches, read, read_frames
-from videothinker.answering.protocols import render, resolve
+from videothinker.benchmarks.catalog import resolve
+from videothinker.benchmarks.protocols import render
 from videothinker.errors import UserError
 from videothinker.generation.base import Sampling, generate
 from videothinker.seeds import derive
@@ -279,3 +280,18 @@ def test_a_video_is_read_once_for_each_of_its_clips(tiny_policy, videos, journal
     book = journal(videos / "clips.jsonl")
     answer_questions(tiny_policy, asked, videos, DEMO, journal=book)
     assert reads == [("a.mp4", None), ("a.mp4", (0.0, 0.9)), ("a.mp4", (1.0, 1.9))]
+
+
+def test_a_real_clip_gets_the_frames_and_sizes_of_the_facts(shared, tiny_policy):
+    """The authors' reader: 10 frames of 392 x 252; the paper's settings: 32 of 476 x 308."""
+    for name, frames, size in (("reference", 10, (252, 392)), ("videothinker", 32, (308, 476))):
+        protocol = resolve(name, "clevrer")
+        clip = read_frames(shared / "clevrer", "video_12176.mp4", protocol)
+        assert len(clip.frames) == frames
+        video = tiny_policy.to_video(
+            clip.frames[:2],
+            clip.seconds,
+            min_pixels=protocol.min_pixels,
+            max_pixels=protocol.max_pixels,
+        )
+        assert (video.height, video.width) == size

@@ -1,11 +1,19 @@
 """Interventions: what each takes away, and that it takes nothing else."""
 
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_args
+
 import numpy as np
 import pytest
 
+import videothinker
 from tests.answering_toys import ask_about
-from videothinker.answering.variants import OPTIONS_ONLY, applies, apply, needs_video
+from videothinker.answering.variants import OPTIONS_ONLY, PROBES, applies, apply, needs_video
 from videothinker.errors import UserError
+from videothinker.records import Variant
 from videothinker.video import Clip
 
 CLIP = Clip(
@@ -82,3 +90,48 @@ def test_only_a_premise_can_be_struck():
     assert applies(bare, "blind")
     with pytest.raises(UserError, match="no premise"):
         apply(bare, "struck", CLIP, generator())
+
+
+def test_every_name_has_its_probe():
+    assert tuple(PROBES) == get_args(Variant)
+
+
+TOY = '''
+
+def no_words(question: Question, shown: Shown, generator: np.random.Generator) -> Shown:
+    """The video alone."""
+    return replace(shown, text="")
+
+
+PROBES["no_words"] = Probe("the video alone", no_words, flag="survives_silence")
+'''
+FOLLOWED = """
+from videothinker.answering.variants import PROBES
+from videothinker.diagnosis.config import DiagnoseConfig
+from videothinker.diagnosis.probes import FLAGS
+from videothinker.evaluation.config import EvaluateConfig
+from videothinker import cli
+DiagnoseConfig(probes=("no_words",))
+words = ["evaluate", "--data", "d", "--model", "m", "--variants", "no_words"]
+_, (_, config), _ = cli.parse(words)
+print(config.variants, FLAGS["no_words"])
+"""
+
+
+def test_a_new_one_is_a_word_and_a_function(tmp_path):
+    copy = tmp_path / "videothinker"
+    source = Path(videothinker.__file__).parent
+    shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    records, probes = copy / "records.py", copy / "answering" / "variants.py"
+    records.write_text(
+        records.read_text().replace('Literal["full", ', 'Literal["full", "no_words", ')
+    )
+    probes.write_text(probes.read_text() + TOY)
+    done = subprocess.run(
+        [sys.executable, "-c", FOLLOWED],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PYTHONPATH": str(tmp_path)},
+    )
+    assert done.stdout.split() == ["('no_words',)", "survives_silence"], done.stderr

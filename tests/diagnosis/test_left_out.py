@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from videothinker.diagnosis.config import DiagnoseConfig
-from videothinker.diagnosis.sources import read_source
+from videothinker.diagnosis.sources import Source, read_list, read_source
 from videothinker.diagnosis.summary import lines, summarise
 from videothinker.records import Diagnosis, Question, write_jsonl
 
@@ -22,12 +22,16 @@ def one(number: int, **changes: object) -> Question:
     return Question(**{**values, **changes})
 
 
+def read(path: Path, config: DiagnoseConfig) -> Source:
+    return read_source(path, config, read_list(path, config))
+
+
 def test_other_splits_are_noted(tmp_path: Path) -> None:
     path = write_jsonl(tmp_path / "q.jsonl", [one(0), one(1, split="test"), one(2, split="test")])
-    source = read_source(path, DiagnoseConfig(probe="m", split="train"))
+    source = read(path, DiagnoseConfig(probe="m", split="train"))
     assert [q.id for q in source.questions] == ["q0"]
     assert source.notes == ("2 questions of split test",)
-    assert read_source(path, DiagnoseConfig(probe="m")).notes == ()
+    assert read(path, DiagnoseConfig(probe="m")).notes == ()
 
 
 def test_questions_without_a_diagnosis_are_counted_by_type() -> None:

@@ -7,7 +7,7 @@ from videothinker.answers import exact
 from videothinker.diagnosis.agreement import Agreement, agree, by_samples
 from videothinker.diagnosis.causal import adjust
 from videothinker.diagnosis.effects import strikes, struck_answer, swaps, units_of
-from videothinker.diagnosis.probes import diagnose_by_probes, probe_flags, probe_label
+from videothinker.diagnosis.probes import diagnose_by_probes, majority, probe_flags, probe_label
 from videothinker.diagnosis.reliance import reliance
 from videothinker.records import Diagnosis, Evidence, Question, Sample
 
@@ -234,3 +234,20 @@ def test_swaps_want_minimal_pairs():
     with pytest.raises(ValueError, match="more than their premise"):
         swaps([(one, question("3", B, choices=("one", "three")))], full)
     assert swaps([(one, question("3", B))], full) == []
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ([A, A, B], A),
+        ([AB, AB, A], AB),
+        ([A, B, ("C",), A, B, A, ("D",), ("C",)], A),  # plurality: 3 of 8
+        ([A, B], None),  # a tie has no majority
+        ([None, None], None),
+        ([A, None], A),  # half is no majority, but A leads alone
+        ([AB], AB),
+        ([(), ()], None),
+    ],
+)
+def test_majority(answers, expected):
+    assert majority(answers) == expected

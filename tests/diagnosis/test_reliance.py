@@ -1,10 +1,6 @@
-"""Shortcut reliance and majority votes, exact on small cases."""
+"""Shortcut reliance, exact on small cases."""
 
-import pytest
-
-from videothinker.diagnosis.intervals import share, show
 from videothinker.diagnosis.reliance import Intervention, reliance
-from videothinker.diagnosis.votes import majority
 
 A, B, AB = ("A",), ("B",), ("A", "B")
 
@@ -44,33 +40,4 @@ def test_a_describer_and_a_reasoner_lie_at_the_two_ends():
 def test_no_pairs_is_unknown_not_zero():
     found = reliance([])
     assert found.stays_when_should_change.value is None
-    assert show(found.both_right) == "unknown (0 of 0)"
-
-
-def test_wilson_by_hand():
-    # Newcombe (1998), table I: 81 of 263, 15 of 148, 0 of 20, 1 of 29.
-    for count, n, low, high in [
-        (81, 263, 0.2553, 0.3662),
-        (15, 148, 0.0624, 0.1605),
-        (0, 20, 0.0, 0.1611),
-        (1, 29, 0.0061, 0.1718),
-    ]:
-        found = share(count, n)
-        assert (found.low, found.high) == pytest.approx((low, high), abs=5e-5)
-
-
-@pytest.mark.parametrize(
-    ("answers", "expected"),
-    [
-        ([A, A, B], A),
-        ([AB, AB, A], AB),
-        ([A, B, ("C",), A, B, A, ("D",), ("C",)], A),  # plurality: 3 of 8
-        ([A, B], None),  # a tie has no majority
-        ([None, None], None),
-        ([A, None], A),  # half is no majority, but A leads alone
-        ([AB], AB),
-        ([(), ()], None),
-    ],
-)
-def test_majority(answers, expected):
-    assert majority(answers) == expected
+    assert found.both_right.value is None

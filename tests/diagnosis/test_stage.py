@@ -8,7 +8,7 @@ import pytest
 
 from tests.diagnosis.diagnosis_folder import DESCRIPTIVE, OBJECTS, annotation, counterfactual, thing
 from videothinker.diagnosis.config import RULES, DiagnoseConfig
-from videothinker.diagnosis.sources import inputs_of
+from videothinker.diagnosis.sources import inputs_of, read_list
 from videothinker.diagnosis.stage import diagnose
 from videothinker.diagnosis.summary import (
     lines,
@@ -68,13 +68,13 @@ def test_the_summary_says_how_many_give_themselves_away():
 
     some = [one("inferential", False, False), one("inferential", True, False)]
     some += [one("inferential"), one("observational", True, False), one("excluded", True)]
-    found = summarise([question()], some, RULES)["splits"]["train"]
+    summary = summarise([question()], some, RULES)
+    found = summary["splits"]["train"]
     assert found["gives_itself_away"] == {
         "observational": {"questions": 1, "known": 1, "give_away": 0},
         "inferential": {"questions": 3, "known": 2, "give_away": 1},
     }
-    (told,) = [line for line in lines({"questions": 1, "types": {}, "splits": {"train": found}},
-                                      "same_truth") if "give themselves away" in line]  # fmt: skip
+    (told,) = [x for x in lines(summary, "same_truth") if "give themselves away" in x]
     assert "0.0 % (0 of 1; 95 % 0.0 to 79.3) of observational" in told
     assert "50.0 % (1 of 2; 95 % 9.5 to 90.5) of inferential and 1 not known" in told
     bare = summarise([question()], [one("inferential")], RULES)
@@ -184,7 +184,8 @@ def test_pairs_and_labels_beside_the_questions_are_inputs(folder, tmp_path):
     (folder.root / "minimal_pairs.json").write_text("[]")
     with pytest.raises(UserError, match=r"minimal_pairs\.json: None there"):
         diagnose(folder.root, DiagnoseConfig(out=out))
-    told = inputs_of(out / "questions.jsonl", DiagnoseConfig())
+    listed = out / "questions.jsonl"
+    told = inputs_of(listed, DiagnoseConfig(), read_list(listed, DiagnoseConfig()))
     assert told == {name: out / name for name in ("questions.jsonl", "diagnosis.jsonl")}
 
 

@@ -86,7 +86,7 @@ def test_the_three_readings_stand_side_by_side():
 
 
 def test_a_judge_that_is_not_asked_is_said_and_has_no_column():
-    lines = rendered(mmvu.OWN)
+    lines = rendered(mmvu.BENCHMARK.own)
     assert "own rule" not in lines[1]
     assert any("GPT-4o" in line for line in lines)
     assert not any("own rule" in line for line in rendered(None))

@@ -21,7 +21,7 @@ from tests.models.pretended_device import CUDA, Devices, pretend
 from videothinker.algorithms.base import Objective
 from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.answering.ask import answer_questions
-from videothinker.answering.protocols import resolve
+from videothinker.benchmarks.catalog import resolve
 from videothinker.generation import shared_prefix as rollouts
 from videothinker.generation.base import Sampling
 from videothinker.generation.cache import RowsPlan

@@ -9,7 +9,7 @@ import av
 import msgspec
 import numpy as np
 
-from videothinker.diagnosis.turns import turned
+from videothinker.diagnosis.rotation import rotated
 from videothinker.records import Diagnosis, Evidence, Question, Sample, Step, write_jsonl
 from videothinker.runs import open_run
 
@@ -122,8 +122,8 @@ def probed_run(root: Path, n: int = 60, samples: int = 4) -> Path:
             )
             for name, said in says.items():
                 for k in range(samples):
-                    shown = turned(q, k)
-                    place = ("A", "B") if k % 2 == 0 else ("B", "A")  # two options, turned by k
+                    shown = rotated(q, k)
+                    place = ("A", "B") if k % 2 == 0 else ("B", "A")  # two options, rotated by k
                     letters = (place[("A", "B").index(said[0])],)
                     answers.append(
                         Sample(

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from tests.report.report_runs import copied, evaluate_run, probed_run, train_run, whole_line
-from videothinker.evaluation import published
+from videothinker.benchmarks import published
 from videothinker.records import Diagnosis, Evidence, Sample, read_jsonl, write_jsonl
 from videothinker.report.browser import reason
 from videothinker.report.claim import Contrast, _seat, make_claim
 from videothinker.report.config import ReportConfig
 from videothinker.report.curves import average, bin_size, read_curves
 from videothinker.report.diagnoses import read_diagnoses
-from videothinker.report.estimates import Estimate, accuracy, difference
+from videothinker.report.estimates import Measured, accuracy, difference
 from videothinker.report.overview import chart, rows, sizes
 from videothinker.report.results import read_boards
 from videothinker.report.sources import read_runs
@@ -55,12 +55,12 @@ def test_accuracies_and_differences_are_those_of_the_records(made_runs: list[Pat
     assert cdpo is not None
     found = accuracy(board, grpo, hard)
     assert found is not None
-    assert found.mean == pytest.approx(np.mean([means["grpo", 0], means["grpo", 1]]))
+    assert found.value == pytest.approx(np.mean([means["grpo", 0], means["grpo", 1]]))
     assert dict(found.seeds) == pytest.approx({s: means["grpo", s].mean() for s in (0, 1)})
     gap = difference(board, cdpo, grpo, hard)
     assert gap is not None
     per_seed = [(means["cdpo", s] - means["grpo", s]).mean() for s in (0, 1)]
-    assert gap.mean == pytest.approx(np.mean(per_seed))
+    assert gap.value == pytest.approx(np.mean(per_seed))
     gaps = np.mean([means["cdpo", s] - means["grpo", s] for s in (0, 1)], 0)
     values = dict(zip(hard, gaps, strict=True))
     se = textbook_error(values, {q: board.questions[q].video or q for q in hard})
@@ -68,8 +68,8 @@ def test_accuracies_and_differences_are_those_of_the_records(made_runs: list[Pat
     assert gap.clusters == 12
     questions = 2.201 * max(se, alone)  # Student's t, 11 degrees of freedom
     half = math.hypot(questions, 12.706 * np.std(per_seed, ddof=1) / math.sqrt(2))
-    assert gap.low == pytest.approx(max(-1, gap.mean - half), abs=1e-3)
-    assert gap.high == pytest.approx(min(1, gap.mean + half), abs=1e-3)
+    assert gap.low == pytest.approx(max(-1, gap.value - half), abs=1e-3)
+    assert gap.high == pytest.approx(min(1, gap.value + half), abs=1e-3)
 
 
 def test_small_runs_are_underpowered_and_claim_nothing(made_runs: list[Path]) -> None:
@@ -179,9 +179,9 @@ def test_the_claim_says_where_a_gain_sits(
     )
     gaps = {c.label: c.estimate for c in claim.contrasts if c.left.name == "CDPO"}
     assert (gaps["give-aways"].n, gaps["the rest"].n) == (90, 30)
-    assert gaps["give-aways"].mean == pytest.approx(1.0)
+    assert gaps["give-aways"].value == pytest.approx(1.0)
     (row,) = [row for row in rows(board) if row.arm.name == "CDPO"]
-    assert row.estimates["the rest"].mean == pytest.approx(float(cdpo[3]))
+    assert row.estimates["the rest"].value == pytest.approx(float(cdpo[3]))
     assert sizes(rows(board)) == (
         "n = 240 observational and 120 inferential (90 give-aways, 30 the rest)"
     )
@@ -197,7 +197,9 @@ def test_the_claim_says_where_a_gain_sits(
 
 
 def test_a_gain_within_chance_on_both_parts_has_no_seat(tmp_path: Path) -> None:
-    whole = Estimate(mean=0.2, low=0.1, high=0.3, n=120, clusters=24, seeds=((0, 0.2),))
+    whole = Measured(
+        value=0.2, error=None, low=0.1, high=0.3, n=120, clusters=24, seeds=((0, 0.2),)
+    )
     part = dataclasses.replace(whole, low=-0.1)
     paths = whole_line(tmp_path, n=12, seeds=(0,))
     (board,) = read_boards(read_runs(paths))
@@ -205,7 +207,7 @@ def test_a_gain_within_chance_on_both_parts_has_no_seat(tmp_path: Path) -> None:
     parts = [Contrast(cdpo, base, name, part) for name in ("give-aways", "the rest")]
     seat = _seat(Contrast(cdpo, base, "inferential", whole), parts)
     assert seat == "where CDPO's gain sits cannot be said"
-    level = dataclasses.replace(whole, mean=0.0, low=-0.01, high=0.01)
+    level = dataclasses.replace(whole, value=0.0, low=-0.01, high=0.01)
     seat = _seat(Contrast(cdpo, base, "inferential", level), parts)
     assert seat == "on the rest CDPO is not told from Base"
     parts = [Contrast(cdpo, base, name, whole) for name in ("give-aways", "the rest")]
@@ -437,7 +439,7 @@ def test_published_rows_are_marked_and_never_ours(made_runs: list[Path], tmp_pat
     theirs = [line for line in main.lines if line.published is not None]
     assert all(line.runs for line in ours)
     assert not any(line.runs for line in theirs)
-    assert main.columns[1:] == published.MAIN_COLUMNS
+    assert main.columns[1:] == published.columns("main")
     best = next(line for line in theirs if line.name == "VideoThinker-R1 3B (1K RL)")
     assert [cell.value for cell in best.cells] == [
         "\N{EN DASH}",
@@ -518,5 +520,7 @@ def test_ticks_cover_what_is_drawn() -> None:
 def test_a_difference_is_decided_by_its_interval_and_its_n(
     low: float, high: float, n: int, verdict: str
 ) -> None:
-    found = Estimate(mean=(low + high) / 2, low=low, high=high, n=n, clusters=n, seeds=((0, 0.0),))
+    found = Measured(
+        value=(low + high) / 2, error=None, low=low, high=high, n=n, clusters=n, seeds=((0, 0.0),)
+    )
     assert found.verdict == verdict

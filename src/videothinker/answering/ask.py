@@ -13,7 +13,7 @@ from typing import Any
 
 from videothinker import answers
 from videothinker.answering import variants
-from videothinker.answering.protocols import Protocol, labels, render
+from videothinker.benchmarks.protocols import Protocol, labels, render
 from videothinker.console import progress
 from videothinker.errors import UserError
 from videothinker.generation.base import Sampling, generate
@@ -214,7 +214,7 @@ def _see(asking: Asking, question: Question) -> Any:
             deadline=asking.deadline,
             follow_links=asking.follow_links,
         )
-        if asking.variant == "shuffled":
+        if variants.PROBES[asking.variant].draws:
             return clip
         shown = variants.apply(question, asking.variant, clip, numpy_generator(asking.seed)).clip
         return None if shown is None else _prepare(asking, shown)

@@ -1,10 +1,11 @@
-"""What every benchmark's file gives: questions, official groups, counts, and what needs a judge."""
+"""What every benchmark's file gives: how it is asked, counted and scored, and its questions."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from videothinker.benchmarks.protocols import Protocol
 from videothinker.errors import UserError
 from videothinker.records import Question
 
@@ -25,11 +26,11 @@ class OwnMetric:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """One benchmark as it was downloaded."""
+    """One benchmark: what its authors say of it, and once it is loaded what was read."""
 
     name: str
-    questions: tuple[Question, ...]
-    files: tuple[Path, ...]
+    questions: tuple[Question, ...] = ()
+    files: tuple[Path, ...] = ()
     """What was read."""
     groupings: tuple[str, ...] = ()
     """Keys of `Question.groups` (or `type`) by which it is officially reported, in order."""
@@ -37,10 +38,24 @@ class Benchmark:
     """What a whole download holds: a grouping's value, or `questions`, `videos`, -> how many."""
     needs_judge: Mapping[str, int] = field(default_factory=dict)
     """Kind -> questions whose official metric needs a judge model; never silently left out."""
-    own: OwnMetric | None = None
-    """None where the authors publish no way to read a text (CLEVRER), or there are none (jsonl)."""
     left_out: Mapping[str, int] = field(default_factory=dict)
     """Why -> questions of the files that are not among `questions`."""
+    official: Protocol | None = None
+    """Its own prompt and settings; None where there is no such thing (jsonl)."""
+    own: OwnMetric | None = None
+    """None where the authors publish no way to read a text (CLEVRER), or there are none (jsonl)."""
+    several: bool = False
+    """Several choices can be right."""
+    has_splits: bool = False
+    """`load` takes one."""
+    authors_options: str = "{question}Options:\n{choices}\n\n"
+    """How the script of VideoThinker's authors puts question and choices."""
+    published: tuple[float | None, ...] = ()
+    """Percent in the main table of arXiv 2605.01324, in the order of `published.MODELS`."""
+
+    def of(self, questions: Sequence[Question], *files: Path, **told: Any) -> "Benchmark":
+        """This benchmark with what was read from `files`; `told` are fields that reading tells."""
+        return replace(self, questions=tuple(questions), files=files, **told)
 
     def counts(self) -> dict[str, int]:
         """What is there, under the names of `expected`; a question that comes twice counts once."""

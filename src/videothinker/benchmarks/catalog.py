@@ -1,30 +1,47 @@
-"""A benchmark's name -> how it is read."""
+"""Every benchmark's name, one line each; `<name>.py` beside this file is all else about it.
 
+A file gives `BENCHMARK` (how it is asked, counted and scored) and `load` (its questions). Files are
+imported when they are asked for, so that `--help` knows the names at no cost.
+"""
+
+import importlib
+from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal, get_args
 
-from videothinker.benchmarks import (
-    authors_list,
-    clevrer,
-    jsonl,
-    mmvu,
-    mvbench,
-    tempcompass,
-    video_holmes,
-    videomme,
-)
+from videothinker.benchmarks import protocols
 from videothinker.benchmarks.base import Benchmark
+from videothinker.benchmarks.protocols import Protocol
 from videothinker.errors import UserError
 
-FIXED = {
-    "mmvu": mmvu.load,
-    "video-holmes": video_holmes.load,
-    "mvbench": mvbench.load,
-    "tempcompass": tempcompass.load,
-    "videomme": videomme.load,
-    "video-holmes-list": authors_list.load_video_holmes,
-    "mvbench-list": authors_list.load_mvbench,
-}
-NAMES = ("clevrer", *FIXED, "jsonl")
+Name = Literal[
+    "clevrer",
+    "mmvu",
+    "video-holmes",
+    "mvbench",
+    "tempcompass",
+    "videomme",
+    "jsonl",
+    "video-holmes-list",
+    "mvbench-list",
+]
+NAMES: tuple[Name, ...] = get_args(Name)
+
+
+def _file(name: str) -> ModuleType:
+    if name not in NAMES:
+        raise UserError(f"benchmark {name!r} is unknown; allowed are {', '.join(NAMES)}")
+    return importlib.import_module(f"{__package__}.{name.replace('-', '_')}")
+
+
+def about(name: str) -> Benchmark:
+    """What is known of a benchmark without its files: no questions.
+
+    Raises:
+        UserError: an unknown name.
+    """
+    return _file(name).BENCHMARK
 
 
 def load(name: str, data: Path, split: str | None = None) -> Benchmark:
@@ -38,10 +55,29 @@ def load(name: str, data: Path, split: str | None = None) -> Benchmark:
     Raises:
         UserError: an unknown name, or files that are not the published ones.
     """
-    if name == "clevrer":
-        return clevrer.load(data, split or "validation")
-    if name == "jsonl":
-        return jsonl.load(data, split)
-    if name not in FIXED:
-        raise UserError(f"benchmark {name!r} is unknown; allowed are {', '.join(NAMES)}")
-    return FIXED[name](data)
+    file = _file(name)
+    if split is None or not file.BENCHMARK.has_splits:
+        return file.load(data)
+    return file.load(data, split)
+
+
+def resolve(protocol: str, name: str, **changes: Any) -> Protocol:
+    """The protocol for a benchmark, with single values changed where they are not None.
+
+    Raises:
+        UserError: an unknown protocol or benchmark, or one without an official protocol.
+    """
+    allowed = get_args(protocols.Name)
+    if protocol not in allowed:
+        raise UserError(f"protocol {protocol!r} is unknown; allowed are {', '.join(allowed)}")
+    asked = about(name)
+    found = {
+        "official": asked.official,
+        "reference": protocols.reference(asked.authors_options),
+        "videothinker": protocols.videothinker(several=asked.several),
+        "demo": protocols.demo(several=asked.several),
+    }[protocol]
+    if found is None:
+        raise UserError(f"{name!r} has no official protocol; use videothinker, reference or demo")
+    changed = {key: value for key, value in changes.items() if value is not None}
+    return replace(found, benchmark=asked.name, **changed)

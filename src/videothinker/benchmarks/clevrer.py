@@ -7,8 +7,10 @@ out. Our simulated worlds have the same layout.
 from pathlib import Path
 
 from videothinker.benchmarks.base import Benchmark
+from videothinker.benchmarks.protocols import Protocol
 from videothinker.clevrer import questions
 from videothinker.errors import UserError
+from videothinker.prompts import THINK_TEMPLATE
 
 EXPECTED = {
     "validation": {"type counterfactual": 9_333, "videos": 5_000},
@@ -21,6 +23,20 @@ EXPECTED = {
     },
 }
 """Split -> published counts."""
+BENCHMARK = Benchmark(
+    name="clevrer",
+    groupings=("type", "negated"),
+    expected=EXPECTED["validation"],
+    official=Protocol(
+        about="CLEVRER publishes its metrics (per option and per question) and no prompt for "
+        "language models; prompt and frames are those of `videothinker`.",
+        template=THINK_TEMPLATE,
+        several=True,
+    ),
+    several=True,
+    has_splits=True,
+    published=(44.7, 59.3, 64.9, None, 79.1),
+)
 
 
 def load(root: Path, split: str = "validation") -> Benchmark:
@@ -36,11 +52,6 @@ def load(root: Path, split: str = "validation") -> Benchmark:
     if split == questions.MINIMAL_PAIRS:
         found = questions.load_minimal_pairs(root)
         path = root / f"{questions.MINIMAL_PAIRS}.json"
-        return Benchmark("clevrer", tuple(found), (path,), groupings=("role",))
-    return Benchmark(
-        name="clevrer",
-        questions=tuple(questions.load(root, split)),
-        files=(questions.question_file(root, split),),
-        groupings=("type", "negated"),
-        expected=EXPECTED.get(split, {}),
-    )
+        return BENCHMARK.of(found, path, groupings=("role",), expected={})
+    path = questions.question_file(root, split)
+    return BENCHMARK.of(questions.load(root, split), path, expected=EXPECTED.get(split, {}))

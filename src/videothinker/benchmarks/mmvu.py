@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from videothinker.benchmarks.base import Benchmark, OwnMetric
+from videothinker.benchmarks.protocols import Protocol
 from videothinker.benchmarks.rows import Place, only_letter, read_rows
 from videothinker.errors import UserError
 from videothinker.records import Question
@@ -20,11 +21,6 @@ DISCIPLINES = {
     "Mechanical Engineering",
 }
 DISCIPLINE = {subject: d for d, subjects in DISCIPLINES.items() for subject in subjects.split(", ")}
-EXPECTED = {"questions": 625, "needs a judge: open-ended": 375, "videos": 379}
-OWN = OwnMetric(
-    "GPT-4o is shown question, right answer and completion and says whether they agree, also for "
-    "multiple choice (yale-nlp/MMVU, utils/eval_utils.py); no judge is asked here"
-)
 PREFIX = "https://huggingface.co/datasets/yale-nlp/MMVU/resolve/main/"
 
 
@@ -72,6 +68,31 @@ def _question(row: Row, where: Place) -> Question | None:
     )
 
 
+BENCHMARK = Benchmark(
+    name="mmvu",
+    groupings=("discipline", "subject"),
+    expected={"questions": 625, "needs a judge: open-ended": 375, "videos": 379},
+    official=Protocol(
+        about="MMVU's chain-of-thought prompt. Its metric is GPT-4o as judge, also for multiple "
+        "choice, which is not run here; the letter is read by rule. Frames are the model's choice "
+        "there.",
+        template="Question: {question}\n{choices}\n\nAnswer the given multiple-choice question "
+        "step by step. Begin by explaining your reasoning process clearly. Conclude by stating the "
+        "final answer using the following format: 'Therefore, the final answer is: $LETTER' "
+        "(without quotes), where $LETTER is one of the options. Think step by step before "
+        "answering.",
+        choice="{letter}: {choice}",
+        temperature=1.0,
+        asked="sentence",
+    ),
+    own=OwnMetric(
+        "GPT-4o is shown question, right answer and completion and says whether they agree, also "
+        "for multiple choice (yale-nlp/MMVU, utils/eval_utils.py); no judge is asked here"
+    ),
+    published=(52.8, 55.1, 52.0, None, 56.8),
+)
+
+
 def load(root: Path) -> Benchmark:
     """The 625 multiple-choice items; the 375 open-ended ones need a judge and are counted.
 
@@ -86,12 +107,5 @@ def load(root: Path) -> Benchmark:
         open_ended += row.question_type == "open-ended"
         return _question(row, where)
 
-    return Benchmark(
-        name="mmvu",
-        questions=tuple(read_rows(path, Row, make)),
-        files=(path,),
-        groupings=("discipline", "subject"),
-        expected=EXPECTED,
-        needs_judge={"open-ended": open_ended},
-        own=OWN,
-    )
+    questions = read_rows(path, Row, make)
+    return BENCHMARK.of(questions, path, needs_judge={"open-ended": open_ended})

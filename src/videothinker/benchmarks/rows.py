@@ -22,6 +22,7 @@ R = TypeVar("R", bound=msgspec.Struct)
 T = TypeVar("T")
 WANTED = "the published file as it was downloaded"
 OWN_LETTER = re.compile(r"\s*\(?([A-Z])[.:)]")
+SOLUTION = re.compile(r"<answer>([A-Z])</answer>")
 SHORT = "it ends in the middle; download it again"
 
 
@@ -163,6 +164,18 @@ def only_letter(letter: str, choices: Sequence[str], where: Place | str) -> tupl
             f"{where}: answer {letter!r} names no choice; allowed are {', '.join(allowed)}"
         )
     return (letter,)
+
+
+def solution_letter(solution: str, choices: Sequence[str], where: Place | str) -> tuple[str]:
+    """The letter of `<answer>C</answer>`, as VideoThinker's authors write a right answer.
+
+    Raises:
+        UserError: it is written otherwise, or names no choice.
+    """
+    match = SOLUTION.fullmatch(solution)
+    if match is None:
+        raise UserError(f"{where}: solution {solution!r} is not <answer>LETTER</answer>")
+    return only_letter(match[1], choices, where)
 
 
 def without_labels(options: Sequence[str], where: Place | str) -> tuple[str, ...]:

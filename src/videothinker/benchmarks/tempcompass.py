@@ -12,6 +12,7 @@ import msgspec
 
 from videothinker import files
 from videothinker.benchmarks.base import Benchmark, OwnMetric, OwnVerdict
+from videothinker.benchmarks.protocols import Protocol
 from videothinker.benchmarks.rows import letter_of, read_json, without_labels
 from videothinker.errors import UserError
 from videothinker.prompts import LETTERS
@@ -19,12 +20,6 @@ from videothinker.records import Question
 
 Aspect = Literal["action", "direction", "speed", "order", "attribute_change"]
 FORMATS = {"multi-choice": 1_580, "yes_no": 2_453, "caption_matching": 1_503}
-EXPECTED = {
-    "questions": sum(FORMATS.values()),
-    "needs a judge: captioning": 2_004,
-    "videos": 410,
-    **{f"type {name}": n for name, n in FORMATS.items()},
-}
 NAMED = re.compile(r"((?:Option|Caption|Sentence) [12AB]): (.+)")
 
 
@@ -85,7 +80,7 @@ def _questions(path: Path, kind: str) -> list[Question]:
 
 
 def own_rule(question: Question, text: str) -> OwnVerdict:
-    """Right, wrong, or for the judge, as TempCompass' `eval_<format>.py` matches it; see OWN."""
+    """As TempCompass' `eval_<format>.py` matches; in words in BENCHMARK."""
     text = text.replace("</s>", "")
     letter = question.answer[0]
     right = LETTERS.index(letter)
@@ -111,12 +106,31 @@ def _verdict(said: str | None, *right: str) -> OwnVerdict:
     return "judge" if said is None else "right" if said in right else "wrong"
 
 
-OWN = OwnMetric(
-    "yes/no: the text begins with yes or no, in any case; multi-choice: it is the option, or a "
-    "letter from A to D alone or before a dot or a bracket; caption matching: it is an option, its "
-    "name or its caption. Any other answer goes to a judge (gpt-3.5-turbo) and counts as wrong "
-    "here, as under the authors' --disable_llm (llyx97/TempCompass, eval_<format>.py)",
-    own_rule,
+BENCHMARK = Benchmark(
+    name="tempcompass",
+    groupings=("type", "aspect"),
+    expected={
+        "questions": sum(FORMATS.values()),
+        "needs a judge: captioning": 2_004,
+        "videos": 410,
+        **{f"type {name}": n for name, n in FORMATS.items()},
+    },
+    official=Protocol(
+        about="TempCompass' questions and answer prompts as published. It matches answers by rule "
+        "and asks a judge model where no rule fits; here no judge is asked.",
+        template="{question}\n{choices}\nPlease directly give the best option:",
+        by_type=(("yes_no", "{question}\nPlease answer yes or no:"),),
+        max_new_tokens=128,
+        asked="letter",
+    ),
+    own=OwnMetric(
+        "yes/no: the text begins with yes or no, in any case; multi-choice: it is the option, or a "
+        "letter from A to D alone or before a dot or a bracket; caption matching: it is an option, "
+        "its name or its caption. Any other answer goes to a judge (gpt-3.5-turbo) and counts as "
+        "wrong here, as under the authors' --disable_llm (llyx97/TempCompass, eval_<format>.py)",
+        own_rule,
+    ),
+    published=(30.0, 61.0, 41.4, 59.7, 63.5),
 )
 
 
@@ -129,12 +143,8 @@ def load(root: Path) -> Benchmark:
     folder = root / "questions"
     captions = read_json(folder / "captioning.json", File)
     judged = sum(len(rows) for aspects in captions.values() for rows in aspects.values())
-    return Benchmark(
-        name="tempcompass",
-        questions=tuple(q for kind in FORMATS for q in _questions(folder / f"{kind}.json", kind)),
-        files=tuple(folder / f"{kind}.json" for kind in (*FORMATS, "captioning")),
-        groupings=("type", "aspect"),
-        expected=EXPECTED,
+    return BENCHMARK.of(
+        [q for kind in FORMATS for q in _questions(folder / f"{kind}.json", kind)],
+        *(folder / f"{kind}.json" for kind in (*FORMATS, "captioning")),
         needs_judge={"captioning": judged},
-        own=OWN,
     )

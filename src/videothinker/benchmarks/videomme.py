@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from videothinker.benchmarks.base import Benchmark, OwnMetric, OwnVerdict
+from videothinker.benchmarks.protocols import Protocol
 from videothinker.benchmarks.rows import Place, only_letter, read_rows, without_labels
 from videothinker.records import Question
 
@@ -20,11 +21,6 @@ PLACES = (
     *(f"{folder}{ROWS}{kind}" for kind in (".json", ".parquet") for folder in ("videomme/", "")),
 )
 """Where the rows are looked for, in this order."""
-EXPECTED = {
-    "questions": 2_700,
-    "videos": 900,
-    **{f"duration {name}": 900 for name in ("short", "medium", "long")},
-}
 
 
 class Row(msgspec.Struct, forbid_unknown_fields=True):
@@ -70,7 +66,7 @@ BEFORE = (
 
 
 def own_rule(question: Question, text: str) -> OwnVerdict:
-    """Right, wrong or left out as Video-MME's `eval_your_results.py` counts it; see OWN."""
+    """As Video-MME's `eval_your_results.py` counts; in words in BENCHMARK."""
     for words in BEFORE:
         text = text.replace(words, "")
     first = re.search("[ABCD]", text)
@@ -79,11 +75,29 @@ def own_rule(question: Question, text: str) -> OwnVerdict:
     return "right" if (first[0],) == question.answer else "wrong"
 
 
-OWN = OwnMetric(
-    "the first capital from A to D anywhere, once phrases such as `The best answer is` are cut out "
-    "(so `Answer: B` counts as A); an answer without any is left out of the denominator "
-    "(BradyFU/Video-MME, evaluation/eval_your_results.py)",
-    own_rule,
+BENCHMARK = Benchmark(
+    name="videomme",
+    groupings=("duration", "domain", "type"),
+    expected={
+        "questions": 2_700,
+        "videos": 900,
+        **{f"duration {name}": 900 for name in ("short", "medium", "long")},
+    },
+    official=Protocol(
+        about="Video-MME's prompt without subtitles; frames are the model's choice there.",
+        template="Select the best answer to the following multiple-choice question based on the "
+        "video. Respond with only the letter (A, B, C, or D) of the correct option.\n"
+        "{question}\n{choices}\nThe best answer is:",
+        max_new_tokens=16,
+        asked="letter",
+    ),
+    own=OwnMetric(
+        "the first capital from A to D anywhere, once phrases such as `The best answer is` are cut "
+        "out (so `Answer: B` counts as A); an answer without any is left out of the denominator "
+        "(BradyFU/Video-MME, evaluation/eval_your_results.py)",
+        own_rule,
+    ),
+    published=(52.0, 45.4, 50.3, 52.6, 52.4),
 )
 
 
@@ -98,11 +112,4 @@ def load(root: Path) -> Benchmark:
     """
     places = [root] if root.is_file() else [root / name for name in PLACES]
     path = next((place for place in places if place.is_file()), places[0])
-    return Benchmark(
-        name="videomme",
-        questions=tuple(read_rows(path, Row, _question)),
-        files=(path,),
-        groupings=("duration", "domain", "type"),
-        expected=EXPECTED,
-        own=OWN,
-    )
+    return BENCHMARK.of(read_rows(path, Row, _question), path)

@@ -102,7 +102,7 @@ def by_samples(
 
     Args:
         questions: give the right answers.
-        samples: question id -> its samples with the premise struck out, in order.
+        samples: question id -> its samples with the premise removed, in order.
         flags: question id -> the flags the event logs give.
         references: the rules to compare with.
         counts: how many of the samples to vote with.

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from videothinker.diagnosis.intervals import share
+from videothinker.estimates import share
 
 Floats = npt.NDArray[np.float64]
 
@@ -51,7 +51,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Resampled:
     """A number with its 95 % interval over resampled clusters."""
 
     value: float
@@ -66,11 +66,11 @@ class Adjustment:
     query: str
     treatment: str
     n: int
-    conditional: Estimate
+    conditional: Resampled
     """P(A = 1 | T, Q)."""
-    adjusted: Estimate
+    adjusted: Resampled
     """P(A = 1 | do(T), Q); over the supported observations where some have no support."""
-    confounding: Estimate
+    confounding: Resampled
     """conditional - adjusted: what the shortcut adds."""
     support: float
     """Share of P(o | q) that has units under this treatment; 1 where positivity holds."""
@@ -90,7 +90,7 @@ class Contrast:
 
     query: str
     treatments: tuple[str, str]
-    effect: Estimate
+    effect: Resampled
 
 
 def _count(units: Sequence[Unit], treatments: list[str], observations: list[str]) -> Floats:
@@ -133,20 +133,20 @@ def _resample(counts_CTO2: Floats, draws: int, rng: np.random.Generator) -> Floa
     return flat.reshape(draws, *counts_CTO2.shape[1:])
 
 
-def _estimate(value: float, draws_B: Floats) -> Estimate:
+def _estimate(value: float, draws_B: Floats) -> Resampled:
     known = draws_B[~np.isnan(draws_B)]
     if known.size == 0:
-        return Estimate(value, -np.inf, np.inf)
+        return Resampled(value, -np.inf, np.inf)
     low, high = np.quantile(known, (0.025, 0.975))
-    return Estimate(value, float(low), float(high))
+    return Resampled(value, float(low), float(high))
 
 
-def _probability(value: float, draws_B: Floats, clusters: int) -> Estimate:
+def _probability(value: float, draws_B: Floats, clusters: int) -> Resampled:
     """As `_estimate`; where nothing varies, resampling is blind and Wilson's interval stands in."""
     found = _estimate(value, draws_B)
     if value in (0.0, 1.0):
         wilson = share(round(value * clusters), clusters)
-        return Estimate(value, min(found.low, wilson.low), max(found.high, wilson.high))
+        return Resampled(value, min(found.low, wilson.low), max(found.high, wilson.high))
     return found
 
 

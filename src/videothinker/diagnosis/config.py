@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
+from videothinker.benchmarks import catalog, protocols
 from videothinker.errors import UserError
+from videothinker.records import Variant
 
 Rule = Literal["untouched", "no_path", "same_truth", "correct_seen", "any_correct_seen"]
-RULES: tuple[Rule, ...] = ("untouched", "no_path", "same_truth", "correct_seen", "any_correct_seen")
-Probe = Literal["full", "struck", "blind", "one_frame", "shuffled", "options_only"]
-PROBES: tuple[Probe, ...] = ("full", "struck", "blind", "one_frame", "shuffled", "options_only")
+RULES: tuple[Rule, ...] = get_args(Rule)
+PROBES: tuple[Variant, ...] = get_args(Variant)
 Split = Literal["all", "train", "validation"]
 
 Transcript = Literal["compact", "full"]
@@ -35,9 +36,9 @@ class DiagnoseConfig:
     """Its form: `compact` is what the small base models are trained on, `full` is in whole
     sentences."""
     probe: str | None = None
-    """A model: questions are then labelled by what it answers when the premise is struck out, when
+    """A model: questions are then labelled by what it answers when the premise is removed, when
     it is blind, and so on, without event logs."""
-    probes: tuple[Probe, ...] = PROBES
+    probes: tuple[Variant, ...] = PROBES
     """The interventions to run; `struck` gives the label of a question with a premise, `full` is
     the question as it is."""
     samples: int = 8
@@ -45,8 +46,8 @@ class DiagnoseConfig:
     on the miniature."""
     temperature: float = 1.0
     """Of the probes' sampling. Paper: 1.0 in the rollouts."""
-    protocol: str = "videothinker"
-    """How the model is asked: videothinker, demo, reference or official."""
+    protocol: protocols.Name = "videothinker"
+    """How the model is asked; see docs/evaluation.md."""
     frames: int | None = None
     """Frames shown; None is the protocol's."""
     max_pixels: int | None = None
@@ -55,9 +56,9 @@ class DiagnoseConfig:
     """Most tokens of an answer; None is the protocol's."""
     limit: int | None = None
     """Probe this many of the questions, drawn by the seed; None probes all."""
-    benchmark: str | None = None
-    """What the data is: clevrer, mmvu, video-holmes, mvbench, tempcompass, videomme, jsonl
-    (our records). None: clevrer for a folder, jsonl for a file."""
+    benchmark: catalog.Name | None = None
+    """What the data is; `jsonl` is our own records. None: clevrer for a folder, jsonl for a
+    file."""
     data_root: Path | None = None
     """Where the videos of a list of questions lie; None is the list's own folder."""
     follow_links: bool = False

@@ -8,8 +8,8 @@ it happens, Q whether the question is negated. Units of one video depend on each
 from collections.abc import Iterable, Mapping, Sequence
 
 from videothinker.diagnosis.causal import Unit
+from videothinker.diagnosis.probes import majority
 from videothinker.diagnosis.reliance import Intervention
-from videothinker.diagnosis.votes import majority
 from videothinker.prompts import LETTERS
 from videothinker.records import Diagnosis, Letters, Question, Sample
 
@@ -64,7 +64,7 @@ def units_of(
 
 
 def struck_answer(question: Question, diagnosis: Diagnosis) -> Letters:
-    """The right answer once the premise is struck out: what the logs say of the video as shown."""
+    """The right answer once the premise is removed: what the logs say of the video as shown."""
     negated = is_negated(question)
     truths = zip(LETTERS, diagnosis.evidence.truth_video, strict=False)
     return tuple(letter for letter, happens in truths if happens != negated)

@@ -9,10 +9,10 @@ from videothinker.diagnosis.agreement import Agreement, agreement_of_flags, by_s
 from videothinker.diagnosis.causal import Adjustment, adjust
 from videothinker.diagnosis.config import RULES
 from videothinker.diagnosis.effects import strikes, swaps, units_of
-from videothinker.diagnosis.intervals import share, show
 from videothinker.diagnosis.probes import LOG_FREE
 from videothinker.diagnosis.reliance import Intervention, reliance
-from videothinker.diagnosis.turns import by_question
+from videothinker.diagnosis.rotation import by_question
+from videothinker.estimates import share, show
 from videothinker.records import Diagnosis, Question, Sample, read_jsonl
 from videothinker.seeds import numpy_generator
 
@@ -20,16 +20,9 @@ ByQuestion = Mapping[str, Sequence[Sample]]
 
 
 def tell_agreement(found: Agreement) -> dict[str, Any]:
-    """An agreement with its derived numbers."""
-    return {
-        "n": found.n,
-        "precision": found.precision,
-        "recall": found.recall,
-        "f1": found.f1,
-        "chance_f1": found.chance_f1,
-        "all_f1": found.all_f1,
-        "kappa": found.kappa,
-    }
+    """The numbers of an agreement."""
+    names = ("n", "precision", "recall", "f1", "chance_f1", "all_f1", "kappa")
+    return {name: getattr(found, name) for name in names}
 
 
 def vote_sizes(samples: int) -> list[int]:

@@ -1,7 +1,7 @@
 """Labels without logs: which interventions on the input does the right answer survive?
 
 Each probe takes something away; the model answers several times; each letter is put to the vote.
-A question whose *right* answer survives the strike-out of its premise does not need the premise: it
+A question whose *right* answer survives without its premise does not need the premise: it
 is observational. One whose right answer survives blindness is a language prior, and so on. (That
 the answer merely stays the same says nothing: on the miniature its precision was .78 at a base rate
 of .74.)
@@ -9,26 +9,35 @@ of .74.)
 
 from collections.abc import Mapping, Sequence
 
-from videothinker.diagnosis.votes import majority
-from videothinker.records import Diagnosis, Label, Question, Sample
+from videothinker.answering.variants import PROBES
+from videothinker.records import Diagnosis, Label, Letters, Question, Sample
 
-FLAGS = {
-    "struck": "survives_strike",
-    "blind": "survives_blindness",
-    "one_frame": "survives_one_frame",
-    "shuffled": "survives_shuffling",
-    "options_only": "survives_options_only",
-}
+FLAGS = {name: probe.flag for name, probe in PROBES.items() if probe.flag is not None}
 """Probe -> the flag it sets. (`full` takes nothing away and sets none.)"""
-MEANING = {
-    "survives_strike": "the video as shown answers it: observational",
-    "survives_blindness": "the words answer it: language prior",
-    "survives_one_frame": "looks answer it, no motion needed",
-    "survives_shuffling": "the frames answer it in any order",
-    "survives_options_only": "the options alone give it away",
-}
 LOG_FREE = "survives_strike"
 """The name of the log-free rule."""
+
+
+def majority(answers: Sequence[Letters | None]) -> Letters | None:
+    """Each letter is voted on by itself: it stands where more than half of the answers hold it.
+
+    Where no letter has a majority, the single most frequent one stands (plain plurality voting for
+    single-answer questions). An answer that could not be parsed holds no letter but counts among
+    the voters.
+
+    Returns:
+        Sorted letters, or None where no answer was parsed or several letters lead with no majority.
+    """
+    held = [letter for answer in answers if answer is not None for letter in answer]
+    if not held:
+        return None
+    votes = {letter: held.count(letter) for letter in sorted(set(held))}
+    chosen = tuple(letter for letter, count in votes.items() if 2 * count > len(answers))
+    if chosen:
+        return chosen
+    most = max(votes.values())
+    leaders = [letter for letter, count in votes.items() if count == most]
+    return (leaders[0],) if len(leaders) == 1 else None
 
 
 def survives(question: Question, samples: Sequence[Sample]) -> bool | None:
@@ -59,7 +68,7 @@ def probe_flags(
 def probe_label(question: Question, flags: Mapping[str, bool | None]) -> Label:
     """The log-free label.
 
-    A question with a premise is observational where its right answer survives the strike-out. One
+    A question with a premise is observational where its right answer survives without it. One
     without a premise is called observational where its right answer survives any other probe: a
     shortcut answers it. Where nothing could be asked, or no choice is right, it is excluded.
     """

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from videothinker.answering.ask import answer_questions
-from videothinker.answering.protocols import Protocol, resolve
 from videothinker.answering.variants import applies
+from videothinker.benchmarks.catalog import resolve
+from videothinker.benchmarks.protocols import Protocol
 from videothinker.console import say
 from videothinker.diagnosis.config import DiagnoseConfig
+from videothinker.diagnosis.rotation import by_question, rotated
 from videothinker.diagnosis.sources import Source
-from videothinker.diagnosis.turns import by_question, turned
 from videothinker.errors import UserError
 from videothinker.models.base import Model
 from videothinker.models.catalog import load_model, place
@@ -71,7 +72,7 @@ class Asker:
         asked = [question for question in questions if applies(question, probe)]
         samples = answer_questions(
             self.policy,
-            [turned(question, i) for question in asked for i in range(self.config.samples)],
+            [rotated(question, i) for question in asked for i in range(self.config.samples)],
             self.data_root,
             self.protocol,
             variant=probe,

@@ -1,7 +1,7 @@
 """Shortcut reliance of a model, measured by intervention.
 
-One question is asked twice with another premise (swapped for another removed object, or struck
-out), while video and options are held fixed. What the premise does to the right answer is known
+One question is asked twice with another premise (swapped for another removed object, or
+removed), while video and options are held fixed. What the premise does to the right answer is known
 from the logs, so what it does to the model's answer can be judged exactly: a model that describes
 what it sees gives the same answer both times.
 """
@@ -9,7 +9,7 @@ what it sees gives the same answer both times.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from videothinker.diagnosis.intervals import Share, share
+from videothinker.estimates import Share, share
 from videothinker.records import Letters
 
 

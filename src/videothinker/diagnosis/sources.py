@@ -91,11 +91,8 @@ def _is_present(data: Path, split: str) -> bool:
     return written or bool(list_annotations(data, split))
 
 
-def inputs_of(data: Path, config: DiagnoseConfig) -> dict[str, Path | None]:
-    """The files and folders whose digests tell whether a run can be resumed.
-
-    Annotations are digested content and all, a folder of a thousand at a time, so that an edited
-    one is noticed and its folder named. Videos are not: they are many times as large.
+def read_list(data: Path, config: DiagnoseConfig) -> Benchmark | None:
+    """A list of questions; None where the data is a folder with event logs.
 
     Raises:
         UserError: there is nothing to read, found before a run folder is made.
@@ -103,11 +100,27 @@ def inputs_of(data: Path, config: DiagnoseConfig) -> dict[str, Path | None]:
     if not data.exists():
         raise UserError(f"{data}: is not there; give a folder in CLEVRER's layout, or a file")
     if has_logs(data, config):
+        return None
+    return catalog.load(config.benchmark or "jsonl", data, config.split)
+
+
+def inputs_of(
+    data: Path, config: DiagnoseConfig, listed: Benchmark | None
+) -> dict[str, Path | None]:
+    """The files and folders whose digests tell whether a run can be resumed.
+
+    Annotations are digested content and all, a folder of a thousand at a time, so that an edited
+    one is noticed and its folder named. Videos are not: they are many times as large.
+
+    Raises:
+        UserError: the folder holds no split.
+    """
+    if listed is None:
         splits = present_splits(data, config.split)
         files = [data / f"{MINIMAL_PAIRS}.json", *(question_file(data, name) for name in splits)]
         folders = {path.parent for name in splits for path in list_annotations(data, name)}
     else:
-        files, folders = [*_benchmark(data, config).files, jsonl.labels_file(data)], set[Path]()
+        files, folders = [*listed.files, jsonl.labels_file(data)], set[Path]()
     found: dict[str, Path | None] = {path.name: path for path in files if path.is_file()}
     found |= {path.relative_to(data).as_posix(): path for path in sorted(folders)}
     if config.probe is not None and Path(config.probe).is_dir():
@@ -201,13 +214,7 @@ def _from_folder(data: Path, config: DiagnoseConfig) -> Source:
     )
 
 
-def _benchmark(data: Path, config: DiagnoseConfig) -> Benchmark:
-    if config.benchmark not in (None, "jsonl"):
-        return catalog.load(config.benchmark, data)
-    return jsonl.load(data, config.split)
-
-
-def _from_list(data: Path, config: DiagnoseConfig) -> Source:
+def _from_list(data: Path, config: DiagnoseConfig, found: Benchmark) -> Source:
     if config.probe is None:
         raise UserError(
             f"{data}: a list of questions has no event logs; give --probe MODEL to label it "
@@ -215,7 +222,6 @@ def _from_list(data: Path, config: DiagnoseConfig) -> Source:
         )
     if config.miss_rate is not None:
         raise UserError(f"{data}: a list of questions has no event logs; leave --miss-rate out")
-    found = _benchmark(data, config)
     seen: set[str] = set()
     questions: list[Question] = []
     for question in found.questions:
@@ -225,10 +231,7 @@ def _from_list(data: Path, config: DiagnoseConfig) -> Source:
         struck = question.question_struck or strike(question.question)
         questions.append(msgspec.structs.replace(question, question_struck=struck))
     ours = found.name == "jsonl"
-    root = config.data_root
-    if root is None:
-        folder = data if data.is_dir() else data.parent
-        root = jsonl.data_root(data) if ours else folder
+    root = config.data_root or jsonl.data_root(data)
     kinds = kinds_of(questions)
     notes = [
         f"{count} {kind} questions, which need a judge model and not a choice"
@@ -246,11 +249,11 @@ def _from_list(data: Path, config: DiagnoseConfig) -> Source:
     )
 
 
-def read_source(data: Path, config: DiagnoseConfig) -> Source:
-    """Read what is to be diagnosed.
+def read_source(data: Path, config: DiagnoseConfig, listed: Benchmark | None) -> Source:
+    """What is to be diagnosed: `listed`, or what the folder with event logs holds.
 
     Raises:
-        UserError: bad input (see `clevrer.questions.load_split` and `datasets.catalog.load`), or a
-            list of questions without a model to probe.
+        UserError: bad input (see `clevrer.questions.load_split`), or a list of questions without a
+            model to probe.
     """
-    return _from_folder(data, config) if has_logs(data, config) else _from_list(data, config)
+    return _from_folder(data, config) if listed is None else _from_list(data, config, listed)

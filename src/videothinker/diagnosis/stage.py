@@ -13,7 +13,7 @@ from videothinker.diagnosis.config import RULES, DiagnoseConfig
 from videothinker.diagnosis.effects import swaps
 from videothinker.diagnosis.insight import insight, insight_lines
 from videothinker.diagnosis.probes import FLAGS, LOG_FREE, diagnose_by_probes
-from videothinker.diagnosis.sources import Source, inputs_of, read_source
+from videothinker.diagnosis.sources import Source, inputs_of, read_list, read_source
 from videothinker.diagnosis.summary import lines, rule_counts, summarise
 from videothinker.records import Diagnosis, write_atomic, write_jsonl
 from videothinker.runs import Run, open_run
@@ -89,7 +89,8 @@ def diagnose(data: Path, config: DiagnoseConfig) -> Path:
     Raises:
         UserError: bad input; see `sources.read_source`.
     """
-    inputs = inputs_of(data, config)
+    listed = read_list(data, config)
+    inputs = inputs_of(data, config, listed)
     if config.probe is not None:
         config = _placed(config, config.probe)
     with open_run(config.out, "diagnose", config, inputs) as run:
@@ -97,7 +98,7 @@ def diagnose(data: Path, config: DiagnoseConfig) -> Path:
             say(f"{config.out}: is done already; give another --out to run again")
             return config.out
         say(f"reading {data}")
-        source = read_source(data, config)
+        source = read_source(data, config, listed)
         run.facts["data_root"] = str(source.data_root)
         run.failures = len(source.problems)
         for note in source.notes:

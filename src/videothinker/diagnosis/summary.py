@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from videothinker.diagnosis.config import RULES
-from videothinker.diagnosis.intervals import share, show
 from videothinker.diagnosis.rules import disagreement
+from videothinker.estimates import share, show
 from videothinker.giveaways import AWAY, DEFINITION, UNKNOWN, part_of
 from videothinker.records import Diagnosis, Question
 

@@ -1,24 +1,13 @@
-"""The settings of `videothinker evaluate`. Light: stdlib alone."""
+"""The settings of `videothinker evaluate`. Light: it is read for `--help`."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from videothinker.benchmarks import catalog, protocols
 from videothinker.errors import UserError
+from videothinker.records import Variant
 
-BenchmarkName = Literal[
-    "clevrer",
-    "mmvu",
-    "video-holmes",
-    "mvbench",
-    "tempcompass",
-    "videomme",
-    "jsonl",
-    "video-holmes-list",
-    "mvbench-list",
-]
-ProtocolName = Literal["official", "reference", "videothinker", "demo"]
-VariantName = Literal["full", "struck", "blind", "one_frame", "shuffled", "options_only"]
 AT_LEAST_ONE = ("limit", "samples", "frames", "min_pixels", "max_pixels", "max_new_tokens", "rows")
 
 
@@ -30,9 +19,9 @@ class EvaluateConfig:
     """A transformers folder, a run folder with `model/`, or a hub name. Needed but for --check."""
     out: Path = Path("runs/evaluate")
     """The run folder to write."""
-    benchmark: BenchmarkName = "jsonl"
+    benchmark: catalog.Name = "jsonl"
     """Whose files `--data` holds; `jsonl` is our own questions.jsonl or a diagnose folder."""
-    protocol: ProtocolName = "videothinker"
+    protocol: protocols.Name = "videothinker"
     """How questions are put and answers read; see docs/evaluation.md."""
     split: str | None = None
     """Of CLEVRER and of our own records: validation by default, where they have it; `all` takes
@@ -45,7 +34,7 @@ class EvaluateConfig:
     """A diagnose folder whose labels split the tables; default: the one beside the questions."""
     limit: int | None = None
     """Keep about this many questions: a seeded draw of videos, all questions of each."""
-    variants: tuple[VariantName, ...] = ("full", "blind")
+    variants: tuple[Variant, ...] = ("full", "blind")
     """What is shown; `blind` gives a floor of every table."""
     samples: int = 1
     """Answers a question; more than one needs a temperature."""
@@ -60,7 +49,7 @@ class EvaluateConfig:
     temperature: float | None = None
     """In place of the protocol's temperature."""
     prefill: str | None = None
-    """Words that the answer is made to begin with, as `<think>Seen:`: forces a way of thinking."""
+    """Words that the answer is made to begin with, as `<think>Seen:`; they steer how it thinks."""
     compare: Path | None = None
     """Another evaluate run on the same questions: print the paired difference."""
     check: bool = False

@@ -1,7 +1,6 @@
-"""Scores a question, means with clustered errors, paired differences, and floors. Pure functions.
+"""Scores a question, their means, paired differences, and floors. Pure functions.
 
-Every mean is over questions (or options) and carries a standard error clustered by video: what is
-said about one video is not independent evidence. A mean over nothing raises.
+Every mean is over questions (or options) and its error is clustered by video.
 """
 
 import math
@@ -11,86 +10,19 @@ from dataclasses import dataclass
 
 from videothinker.benchmarks.base import OwnVerdict
 from videothinker.errors import UserError
+from videothinker.estimates import Estimate, mean
 from videothinker.prompts import LETTERS
 from videothinker.records import Letters, Question, Sample
-
-Z95 = 1.959963984540054
-"""Two-sided 95 % quantile of the normal distribution."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean and its 95 % interval."""
-
-    value: float
-    error: float | None
-    """Standard error, clustered; None where a single cluster gives none."""
-    low: float
-    high: float
-    n: int
-    clusters: int
-
-
-def mean(
-    values: Sequence[float], clusters: Sequence[str], *, low: float = 0.0, high: float = 1.0
-) -> Estimate:
-    """The mean of `values` with its cluster-robust standard error.
-
-    se^2 = m/(m-1) * sum over clusters of (sum of the cluster's residuals)^2 / n^2, with m clusters
-    and n values. The interval is value +- t se, with Student's t of m - 1 degrees of freedom and
-    with the unclustered se where that is larger (Cameron and Miller, J. Human Resources 2015, on
-    few clusters), kept inside [low, high]. Where all values are equal it is Wilson's with m trials.
-
-    Args:
-        values: scores, one a question (or option).
-        clusters: what each belongs to, usually its video.
-        low: least possible score.
-        high: greatest possible score.
-
-    Raises:
-        UserError: no values: an accuracy over zero samples does not exist.
-    """
-    if not values:
-        raise UserError("no samples are left to average over; an accuracy over none is no number")
-    n = len(values)
-    centre = math.fsum(values) / n
-    sums: dict[str, list[float]] = {}
-    for value, cluster in zip(values, clusters, strict=True):
-        sums.setdefault(cluster, []).append(value - centre)
-    m = len(sums)
-    if m < 2:
-        return Estimate(centre, None, low, high, n, m)
-    error = math.sqrt(m / (m - 1) * math.fsum(math.fsum(part) ** 2 for part in sums.values())) / n
-    alone = math.sqrt(math.fsum((value - centre) ** 2 for value in values) / (n - 1) / n)
-    slack = student(m - 1) * max(error, alone)
-    if len(set(values)) == 1:
-        slack = (high - low) * Z95**2 / (m + Z95**2)
-    return Estimate(centre, error, max(low, centre - slack), min(high, centre + slack), n, m)
-
-
-def student(freedom: int) -> float:
-    """Two-sided 95 % quantile of Student's t.
-
-    Exact for 1 and 2 degrees of freedom, else the expansion around the normal quantile (Abramowitz
-    and Stegun 26.7.5), right to 0.2 %.
-    """
-    if freedom == 1:
-        return math.tan(math.pi * 0.475)
-    if freedom == 2:
-        return 0.95 * math.sqrt(2 / (4 * 0.975 * 0.025))
-    z = Z95
-    terms = (
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
-    )
-    return z + math.fsum(term / freedom ** (i + 1) for i, term in enumerate(terms))
 
 
 def cluster_of(question: Question) -> str:
     """What a question's score may be correlated in: its video, or itself where it has none."""
     return question.video or question.groups.get("scene") or question.id
+
+
+def over(questions: Sequence[Question], values: Sequence[float], *, low: float = 0.0) -> Estimate:
+    """The mean of one value a question, clustered by video."""
+    return mean(values, [cluster_of(q) for q in questions], low=low)
 
 
 def per_option(sample: Sample, question: Question) -> list[float]:
@@ -119,9 +51,7 @@ Answered = Mapping[str, Sequence[Sample]]
 
 def scored(questions: Sequence[Question], answered: Answered, score: str) -> Estimate:
     """Mean of a score (`exact`, `soft`, `format`) over questions."""
-    return mean(
-        [average(answered[q.id], score) for q in questions], [cluster_of(q) for q in questions]
-    )
+    return over(questions, [average(answered[q.id], score) for q in questions])
 
 
 def options_right(questions: Sequence[Question], answered: Answered) -> Estimate:
@@ -141,7 +71,7 @@ def lenient_right(questions: Sequence[Question], answered: Answered) -> Estimate
         math.fsum(s.lenient == q.answer for s in answered[q.id]) / len(answered[q.id])
         for q in questions
     ]
-    return mean(values, [cluster_of(q) for q in questions])
+    return over(questions, values)
 
 
 @dataclass(frozen=True)
@@ -202,7 +132,7 @@ def consistency(found: Sequence[tuple[Question, Question]], answered: Answered) 
         / len(answered[p.id])
         for p, q in found
     ]
-    return mean(values, [cluster_of(p) for p, _ in found])
+    return over([p for p, _ in found], values)
 
 
 def paired(
@@ -210,13 +140,12 @@ def paired(
 ) -> Estimate:
     """Mean difference `ours - theirs` on the same questions, clustered by video."""
     values = [average(ours[q.id], score) - average(theirs[q.id], score) for q in questions]
-    return mean(values, [cluster_of(q) for q in questions], low=-1.0)
+    return over(questions, values, low=-1.0)
 
 
 def always(letters: Letters, questions: Sequence[Question]) -> Estimate:
     """A floor: the same letters for every question."""
-    values = [float(q.answer == letters) for q in questions]
-    return mean(values, [cluster_of(q) for q in questions])
+    return over(questions, [float(q.answer == letters) for q in questions])
 
 
 def random_guess(questions: Sequence[Question], *, several: bool) -> float:

@@ -1,7 +1,7 @@
 """`videothinker evaluate`: ask, record every sample, print the tables computed from the records."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +9,16 @@ import msgspec
 
 from videothinker.answering import variants
 from videothinker.answering.ask import answer_questions, check_samples
-from videothinker.answering.protocols import BENCHMARKS, Protocol, resolve
 from videothinker.benchmarks import catalog, jsonl
 from videothinker.benchmarks.base import Benchmark
+from videothinker.benchmarks.protocols import Protocol
 from videothinker.console import say
 from videothinker.errors import UserError
 from videothinker.evaluation import metrics, tables
-from videothinker.evaluation.check import check
 from videothinker.evaluation.config import EvaluateConfig
 from videothinker.evaluation.metrics import Answered
-from videothinker.evaluation.selection import Selection, select
-from videothinker.evaluation.summary import by_question, plain, summarise
+from videothinker.evaluation.selection import Selection, check, select
+from videothinker.evaluation.summary import by_question, summarise
 from videothinker.models.base import Model
 from videothinker.models.catalog import load_model, place
 from videothinker.records import Diagnosis, Question, Sample, read_jsonl, write_atomic, write_jsonl
@@ -40,7 +39,7 @@ def evaluate(data: Path, config: EvaluateConfig) -> Path:
         UserError: a wrong or partial download, a model that cannot be loaded, nothing to ask.
     """
     benchmark = catalog.load(config.benchmark, data, config.split)
-    root = jsonl.data_root(data) if config.benchmark == "jsonl" else _folder(data)
+    root = jsonl.data_root(data)
     if config.check:
         check(benchmark, root, follow_links=config.follow_links)
         return data
@@ -90,16 +89,10 @@ def _refuse(chosen: Selection, protocol: Protocol, config: EvaluateConfig) -> No
 
 
 def protocol_of(config: EvaluateConfig) -> Protocol:
-    """The protocol with the config's changes; a list format follows its benchmark's protocol."""
-    name = config.benchmark.removesuffix("-list")
-    if name not in BENCHMARKS:
-        raise UserError(f"benchmark {name!r} has no protocol; allowed are {', '.join(BENCHMARKS)}")
-    changes = ("frames", "min_pixels", "max_pixels", "max_new_tokens", "temperature", "prefill")
-    return resolve(config.protocol, name, **{key: getattr(config, key) for key in changes})
-
-
-def _folder(data: Path) -> Path:
-    return data if data.is_dir() else data.parent
+    """The protocol with the config's changes."""
+    keys = ("frames", "min_pixels", "max_pixels", "max_new_tokens", "temperature", "prefill")
+    changes = {key: getattr(config, key) for key in keys}
+    return catalog.resolve(config.protocol, config.benchmark, **changes)
 
 
 def _labels(data: Path, config: EvaluateConfig) -> list[Diagnosis]:
@@ -228,5 +221,5 @@ def compare(
     return {
         "with": str(other),
         "protocols": sorted({sample.protocol for q in common for sample in theirs[q.id]}),
-        "difference": plain(metrics.paired(common, ours, theirs)),
+        "difference": asdict(metrics.paired(common, ours, theirs)),
     }

@@ -7,7 +7,7 @@ from typing import Any
 from videothinker import giveaways
 from videothinker.benchmarks.base import OwnMetric, group_of, tier_of
 from videothinker.evaluation import metrics
-from videothinker.evaluation.metrics import Answered, Estimate
+from videothinker.evaluation.metrics import Answered
 from videothinker.records import Diagnosis, Question, Sample
 
 Line = dict[str, Any]
@@ -20,11 +20,6 @@ def by_question(samples: Sequence[Sample], variant: str) -> dict[str, list[Sampl
         if sample.variant == variant:
             found.setdefault(sample.question_id, []).append(sample)
     return {name: sorted(group, key=lambda s: s.seed) for name, group in found.items()}
-
-
-def plain(estimate: Estimate) -> dict[str, Any]:
-    """As JSON-ready builtins."""
-    return asdict(estimate)
 
 
 def line(
@@ -42,7 +37,7 @@ def line(
     seen = [q for q in questions if q.id in blind]
     return {
         "group": name,
-        "exact": plain(metrics.scored(questions, answered, "exact")),
+        "exact": asdict(metrics.scored(questions, answered, "exact")),
         "lenient": metrics.lenient_right(questions, answered).value,
         "own rule": rule and asdict(metrics.own_score(questions, answered, rule)),
         "unparsed": shares["unparsed"],
@@ -50,7 +45,7 @@ def line(
         "failed": shares["failed"],
         "always A": metrics.always(("A",), questions).value,
         "random": metrics.random_guess(questions, several=several),
-        "blind": plain(metrics.scored(seen, blind, "exact")) if seen else None,
+        "blind": asdict(metrics.scored(seen, blind, "exact")) if seen else None,
     }
 
 
@@ -83,13 +78,13 @@ def divisions(
 def more_scores(questions: Sequence[Question], answered: Answered) -> dict[str, Any]:
     """Per option, soft, format, and consistency on minimal pairs where there are any."""
     found = {
-        "per option": plain(metrics.options_right(questions, answered)),
-        "soft": plain(metrics.scored(questions, answered, "soft")),
-        "format": plain(metrics.scored(questions, answered, "format")),
+        "per option": asdict(metrics.options_right(questions, answered)),
+        "soft": asdict(metrics.scored(questions, answered, "soft")),
+        "format": asdict(metrics.scored(questions, answered, "format")),
     }
     two = metrics.pairs(questions)
     if two:
-        found["minimal pairs, both right"] = plain(metrics.consistency(two, answered))
+        found["minimal pairs, both right"] = asdict(metrics.consistency(two, answered))
     return found
 
 
@@ -137,7 +132,7 @@ def summarise(
     for variant in variants:
         here = by_question(samples, variant)
         told = [q for q in questions if q.id in here]
-        under[variant] = plain(metrics.scored(told, here, "exact"))
+        under[variant] = asdict(metrics.scored(told, here, "exact"))
     return {
         "variant": main,
         "tier": tier_of(asked),

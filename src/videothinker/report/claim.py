@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from videothinker.evaluation.metrics import random_guess
 from videothinker.giveaways import AWAY, DEFINITION, REST, UNKNOWN
 from videothinker.report.diagnoses import Diagnosed
-from videothinker.report.estimates import Estimate, accuracy, difference
+from videothinker.report.estimates import Measured, accuracy, difference
 from videothinker.report.results import PARTS, Arm, Board
 from videothinker.report.sources import TRAINING, RunFolder
 from videothinker.report.words import count, interval, percent, points
@@ -21,7 +21,7 @@ class Contrast:
     left: Arm
     right: Arm
     label: str
-    estimate: Estimate
+    estimate: Measured
 
     @property
     def words(self) -> str:
@@ -29,7 +29,7 @@ class Contrast:
         e = self.estimate
         seeds = count(len(e.seeds), "training seed")
         return (
-            f"{self.left.name} against {self.right.name}, {self.label}: {points(e.mean)} points "
+            f"{self.left.name} against {self.right.name}, {self.label}: {points(e.value)} points "
             f"({interval(e)}; {count(e.n, 'question')}, {count(e.clusters, 'video')}, {seeds})"
         )
 
@@ -70,29 +70,30 @@ def contrasts_of(board: Board) -> tuple[Contrast, ...]:
     return tuple(found)
 
 
-def _against_base(e: Estimate) -> str:
+def _against_base(e: Measured) -> str:
     if e.verdict == "none":
         return "GRPO left inferential accuracy where its base was (within 5 points)"
-    verb = "gained" if e.mean > 0 else "lost"
-    return f"GRPO {verb} {100 * abs(e.mean):.1f} points on inferential questions against its base"
+    verb = "gained" if e.value > 0 else "lost"
+    return f"GRPO {verb} {100 * abs(e.value):.1f} points on inferential questions against its base"
 
 
-def _against_grpo(name: str, e: Estimate) -> str:
+def _against_grpo(name: str, e: Measured) -> str:
     if e.verdict == "none":
         return f"{name} stands level with GRPO there (within 5 points)"
-    return f"{name} stands {100 * abs(e.mean):.1f} points {'above' if e.mean > 0 else 'below'} GRPO"
+    side = "above" if e.value > 0 else "below"
+    return f"{name} stands {100 * abs(e.value):.1f} points {side} GRPO"
 
 
-def _part_of(whole: Contrast, contrasts: Sequence[Contrast], part: str) -> Estimate | None:
+def _part_of(whole: Contrast, contrasts: Sequence[Contrast], part: str) -> Measured | None:
     """The same two arms on one part of the inferential questions."""
     same = (whole.left.name, whole.right.name, part)
     found = (c.estimate for c in contrasts if (c.left.name, c.right.name, c.label) == same)
     return next(found, None)
 
 
-def _same_way(e: Estimate | None, whole: Estimate) -> bool:
+def _same_way(e: Measured | None, whole: Measured) -> bool:
     """Does the interval lie on the side of zero where the whole difference lies?"""
-    return e is not None and (e.low > 0 if whole.mean > 0 else e.high < 0)
+    return e is not None and (e.low > 0 if whole.value > 0 else e.high < 0)
 
 
 def _seat(whole: Contrast, contrasts: Sequence[Contrast]) -> str:
@@ -103,9 +104,9 @@ def _seat(whole: Contrast, contrasts: Sequence[Contrast]) -> str:
         return f"of {name} nothing is known on {REST}"
     if e.verdict == "none":
         told = rest.low > 0 or rest.high < 0
-        where = f"{'above' if rest.mean > 0 else 'below'}" if told else "not told from"
+        where = f"{'above' if rest.value > 0 else 'below'}" if told else "not told from"
         return f"on {REST} {name} is {where} {whole.right.name}"
-    what = f"{name}'s {'gain' if e.mean > 0 else 'loss'}"
+    what = f"{name}'s {'gain' if e.value > 0 else 'loss'}"
     if _same_way(rest, e):
         return f"{what} is shown on {REST} too"
     if _same_way(away, e):

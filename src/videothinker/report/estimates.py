@@ -1,6 +1,6 @@
 """Means with the interval they deserve: over questions (clustered by video) and over seeds.
 
-Each end of the interval lies sqrt(q^2 + s^2) from the mean: q is evaluation's clustered interval of
+Each end of the interval lies sqrt(q^2 + s^2) from the mean: q is the clustered interval of
 the seed-averaged score a question, s = t_{k-1} sd_seeds / sqrt(k) the spread of k training seeds.
 A figure from one seed has no s, and says so.
 """
@@ -9,8 +9,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from videothinker.evaluation.metrics import cluster_of, pairs, student
-from videothinker.evaluation.metrics import mean as clustered_mean
+from videothinker import estimates
+from videothinker.estimates import Estimate, student
+from videothinker.evaluation.metrics import cluster_of, pairs
 from videothinker.report.results import Arm, Board
 
 MIN_QUESTIONS = 100
@@ -20,16 +21,9 @@ MARGIN = 0.05
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A mean in [0, 1] (or a difference in [-1, 1]) and its 95 % interval."""
+class Measured(Estimate):
+    """An estimate over training seeds."""
 
-    mean: float
-    low: float
-    high: float
-    n: int
-    """Questions."""
-    clusters: int
-    """Videos."""
     seeds: tuple[tuple[int, float], ...]
     """(training seed, its own mean)."""
 
@@ -66,13 +60,13 @@ def _estimate(
     *,
     spread: float,
     floor: float = 0.0,
-) -> Estimate:
-    """Evaluation's clustered interval over questions, widened by the seeds' spread."""
+) -> Measured:
+    """The clustered interval over questions, widened by the seeds' spread."""
     clusters = [cluster_of(board.questions[q]) for q in values]
-    found = clustered_mean(list(values.values()), clusters, low=floor)
+    found = estimates.mean(list(values.values()), clusters, low=floor)
     low = max(floor, found.value - math.hypot(found.value - found.low, spread))
     high = min(1.0, found.value + math.hypot(found.high - found.value, spread))
-    return Estimate(found.value, low, high, found.n, found.clusters, tuple(seeds))
+    return Measured(found.value, found.error, low, high, found.n, found.clusters, tuple(seeds))
 
 
 def _tables(arm: Arm, variant: str, metric: str) -> list[tuple[int, dict[str, float]]]:
@@ -82,7 +76,7 @@ def _tables(arm: Arm, variant: str, metric: str) -> list[tuple[int, dict[str, fl
 
 def accuracy(
     board: Board, arm: Arm, ids: Sequence[str], variant: str = "full", metric: str = "exact"
-) -> Estimate | None:
+) -> Measured | None:
     """Mean score of an arm over `ids` and over its seeds; null where it answered none of them."""
     tables = _tables(arm, variant, metric)
     common = [q for q in ids if tables and all(q in table for _, table in tables)]
@@ -93,7 +87,7 @@ def accuracy(
     return _estimate(board, values, seeds, spread=seed_half([mean for _, mean in seeds]))
 
 
-def pairs_right(board: Board, arm: Arm, variant: str = "full") -> Estimate | None:
+def pairs_right(board: Board, arm: Arm, variant: str = "full") -> Measured | None:
     """Share of minimal pairs with both questions right, over the arm's seeds."""
     tables = _tables(arm, variant, "exact")
     found = [
@@ -109,7 +103,7 @@ def pairs_right(board: Board, arm: Arm, variant: str = "full") -> Estimate | Non
     return _estimate(board, values, seeds, spread=seed_half([mean for _, mean in seeds]))
 
 
-def difference(board: Board, arm: Arm, other: Arm, ids: Sequence[str]) -> Estimate | None:
+def difference(board: Board, arm: Arm, other: Arm, ids: Sequence[str]) -> Measured | None:
     """Paired difference `arm - other` on the questions both answered.
 
     Arms with the same seeds are paired seed by seed; otherwise each arm is averaged over its own

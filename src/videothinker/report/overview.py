@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from videothinker.giveaways import AWAY
 from videothinker.report.claim import LABELS
-from videothinker.report.estimates import Estimate, accuracy
+from videothinker.report.estimates import Measured, accuracy
 from videothinker.report.results import PARTS, Arm, Board
 from videothinker.report.svg import Scale, element, path, picture
 from videothinker.report.words import between, percent
@@ -33,7 +33,7 @@ class Row:
     """One arm's figures on one board."""
 
     arm: Arm
-    estimates: dict[str, Estimate]
+    estimates: dict[str, Measured]
     """label, part of the inferential or "all" -> estimate; what nobody answered is absent."""
 
     @property
@@ -62,13 +62,13 @@ def _mark(label: str, x: float, y: float) -> Markup:
     return element("circle", cx=x, cy=y, r=5.5, klass="mark inferential")
 
 
-def _whisker(estimate: Estimate, label: str, scale: Scale, y: float) -> Markup:
+def _whisker(estimate: Measured, label: str, scale: Scale, y: float) -> Markup:
     low, high = scale(max(0.0, estimate.low)), scale(min(1.0, estimate.high))
     d = f"M{low:.1f},{y:.1f}H{high:.1f}M{low:.1f},{y - 3:.1f}v6M{high:.1f},{y - 3:.1f}v6"
     return element("path", d=d, klass=f"whisker {label}")
 
 
-def _number(text: str, estimate: Estimate, label: str, scale: Scale, y: float) -> Markup:
+def _number(text: str, estimate: Measured, label: str, scale: Scale, y: float) -> Markup:
     """The figure, right of its interval, or left of it, or (where both are taken) over the mark."""
     low, high = scale(max(0.0, estimate.low)), scale(min(1.0, estimate.high))
     if high + 7 <= scale.end - 30:
@@ -76,7 +76,7 @@ def _number(text: str, estimate: Estimate, label: str, scale: Scale, y: float) -
     elif low - 7 >= scale.start + 36:
         x, anchor = low - 7, "end"
     else:
-        x, y, anchor = scale(estimate.mean) + 9, y - 8, "start"
+        x, y, anchor = scale(estimate.value) + 9, y - 8, "start"
     klass = f"number {label}"
     return element("text", text, x=x, y=y + 4, klass=klass, text_anchor=anchor)
 
@@ -86,7 +86,7 @@ def _series(row: Row, label: str, scale: Scale, y: float) -> list[Markup]:
     if estimate is None:
         return []
     words = (
-        f"{row.arm.name}, {label}: {percent(estimate.mean)} % "
+        f"{row.arm.name}, {label}: {percent(estimate.value)} % "
         f"({between(estimate)}), n = {estimate.n}"
     )
     dots = [
@@ -94,8 +94,8 @@ def _series(row: Row, label: str, scale: Scale, y: float) -> list[Markup]:
                 cx=scale(mean), cy=y, r=2, klass=f"seed {label}")
         for seed, mean in estimate.seeds if len(estimate.seeds) > 1
     ]  # fmt: skip
-    number = _number(percent(estimate.mean), estimate, label, scale, y)
-    mark = _mark(label, scale(estimate.mean), y)
+    number = _number(percent(estimate.value), estimate, label, scale, y)
+    mark = _mark(label, scale(estimate.value), y)
     whisker = _whisker(estimate, label, scale, y)
     return [element("g", element("title", words), whisker, *dots, mark, number)]
 
@@ -117,12 +117,12 @@ def _beside(text: str, left: float, right: float, scale: Scale, y: float) -> Mar
 def _parts(row: Row, scale: Scale, y: float) -> list[Markup]:
     """The two parts of the inferential questions, each with its figure; both in one where near."""
     found = [(row.estimates[part], part) for part in PARTS if part in row.estimates]
-    found.sort(key=lambda one: one[0].mean)
+    found.sort(key=lambda one: one[0].value)
     drawn = []
     for e, part in found:
-        words = f"{row.arm.name}, {part}: {percent(e.mean)} % ({between(e)}), n = {e.n}"
-        drawn.append(element("g", element("title", words), _diamond(part, scale(e.mean), y)))
-    places, figures = [scale(e.mean) for e, _ in found], [percent(e.mean) for e, _ in found]
+        words = f"{row.arm.name}, {part}: {percent(e.value)} % ({between(e)}), n = {e.n}"
+        drawn.append(element("g", element("title", words), _diamond(part, scale(e.value), y)))
+    places, figures = [scale(e.value) for e, _ in found], [percent(e.value) for e, _ in found]
     if len(found) == 2 and places[1] - places[0] < APART:
         return [*drawn, _beside(" / ".join(figures), places[0], places[1], scale, y)]
     return [
@@ -143,7 +143,7 @@ def _axis(scale: Scale, top: float, bottom: float) -> list[Markup]:
 def _summary(board: Board, found: Sequence[Row]) -> str:
     parts = []
     for row in found:
-        words = [f"{label} {percent(e.mean)} %" for label, e in row.estimates.items()]
+        words = [f"{label} {percent(e.value)} %" for label, e in row.estimates.items()]
         parts.append(f"{row.arm.name}: {', '.join(words)}")
     return f"Accuracy on {board.title}. " + "; ".join(parts)
 
@@ -190,7 +190,7 @@ def chart(board: Board, found: Sequence[Row], *, narrow: bool) -> Markup:
     for label, lift in zip(LABELS, (-LIFT, LIFT), strict=True):
         shift = 8 if narrow else 0
         centres = [
-            (scale(row.estimates[label].mean), top + pitch * (i + 0.5) + lift + shift)
+            (scale(row.estimates[label].value), top + pitch * (i + 0.5) + lift + shift)
             for i, row in enumerate(found)
             if label in row.estimates and row in firsts
         ]

@@ -6,11 +6,12 @@ Rows of ours carry their interval, n and the runs behind them; published rows ar
 from collections.abc import Sequence
 from dataclasses import replace
 
-from videothinker.evaluation import metrics, published
+from videothinker.benchmarks import published
+from videothinker.evaluation import metrics
 from videothinker.giveaways import DEFINITION, UNKNOWN
 from videothinker.report.claim import LABELS
 from videothinker.report.config import Table
-from videothinker.report.estimates import Estimate, accuracy, pairs_right
+from videothinker.report.estimates import Measured, accuracy, pairs_right
 from videothinker.report.results import PARTS, SIMULATED, Arm, Board
 from videothinker.report.sheet import NOTHING, Cell, Line, Sheet
 from videothinker.report.words import between, count, percent
@@ -27,12 +28,12 @@ HEADS = ("Observational", "Inferential", *(f"Inferential, {part}" for part in PA
 NOT_KNOWN = Cell("not known", words="nothing tells which questions give themselves away")
 
 
-def _cell(estimate: Estimate | None) -> Cell:
+def _cell(estimate: Measured | None) -> Cell:
     if estimate is None:
         return NOTHING
     seeds = count(len(estimate.seeds), "training seed")
     words = f"{count(estimate.n, 'question')}, {count(estimate.clusters, 'video')}, {seeds}"
-    return Cell(percent(estimate.mean), between(estimate), words)
+    return Cell(percent(estimate.value), between(estimate), words)
 
 
 def _by_label(board: Board, arm: Arm, variant: str = "full") -> list[Cell]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from videothinker.report.estimates import Estimate
+from videothinker.estimates import Estimate
 
 MINUS = "\N{MINUS SIGN}"
 

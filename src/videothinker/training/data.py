@@ -9,7 +9,6 @@ from videothinker import console
 from videothinker.algorithms.base import TrainConfig
 from videothinker.benchmarks import jsonl
 from videothinker.benchmarks.base import tier_of
-from videothinker.benchmarks.lists import read_questions
 from videothinker.errors import UserError
 from videothinker.records import Label, Question
 from videothinker.seeds import derive
@@ -96,7 +95,7 @@ def load_training_set(data: Path, config: TrainConfig) -> TrainingSet:
             where the reward wants pairs.
     """
     source = data if data.is_file() else data / config.trained_on()
-    questions = every = read_questions(source)
+    questions = every = jsonl.read_questions(source)
     labels: dict[str, Label] = {
         q.id: ROLES[q.groups["role"]] for q in questions if q.groups.get("role") in ROLES
     }

@@ -13,8 +13,9 @@ from tests.answering_toys import ask_about
 from tests.models.llava_onevision.tiny import build_llava
 from videothinker.answering.ask import answer_questions, read_frames
 from videothinker.answering.config import AskConfig
-from videothinker.answering.protocols import render, resolve
 from videothinker.answering.single import ask
+from videothinker.benchmarks.catalog import resolve
+from videothinker.benchmarks.protocols import render
 from videothinker.diagnosis.config import DiagnoseConfig
 from videothinker.diagnosis.stage import diagnose
 from videothinker.errors import UserError

@@ -1,8 +1,8 @@
-"""Options in another order from sample to sample, so that a place is no answer.
+"""Option rotation: another order from sample to sample, so that a place is no answer.
 
 A model that has nothing to choose from guesses a place, mostly the first, and a guess that happens
 to be right looks like a right answer that survived. So sample i of a question shows its options
-turned by i places: a guessed place lands on another option each time and wins no vote, while an
+rotated by i places: a guessed place lands on another option each time and wins no vote, while an
 answer that means an option follows it. (Selection bias: Zheng et al., arXiv 2309.03882.)
 """
 
@@ -14,10 +14,10 @@ from videothinker.prompts import LETTERS
 from videothinker.records import Letters, Question, Sample
 
 MARK = "#"
-"""Between a question's id and the places its options are turned by."""
+"""Between a question's id and the places its options are rotated by."""
 
 
-def turned(question: Question, places: int) -> Question:
+def rotated(question: Question, places: int) -> Question:
     """The question with option `places` first, under an id of its own; 0 leaves it as it is."""
     if places == 0:
         return question
@@ -31,8 +31,8 @@ def turned(question: Question, places: int) -> Question:
     )
 
 
-def turned_back(sample: Sample, question: Question, places: int) -> Sample:
-    """A sample of `turned(question, places)` as one of `question`: in its own letters."""
+def unrotated(sample: Sample, question: Question, places: int) -> Sample:
+    """A sample of `rotated(question, places)` as one of `question`: in its own letters."""
     count = len(question.choices)
     return msgspec.structs.replace(
         sample,
@@ -50,17 +50,17 @@ def by_question(
 
     Args:
         questions: as they are; samples of other questions are left out.
-        samples: as recorded, of turned questions.
+        samples: as recorded, of rotated questions.
     """
     own = {question.id: question for question in questions}
     found: dict[str, list[Sample]] = {}
     for sample in samples:
         name, places = sample.question_id, 0
         if name not in own:
-            name, _, turn = name.rpartition(MARK)
-            places = int(turn) if turn.isdigit() else 0
+            name, _, shift = name.rpartition(MARK)
+            places = int(shift) if shift.isdigit() else 0
         if name in own:
-            found.setdefault(name, []).append(turned_back(sample, own[name], places))
+            found.setdefault(name, []).append(unrotated(sample, own[name], places))
     return {
         name: sorted(found[name], key=lambda sample: sample.seed) for name in own if name in found
     }

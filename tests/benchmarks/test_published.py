@@ -2,7 +2,7 @@
 
 import re
 
-from videothinker.evaluation import published
+from videothinker.benchmarks import catalog, published
 
 
 def test_every_row_fills_its_table():
@@ -32,3 +32,8 @@ def test_the_gain_the_paper_claims_is_in_the_rows():
     base, grpo = by_name["Qwen2.5-VL-3B"], by_name["Qwen2.5-VL-GRPO"]
     assert grpo[0] > base[0]
     assert grpo[1] < base[1]
+
+
+def test_a_benchmark_has_a_figure_of_every_model_or_none():
+    for name in catalog.NAMES:
+        assert len(catalog.about(name).published) in (0, len(published.MODELS))

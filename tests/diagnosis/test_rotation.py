@@ -1,11 +1,11 @@
-"""Options turned from sample to sample: places win no vote, meanings keep theirs."""
+"""Options rotated from sample to sample: places win no vote, meanings keep theirs."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from videothinker.diagnosis.probes import survives
-from videothinker.diagnosis.turns import by_question, turned, turned_back
+from videothinker.diagnosis.rotation import by_question, rotated, unrotated
 from videothinker.prompts import LETTERS
 from videothinker.records import Question, Sample
 
@@ -34,13 +34,13 @@ def meaning(asked, letters):
 
 
 @given(st.integers(1, 6), st.integers(0, 20), st.data())
-def test_turning_moves_letters_and_no_meaning(choices, places, data):
+def test_rotating_moves_letters_and_no_meaning(choices, places, data):
     letters = st.sets(st.sampled_from(LETTERS[:choices])).map(sorted).map(tuple)
     q, answer = question(choices, data.draw(letters)), data.draw(letters)
-    shown = turned(q, places)
+    shown = rotated(q, places)
     assert meaning(shown, shown.answer) == meaning(q, q.answer)
     assert set(shown.choices) == set(q.choices)
-    back = turned_back(said(shown, answer), q, places)
+    back = unrotated(said(shown, answer), q, places)
     assert meaning(q, back.answer) == meaning(shown, answer)
     assert back.lenient == back.answer == tuple(sorted(back.answer))
     assert (back.answer == q.answer) == (back.exact == 1)
@@ -52,7 +52,7 @@ def test_turning_moves_letters_and_no_meaning(choices, places, data):
 def test_a_guessed_place_never_survives_and_a_meant_option_always_does(choices, samples):
     for right in LETTERS[:choices]:
         q = question(choices, (right,))
-        shown = [turned(q, i) for i in range(samples)]
+        shown = [rotated(q, i) for i in range(samples)]
         for place in LETTERS[:choices]:
             guesses = by_question([q], [said(one, (place,)) for one in shown])["q"]
             # with fewer samples than options a guess is right at most once: no majority either
@@ -63,10 +63,10 @@ def test_a_guessed_place_never_survives_and_a_meant_option_always_does(choices, 
 
 def test_an_unparsed_answer_stays_one_and_strangers_stay_out():
     q = question(3, ("B",), "mine#7")
-    samples = [said(turned(q, 1), None), said(q, ("B",)), said(question(3, ("A",), "other"), None)]
+    samples = [said(rotated(q, 1), None), said(q, ("B",)), said(question(3, ("A",), "other"), None)]
     found = by_question([q], samples)
     assert {name: [s.answer for s in mine] for name, mine in found.items()} == {
         "mine#7": [("B",), None]
     }
     assert [s.seed for s in found["mine#7"]] == [0, 1]
-    assert turned(q, 0) is q
+    assert rotated(q, 0) is q

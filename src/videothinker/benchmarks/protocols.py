@@ -2,8 +2,8 @@
 
 `official` is the benchmark's own prompt, `reference` is what the authors' released code really
 does, `videothinker` is the paper's evaluation as its text says (32 frames of at most 256 x 28 x 28
-pixels) with several letters allowed where several can be right, `demo` is small. docs/evaluation.md
-shows the table made from this file.
+pixels) with several letters allowed where several can be right, `demo` is small. An official one
+stands in its benchmark's file; docs/evaluation.md shows the table made from all of them.
 """
 
 import hashlib
@@ -11,23 +11,20 @@ from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 from videothinker.answers import Asked
-from videothinker.errors import UserError
 from videothinker.prompts import LETTERS, THINK_TEMPLATE, neutralise
 from videothinker.records import Question
 
-BENCHMARKS = ("clevrer", "mmvu", "video-holmes", "mvbench", "tempcompass", "videomme", "jsonl")
-NAMES = ("official", "reference", "videothinker", "demo")
+Name = Literal["official", "reference", "videothinker", "demo"]
 WORDS = ("about", "benchmark")
-SEVERAL = ("clevrer", "jsonl")
-"""Where several choices can be right."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Protocol:
     """One way of asking."""
 
-    name: str
-    benchmark: str
+    name: str = "official"
+    benchmark: str = ""
+    """For which it was resolved."""
     about: str
     """Where the values come from, and where they depart from it."""
     template: str
@@ -94,11 +91,10 @@ DEEP = (
 """Video-R1's evaluation prompt, which the authors use."""
 
 
-def _videothinker(benchmark: str) -> Protocol:
-    several = benchmark in SEVERAL
+def videothinker(*, several: bool) -> Protocol:
+    """The paper's settings, with the prompt that is trained with."""
     return Protocol(
         name="videothinker",
-        benchmark=benchmark,
         about="The paper's settings: 32 frames, at most 256 x 28 x 28 pixels each. The prompt is "
         "the one trained with; greedy, because the paper gives no temperature.",
         template=THINK_TEMPLATE if several else SINGLE_TEMPLATE,
@@ -106,15 +102,23 @@ def _videothinker(benchmark: str) -> Protocol:
     )
 
 
-def _reference(benchmark: str) -> Protocol:
-    options = (
-        "{question} \n{choices}\n"
-        if benchmark == "video-holmes"
-        else "{question}Options:\n{choices}\n\n"
+def demo(*, several: bool) -> Protocol:
+    """`videothinker` for a small model."""
+    return replace(
+        videothinker(several=several),
+        name="demo",
+        about="`videothinker` at the size of a small model: its own pixels, fewer frames.",
+        frames=12,
+        min_pixels=None,
+        max_pixels=None,
+        max_new_tokens=256,
     )
+
+
+def reference(options: str) -> Protocol:
+    """What the authors' released code does; `options` is how it puts question and choices."""
     return Protocol(
         name="reference",
-        benchmark=benchmark,
         about="The authors' evaluation script as it runs: a single letter, first tag, equality of "
         "strings, clips not cut, 2 frames a second. VIDEO_MAX_PIXELS also caps the total in their "
         "reader, so that 105,369 pixels a frame remain of 200,704.",
@@ -127,115 +131,6 @@ def _reference(benchmark: str) -> Protocol:
         top_p=0.001,
         reading="authors",
     )
-
-
-OFFICIAL: dict[str, Protocol] = {
-    "clevrer": Protocol(
-        name="official",
-        benchmark="clevrer",
-        about="CLEVRER publishes its metrics (per option and per question) and no prompt for "
-        "language models; prompt and frames are those of `videothinker`.",
-        template=THINK_TEMPLATE,
-        several=True,
-    ),
-    "mmvu": Protocol(
-        name="official",
-        benchmark="mmvu",
-        about="MMVU's chain-of-thought prompt. Its metric is GPT-4o as judge, also for multiple "
-        "choice, which is not run here; the letter is read by rule. Frames are the model's choice "
-        "there.",
-        template="Question: {question}\n{choices}\n\nAnswer the given multiple-choice question "
-        "step by step. Begin by explaining your reasoning process clearly. Conclude by stating the "
-        "final answer using the following format: 'Therefore, the final answer is: $LETTER' "
-        "(without quotes), where $LETTER is one of the options. Think step by step before "
-        "answering.",
-        choice="{letter}: {choice}",
-        temperature=1.0,
-        asked="sentence",
-    ),
-    "video-holmes": Protocol(
-        name="official",
-        benchmark="video-holmes",
-        about="Video-Holmes' prompt with thinking and its sampling for Qwen models.",
-        template="Based on the given video, reason and answer the single-choice question. Provide "
-        "your reasoning between the <think> and </think> tags, and then give your final answer "
-        "between the <answer> and </answer> tags. The question is: {question}. The options are: "
-        "{choices}. Your answer:",
-        choice="{letter}: {choice}",
-        between=", ",
-        temperature=0.1,
-        top_p=0.001,
-    ),
-    "mvbench": Protocol(
-        name="official",
-        benchmark="mvbench",
-        about="MVBench's system message, prompt and answer beginning; 16 frames of the cut clip. "
-        "Frames lie at the ends of equal steps, not in their middles.",
-        system="Carefully watch the video and pay attention to the cause and sequence of events, "
-        "the detail and movement of objects, and the action and pose of persons. Based on your "
-        "observations, select the best option that accurately addresses the question.",
-        template="Question: {question}\nOptions:\n{choices}\nOnly give the best option.",
-        choice="({letter}) {choice}",
-        prefill="Best option:(",
-        frames=16,
-        max_new_tokens=100,
-        asked="letter",
-    ),
-    "tempcompass": Protocol(
-        name="official",
-        benchmark="tempcompass",
-        about="TempCompass' questions and answer prompts as published. It matches answers by rule "
-        "and asks a judge model where no rule fits; here no judge is asked.",
-        template="{question}\n{choices}\nPlease directly give the best option:",
-        by_type=(("yes_no", "{question}\nPlease answer yes or no:"),),
-        max_new_tokens=128,
-        asked="letter",
-    ),
-    "videomme": Protocol(
-        name="official",
-        benchmark="videomme",
-        about="Video-MME's prompt without subtitles; frames are the model's choice there.",
-        template="Select the best answer to the following multiple-choice question based on the "
-        "video. Respond with only the letter (A, B, C, or D) of the correct option.\n"
-        "{question}\n{choices}\nThe best answer is:",
-        max_new_tokens=16,
-        asked="letter",
-    ),
-}
-
-
-def resolve(name: str, benchmark: str, **changes: float | str | None) -> Protocol:
-    """The protocol `name` for a benchmark, with single values changed where they are not None.
-
-    Raises:
-        UserError: an unknown protocol or benchmark, or one without an official protocol.
-    """
-    if name not in NAMES or benchmark not in BENCHMARKS:
-        raise UserError(
-            f"protocol {name!r} on benchmark {benchmark!r} came; protocols are {', '.join(NAMES)}, "
-            f"benchmarks are {', '.join(BENCHMARKS)}"
-        )
-    if name == "official":
-        if benchmark not in OFFICIAL:
-            raise UserError(
-                f"{benchmark!r} has no official protocol; use videothinker, reference or demo"
-            )
-        found = OFFICIAL[benchmark]
-    elif name == "reference":
-        found = _reference(benchmark)
-    else:
-        found = _videothinker(benchmark)
-    if name == "demo":
-        found = replace(
-            found,
-            name="demo",
-            about="`videothinker` at the size of a small model: its own pixels, fewer frames.",
-            frames=12,
-            min_pixels=None,
-            max_pixels=None,
-            max_new_tokens=256,
-        )
-    return replace(found, **{key: value for key, value in changes.items() if value is not None})
 
 
 def labels(question: Question, protocol: Protocol) -> list[str]:

@@ -6,11 +6,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from videothinker.benchmarks import catalog
-from videothinker.benchmarks.lists import read_questions
+from videothinker.benchmarks import jsonl, mmvu
+from videothinker.benchmarks.jsonl import read_questions
 from videothinker.clevrer.questions import read_questions as read_clevrer
 from videothinker.errors import UserError
-from videothinker.records import Diagnosis, Question, read_jsonl
+from videothinker.records import Diagnosis, Question, read_jsonl, write_jsonl
 
 GOOD = {
     "id": "q1",
@@ -143,7 +143,7 @@ def test_bytes_that_are_no_utf8_are_named_wherever_json_is_read(tmp_path):
     with pytest.raises(UserError, match=r"validation.json: is not UTF-8 \(byte 0xc4\).*GB18030"):
         read_clevrer(path)
     with pytest.raises(UserError, match=r"validation.json: is not UTF-8"):
-        catalog.load("mmvu", tmp_path)
+        mmvu.load(tmp_path)
 
 
 def test_a_missing_file_is_named(tmp_path):
@@ -157,3 +157,26 @@ def test_what_a_run_wrote_is_read_as_it_is(tmp_path):
     assert "comes 2 times" in refused(path)
     (tmp_path / "run.json").write_text("{}")
     assert read_questions(path) == [msgspec.convert(twice, Question)]
+
+
+def test_our_own_records(tmp_path):
+    one = Question(
+        id="a", dataset="d", split="train", question="q", choices=("x",), answer=("A",), type="t"
+    )
+    write_jsonl(tmp_path / "questions.jsonl", [one])
+    assert jsonl.load(tmp_path).questions == (one,)
+    assert jsonl.load(tmp_path / "questions.jsonl", "train").questions == (one,)
+    with pytest.raises(UserError, match="it has train"):
+        jsonl.load(tmp_path, "validation")
+    held_out = msgspec.structs.replace(one, id="b", split="validation")
+    write_jsonl(tmp_path / "both.jsonl", [one, held_out])
+    both = jsonl.load(tmp_path / "both.jsonl")
+    assert (both.questions, both.left_out) == ((held_out,), {"of split train": 1})
+    assert jsonl.load(tmp_path / "both.jsonl", "all").questions == (one, held_out)
+    assert jsonl.data_root(tmp_path) == tmp_path
+    (tmp_path / "run.json").write_text('{"facts": {"data_root": "/else/where"}}')
+    assert jsonl.data_root(tmp_path) == Path("/else/where")
+    assert jsonl.labels(tmp_path) == []
+    label = Diagnosis(question_id="a", rule="same_truth", label="inferential")
+    write_jsonl(tmp_path / "diagnosis.jsonl", [label])
+    assert jsonl.labels(tmp_path) == [label]
