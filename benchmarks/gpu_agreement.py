@@ -10,8 +10,8 @@ from torch import Tensor
 
 from videothinker.generation.base import Sampling, generate
 from videothinker.models.base import Group, Prompt
-from videothinker.models.loaded import Policy
 from videothinker.models.logprobs import group_logps
+from videothinker.models.qwen2_5_vl.model import Qwen25VL
 
 
 def agreement(
@@ -41,12 +41,12 @@ def agreement(
     return {name: {"mean": float(g.mean()), "max": float(g.max())} for name, g in gaps.items()}
 
 
-def usable(group: Group, policy: Policy) -> Tensor:
+def usable(group: Group, policy: Qwen25VL) -> Tensor:
     """Completions without a drawn video token, which the library takes for a missing video."""
     drawn_GC = group.completion_ids_GC == policy.model.config.video_token_id
     return (~drawn_GC.any(dim=1))[:, None].expand_as(drawn_GC)
 
 
-def wide(policy: Policy) -> Policy:
+def wide(policy: Qwen25VL) -> Qwen25VL:
     """The same weights in float32."""
-    return Policy(deepcopy(policy.model).float(), policy.tokenizer, policy.vision)
+    return Qwen25VL(deepcopy(policy.model).float(), policy.tokenizer, policy.vision)
