@@ -21,9 +21,10 @@ import torch
 
 from videothinker.answering.ask import answer_questions, read_frames
 from videothinker.answering.protocols import Protocol, render, resolve
-from videothinker.models.qwen2_5_vl.encoding import Encoded
-from videothinker.models.qwen2_5_vl.model import Policy, load_policy
-from videothinker.models.qwen2_5_vl.positions import continued, positions
+from videothinker.models.base import Prompt
+from videothinker.models.catalog import load_policy
+from videothinker.models.loaded import Policy
+from videothinker.models.positions import continued
 from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 from videothinker.records import Question, Sample
 from videothinker.runs import Journal
@@ -75,13 +76,13 @@ def make_questions(count: int) -> list[Question]:
     ]
 
 
-def encode(policy: Policy, root: Path, protocol: Protocol, question: Question) -> Encoded:
+def encode(policy: Policy, root: Path, protocol: Protocol, question: Question) -> Prompt:
     clip = read_frames(root, question.video or "", protocol)
-    return policy.encode(render(protocol, question), clip.frames, clip.seconds)
+    return policy.encode(render(protocol, question), policy.to_video(clip.frames, clip.seconds))
 
 
 @torch.no_grad()
-def plain_answer(policy: Policy, prompt: Encoded, new_tokens: int) -> torch.Tensor:
+def plain_answer(policy: Policy, prompt: Prompt, new_tokens: int) -> torch.Tensor:
     ids = prompt.input_ids_P[None]
     out = policy.model.generate(
         **model_inputs(policy, prompt, ids), max_new_tokens=new_tokens, do_sample=False
@@ -90,21 +91,21 @@ def plain_answer(policy: Policy, prompt: Encoded, new_tokens: int) -> torch.Tens
 
 
 def model_inputs(
-    policy: Policy, prompt: Encoded, ids: torch.Tensor
+    policy: Policy, prompt: Prompt, ids: torch.Tensor
 ) -> dict[str, torch.Tensor | None]:
     """As the library takes them; positions are ours."""
-    places_3L = continued(positions(policy.model, prompt), ids.shape[1] - prompt.prompt_tokens)
+    places_3L = continued(policy.positions(prompt), ids.shape[1] - prompt.prompt_tokens)
     return {
         "input_ids": ids,
         "attention_mask": torch.ones_like(ids),
-        "pixel_values_videos": prompt.pixel_values,
-        "video_grid_thw": prompt.grid_thw,
+        "pixel_values_videos": prompt.video.pixel_values,
+        "video_grid_thw": prompt.video.grid_thw,
         "position_ids": places_3L[:, None],
     }
 
 
 @torch.no_grad()
-def gap_at_difference(policy: Policy, prompt: Encoded, ours: str, plain: torch.Tensor) -> float:
+def gap_at_difference(policy: Policy, prompt: Prompt, ours: str, plain: torch.Tensor) -> float:
     """Distance of the two best logits where the two texts part."""
     ids = torch.cat([prompt.input_ids_P, plain])[None]
     logits = policy.model(**model_inputs(policy, prompt, ids)).logits[0]

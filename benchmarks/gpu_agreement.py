@@ -8,19 +8,18 @@ from gpu_naive import GENERATIONS, naive_logps, repeated
 from gpu_sides import build
 from torch import Tensor
 
-from videothinker.generation.sampling import Group, Sampling
-from videothinker.generation.shared_prefix import rollout
+from videothinker.generation.base import Sampling, generate
+from videothinker.models.base import Group, Prompt
+from videothinker.models.loaded import Policy
 from videothinker.models.logprobs import group_logps
-from videothinker.models.qwen2_5_vl.encoding import Encoded
-from videothinker.models.qwen2_5_vl.model import Policy
 
 
 def agreement(
-    config: Any, device: torch.device, prompt: Encoded, length: int
+    config: Any, device: torch.device, prompt: Prompt, length: int
 ) -> dict[str, dict[str, float]]:
     """bfloat16 log-probabilities, shared and naive, against each other and against float32."""
     narrow = build(config, device, 0)
-    (group,) = rollout(narrow, [prompt], Sampling(GENERATIONS, length), [0])
+    (group,) = generate(narrow, [prompt], Sampling(GENERATIONS, length), [0])
     found = {}
     for name, policy in (("bfloat16", narrow), ("float32", wide(narrow))):
         ids_GL = torch.cat(

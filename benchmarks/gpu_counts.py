@@ -9,7 +9,7 @@ from gpu_shapes import Case
 from gpu_sides import Clock
 
 from videothinker.models.qwen2_5_vl.shapes import Grid, Shape, parameters, step_flops
-from videothinker.training.memory import Workload, resident
+from videothinker.planning.memory import Workload, resident
 
 
 def rates(device: torch.device, size: int) -> dict[str, float]:

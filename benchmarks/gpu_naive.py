@@ -3,16 +3,16 @@
 import torch
 from torch import Tensor
 
-from videothinker.models.qwen2_5_vl.encoding import Encoded
-from videothinker.models.qwen2_5_vl.model import Policy
-from videothinker.models.qwen2_5_vl.positions import continued, positions
+from videothinker.models.base import Prompt
+from videothinker.models.loaded import Policy
+from videothinker.models.positions import continued
 
 GENERATIONS = 8
 """Completions of a prompt."""
 
 
 def repeated(
-    policy: Policy, prompts: list[Encoded], ids_RL: Tensor | None = None
+    policy: Policy, prompts: list[Prompt], ids_RL: Tensor | None = None
 ) -> dict[str, Tensor]:
     """Prompts and their videos G times, as the library takes them; positions are ours."""
     rows = [prompt for prompt in prompts for _ in range(GENERATIONS)]
@@ -20,13 +20,13 @@ def repeated(
     if ids_RL is None:
         ids_RL = torch.stack([row.input_ids_P for row in rows]).to(device)
     further = ids_RL.shape[1] - rows[0].prompt_tokens
-    places = [continued(positions(policy.model, row), further) for row in rows]
+    places = [continued(policy.positions(row), further) for row in rows]
     return {
         "input_ids": ids_RL,
         "attention_mask": torch.ones_like(ids_RL),
         "position_ids": torch.stack(places, dim=1).to(device),
-        "pixel_values_videos": torch.cat([row.pixel_values for row in rows]).to(device),
-        "video_grid_thw": torch.cat([row.grid_thw for row in rows]).to(device),
+        "pixel_values_videos": torch.cat([row.video.pixel_values for row in rows]).to(device),
+        "video_grid_thw": torch.cat([row.video.grid_thw for row in rows]).to(device),
     }
 
 

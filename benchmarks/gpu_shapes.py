@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from transformers import Qwen2_5_VLConfig
 
-from videothinker.models.qwen2_5_vl.encoding import Encoded
+from videothinker.models.base import Prompt
+from videothinker.models.qwen2_5_vl.encoding import Video
 from videothinker.models.qwen2_5_vl.shapes import OFFICIAL
 
 SPECIAL = {
@@ -79,7 +80,7 @@ def tiny() -> Qwen2_5_VLConfig:
     )
 
 
-def synthetic_prompt(config: Qwen2_5_VLConfig, frames: int, seed: int) -> Encoded:
+def synthetic_prompt(config: Qwen2_5_VLConfig, frames: int, seed: int) -> Prompt:
     """Random words around a video of random pixels."""
     draw = torch.Generator().manual_seed(seed)
     time = frames // 2
@@ -88,16 +89,18 @@ def synthetic_prompt(config: Qwen2_5_VLConfig, frames: int, seed: int) -> Encode
     start, end = config.vision_start_token_id, config.vision_end_token_id
     video = torch.full((patches // 4,), config.video_token_id)
     places = [words[:20], torch.tensor([start]), video, torch.tensor([end]), words[20:]]
-    return Encoded(
-        input_ids_P=torch.cat(places),
-        pixel_values=torch.randn(patches, 1176, generator=draw),
-        grid_thw=torch.tensor([[time, HEIGHT, WIDTH]]),
-        second_per_grid=1.0,
+    ids_P = torch.cat(places)
+    shown = Video(
         frames=frames,
         height=HEIGHT * 14,
         width=WIDTH * 14,
-        video_digest=str(seed),
+        tokens=len(video),
+        digest=str(seed),
+        second_per_grid=1.0,
+        pixel_values=torch.randn(patches, 1176, generator=draw),
+        grid_thw=torch.tensor([[time, HEIGHT, WIDTH]]),
     )
+    return Prompt(ids_P, ids_P == config.video_token_id, shown)
 
 
 def cases(scale: str) -> list[Case]:

@@ -15,16 +15,18 @@ from gpu_naive import GENERATIONS, naive_logps, repeated
 from gpu_shapes import Case
 from torch import Tensor
 
-from videothinker import cdpo
-from videothinker.generation.sampling import Sampling
-from videothinker.generation.shared_prefix import rollout
+from videothinker.algorithms import objective
+from videothinker.algorithms.base import Objective
+from videothinker.algorithms.cdpo import CdpoConfig
+from videothinker.generation.base import Sampling
+from videothinker.generation.shared_prefix import generate
 from videothinker.models import attention
-from videothinker.models.qwen2_5_vl.encoding import Encoded, VisionSettings
-from videothinker.models.qwen2_5_vl.model import Policy
+from videothinker.models.base import Prompt
+from videothinker.models.qwen2_5_vl.encoding import VisionSettings
+from videothinker.models.qwen2_5_vl.model import Qwen25VL, install
 from videothinker.training.adapters import add_adapter
-from videothinker.training.config import CdpoConfig
 from videothinker.training.optimizer import MasterAdamW
-from videothinker.training.step import Bias, Objective, accumulate_gradients
+from videothinker.training.step import Bias, accumulate_gradients
 
 OBJECTIVE = Objective(divergence="k3", repulsion=0.01)
 
@@ -81,7 +83,7 @@ class TimedLogps(dict[int, Tensor]):
 
 
 class Setting:
-    """Policy, bias model and optimizer of one kind of training."""
+    """Qwen25VL, bias model and optimizer of one kind of training."""
 
     def __init__(self, case: Case, config: Any, device: torch.device) -> None:
         self.device = device
@@ -121,7 +123,7 @@ def release() -> None:
         torch.cuda.empty_cache()
 
 
-def build(config: Any, device: torch.device, seed: int) -> Policy:
+def build(config: Any, device: torch.device, seed: int) -> Qwen25VL:
     """Random weights of `config` in bfloat16, on the device from the start."""
     torch.manual_seed(seed)
     usual = torch.get_default_dtype()
@@ -133,20 +135,21 @@ def build(config: Any, device: torch.device, seed: int) -> Policy:
     finally:
         torch.set_default_dtype(usual)
     model = model.to(device).eval()
-    attention.install(model, device)  # for the naive side too, which gains most by it
+    attention.leave_cudnn_out(device)
+    install(model, device)  # for the naive side too, which gains most by it
     model.generation_config.eos_token_id = [-1]  # every completion has its full length
     model.generation_config.pad_token_id = 0
     words = SimpleNamespace(pad_token_id=0, eos_token_id=-1)
     vision = VisionSettings(14, 2, 2, (0.5,) * 3, (0.5,) * 3, 1, 1)
-    return Policy(model=model, tokenizer=words, vision=vision)
+    return Qwen25VL(model=model, tokenizer=words, vision=vision)
 
 
-def shared_step(setting: Setting, prompts: list[Encoded], length: int, *, static: bool) -> Clock:
+def shared_step(setting: Setting, prompts: list[Prompt], length: int, *, static: bool) -> Clock:
     """The trainer's own step; `static` chooses how it decodes."""
     setting.policy.videos.entries.clear()
     setting.bias.clock = clock = Clock(setting.device)
     sampling = Sampling(num_generations=GENERATIONS, max_completion_length=length)
-    groups = rollout(setting.policy, prompts, sampling, list(range(len(prompts))), static=static)
+    groups = generate(setting.policy, prompts, sampling, list(range(len(prompts))), static=static)
     clock.lap("rollout")
     completions = GENERATIONS * len(prompts)
     for group in groups:
@@ -162,7 +165,7 @@ def shared_step(setting: Setting, prompts: list[Encoded], length: int, *, static
     return clock
 
 
-def naive_step(setting: Setting, prompts: list[Encoded], length: int) -> Clock:
+def naive_step(setting: Setting, prompts: list[Prompt], length: int) -> Clock:
     """Everything repeated for each completion, in the library's own code."""
     clock, policy = Clock(setting.device), setting.policy
     given = repeated(policy, prompts)
@@ -188,11 +191,11 @@ def naive_step(setting: Setting, prompts: list[Encoded], length: int) -> Clock:
         clock.lap("bias")
         mask_GC = torch.ones_like(logps_GC, dtype=torch.bool)
         advantages_G = torch.linspace(-1, 1, GENERATIONS, device=setting.device)
-        ratio_GC = cdpo.token_ratio(logps_GC, logps_GC.detach())
-        cdpo.cdpo_loss(
-            cdpo.clipped_surrogate(ratio_GC, advantages_G, epsilon=0.2, epsilon_high=0.28),
-            cdpo.SAMPLED["k3"](logps_GC, bias_GC, logps_GC.detach()),
-            cdpo.token_weights(
+        ratio_GC = objective.token_ratio(logps_GC, logps_GC.detach())
+        objective.cdpo_loss(
+            objective.clipped_surrogate(ratio_GC, advantages_G, epsilon=0.2, epsilon_high=0.28),
+            objective.k3(logps_GC, bias_GC),
+            objective.token_weights(
                 mask_GC, "grpo", completions=GENERATIONS * len(prompts), tokens=mask_GC.numel()
             ),
             repulsion=OBJECTIVE.repulsion,
@@ -213,7 +216,7 @@ def update(setting: Setting, clock: Clock) -> None:
     clock.lap("update")
 
 
-SIDES: dict[str, Callable[[Setting, list[Encoded], int], Clock]] = {
+SIDES: dict[str, Callable[[Setting, list[Prompt], int], Clock]] = {
     "naive": naive_step,
     "eager": lambda setting, prompts, length: shared_step(setting, prompts, length, static=False),
     "ours": lambda setting, prompts, length: shared_step(setting, prompts, length, static=True),

@@ -33,7 +33,7 @@ from gpu_shapes import HEIGHT, WIDTH, Case, cases, official, synthetic_prompt, t
 from gpu_sides import SIDES, Setting, release
 
 from videothinker.models.qwen2_5_vl.shapes import Grid, read_shape
-from videothinker.training.memory import moments
+from videothinker.planning.memory import moments
 
 AGREEMENT_TOKENS = 256
 SAFETY = 1.3

@@ -28,14 +28,16 @@ import numpy as np
 import torch
 import transformers
 
-from videothinker import cdpo
-from videothinker.generation.shared_prefix import Sampling, rollout
-from videothinker.models.qwen2_5_vl.encoding import Encoded
-from videothinker.models.qwen2_5_vl.model import Policy, load_policy
-from videothinker.models.qwen2_5_vl.positions import continued, positions
+from videothinker.algorithms import objective
+from videothinker.algorithms.base import Objective
+from videothinker.generation.base import Sampling, generate
+from videothinker.models.base import Prompt
+from videothinker.models.catalog import load_policy
+from videothinker.models.loaded import Policy
+from videothinker.models.positions import continued
 from videothinker.models.qwen2_5_vl.shapes import Grid, Shape, read_shape, step_flops
 from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
-from videothinker.training.step import Bias, Objective, accumulate_gradients
+from videothinker.training.step import Bias, accumulate_gradients
 
 GENERATIONS = 8
 QUESTION = "Which of these will happen without the red cube? " * 4
@@ -86,7 +88,9 @@ class Setting:
             one.model.generation_config.eos_token_id = [-1]  # every completion has full length
         count, height, width = FRAMES[frames]
         pixels = np.random.default_rng(0).integers(0, 256, (count, height, width, 3), np.uint8)
-        self.prompt = self.policy.encode(QUESTION, pixels, count / 4, max_pixels=height * width)
+        self.prompt = self.policy.encode(
+            QUESTION, self.policy.to_video(pixels, count / 4, max_pixels=height * width)
+        )
         trained = [p for p in self.policy.model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(trained, lr=1e-6)
         self.advantages_G = torch.linspace(-1, 1, GENERATIONS)
@@ -98,7 +102,7 @@ def our_step(setting: Setting, length: int, seed: int) -> dict[str, float]:
     setting.policy.share_videos(setting.bias)
     clock = Clock()
     sampling = Sampling(num_generations=GENERATIONS, max_completion_length=length)
-    (group,) = rollout(setting.policy, [setting.prompt], sampling, [seed])
+    (group,) = generate(setting.policy, [setting.prompt], sampling, [seed])
     clock.lap("rollout")
     accumulate_gradients(
         setting.policy,
@@ -144,12 +148,12 @@ def naive_step(setting: Setting, length: int, seed: int) -> dict[str, float]:
     with torch.no_grad():
         bias_GC = logps(setting.bias)
     logps_GC = logps(setting.policy)
-    ratio_GC = cdpo.token_ratio(logps_GC, logps_GC.detach())
+    ratio_GC = objective.token_ratio(logps_GC, logps_GC.detach())
     mask_GC = torch.ones_like(logps_GC, dtype=torch.bool)
-    loss = cdpo.cdpo_loss(
-        cdpo.clipped_surrogate(ratio_GC, setting.advantages_G, epsilon=0.2, epsilon_high=0.28),
-        cdpo.SAMPLED["k3"](logps_GC, bias_GC, logps_GC.detach()),
-        cdpo.token_weights(mask_GC, "grpo", completions=GENERATIONS, tokens=mask_GC.numel()),
+    loss = objective.cdpo_loss(
+        objective.clipped_surrogate(ratio_GC, setting.advantages_G, epsilon=0.2, epsilon_high=0.28),
+        objective.k3(logps_GC, bias_GC),
+        objective.token_weights(mask_GC, "grpo", completions=GENERATIONS, tokens=mask_GC.numel()),
         repulsion=0.01,
     )
     loss.backward()
@@ -173,17 +177,15 @@ class Clock:
         self.seconds[name], self.last = now - self.last, now
 
 
-def repeated(policy: Policy, prompt: Encoded) -> dict[str, torch.Tensor]:
+def repeated(policy: Policy, prompt: Prompt) -> dict[str, torch.Tensor]:
     """The prompt and its video G times, as the library takes them; positions are ours."""
     ids_GP = prompt.input_ids_P.repeat(GENERATIONS, 1)
-    assert prompt.pixel_values is not None
-    assert prompt.grid_thw is not None
     return {
         "input_ids": ids_GP,
         "attention_mask": torch.ones_like(ids_GP),
-        "position_ids": positions(policy.model, prompt)[:, None].expand(-1, GENERATIONS, -1),
-        "pixel_values_videos": prompt.pixel_values.repeat(GENERATIONS, 1),
-        "video_grid_thw": prompt.grid_thw.repeat(GENERATIONS, 1),
+        "position_ids": policy.positions(prompt)[:, None].expand(-1, GENERATIONS, -1),
+        "pixel_values_videos": prompt.video.pixel_values.repeat(GENERATIONS, 1),
+        "video_grid_thw": prompt.video.grid_thw.repeat(GENERATIONS, 1),
     }
 
 
@@ -236,8 +238,7 @@ def resident(field: str) -> float:
 
 def ceiling(shape: Shape, setting: Setting, length: int, *, frozen: bool) -> float:
     """How many times fewer floating-point operations the shared step needs."""
-    assert setting.prompt.grid_thw is not None
-    grid = Grid(*(int(n) for n in setting.prompt.grid_thw[0]))
+    grid = Grid(*(int(n) for n in setting.prompt.video.grid_thw[0]))
     size = (shape, grid, setting.prompt.prompt_tokens, GENERATIONS, length)
     naive, ours = (
         sum(step_flops(*size, shared=shared, freeze_vision=frozen, checkpointing=False).values())

@@ -63,20 +63,20 @@ VERBS: dict[str, Verb] = {
     ),
     "train bias": Verb(
         "train the bias model by RL on the observational questions",
-        "videothinker.training.config:BiasConfig",
-        "videothinker.training.stages:train_bias",
+        "videothinker.algorithms.bias:BiasConfig",
+        "videothinker.training.stages:train",
         {"data": DATA},
     ),
     "train grpo": Verb(
         "train by GRPO on all questions: the baseline",
-        "videothinker.training.config:GrpoConfig",
-        "videothinker.training.stages:train_grpo",
+        "videothinker.algorithms.grpo:GrpoConfig",
+        "videothinker.training.stages:train",
         {"data": DATA},
     ),
     "train cdpo": Verb(
         "train by CDPO on all questions: GRPO repelled from the bias model",
-        "videothinker.training.config:CdpoConfig",
-        "videothinker.training.stages:train_cdpo",
+        "videothinker.algorithms.cdpo:CdpoConfig",
+        "videothinker.training.stages:train",
         {"data": DATA},
     ),
     "evaluate": Verb(
@@ -148,10 +148,11 @@ def take_flag(words: list[str], flag: str, *, value: bool) -> str | None:
 
 def setting_names(kind: type) -> list[str]:
     """Names of a config's fields; those of a config inside it stand flat beside them."""
-    names: list[str] = []
-    for name, annotation in typing.get_type_hints(kind).items():
+    names, hints = list[str](), typing.get_type_hints(kind)
+    for field in dataclasses.fields(kind):
+        annotation = hints[field.name]
         inner = dataclasses.is_dataclass(annotation)
-        names += setting_names(typing.cast("type", annotation)) if inner else [name]
+        names += setting_names(typing.cast("type", annotation)) if inner else [field.name]
     return names
 
 
@@ -239,17 +240,17 @@ def _finish(name: str, result: Any, *, as_json: bool) -> int:
 
     `result` is what the stage returned: its output path, or one record (`ask`).
     """
-    book: dict[str, Any] = {}
+    told: dict[str, Any] = {}
     if isinstance(result, Path) and (result / "run.json").is_file():
-        book = json.loads((result / "run.json").read_text())
-    failures = int(book.get("failures", 0))
+        told = json.loads((result / "run.json").read_text())
+    failures = int(told.get("failures", 0))
     if as_json and isinstance(result, Path):
         summary = result / "summary.json"
         line = {
             "command": name,
             "out": str(result),
             "failures": failures,
-            "facts": book.get("facts", {}),
+            "facts": told.get("facts", {}),
             "summary": json.loads(summary.read_text()) if summary.is_file() else None,
         }
         sys.stdout.write(json.dumps(line) + "\n")
@@ -276,8 +277,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         dry = take_dry_run(words)
         name, arguments, as_json = parse(words)
         if dry is not None:
-            plan = load("videothinker.training.dry_run:dry_run")
-            plan(name.removeprefix("train "), *arguments, **dry, as_json=as_json)
+            plan = load("videothinker.training.stages:dry_run")
+            plan(*arguments, **dry, as_json=as_json)
             return DONE
         stage = load(VERBS[name].stage)
         code = _finish(name, stage(*arguments), as_json=as_json)

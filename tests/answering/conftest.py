@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.answering_toys import build_tiny, write_video
-from videothinker.models.qwen2_5_vl.model import Policy, load_policy
+from videothinker.models.catalog import load_policy
+from videothinker.models.loaded import Policy
 from videothinker.records import Sample
 from videothinker.runs import Journal
 

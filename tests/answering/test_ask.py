@@ -10,8 +10,7 @@ from videothinker.answering import ask as room
 from videothinker.answering.ask import answer_questions, batches, read, read_frames
 from videothinker.answering.protocols import render, resolve
 from videothinker.errors import UserError
-from videothinker.generation.shared_prefix import Sampling, rollout
-from videothinker.models.qwen2_5_vl.positions import positions
+from videothinker.generation.base import Sampling, generate
 from videothinker.seeds import derive
 
 DEMO = resolve("demo", "jsonl", frames=4, max_new_tokens=6)
@@ -97,13 +96,13 @@ def test_resumed_is_uninterrupted_at_every_cut(tiny_policy, videos, tmp_path, jo
     first = answer_questions(*args, samples=2, journal=whole, rows=4)
     data = (tmp_path / "whole" / "samples.jsonl").read_bytes()
     calls: list[int] = []
-    genuine = room.rollout
+    genuine = room.generate
 
     def counted(policy, prompts, sampling, seeds):
         calls.append(len(prompts))
         return genuine(policy, prompts, sampling, seeds)
 
-    monkeypatch.setattr(room, "rollout", counted)
+    monkeypatch.setattr(room, "generate", counted)
     for cut in (0, 1, len(data) // 3, len(data) // 2, len(data) - 1, len(data)):
         folder = tmp_path / f"cut{cut}"
         folder.mkdir()
@@ -127,15 +126,16 @@ def test_shared_batches_say_what_single_questions_say(tiny_policy, videos, tmp_p
     model = tiny_policy.model
     for question, sample in zip(asked, together, strict=True):
         clip = read_frames(videos, question.video, DEMO)
-        prompt = tiny_policy.encode(render(DEMO, question), clip.frames, clip.seconds)
+        shown = tiny_policy.to_video(clip.frames, clip.seconds)
+        prompt = tiny_policy.encode(render(DEMO, question), shown)
         ids = prompt.input_ids_P[None]
         with torch.no_grad():
             out = model.generate(
                 input_ids=ids,
                 attention_mask=torch.ones_like(ids),
-                pixel_values_videos=prompt.pixel_values,
-                video_grid_thw=prompt.grid_thw,
-                position_ids=positions(model, prompt)[:, None],
+                pixel_values_videos=prompt.video.pixel_values,
+                video_grid_thw=prompt.video.grid_thw,
+                position_ids=tiny_policy.positions(prompt)[:, None],
                 max_new_tokens=6,
                 do_sample=False,
             )
@@ -239,9 +239,10 @@ def test_samples_are_the_streams_of_one_seed(tiny_policy, videos, tmp_path, jour
     )
     assert [s.text for s in both[3:5]] == [s.text for s in alone]
     clip = read_frames(videos, "a.mp4", HOT)
-    prompt = tiny_policy.encode(render(HOT, asked[1]), clip.frames, clip.seconds)
+    shown = tiny_policy.to_video(clip.frames, clip.seconds)
+    prompt = tiny_policy.encode(render(HOT, asked[1]), shown)
     seed = derive(0, "answer", "full", "toy/1")
-    (group,) = rollout(tiny_policy, [prompt], Sampling(2, 6), [seed])
+    (group,) = generate(tiny_policy, [prompt], Sampling(2, 6), [seed])
     assert tiny_policy.decode(group) == [s.text for s in alone]
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.answering_toys import build_tiny
 from videothinker import cli
-from videothinker.models.qwen2_5_vl.model import load_policy
+from videothinker.models.catalog import load_policy
 from videothinker.records import Sample, read_jsonl
 from videothinker.video import read_clip
 

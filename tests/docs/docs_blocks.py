@@ -5,9 +5,9 @@ from pathlib import Path
 
 import torch
 
-from videothinker.generation.sampling import Group
+from videothinker.models.base import Group
+from videothinker.models.catalog import load_policy
 from videothinker.models.logprobs import group_logps
-from videothinker.models.qwen2_5_vl.model import load_policy, save_policy
 from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 from videothinker.prompts import render
 
@@ -32,7 +32,7 @@ def toy_model(folder: Path) -> Path:
     asked = render("Which way will the square go if the wall is removed?", choices)
     build_small(folder, shape, [asked, "<think>it moves</think><answer>A, B</answer>"] * 9)
     policy = load_policy(folder)
-    prompt = policy.encode(asked, None, None)
+    prompt = policy.encode(asked)
     said = [f"<think>it moves</think><answer>{letter}</answer>" for letter in "AB"]
     rows = [[*policy.tokenizer.encode(text), policy.eos_ids[0]] for text in said]
     ids = torch.tensor(rows)
@@ -48,4 +48,4 @@ def toy_model(folder: Path) -> Path:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    return save_policy(policy, folder)
+    return policy.save(folder)

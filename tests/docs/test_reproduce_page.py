@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from videothinker import cli
-from videothinker.training.plan import GIB, make_plan
+from videothinker.planning.plan import GIB, make_plan
 
 REPO = Path(__file__).parents[2]
 PAGE = (REPO / "docs" / "reproduce.md").read_text(encoding="utf-8")
@@ -19,13 +19,13 @@ ROWS = [
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row[0]} {row[1]}")
 def test_a_row_is_what_the_plan_counts(row: list[str]) -> None:
-    recipe, levers, gpu, host, disk, operations, hours = row
+    recipe, options, gpu, host, disk, operations, hours = row
     kind = recipe.rsplit("-", 1)[-1]
-    flags = [] if levers == "-" else levers.split()
+    flags = [] if options == "-" else options.split()
     _, (_, config), _ = cli.parse(
         ["train", kind, "--config", str(REPO / "recipes" / f"{recipe}.yaml"), *flags]
     )
-    plan = make_plan(kind, Path("absent"), config)
+    plan = make_plan(config)
     assert gpu == f"{plan.needed / GIB:.1f} GiB"
     assert host == f"{plan.host / GIB:.0f} GiB"
     assert disk == f"{plan.disk / 1e9:.0f} GB"

@@ -11,7 +11,8 @@ from tests.answering_toys import ask_about, write_video
 from videothinker.errors import UserError
 from videothinker.evaluation import stage
 from videothinker.evaluation.config import EvaluateConfig
-from videothinker.evaluation.stage import evaluate, model_folder, protocol_of
+from videothinker.evaluation.stage import evaluate, protocol_of
+from videothinker.models.folders import model_folder
 from videothinker.records import Question, Sample, read_jsonl, write_jsonl
 from videothinker.runs import digest_path
 

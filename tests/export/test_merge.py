@@ -13,7 +13,7 @@ from transformers import Qwen2_5_VLForConditionalGeneration
 from videothinker import cli
 from videothinker.export.merge import Moved
 from videothinker.models import adapters
-from videothinker.models.qwen2_5_vl.model import load_policy, save_policy
+from videothinker.models.catalog import load_policy
 from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 
 SHAPE = SmallConfig(hidden=64, layers=2, heads=4, kv_heads=2, intermediate=96, vocab_size=420)
@@ -24,7 +24,7 @@ MAPS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_pr
 def make_run(folder: Path, dtype: str, size: float) -> Path:
     """A base that is stored in `dtype`, and a run folder whose adapter has B of the given size."""
     small = load_policy(build_small(folder / "float32", SHAPE, WORDS), dtype=dtype)
-    policy = load_policy(save_policy(small, folder / "base"), dtype=dtype)
+    policy = load_policy(small.save(folder / "base"), dtype=dtype)
     lora = LoraConfig(r=4, lora_alpha=8, target_modules=rf".*language_model.*\.({'|'.join(MAPS)})")
     adapters.inject(policy.model, lora, adapters.POLICY_ADAPTER)
     adapters.activate(policy, adapters.POLICY_ADAPTER)

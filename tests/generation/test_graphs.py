@@ -8,10 +8,10 @@ import torch
 
 from tests.generation.recorded_graph import Graph, recorded  # noqa: F401 (a fixture)
 from videothinker.generation import shared_prefix as module
+from videothinker.generation.base import Sampling
 from videothinker.generation.cache import RowsPlan
-from videothinker.generation.graphs import GraphedStep
-from videothinker.generation.shared_prefix import Sampling, rollout
-from videothinker.models.qwen2_5_vl.model import Policy
+from videothinker.generation.shared_prefix import GraphedStep, generate
+from videothinker.models.loaded import Policy
 
 SAMPLING = Sampling(num_generations=4, max_completion_length=14, temperature=1.5)
 
@@ -51,7 +51,7 @@ def drawn(policy: Policy, *, static: bool) -> list[list[list[int]]]:
     ]
     # an early end for many completions: rows leave, and the graph must be made anew
     policy.model.generation_config.eos_token_id = list(range(0, len(policy.tokenizer), 7))
-    groups = rollout(policy, prompts, SAMPLING, [1, 2, 3], static=static)
+    groups = generate(policy, prompts, SAMPLING, [1, 2, 3], static=static)
     return [
         [ids[mask].tolist() for ids, mask in zip(g.completion_ids_GC, g.mask_GC, strict=True)]
         for g in groups
@@ -78,7 +78,7 @@ def leave_the_graph(monkeypatch: pytest.MonkeyPatch) -> None:
     advance = RowsPlan.advance
 
     def moved(rows: RowsPlan) -> None:
-        rows.own_hidden = None
+        rows.suffix_hidden = None
         advance(rows)
 
     monkeypatch.setattr(RowsPlan, "advance", moved)

@@ -7,12 +7,11 @@ import pytest
 import torch
 
 from tests.models.naive_policy import inputs, load_naive, naive_rollout
-from videothinker.errors import UserError
 from videothinker.generation import shared_prefix as module
-from videothinker.generation.sampling import draw
-from videothinker.generation.shared_prefix import Group, Sampling, rollout, share_beginnings
-from videothinker.models.qwen2_5_vl.encoding import Encoded
-from videothinker.models.qwen2_5_vl.model import Policy
+from videothinker.generation.base import Sampling
+from videothinker.generation.shared_prefix import draw, generate, share_beginnings
+from videothinker.models.base import Group, Prompt
+from videothinker.models.loaded import Policy
 
 SAMPLING = Sampling(num_generations=3, max_completion_length=12, temperature=1.3)
 
@@ -24,7 +23,7 @@ def tokens(group: Group) -> list[list[int]]:
 
 
 @pytest.fixture
-def prompts(policy: Policy, frames_THW3: np.ndarray) -> list[Encoded]:
+def prompts(policy: Policy, frames_THW3: np.ndarray) -> list[Prompt]:
     """Two videos, three questions about the first, one without video; all lengths differ."""
     video = policy.to_video(frames_THW3, 3.0)
     other = policy.to_video(frames_THW3[::-1, :, :56].copy(), 6.0)
@@ -49,7 +48,7 @@ def prompts(policy: Policy, frames_THW3: np.ndarray) -> list[Encoded]:
 )
 def test_draws_what_the_naive_loop_draws(
     policy: Policy,
-    prompts: list[Encoded],
+    prompts: list[Prompt],
     tiny_folder: Path,
     static: bool,
     sampling: Sampling,
@@ -61,36 +60,36 @@ def test_draws_what_the_naive_loop_draws(
         policy.model.config.video_token_id,
         policy.model.config.image_token_id,
     ]
-    groups = rollout(policy, prompts, sampling, [11, 12, 13, 14, 15], static=static)
+    groups = generate(policy, prompts, sampling, [11, 12, 13, 14, 15], static=static)
     for group, prompt, seed in zip(groups, prompts, range(11, 16), strict=True):
         assert group.prompt is prompt
         assert tokens(group) == naive_rollout(naive, prompt, seed, sampling, policy.eos_ids)
 
 
 def test_greedy_is_the_librarys_generate(
-    policy: Policy, prompts: list[Encoded], tiny_folder: Path
+    policy: Policy, prompts: list[Prompt], tiny_folder: Path
 ) -> None:
     naive = load_naive(tiny_folder)
     given = inputs(naive, prompts[1], prompts[1].input_ids_P[None])
     length = prompts[1].prompt_tokens
     expected = naive.generate(**given, max_new_tokens=10, do_sample=False)[0, length:].tolist()
     sampling = Sampling(num_generations=1, max_completion_length=10, temperature=0)
-    assert tokens(rollout(policy, prompts[1:2], sampling, [0])[0])[0] == expected
+    assert tokens(generate(policy, prompts[1:2], sampling, [0])[0])[0] == expected
 
 
-def test_a_prompt_does_not_depend_on_its_batch(policy: Policy, prompts: list[Encoded]) -> None:
-    together = rollout(policy, prompts, SAMPLING, [1, 2, 3, 4, 5])
+def test_a_prompt_does_not_depend_on_its_batch(policy: Policy, prompts: list[Prompt]) -> None:
+    together = generate(policy, prompts, SAMPLING, [1, 2, 3, 4, 5])
     for index, prompt in enumerate(prompts):
-        alone = rollout(policy, [prompt], SAMPLING, [index + 1])[0]
+        alone = generate(policy, [prompt], SAMPLING, [index + 1])[0]
         assert tokens(together[index]) == tokens(alone)
 
 
-def test_ends_padding_and_truncation(policy: Policy, prompts: list[Encoded]) -> None:
+def test_ends_padding_and_truncation(policy: Policy, prompts: list[Prompt]) -> None:
     # every token but one ends: with 40 % of the vocabulary ending, both kinds occur
     ends = list(range(0, len(policy.tokenizer), 5))
     policy.model.generation_config.eos_token_id = ends
     sampling = Sampling(num_generations=8, max_completion_length=6, temperature=2.0)
-    groups = rollout(policy, prompts, sampling, list(range(5)))
+    groups = generate(policy, prompts, sampling, list(range(5)))
     seen = set()
     for group in groups:
         rows = zip(group.completion_ids_GC, group.mask_GC, group.truncated_G, strict=True)
@@ -108,33 +107,33 @@ def test_ends_padding_and_truncation(policy: Policy, prompts: list[Encoded]) -> 
 
 
 def test_the_video_is_encoded_once(
-    policy: Policy, prompts: list[Encoded], monkeypatch: pytest.MonkeyPatch
+    policy: Policy, prompts: list[Prompt], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tower = policy.model.model.visual
     seen: list[int] = []
     tower.register_forward_hook(lambda *args: seen.append(len(args[1][0])))
-    rollout(policy, prompts, SAMPLING, [1, 2, 3, 4, 5])
+    generate(policy, prompts, SAMPLING, [1, 2, 3, 4, 5])
     assert len(seen) == 2
 
 
-def test_which_prompts_share(policy: Policy, prompts: list[Encoded]) -> None:
-    trunks = share_beginnings(prompts, policy.model.config.video_token_id)
-    assert [trunk.prompts for trunk in trunks] == [[0, 2, 4], [1], [3]]
-    shared = prompts[0].input_ids_P[: trunks[0].length]
+def test_which_prompts_share(policy: Policy, prompts: list[Prompt]) -> None:
+    beginnings = share_beginnings(prompts)
+    assert [one.prompts for one in beginnings] == [[0, 2, 4], [1], [3]]
+    shared = prompts[0].input_ids_P[: beginnings[0].length]
     assert all(torch.equal(prompts[i].input_ids_P[: len(shared)], shared) for i in (2, 4))
-    assert trunks[2].length == prompts[3].prompt_tokens - 1
+    assert beginnings[2].length == prompts[3].prompt_tokens - 1
 
 
 def test_another_system_message_does_not_share(policy: Policy, frames_THW3: np.ndarray) -> None:
     video = policy.to_video(frames_THW3, 6.0)
     pair = [policy.encode("Who?", video), policy.encode("Who?", video, system="Be brief.")]
-    trunks = share_beginnings(pair, policy.model.config.video_token_id)
-    assert [trunk.prompts for trunk in trunks] == [[0], [1]]
+    beginnings = share_beginnings(pair)
+    assert [one.prompts for one in beginnings] == [[0], [1]]
 
 
-def test_training_mode_is_left_as_it_was(policy: Policy, prompts: list[Encoded]) -> None:
+def test_training_mode_is_left_as_it_was(policy: Policy, prompts: list[Prompt]) -> None:
     policy.model.train()
-    rollout(policy, prompts[:1], SAMPLING, [0])
+    generate(policy, prompts[:1], SAMPLING, [0])
     assert policy.model.training
 
 
@@ -148,20 +147,8 @@ def test_draws_follow_the_distribution() -> None:
     assert torch.bincount(nucleus, minlength=4).tolist() == [0, 0, 667, 333]
 
 
-def test_bad_settings() -> None:
-    with pytest.raises(UserError, match="top_p"):
-        Sampling(top_p=0)
-    with pytest.raises(UserError, match="num_generations"):
-        Sampling(num_generations=0)
-
-
-def test_seeds_must_match(policy: Policy, prompts: list[Encoded]) -> None:
-    with pytest.raises(ValueError, match="seeds"):
-        rollout(policy, prompts, SAMPLING, [1])
-
-
 def test_static_steps_change_tensors_in_place(
-    policy: Policy, prompts: list[Encoded], monkeypatch: pytest.MonkeyPatch
+    policy: Policy, prompts: list[Prompt], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a CUDA graph recorded must stay where it was until rows leave."""
     true = module._step
@@ -169,21 +156,21 @@ def test_static_steps_change_tensors_in_place(
 
     def watched(*args: object) -> torch.Tensor:
         rows = args[1]
-        places = (rows.slots_S, rows.own_hidden, rows.own_keys[0], rows.trunk_keys[0])
+        places = (rows.slots_S, rows.suffix_hidden, rows.suffix_keys[0], rows.prefix_keys[0])
         shapes = (rows.seen, *(t.data_ptr() for t in places), *(t.shape for t in places))
         seen.setdefault(len(args[2]), set()).add(shapes)
         return true(*args)
 
     monkeypatch.setattr(module, "_step", watched)
-    rollout(policy, prompts, SAMPLING, [1, 2, 3, 4, 5], static=True)
+    generate(policy, prompts, SAMPLING, [1, 2, 3, 4, 5], static=True)
     assert all(len(shapes) == 1 for shapes in seen.values())
 
 
 @pytest.mark.parametrize("static", [False, True])
-def test_mixed_precision(policy: Policy, prompts: list[Encoded], static: bool) -> None:
+def test_mixed_precision(policy: Policy, prompts: list[Prompt], static: bool) -> None:
     with torch.autocast("cpu", torch.bfloat16):
-        groups = rollout(policy, prompts, SAMPLING, [1, 2, 3, 4, 5], static=static)
-    exact = rollout(policy, prompts, SAMPLING, [1, 2, 3, 4, 5])
+        groups = generate(policy, prompts, SAMPLING, [1, 2, 3, 4, 5], static=static)
+    exact = generate(policy, prompts, SAMPLING, [1, 2, 3, 4, 5])
     pairs = zip(groups, exact, strict=True)
     first = [(a.completion_ids_GC[:, 0] == b.completion_ids_GC[:, 0]) for a, b in pairs]
     # a flat distribution moves a few draws; unrelated tokens agree in 1 % of cases

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from videothinker.generation.sampling import Group
-from videothinker.models.qwen2_5_vl.model import Policy, load_policy
+from videothinker.models.base import Group
+from videothinker.models.catalog import load_policy
+from videothinker.models.loaded import Policy
 from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 
 CORPUS = [
@@ -58,7 +59,7 @@ def frames_THW3() -> np.ndarray:
 @pytest.fixture
 def group(policy: Policy, frames_THW3: np.ndarray) -> Group:
     """Four completions of 7, 1, 5 and 7 tokens, padded."""
-    prompt = policy.encode("Which one hits the cube?", frames_THW3, 3.0)
+    prompt = policy.encode("Which one hits the cube?", policy.to_video(frames_THW3, 3.0))
     stream = torch.Generator().manual_seed(5)
     ids_GC = torch.randint(0, 300, (4, 7), generator=stream)
     mask_GC = torch.arange(7) < torch.tensor([7, 1, 5, 7])[:, None]

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 from transformers import Qwen2_5_VLForConditionalGeneration
 
-from videothinker.generation.sampling import Group, Sampling
-from videothinker.models.qwen2_5_vl.encoding import Encoded
-from videothinker.models.qwen2_5_vl.positions import continued, positions
+from videothinker.generation.base import Sampling
+from videothinker.models.base import Group, Prompt
+from videothinker.models.positions import continued
+from videothinker.models.qwen2_5_vl.encoding import positions
 from videothinker.seeds import derive
 
 
@@ -23,16 +24,16 @@ def load_naive(folder: Path, attention: str = "sdpa") -> Qwen2_5_VLForConditiona
     )
 
 
-def inputs(model: Any, prompt: Encoded, ids_GL: Tensor) -> dict[str, Any]:
+def inputs(model: Any, prompt: Prompt, ids_GL: Tensor) -> dict[str, Any]:
     """This prompt and its continuations as the library takes them."""
     given: dict[str, Any] = {"input_ids": ids_GL, "attention_mask": torch.ones_like(ids_GL)}
-    if prompt.pixel_values is None:
+    if prompt.video is None:
         return given
     rows = len(ids_GL)
-    places_3L = continued(positions(model, prompt), ids_GL.shape[1] - prompt.prompt_tokens)
+    places_3L = continued(positions(model.config, prompt), ids_GL.shape[1] - prompt.prompt_tokens)
     return given | {
-        "pixel_values_videos": prompt.pixel_values.repeat(rows, 1),
-        "video_grid_thw": prompt.grid_thw.repeat(rows, 1),
+        "pixel_values_videos": prompt.video.pixel_values.repeat(rows, 1),
+        "video_grid_thw": prompt.video.grid_thw.repeat(rows, 1),
         "position_ids": places_3L[:, None].expand(-1, rows, -1),
     }
 
@@ -51,7 +52,7 @@ def naive_logps(model: Any, group: Group, temperature: float = 1.0) -> tuple[Ten
 
 @torch.no_grad()
 def naive_rollout(
-    model: Any, prompt: Encoded, seed: int, sampling: Sampling, eos: tuple[int, ...]
+    model: Any, prompt: Prompt, seed: int, sampling: Sampling, eos: tuple[int, ...]
 ) -> list[list[int]]:
     """Completions drawn one token at a time, the whole sequence computed anew for each."""
     completions = []

@@ -13,14 +13,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import Qwen2_5_VLForConditionalGeneration
 
-from tests.training.live_bytes import LiveBytes
 from videothinker.errors import UserError
-from videothinker.generation.sampling import Group
 from videothinker.models import adapters
+from videothinker.models.base import Group
+from videothinker.models.catalog import load_policy
 from videothinker.models.folders import complete_folder, read_base
+from videothinker.models.loaded import Policy
 from videothinker.models.logprobs import group_logps
-from videothinker.models.qwen2_5_vl.model import Policy, load_policy, save_policy
 from videothinker.models.qwen2_5_vl.shapes import find_shape
+from videothinker.planning.live_bytes import LiveBytes
 
 TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
 RANK, ALPHA = 3, 12
@@ -231,10 +232,10 @@ def test_merged_it_is_the_definition_rounded_once(base: Path, tmp_path: Path) ->
         policy = adapted(base, dtype, scale=0.02)
         adapters.save_adapter(policy, tmp_path / dtype)
         adapters.merge(policy)
-        save_policy(policy, tmp_path / f"merged-{dtype}")
+        policy.save(tmp_path / f"merged-{dtype}")
         merged = load_policy(tmp_path / f"merged-{dtype}", dtype=dtype).model.state_dict()
         half = load_policy(base, dtype=dtype)  # a base that is stored in this precision
-        save_policy(half, tmp_path / f"base-{dtype}")
+        half.save(tmp_path / f"base-{dtype}")
         wanted = by_definition(tmp_path / f"base-{dtype}", tmp_path / dtype)
         assert merged.keys() == wanted.keys()
         for name, tensor in wanted.items():

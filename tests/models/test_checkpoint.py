@@ -14,13 +14,16 @@ from safetensors.torch import load_file, save_file
 
 from tests.models.qwen2_5_vl.test_model import official_layout
 from videothinker.errors import UserError
-from videothinker.generation.sampling import Sampling
-from videothinker.generation.shared_prefix import rollout
+from videothinker.generation.base import Sampling
+from videothinker.generation.shared_prefix import generate
 from videothinker.models.border import border, parse
+from videothinker.models.catalog import load_policy
 from videothinker.models.checkpoint import ConfigFile, read_header
-from videothinker.models.qwen2_5_vl.loading import PreprocessorFile, open_checkpoint
-from videothinker.models.qwen2_5_vl.model import Policy, load_policy
+from videothinker.models.loaded import Policy
+from videothinker.models.loading import open_checkpoint
+from videothinker.models.qwen2_5_vl.preprocessor import PreprocessorFile
 
+KINDS = {"qwen2_5_vl": "Qwen2.5-VL"}
 Change = Callable[[Path], object]
 UP = "model.layers.0.mlp.up_proj.weight"
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -221,7 +224,7 @@ def test_json_of_another_form_is_named(copy: Path, file: str) -> None:
         encoding = "gbk" if "视" in content else "utf-8"
         (copy / f"{file}.json").write_bytes(content.encode(encoding))
         with pytest.raises(UserError, match=rf"copy/{file}\.json {said}"):
-            open_checkpoint(copy)
+            open_checkpoint(copy, KINDS)
 
 
 @pytest.mark.parametrize("name", ["../other/model.safetensors", "/etc/hostname", "weights.bin"])
@@ -246,7 +249,7 @@ def test_an_index_of_another_form(tiny_folder: Path, tmp_path: Path) -> None:
     ):
         holds(INDEX, content)(folder)
         with pytest.raises(UserError, match=said):
-            open_checkpoint(folder)
+            open_checkpoint(folder, KINDS)
 
 
 def test_a_tensor_in_two_files(tiny_folder: Path, tmp_path: Path) -> None:
@@ -254,7 +257,7 @@ def test_a_tensor_in_two_files(tiny_folder: Path, tmp_path: Path) -> None:
     one, two = sorted(folder.glob("model-*.safetensors"))
     shutil.copy(one, two)
     with pytest.raises(UserError, match=r"holds the tensor .* in two files"):
-        open_checkpoint(folder)
+        open_checkpoint(folder, KINDS)
 
 
 def test_a_head_that_is_written_out_and_the_same_is_read(copy: Path, policy: Policy) -> None:
@@ -369,6 +372,6 @@ def test_mutations_load_or_end_in_a_sentence(tiny_folder: Path, tmp_path: Path, 
             outcomes.add("refused")
             continue
         outcomes.add("loaded")
-        (group,) = rollout(found, [found.encode("Who?")], Sampling(2, 3), [1])
+        (group,) = generate(found, [found.encode("Who?")], Sampling(2, 3), [1])
         found.decode(group)
     assert "refused" in outcomes

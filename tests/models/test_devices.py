@@ -18,22 +18,24 @@ from torch import Tensor
 
 from tests.generation.recorded_graph import Graph, capture, recorded  # noqa: F401 (a fixture)
 from tests.models.pretended_device import CUDA, Devices, pretend
+from videothinker.algorithms.base import Objective
+from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.answering.ask import answer_questions
 from videothinker.answering.protocols import resolve
 from videothinker.generation import shared_prefix as rollouts
+from videothinker.generation.base import Sampling
 from videothinker.generation.cache import RowsPlan
-from videothinker.generation.sampling import Group
-from videothinker.generation.shared_prefix import Sampling, rollout
-from videothinker.models.qwen2_5_vl.model import Policy, load_policy
+from videothinker.generation.shared_prefix import generate
+from videothinker.models.base import Group
+from videothinker.models.catalog import load_policy
+from videothinker.models.loaded import Policy
 from videothinker.models.shared_prefix import SharedPrefix
 from videothinker.records import Question, Sample
 from videothinker.runs import Journal
 from videothinker.training.adapters import add_adapter
-from videothinker.training.config import CdpoConfig
-from videothinker.training.in_reward import log_ratios
 from videothinker.training.models import OffloadedBias
 from videothinker.training.optimizer import MasterAdamW
-from videothinker.training.step import Bias, Objective, accumulate_gradients
+from videothinker.training.step import Bias, accumulate_gradients, log_ratios
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a true device")
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -106,7 +108,7 @@ def prompts(policy: Policy) -> list[Any]:
 
 def drawn(policy: Policy, **how: bool) -> list[list[list[int]]]:
     policy.model.generation_config.eos_token_id = list(range(0, len(policy.tokenizer), 7))
-    groups = rollout(policy, prompts(policy), SAMPLING, [1, 2, 3], **how)
+    groups = generate(policy, prompts(policy), SAMPLING, [1, 2, 3], **how)
     return [
         [ids[mask].tolist() for ids, mask in zip(g.completion_ids_GC, g.mask_GC, strict=True)]
         for g in groups
@@ -132,13 +134,13 @@ def test_a_token_waits_for_the_device_once(
     waits = []
     for length in (4, 9):
         devices.waits.clear()
-        rollout(policy, prompts(policy)[:2], Sampling(2, length), [1, 2], static=static)
+        generate(policy, prompts(policy)[:2], Sampling(2, length), [1, 2], static=static)
         waits.append(devices.waits.copy())
     assert waits[1] - waits[0] == {"tolist": 5}
 
 
 def grouped(policy: Policy) -> list[Group]:
-    return rollout(policy, prompts(policy)[1:], SAMPLING, [1, 2])
+    return generate(policy, prompts(policy)[1:], SAMPLING, [1, 2])
 
 
 def updated(folder: Path, place: str, divergence: str, *, kind: str = "plain") -> dict[str, Tensor]:

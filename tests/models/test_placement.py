@@ -9,8 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from videothinker.errors import UserError
-from videothinker.models.placement import place
-from videothinker.models.qwen2_5_vl.model import load_policy
+from videothinker.models.catalog import load_policy, place
 
 
 def in_dtype(folder: Path, stored: torch.dtype, config: dict[str, str]) -> Path:

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from tests.models.naive_policy import load_naive, naive_logps
-from videothinker.generation.sampling import Group
 from videothinker.models import shared_prefix
+from videothinker.models.base import Group
+from videothinker.models.loaded import Policy
 from videothinker.models.logprobs import group_logps
-from videothinker.models.qwen2_5_vl.model import Policy
 
 VALUE = 1e-5
 GRADIENT = 1e-4
@@ -91,28 +91,23 @@ def test_a_control_token_in_a_completion_is_only_a_token(policy: Policy, group: 
     assert torch.allclose(before[0, :-1], after[0, :-1])
 
 
-def test_an_encoded_video_may_be_given(policy: Policy, group: Group) -> None:
-    with torch.no_grad():
-        video_ND = policy.encode_video(group.prompt)
-        given = group_logps(policy, group, video_ND=video_ND).logps_GC
-        assert torch.equal(given, group_logps(policy, group).logps_GC)
-        with pytest.raises(ValueError, match="video embeddings"):
-            group_logps(policy, group, video_ND=video_ND[:-1])
-
-
 # Negative controls: each fault is one that shared prompts could hide, and each must show.
 
 
 def other_video(policy: Policy, group: Group, frames: np.ndarray) -> None:
-    group.prompt = policy.encode("Which one hits the cube?", frames[::-1].copy(), 3.0)
+    group.prompt = policy.encode(
+        "Which one hits the cube?", policy.to_video(frames[::-1].copy(), 3.0)
+    )
 
 
 def blank_video(policy: Policy, group: Group, frames: np.ndarray) -> None:
-    group.prompt = policy.encode("Which one hits the cube?", frames * 0, 3.0)
+    group.prompt = policy.encode("Which one hits the cube?", policy.to_video(frames * 0, 3.0))
 
 
 def other_times(policy: Policy, group: Group, frames: np.ndarray) -> None:
-    group.prompt = replace(group.prompt, second_per_grid=3 * group.prompt.second_per_grid)
+    video = group.prompt.video
+    slower = replace(video, second_per_grid=3 * video.second_per_grid)
+    group.prompt = replace(group.prompt, video=slower)
 
 
 @pytest.mark.parametrize("fault", [other_video, blank_video, other_times])
@@ -128,14 +123,9 @@ def test_shifted_positions_show(
     policy: Policy, group: Group, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     right = shared(policy, group)[0]
-    true = shared_prefix.positions
-
-    def shifted(model: torch.nn.Module, prompt: object) -> Tensor:
-        places_3P = true(model, prompt).clone()
-        places_3P[:, -1] += 1
-        return places_3P
-
-    monkeypatch.setattr(shared_prefix, "positions", shifted)
+    places_3P = policy.positions(group.prompt).clone()
+    places_3P[:, -1] += 1
+    monkeypatch.setattr(policy, "positions", lambda _: places_3P)
     assert far(shared(policy, group)[0], right) > 100 * VALUE
 
 

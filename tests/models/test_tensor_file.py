@@ -6,8 +6,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from tests.training.live_bytes import LiveBytes
 from videothinker.models.tensor_file import NAMES, write_tensors
+from videothinker.planning.live_bytes import LiveBytes
 
 
 def test_the_library_reads_every_kind_of_tensor_back(tmp_path: Path) -> None:

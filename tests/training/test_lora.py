@@ -10,25 +10,28 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from tests.training.live_bytes import LiveBytes
 from tests.training.test_models import CPU, cdpo_config, one_group
 from tests.training.toy_training import TINY, corpus
+from videothinker.algorithms.base import BiasSource, Objective
+from videothinker.algorithms.bias import BiasConfig
+from videothinker.algorithms.cdpo import CdpoConfig
+from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.errors import UserError
 from videothinker.models import adapters
 from videothinker.models.adapters import BIAS_ADAPTER, POLICY_ADAPTER
-from videothinker.models.llava_onevision.model import load_model
+from videothinker.models.catalog import load_model, load_policy
+from videothinker.models.loaded import Policy
 from videothinker.models.logprobs import group_logps
-from videothinker.models.qwen2_5_vl.model import Policy, load_policy
 from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
+from videothinker.planning.live_bytes import LiveBytes
 from videothinker.records import Step, read_jsonl
 from videothinker.runs import digest_path
 from videothinker.training import checkpoints, loop
 from videothinker.training.adapters import AdapterBias
-from videothinker.training.config import BiasConfig, CdpoConfig, GrpoConfig
 from videothinker.training.models import load_bias, load_trainee, save_model
 from videothinker.training.optimizer import MasterAdamW
 from videothinker.training.stages import train_bias, train_cdpo, train_grpo
-from videothinker.training.step import Objective, accumulate_gradients
+from videothinker.training.step import accumulate_gradients
 
 ALONE = {"adapter_config.json", "adapter_model.safetensors", "base.json", "README.md"}
 OPEN = {"guard": False}
@@ -74,8 +77,7 @@ def test_what_is_loaded_is_what_the_optimizer_held(
 ) -> None:
     """The last checkpoint's masters, rounded to what the forward pass saw; every verb loads so."""
     out = train_grpo(toy, GrpoConfig(out=tmp_path / "a", **(settings | {"dtype": dtype})))
-    policy = load_model(str(out), dtype=dtype)
-    assert isinstance(policy, Policy)
+    policy: Any = load_model(str(out), dtype=dtype)
     masters = load_file(out / "checkpoints/step-4/optimizer.safetensors")
     names = {name.removesuffix("/master") for name in masters if name.endswith("/master")}
     params = {name: p for name, p in policy.model.named_parameters() if ".lora_" in name}
@@ -89,7 +91,7 @@ def test_the_bias_adapter_on_the_policys_weights_is_the_run_itself(
     logps: Logps, base: Path, lora: Path
 ) -> None:
     policy = load_trainee(cdpo_config(base, lora_rank=4), CPU)
-    bias = load_bias(str(lora), policy, cdpo_config(base, lora_rank=4), allow_self=False)
+    bias = load_bias(BiasSource(str(lora)), policy, cdpo_config(base, lora_rank=4))
     assert isinstance(bias, AdapterBias)
     assert bias.policy is policy  # one copy of the base
     fresh, alone = logps(policy), load_policy(lora)
@@ -105,7 +107,7 @@ def test_without_lora_the_bias_is_base_and_adapter_as_a_model_of_its_own(
     logps: Logps, base: Path, lora: Path
 ) -> None:
     policy = load_trainee(cdpo_config(base), CPU)
-    bias = load_bias(str(lora), policy, cdpo_config(base), allow_self=False)
+    bias = load_bias(BiasSource(str(lora)), policy, cdpo_config(base))
     assert bias.policy is not policy
     assert torch.equal(logps(bias.policy), logps(load_policy(lora)))
     assert not any(parameter.requires_grad for parameter in bias.policy.model.parameters())
@@ -136,13 +138,11 @@ def test_the_policy_itself_is_refused_as_a_bias_in_each_of_its_shapes(
     for model, rank, bias in pairs:
         config = cdpo_config(base, model=model, lora_rank=rank)
         with pytest.raises(UserError, match="is the policy itself.*train bias"):
-            load_bias(bias, load_trainee(config, CPU), config, allow_self=False)
-        load_bias(bias, load_trainee(config, CPU), config, allow_self=True)
+            load_bias(BiasSource(bias), load_trainee(config, CPU), config)
+        load_bias(BiasSource(bias, may_be_policy=True), load_trainee(config, CPU), config)
         assert "the ablation that collapses" in capsys.readouterr().err
     config = cdpo_config(base, model=str(lora), lora_rank=4)
-    load_bias(
-        nothing, load_trainee(config, CPU), config, allow_self=False
-    )  # here the base is other
+    load_bias(BiasSource(nothing), load_trainee(config, CPU), config)  # here the base is other
 
 
 def test_an_adapter_of_another_base_is_refused(
@@ -150,16 +150,16 @@ def test_an_adapter_of_another_base_is_refused(
 ) -> None:
     config = cdpo_config(other, lora_rank=4)
     with pytest.raises(UserError, match="trained on another base"):
-        load_bias(str(lora), load_trainee(config, CPU), config, allow_self=False)
+        load_bias(BiasSource(str(lora)), load_trainee(config, CPU), config)
     near = Path(shutil.copytree(base, tmp_path / "near"))
     weights = load_file(near / "model.safetensors")
     weights["model.layers.1.mlp.up_proj.weight"][-1, -1] += 1e-6  # not at the beginning
     adapters.write_tensors(near / "model.safetensors", weights)
     near_config = cdpo_config(near, lora_rank=4)
     with pytest.raises(UserError, match="trained on another base"):
-        load_bias(str(lora), load_trainee(near_config, CPU), near_config, allow_self=False)
+        load_bias(BiasSource(str(lora)), load_trainee(near_config, CPU), near_config)
     config = cdpo_config(base, lora_rank=4, dtype="bfloat16")  # another precision is no other base
-    load_bias(str(lora), load_trainee(config, CPU), config, allow_self=False)
+    load_bias(BiasSource(str(lora)), load_trainee(config, CPU), config)
 
 
 def test_an_adapter_that_does_not_fit_is_refused(lora: Path, tmp_path: Path) -> None:
@@ -172,13 +172,13 @@ def test_an_adapter_that_does_not_fit_is_refused(lora: Path, tmp_path: Path) -> 
     told = f'{{"model": "{wider}", "digest": "{policy.base.digest}"}}'
     (adapter / "base.json").write_text(told)
     with pytest.raises(UserError, match="does not fit the model in .* tensors.*same base"):
-        load_bias(str(adapter), policy, config, allow_self=False)
+        load_bias(BiasSource(str(adapter)), policy, config)
 
 
 def test_only_the_policys_adapter_trains(base: Path, lora: Path) -> None:
     config = cdpo_config(base, lora_rank=4, gradient_checkpointing=True)
     policy = load_trainee(config, CPU)
-    bias = load_bias(str(lora), policy, config, allow_self=False)
+    bias = load_bias(BiasSource(str(lora)), policy, config)
     objective = Objective(divergence="exact", repulsion=1.0)
     advantages = [torch.tensor([1.0, -1.0, 0.5, -0.5])]
     accumulate_gradients(
@@ -258,10 +258,10 @@ def test_an_old_run_with_merged_weights_serves_as_a_bias_model(
     shutil.copytree(lora / "model", old / "adapter")
     (old / "adapter" / "base.json").write_text('{"fingerprint": "0"}')
     config = cdpo_config(base, lora_rank=4)
-    bias = load_bias(str(old), load_trainee(config, CPU), config, allow_self=False)
+    bias = load_bias(BiasSource(str(old)), load_trainee(config, CPU), config)
     assert torch.equal(logps(bias.policy), logps(load_policy(other)))
     with pytest.raises(UserError, match="names the model it was trained on; give a run of `train`"):
-        load_bias(str(old / "adapter"), load_trainee(config, CPU), config, allow_self=False)
+        load_bias(BiasSource(str(old / "adapter")), load_trainee(config, CPU), config)
 
 
 @pytest.mark.parametrize("rank", [0, 4])

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 import torch
 
-from tests.training.test_config import rows_of
+from tests.algorithms.test_base import rows_of
+from videothinker.algorithms.base import Objective
+from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.records import Step, read_jsonl
-from videothinker.training.config import CdpoConfig
-from videothinker.training.metrics import step_record
+from videothinker.training.metrics import flat, step_record
 from videothinker.training.rollouts import Batch, Scored
 from videothinker.training.stages import train_cdpo
-from videothinker.training.step import Objective, Sums
-from videothinker.training.trackers import flat
+from videothinker.training.step import Sums
 
 LABELS = ("observational", "inferential", "unlabelled")
 
@@ -50,12 +50,16 @@ def group(label: str, rewards: list[float], *, valid: bool, item: int = 0) -> Sc
     return Scored(item, "q", "type", label, [rewards], flags, cut, [3, 5], rewards)
 
 
+def record(batch: Batch, objective: Objective, sums: Sums) -> Step:
+    return step_record(1, batch, ["r"], objective, sums, guard=None, extra={}, accuracy={})
+
+
 def test_dropped_groups_count_in_what_is_said_of_completions() -> None:
     """Dynamic sampling dropped two of three groups: their completions were drawn all the same."""
     kept = group("inferential", [0.0, 1.0], valid=False)
     dropped = [group("observational", [1.0, 1.0], valid=True, item=n) for n in (1, 2)]
     batch = Batch([kept], {}, torch.zeros(1, 2), [kept, *dropped])
-    told = step_record(*(1, batch, ["r"], Objective(), Sums()), guard=None, extra={}, accuracy={})
+    told = record(batch, Objective(), Sums())
     assert told.reward == {"r": pytest.approx(5 / 6)}
     assert told.valid == pytest.approx(2 / 3)
     assert told.dropped_groups == 2
@@ -76,16 +80,13 @@ def test_dropped_groups_count_in_what_is_said_of_completions() -> None:
 def test_a_step_without_an_update_measured_nothing(divergence: Any) -> None:
     """A loss that is not a number leaves no sums: zero would read as a collapse."""
     objective = Objective(divergence=divergence, repulsion=0.1)
-
-    def record(sums: Sums) -> Step:
-        batch = Batch(rolled_out=[group("observational", [1.0, 1.0], valid=True)])
-        return step_record(1, batch, ["r"], objective, sums, guard=None, extra={}, accuracy={})
-
-    skipped = record(Sums())
+    batch = Batch(rolled_out=[group("observational", [1.0, 1.0], valid=True)])
+    skipped = record(batch, objective, Sums())
     assert (skipped.divergence, skipped.entropy) == (None, None)
     assert "clip_share" not in skipped.metrics
     assert "kl" not in skipped.metrics
-    made = record(Sums(tokens=4.0, entropy=2.0, divergence=1.0, kl=3.0, clipped=0.0))
+    sums = Sums(tokens=4.0, entropy=2.0, divergence=1.0, kl=3.0, clipped=0.0)
+    made = record(batch, objective, sums)
     assert made.metrics.get("kl") == (0.75 if divergence else None)
     assert (made.divergence, made.entropy) == (0.25 if divergence else None, 0.5)
     assert made.metrics["clip_share"] == 0

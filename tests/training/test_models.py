@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -12,14 +13,16 @@ from safetensors.torch import load_file
 
 from tests.training.toy_training import TINY, corpus, make_question
 from videothinker import prompts
+from videothinker.algorithms.base import BiasSource
+from videothinker.algorithms.cdpo import CdpoConfig
+from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.errors import UserError
-from videothinker.generation.sampling import Group, Sampling
-from videothinker.generation.shared_prefix import rollout
-from videothinker.models.qwen2_5_vl.model import Policy
+from videothinker.generation.base import Sampling, generate
+from videothinker.models.base import Group
+from videothinker.models.loaded import Policy
 from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 from videothinker.records import Question, write_jsonl
-from videothinker.training.config import CdpoConfig, GrpoConfig
-from videothinker.training.models import load_bias, load_trainee
+from videothinker.training.models import check_learned, load_bias, load_trainee
 from videothinker.training.stages import train_grpo
 
 CPU = torch.device("cpu")
@@ -29,7 +32,7 @@ def one_group(policy: Policy, **kwargs: Any) -> Group:
     question = make_question(1)
     words = prompts.render(question.question, question.choices, context=question.context)
     encoded = policy.encode(words, **kwargs)
-    return rollout(policy, [encoded], Sampling(4, 6), [0])[0]
+    return generate(policy, [encoded], Sampling(4, 6), [0])[0]
 
 
 def cdpo_config(base: Path, **changes: Any) -> CdpoConfig:
@@ -44,8 +47,8 @@ def test_the_policy_itself_is_refused_unless_the_ablation_is_named(
     config = cdpo_config(base, lora_rank=rank)
     policy = load_trainee(config, CPU)
     with pytest.raises(UserError, match="is the policy itself.*train bias"):
-        load_bias(str(base), policy, config, allow_self=False)
-    assert load_bias(str(base), policy, config, allow_self=True).policy is not policy
+        load_bias(BiasSource(str(base)), policy, config)
+    assert load_bias(BiasSource(str(base), may_be_policy=True), policy, config).policy is not policy
     assert "warning: bias" in capsys.readouterr().err
 
 
@@ -56,25 +59,25 @@ def test_another_tokenizer_vocabulary_or_chat_template_is_refused(
     policy = load_trainee(config, CPU)
     words = build_small(tmp_path / "words", SmallConfig(**TINY, seed=1), ["entirely other"] * 9)
     with pytest.raises(UserError, match="another vocabulary"):
-        load_bias(str(words), policy, config, allow_self=False)
+        load_bias(BiasSource(str(words)), policy, config)
     chat = tmp_path / "chat"
     shutil.copytree(build_small(tmp_path / "c", SmallConfig(**TINY, seed=1), corpus()), chat)
     template = chat / "chat_template.jinja"
     template.write_text(template.read_text().replace("assistant", "helper"))
     with pytest.raises(UserError, match="another chat template"):
-        load_bias(str(chat), policy, config, allow_self=False)
+        load_bias(BiasSource(str(chat)), policy, config)
     merges = tmp_path / "merges"
     shutil.copytree(tmp_path / "c", merges)
     tokenizer = json.loads((merges / "tokenizer.json").read_text())
     tokenizer["model"]["merges"] = tokenizer["model"]["merges"][::-1]
     (merges / "tokenizer.json").write_text(json.dumps(tokenizer))
     with pytest.raises(UserError, match="another tokenizer"):
-        load_bias(str(merges), policy, config, allow_self=False)
+        load_bias(BiasSource(str(merges)), policy, config)
 
 
 def test_the_bias_model_stays_frozen(base: Path, other: Path) -> None:
     config = cdpo_config(base)
-    bias = load_bias(str(other), load_trainee(config, CPU), config, allow_self=False)
+    bias = load_bias(BiasSource(str(other)), load_trainee(config, CPU), config)
     assert not any(parameter.requires_grad for parameter in bias.policy.model.parameters())
 
 
@@ -127,3 +130,18 @@ def test_a_video_over_the_prompt_limit_is_never_cut(
     settings = quick | {"frames": 8, "max_prompt_length": 60}
     with pytest.raises(UserError, match=r"question 'toy/video'.*tokens .* at most 60"):
         train_grpo(tmp_path, GrpoConfig(out=tmp_path / "run", **settings))
+
+
+@pytest.mark.parametrize("given", ["run", "run/model"])
+def test_a_bias_model_that_learned_nothing_is_refused_with_what_its_run_says(
+    tmp_path: Path, given: str
+) -> None:
+    (tmp_path / "run/model").mkdir(parents=True)
+    facts: dict[str, Any] = {"weights_changed": True, "warnings": []}
+    path = tmp_path / "run/run.json"
+    path.write_bytes(msgspec.json.encode({"facts": facts}))
+    check_learned(str(tmp_path / given))
+    facts = {"weights_changed": False, "warnings": ["in run no group had a signal: so it is"]}
+    path.write_bytes(msgspec.json.encode({"facts": facts}))
+    with pytest.raises(UserError, match="the model it started from .in run no group had a signal"):
+        check_learned(str(tmp_path / given))

@@ -12,13 +12,13 @@ import torch
 
 from tests.training.toy_training import make_question
 from videothinker import answers
+from videothinker.algorithms.bias import BiasConfig
+from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.errors import UserError
 from videothinker.records import Question, Step, read_jsonl, write_jsonl
-from videothinker.training import rollouts
-from videothinker.training.config import BiasConfig, GrpoConfig
+from videothinker.training import loop
 from videothinker.training.data import in_order, load_training_set, partners
 from videothinker.training.rewards import pair_consistency
-from videothinker.training.rollouts import Collector
 from videothinker.training.sampling import uniform_stream
 from videothinker.training.stages import train_grpo
 
@@ -53,11 +53,11 @@ def config(**changes: Any) -> GrpoConfig:
 
 def test_every_step_draws_whole_pairs_in_every_epoch(pairs: Path) -> None:
     found = load_training_set(pairs, config(eval_questions=7))
-    assert len(found.held_out) == 6  # of 7 asked for at most: three pairs
+    assert len(found.validation) == 6  # of 7 asked for at most: three pairs
     assert len(found.train) == 54
     assert found.composition()["labels"] == {"inferential": 27, "observational": 27}
     assert found.composition()["held_out_labels"] == {"inferential": 3, "observational": 3}
-    kept = {q.groups["pair"] for q in found.held_out}
+    kept = {q.groups["pair"] for q in found.validation}
     assert not kept & {q.groups["pair"] for q in found.train}
     draw = uniform_stream(found.train, seed=0)
     drawn = [draw(place) for place in range(108)]
@@ -88,10 +88,10 @@ def test_the_reward_by_hand() -> None:
         "truncated": [False] * 3,
     }
     said = [f"<think>x</think><answer>{letter}</answer>" for letter in ("A", "B", "A,B")]
-    assert pair_consistency(said, said, **columns, partner_success=[0.25] * 3) == [0.25, 0, 0]
-    assert pair_consistency(said, said, **columns, partner_success=[0.0] * 3) == [0, 0, 0]
+    assert pair_consistency(said, **columns, partner_success=[0.25] * 3) == [0.25, 0, 0]
+    assert pair_consistency(said, **columns, partner_success=[0.0] * 3) == [0, 0, 0]
     with pytest.raises(UserError, match="'q' came without its partner; train on a minimal_pairs"):
-        pair_consistency(said, said, **columns, partner_success=[None] * 3)
+        pair_consistency(said, **columns, partner_success=[None] * 3)
 
 
 def group(letters: str) -> Any:
@@ -103,21 +103,16 @@ def group(letters: str) -> Any:
     )
 
 
-def collector(
-    monkeypatch: pytest.MonkeyPatch, says: Mapping[str, str], processes: Any
-) -> Collector:
-    """One whose policy says what is written, by question."""
-    monkeypatch.setattr(
-        rollouts, "roll_out", lambda _, prompts, *__: [group(says[p]) for p in prompts]
-    )
-    words = SimpleNamespace(encode=lambda q: q.id, words=lambda q: q.question)
-    return Collector(
+def collecting(monkeypatch: pytest.MonkeyPatch, says: Mapping[str, str], processes: Any) -> Any:
+    """As much of a loop as collecting needs; its policy says what is written, by question."""
+    monkeypatch.setattr(loop, "generate", lambda _, prompts, *__: [group(says[p]) for p in prompts])
+    labels = SimpleNamespace(labels={})
+    return SimpleNamespace(
         config=config(num_generations=4),
-        stage="grpo",
-        policy=cast("Any", SimpleNamespace(decode=lambda one: one.said)),
-        prompts=cast("Any", words),
+        policy=SimpleNamespace(decode=lambda one: one.said),
+        prompts=SimpleNamespace(encode=lambda q: q.id, words=lambda q: q.question, data=labels),
+        draw=DRAWN.__getitem__,
         rewards={"pair_consistency": pair_consistency},
-        data=cast("Any", SimpleNamespace(labels={})),
         processes=processes,
     )
 
@@ -132,13 +127,15 @@ PAID = [[0, 0, 0, 0], [0, 0, 0, 0], [0.75, 0.75, 0, 0], [0.5, 0.5, 0.5, 0]]
 def test_a_describer_earns_nothing_and_a_reasoner_what_its_other_half_knows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    found = collector(monkeypatch, SAYS, ALONE).collect(1, 0, DRAWN.__getitem__)
+    found = loop.collect(collecting(monkeypatch, SAYS, ALONE), 1, 0)
     assert found.rewards_BG.tolist() == PAID
     assert found.dropped == 2
     lone = [*DRAWN[:3], make_question(9)]
     says = {**SAYS, lone[3].id: "AAAA"}
+    one = collecting(monkeypatch, says, ALONE)
+    one.draw = lone.__getitem__
     with pytest.raises(UserError, match="001-irrelevant' came without its partner"):
-        collector(monkeypatch, says, ALONE).collect(1, 0, lone.__getitem__)
+        loop.collect(one, 1, 0)
 
 
 def test_a_pair_on_two_processes_is_paid_as_on_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,10 +151,10 @@ def test_a_pair_on_two_processes_is_paid_as_on_one(monkeypatch: pytest.MonkeyPat
 
         return SimpleNamespace(mine=lambda item: item % 2 == rank, gather=gather)
 
-    both = [collector(monkeypatch, SAYS, process(rank)) for rank in range(2)]
+    both = [collecting(monkeypatch, SAYS, process(rank)) for rank in range(2)]
 
     def work(rank: int) -> None:
-        found[rank] = both[rank].collect(1, 0, DRAWN.__getitem__)
+        found[rank] = loop.collect(both[rank], 1, 0)
 
     threads = [threading.Thread(target=work, args=(rank,)) for rank in range(2)]
     for thread in threads:
@@ -190,17 +187,17 @@ def test_completions_are_read_once_and_partners_asked_where_a_reward_names_them(
         return real(text, *rest, **named)
 
     real = answers.parse
-    monkeypatch.setattr(rollouts.answers, "parse", parse)
-    one = collector(monkeypatch, SAYS, SimpleNamespace(mine=lambda _: True, gather=gather))
+    monkeypatch.setattr(answers, "parse", parse)
+    one = collecting(monkeypatch, SAYS, SimpleNamespace(mine=lambda _: True, gather=gather))
     decoded: list[Any] = []
-    one.policy = cast("Any", SimpleNamespace(decode=lambda g: decoded.append(g) or g.said))
+    one.policy = SimpleNamespace(decode=lambda g: decoded.append(g) or g.said)
     one.rewards = {"swallows": swallows}
-    plain = one.collect(1, 0, DRAWN.__getitem__)
+    plain = loop.collect(one, 1, 0)
     assert (len(gathered), len(decoded), len(parsed)) == (1, 4, 16)
     assert seen
     assert all("partner_success" not in columns for columns in seen)
     one.rewards = {"swallows": swallows, "pair_consistency": pair_consistency}
-    both = one.collect(1, 0, DRAWN.__getitem__)
+    both = loop.collect(one, 1, 0)
     assert (len(gathered), len(decoded), len(parsed)) == (3, 8, 32)
     assert (both.rewards_BG - plain.rewards_BG).tolist() == PAID
     assert [row.valid for row in both.scored] == [row.valid for row in plain.scored]

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
+from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.records import Step, read_jsonl
-from videothinker.training.config import CdpoConfig
 from videothinker.training.stages import train_cdpo
 
 CHILD = """
@@ -19,7 +19,7 @@ import json, pathlib, sys
 import torch
 torch.set_num_threads(1)
 sys.path.insert(0, {tests!r})
-from videothinker.training.config import CdpoConfig
+from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.training.stages import train_cdpo
 if __name__ == "__main__":
     settings = json.loads(pathlib.Path(sys.argv[2]).read_text())

@@ -9,11 +9,11 @@ import msgspec
 import pytest
 
 from tests.training.toy_training import make_question
+from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.errors import UserError
 from videothinker.records import Diagnosis, Question, Sample, read_jsonl, write_jsonl
 from videothinker.runs import digest_path
 from videothinker.training import loop
-from videothinker.training.config import GrpoConfig
 from videothinker.training.data import load_training_set
 from videothinker.training.resuming import Past, check_unchanged, read_past, record, refusal
 from videothinker.training.stages import train_grpo
@@ -67,7 +67,7 @@ HARMFUL: dict[str, tuple[Edit, int, str]] = {
     "gone": (lambda rows, order: [r for r in rows if r.id != order[5]], 5, "is gone"),
     "answer": (lambda rows, order: swap(rows, order[5], answer=("B", "C")), 5, "has other words"),
     "choices": (lambda rows, order: swap(rows, order[0], choices=("a", "b", "c")), 0, "has other"),
-    "video": (lambda rows, order: swap(rows, order[3], context=None, video="v"), 3, "has other"),
+    "transcript": (lambda rows, order: swap(rows, order[3], context="else"), 3, "has other"),
     "pair": (lambda rows, order: swap(rows, order[0], groups={"pair": "far"}), 0, "has moved"),
 }
 

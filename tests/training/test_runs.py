@@ -5,10 +5,11 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import pytest
@@ -16,16 +17,20 @@ import torch
 from safetensors.torch import load_file
 from transformers import Qwen2_5_VLForConditionalGeneration
 
+from videothinker.algorithms.base import TrainConfig
+from videothinker.algorithms.bias import BiasConfig
+from videothinker.algorithms.cdpo import CdpoConfig
+from videothinker.algorithms.choices import Scale
+from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.cli import main
 from videothinker.errors import UserError
-from videothinker.models.qwen2_5_vl.model import load_policy
+from videothinker.models.catalog import load_policy
 from videothinker.records import Sample, Step, read_jsonl
 from videothinker.runs import digest_path
-from videothinker.training import loop, rollouts
-from videothinker.training.config import BiasConfig, CdpoConfig, GrpoConfig
+from videothinker.training import loop
 from videothinker.training.data import load_training_set
 from videothinker.training.sampling import uniform_stream
-from videothinker.training.stages import train_bias, train_cdpo, train_grpo
+from videothinker.training.stages import train, train_bias, train_cdpo, train_grpo
 
 OPEN = {"guard": False}
 """An untrained model has no valid format and high entropy; let it be pushed all the same."""
@@ -62,6 +67,28 @@ def test_bias_then_grpo_then_cdpo(
     assert len(facts["warnings"]) == 1
     assert "no answer could be read" in said
     assert "next:" not in said
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sequences(TrainConfig):
+    """An algorithm of one's own: no division by the group's deviation, and one refill."""
+
+    stage: ClassVar[str] = "sequences"
+    scale_rewards: Scale = "none"
+
+    def refills(self) -> int:
+        return 1
+
+
+def test_an_algorithm_of_ones_own_is_a_config_with_its_answers(
+    toy: Path, quick: dict[str, Any], tmp_path: Path
+) -> None:
+    """Without a signal in the reward each step draws its three groups twice."""
+    rewards = {"reward_funcs": ("tests.training.toy_training:flat",), "max_steps": 1}
+    out = train(toy, Sequences(out=tmp_path / "own", **(quick | rewards)))
+    (step,) = read_jsonl(out / "metrics.jsonl", Step)
+    assert (step.metrics["drawn"], step.dropped_groups, step.divergence) == (6, 6, None)
+    assert msgspec.json.decode((out / "run.json").read_bytes())["stage"] == "train_sequences"
 
 
 def test_the_same_command_writes_the_same_bytes_and_a_done_run_returns(
@@ -111,7 +138,7 @@ CHILD = """
 import sys, pathlib, torch
 torch.set_num_threads(1)
 sys.path.insert(0, {tests!r})
-from videothinker.training.config import GrpoConfig
+from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.training.data import load_training_set
 from videothinker.training.sampling import uniform_stream
 from videothinker.training.stages import train_grpo
@@ -151,34 +178,27 @@ def test_another_setting_in_the_same_folder_is_refused(
 
 
 def test_dynamic_sampling_drops_groups_without_signal_and_refills(
-    toy: Path, quick: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    toy: Path, quick: dict[str, Any], tmp_path: Path
 ) -> None:
-    seen: list[rollouts.Batch] = []
-    collect = rollouts.Collector.collect
-
-    def spy(self: rollouts.Collector, *args: Any) -> rollouts.Batch:
-        seen.append(collect(self, *args))
-        return seen[-1]
-
-    def fickle(prompts: list[str], completions: list[str], **columns: Any) -> list[float]:
-        odd = int(columns["question_id"][0][-1]) % 2
-        return [float(place == 0 and odd) for place in range(len(completions))]
-
-    monkeypatch.setattr(rollouts.Collector, "collect", spy)
-    monkeypatch.setattr("tests.training.toy_training.length_reward", fickle)
-    rewards = {"reward_funcs": ("tests.training.toy_training:length_reward",)}
-    out = train_bias(toy, BiasConfig(out=tmp_path / "bias", **(quick | rewards)))
-    for batch in seen:
-        assert len(batch.scored) == 3
-        assert all(int(row.question_id[-1]) % 2 == 1 for row in batch.scored)
-        assert batch.drawn == batch.dropped + 3
-    steps = read_jsonl(out / "metrics.jsonl", Step)
-    assert sum(step.dropped_groups for step in steps) == sum(b.dropped for b in seen) > 0
-    drawn = [int(step.metrics["drawn"]) for step in steps]
-    seen.clear()
-    train_grpo(toy, GrpoConfig(out=tmp_path / "grpo", **(quick | rewards)))
-    assert all(batch.drawn == len(batch.scored) == 3 for batch in seen)
-    assert sum(drawn) > 12
+    """Counted along the stream, which goes on after the dropped: odd questions have a signal."""
+    rewards = {"reward_funcs": ("tests.training.toy_training:odd_only",)}
+    config = BiasConfig(out=tmp_path / "bias", **(quick | rewards))
+    draw, place = uniform_stream(load_training_set(toy, config).train, config.seed), 0
+    expected: list[tuple[int, int]] = []
+    for _ in range(config.max_steps):
+        first, kept = place, 0
+        while kept < 3:
+            missing = range(place, place + 3 - kept)
+            kept += sum(int(draw(number).id[-1]) % 2 for number in missing)
+            place = missing.stop
+        expected.append((place - first, place - first - 3))
+    steps = read_jsonl(train_bias(toy, config) / "metrics.jsonl", Step)
+    assert [(step.metrics["drawn"], step.dropped_groups) for step in steps] == expected
+    assert sum(dropped for _, dropped in expected) > 0
+    assert all(step.metrics["groups"] == 3 for step in steps)
+    kept_all = train_grpo(toy, GrpoConfig(out=tmp_path / "grpo", **(quick | rewards)))
+    for step in read_jsonl(kept_all / "metrics.jsonl", Step):
+        assert step.metrics["drawn"] == step.metrics["groups"] == 3
 
 
 def test_a_step_without_any_signal_changes_nothing(
@@ -296,28 +316,6 @@ def test_the_guard_looks_at_the_entropy_of_the_step_before(
     stopped = [step.guard is not None for step in read_jsonl(out / "metrics.jsonl", Step)]
     # the first step looks at its own batch, each later one at the step before
     assert stopped == [True, True, True, True, False, False]
-
-
-def test_the_stream_goes_on_after_the_questions_that_were_drawn(
-    toy: Path, quick: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Dropped ones included: all steps together show the stream, each question of it once."""
-    asked: list[str] = []
-
-    def fickle(prompts: list[str], completions: list[str], **columns: Any) -> list[float]:
-        asked.append(columns["question_id"][0])
-        odd = int(asked[-1][-1]) % 2
-        return [float(place == 0 and odd) for place in range(len(completions))]
-
-    monkeypatch.setattr("tests.training.toy_training.length_reward", fickle)
-    rewards = {"reward_funcs": ("tests.training.toy_training:length_reward",), "eval_steps": 0}
-    config = BiasConfig(out=tmp_path / "bias", **(quick | rewards))
-    out = train_bias(toy, config)
-    draw = uniform_stream(load_training_set(toy, config).train, config.seed)
-    steps = read_jsonl(out / "metrics.jsonl", Step)
-    drawn = [int(step.metrics["drawn"]) for step in steps]
-    assert asked == [draw(place).id for place in range(sum(drawn))]
-    assert sum(drawn) > sum(int(step.metrics["groups"]) for step in steps)
 
 
 def test_repelling_drives_away_and_attracting_towards_the_bias_model(

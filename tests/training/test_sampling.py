@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.training.toy_training import make_question
+from videothinker.algorithms.bias import BiasConfig
+from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.errors import UserError
 from videothinker.records import Sample, write_jsonl
-from videothinker.training.config import BiasConfig, GrpoConfig
 from videothinker.training.data import in_order, load_training_set
 from videothinker.training.sampling import (
     drawn_shares,
@@ -103,8 +104,8 @@ def test_the_training_set_is_a_seeded_draw_with_a_slice_held_out(toy: Path) -> N
     settings = {"train_questions": 20, "eval_questions": 4}
     drawn = load_training_set(toy, config(GrpoConfig, **settings))
     assert len(drawn.train) == 20
-    assert not {q.id for q in drawn.train} & {q.id for q in drawn.held_out}
-    assert [drawn.labels[q.id] for q in drawn.held_out] == ["observational"] * 2 + [
+    assert not {q.id for q in drawn.train} & {q.id for q in drawn.validation}
+    assert [drawn.labels[q.id] for q in drawn.validation] == ["observational"] * 2 + [
         "inferential"
     ] * 2
     again = load_training_set(toy, config(GrpoConfig, **settings))

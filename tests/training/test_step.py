@@ -10,11 +10,12 @@ from torch import Tensor
 
 from tests.training.toy_training import make_question
 from videothinker import prompts
-from videothinker.generation.sampling import Group, Sampling
-from videothinker.generation.shared_prefix import rollout
-from videothinker.models.qwen2_5_vl.model import Policy, load_policy
-from videothinker.training.in_reward import log_ratios
-from videothinker.training.step import Bias, Objective, accumulate_gradients, measure
+from videothinker.algorithms.base import Objective
+from videothinker.generation.base import Sampling, generate
+from videothinker.models.base import Group
+from videothinker.models.catalog import load_policy
+from videothinker.models.loaded import Policy
+from videothinker.training.step import Bias, accumulate_gradients, log_ratios, measure
 
 ADVANTAGES = [torch.tensor([1.0, -0.5, 0.2, -0.7]), torch.tensor([-1.0, 0.3, 0.9, 0.0])]
 
@@ -25,14 +26,14 @@ def roll(policy: Policy, count: int = 2) -> list[Group]:
         policy.encode(prompts.render(q.question, q.choices, context=q.context)) for q in questions
     ]
     sampling = Sampling(num_generations=4, max_completion_length=7)
-    return rollout(policy, encoded, sampling, list(range(count)))
+    return generate(policy, encoded, sampling, list(range(count)))
 
 
-def naive_logps(policy: Policy, group: Group, heat: float = 1.0) -> tuple[Tensor, Tensor]:
+def naive_logps(policy: Policy, group: Group, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
     """Log-probabilities of sampled tokens [G, C] and of the whole vocabulary [G, C, V]."""
     count, length = group.completion_ids_GC.shape
     ids = torch.cat([group.prompt.input_ids_P.expand(count, -1), group.completion_ids_GC], dim=1)
-    logits = policy.model(input_ids=ids, use_cache=False).logits / heat
+    logits = policy.model(input_ids=ids, use_cache=False).logits / temperature
     whole = logits[:, -length - 1 : -1].log_softmax(-1)
     return whole.gather(2, group.completion_ids_GC[..., None])[..., 0], whole
 
@@ -55,15 +56,15 @@ def naive(  # noqa: PLR0917
     objective: Objective,
 ) -> Naive:
     """`olds` are the log-probabilities of the policy that drew; null on policy."""
-    heat, loss_type = objective.temperature, objective.loss_type
+    temperature, loss_type = objective.temperature, objective.loss_type
     tokens = sum(int(group.mask_GC.sum()) for group in groups)
     completions = sum(len(group.mask_GC) for group in groups)
     found = Naive(torch.zeros(()))
     for number, (group, advantages) in enumerate(zip(groups, ADVANTAGES, strict=True)):
-        logps, whole = naive_logps(policy, group, heat)
+        logps, whole = naive_logps(policy, group, temperature)
         old = logps.detach() if olds is None else olds[number]
         with torch.no_grad():
-            bias_logps, bias_whole = naive_logps(bias, group, heat)
+            bias_logps, bias_whole = naive_logps(bias, group, temperature)
         for g, mask in enumerate(group.mask_GC):
             for t in range(int(mask.sum())):
                 ratio = (logps[g, t] - old[g, t]).exp()
@@ -118,22 +119,26 @@ def pair(base: Path, other: Path) -> tuple[Policy, Policy]:
 
 
 @pytest.mark.parametrize("update", ["first", "second"])
-@pytest.mark.parametrize("heat", [1.0, 0.6])
+@pytest.mark.parametrize("temperature", [1.0, 0.6])
 @pytest.mark.parametrize("loss_type", ["grpo", "dapo"])
 @pytest.mark.parametrize("divergence", ["k3", "rho_k3", "k2", "exact", "js"])
 def test_the_step_follows_the_written_out_formula(
-    pair: tuple[Policy, Policy], divergence: str, loss_type: str, heat: float, update: str
+    pair: tuple[Policy, Policy], divergence: str, loss_type: str, temperature: float, update: str
 ) -> None:
     """At the rollout's temperature, and at a second update, whose ratio is not one."""
     policy, bias = pair
     groups, given = roll(policy), {"loss_type": loss_type, "divergence": divergence}
-    objective = Objective(temperature=heat, repulsion=0.3, **given)  # pyright: ignore[reportArgumentType]
-    olds = None if update == "first" else earlier(policy, groups, heat)
+    objective = Objective(temperature=temperature, repulsion=0.3, **given)  # pyright: ignore[reportArgumentType]
+    olds = None if update == "first" else earlier(policy, groups, temperature)
     wanted = naive(policy, bias, groups, olds, divergence, objective)
     wanted.loss.backward()
     expected = gradients(policy)
     sums = accumulate_gradients(
-        *(policy, Bias(bias), groups, ADVANTAGES, objective),
+        policy,
+        Bias(bias),
+        groups,
+        ADVANTAGES,
+        objective,
         completions=8,
         tokens=sum(int(group.mask_GC.sum()) for group in groups),
         old_logps=None if olds is None else dict(enumerate(olds)),
@@ -149,11 +154,11 @@ def test_the_step_follows_the_written_out_formula(
     assert not policy.model.training
 
 
-def earlier(policy: Policy, groups: list[Group], heat: float) -> list[Tensor]:
+def earlier(policy: Policy, groups: list[Group], temperature: float) -> list[Tensor]:
     """Log-probabilities that another policy could have drawn with, some beyond the clip."""
     stream = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        now = [naive_logps(policy, group, heat)[0] for group in groups]
+        now = [naive_logps(policy, group, temperature)[0] for group in groups]
     return [
         (logps + 0.4 * torch.randn(logps.shape, generator=stream)) * group.mask_GC
         for logps, group in zip(now, groups, strict=True)
@@ -233,7 +238,11 @@ def test_the_step_clips_below_and_above_as_written_out(pair: tuple[Policy, Polic
     noise = torch.randn(logps.shape, generator=torch.Generator().manual_seed(0))
     old = logps + 0.5 * noise * group.mask_GC
     sums = accumulate_gradients(
-        *(policy, None, [group], ADVANTAGES[:1], Objective(epsilon=0.1, epsilon_high=0.6)),
+        policy,
+        None,
+        [group],
+        ADVANTAGES[:1],
+        Objective(epsilon=0.1, epsilon_high=0.6),
         completions=4,
         tokens=int(group.mask_GC.sum()),
         old_logps={0: old},

@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from tests.training.toy_training import make_question
+from videothinker.algorithms.bias import BiasConfig
+from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.errors import UserError
 from videothinker.records import Question, write_jsonl
 from videothinker.runs import digest_path
-from videothinker.training.config import BiasConfig, GrpoConfig
 from videothinker.training.data import load_training_set
 from videothinker.training.processes import Processes
 from videothinker.training.stages import train_grpo

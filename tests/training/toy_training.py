@@ -51,6 +51,12 @@ def flat(prompts: list[str], completions: list[str], **columns: object) -> list[
     return [1.0 for _ in completions]
 
 
+def odd_only(completions: list[str], question_id: list[str], **columns: object) -> list[float]:
+    """Tells completions apart where the question's number is odd."""
+    odd = int(question_id[0][-1]) % 2
+    return [float(place == 0 and odd) for place in range(len(completions))]
+
+
 def token_reward(prompts: list[str], completion_ids: list[list[int]], **columns: object):
     """As TRL's users write them: some of the keywords, the others swallowed."""
     assert len(prompts) == len(completion_ids)

@@ -1,4 +1,4 @@
-"""The one place where a policy answers questions and what it said is recorded.
+"""Questions to a model, and records of what it said.
 
 Questions about one video share its decoding, its encoding and the beginning of their prompts.
 Batches are cut from the whole list, never from what is missing, so that a resumed run computes
@@ -9,25 +9,21 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from videothinker import answers
 from videothinker.answering import variants
 from videothinker.answering.protocols import Protocol, labels, render
 from videothinker.console import progress
 from videothinker.errors import UserError
-from videothinker.generation.shared_prefix import Sampling, rollout
-from videothinker.models.llava_onevision.model import PlainModel, PlainPrompt, PlainVideo
-from videothinker.models.qwen2_5_vl.encoding import Encoded, Video
-from videothinker.models.qwen2_5_vl.model import Policy
+from videothinker.generation.base import Sampling, generate
+from videothinker.models.base import Model, Prompt
 from videothinker.prompts import LETTERS
 from videothinker.records import Question, Sample, Variant
 from videothinker.runs import Journal
 from videothinker.seeds import derive, numpy_generator
 from videothinker.video import Clip, read_clip
 
-Prompt = Encoded | PlainPrompt
-Seen = Video | PlainVideo | Clip | None
-"""A video as prepared for the model, raw where the variant depends on the question, or none."""
 Key = tuple[str, str, str, str, int]
 """Question, protocol key, variant, model digest, seed."""
 
@@ -36,7 +32,7 @@ Key = tuple[str, str, str, str, int]
 class Asking:
     """One call's settings, the same for all its questions."""
 
-    policy: Policy | PlainModel
+    policy: Model
     model: str
     protocol: Protocol
     variant: Variant
@@ -58,7 +54,7 @@ def key(sample: Sample) -> Key:
 
 
 def answer_questions(
-    policy: Policy | PlainModel,
+    policy: Model,
     questions: Sequence[Question],
     data_root: Path,
     protocol: Protocol,
@@ -180,7 +176,7 @@ def check_samples(protocol: Protocol, samples: int) -> None:
 def _answer(asking: Asking, batch: Sequence[Question]) -> Iterator[Sample]:
     prompts: dict[str, Prompt] = {}
     failures: dict[str, str] = {}
-    videos: dict[object, Seen | str] = {}
+    videos: dict[object, Any] = {}
     for question in batch:
         place = (question.video, question.clip)
         if place not in videos:
@@ -202,8 +198,11 @@ def _answer(asking: Asking, batch: Sequence[Question]) -> Iterator[Sample]:
             )
 
 
-def _see(asking: Asking, question: Question) -> Seen | str:
-    """The question's video: prepared, raw where the variant depends on the question, or why not."""
+def _see(asking: Asking, question: Question) -> Any:
+    """The question's video, as a string why not, or None where none is shown.
+
+    As `Model.to_video` prepares it; a raw `Clip` where the variant depends on the question.
+    """
     if question.video is None or not variants.needs_video(question, asking.variant):
         return None
     try:
@@ -250,12 +249,12 @@ def read_frames(
     return some(min(protocol.frames, max(4, even)))
 
 
-def _prepare(asking: Asking, clip: Clip) -> Video | PlainVideo:
+def _prepare(asking: Asking, clip: Clip) -> Any:
     low, high = asking.protocol.min_pixels, asking.protocol.max_pixels
     return asking.policy.to_video(clip.frames, clip.seconds, min_pixels=low, max_pixels=high)
 
 
-def _encode(asking: Asking, question: Question, seen: Seen) -> Prompt:
+def _encode(asking: Asking, question: Question, seen: Any) -> Prompt:
     generator = numpy_generator(asking.seed, asking.variant, question.id)
     raw = seen if isinstance(seen, Clip) else None
     shown = variants.apply(question, asking.variant, raw, generator)
@@ -264,17 +263,11 @@ def _encode(asking: Asking, question: Question, seen: Seen) -> Prompt:
         video = _prepare(asking, shown.clip)
     words = render(asking.protocol, question, text=shown.text, context=shown.context)
     system, prefill = asking.protocol.system, asking.protocol.prefill
-    if isinstance(asking.policy, PlainModel):
-        assert not isinstance(video, Video)
-        return asking.policy.encode(words, video, system=system, prefill=prefill)
-    assert not isinstance(video, PlainVideo)
     return asking.policy.encode(words, video, system=system, prefill=prefill)
 
 
 def _generate(asking: Asking, prompts: Mapping[str, Prompt]) -> dict[str, list[tuple[str, bool]]]:
     """Question id -> its completions' texts, each with whether it was cut off."""
-    if not prompts:
-        return {}
     sampling = Sampling(
         num_generations=asking.samples,
         max_completion_length=asking.protocol.max_new_tokens,
@@ -282,14 +275,7 @@ def _generate(asking: Asking, prompts: Mapping[str, Prompt]) -> dict[str, list[t
         top_p=asking.protocol.top_p,
     )
     seeds = [derive(asking.seed, "answer", asking.variant, name) for name in prompts]
-    if isinstance(asking.policy, PlainModel):
-        return {
-            name: asking.policy.answer(prompt, sampling, seed)
-            for (name, prompt), seed in zip(prompts.items(), seeds, strict=True)
-            if isinstance(prompt, PlainPrompt)
-        }
-    encoded = [prompt for prompt in prompts.values() if isinstance(prompt, Encoded)]
-    groups = rollout(asking.policy, encoded, sampling, seeds)
+    groups = generate(asking.policy, list(prompts.values()), sampling, seeds)
     return {
         name: list(zip(asking.policy.decode(group), group.truncated_G.tolist(), strict=True))
         for name, group in zip(prompts, groups, strict=True)

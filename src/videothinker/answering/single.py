@@ -1,16 +1,16 @@
 """One question about one video, from the command line or from Python."""
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from videothinker.answering.config import AskConfig
 from videothinker.answers import parse, record
 from videothinker.console import say
-from videothinker.generation.shared_prefix import Sampling, rollout
-from videothinker.models.placement import place
-from videothinker.models.qwen2_5_vl.model import load_policy
-from videothinker.models.qwen2_5_vl.positions import positions
+from videothinker.generation.base import Sampling, generate
+from videothinker.models.base import Model, Prompt
+from videothinker.models.catalog import load_model, place
 from videothinker.prompts import render
 from videothinker.records import Sample, write_jsonl
 from videothinker.seeds import derive
@@ -22,18 +22,18 @@ class Asked(Sample, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     times: tuple[float, ...]
     """When the frames are shown, seconds."""
-    second_per_grid: float
-    """How long one step of the video's temporal grid lasts, seconds."""
-    video_position: int
-    """Where the video begins on each of the three axes."""
-    first_text_position: int
-    """Of the first token after the video."""
-    last_text_position: int
-    """Of the prompt's last token; the first of the completion is one further."""
+    second_per_grid: float | None
+    """How long one step of the video's temporal grid lasts, seconds; null without such a grid."""
     device: str
     """Where the model ran."""
     dtype: str
     """The numbers it ran in."""
+    video_position: int | None = None
+    """Where the video begins on each axis; this and the next two null where it is not known."""
+    first_text_position: int | None = None
+    """Of the first token after the video."""
+    last_text_position: int | None = None
+    """Of the prompt's last token; the first of the completion is one further."""
 
 
 def ask(video: Path, question: str, config: AskConfig) -> Asked:
@@ -46,12 +46,11 @@ def ask(video: Path, question: str, config: AskConfig) -> Asked:
     placed = place(config.model, config.device, config.dtype)
     for line in placed.lines:
         say(line)
-    policy = load_policy(config.model, dtype=placed.dtype, device=placed.device)
-    prompt = policy.encode(
-        render(question, config.choice), clip.frames, clip.seconds, max_pixels=config.max_pixels
-    )
+    policy = load_model(config.model, dtype=placed.dtype, device=placed.device)
+    shown = policy.to_video(clip.frames, clip.seconds, max_pixels=config.max_pixels)
+    prompt = policy.encode(render(question, config.choice), shown)
     frames = f"{prompt.frames} frames"
-    if prompt.frames == 1:
+    if prompt.frames == 1 and shown.second_per_grid is not None:
         frames = "1 frame, shown twice to fill a temporal patch,"
     say(
         f"{video}: {frames} of {prompt.width}x{prompt.height} pixels, "
@@ -62,7 +61,7 @@ def ask(video: Path, question: str, config: AskConfig) -> Asked:
         max_completion_length=config.max_new_tokens,
         temperature=config.temperature,
     )
-    (group,) = rollout(policy, [prompt], sampling, [derive(config.seed, "ask", 0, question)])
+    (group,) = generate(policy, [prompt], sampling, [derive(config.seed, "ask", 0, question)])
     (text,) = policy.decode(group)
     parsed = parse(text, config.choice, truncated=bool(group.truncated_G[0]))
     sample = record(
@@ -75,16 +74,25 @@ def ask(video: Path, question: str, config: AskConfig) -> Asked:
         say(f"the model wrote: {text!r}")
     if config.out is not None:
         write_jsonl(config.out, [sample])
-    assert prompt.second_per_grid is not None
-    places_P = positions(policy.model, prompt)[0].tolist()
-    video_P = (prompt.input_ids_P == policy.model.config.video_token_id).nonzero().flatten()
     return Asked(
         **msgspec.structs.asdict(sample),
         times=tuple(clip.times.tolist()),
-        second_per_grid=prompt.second_per_grid,
-        video_position=places_P[int(video_P[0])],
-        first_text_position=places_P[int(video_P[-1]) + 1],
-        last_text_position=places_P[-1],
+        second_per_grid=shown.second_per_grid,
         device=placed.device,
         dtype=placed.dtype,
+        **_where(policy, prompt),
     )
+
+
+def _where(policy: Model, prompt: Prompt) -> dict[str, Any]:
+    """Where the video begins and its words stand; nothing where that is not known."""
+    places_XP = policy.positions(prompt)
+    if places_XP is None:
+        return {}
+    places_P = places_XP[0].tolist()
+    video_P = prompt.video_P.nonzero().flatten()
+    return {
+        "video_position": places_P[int(video_P[0])],
+        "first_text_position": places_P[int(video_P[-1]) + 1],
+        "last_text_position": places_P[-1],
+    }

@@ -12,8 +12,8 @@ from videothinker.diagnosis.config import DiagnoseConfig
 from videothinker.diagnosis.sources import Source
 from videothinker.diagnosis.turns import by_question, turned
 from videothinker.errors import UserError
-from videothinker.models.placement import place
-from videothinker.models.qwen2_5_vl.model import Policy, load_policy
+from videothinker.models.base import Model
+from videothinker.models.catalog import load_model, place
 from videothinker.records import Question, Sample, Variant
 from videothinker.runs import Journal, Run
 from videothinker.seeds import derive
@@ -59,7 +59,7 @@ def draw(questions: Sequence[Question], limit: int | None, seed: int) -> list[Qu
 class Asker:
     """The probed model and everything that stays the same from probe to probe."""
 
-    policy: Policy
+    policy: Model
     digest: str
     protocol: Protocol
     data_root: Path
@@ -118,7 +118,7 @@ def probe(
     run.facts |= placed.facts
     for line in placed.lines:
         say(line)
-    policy = load_policy(config.probe, dtype=placed.dtype, device=placed.device)
+    policy = load_model(config.probe, dtype=placed.dtype, device=placed.device)
     say(
         f"probing {config.probe} on {len(asked)} questions and {len(pairs)} minimal pairs, "
         f"{config.samples} samples each: {', '.join(config.probes)}"

@@ -51,7 +51,7 @@ def _with_probes(
 
 def _placed(config: DiagnoseConfig, model: str) -> DiagnoseConfig:
     """With what `auto` stands for: another machine does not go on in other numbers."""
-    from videothinker.models.placement import place  # noqa: PLC0415
+    from videothinker.models.catalog import place  # noqa: PLC0415
 
     return replace(config, **place(model, config.device, config.dtype).facts)
 

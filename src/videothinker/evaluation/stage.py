@@ -20,10 +20,8 @@ from videothinker.evaluation.config import EvaluateConfig
 from videothinker.evaluation.metrics import Answered
 from videothinker.evaluation.selection import Selection, select
 from videothinker.evaluation.summary import by_question, plain, summarise
-from videothinker.models.folders import model_folder
-from videothinker.models.llava_onevision.model import PlainModel, load_model
-from videothinker.models.placement import place
-from videothinker.models.qwen2_5_vl.model import Policy
+from videothinker.models.base import Model
+from videothinker.models.catalog import load_model, place
 from videothinker.records import Diagnosis, Question, Sample, read_jsonl, write_atomic, write_jsonl
 from videothinker.runs import Run, open_run, to_plain
 
@@ -50,11 +48,10 @@ def evaluate(data: Path, config: EvaluateConfig) -> Path:
     chosen = select(benchmark, config, labels)
     protocol = protocol_of(config)
     _refuse(chosen, protocol, config)
-    model = model_folder(str(config.model))
     inputs: dict[str, Path | None] = {path.name: path for path in benchmark.files}
-    inputs["model"] = Path(model) if Path(model).is_dir() else None
     # what `auto` stands for is part of the run: another machine does not go on in other numbers
-    placed = place(model, config.device, config.dtype)
+    placed = place(str(config.model), config.device, config.dtype)
+    inputs["model"] = placed.folder
     config = replace(config, **placed.facts)
     with open_run(config.out, "evaluate", config, inputs) as run:
         if run.done:
@@ -62,7 +59,7 @@ def evaluate(data: Path, config: EvaluateConfig) -> Path:
             return config.out
         for line in placed.lines:
             say(line)
-        policy = load_model(model, dtype=config.dtype, device=config.device)
+        policy = load_model(placed.source, dtype=config.dtype, device=config.device)
         _announce(data, benchmark, chosen, protocol)
         run.facts |= placed.facts
         run.facts |= {"protocol": {**to_plain(protocol), "key": protocol.key}}
@@ -130,7 +127,7 @@ def _announce(data: Path, benchmark: Benchmark, chosen: Selection, protocol: Pro
 
 def _ask(
     run: Run,
-    policy: Policy | PlainModel,
+    policy: Model,
     chosen: Selection,
     root: Path,
     *,

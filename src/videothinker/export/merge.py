@@ -16,11 +16,12 @@ from transformers import AutoConfig
 from videothinker.console import say
 from videothinker.errors import UserError
 from videothinker.export.config import ExportConfig
-from videothinker.generation.sampling import Group
 from videothinker.models.adapters import merge
+from videothinker.models.base import Group
+from videothinker.models.catalog import load_policy
 from videothinker.models.folders import Base, adapter_folder, read_base
-from videothinker.models.qwen2_5_vl.model import DTYPES, Policy, load_policy, save_policy
-from videothinker.models.shared_prefix import group_hidden
+from videothinker.models.loaded import Policy
+from videothinker.models.placement import DTYPES
 from videothinker.prompts import render
 from videothinker.runs import open_run
 
@@ -85,7 +86,7 @@ def _merged(adapter: str, base: Base, config: ExportConfig, dtype: str) -> Tenso
     policy = load_policy(adapter, dtype=str(wide).removeprefix("torch."), device=config.device)
     merge(policy)
     policy.model.to(DTYPES[dtype])
-    save_policy(policy, config.out)
+    policy.save(config.out)
     return before
 
 
@@ -95,11 +96,11 @@ def probe_logits(policy: Policy) -> Tensor:
     frames = np.full((FRAMES, SIDE, SIDE, 3), 40, dtype=np.uint8)
     for time in range(FRAMES):
         frames[time, 40:70, 20 * time : 20 * time + 30] = (220, 60, 50)
-    prompt = policy.encode(render(QUESTION, CHOICES), frames, FRAMES / 2.0)
+    prompt = policy.encode(render(QUESTION, CHOICES), policy.to_video(frames, FRAMES / 2.0))
     ids = policy.tokenizer(ANSWER, add_special_tokens=False)["input_ids"]
     ids_1C = torch.tensor([ids])
     group = Group(prompt, ids_1C, torch.ones_like(ids_1C, dtype=torch.bool), torch.tensor([True]))
-    return (group_hidden(policy, group)[0] @ policy.head_VD.T).float().cpu()
+    return (policy.hidden(group)[0] @ policy.head_VD.T).float().cpu()
 
 
 @dataclass(frozen=True, eq=False)

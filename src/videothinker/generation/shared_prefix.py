@@ -1,31 +1,29 @@
 """Draw G completions for every prompt: each prompt is computed once, finished rows leave.
 
 Prompts about one video share its encoding and their common beginning. A completion's draws come
-from its own seeded stream, so a prompt's tokens do not depend on what else is in the batch.
+from its own seeded stream, so a prompt's tokens do not depend on what else is in the batch. On a
+GPU one step is recorded as a CUDA graph and replayed without launching kernel by kernel.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
+from torch.nn.functional import linear, pad
 
-from videothinker.errors import UserError
-from videothinker.generation.cache import RowsPlan, TrunkPlan
-from videothinker.generation.graphs import GraphedStep, can_record
-from videothinker.generation.sampling import Group, Sampling, draw, uniform_draws
-from videothinker.models.qwen2_5_vl.encoding import Encoded
-from videothinker.models.qwen2_5_vl.model import Policy
-from videothinker.models.qwen2_5_vl.positions import positions
-
-__all__ = ["Group", "Sampling", "rollout"]
-
+from videothinker.generation.base import Sampling
+from videothinker.generation.cache import PrefixPlan, RowsPlan
+from videothinker.models.base import Group, Prompt
+from videothinker.models.loaded import PrefixPolicy, not_finite
+from videothinker.seeds import derive
 
 NOTHING = -1
 """Stands where no token was drawn."""
+WARM_UP = 2
+"""Runs before recording, so that libraries allocate their workspaces outside the graph."""
 
 
 class NotFinite(ArithmeticError):
@@ -37,64 +35,58 @@ class NotFinite(ArithmeticError):
 
 
 @dataclass(eq=False)
-class _Trunk:
-    """The beginning that some prompts share: its first `length` tokens."""
+class Beginning:
+    """The prefix that some prompts share: their first `length` tokens."""
 
     prompts: list[int]
     length: int
 
 
 @torch.no_grad()
-def rollout(
-    policy: Policy,
-    prompts: Sequence[Encoded],
+def generate(
+    policy: PrefixPolicy,
+    prompts: Sequence[Prompt],
     sampling: Sampling,
     seeds: Sequence[int],
     *,
     static: bool | None = None,
 ) -> list[Group]:
-    """G completions for each prompt, in the prompts' order; `seeds` has one number a prompt.
+    """See `base.Generator`.
 
     `static` keeps every step's shapes fixed and, on a GPU, replays a CUDA graph; the tokens are the
     same. None takes it on a GPU only.
     """
     static = can_record(policy.device) if static is None else static
-    if not prompts or len(prompts) != len(seeds):
-        raise ValueError(f"{len(prompts)} prompts came with {len(seeds)} seeds")
     count = sampling.num_generations
-    trunks = share_beginnings(prompts, policy.model.config.video_token_id)
-    order = [index for trunk in trunks for index in trunk.prompts]
+    beginnings = share_beginnings(prompts)
+    order = [index for shared in beginnings for index in shared.prompts]
     uniform_RC = uniform_draws(
         [seeds[index] for index in order], count, sampling.max_completion_length
     ).to(policy.device)
     training = policy.model.training
     policy.model.eval()
     try:
-        own_length = max(
-            len(prompts[index].input_ids_P) - trunk.length
-            for trunk in trunks
-            for index in trunk.prompts
-        )
-        plans = [_prefill_trunk(policy, prompts[trunk.prompts[0]], trunk) for trunk in trunks]
+        rest = max(prompts[i].prompt_tokens - one.length for one in beginnings for i in one.prompts)
+        plans = [_prefill(policy, prompts[one.prompts[0]], one.length) for one in beginnings]
         rows = RowsPlan(
             plans,
-            [i for i, trunk in enumerate(trunks) for _ in trunk.prompts],
-            own_length + sampling.max_completion_length,
+            [number for number, one in enumerate(beginnings) for _ in one.prompts],
+            rest + sampling.max_completion_length,
             static=static,
         )
-        first_nV, next_n = _prefill_rest(policy, prompts, trunks, rows)
+        first_nV, next_nX = _prefill_rest(policy, prompts, beginnings, rows)
         rows.repeat(count)
         ids_RC = _decode(
             policy,
             rows,
             first_nV.repeat_interleave(count, dim=0),
-            next_R=next_n.repeat_interleave(count),
+            next_RX=next_nX.repeat_interleave(count, dim=0),
             uniform_RC=uniform_RC,
             sampling=sampling,
         )
     except NotFinite as stop:
         prompt = prompts[order[stop.row // count]]
-        raise UserError(_told_not_finite(policy, prompt, stop.drawn)) from None
+        raise not_finite(policy, prompt, stop.drawn) from None
     finally:
         policy.model.train(training)
     by_prompt_nGC = ids_RC.cpu().unflatten(0, (len(order), count))
@@ -105,23 +97,22 @@ def rollout(
     return [groups[index] for index in range(len(prompts))]
 
 
-def share_beginnings(prompts: Sequence[Encoded], video_token_id: int) -> list[_Trunk]:
-    """Put prompts about one video on one trunk where their common beginning holds the whole video.
+def share_beginnings(prompts: Sequence[Prompt]) -> list[Beginning]:
+    """Let prompts about one video share a prefix where their common beginning holds all of it.
 
-    Every other prompt is its own trunk, all but its last token.
+    Every other prompt has its own: all but its last token.
     """
     by_video: dict[str, list[int]] = defaultdict(list)
     for index, prompt in enumerate(prompts):
-        by_video[prompt.video_digest or f"text {index}"].append(index)
-    trunks = []
+        by_video[prompt.video.digest if prompt.video else f"text {index}"].append(index)
+    found = []
     for members in by_video.values():
         common = _common_tokens([prompts[index].input_ids_P for index in members])
-        video_P = prompts[members[0]].input_ids_P == video_token_id
-        if len(members) > 1 and not video_P[common:].any():
-            trunks.append(_Trunk(members, common))
+        if len(members) > 1 and not prompts[members[0]].video_P[common:].any():
+            found.append(Beginning(members, common))
         else:
-            trunks += [_Trunk([i], len(prompts[i].input_ids_P) - 1) for i in members]
-    return trunks
+            found += [Beginning([i], prompts[i].prompt_tokens - 1) for i in members]
+    return found
 
 
 def _common_tokens(ids: Sequence[Tensor]) -> int:
@@ -132,51 +123,44 @@ def _common_tokens(ids: Sequence[Tensor]) -> int:
     return int(same.long().cumprod(dim=0).sum())
 
 
-def _prefill_trunk(policy: Policy, prompt: Encoded, trunk: _Trunk) -> TrunkPlan:
-    plan = TrunkPlan()
-    places_3P = positions(policy.model, prompt).to(policy.device)[:, : trunk.length]
-    policy.language_model(
-        inputs_embeds=policy.embed_prompt(prompt)[None, : trunk.length],
-        position_ids=places_3P[:, None],
-        attention_mask={"full_attention": None},
-        use_cache=False,
-        plan=plan,
-    )
+def _prefill(policy: PrefixPolicy, prompt: Prompt, length: int) -> PrefixPlan:
+    """Keys and values of a prompt's first `length` tokens."""
+    plan = PrefixPlan()
+    places_XP = policy.positions(prompt)[:, :length].to(policy.device)
+    nothing = torch.empty(1, 0, dtype=torch.long, device=policy.device)
+    policy.hidden_states(nothing, places_XP[:, None], plan, prompt=prompt, first=length)
     return plan
 
 
 def _prefill_rest(
-    policy: Policy, prompts: Sequence[Encoded], trunks: Sequence[_Trunk], rows: RowsPlan
+    policy: PrefixPolicy, prompts: Sequence[Prompt], beginnings: Sequence[Beginning], rows: RowsPlan
 ) -> tuple[Tensor, Tensor]:
-    """Each prompt's tokens after its trunk; logits of its last token and its next position."""
+    """Each prompt's tokens after its prefix; logits of its last token and the next position."""
     rests, places = [], []
-    for trunk in trunks:
-        for index in trunk.prompts:
-            rests.append(prompts[index].input_ids_P[trunk.length :])
-            places.append(positions(policy.model, prompts[index])[:, trunk.length :])
+    for shared in beginnings:
+        for index in shared.prompts:
+            rests.append(prompts[index].input_ids_P[shared.length :])
+            places.append(policy.positions(prompts[index])[:, shared.length :])
     lengths_n = torch.tensor([len(rest) for rest in rests], device=policy.device)
     longest = int(lengths_n.max())
     ids_nS = torch.stack([pad(rest, (0, longest - len(rest))) for rest in rests])
-    places_n3S = torch.stack([pad(place, (0, longest - place.shape[1])) for place in places])
+    places_nXS = torch.stack([pad(place, (0, longest - place.shape[1])) for place in places])
     rows.start(lengths_n)
-    hidden_nSD = policy.language_model(
-        inputs_embeds=policy.model.get_input_embeddings()(ids_nS.to(policy.device)),
-        position_ids=places_n3S.transpose(0, 1).to(policy.device),
-        attention_mask={"full_attention": None},
-        use_cache=False,
-        plan=rows,
-    ).last_hidden_state
+    hidden_nSD = policy.hidden_states(
+        ids_nS.to(policy.device), places_nXS.transpose(0, 1).to(policy.device), rows
+    )
     last_nD = hidden_nSD[torch.arange(len(rests), device=policy.device), lengths_n - 1]
     next_n = torch.stack([place.max() + 1 for place in places]).to(policy.device)
-    return policy.model.lm_head(last_nD), next_n
+    next_nX = next_n[:, None].expand(-1, places_nXS.shape[1])
+    return linear(last_nD, policy.head_VD), next_nX
 
 
 def _decode(
-    policy: Policy,
+    policy: PrefixPolicy,
     rows: RowsPlan,
     logits_RV: Tensor,
     *,
-    next_R: Tensor,
+    next_RX: Tensor,
     uniform_RC: Tensor,
     sampling: Sampling,
 ) -> Tensor:
@@ -213,39 +197,22 @@ def _decode(
             graph = None
         rows.advance()
         tokens_A = tokens_A.clamp(min=0)  # rows that have ended go on with any token
-        places_A = next_R[row_A] + step
+        places_AX = next_RX[row_A] + step
         if rows.static and can_record(policy.device):
-            graph = graph or GraphedStep(partial(_step, policy, rows), tokens_A, places_A)
-            logits_RV = graph(tokens_A, places_A)
+            graph = graph or GraphedStep(partial(_step, policy, rows), tokens_A, places_AX)
+            logits_RV = graph(tokens_A, places_AX)
         else:
-            logits_RV = _step(policy, rows, tokens_A, places_A)
+            logits_RV = _step(policy, rows, tokens_A, places_AX)
     return ids_RC
 
 
-def _step(policy: Policy, rows: RowsPlan, tokens_A: Tensor, places_A: Tensor) -> Tensor:
+def _step(policy: PrefixPolicy, rows: RowsPlan, tokens_A: Tensor, places_AX: Tensor) -> Tensor:
     """Logits `[A, V]` of the next token of every row."""
-    hidden_A1D = policy.language_model(
-        inputs_embeds=policy.model.get_input_embeddings()(tokens_A[:, None]),
-        position_ids=places_A[None, :, None].expand(3, -1, -1),
-        attention_mask={"full_attention": None},
-        use_cache=False,
-        plan=rows,
-    ).last_hidden_state
-    return policy.model.lm_head(hidden_A1D[:, 0])
+    hidden_A1D = policy.hidden_states(tokens_A[:, None], places_AX.T[:, :, None], rows)
+    return linear(hidden_A1D[:, 0], policy.head_VD)
 
 
-def _told_not_finite(policy: Policy, prompt: Encoded, drawn: int) -> str:
-    words = policy.tokenizer.decode(prompt.input_ids_P, skip_special_tokens=True)
-    numbers = str(policy.model.dtype).removeprefix("torch.")
-    after = f"after {drawn} tokens of an answer to" if drawn else "at the end of"
-    advice = "take another checkpoint" if numbers == "float32" else "give --dtype float32"
-    return (
-        f"the model's logits are not finite numbers in {numbers} {after} the prompt "
-        f"{words[-80:]!r}; {advice}"
-    )
-
-
-def _group(policy: Policy, prompt: Encoded, ids_GC: Tensor) -> Group:
+def _group(policy: PrefixPolicy, prompt: Prompt, ids_GC: Tensor) -> Group:
     mask_GC = ids_GC != NOTHING
     longest = int(mask_GC.sum(dim=1).max())
     ids_GC, mask_GC = ids_GC[:, :longest], mask_GC[:, :longest]
@@ -256,3 +223,74 @@ def _group(policy: Policy, prompt: Encoded, ids_GC: Tensor) -> Group:
         mask_GC=mask_GC,
         truncated_G=~ended_G,
     )
+
+
+def uniform_draws(seeds: Sequence[int], generations: int, length: int) -> Tensor:
+    """float64 `[prompts * generations, length]`: every completion's own stream of uniform numbers.
+
+    Completion g of a prompt draws from `derive(seed, "rollout", g)`, so its tokens depend neither
+    on the rest of the batch nor on the device.
+    """
+    rows = []
+    for seed in seeds:
+        for generation in range(generations):
+            stream = torch.Generator().manual_seed(derive(seed, "rollout", generation))
+            rows.append(torch.rand(length, generator=stream, dtype=torch.float64))
+    return torch.stack(rows)
+
+
+def draw(logits_RV: Tensor, uniform_R: Tensor, sampling: Sampling) -> Tensor:
+    """One token a row by inverting the cumulative distribution at the row's uniform number."""
+    if sampling.temperature == 0:
+        return logits_RV.argmax(dim=-1)
+    probabilities_RV = (logits_RV.float() / sampling.temperature).softmax(dim=-1)
+    if sampling.top_p < 1:
+        probabilities_RV = _nucleus(probabilities_RV, sampling.top_p)
+    cumulative_RV = probabilities_RV.double().cumsum(dim=-1)
+    target_R1 = uniform_R[:, None] * cumulative_RV[:, -1:]
+    # right=True skips tokens of probability zero: the first whose sum exceeds the target
+    return torch.searchsorted(cumulative_RV, target_R1, right=True).squeeze(-1)
+
+
+def _nucleus(probabilities_RV: Tensor, top_p: float) -> Tensor:
+    """Zero all but the smallest set of likeliest tokens whose probabilities reach `top_p`."""
+    ordered_RV, order_RV = probabilities_RV.sort(dim=-1, descending=True, stable=True)
+    before_RV = ordered_RV.cumsum(dim=-1) - ordered_RV
+    kept_RV = torch.where(before_RV < top_p, ordered_RV, 0.0)
+    return torch.zeros_like(probabilities_RV).scatter(-1, order_RV, kept_RV)
+
+
+def can_record(device: torch.device) -> bool:
+    """Are there graphs on this device?"""
+    return device.type == "cuda"
+
+
+class GraphedStep:
+    """`step(tokens_A, places_AX)` with the shapes of its first call, replayed for every later one.
+
+    What the step reads beside its arguments (keys, values, masks, slots) must change in place. The
+    warm-up writes the same keys and values at the same slots as the replay does.
+    """
+
+    def __init__(
+        self, step: Callable[[Tensor, Tensor], Tensor], tokens_A: Tensor, places_AX: Tensor
+    ) -> None:
+        self.tokens_A, self.places_AX = tokens_A.clone(), places_AX.clone()
+        here = tokens_A.device
+        stream = torch.cuda.Stream(here)
+        stream.wait_stream(torch.cuda.current_stream(here))
+        with torch.cuda.stream(stream):
+            for _ in range(WARM_UP):
+                step(self.tokens_A, self.places_AX)
+        torch.cuda.current_stream(here).wait_stream(stream)
+        self.graph = torch.cuda.CUDAGraph()
+        # on the stream that has its workspaces since the warm-up
+        with torch.cuda.graph(self.graph, stream=stream):
+            self.logits_AV = step(self.tokens_A, self.places_AX)
+
+    def __call__(self, tokens_A: Tensor, places_AX: Tensor) -> Tensor:
+        """Logits `[A, V]`, overwritten by the next call."""
+        self.tokens_A.copy_(tokens_A)
+        self.places_AX.copy_(places_AX)
+        self.graph.replay()
+        return self.logits_AV

@@ -1,7 +1,7 @@
 """LoRA adapters: how one is put into a model, read, written beside its base's name, and merged.
 
 peft is imported only where there is an adapter. Adapters are injected in place, so the model stays
-a Qwen2.5-VL and the engine need not know. On disk an adapter is in peft's own format.
+what it was and the engine need not know. On disk an adapter is in peft's own format.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from videothinker.models.folders import ADAPTER_CONFIG, BASE, Base
 from videothinker.models.tensor_file import write_tensors
 
 if TYPE_CHECKING:
-    from videothinker.models.qwen2_5_vl.model import Policy
+    from videothinker.models.loaded import Policy
 
 POLICY_ADAPTER, BIAS_ADAPTER = "policy", "bias"
 WEIGHTS = "adapter_model.safetensors"

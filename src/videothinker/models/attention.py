@@ -1,8 +1,8 @@
 """One attention function, registered with transformers, that carries out a *plan* if given one.
 
 A plan says which tokens see which: the packed training forward (`shared_prefix`) and the cached
-decoding (`decoding`) are two. Without a plan the call is transformers' own sdpa, so a model that
-uses this function behaves like any other in plain `model(...)` and `generate`.
+decoding (`generation.cache`) are two. Without a plan the call is transformers' own sdpa, so a model
+that uses this function behaves like any other in plain `model(...)` and `generate`.
 """
 
 from typing import Any, Protocol
@@ -12,8 +12,6 @@ from torch import Tensor
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
-
-from videothinker.models.qwen2_5_vl import windows
 
 NAME = "videothinker"
 """What `set_attn_implementation` is given."""
@@ -46,15 +44,6 @@ def attend(
             module, query, key, value, attention_mask, scaling=scaling, **kwargs
         )
     return plan.attend(module.layer_idx, query, key, value, scaling), None
-
-
-def install(model: Any, device: torch.device) -> None:
-    """Let a Qwen2.5-VL on `device` attend our way: its language model and, on a GPU, its tower."""
-    leave_cudnn_out(device)
-    names = {"text_config": NAME}
-    if device.type == "cuda":
-        names["vision_config"] = windows.NAME
-    model.set_attn_implementation(names)
 
 
 def leave_cudnn_out(device: torch.device) -> None:

@@ -103,7 +103,7 @@ def read_checkpoint(folder: Path, kinds: Mapping[str, str]) -> Checkpoint:
             are pickled, quantized or empty, or an index that points out of the folder.
     """
     if not (folder / "config.json").is_file():
-        raise UserError(f"{folder} has no config.json; give a complete Qwen2.5-VL model folder")
+        raise UserError(f"{folder} has no config.json; give a complete model folder")
     content = read_object(folder / "config.json")
     config = parse(ConfigFile, content, folder / "config.json")
     if config.model_type not in kinds:

@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from videothinker.generation.sampling import Group
-from videothinker.models.qwen2_5_vl.model import Policy
-from videothinker.models.shared_prefix import group_hidden
+from videothinker.models.base import Group
+from videothinker.models.loaded import Policy
 
 CHUNK = 256
 """Tokens whose logits are in memory together: 256 x 151,936 float32 are 156 MB."""
@@ -32,12 +31,11 @@ def group_logps(
     group: Group,
     *,
     temperature: float = 1.0,
-    video_ND: Tensor | None = None,
     chunk: int = CHUNK,
 ) -> LogProbs:
     """Log-probabilities of the group's tokens at `temperature`, differentiable in every weight."""
     mask_GC = group.mask_GC.to(policy.device)
-    hidden_ND = group_hidden(policy, group, video_ND)[mask_GC]
+    hidden_ND = policy.hidden(group)[mask_GC]
     targets_N = group.completion_ids_GC.to(policy.device)[mask_GC]
     logps_N, entropy_N = token_logps(
         hidden_ND, policy.head_VD, targets_N, temperature=temperature, chunk=chunk

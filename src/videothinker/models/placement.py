@@ -6,8 +6,6 @@ from pathlib import Path
 import torch
 
 from videothinker.errors import UserError
-from videothinker.models.folders import complete_folder
-from videothinker.models.qwen2_5_vl.loading import SUPPORTED, open_checkpoint
 
 AUTO = "auto"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -20,6 +18,8 @@ class Placement:
     """A model, where it is to run, and in which numbers."""
 
     source: str
+    folder: Path | None
+    """Where it lies; null under a hub id."""
     device: str
     """cpu, cuda or cuda:N."""
     dtype: str
@@ -46,26 +46,6 @@ class Placement:
                 f"CPU, which takes minutes an answer; {_why_no_gpu()}"
             )
         return told
-
-
-def place(source: str | Path, device: str = AUTO, dtype: str = AUTO) -> Placement:
-    """Resolve `auto` for the model in a folder or under a hub id, without loading it.
-
-    Args:
-        source: a folder, a run folder with `model/`, or a hub id, which is fetched.
-        device: `auto` is a GPU where torch sees one, else the CPU.
-        dtype: `auto` is the checkpoint's own.
-
-    Raises:
-        UserError: a device that is not there, a dtype that is not run, or a bad folder.
-    """
-    checkpoint = open_checkpoint(complete_folder(str(source)), SUPPORTED)
-    return Placement(
-        source=str(source),
-        device=resolve_device(device),
-        dtype=resolve_dtype(dtype, checkpoint.dtype, str(source)),
-        parameters=checkpoint.parameters,
-    )
 
 
 def where_auto_runs() -> str:

@@ -16,9 +16,9 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn.functional import scaled_dot_product_attention
 
-from videothinker.generation.sampling import Group
-from videothinker.models.qwen2_5_vl.model import Policy
-from videothinker.models.qwen2_5_vl.positions import continued, positions
+from videothinker.models.base import Group
+from videothinker.models.loaded import PrefixPolicy
+from videothinker.models.positions import continued
 
 
 @dataclass(frozen=True)
@@ -73,21 +73,21 @@ class SharedPrefix:
         keys, values = self._after_prefix(key_BKLd), self._after_prefix(value_BKLd)
         sources = {keys.data_ptr(): key_BKLd.detach(), values.data_ptr(): value_BKLd.detach()}
         with self._remaking(sources):
-            own_GKNd = scaled_dot_product_attention(
+            suffix_GKNd = scaled_dot_product_attention(
                 self._segments(query_BHLd).unflatten(1, (-1, repeats)).flatten(2, 3),
                 keys,
                 values,
                 attn_mask=self.hidden(repeats, query_BHLd.dtype),
                 scale=scaling,
             )
-        own_GSKrd = own_GKNd.unflatten(2, (repeats, self.segment)).permute(0, 3, 1, 2, 4)
-        own_1LHd = own_GSKrd.flatten(2, 3).flatten(0, 1)[None]
-        return torch.cat([shared_BHpd.transpose(1, 2), own_1LHd], dim=1)
+        suffix_GSKrd = suffix_GKNd.unflatten(2, (repeats, self.segment)).permute(0, 3, 1, 2, 4)
+        suffix_1LHd = suffix_GSKrd.flatten(2, 3).flatten(0, 1)[None]
+        return torch.cat([shared_BHpd.transpose(1, 2), suffix_1LHd], dim=1)
 
     def _segments(self, states_1HLd: Tensor) -> Tensor:
         """The segments' part of a packed sequence as a batch `[G, H, segment, d]`."""
-        own_HLd = states_1HLd[0, :, self.prefix :]
-        return own_HLd.unflatten(1, (self.groups, self.segment)).transpose(0, 1)
+        suffix_HLd = states_1HLd[0, :, self.prefix :]
+        return suffix_HLd.unflatten(1, (self.groups, self.segment)).transpose(0, 1)
 
     def _remaking(self, sources: dict[int, Tensor]) -> AbstractContextManager[object]:
         """Inside, the graph keeps a source where it would keep what `_after_prefix` made of it."""
@@ -110,37 +110,31 @@ class SharedPrefix:
         return torch.cat([prefix_GKpd, self._segments(states_1KLd)], dim=2)
 
 
-def group_hidden(policy: Policy, group: Group, video_ND: Tensor | None = None) -> Tensor:
+def group_hidden(policy: PrefixPolicy, group: Group) -> Tensor:
     """Last hidden states `[G, C, D]`; the one at (g, j) predicts completion token (g, j).
 
-    Differentiable in every weight, the vision tower's included. `video_ND` replaces the encoded
-    video where the caller has it already (see `Policy.encode_video`).
+    Differentiable in every weight, the vision tower's included.
     """
     groups, length = group.completion_ids_GC.shape
-    ids_P = group.prompt.input_ids_P.to(policy.device)
-    completions_GC = group.completion_ids_GC.to(policy.device)
-    last_G1 = ids_P[-1].expand(groups, 1)
-    segments_GS = torch.cat([last_G1, completions_GC[:, :-1]], dim=1)
+    prefix = group.prompt.prompt_tokens - 1
+    last_G1 = group.prompt.input_ids_P[-1].expand(groups, 1)
+    segments_GS = torch.cat([last_G1, group.completion_ids_GC[:, :-1]], dim=1)
 
-    embed = policy.model.get_input_embeddings()
-    prompt_PD = policy.embed_prompt(group.prompt, video_ND)
-    packed_1LD = torch.cat([prompt_PD[:-1], embed(segments_GS).flatten(0, 1)])[None]
+    places_XN = continued(policy.positions(group.prompt), length - 1)
+    segment_XS = places_XN[:, prefix:].repeat(1, groups)
+    places_XL = torch.cat([places_XN[:, :prefix], segment_XS], dim=1)
 
-    places_3N = continued(positions(policy.model, group.prompt), length - 1)
-    prefix_3N, segment_3S = places_3N[:, : len(ids_P) - 1], places_3N[:, len(ids_P) - 1 :]
-    places_31L = torch.cat([prefix_3N, segment_3S.repeat(1, groups)], dim=1)[:, None]
-
-    hidden_1LD = policy.language_model(
-        inputs_embeds=packed_1LD,
-        position_ids=places_31L.to(policy.device),
-        attention_mask={"full_attention": None},
-        use_cache=False,
-        plan=SharedPrefix(
-            prefix=len(ids_P) - 1,
+    hidden_1LD = policy.hidden_states(
+        segments_GS.flatten()[None].to(policy.device),
+        places_XL[:, None].to(policy.device),
+        SharedPrefix(
+            prefix=prefix,
             groups=groups,
             segment=length,
             device=policy.device,
             remake=not policy.recomputes,
         ),
-    ).last_hidden_state
-    return hidden_1LD[0, len(ids_P) - 1 :].unflatten(0, (groups, length))
+        prompt=group.prompt,
+        first=prefix,
+    )
+    return hidden_1LD[0, prefix:].unflatten(0, (groups, length))

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import torch
 
+from videothinker.algorithms.base import TrainConfig
 from videothinker.errors import UserError
 from videothinker.models import adapters
 from videothinker.models.adapters import BIAS_ADAPTER, POLICY_ADAPTER
 from videothinker.models.folders import read_base
-from videothinker.models.qwen2_5_vl.model import Policy
-from videothinker.training.config import TrainConfig
+from videothinker.models.loaded import Policy
 from videothinker.training.step import Bias
 
 LORA_TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"

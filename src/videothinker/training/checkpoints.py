@@ -11,7 +11,7 @@ from typing import Any
 
 from safetensors.torch import load_file
 
-from videothinker.models.qwen2_5_vl.model import Policy
+from videothinker.models.loaded import Policy
 from videothinker.models.tensor_file import write_tensors
 from videothinker.records import write_atomic
 from videothinker.training.models import save_model

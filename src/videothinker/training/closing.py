@@ -1,14 +1,10 @@
 """The words a training stage ends with, from its records: how it went, and whether it learned."""
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from statistics import fmean
 
-from videothinker.errors import UserError
-from videothinker.models.folders import model_folder
+from videothinker.algorithms.base import TrainConfig
 from videothinker.records import Step
-from videothinker.training.config import TrainConfig
 
 TENTH = 10
 MEND_REWARDS = (
@@ -28,13 +24,9 @@ def closing_table(steps: Sequence[Step]) -> list[str]:
         raise ValueError("no steps were recorded; there is nothing to average")
     count = max(1, len(steps) // TENTH)
     pushed = any(step.divergence is not None for step in steps)
-    rows = [
-        (name, _mean(steps[:count], name), _mean(steps[-count:], name))
-        for name in [
-            *(*steps[-1].reward, "valid", "entropy"),
-            *(("divergence", "repulsion") if pushed else ()),
-        ]
-    ]
+    names = [*steps[-1].reward, "valid", "entropy"]
+    names += ["divergence", "repulsion"] if pushed else []
+    rows = [(name, _mean(steps[:count], name), _mean(steps[-count:], name)) for name in names]
     guarded = sum(step.guard is not None for step in steps)
     tail = [f"guard stopped the push at {guarded} of {len(steps)} steps"] if pushed else []
     head = f"{'mean of':<16}{f'first {count}':>12}{f'last {count}':>12}"
@@ -115,19 +107,3 @@ def _why_unchanged(steps: Sequence[Step], config: TrainConfig) -> str:
         f"learning rate {config.learning_rate:g} over {config.max_steps} steps moves no "
         f"{config.dtype} number; raise --learning-rate or --max-steps"
     )
-
-
-def check_learned(bias: str) -> None:
-    """Refuse a bias model whose own run says that it is still what it started from.
-
-    Raises:
-        UserError: with what that run says.
-    """
-    book = Path(model_folder(bias)).parent / "run.json"
-    facts = json.loads(book.read_bytes()).get("facts", {}) if book.is_file() else {}
-    if facts.get("weights_changed") is False:
-        said = facts["warnings"][-1].partition(";")[0]  # what to do belongs to that run
-        raise UserError(
-            f"bias {bias} is the model it started from ({said}). "
-            "Mend and run that `train bias` again, or give another bias model"
-        )

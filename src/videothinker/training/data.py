@@ -1,4 +1,4 @@
-"""The questions a stage trains on: a seeded draw, a held-out slice, and what they are made of."""
+"""The questions a stage trains on: a seeded draw, a validation slice, and what they are made of."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -6,13 +6,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from videothinker import console
+from videothinker.algorithms.base import TrainConfig
 from videothinker.benchmarks import jsonl
 from videothinker.benchmarks.base import tier_of
 from videothinker.benchmarks.lists import read_questions
 from videothinker.errors import UserError
 from videothinker.records import Label, Question
 from videothinker.seeds import derive
-from videothinker.training.config import BiasConfig, TrainConfig
 
 ROLES: dict[str, Label] = {"irrelevant": "observational", "causal": "inferential"}
 """Role in a minimal pair -> its label under `same_truth`, by construction: the removal changes the
@@ -36,7 +36,7 @@ class TrainingSet:
     data_root: Path
     """Where their videos lie."""
     train: tuple[Question, ...]
-    held_out: tuple[Question, ...]
+    validation: tuple[Question, ...]
     labels: dict[str, Label]
     """question id -> label; empty where the data has no diagnosis."""
     unanswerable: int
@@ -65,7 +65,7 @@ class TrainingSet:
         """What the draw is made of, for run.json."""
         told: dict[str, object] = {
             "train_questions": len(self.train),
-            "held_out_questions": len(self.held_out),
+            "held_out_questions": len(self.validation),
             "left_out_unanswerable": self.unanswerable,
             "left_out_undiagnosed": self.undiagnosed,
             "left_out_bad_video": self.without_video,
@@ -73,7 +73,7 @@ class TrainingSet:
             "types": _count(q.type for q in self.train),
             "splits": _count(q.split for q in self.train),
             "tier": "transcript" if all(q.context for q in self.train) else "video",
-            "held_out_labels": _count(self.labels.get(q.id, "unlabelled") for q in self.held_out),
+            "held_out_labels": _count(self.labels.get(q.id, "unlabelled") for q in self.validation),
         }
         return told | {"bad_videos": self.bad_names} if self.bad else told
 
@@ -87,7 +87,7 @@ def load_training_set(data: Path, config: TrainConfig) -> TrainingSet:
 
     The order depends on the seed and each question's id alone, so the three stages see the
     questions they have in common in the same order; the two of a minimal pair stay together. The
-    held-out slice comes from the order's end, at most a tenth of all, half of each label where
+    validation slice comes from the order's end, at most a tenth of all, half of each label where
     possible. Splits other than `train` stay out, unless there is no `train`: then all are used,
     with a warning, as for the bias set.
 
@@ -95,7 +95,7 @@ def load_training_set(data: Path, config: TrainConfig) -> TrainingSet:
         UserError: no such file, no question with an answer in it, or a question without its pair
             where the reward wants pairs.
     """
-    source = _source(data, config)
+    source = data if data.is_file() else data / config.trained_on()
     questions = every = read_questions(source)
     labels: dict[str, Label] = {
         q.id: ROLES[q.groups["role"]] for q in questions if q.groups.get("role") in ROLES
@@ -124,12 +124,12 @@ def load_training_set(data: Path, config: TrainConfig) -> TrainingSet:
         if count:
             console.say(f"left out: {count:,} questions {why}")
     ordered = tuple(in_order(usable, config.seed, 0))
-    train, held_out = _draw(ordered, labels, config, source)
+    train, validation = _draw(ordered, labels, config, source)
     return TrainingSet(
         source=source,
         data_root=config.data_root or jsonl.data_root(source),
         train=train,
-        held_out=held_out,
+        validation=validation,
         labels=labels,
         unanswerable=len(asked) - len(usable),
         undiagnosed=len(questions) - len(asked),
@@ -146,30 +146,31 @@ def leave_out(data: TrainingSet, bad: Mapping[Part, str], config: TrainConfig) -
     asked = {part_of(question) for question in data.pool}
     every = {part: reason for part, reason in (data.bad | dict(bad)).items() if part in asked}
     left = [q for q in data.pool if part_of(q) not in every]
-    train, held_out = _draw(left, data.labels, config, data.source)
-    return replace(data, train=train, held_out=held_out, bad=every)
+    train, validation = _draw(left, data.labels, config, data.source)
+    return replace(data, train=train, validation=validation, bad=every)
 
 
 def to_come(
     data: TrainingSet, config: TrainConfig, *, step: int, position: int
 ) -> tuple[Question, ...]:
     """What may still be asked after `step` steps, which drew `position` questions."""
-    refills = config.max_refills if isinstance(config, BiasConfig) else 0
-    last = position + (config.max_steps - step) * config.prompts_per_step * (1 + refills)
+    most = config.prompts_per_step * (1 + config.refills())
+    last = position + (config.max_steps - step) * most
     in_first_round = config.sampling == "uniform" and last <= len(data.train)
-    return (*(data.train[position:last] if in_first_round else data.train), *data.held_out)
+    asked = data.train[position:last] if in_first_round else data.train
+    return asked + data.validation
 
 
 def _draw(
     ordered: Sequence[Question], labels: dict[str, Label], config: TrainConfig, source: Path
 ) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
-    """The questions to train on, and the held-out slice."""
-    held_out = _hold_out(ordered, labels, config) if config.eval_steps else ()
-    kept = {q.id for q in held_out}
+    """The questions to train on, and those to validate on."""
+    validation = _validation(ordered, labels, config) if config.eval_steps else ()
+    kept = {q.id for q in validation}
     train = tuple(q for q in ordered if q.id not in kept)[: config.train_questions or None]
     if "pair_consistency" in config.reward_funcs:
         _check_pairs(train, source)
-    return train, held_out
+    return train, validation
 
 
 def in_order(questions: Sequence[Question], seed: int, epoch: int) -> list[Question]:
@@ -201,15 +202,7 @@ def _check_pairs(train: Sequence[Question], source: Path) -> None:
             )
 
 
-def _source(data: Path, config: TrainConfig) -> Path:
-    if data.is_file():
-        return data
-    if isinstance(config, BiasConfig):
-        return data / ("bias_as_is.jsonl" if config.as_is else "bias.jsonl")
-    return data / "questions.jsonl"
-
-
-def _hold_out(
+def _validation(
     ordered: Sequence[Question], labels: dict[str, Label], config: TrainConfig
 ) -> tuple[Question, ...]:
     size = min(config.eval_questions, len(ordered) // 10)

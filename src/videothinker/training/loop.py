@@ -1,31 +1,45 @@
-"""The one training loop: draw, roll out, reward, advantages, update, log, checkpoint.
+"""The one training loop, from questions to updated weights; `step.py` has the arithmetic.
 
-A group is never split: its completions are rolled out, scored and differentiated by one process.
+A step: draw questions, roll out a group of completions for each, reward them, decide the objective,
+turn rewards into advantages, update, log, checkpoint. What the algorithms do differently they
+answer themselves (`algorithms/`). A group is never split: its completions are rolled out, scored
+and differentiated by one process.
 """
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import asdict, astuple, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from statistics import fmean
 
 import torch
 
-from videothinker import cdpo, console
+from videothinker import answers, console
+from videothinker.algorithms.base import Objective, TrainConfig
+from videothinker.algorithms.control import Signs
+from videothinker.algorithms.objective import group_advantages
 from videothinker.errors import UserError
-from videothinker.models.qwen2_5_vl.model import Policy
-from videothinker.records import Step
+from videothinker.generation.base import generate
+from videothinker.models.base import Group
+from videothinker.models.loaded import Policy
+from videothinker.records import Question, Step
 from videothinker.runs import Journal
+from videothinker.seeds import derive
 from videothinker.training.checkpoints import last_checkpoint, load_checkpoint, save_checkpoint
-from videothinker.training.config import CdpoConfig, TrainConfig
-from videothinker.training.held_out import HeldOut
-from videothinker.training.in_reward import move_to_reward
-from videothinker.training.metrics import step_record, valid_share
+from videothinker.training.data import partners
+from videothinker.training.metrics import completion_tokens, step_record
 from videothinker.training.optimizer import MasterAdamW
 from videothinker.training.processes import Processes
-from videothinker.training.rollouts import Batch, Collector, Draw
-from videothinker.training.step import Bias, Objective, Sums, accumulate_gradients, measure
-from videothinker.training.trackers import completion_tokens
+from videothinker.training.rewards import RewardFunc, asks, reward_columns, score, weighted
+from videothinker.training.rollouts import (
+    Batch,
+    Prompts,
+    Scored,
+    sampling_of,
+)
+from videothinker.training.step import Bias, Sums, accumulate_gradients, log_ratios, measure
+from videothinker.training.validation import validate
 
 
 @dataclass
@@ -51,9 +65,10 @@ class Loop:
     config: TrainConfig
     policy: Policy
     bias: Bias | None
-    collector: Collector
-    draw: Draw
-    held_out: HeldOut
+    prompts: Prompts
+    draw: Callable[[int], Question]
+    """Position in the run's stream of questions -> the question drawn there."""
+    rewards: dict[str, RewardFunc]
     optimizer: MasterAdamW
     processes: Processes
     journal: Journal[Step] | None
@@ -67,22 +82,26 @@ class Loop:
         return self.config.out / "checkpoints"
 
 
-def train(loop: Loop) -> Progress:
+def run_loop(loop: Loop) -> Progress:
     """Go from the last checkpoint, if any, to `max_steps`."""
     config, progress = loop.config, resume(loop)
     with console.progress("train", config.max_steps, done=progress.step) as bar:
         while progress.step < config.max_steps:
             started = time.monotonic()
             step = progress.step + 1
-            batch = loop.collector.collect(step, progress.position, loop.draw)
+            batch = collect(loop, step, progress.position)
             objective, guard = decide(loop, batch, progress)
             sums, extra = update(loop, batch, objective, progress)
-            look = config.eval_steps and step % config.eval_steps == 0
+            validates = config.eval_steps and step % config.eval_steps == 0
             record = step_record(
-                *(step, batch, list(loop.collector.rewards), objective, sums),
+                step,
+                batch,
+                list(loop.rewards),
+                objective,
+                sums,
                 guard=guard,
                 extra=extra,
-                accuracy=loop.held_out.accuracy(loop.policy) if look else {},
+                accuracy=validate(loop.prompts, loop.processes) if validates else {},
             )
             progress.step, progress.position = step, progress.position + batch.drawn
             if loop.journal:
@@ -99,37 +118,102 @@ def train(loop: Loop) -> Progress:
     return progress
 
 
+def collect(loop: Loop, step: int, position: int) -> Batch:
+    """Draw from `position` of the stream, roll out and score.
+
+    With refills (DAPO's dynamic sampling) groups without signal are dropped and others drawn.
+    """
+    config, batch = loop.config, Batch()
+    for _ in range(1 + config.refills()):
+        missing = config.prompts_per_step - len(batch.scored)
+        drawn = {i: loop.draw(position + i) for i in range(batch.drawn, batch.drawn + missing)}
+        mine = {item: question for item, question in drawn.items() if loop.processes.mine(item)}
+        prompts = [loop.prompts.encode(question) for question in mine.values()]
+        seeds = [derive(config.seed, config.stage, step, item) for item in mine]
+        rolled = generate(loop.policy, prompts, sampling_of(config), seeds)
+        groups = dict(zip(mine, rolled, strict=True))
+        scored = score_groups(loop, drawn, groups)
+        kept = [row for row in scored if row.has_signal or not config.refills()]
+        batch.rolled_out += scored
+        batch.scored += kept
+        batch.groups |= {row.item: groups[row.item] for row in kept if row.item in groups}
+        if len(batch.scored) == config.prompts_per_step:
+            break
+    if batch.scored:
+        totals_BG = [row.total_G for row in batch.scored]
+        batch.rewards_BG = torch.tensor(totals_BG, dtype=torch.float64)
+    return batch
+
+
+def score_groups(
+    loop: Loop, drawn: Mapping[int, Question], groups: Mapping[int, Group]
+) -> list[Scored]:
+    """Read and reward this process's `groups`; everyone's rows, in the order of items."""
+    texts = {item: loop.policy.decode(group) for item, group in groups.items()}
+    parsed = {
+        item: [
+            answers.parse(text, drawn[item].choices, truncated=cut)
+            for text, cut in zip(texts[item], group.truncated_G.tolist(), strict=True)
+        ]
+        for item, group in groups.items()
+    }
+    asked = any(asks(function, "partner_success") for function in loop.rewards.values())
+    success = partner_success(drawn, parsed, loop.processes) if asked else None
+    rows: list[Scored] = []
+    for item, group in groups.items():
+        question, count = drawn[item], len(texts[item])
+        label = loop.prompts.data.labels.get(question.id, "unlabelled")
+        columns = reward_columns(question, label, group)
+        if success is not None:
+            columns["partner_success"] = [success.get(item)] * count
+        words = [loop.prompts.words(question)] * count
+        rewards_RG = score(loop.rewards, words, texts[item], columns)
+        row = Scored(
+            item=item,
+            question_id=question.id,
+            type=question.type,
+            label=label,
+            rewards_RG=rewards_RG.tolist(),
+            valid=[one.format for one in parsed[item]],
+            truncated=columns["truncated"],
+            lengths=group.mask_GC.sum(dim=1).tolist(),
+            total_G=weighted(rewards_RG, loop.config.reward_weights),
+        )
+        rows.append(row)
+    return sorted(loop.processes.gather(rows), key=lambda row: row.item)
+
+
+def partner_success(
+    drawn: Mapping[int, Question], said: Mapping[int, list[answers.Parsed]], processes: Processes
+) -> dict[int, float]:
+    """Item -> how often the other question of its minimal pair was answered exactly right."""
+    others = partners(drawn)
+    if not others:
+        return {}
+    right = [
+        (item, fmean(answers.exact(one.answer, drawn[item].answer) for one in said[item]))
+        for item in said
+        if item in others
+    ]
+    known = dict(processes.gather(right))
+    return {item: known[other] for item, other in others.items()}
+
+
 def decide(loop: Loop, batch: Batch, progress: Progress) -> tuple[Objective, str | None]:
     """This step's objective: the repulsion after schedule and guard, and what the guard did."""
-    config = loop.config
-    plain = Objective(
-        loss_type=config.loss_type,
-        epsilon=config.epsilon,
-        epsilon_high=config.epsilon_high,
-        temperature=config.temperature,
-    )
-    if not isinstance(config, CdpoConfig) or loop.bias is None or not config.repulsion:
-        return plain, None
-    pushed = replace(plain, divergence=config.divergence)
+    objective = loop.config.objective()
+    if objective.divergence is None or loop.bias is None:
+        return objective, None
     if progress.divergence is None or progress.entropy is None:
-        sums = measure(loop.policy, loop.bias, list(batch.groups.values()), pushed)
-        add_up(sums, loop.processes)
-        progress.divergence, progress.entropy = means(sums)
-    repulsion = cdpo.signed(config.repulsion, config.direction)
-    if config.schedule == "controller":
-        repulsion = cdpo.controlled(repulsion, progress.divergence, config.divergence_target)
-    guard = None
-    if config.guard:
-        repulsion, guard = cdpo.guarded(
-            repulsion,
-            valid=valid_share(batch),
-            entropy=progress.entropy,
-            divergence=progress.divergence,
-            limits=cdpo.Limits(config.guard_valid, config.guard_entropy, config.guard_divergence),
-        )
+        sums = measure(loop.policy, loop.bias, list(batch.groups.values()), objective)
+        remember(progress, over_processes(sums, loop.processes))
+    assert progress.divergence is not None
+    assert progress.entropy is not None
+    signs = Signs(valid=batch.valid, entropy=progress.entropy, divergence=progress.divergence)
+    repulsion, guard = loop.config.weigh(signs)
     if guard and loop.processes.main:
         console.say(f"warning: step {progress.step + 1}: guard: {guard}")
-    return replace(pushed, repulsion=repulsion), guard
+    return replace(objective, repulsion=repulsion), guard
 
 
 def update(
@@ -144,14 +228,15 @@ def update(
     """
     config, optimizer = loop.config, loop.optimizer
     total, old_logps, norm, skipped = Sums(), {}, 0.0, False
-    if loop.bias and batch.scored and objective.repulsion and in_reward(config):
-        batch, objective = move_to_reward(loop.policy, loop.bias, batch, objective, loop.processes)
+    if loop.bias and batch.scored and objective.repulsion and objective.divergence_in == "reward":
+        batch, objective = move_to_reward(loop, loop.bias, batch, objective)
     lr = learning_rate(config, progress.step)
     advantages = advantages_of(batch, config)
     for _ in range(config.num_iterations if batch.scored else 0):
         optimizer.zero()
         sums = accumulate_gradients(
-            *(loop.policy, loop.bias),
+            loop.policy,
+            loop.bias,
             list(batch.groups.values()),
             [advantages[item] for item in batch.groups],
             objective,
@@ -159,7 +244,7 @@ def update(
             tokens=sum(sum(row.lengths) for row in batch.scored),
             old_logps=old_logps,
         )
-        add_up(sums, loop.processes)
+        sums = over_processes(sums, loop.processes)
         for gradient in optimizer.gradients():
             loop.processes.add(gradient)
         norm = optimizer.clip(config.max_grad_norm)
@@ -172,21 +257,35 @@ def update(
     optimizer.zero()
     count_bad(progress, config, skipped=skipped)
     if total.tokens:
-        progress.divergence, progress.entropy = means(total)
+        remember(progress, total)
     norm = norm if math.isfinite(norm) else 0.0
     return total, {"learning_rate": lr, "grad_norm": norm, "skipped": float(skipped)}
 
 
-def in_reward(config: TrainConfig) -> bool:
-    """Does the divergence stand in the reward?"""
-    return isinstance(config, CdpoConfig) and config.divergence_in == "reward"
+def move_to_reward(
+    loop: Loop, bias: Bias, batch: Batch, objective: Objective
+) -> tuple[Batch, Objective]:
+    """The batch with repulsion * log ratio added to its rewards, and the objective without a push.
+
+    The objective still measures its divergence, for the record and the controller.
+    """
+    mine = [
+        (item, log_ratios(loop.policy, bias, group, objective.temperature).tolist())
+        for item, group in batch.groups.items()
+    ]
+    found = dict(loop.processes.gather(mine))
+    ratios_BG = torch.tensor(
+        [found[row.item] for row in batch.scored], dtype=batch.rewards_BG.dtype
+    )
+    rewards_BG = batch.rewards_BG + objective.repulsion * ratios_BG
+    return replace(batch, rewards_BG=rewards_BG), replace(objective, repulsion=0.0)
 
 
 def advantages_of(batch: Batch, config: TrainConfig) -> dict[int, torch.Tensor]:
     """Item -> advantages [G], from the rewards of all processes' groups."""
     if not batch.scored:
         return {}
-    advantages_BG = cdpo.group_advantages(
+    advantages_BG = group_advantages(
         batch.rewards_BG, scale=config.scale_rewards, types=[row.type for row in batch.scored]
     )
     return {row.item: a_G for row, a_G in zip(batch.scored, advantages_BG, strict=True)}
@@ -212,27 +311,26 @@ def count_bad(progress: Progress, config: TrainConfig, *, skipped: bool) -> None
         )
 
 
-def add_up(sums: Sums, processes: Processes) -> None:
-    """Replace this process's sums by everyone's."""
+def over_processes(sums: Sums, processes: Processes) -> Sums:
+    """Everyone's sums added up."""
     if processes.size == 1:
-        return
-    tensor = torch.tensor(astuple(sums), dtype=torch.float64, device=processes.device)
+        return sums
+    named = asdict(sums)
+    tensor = torch.tensor([*named.values()], dtype=torch.float64, device=processes.device)
     processes.add(tensor)
-    sums.__init__(*tensor.tolist())
+    return Sums(**dict(zip(named, tensor.tolist(), strict=True)))
 
 
-def means(sums: Sums) -> tuple[float, float]:
-    """KL(policy || bias) and entropy a token."""
-    return sums.kl / sums.tokens, sums.entropy / sums.tokens
+def remember(progress: Progress, sums: Sums) -> None:
+    """KL(policy || bias) and entropy a token, for the next step's schedule and guard."""
+    progress.divergence, progress.entropy = sums.kl / sums.tokens, sums.entropy / sums.tokens
 
 
 def checkpoint(loop: Loop, progress: Progress) -> None:
     """Save what a killed run needs to go on to the same end."""
     if loop.processes.main:
-        save_checkpoint(
-            *(loop.checkpoints, loop.policy, loop.optimizer, asdict(progress)),
-            keep=loop.config.save_total_limit,
-        )
+        state, keep = asdict(progress), loop.config.save_total_limit
+        save_checkpoint(loop.checkpoints, loop.policy, loop.optimizer, state, keep=keep)
     loop.processes.wait()
 
 

@@ -1,16 +1,24 @@
-"""What is logged of a step; every name is defined in docs/metrics.md.
+"""What is logged of a step, and an optional tracker; every name is defined in docs/metrics.md.
 
 What is said of completions is said of all that were drawn: without those of the groups that dynamic
 sampling drops, a reward that is always 1 would have no mean.
-Nothing here depends on the clock, so that two identical runs write the same bytes.
+Nothing in metrics.jsonl depends on the clock, so that two identical runs write the same bytes;
+quantities of the clock, such as tokens a second, go to the tracker alone.
 """
 
-from collections.abc import Sequence
+import importlib.util
+from collections.abc import Callable, Sequence
 from statistics import fmean
 
+from videothinker.algorithms.base import Objective, TrainConfig
+from videothinker.errors import UserError
 from videothinker.records import Step
+from videothinker.training.processes import Processes
 from videothinker.training.rollouts import Batch
-from videothinker.training.step import Objective, Sums
+from videothinker.training.step import Sums
+
+TRACKERS = "trackers"
+"""The folder in the run's."""
 
 
 def step_record(
@@ -34,7 +42,7 @@ def step_record(
         sums: over all groups, processes and updates; of no token where none was made.
         guard: what the guard did, in words.
         extra: learning rate, gradient norm and the like.
-        accuracy: label -> accuracy on the held-out slice, where this step looked.
+        accuracy: label -> accuracy on the validation slice, where this step validated.
     """
     rows, tokens = batch.rolled_out, sums.tokens
     lengths = [length for row in rows for length in row.lengths]
@@ -64,7 +72,7 @@ def step_record(
         },
         divergence=sums.divergence / tokens if tokens and objective.divergence else None,
         entropy=sums.entropy / tokens if tokens else None,
-        valid=valid_share(batch),
+        valid=batch.valid,
         repulsion=objective.repulsion,
         dropped_groups=batch.dropped,
         guard=guard,
@@ -72,6 +80,42 @@ def step_record(
     )
 
 
-def valid_share(batch: Batch) -> float:
-    """Share of the batch's completions with a valid format."""
-    return fmean(valid for row in batch.rolled_out for valid in row.valid)
+def open_tracker(config: TrainConfig, processes: Processes) -> Callable[[Step, float], None]:
+    """A function of (record, seconds of the step) that logs to the tracker asked for, if any.
+
+    Raises:
+        UserError: the tracker is not installed.
+    """
+    if config.log_with is None or not processes.main:
+        return lambda record, seconds: None  # noqa: ARG005
+    if importlib.util.find_spec(config.log_with) is None:
+        raise UserError(
+            f"log_with is {config.log_with!r}, which is not installed; "
+            "install videothinker[trackers], or leave log_with out"
+        )
+    from accelerate import Accelerator  # noqa: PLC0415
+
+    folder = config.out / TRACKERS
+    folder.mkdir(parents=True, exist_ok=True)
+    accelerator = Accelerator(
+        cpu=processes.device.type == "cpu", log_with=config.log_with, project_dir=str(folder)
+    )
+    # wandb would write where the command was given, under a random name
+    own = {"dir": str(folder), "name": config.out.name}
+    accelerator.init_trackers("videothinker", init_kwargs={"wandb": own})
+    return lambda record, seconds: accelerator.log(flat(record, seconds), step=record.step)
+
+
+def flat(record: Step, seconds: float) -> dict[str, float]:
+    """A record as name -> number, with the step's speed."""
+    names = ("loss", "valid", "repulsion", "divergence", "entropy", "dropped_groups")
+    values = {name: getattr(record, name) for name in names} | record.metrics
+    values |= {f"reward/{name}": value for name, value in record.reward.items()}
+    values["seconds"] = seconds
+    values["completion_tokens_per_second"] = completion_tokens(record) / seconds
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def completion_tokens(record: Step) -> float:
+    """All completion tokens of the step, those of dropped groups included."""
+    return record.metrics["completions"] * record.metrics["completion_length"]

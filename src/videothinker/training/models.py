@@ -8,12 +8,13 @@ from pathlib import Path
 import torch
 
 from videothinker import console
+from videothinker.algorithms.base import BiasSource, TrainConfig
 from videothinker.errors import UserError
 from videothinker.models.adapters import find_base, same_weights, save_adapter
+from videothinker.models.catalog import load_policy
 from videothinker.models.folders import adapter_folder, model_folder
-from videothinker.models.qwen2_5_vl.model import Policy, load_policy, save_policy
+from videothinker.models.loaded import Policy
 from videothinker.training.adapters import add_adapter, load_adapter_bias, train_further
-from videothinker.training.config import CdpoConfig, GrpoConfig, TrainConfig
 from videothinker.training.step import Bias
 
 
@@ -44,32 +45,52 @@ def load_trainee(config: TrainConfig, device: torch.device) -> Policy:
     return policy
 
 
-def load_bias(source: str, policy: Policy, config: TrainConfig, *, allow_self: bool) -> Bias:
+def load_bias(wanted: BiasSource, policy: Policy, config: TrainConfig) -> Bias:
     """The frozen bias model, checked against the policy it is to steer.
 
     Under LoRA an adapter is put beside the policy's; anything else is a model of its own.
 
     Raises:
-        UserError: another tokenizer, vocabulary or chat template, or the policy itself.
+        UserError: another tokenizer, vocabulary or chat template, the policy itself, or one that
+            learned nothing.
     """
+    source = wanted.model
+    if not wanted.may_be_policy:
+        check_learned(source)
     adapter = adapter_folder(source)
     if adapter is not None and config.lora_rank:
         second = load_adapter_bias(adapter, policy)
-        _check_other(source, config, same=second.is_policy(), allow_self=allow_self)
+        _check_other(wanted, config, same=second.is_policy())
         return second
     frozen = load_policy(model_folder(source), dtype=config.dtype, device=str(policy.device))
     frozen.model.requires_grad_(requires_grad=False)
     check_pair(policy, frozen, source)
-    _check_other(source, config, same=same_weights(policy, frozen), allow_self=allow_self)
+    _check_other(wanted, config, same=same_weights(policy, frozen))
     policy.share_videos(frozen)
-    offload = isinstance(config, CdpoConfig | GrpoConfig) and config.offload_bias
-    return OffloadedBias(frozen, policy.device) if offload else Bias(frozen)
+    return OffloadedBias(frozen, policy.device) if wanted.offload else Bias(frozen)
 
 
-def _check_other(source: str, config: TrainConfig, *, same: bool, allow_self: bool) -> None:
+def check_learned(source: str) -> None:
+    """Refuse a bias model whose own run says that it is still what it started from.
+
+    Raises:
+        UserError: with what that run says.
+    """
+    path = Path(model_folder(source)).parent / "run.json"
+    facts = json.loads(path.read_bytes()).get("facts", {}) if path.is_file() else {}
+    if facts.get("weights_changed") is False:
+        said = facts["warnings"][-1].partition(";")[0]  # what to do belongs to that run
+        raise UserError(
+            f"bias {source} is the model it started from ({said}). "
+            "Mend and run that `train bias` again, or give another bias model"
+        )
+
+
+def _check_other(wanted: BiasSource, config: TrainConfig, *, same: bool) -> None:
+    source = wanted.model
     if not same and model_folder(source) != model_folder(config.model):
         return
-    if not allow_self:
+    if not wanted.may_be_policy:
         raise UserError(
             f"bias {source} is the policy itself; give the model that `train bias` made "
             "(repelling the initial policy is an ablation: allow_self_bias)"
@@ -136,7 +157,7 @@ def _splitting(policy: Policy) -> list[object]:
 def save_model(policy: Policy, folder: Path) -> str:
     """Write what was trained; returns what it is, in words."""
     if policy.base is None:
-        save_policy(policy, folder)
+        policy.save(folder)
         return "a complete model"
     save_adapter(policy, folder)
     return f"a LoRA adapter on {policy.base.model}"

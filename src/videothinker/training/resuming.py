@@ -2,8 +2,8 @@
 
 A run records its questions in `checkpoints/`, which no digest covers. Its list may change until it
 is resumed, as long as (1) the questions drawn up to the last checkpoint are drawn again, in the
-same order, with the same words, answer, video and label, and (2) the held-out slice is the same,
-once it was looked at. So the resumed run ends in the steps and weights that the list as it is now
+same order, with the same words, answer, video and label, and (2) the validation slice is the same,
+once it was used. So the resumed run ends in the steps and weights that the list as it is now
 would have given from the start.
 """
 
@@ -17,10 +17,10 @@ from pathlib import Path
 import msgspec
 
 from videothinker import console
+from videothinker.algorithms.base import TrainConfig
 from videothinker.errors import UserError
 from videothinker.records import Question, Sample, read_jsonl, write_jsonl
 from videothinker.training.checkpoints import STATE, last_checkpoint
-from videothinker.training.config import TrainConfig
 from videothinker.training.data import Part, TrainingSet, part_of
 
 QUESTIONS, BAD_VIDEOS = "questions.jsonl", "bad_videos.jsonl"
@@ -134,13 +134,13 @@ def _used(data: TrainingSet) -> list[Used]:
             label=data.labels.get(q.id, "unlabelled"),
             digest=_digest(q),
         )
-        for held_out, part in ((False, data.train), (True, data.held_out))
+        for held_out, part in ((False, data.train), (True, data.validation))
         for q in part
     ]
 
 
 def _digest(question: Question) -> str:
-    told = [*(getattr(question, name) for name in READ), question.groups.get("pair")]
+    told = [getattr(question, name) for name in READ] + [question.groups.get("pair")]
     return hashlib.sha256(msgspec.json.encode(told)).hexdigest()[:16]
 
 
@@ -151,7 +151,7 @@ def _forget_success(path: Path, gone: set[str]) -> None:
 
 
 def _split(rows: Sequence[Used]) -> tuple[list[Used], list[Used]]:
-    """Those in training, and the held-out slice."""
+    """Those in training, and those in validation."""
     return [r for r in rows if not r.held_out], [r for r in rows if r.held_out]
 
 

@@ -10,7 +10,7 @@ parser is the one that evaluation uses.
 import importlib
 import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -18,17 +18,18 @@ from torch import Tensor
 
 from videothinker.answers import exact, parse, soft
 from videothinker.errors import UserError
+from videothinker.models.base import Group
+from videothinker.records import Question
 
 RewardFunc = Callable[..., Sequence[float]]
 KEYWORDS = (
-    *("prompts", "completions", "completion_ids"),
-    *("question_id", "choices", "answer", "type", "label", "truncated", "partner_success"),
-)
+    "prompts", "completions", "completion_ids", "question_id", "choices", "answer", "type", "label",
+    "truncated", "partner_success",
+)  # fmt: skip
 """What a reward function may be called with."""
 
 
 def soft_accuracy(
-    prompts: Sequence[str],  # noqa: ARG001
     completions: Sequence[str],
     *,
     choices: Sequence[Sequence[str]],
@@ -44,7 +45,6 @@ def soft_accuracy(
 
 
 def format(  # noqa: A001
-    prompts: Sequence[str],  # noqa: ARG001
     completions: Sequence[str],
     *,
     choices: Sequence[Sequence[str]],
@@ -57,7 +57,6 @@ def format(  # noqa: A001
 
 
 def pair_consistency(
-    prompts: Sequence[str],  # noqa: ARG001
     completions: Sequence[str],
     *,
     question_id: Sequence[str],
@@ -134,11 +133,26 @@ def _import(name: str) -> RewardFunc:
     return cast("RewardFunc", found)
 
 
+def reward_columns(question: Question, label: str, group: Group) -> dict[str, list[Any]]:
+    """What a reward function is told of a group's G completions, beside prompts and texts."""
+    count = len(group.mask_GC)
+    ids_of = zip(group.completion_ids_GC, group.mask_GC, strict=True)
+    return {
+        "completion_ids": [ids_C[mask_C].tolist() for ids_C, mask_C in ids_of],
+        "question_id": [question.id] * count,
+        "choices": [question.choices] * count,
+        "answer": [question.answer] * count,
+        "type": [question.type] * count,
+        "label": [label] * count,
+        "truncated": group.truncated_G.tolist(),
+    }
+
+
 def score(
     functions: dict[str, RewardFunc],
     prompts: Sequence[str],
     completions: Sequence[str],
-    columns: dict[str, Sequence[Any]],
+    columns: Mapping[str, Sequence[Any]],
 ) -> Tensor:
     """Call every reward function once on all completions.
 
@@ -172,3 +186,9 @@ def score(
                 )
         rows.append([float(value) for value in values])
     return torch.tensor(rows, dtype=torch.float64)
+
+
+def weighted(rewards_RG: Tensor, weights: Sequence[float] | None) -> list[float]:
+    """Weighted sum of the reward functions [G]; without weights all count alike."""
+    weights_R = torch.tensor(weights or (1.0,) * len(rewards_RG), dtype=torch.float64)
+    return (weights_R @ rewards_RG.double()).tolist()

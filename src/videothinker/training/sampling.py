@@ -8,24 +8,64 @@ repelled, and no label is needed beyond the right answers that the reward needs 
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
 import numpy as np
 
 from videothinker import answers, console
+from videothinker.algorithms.base import TrainConfig
 from videothinker.errors import UserError
-from videothinker.models.qwen2_5_vl.model import Policy
+from videothinker.generation.base import generate
+from videothinker.models.loaded import Policy
 from videothinker.records import Question, Sample, read_jsonl
-from videothinker.runs import Journal
+from videothinker.runs import Journal, Run
 from videothinker.seeds import derive, numpy_generator
-from videothinker.training.config import TrainConfig
 from videothinker.training.data import TrainingSet, in_order
 from videothinker.training.processes import Processes
-from videothinker.training.rollouts import Prompts, roll_out, sampling_of
+from videothinker.training.rollouts import Prompts, sampling_of
+from videothinker.training.step import Bias
 
 PROTOCOL = "training"
 """Name of the prompt and settings of training in a `Sample`."""
+
+
+def open_stream(
+    prompts: Prompts, bias: Bias | None, run: Run | None, processes: Processes
+) -> Callable[[int], Question]:
+    """Position -> question, by the sampling asked for.
+
+    Args:
+        prompts: the policy, the questions and the settings.
+        bias: measured for 'bias-failure', which has one.
+        run: what was measured is kept there; null in all processes but the main one.
+        processes: they share the measuring.
+    """
+    config, data = prompts.config, prompts.data
+    questions, kind = data.train, config.sampling
+    labels = [data.labels.get(question.id, "unlabelled") for question in questions]
+    if kind == "uniform":
+        return uniform_stream(questions, config.seed)
+    if kind == "label":
+        assert config.inferential_share is not None
+        weights = label_weights(labels, config.inferential_share)
+        return weighted_stream(questions, weights, config.seed)
+    judge = bias if bias and kind == "bias-failure" else None
+    policy = judge.policy if judge else prompts.policy
+    with judge.active() if judge else nullcontext():
+        if config.success is not None:
+            success = read_success(config.success, questions, policy.digest)
+        else:
+            journal = run.journal("success.jsonl", Sample) if run else None
+            success = measure_success(policy, data, config, journal, processes)
+    weights = failure_weights(success, [q.id for q in questions], config.sampling_floor)
+    if run and data.labels:
+        run.facts["drawn_shares"] = shares = drawn_shares(weights, labels)
+        told = ", ".join(f"{share:.0%} {label}" for label, share in shares.items())
+        console.say(f"{kind} sampling draws {told}; --sampling-floor moves it")
+    return weighted_stream(questions, weights, config.seed)
 
 
 def uniform_stream(questions: Sequence[Question], seed: int) -> Callable[[int], Question]:
@@ -158,10 +198,10 @@ def measure_success(
 def _answer(
     policy: Policy, questions: Sequence[Question], prompts: Prompts, config: TrainConfig, model: str
 ) -> list[Sample]:
-    sampling = sampling_of(config, num_generations=config.sampling_rollouts)
+    sampling = replace(sampling_of(config), num_generations=config.sampling_rollouts)
     seeds = [derive(config.seed, "success", question.id) for question in questions]
     encoded = [prompts.encode(question) for question in questions]
-    rolled = roll_out(policy, encoded, sampling, seeds)
+    rolled = generate(policy, encoded, sampling, seeds)
     samples: list[Sample] = []
     for question, prompt, group in zip(questions, encoded, rolled, strict=True):
         texts = policy.decode(group)

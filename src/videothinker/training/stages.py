@@ -1,83 +1,54 @@
-"""The three training stages: `train bias`, `train grpo`, `train cdpo`.
+"""The training stages, `train bias`, `train grpo`, `train cdpo`: one function for every algorithm.
 
-Each is f(data, config) -> run folder with metrics.jsonl, checkpoints/ and model/.
+f(data, config) -> run folder with metrics.jsonl, checkpoints/ and model/.
 """
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
 
 from videothinker import console
+from videothinker.algorithms.base import TrainConfig
 from videothinker.benchmarks import jsonl
-from videothinker.errors import UserError
+from videothinker.models.catalog import place
 from videothinker.models.folders import model_folder
-from videothinker.models.placement import place
-from videothinker.models.qwen2_5_vl.loading import digest_weights
-from videothinker.models.qwen2_5_vl.model import Policy
-from videothinker.records import Question, Sample, Step
+from videothinker.models.loaded import Policy, digest_weights
+from videothinker.planning.dry_run import print_plan
+from videothinker.planning.hardware import check_hardware
+from videothinker.planning.plan import make_plan
+from videothinker.records import Step
 from videothinker.runs import Run, open_run
-from videothinker.training.closing import check_learned, closing_table, failings
-from videothinker.training.config import BiasConfig, CdpoConfig, GrpoConfig, TrainConfig
+from videothinker.training.closing import closing_table, failings
 from videothinker.training.data import TrainingSet, leave_out, load_training_set
-from videothinker.training.dry_run import check_hardware
-from videothinker.training.held_out import HeldOut
-from videothinker.training.loop import Loop, train
+from videothinker.training.loop import Loop, run_loop
+from videothinker.training.metrics import open_tracker
 from videothinker.training.models import load_bias, load_trainee, save_model
 from videothinker.training.optimizer import MasterAdamW
 from videothinker.training.processes import Processes, find_processes
 from videothinker.training.resuming import Past, check_unchanged, read_past, record, refusal
 from videothinker.training.rewards import load_rewards
-from videothinker.training.rollouts import Collector, Prompts
-from videothinker.training.sampling import (
-    drawn_shares,
-    failure_weights,
-    label_weights,
-    measure_success,
-    read_success,
-    uniform_stream,
-    weighted_stream,
-)
-from videothinker.training.step import Bias
-from videothinker.training.trackers import open_tracker
+from videothinker.training.rollouts import Prompts
+from videothinker.training.sampling import open_stream
 from videothinker.training.videos import check_videos
 
 
-def train_bias(data: Path, config: BiasConfig) -> Path:
-    """Stage 1: make the bias model, by DAPO on observational questions without their premise.
+def train(data: Path, config: TrainConfig) -> Path:
+    """Train by the algorithm that `config` belongs to.
 
     Args:
-        data: a diagnose folder, or its bias.jsonl.
+        data: a diagnose folder, or one of its question files.
         config: the run's settings.
 
     Returns:
         The run folder.
     """
-    return _stage("bias", data, config, "train cdpo --data DATA --model MODEL --bias {out}")
-
-
-def train_grpo(data: Path, config: GrpoConfig) -> Path:
-    """Plain GRPO on all questions: the baseline, and with a failure sampling our cure.
-
-    Args and returns as `train_bias`, with questions.jsonl.
-    """
-    return _stage("grpo", data, config, "evaluate --model {out} --data DATA")
-
-
-def train_cdpo(data: Path, config: CdpoConfig) -> Path:
-    """Stage 2: GRPO with a repulsion from the frozen bias model.
-
-    Args and returns as `train_bias`, with questions.jsonl.
-    """
-    return _stage("cdpo", data, config, "evaluate --model {out} --data DATA")
-
-
-def _stage(stage: str, data: Path, config: TrainConfig, following: str) -> Path:
     processes = find_processes()
     training_set = load_training_set(data, config)
-    check_hardware(stage, data, config, processes.device, processes=processes.size)
+    questions, root = training_set.train, training_set.data_root
+    check_hardware(config, questions, root, processes.device, ranks=processes.size)
     rewards = load_rewards(config.reward_funcs)
-    with _open(stage, config, training_set, processes) as run:
+    with _open(config, training_set, processes) as run:
         if processes.say(run.done if run else None):
             if run and (past := read_past(run.path)).used:
                 _taken_up(past, training_set, config)
@@ -90,7 +61,8 @@ def _stage(stage: str, data: Path, config: TrainConfig, following: str) -> Path:
                 console.say(line)
         policy = load_trainee(config, processes.device)
         start = trained_digest(policy) if run else ""
-        bias = _bias(config, policy)
+        source = config.bias_source()
+        bias = load_bias(source, policy, config) if source else None
         training_set = _settle(training_set, config, run, processes)
         track = open_tracker(config, processes)
         if processes.main:
@@ -100,12 +72,9 @@ def _stage(stage: str, data: Path, config: TrainConfig, following: str) -> Path:
             config=config,
             policy=policy,
             bias=bias,
-            collector=Collector(
-                *(config, stage, policy, prompts, rewards, training_set, processes),
-                max_refills=config.max_refills if isinstance(config, BiasConfig) else 0,
-            ),
-            draw=_stream(training_set, policy, bias, config=config, run=run, processes=processes),
-            held_out=HeldOut(config, training_set, prompts, processes),
+            prompts=prompts,
+            draw=open_stream(prompts, bias, run, processes),
+            rewards=rewards,
             optimizer=MasterAdamW(
                 ((n, p) for n, p in policy.model.named_parameters() if p.requires_grad),
                 lr=config.learning_rate,
@@ -119,16 +88,11 @@ def _stage(stage: str, data: Path, config: TrainConfig, following: str) -> Path:
         )
         started = monotonic()
         if run:
-            run.facts |= (
-                placed.facts
-                | training_set.composition()
-                | {
-                    "data_root": str(training_set.data_root),
-                    "processes": processes.size,
-                    "sampling": config.sampling,
-                }
-            )
-        train(loop)
+            run.facts |= placed.facts | training_set.composition()
+            run.facts["data_root"] = str(training_set.data_root)
+            run.facts["processes"] = processes.size
+            run.facts["sampling"] = config.sampling
+        run_loop(loop)
         if run:
             run.facts["training_seconds"] = round(monotonic() - started, 1)
             run.facts["weights_changed"] = trained_digest(policy) != start
@@ -136,9 +100,20 @@ def _stage(stage: str, data: Path, config: TrainConfig, following: str) -> Path:
             kind = save_model(policy, config.out / "model")
             console.say(f"wrote {config.out / 'model'} ({kind}) and metrics.jsonl")
             if not run.failures:
-                console.say(f"next: videothinker {following.format(out=config.out)}")
+                console.say(f"next: videothinker {config.following.format(out=config.out)}")
         processes.wait()
     return config.out
+
+
+def dry_run(data: Path, config: TrainConfig, *, gpu_memory: str | None, as_json: bool) -> None:
+    """Print what `train` would cost, by data that need not be there yet; see `print_plan`."""
+    found = load_training_set(data, config) if data.exists() else None
+    plan = make_plan(config, found.train, found.data_root) if found else make_plan(config)
+    print_plan(plan, gpu_memory=gpu_memory, as_json=as_json)
+
+
+train_bias = train_grpo = train_cdpo = train
+"""By the names of the verbs."""
 
 
 def _settle(
@@ -148,7 +123,9 @@ def _settle(
     past = processes.say(read_past(run.path) if run else Past())
     data = _taken_up(past, data, config)
     data = check_videos(
-        *(data, config, processes),
+        data,
+        config,
+        processes,
         step=past.step,
         position=past.position,
         refusal=lambda rest: refusal(past, rest, config),
@@ -201,7 +178,7 @@ def trained_digest(policy: Policy) -> str:
 
 
 def _open(
-    stage: str, config: TrainConfig, data: TrainingSet, processes: Processes
+    config: TrainConfig, data: TrainingSet, processes: Processes
 ) -> contextlib.AbstractContextManager[Run | None]:
     if not processes.main:
         return contextlib.nullcontext()
@@ -211,70 +188,16 @@ def _open(
         inputs["diagnosis"] = diagnosis
     if config.success is not None:
         inputs["success"] = config.success
-    bias = getattr(config, "bias", None)
-    for name, source in (("model", config.model), ("bias", bias)):
+    bias = config.bias_source()
+    for name, source in (("model", config.model), ("bias", bias.model if bias else None)):
         if source and Path(model_folder(source)).is_dir():
             inputs[name] = Path(model_folder(source))
     # what was used of the questions is compared by `resuming`, not the files' bytes
     may_change = (
-        *("data", "diagnosis", "data_root", "on_bad_video", "follow_links"),
-        *("optimizer_device", "offload_bias"),
-    )
-    return open_run(config.out, f"train_{stage}", config, inputs, may_change=may_change)
-
-
-def _bias(config: TrainConfig, policy: Policy) -> Bias | None:
-    """The frozen bias model where the stage needs one."""
-    if isinstance(config, CdpoConfig):
-        if not config.allow_self_bias:
-            check_learned(config.bias)
-        return load_bias(config.bias, policy, config, allow_self=config.allow_self_bias)
-    if isinstance(config, GrpoConfig) and config.sampling == "bias-failure":
-        assert config.bias is not None
-        check_learned(config.bias)
-        return load_bias(config.bias, policy, config, allow_self=False)
-    return None
-
-
-def _stream(
-    data: TrainingSet,
-    policy: Policy,
-    bias: Bias | None,
-    *,
-    config: TrainConfig,
-    run: Run | None,
-    processes: Processes,
-) -> Callable[[int], Question]:
-    """Position -> question, by the sampling asked for."""
-    questions = data.train
-    if config.sampling == "uniform":
-        return uniform_stream(questions, config.seed)
-    if config.sampling == "label":
-        assert config.inferential_share is not None
-        labels = [data.labels.get(q.id, "unlabelled") for q in questions]
-        return weighted_stream(
-            questions, label_weights(labels, config.inferential_share), config.seed
-        )
-    if config.sampling == "bias-failure" and bias is None:
-        raise UserError(
-            "sampling 'bias-failure' needs a bias model, which `train bias` makes; "
-            "allowed here are uniform, base-failure, label"
-        )
-    judge = bias.policy if config.sampling == "bias-failure" and bias else policy
-    with bias.active() if config.sampling == "bias-failure" and bias else contextlib.nullcontext():
-        if config.success is not None:
-            success = read_success(config.success, questions, judge.digest)
-        else:
-            journal = run.journal("success.jsonl", Sample) if run else None
-            success = measure_success(judge, data, config, journal, processes)
-    ids = [question.id for question in questions]
-    weights = failure_weights(success, ids, config.sampling_floor)
-    if run and data.labels:
-        labels = [data.labels.get(identity, "unlabelled") for identity in ids]
-        run.facts["drawn_shares"] = shares = drawn_shares(weights, labels)
-        told = ", ".join(f"{share:.0%} {label}" for label, share in shares.items())
-        console.say(f"{config.sampling} sampling draws {told}; --sampling-floor moves it")
-    return weighted_stream(questions, weights, config.seed)
+        "data", "diagnosis", "data_root", "on_bad_video", "follow_links", "optimizer_device",
+        "offload_bias",
+    )  # fmt: skip
+    return open_run(config.out, f"train_{config.stage}", config, inputs, may_change=may_change)
 
 
 def _reading(data: TrainingSet, policy: Policy, config: TrainConfig, processes: Processes) -> str:

@@ -1,35 +1,31 @@
 """The arithmetic of one optimisation step: rollout groups in, gradients and sums out.
 
-Imports torch, `policy` and `cdpo` alone. One group at a time is in memory; every sum returned adds
+Needs the engine and `algorithms` alone. One group at a time is in memory; every sum returned adds
 up over groups and over processes, and so do the gradients.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from videothinker import cdpo
-from videothinker.generation.sampling import Group
-from videothinker.models.logprobs import chunked_vocabulary, token_logps
-from videothinker.models.qwen2_5_vl.model import Policy
-from videothinker.models.shared_prefix import group_hidden
-
-
-@dataclass(frozen=True)
-class Objective:
-    """What is maximised at this step; see `cdpo`."""
-
-    loss_type: cdpo.LossType = "grpo"
-    epsilon: float = 0.2
-    epsilon_high: float = 0.28
-    temperature: float = 1.0
-    divergence: cdpo.Divergence | None = None
-    """Null where there is no bias model."""
-    repulsion: float = 0.0
-    """The weight in force, with its sign, after schedule and guard."""
+from videothinker.algorithms.base import Objective
+from videothinker.algorithms.choices import DIVERGENCES
+from videothinker.algorithms.objective import (
+    cdpo_loss,
+    clipped_surrogate,
+    exact_kl,
+    is_clipped,
+    sampled_kl,
+    token_ratio,
+    token_weights,
+)
+from videothinker.models.base import Group
+from videothinker.models.loaded import Policy
+from videothinker.models.logprobs import chunked_vocabulary, group_logps, token_logps
 
 
 class Bias:
@@ -96,21 +92,20 @@ def accumulate_gradients(
             old_GC = old_logps.setdefault(number, seen.logps_GC.detach())
             mask_GC = group.mask_GC.to(old_GC.device)
             advantages_G = given_G.to(old_GC)
-            ratio_GC = cdpo.token_ratio(seen.logps_GC, old_GC)
-            clip = {"epsilon": objective.epsilon, "epsilon_high": objective.epsilon_high}
-            loss = cdpo.cdpo_loss(
-                cdpo.clipped_surrogate(ratio_GC, advantages_G, **clip),
+            ratio_GC = token_ratio(seen.logps_GC, old_GC)
+            low, high = objective.epsilon, objective.epsilon_high
+            loss = cdpo_loss(
+                clipped_surrogate(ratio_GC, advantages_G, epsilon=low, epsilon_high=high),
                 seen.divergence_GC,
-                cdpo.token_weights(
-                    mask_GC, objective.loss_type, completions=completions, tokens=tokens
-                ),
+                token_weights(mask_GC, objective.loss_type, completions=completions, tokens=tokens),
                 repulsion=objective.repulsion,
             )
             if loss.requires_grad:
                 loss.backward()
-            clipped_GC = cdpo.is_clipped(ratio_GC, advantages_G, **clip) & mask_GC
+            clipped_GC = is_clipped(ratio_GC, advantages_G, epsilon=low, epsilon_high=high)
             sums.add(seen.sums(mask_GC))
-            sums.add(Sums(loss=float(loss.detach()), clipped=float(clipped_GC.sum())))
+            clipped = float((clipped_GC & mask_GC).sum())
+            sums.add(Sums(loss=float(loss.detach()), clipped=clipped))
     return sums
 
 
@@ -121,6 +116,13 @@ def measure(policy: Policy, bias: Bias, groups: Sequence[Group], objective: Obje
     for group in groups:
         sums.add(_forward(policy, bias, group, objective, None).sums(group.mask_GC))
     return sums
+
+
+class Frozen(NamedTuple):
+    """What the bias model gives for the N completion tokens of a group; no gradient."""
+
+    hidden_ND: Tensor
+    head_VD: Tensor
 
 
 @dataclass(eq=False)
@@ -150,43 +152,72 @@ def _forward(
     """The policy, and the bias model where there is a divergence, on one group."""
     mask_GC = group.mask_GC.to(policy.device)
     targets_N = group.completion_ids_GC.to(policy.device)[mask_GC]
-    heat, name = objective.temperature, objective.divergence
+    temperature, name = objective.temperature, objective.divergence
     # the bias model first: what its layers need is gone when the policy's graph grows
-    frozen = None if bias is None or name is None else _frozen_states(bias, group, mask_GC)
-    hidden_ND = group_hidden(policy, group)[mask_GC]
-    logps_N, entropy_N = token_logps(hidden_ND, policy.head_VD, targets_N, temperature=heat)
+    frozen = None if bias is None or name is None else _frozen(bias, group, mask_GC)
+    hidden_ND, head_VD = policy.hidden(group)[mask_GC], policy.head_VD
+    logps_N, entropy_N = token_logps(hidden_ND, head_VD, targets_N, temperature=temperature)
     old_N = logps_N.detach() if old_GC is None else old_GC[mask_GC]
     divergence_N = kl_N = None
-    if frozen is not None and name in cdpo.WHOLE:
-        both = (hidden_ND, policy.head_VD, *frozen)
-        divergence_N = chunked_vocabulary(_normalised(cdpo.WHOLE[name]), *both, temperature=heat)
-        kl_N = divergence_N.detach()
-        if name != "exact":
+    if frozen is not None and name is not None:
+        chosen = DIVERGENCES[name]
+        if chosen.whole_vocabulary:
+            divergence_N = kl_N = _over_vocabulary(
+                chosen.function, hidden_ND, head_VD, frozen, temperature
+            )
+            if chosen.function is not exact_kl:
+                with torch.no_grad():
+                    kl_N = _over_vocabulary(exact_kl, hidden_ND, head_VD, frozen, temperature)
+        else:
             with torch.no_grad():
-                kl_N = chunked_vocabulary(_normalised(cdpo.exact_kl), *both, temperature=heat)
-    elif frozen is not None and name is not None:
-        with torch.no_grad():
-            bias_N, _ = token_logps(*frozen, targets_N, temperature=heat)
-        divergence_N = cdpo.SAMPLED[name](logps_N, bias_N, old_N)
-        kl_N = cdpo.sampled_kl(logps_N, bias_N, old_N)
+                bias_N, _ = token_logps(
+                    frozen.hidden_ND, frozen.head_VD, targets_N, temperature=temperature
+                )
+            divergence_N = chosen.function(logps_N, bias_N, old_N)
+            kl_N = sampled_kl(logps_N, bias_N, old_N)
     return Seen(
         logps_GC=spread(logps_N, mask_GC),
         entropy_GC=spread(entropy_N.detach(), mask_GC),
         divergence_GC=None if divergence_N is None else spread(divergence_N, mask_GC),
-        kl_GC=None if kl_N is None else spread(kl_N, mask_GC),
+        kl_GC=None if kl_N is None else spread(kl_N.detach(), mask_GC),
     )
 
 
-def _normalised(whole: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
-    """A divergence of log-probabilities as one of logits."""
-    return lambda logits, other: whole(logits.log_softmax(-1), other.log_softmax(-1))
+def _over_vocabulary(
+    function: Callable[[Tensor, Tensor], Tensor],
+    hidden_ND: Tensor,
+    head_VD: Tensor,
+    frozen: Frozen,
+    temperature: float,
+) -> Tensor:
+    """A divergence of log-probabilities over the whole vocabulary [N], by chunks of tokens."""
+
+    def of_logits(logits_nV: Tensor, bias_logits_nV: Tensor) -> Tensor:
+        return function(logits_nV.log_softmax(-1), bias_logits_nV.log_softmax(-1))
+
+    return chunked_vocabulary(
+        of_logits, hidden_ND, head_VD, frozen.hidden_ND, frozen.head_VD, temperature=temperature
+    )
 
 
 @torch.no_grad()
-def _frozen_states(bias: Bias, group: Group, mask_GC: Tensor) -> tuple[Tensor, Tensor]:
-    """The bias model's hidden states at the N completion tokens [N, D] and its head [V, D]."""
+def _frozen(bias: Bias, group: Group, mask_GC: Tensor) -> Frozen:
     with bias.active():
-        return group_hidden(bias.policy, group)[mask_GC], bias.policy.head_VD.detach()
+        return Frozen(bias.policy.hidden(group)[mask_GC], bias.policy.head_VD.detach())
+
+
+@torch.no_grad()
+def log_ratios(policy: Policy, bias: Bias, group: Group, temperature: float) -> Tensor:
+    """The log-ratio log pi(o) - log pi_bias(o) of each whole completion o, [G], in nats.
+
+    As a token-level loss term a divergence drops the score function of the prefix; in the reward it
+    keeps it, because the advantage multiplies every token of the completion (as in RLHF before
+    GRPO). On policy its mean is an unbiased estimate of the KL(pi || bias) of whole completions.
+    """
+    own_G = group_logps(policy, group, temperature=temperature).logps_GC.sum(dim=1)
+    with bias.active():
+        other_G = group_logps(bias.policy, group, temperature=temperature).logps_GC.sum(dim=1)
+    return own_G - other_G
 
 
 def spread(values_N: Tensor, mask_GC: Tensor) -> Tensor:

@@ -16,9 +16,9 @@ import msgspec
 import numpy as np
 
 from videothinker import console
+from videothinker.algorithms.base import TrainConfig
 from videothinker.errors import UserError
 from videothinker.records import encode
-from videothinker.training.config import TrainConfig
 from videothinker.training.data import Part, TrainingSet, leave_out, part_of, to_come
 from videothinker.training.processes import Processes
 from videothinker.video import BadVideo, read_clip

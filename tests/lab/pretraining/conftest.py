@@ -7,7 +7,7 @@ from videothinker.lab.pretraining.config import PretrainConfig
 from videothinker.lab.pretraining.pool import facts
 from videothinker.lab.pretraining.stage import _small
 from videothinker.lab.pretraining.targets import Asked
-from videothinker.models.qwen2_5_vl.model import load_policy
+from videothinker.models.catalog import load_policy
 from videothinker.models.qwen2_5_vl.small import build_small
 from videothinker.world.scenes import scene_config
 from videothinker.world.worlds import make_world

@@ -7,7 +7,6 @@ from tests.lab.pretraining.toy_pretraining import POOL
 from videothinker.lab.pretraining import dense
 from videothinker.lab.pretraining.batches import patches
 from videothinker.lab.pretraining.spelling import ANSWER_WEIGHT, END, text_speller, video_speller
-from videothinker.models.qwen2_5_vl.positions import positions
 
 SECONDS = 0.32 * POOL.frames
 TASKS = [
@@ -23,11 +22,11 @@ def library_logits(policy, encoded):
     """transformers' own forward on one prompt, at our positions."""
     ids = encoded.input_ids_P[None]
     video = {}
-    if encoded.pixel_values is not None:
+    if encoded.video is not None:
         video = {
-            "pixel_values_videos": encoded.pixel_values,
-            "video_grid_thw": encoded.grid_thw,
-            "position_ids": positions(policy.model, encoded)[:, None],
+            "pixel_values_videos": encoded.video.pixel_values,
+            "video_grid_thw": encoded.video.grid_thw,
+            "position_ids": policy.positions(encoded)[:, None],
         }
     policy.model.set_attn_implementation("eager")
     with torch.no_grad():
@@ -61,12 +60,14 @@ def test_video_forward_is_the_librarys(pretraining_policy, rng):
     for item in range(2):
         for k in range(2):
             words, completion = TASKS[k if item == 0 else 1 - k]
-            encoded = policy.encode(words, frames[item], SECONDS, prefill=completion + END)
+            encoded = policy.encode(
+                words, policy.to_video(frames[item], SECONDS), prefill=completion + END
+            )
             whole = torch.cat([prefix[item], batch.segment_ids_BKL[item, k]])
             assert torch.equal(whole[: len(encoded.input_ids_P)], encoded.input_ids_P)
-            assert torch.equal(batch.pixels_BNF[item], encoded.pixel_values)
+            assert torch.equal(batch.pixels_BNF[item], encoded.video.pixel_values)
             check(policy, batch, speller.layout, (item, k), encoded)
-    assert torch.equal(positions(policy.model, encoded)[:, : prefix.shape[1]],
+    assert torch.equal(policy.positions(encoded)[:, : prefix.shape[1]],
                        speller.layout.prefix_positions_3P)  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from videothinker.lab.pretraining.config import PoolConfig, PretrainConfig
 from videothinker.lab.pretraining.measure import HeldOut, measure, summary
 from videothinker.lab.pretraining.pool import facts, frames_of, half_color
 from videothinker.lab.pretraining.spelling import video_speller
-from videothinker.models.qwen2_5_vl.model import load_policy
+from videothinker.models.catalog import load_policy
 from videothinker.world.scenes import scene_config
 from videothinker.world.worlds import make_world
 

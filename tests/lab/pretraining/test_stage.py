@@ -13,7 +13,7 @@ from videothinker.lab.pretraining import stage
 from videothinker.lab.pretraining.config import PretrainConfig
 from videothinker.lab.pretraining.measure import Measured, summary
 from videothinker.lab.pretraining.optimizer import schedule
-from videothinker.models.qwen2_5_vl.model import load_policy
+from videothinker.models.catalog import load_policy
 from videothinker.runs import digest_path
 from videothinker.world.scenes import scene_config
 

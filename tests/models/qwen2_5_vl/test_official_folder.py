@@ -9,9 +9,10 @@ import torch
 
 from tests.models.qwen2_5_vl.test_model import official_layout
 from videothinker.errors import UserError
-from videothinker.generation.sampling import Group
+from videothinker.models.base import Group
+from videothinker.models.catalog import load_policy
+from videothinker.models.loaded import Policy
 from videothinker.models.logprobs import group_logps
-from videothinker.models.qwen2_5_vl.model import Policy, load_policy
 from videothinker.models.qwen2_5_vl.shapes import find_shape, read_shape
 
 # the published template's form: messages may hold parts, a part is a video by type or by key
@@ -61,8 +62,10 @@ def test_it_is_the_same_policy(
     assert again.digest == policy.digest
     assert (again.vision.min_pixels, again.vision.max_pixels) == (3136, 12845056)
     assert again.vision.mean == policy.vision.mean
-    asked = ("Which one hits the cube?", frames_THW3, 4.2)
-    ours, theirs = policy.encode(*asked), again.encode(*asked, max_pixels=policy.vision.max_pixels)
+    asked, shown = "Which one hits the cube?", (frames_THW3, 4.2)
+    ours = policy.encode(asked, policy.to_video(*shown))
+    largest = policy.vision.max_pixels
+    theirs = again.encode(asked, again.to_video(*shown, max_pixels=largest))
     assert torch.equal(ours.input_ids_P, theirs.input_ids_P)
     assert torch.equal(group_logps(again, group).logps_GC, group_logps(policy, group).logps_GC)
 

@@ -5,17 +5,16 @@ import pytest
 import torch
 from torch import Tensor
 
+from videothinker.models.loaded import Policy
 from videothinker.models.qwen2_5_vl import windows
-from videothinker.models.qwen2_5_vl.model import Policy
 
 
 def seen(policy: Policy, name: str) -> tuple[Tensor, dict[str, Tensor]]:
     """The tower's output and the gradients of a sum of it."""
     policy.model.set_attn_implementation({"vision_config": name})
     frames = np.random.default_rng(1).integers(0, 256, (4, 140, 252, 3), dtype=np.uint8)
-    prompt = policy.encode("What moves?", frames, 2.0)
-    assert prompt.grid_thw is not None
-    assert prompt.grid_thw.tolist() == [[2, 10, 18]]  # windows of 64, 16 and 4 patches
+    prompt = policy.encode("What moves?", policy.to_video(frames, 2.0))
+    assert prompt.video.grid_thw.tolist() == [[2, 10, 18]]  # windows of 64, 16 and 4 patches
     policy.model.zero_grad()
     video_ND = policy.encode_video(prompt)
     assert video_ND is not None

@@ -15,7 +15,7 @@ from videothinker.lab.pretraining.heads import Heads, seen_by_heads
 from videothinker.lab.pretraining.measure import HeldOut
 from videothinker.lab.pretraining.optimizer import Optimizer
 from videothinker.lab.pretraining.spelling import Speller
-from videothinker.models.qwen2_5_vl.model import Policy
+from videothinker.models.qwen2_5_vl.model import Qwen25VL
 from videothinker.records import Step
 from videothinker.runs import Journal
 from videothinker.seeds import derive
@@ -34,7 +34,7 @@ def in_bfloat16(precision: str) -> bool:
 
 
 def losses_of(
-    policy: Policy, heads: Heads | None, drawn: Drawn, speller: Speller, precision: str
+    policy: Qwen25VL, heads: Heads | None, drawn: Drawn, speller: Speller, precision: str
 ) -> tuple[torch.Tensor, dict[str, float]]:
     """The loss to minimise, and its parts."""
     words, right = torch.zeros(()), torch.zeros(())
@@ -54,7 +54,7 @@ def losses_of(
 
 @torch.no_grad()
 def probe(
-    policy: Policy, heads: Heads, scenes: HeldOut, speller: Speller, precision: str
+    policy: Qwen25VL, heads: Heads, scenes: HeldOut, speller: Speller, precision: str
 ) -> dict[str, float]:
     """What the heads tell of held-out scenes: the curve of the stage without words."""
     colors, pairs = [], []
@@ -89,7 +89,7 @@ def save_checkpoint(optimizer: Optimizer, checkpoints: Path, done: int) -> None:
 
 
 def train(
-    policy: Policy,
+    policy: Qwen25VL,
     batches: Batches,
     config: PretrainConfig,
     *,

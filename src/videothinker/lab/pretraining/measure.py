@@ -12,7 +12,7 @@ import numpy as np
 
 from videothinker import answers
 from videothinker.clevrer.compact import render_compact, short_names
-from videothinker.generation.shared_prefix import Sampling, rollout
+from videothinker.generation.base import Sampling, generate
 from videothinker.lab.pretraining.batches import TRANSCRIPT_FRAMES
 from videothinker.lab.pretraining.config import PretrainConfig
 from videothinker.lab.pretraining.curriculum import EVERY
@@ -29,8 +29,9 @@ from videothinker.lab.pretraining.targets import (
     what_if,
     which_collide,
 )
-from videothinker.models.qwen2_5_vl.encoding import Encoded, Video
-from videothinker.models.qwen2_5_vl.model import Policy
+from videothinker.models.base import Prompt
+from videothinker.models.loaded import Policy
+from videothinker.models.qwen2_5_vl.encoding import Video
 from videothinker.seeds import derive, numpy_generator
 
 LONGEST = 112
@@ -145,7 +146,7 @@ def measure(policy: Policy, scenes: HeldOut, config: PretrainConfig, step: int) 
             seeds = [
                 derive(config.seed, "measure", p.name, p.scene, i) for i, p in enumerate(chosen)
             ]
-            groups = rollout(policy, prompts, Sampling(1, LONGEST, temperature), seeds)
+            groups = generate(policy, prompts, Sampling(1, LONGEST, temperature), seeds)
             found += [
                 _record(probe, scenes, policy.decode(group)[0], step, cut=bool(group.truncated_G))
                 for probe, group in zip(chosen, groups, strict=True)
@@ -165,7 +166,7 @@ def _video(policy: Policy, scenes: HeldOut, scene: int, show: str) -> Video | No
 
 def _prompt(
     policy: Policy, scenes: HeldOut, video: Video | None, probe: Probe, config: PretrainConfig
-) -> Encoded:
+) -> Prompt:
     context = None
     if video is None:
         one = scenes.facts[probe.scene]

@@ -11,8 +11,7 @@ from videothinker.clevrer.compact import pair_word
 from videothinker.clevrer.programs import COLORS
 from videothinker.lab.pretraining.dense import Layout
 from videothinker.lab.pretraining.targets import ASKED, GONE, MOVES, NEW, SO, STAYS, YES_NO
-from videothinker.models.qwen2_5_vl.model import Policy
-from videothinker.models.qwen2_5_vl.positions import positions
+from videothinker.models.qwen2_5_vl.model import Qwen25VL
 
 ANSWER_WEIGHT = 4.0
 """What the few letters after the thinking weigh, against a word of it: whether a question asks what
@@ -31,7 +30,7 @@ END = "<|im_end|>"
 class Speller:
     """How prompts of one run are cut into prefix and segment."""
 
-    policy: Policy
+    policy: Qwen25VL
     layout: Layout
     prefix_ids: tuple[int, ...]
     """Video tier: everything up to the end of the video. Transcript tier: the chat's beginning."""
@@ -85,16 +84,15 @@ class Speller:
 
 
 def video_speller(
-    policy: Policy, frames_THW3: np.ndarray, seconds: float, watching: int = 0
+    policy: Qwen25VL, frames_THW3: np.ndarray, seconds: float, watching: int = 0
 ) -> Speller:
     """For videos of this shape and duration; the words follow the video at once."""
-    encoded = policy.encode("x", frames_THW3, seconds)
+    encoded = policy.encode("x", policy.to_video(frames_THW3, seconds))
     ids = encoded.input_ids_P
     video = (ids == policy.model.config.video_token_id).nonzero().flatten()
     end = int(video[-1]) + 2  # the token that closes the video belongs to the prefix
-    places_3P = positions(policy.model, encoded)
-    assert encoded.grid_thw is not None
-    rows = [int(n) for n in encoded.grid_thw[0]]
+    places_3P = policy.positions(encoded)
+    rows = [int(n) for n in encoded.video.grid_thw[0]]
     layout = Layout(
         prefix_positions_3P=places_3P[:, :end],
         next_position=int(places_3P[0, end]),
@@ -120,7 +118,7 @@ def video_speller(
     )
 
 
-def text_speller(policy: Policy, longest: int = 1024) -> Speller:
+def text_speller(policy: Qwen25VL, longest: int = 1024) -> Speller:
     """For prompts that begin with a transcript; `longest` bounds chat beginning and transcript."""
     text = policy.tokenizer.apply_chat_template(
         [{"role": "user", "content": "x"}], tokenize=False, add_generation_prompt=False

@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -17,7 +18,8 @@ from videothinker.lab.pretraining.loop import in_bfloat16, train
 from videothinker.lab.pretraining.measure import HeldOut, Measured, measure, summary
 from videothinker.lab.pretraining.pool import CHUNK, read_chunk, read_frames
 from videothinker.lab.pretraining.spelling import Speller, text_speller, video_speller
-from videothinker.models.qwen2_5_vl.model import Policy, load_policy, save_policy
+from videothinker.models.catalog import load_policy
+from videothinker.models.qwen2_5_vl.model import Qwen25VL
 from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 from videothinker.records import Step
 from videothinker.runs import Run, open_run
@@ -100,8 +102,10 @@ def _run(run: Run, config: PretrainConfig) -> None:
         measure=look,
         held_out=held_out,
     )
-    save_policy(policy, config.out / "model")
-    policy = load_policy(config.out / "model", device="cpu")  # what is measured is what is stored
+    policy.save(config.out / "model")
+    policy: Any = load_policy(
+        config.out / "model", device="cpu"
+    )  # what is measured is what is stored
     numbers = look(config.steps, share=1)
     shutil.rmtree(work / "start", ignore_errors=True)
     precision = "bfloat16" if in_bfloat16(config.precision) else "float32"
@@ -182,11 +186,16 @@ def _like(data: Path, pool: PoolConfig) -> PoolConfig:
     )
 
 
-def _fresh(config: PretrainConfig, pool: Path, folder: Path) -> Policy:
+def _fresh(config: PretrainConfig, pool: Path, folder: Path) -> Qwen25VL:
     """A random model whose tokenizer knows the words of this training."""
     if not (folder / "model.safetensors").is_file():
         build_small(folder, _small(config), _corpus(config, pool))
-    return load_policy(folder, device="cpu")  # where this training runs
+    return _loaded(folder)
+
+
+def _loaded(folder: Path) -> Qwen25VL:
+    policy: Any = load_policy(folder, device="cpu")  # where this training runs
+    return policy
 
 
 def _small(config: PretrainConfig) -> SmallConfig:
@@ -230,7 +239,7 @@ def _corpus(config: PretrainConfig, pool: Path) -> list[str]:
     return found
 
 
-def _speller(policy: Policy, config: PretrainConfig) -> Speller:
+def _speller(policy: Qwen25VL, config: PretrainConfig) -> Speller:
     if config.tier == "transcript":
         return text_speller(policy)
     pool = config.pool

@@ -1,22 +1,19 @@
-"""Words and frames to one prompt: token ids, patches, and the seconds a video's grid step lasts."""
+"""Frames to patches, and where every token of a prompt stands."""
 
 import hashlib
 import math
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
 
 from videothinker.errors import UserError
+from videothinker.models import base
+from videothinker.models.base import Prompt
+from videothinker.models.positions import lay_out
 from videothinker.models.qwen2_5_vl.patches import frames_to_patches
-from videothinker.models.templates import chat_text
-from videothinker.prompts import CONTROL_TOKEN
-
-QwenModel: TypeAlias = Any
-"""A `Qwen2_5_VLForConditionalGeneration`; transformers' annotations do not fit its own use."""
 
 
 @dataclass(frozen=True)
@@ -35,42 +32,12 @@ class VisionSettings:
     max_pixels: int
 
 
-@dataclass(frozen=True, eq=False)
-class Video:
-    """Frames ready for the vision tower; encode several questions about it without resizing again.
-
-    `pixel_values` float32 `[patches, patch values]`, `grid_thw` int64 `[1, 3]`, `second_per_grid`
-    seconds one step of the temporal grid lasts, `frames` as given, `height` and `width` in pixels
-    after resizing, `digest` sha256 of all of it.
-    """
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Video(base.Video):
+    """`pixel_values` float32 `[patches, patch values]`, `grid_thw` int64 `[1, 3]`."""
 
     pixel_values: Tensor
     grid_thw: Tensor
-    second_per_grid: float
-    frames: int
-    height: int
-    width: int
-    tokens: int
-    digest: str
-
-
-@dataclass(frozen=True, eq=False)
-class Encoded:
-    """One prompt. `input_ids_P` int64 on the CPU; the rest is None or 0 where there is no video."""
-
-    input_ids_P: Tensor
-    pixel_values: Tensor | None = None
-    grid_thw: Tensor | None = None
-    second_per_grid: float | None = None
-    frames: int = 0
-    height: int = 0
-    width: int = 0
-    video_digest: str | None = None
-
-    @property
-    def prompt_tokens(self) -> int:
-        """Length of the prompt, video tokens included."""
-        return len(self.input_ids_P)
 
 
 def prepare_video(
@@ -117,54 +84,17 @@ def prepare_video(
     )
 
 
-def encode_prompt(
-    tokenizer: PreTrainedTokenizerBase,
-    video_token_id: int,
-    user: str,
-    video: Video | None,
-    *,
-    system: str | None = None,
-    prefill: str = "",
-    max_prompt_tokens: int | None = None,
-) -> Encoded:
-    """The chat-formatted prompt: system, video, the user's words, then `prefill` of the answer.
+def positions(config: Any, prompt: Prompt) -> Tensor:
+    """Time, height and width position of every prompt token: int64 `[3, P]`, on the CPU.
 
-    Control tokens in `user` and `system` become plain words. The video comes before the words, so
-    that questions about one video share a prefix. Raises `UserError` for a prompt longer than
-    `max_prompt_tokens`: it is never cut.
+    Grid step i of a video lies floor(i * seconds a step * `tokens_per_second`) after step 0, as
+    first published (transformers' pull request 35569, by the model's authors) and in vLLM.
     """
-    said = None if system is None else _plain(system)
-    text = chat_text(tokenizer, _plain(user), video=video is not None, system=said)
-    ids = torch.tensor(tokenizer(f"{text}{prefill}", add_special_tokens=False)["input_ids"])
-    places = (ids == video_token_id).nonzero().flatten().tolist()
-    if len(places) != (video is not None):
-        raise UserError(
-            f"the chat template gave {len(places)} video places for "
-            f"{int(video is not None)} videos; use a model folder with Qwen2.5-VL's chat template"
-        )
-    if video is not None:
-        at = places[0]
-        pads = torch.full((video.tokens,), video_token_id)
-        ids = torch.cat([ids[:at], pads, ids[at + 1 :]])
-    if max_prompt_tokens is not None and len(ids) > max_prompt_tokens:
-        raise UserError(
-            f"a prompt of {len(ids)} tokens ({video.tokens if video else 0} of them video) came; "
-            f"at most {max_prompt_tokens} are allowed: use fewer frames or pixels, or raise the "
-            f"limit (prompt: {user[:60]!r})"
-        )
-    if video is None:
-        return Encoded(input_ids_P=ids)
-    return Encoded(
-        input_ids_P=ids,
-        pixel_values=video.pixel_values,
-        grid_thw=video.grid_thw,
-        second_per_grid=video.second_per_grid,
-        frames=video.frames,
-        height=video.height,
-        width=video.width,
-        video_digest=video.digest,
-    )
-
-
-def _plain(text: str) -> str:
-    return CONTROL_TOKEN.sub(r"< |\1| >", text)
+    if prompt.video is None:
+        return torch.arange(prompt.prompt_tokens).expand(3, -1)
+    vision = config.vision_config
+    steps, *sides = (int(n) for n in prompt.video.grid_thw[0])
+    seconds = torch.tensor(prompt.video.second_per_grid)  # float32, as the processor hands it over
+    times = (torch.arange(steps) * seconds * vision.tokens_per_second).long()
+    rows, columns = (torch.arange(side // vision.spatial_merge_size) for side in sides)
+    return lay_out(prompt.video_P, [torch.cartesian_prod(times, rows, columns).T])

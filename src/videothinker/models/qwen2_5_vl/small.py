@@ -19,7 +19,11 @@ from transformers.utils import logging as transformers_logging
 
 from videothinker.errors import UserError
 from videothinker.models.qwen2_5_vl.encoding import VisionSettings
-from videothinker.models.qwen2_5_vl.loading import CLIP_MEAN, CLIP_STD, write_preprocessor_configs
+from videothinker.models.qwen2_5_vl.preprocessor import (
+    CLIP_MEAN,
+    CLIP_STD,
+    write_preprocessor_configs,
+)
 
 SPECIAL_TOKENS = (
     "<|endoftext|>",

@@ -1,0 +1,94 @@
+"""Stage 2, causal debiasing policy optimisation (CDPO, arXiv 2605.01324).
+
+GRPO plus repulsion * divergence(policy, frozen bias model), where TRL's `beta` is `-repulsion`. The
+divergence is one of `choices.DIVERGENCES`; the weight in force follows direction, schedule and
+guard (`control.py`). The defaults are ours, a bounded repulsion; the paper's own setting is
+`divergence k3, repulsion 0.01, schedule constant, guard false`.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from videothinker.algorithms import control
+from videothinker.algorithms.base import (
+    BiasSource,
+    Objective,
+    TrainConfig,
+    require,
+)
+from videothinker.algorithms.choices import Direction, DivergenceName, Place, Schedule
+
+
+@dataclass(frozen=True, kw_only=True)
+class CdpoConfig(TrainConfig):
+    """GRPO with a repulsion from the frozen bias model."""
+
+    stage: ClassVar[str] = "cdpo"
+
+    bias: str
+    """The frozen bias model: a folder, a run of `train bias`, a hub name, or a LoRA adapter."""
+    offload_bias: bool = False
+    """Keep the bias model on the CPU between its uses; exact. Ours."""
+    repulsion: float = 0.3
+    """Weight of the divergence from the bias model; TRL's `beta` is -repulsion. Ours: measured in
+    miniature with the controller (paper: 0.01, constant)."""
+    divergence: DivergenceName = "exact"
+    """`k3` is the authors' code, KL(bias || pi); `rho_k3`, `k2` and `exact` the paper's formula,
+    KL(pi || bias); `js` Jensen-Shannon. Ours: exact, measured in miniature."""
+    direction: Direction = "repel"
+    """`attract` is the paper's ablation. Paper: repel."""
+    schedule: Schedule = "controller"
+    """`controller`: repulsion * clip(1 - D / target, -1, 1). Ours (paper: constant)."""
+    divergence_in: Place = "loss"
+    """`reward` adds repulsion * log(pi / bias) of the whole completion to its reward and leaves the
+    loss plain: the sceptic's baseline. Paper: loss."""
+    divergence_target: float = 0.4
+    """The KL(pi || bias) the controller holds, in nats a token. Ours: measured in miniature."""
+    guard: bool = True
+    """Stop the push at signs of a collapse; the paper has no such guard. Ours."""
+    guard_valid: float = 0.5
+    """The guard stops the push below this share of valid formats. Ours."""
+    guard_entropy: float = 3.0
+    """The guard stops the push above this entropy, in nats a token. Ours."""
+    guard_divergence: float = 4.0
+    """The guard stops the push above this KL(pi || bias), in nats a token. Ours."""
+    allow_self_bias: bool = False
+    """Let the bias model be the starting policy itself: the paper's ablation, which collapses."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self, "bias", bool(self.bias), "a bias model; make one with `train bias`")
+        alone = self.repulsion == 0 and self.sampling != "uniform"
+        allowed = (
+            "a number above 0 (repulsion = -beta; to pull towards the bias model set direction "
+            "'attract'), or 0 with a sampling other than 'uniform'"
+        )
+        pushes = self.repulsion > 0 and math.isfinite(self.repulsion)
+        require(self, "repulsion", alone or pushes, allowed)
+        if self.direction == "attract":
+            require(self, "schedule", self.schedule == "constant", "'constant' for 'attract'")
+        require(self, "guard_valid", self.guard_valid <= 1, "a share from 0 to 1")
+
+    def bias_source(self) -> BiasSource:
+        """Always: it is what the policy is driven from."""
+        return BiasSource(self.bias, self.offload_bias, self.allow_self_bias)
+
+    def objective(self) -> Objective:
+        """With the divergence, unless the repulsion is 0."""
+        plain = super().objective()
+        if not self.repulsion:
+            return plain
+        return replace(plain, divergence=self.divergence, divergence_in=self.divergence_in)
+
+    def weigh(self, signs: control.Signs) -> tuple[float, str | None]:
+        """Direction, then schedule, then guard."""
+        weight = self.repulsion if self.direction == "repel" else -self.repulsion
+        if self.schedule == "controller":
+            weight = control.controlled(weight, signs.divergence, self.divergence_target)
+        if not self.guard:
+            return weight, None
+        limits = control.Signs(
+            valid=self.guard_valid, entropy=self.guard_entropy, divergence=self.guard_divergence
+        )
+        return control.guarded(weight, signs, limits)

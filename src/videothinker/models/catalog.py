@@ -1,0 +1,132 @@
+"""Which model families there are, one line each, and the one way from a name to a model."""
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from videothinker.errors import UserError
+from videothinker.models import adapters
+from videothinker.models.attention import leave_cudnn_out
+from videothinker.models.base import Load, Model
+from videothinker.models.border import AGAIN, RUNS_NOT, border
+from videothinker.models.folders import adapter_folder, complete_folder, model_folder, read_base
+from videothinker.models.loaded import Policy, try_out
+from videothinker.models.loading import open_checkpoint, refuse_not_finite
+from videothinker.models.placement import (
+    AUTO,
+    DTYPES,
+    Placement,
+    resolve_device,
+    resolve_dtype,
+    where_auto_runs,
+)
+
+
+@dataclass(frozen=True)
+class Family:
+    """A line of the catalog."""
+
+    name: str
+    """As its authors write it."""
+    loader: str
+    """`module:function` of a `base.Load`."""
+    trains: bool
+    """Its models are a `loaded.Policy`."""
+
+
+FAMILIES = {
+    "qwen2_5_vl": Family("Qwen2.5-VL", "videothinker.models.qwen2_5_vl.model:load", trains=True),
+    "llava_onevision": Family(
+        "LLaVA-OneVision", "videothinker.models.llava_onevision.model:load", trains=False
+    ),
+}
+"""By the `model_type` of config.json."""
+
+
+def place(source: str | Path, device: str = AUTO, dtype: str = AUTO) -> Placement:
+    """Resolve `auto` for the model in a folder or under a hub id, without loading it.
+
+    Args:
+        source: a folder, a run folder with `model/`, or a hub id, which is fetched.
+        device: `auto` is a GPU where torch sees one, else the CPU.
+        dtype: `auto` is the checkpoint's own.
+
+    Raises:
+        UserError: a device that is not there, a dtype that is not run, or a bad folder.
+    """
+    checkpoint = open_checkpoint(complete_folder(str(source)), _names())
+    given = Path(model_folder(str(source)))
+    return Placement(
+        source=str(source),
+        folder=given if given.is_dir() else None,
+        device=resolve_device(device),
+        dtype=resolve_dtype(dtype, checkpoint.dtype, str(source)),
+        parameters=checkpoint.parameters,
+    )
+
+
+def load_model(source: str | Path, *, dtype: str = AUTO, device: str = AUTO) -> Model:
+    """Read a folder, a run folder's `model/`, or a hub id: safetensors, no remote code, eval mode.
+
+    A LoRA adapter is read onto its base, unmerged; the base must be the one it was trained on.
+    `auto` is the checkpoint's own dtype, and a GPU where there is one; see `placement`.
+
+    Raises:
+        UserError: a folder that cannot be used, with the reason; an unknown dtype; or an adapter
+            whose base has moved or changed.
+    """
+    return _load(source, dtype, device, trains=False)
+
+
+def load_policy(
+    source: str | Path, *, dtype: str = AUTO, device: str = AUTO, freeze_vision: bool = False
+) -> Policy:
+    """As `load_model`, a model that can be trained.
+
+    Raises:
+        UserError: as `load_model`, or a family that can only be asked.
+    """
+    policy = _load(source, dtype, device, trains=True)
+    if freeze_vision:
+        policy.freeze_vision()
+    return policy
+
+
+def _load(source: str | Path, dtype: str, device: str, *, trains: bool) -> Any:
+    adapter = adapter_folder(str(source))
+    if adapter is not None:
+        base = read_base(adapter)
+        policy = _load(base.model, dtype, device, trains=trains)
+        adapters.check_base(adapter, base)
+        adapters.attach(policy, adapter, adapters.POLICY_ADAPTER)
+        policy.base = base
+        with border(f"{source}: its adapter cannot be run", AGAIN):
+            try_out(policy, str(source))
+        return policy
+    checkpoint = open_checkpoint(source, _names())
+    family = FAMILIES[checkpoint.kind]
+    if trains and not family.trains:
+        others = " or ".join(one.name for one in FAMILIES.values() if one.trains)
+        raise UserError(
+            f"{source} is of the family {family.name}, which can be asked but not trained; give a "
+            f"{others}"
+        )
+    numbers = DTYPES[resolve_dtype(dtype, checkpoint.dtype, str(source))]
+    where = torch.device(where_auto_runs() if device == AUTO else device)
+    module, _, function = family.loader.partition(":")
+    load: Load = getattr(import_module(module), function)
+    found = load(checkpoint, numbers, where)
+    leave_cudnn_out(where)
+    with border(f"{source} could not be put on {where}", "give another --device or --dtype"):
+        found.model.to(where)
+    refuse_not_finite(found.model, checkpoint, numbers)
+    with border(f"{source}: its model cannot be run", RUNS_NOT):
+        try_out(found, str(source))
+    return found
+
+
+def _names() -> dict[str, str]:
+    return {kind: family.name for kind, family in FAMILIES.items()}

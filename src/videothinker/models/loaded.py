@@ -1,0 +1,254 @@
+"""Models that transformers loads: what they share, and what one must have to be trained."""
+
+import hashlib
+import warnings
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from videothinker.errors import UserError
+from videothinker.models import adapters
+from videothinker.models.attention import Plan
+from videothinker.models.base import Group, Model, Prompt, Video
+from videothinker.models.folders import Base
+from videothinker.models.templates import chat_text
+from videothinker.prompts import CONTROL_TOKEN
+
+SHARD = 2 << 30
+"""Bytes of a weight file: what of a model on a GPU is in main memory at once while it is saved."""
+
+
+@dataclass(eq=False)
+class Loaded(Model):
+    """A transformers model and its tokenizer; a family adds what only it knows."""
+
+    model: Any
+    tokenizer: Any
+    base: Base | None = field(init=False, default=None)
+    adapter: str | None = field(init=False, default=None)
+    listed: ClassVar[bool] = False
+    """Its chat template wants the system's words as `chat_text` says."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.model.device
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the weights as they are now, of adapters the one that is at work."""
+        state = self.model.state_dict()
+        return digest_weights(adapters.plain_state(state, self.adapter) if self.adapter else state)
+
+    @property
+    def eos_ids(self) -> tuple[int, ...]:
+        """Tokens that end a completion: the generation config's, else the tokenizer's."""
+        ids = self.model.generation_config.eos_token_id
+        if ids is None:
+            ids = self.tokenizer.eos_token_id
+        return tuple(ids) if isinstance(ids, list) else (int(ids),)
+
+    @property
+    def pad_id(self) -> int:
+        """What fills the places after a completion's end."""
+        own = self.tokenizer.pad_token_id
+        return self.eos_ids[0] if own is None else int(own)
+
+    def decode(self, group: Group) -> list[str]:
+        """The completions' texts without special tokens."""
+        return [
+            self.tokenizer.decode(ids_C[mask_C], skip_special_tokens=True)
+            for ids_C, mask_C in zip(group.completion_ids_GC, group.mask_GC, strict=True)
+        ]
+
+    def encode(
+        self,
+        user: str,
+        video: Video | None = None,
+        *,
+        system: str | None = None,
+        prefill: str = "",
+        max_prompt_tokens: int | None = None,
+    ) -> Prompt:
+        """One prompt; see `prompt_ids`."""
+        pad = self.model.config.video_token_id
+        ids_P = prompt_ids(
+            *(self.tokenizer, pad, user),
+            video_tokens=0 if video is None else video.tokens,
+            system=system,
+            prefill=prefill,
+            max_prompt_tokens=max_prompt_tokens,
+            listed=self.listed,
+        )
+        return Prompt(ids_P, ids_P == pad, video)
+
+    @abstractmethod
+    def inputs(self, prompt: Prompt) -> dict[str, Any]:
+        """The prompt as the library's own forward and `generate` take it, on the device."""
+
+
+class Policy(Loaded):
+    """What can be trained as well."""
+
+    recomputes = False
+    """Gradient checkpointing is on: a training forward keeps nothing of a layer's inside."""
+
+    @property
+    def head_VD(self) -> Tensor:
+        """The weight that maps hidden states to logits."""
+        return self.model.get_output_embeddings().weight
+
+    @abstractmethod
+    def hidden(self, group: Group) -> Tensor:
+        """Last hidden states `[G, C, D]`; the one at (g, j) predicts completion token (g, j).
+
+        Differentiable in every weight that takes a gradient.
+        """
+
+    @abstractmethod
+    def freeze_vision(self) -> None:
+        """Let the vision tower take no gradient."""
+
+    def share_videos(self, other: Any) -> bool:
+        """Let both use one encoding of each video where that is exact; returns whether they do."""
+        del other
+        return False
+
+    def enable_gradient_checkpointing(self) -> None:
+        """Recompute each layer's activations in the backward pass instead of keeping them."""
+        with warnings.catch_warnings():
+            # transformers 5.23 renamed it; the old name works in every release we support
+            warnings.simplefilter("ignore", FutureWarning)
+            self.model.gradient_checkpointing_enable({"use_reentrant": False})
+        self.recomputes = True
+
+    def save(self, folder: str | Path) -> Path:
+        """Write a complete transformers folder (config, safetensors, tokenizer, preprocessor)."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.model.save_pretrained(folder, max_shard_size=SHARD)
+        self.tokenizer.save_pretrained(folder)
+        return folder
+
+
+class PrefixPolicy(Policy):
+    """A policy whose decoder follows an attention plan: a prompt is computed once for its group."""
+
+    @abstractmethod
+    def positions(self, prompt: Prompt) -> Tensor:
+        """As `Model.positions`, and known."""
+
+    @abstractmethod
+    def hidden_states(
+        self,
+        text_BN: Tensor,
+        places_XBL: Tensor,
+        plan: Plan,
+        *,
+        prompt: Prompt | None = None,
+        first: int = 0,
+    ) -> Tensor:
+        """Last hidden states `[B, first + N, D]` of one call of the decoder.
+
+        Args:
+            text_BN: ids of text; a video token that was drawn is text as well.
+            places_XBL: position of every token on every axis X.
+            plan: which token sees which.
+            prompt: stands before the text (B is 1), its video in place.
+            first: how many tokens of it.
+        """
+
+
+def prompt_ids(
+    tokenizer: Any,
+    video_token_id: int,
+    user: str,
+    *,
+    video_tokens: int = 0,
+    system: str | None = None,
+    prefill: str = "",
+    max_prompt_tokens: int | None = None,
+    listed: bool = False,
+) -> Tensor:
+    """Ids of the chat-formatted prompt: system, video, the user's words, `prefill` of the answer.
+
+    Control tokens in `user` and `system` become plain words. The video comes before the words, so
+    that questions about one video share a prefix; its one place in the chat template becomes
+    `video_tokens`, where there are any. `listed`: see `chat_text`.
+
+    Raises:
+        UserError: a template of another model, or a prompt longer than `max_prompt_tokens`: it is
+            never cut.
+    """
+    shown = video_tokens > 0
+    said = None if system is None else _plain(system)
+    text = chat_text(tokenizer, _plain(user), video=shown, system=said, listed=listed)
+    ids = torch.tensor(tokenizer(f"{text}{prefill}", add_special_tokens=False)["input_ids"])
+    places = (ids == video_token_id).nonzero().flatten().tolist()
+    if len(places) != shown:
+        raise UserError(
+            f"the chat template gave {len(places)} video places for {int(shown)} videos; use the "
+            "folder the model was published with"
+        )
+    if shown:
+        at = places[0]
+        ids = torch.cat([ids[:at], torch.full((video_tokens,), video_token_id), ids[at + 1 :]])
+    if max_prompt_tokens is not None and len(ids) > max_prompt_tokens:
+        raise UserError(
+            f"a prompt of {len(ids)} tokens ({video_tokens} of them video) came; at most "
+            f"{max_prompt_tokens} are allowed: use fewer frames or pixels, or raise the limit "
+            f"(prompt: {user[:60]!r})"
+        )
+    return ids
+
+
+def _plain(text: str) -> str:
+    return CONTROL_TOKEN.sub(r"< |\1| >", text)
+
+
+@torch.no_grad()
+def try_out(found: Any, source: str) -> None:
+    """The next token after one word about two black frames; whatever is wrong raises.
+
+    Sizes that fit the weights and still make no model (a rotary section, a window, a head's width)
+    show only here.
+    """
+    rows, ends = len(found.model.get_output_embeddings().weight), found.eos_ids
+    if not all(0 <= end < rows for end in ends):
+        raise UserError(
+            f"{source}: an answer ends with the tokens {list(ends)}, the model has {rows}; correct "
+            "eos_token_id in generation_config.json"
+        )
+    frames = np.zeros((2, 28, 28, 3), dtype=np.uint8)
+    prompt = found.encode("Yes?", found.to_video(frames, 1.0, min_pixels=1))
+    if not found.model(**found.inputs(prompt)).logits[0, -1].isfinite().all():
+        raise UserError(f"{source}: {not_finite(found, prompt, 0)}")
+
+
+def not_finite(found: Any, prompt: Prompt, drawn: int) -> UserError:
+    """What to say of logits that are no numbers after `drawn` tokens of an answer."""
+    words = found.tokenizer.decode(prompt.input_ids_P, skip_special_tokens=True)
+    numbers = str(found.model.dtype).removeprefix("torch.")
+    after = f"after {drawn} tokens of an answer to" if drawn else "at the end of"
+    advice = "take another checkpoint" if numbers == "float32" else "give --dtype float32"
+    return UserError(
+        f"the model's logits are not finite numbers in {numbers} {after} the prompt "
+        f"{words[-80:]!r}; {advice}"
+    )
+
+
+def digest_weights(state: Mapping[str, Tensor]) -> str:
+    """sha256 over every tensor's name, type, shape and bytes, in the order of names."""
+    total = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].detach().cpu().contiguous()
+        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        content: Any = tensor.view(-1).view(torch.uint8).numpy()
+        total.update(content)
+    return total.hexdigest()

@@ -1,0 +1,77 @@
+"""Does a run fit this GPU? Asked before anything is loaded."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from videothinker.algorithms.base import TrainConfig
+from videothinker.errors import UserError
+from videothinker.planning import memory
+from videothinker.planning.options import make_fit
+from videothinker.planning.plan import GIB, Plan, make_plan
+from videothinker.records import Question
+
+
+def parse_memory(text: str) -> int:
+    """`48GB` -> bytes. A card sold as 48 GB has 48 GiB, near enough.
+
+    Raises:
+        UserError: anything else.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(?:GB|GiB)", text.strip(), re.IGNORECASE)
+    if not found or not float(found[1]):
+        raise UserError(f"--gpu-memory is {text!r}; allowed is a size such as 24GB, 48GB or 80GB")
+    return int(float(found[1]) * GIB)
+
+
+def check_fits(plan: Plan, limit: int) -> None:
+    """Refuse a GPU too small, with the numbers and what would make it do.
+
+    Raises:
+        UserError: the plan needs more than `limit` bytes.
+    """
+    if plan.needed <= limit:
+        return
+    name, parts = memory.peak(plan.work)
+    largest = sorted(parts.items(), key=lambda part: -part[1])[:3]
+    words = ", ".join(f"{part} {size / GIB:.1f}" for part, size in largest)
+    steps = make_fit(plan, limit)
+    advice = "no memory option is enough: take a larger GPU, a smaller model, or fewer frames"
+    if steps and steps[-1].plan.needed <= limit:
+        flags = " ".join(step.option.flag for step in steps)
+        advice = f"add {flags}, which needs {steps[-1].plan.needed / GIB:.1f} GiB"
+    raise UserError(
+        f"this run needs {plan.needed / GIB:.1f} GiB (at its {name}: {words} GiB) and the GPU has "
+        f"{limit / GIB:.1f}; {advice}"
+    )
+
+
+def check_hardware(
+    config: TrainConfig,
+    questions: Sequence[Question],
+    data_root: Path,
+    device: torch.device,
+    *,
+    ranks: int,
+) -> None:
+    """Refuse a run that this GPU cannot hold or compute.
+
+    Raises:
+        UserError: too little memory, no bfloat16, or optimizer states on the CPU of several GPUs.
+    """
+    if device.type != "cuda":
+        if config.moments == "8bit":
+            raise UserError("moments '8bit' need a GPU; keep moments 'float32' on the CPU")
+        return
+    name = torch.cuda.get_device_name(device)
+    if config.dtype == "bfloat16" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise UserError(f"{name} does not compute in bfloat16; use --dtype float32 or another GPU")
+    if ranks > 1 and config.optimizer_device == "cpu":
+        raise UserError(
+            f"optimizer_device 'cpu' came with {ranks} processes, which add up gradients on "
+            "their GPUs; use one process, or optimizer_device 'model'"
+        )
+    has = torch.cuda.get_device_properties(device).total_memory
+    check_fits(make_plan(config, questions, data_root, ranks=ranks), has)

@@ -1,0 +1,248 @@
+"""What a run will cost before it is run: tokens, operations, memory by part, and what to change.
+
+Arithmetic over shapes and `memory`; no model is built and nothing is written.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from videothinker.algorithms.base import TrainConfig
+from videothinker.errors import UserError
+from videothinker.models.folders import adapter_folder, complete_folder
+from videothinker.models.qwen2_5_vl.shapes import (
+    OFFICIAL,
+    Grid,
+    Shape,
+    find_shape,
+    parameters,
+    read_shape,
+    step_flops,
+    video_tokens,
+)
+from videothinker.planning import memory
+from videothinker.planning.divergences import logit_bytes
+from videothinker.planning.memory import FLOAT, Workload
+from videothinker.records import Question
+
+GIB = 1 << 30
+CONTEXT = GIB
+"""Assumed for the CUDA context and libraries' workspaces: not measured."""
+GAPS = 0.05
+"""Assumed share lost to gaps in the allocator: not measured."""
+CLEVRER_FRAME = (320, 480)
+"""Height and width of CLEVRER's videos."""
+TEXT_TOKENS = 210
+"""Assumed without data or tokenizer: a counterfactual question of CLEVRER with its choices."""
+MEASURED_QUESTIONS = 200
+"""How many questions are tokenized to learn their length."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """The prompts a run will see."""
+
+    grid: Grid | None
+    height: int
+    width: int
+    text: int
+    """Tokens beside the video in the longest prompt."""
+    mean_text: float
+    source: str
+    """How these are known, in words."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run's cost; every number follows from these. Memory is that of one rank."""
+
+    config: TrainConfig
+    shape: Shape
+    prompt: Prompt
+    ranks: int = 1
+    """Processes that share the prompts of a step; each holds everything else whole."""
+
+    @property
+    def video_tokens(self) -> int:
+        """Tokens of one video."""
+        return 0 if self.prompt.grid is None else video_tokens(self.shape, self.prompt.grid)
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Tokens of the longest prompt."""
+        return self.prompt.text + self.video_tokens
+
+    @cached_property
+    def work(self) -> Workload:
+        """What memory depends on, all completions at full length."""
+        config, divergence = self.config, self.config.objective().divergence
+        return Workload(
+            shape=self.shape,
+            grid=self.prompt.grid,
+            prompt=self.prompt_tokens,
+            generations=config.num_generations,
+            completion=config.max_completion_length,
+            prompts=-(-config.prompts_per_step // self.ranks),
+            width=2 if config.dtype == "bfloat16" else FLOAT,
+            lora_rank=config.lora_rank,
+            freeze_vision=config.freeze_vision,
+            checkpointing=config.gradient_checkpointing,
+            logit_bytes=0 if divergence is None else logit_bytes(divergence),
+            bias=bias_kind(config),
+            optimizer_on_cpu=config.optimizer_device == "cpu",
+            moment_bytes=2 if config.moments == "8bit" else 2 * FLOAT,
+        )
+
+    @property
+    def peak(self) -> int:
+        """Bytes of tensors at the worst moment."""
+        return sum(memory.peak(self.work)[1].values())
+
+    @property
+    def needed(self) -> int:
+        """Bytes a GPU must have: the peak, the context, and gaps."""
+        return int(self.peak * (1 + GAPS)) + CONTEXT
+
+    @property
+    def host(self) -> int:
+        """Bytes of main memory for what options move there, and for what is being saved."""
+        trained = memory.trained_parameters(self.work)
+        weights = sum(parameters(self.shape).values()) * self.work.width
+        moved = trained * (2 * FLOAT + self.work.moment_bytes) if self.work.optimizer_on_cpu else 0
+        saving = memory.saving_bytes(self.work)
+        return moved + (weights if self.work.bias == "offloaded" else 0) + saving
+
+    @property
+    def disk(self) -> int:
+        """Bytes the run folder takes at most: the model, and one checkpoint more than are kept.
+
+        Under LoRA either holds the adapter alone.
+        """
+        trained = memory.trained_parameters(self.work)
+        every = sum(parameters(self.shape).values())
+        model = (trained if self.work.lora_rank else every) * self.work.width
+        checkpoint = model + trained * (FLOAT + self.work.moment_bytes)
+        return model + (self.config.save_total_limit + 1) * checkpoint
+
+    def flops(self, *, shared: bool) -> dict[str, float]:
+        """Operations of one step by phase, all completions at full length."""
+        config, work = self.config, self.work
+        prompt = round(self.prompt.mean_text) + self.video_tokens
+        one = step_flops(
+            *(self.shape, self.prompt.grid, prompt, work.generations, work.completion),
+            shared=shared,
+            bias=config.objective().divergence is not None,
+            freeze_vision=config.freeze_vision or bool(config.lora_rank),
+            checkpointing=config.gradient_checkpointing,
+            adapters=bool(config.lora_rank),
+        )
+        return {phase: count * config.prompts_per_step for phase, count in one.items()}
+
+
+def bias_kind(config: TrainConfig) -> memory.BiasKind:
+    """Where the bias model lies; under LoRA one that is not there yet is taken for an adapter."""
+    source = config.bias_source()
+    if source is None:
+        return "none"
+    absent = not Path(source.model).exists()
+    if config.lora_rank and (absent or adapter_folder(source.model) is not None):
+        return "adapter"
+    return "offloaded" if source.offload else "model"
+
+
+def make_plan(
+    config: TrainConfig,
+    questions: Sequence[Question] = (),
+    data_root: Path | None = None,
+    *,
+    ranks: int = 1,
+) -> Plan:
+    """The plan of a run; prompts are measured where data and tokenizer are at hand.
+
+    Args:
+        config: the run's settings.
+        questions: what it trains on; without them CLEVRER's prompts are assumed.
+        data_root: where their videos lie.
+        ranks: processes, each on its own GPU.
+
+    Raises:
+        UserError: a model of another architecture or without a readable configuration.
+    """
+    shape = model_shape(config.model)
+    return Plan(config, shape, _prompt(config, shape, questions, data_root), ranks)
+
+
+def model_shape(model: str) -> Shape:
+    """The shape of a folder, a published name, or any hub id transformers can reach."""
+    if model in OFFICIAL or Path(model).exists() or model.count("/") != 1 or model[0] in "./~":
+        return find_shape(model)
+    from transformers import AutoConfig  # noqa: PLC0415 (most plans need it not)
+
+    try:
+        found: Any = AutoConfig.from_pretrained(model, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"{model} is no folder and its configuration could not be read ({reason}); "
+            f"give a Qwen2.5-VL folder, or one of {', '.join(OFFICIAL)}"
+        ) from error
+    return read_shape(found.to_dict(), model)
+
+
+def _prompt(
+    config: TrainConfig, shape: Shape, questions: Sequence[Question], data_root: Path | None
+) -> Prompt:
+    """What the data says, else what CLEVRER is, each named."""
+    (height, width), text, mean = CLEVRER_FRAME, TEXT_TOKENS, float(TEXT_TOKENS)
+    seen, said = True, [f"{TEXT_TOKENS} text tokens assumed", "frames of 480x320 assumed"]
+    if questions:
+        first = questions[0]
+        seen = first.video is not None
+        lengths = _text_tokens(questions[:MEASURED_QUESTIONS], config.model)
+        if lengths:
+            text, mean = max(lengths), sum(lengths) / len(lengths)
+            said[0] = f"text tokens of {len(lengths)} questions measured"
+        if first.video is not None and data_root is not None:
+            found = _frame_size(data_root, first.video, config)
+            height, width = found or CLEVRER_FRAME
+            said[1] = f"frames of {width}x{height} {'measured' if found else 'assumed'}"
+    if not seen:
+        return Prompt(None, 0, 0, text, mean, f"{said[0]}; no video")
+    from videothinker.models.qwen2_5_vl.patches import smart_resize  # noqa: PLC0415 (torch, for one number)
+
+    rows, columns = smart_resize(
+        *(height, width),
+        factor=shape.patch * shape.merge,
+        min_pixels=config.min_pixels,
+        max_pixels=config.max_pixels,
+    )
+    time = -(-config.frames // shape.temporal_patch)
+    grid = Grid(time, rows // shape.patch, columns // shape.patch)
+    return Prompt(grid, rows, columns, text + 2, mean + 2, "; ".join(said))  # start and end of it
+
+
+def _text_tokens(questions: Sequence[Question], model: str) -> list[int]:
+    """Prompt tokens of each question without its video; none without a tokenizer at hand."""
+    from videothinker import prompts  # noqa: PLC0415
+    from videothinker.models.loaded import prompt_ids  # noqa: PLC0415
+    from videothinker.models.loading import bare_tokenizer  # noqa: PLC0415
+
+    try:
+        tokenizer = bare_tokenizer(complete_folder(model))
+    except UserError:
+        return []
+    pad: Any = tokenizer.convert_tokens_to_ids("<|video_pad|>")
+    words = [prompts.render(q.question, q.choices, context=q.context) for q in questions]
+    return [len(prompt_ids(tokenizer, pad, one)) for one in words]
+
+
+def _frame_size(root: Path, video: str, config: TrainConfig) -> tuple[int, int] | None:
+    from videothinker.video import BadVideo, read_clip  # noqa: PLC0415
+
+    try:
+        clip = read_clip(root, video, 1, follow_links=config.follow_links)
+        return clip.frames.shape[1:3]
+    except BadVideo:
+        return None

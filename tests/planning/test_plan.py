@@ -1,0 +1,51 @@
+"""A plan's tokens, prompts, ranks and bias model."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.planning.paper import paper
+from videothinker.algorithms.cdpo import CdpoConfig
+from videothinker.algorithms.grpo import GrpoConfig
+from videothinker.planning.plan import bias_kind, make_plan
+from videothinker.training.data import load_training_set
+
+
+def test_the_tokens_of_a_clevrer_video() -> None:
+    plan = make_plan(paper())
+    assert (plan.prompt.width, plan.prompt.height) == (364, 252)
+    assert plan.video_tokens == 936  # 8 pairs of frames, 9 x 13 tokens each
+    assert plan.prompt_tokens == 936 + 2 + 210
+    assert "assumed" in plan.prompt.source
+    ratio = sum(plan.flops(shared=False).values()) / sum(plan.flops(shared=True).values())
+    assert ratio == pytest.approx(2.5, abs=0.1)
+
+
+def test_ranks_share_the_prompts_of_a_step_and_nothing_else() -> None:
+    config = paper(prompts_per_step=3)
+    alone, two, many = (make_plan(config, ranks=ranks) for ranks in (1, 2, 8))
+    assert [plan.work.prompts for plan in (alone, two, many)] == [3, 2, 1]
+    assert alone.flops(shared=True) == two.flops(shared=True)
+    assert many.peak == make_plan(paper(prompts_per_step=1)).peak
+
+
+def test_text_is_measured_where_data_and_tokenizer_are_at_hand(toy: Path, base: Path) -> None:
+    config = GrpoConfig(model=str(base), out=Path("never"))
+    data = load_training_set(toy, config)
+    plan = make_plan(config, data.train, data.data_root)
+    assert plan.prompt.grid is None
+    assert "measured" in plan.prompt.source
+    assert 20 < plan.prompt.mean_text <= plan.prompt.text < 400
+
+
+def test_under_lora_the_bias_model_is_counted_as_what_it_is(base: Path, tmp_path: Path) -> None:
+    given = {"model": str(base), "out": Path("o"), "lora_rank": 4}
+    kinds = {name: tmp_path / name for name in ("merged", "adapter", "old", "absent")}
+    for name in ("merged", "adapter", "old"):
+        (kinds[name] / "model").mkdir(parents=True)
+    (kinds["adapter"] / "model" / "adapter_config.json").write_text("{}")
+    (kinds["old"] / "adapter").mkdir()  # an earlier version's, beside a complete model
+    (kinds["old"] / "adapter" / "adapter_config.json").write_text("{}")
+    found = {name: bias_kind(CdpoConfig(**given, bias=str(at))) for name, at in kinds.items()}
+    assert found == {"merged": "model", "adapter": "adapter", "old": "model", "absent": "adapter"}
+    assert bias_kind(GrpoConfig(**given)) == "none"
