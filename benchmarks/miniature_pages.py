@@ -217,10 +217,10 @@ so a gain there has to be held against a guess, and against the base made to sim
 Before the arrow stands GRPO, after it bias-failure sampling, in percent right."""
 READ = """Every number is recomputed from committed answers: `python benchmarks/miniature.py
 tables` writes this page. Intervals are of 95 %, over scenes and training seeds together;
-differences are paired by seed and question. All worlds here were asked with questions of the old
-writer, and 5 % of the training questions are inferential. The two tiers are never pooled, and
-nothing was measured at 3B. [The old world](results_old_world.md) has every table and says why it
-misled."""
+differences are paired by seed and question. All worlds here were asked with questions of the
+old writer (`world --give-aways allowed`), and 5 % of the training questions are inferential.
+The two tiers are never pooled, and nothing was measured at 3B. [The old
+world](results_old_world.md) has every table and says why it misled."""
 TRANSCRIPT = """## Transcript tier
 
 Text in, a base of less than half a million parameters; seeds, methods and scenes were fixed
