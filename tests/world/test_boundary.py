@@ -6,11 +6,11 @@ import msgspec
 import numpy as np
 import pytest
 
+from tests.world.written_worlds import full_scene, read_worlds
 from videothinker.clevrer.annotations import annotation_path, read_annotation
 from videothinker.clevrer.grammar import parse_counterfactual, parse_option, resolve
 from videothinker.clevrer.questions import read_questions
 from videothinker.clevrer.scenes import from_annotation
-from videothinker.clevrer.worlds import full_scene, read_worlds
 from videothinker.errors import UserError
 from videothinker.world.config import WorldConfig
 from videothinker.world.scenes import SceneConfig

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.world.written_worlds import full_scene, read_worlds
 from videothinker.clevrer.annotations import annotation_path, read_annotation
 from videothinker.clevrer.grammar import parse_counterfactual, parse_option, resolve
 from videothinker.clevrer.programs import execute, judge, parse, removed_object
@@ -20,7 +21,6 @@ from videothinker.clevrer.questions import (
     read_questions,
 )
 from videothinker.clevrer.scenes import Scene
-from videothinker.clevrer.worlds import full_scene, read_worlds
 from videothinker.runs import digest_path
 from videothinker.world.config import GiveAways, WorldConfig
 from videothinker.world.stage import world

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from videothinker.world import camera, render, shading, solids
-from videothinker.world.objects import COLORS, MATERIALS, SHAPES, Scene, SceneObject
+from videothinker.world.objects import MATERIALS, SHAPES, Scene, SceneObject
 from videothinker.world.physics import simulate
 
 EYE = (float(camera.EYE[0]), float(camera.EYE[1]), float(camera.EYE[2]))
@@ -139,7 +139,7 @@ def _box(image, at):
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_metal_and_rubber_are_told_apart_by_contrast(shape):
-    for color in COLORS:
+    for color in shading.RGB:
         spread = {}
         for material in MATERIALS:
             light = _box(picture(thing(shape, color=color, material=material, angle=0.4)), (0, 0))
@@ -161,7 +161,7 @@ def test_the_eight_colors_are_told_apart(material):
         color: place(
             np.median(_box(picture(thing("cube", color=color, material=material)), (0, 0)), axis=0)
         )
-        for color in COLORS
+        for color in shading.RGB
     }
     for color, found in medians.items():
         gaps = {name: np.linalg.norm(found - place(rgb)) for name, rgb in shading.RGB.items()}

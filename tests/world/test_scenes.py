@@ -7,10 +7,11 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from videothinker.clevrer.programs import COLORS
 from videothinker.errors import UserError
 from videothinker.seeds import numpy_generator
 from videothinker.world import camera
-from videothinker.world.objects import COLORS, SHOWN_FRAMES, Scene, SceneObject
+from videothinker.world.objects import SHOWN_FRAMES, Scene, SceneObject
 from videothinker.world.physics import AFTER_FRAMES, simulate
 from videothinker.world.scenes import SceneConfig, fair, sample_world
 from videothinker.world.worlds import labels, make_world, rejection

@@ -1,7 +1,7 @@
 """What CLEVRER's files do not hold: the two seconds after the video, and the world without X.
 
 `counterfactual/{split}/counterfactual_00000-01000/counterfactual_00000.json`, one file a scene,
-written by the simulated world and read back as evidence.
+written by the simulated world as evidence; nothing is computed from it.
 """
 
 from collections.abc import Iterable
@@ -10,8 +10,8 @@ from typing import Literal
 
 import msgspec
 
-from videothinker.clevrer.annotations import Annotation, decode_file, thousand
-from videothinker.clevrer.scenes import Event, Scene, from_annotation
+from videothinker.clevrer.annotations import thousand
+from videothinker.clevrer.scenes import Event
 
 
 class LoggedEvent(msgspec.Struct, frozen=True):
@@ -38,23 +38,10 @@ class Worlds(msgspec.Struct, frozen=True):
     without: tuple[Without, ...]
 
 
-_DECODER = msgspec.json.Decoder(Worlds)
-
-
 def worlds_path(root: Path, split: str, scene: int) -> Path:
     """Where the scene's file lies."""
     folder = root / "counterfactual" / split / f"counterfactual_{thousand(scene)}"
     return folder / f"counterfactual_{scene:05d}.json"
-
-
-def read_worlds(root: Path, split: str, scene: int) -> Worlds:
-    """Read one scene's other worlds.
-
-    Raises:
-        UserError: missing (real CLEVRER has none) or broken.
-    """
-    path = worlds_path(root, split, scene)
-    return decode_file(path, _DECODER.decode, "a simulated scene's counterfactual file")
 
 
 def logged(events: Iterable[Event]) -> tuple[LoggedEvent, ...]:
@@ -64,22 +51,3 @@ def logged(events: Iterable[Event]) -> tuple[LoggedEvent, ...]:
         for e in events
         if e.type in ("in", "out", "collision")
     )
-
-
-def _events(found: Iterable[LoggedEvent], place: dict[int, int]) -> list[Event]:
-    return [Event(e.type, e.frame_id, tuple(place[i] for i in e.object_ids)) for e in found]
-
-
-def full_scene(annotation: Annotation, worlds: Worlds) -> Scene:
-    """The scene with what annotations do not hold, as every program needs it.
-
-    A counterfactual world is judged over the video's frames, as the video itself is.
-    """
-    end = annotation.length
-    place = {thing.object_id: i for i, thing in enumerate(annotation.object_property)}
-    later = [e for e in _events(worlds.events, place) if e.frame >= end]
-    others = {
-        place[world.object_id]: [e for e in _events(world.events, place) if e.frame < end]
-        for world in worlds.without
-    }
-    return from_annotation(annotation, unseen=later, counterfactual=others)

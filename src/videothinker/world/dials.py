@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from videothinker.clevrer.programs import COLORS
 from videothinker.errors import UserError
-from videothinker.world.objects import COLORS, FRICTION, RADIUS, SHOWN_FRAMES
+from videothinker.world.objects import FRICTION, RADIUS, SHOWN_FRAMES
 
 DIALS = (
     "objects_min",

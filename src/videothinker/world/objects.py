@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-COLORS = ("gray", "red", "blue", "green", "brown", "cyan", "purple", "yellow")
 MATERIALS = ("metal", "rubber")
 SHAPES = ("cube", "sphere", "cylinder")
 
@@ -24,7 +23,7 @@ class SceneObject:
     """One object and how it is set in motion; nothing else acts on it but contacts and friction.
 
     Attributes:
-        color: one of COLORS.
+        color: one of `clevrer.programs.COLORS`.
         material: one of MATERIALS (looks only: all objects weigh the same).
         shape: one of SHAPES.
         position: (x, y) in table units at frame 0, and until `launch_frame`.

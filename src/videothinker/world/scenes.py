@@ -13,8 +13,9 @@ import numpy as np
 from videothinker.errors import UserError
 from videothinker.world import camera
 from videothinker.world.dials import DIALS, SceneConfig, scene_config
-from videothinker.world.objects import COLORS, MATERIALS, RADIUS, SHAPES, Scene, SceneObject
+from videothinker.world.objects import MATERIALS, RADIUS, SHAPES, Scene, SceneObject
 from videothinker.world.physics import FPS, Trajectory, simulate
+from videothinker.world.shading import RGB
 
 __all__ = ["DIALS", "Scene", "SceneConfig", "SceneObject", "sample_world", "scene_config"]
 
@@ -60,9 +61,9 @@ DRAWS = {"first": 4, "hit": 10, "late": 40, "bystander": 16}
 
 def _looks(rng: np.random.Generator, count: int, config: SceneConfig) -> list[tuple[str, str, str]]:
     if config.plain_looks:
-        every = [(c, "rubber", "sphere") for c in COLORS]
+        every = [(c, "rubber", "sphere") for c in RGB]
     else:
-        every = [(c, m, s) for c in COLORS for m in MATERIALS for s in SHAPES]
+        every = [(c, m, s) for c in RGB for m in MATERIALS for s in SHAPES]
     return [every[k] for k in rng.permutation(len(every))[:count]]
 
 

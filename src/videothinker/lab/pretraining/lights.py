@@ -21,7 +21,6 @@ from videothinker.world.shading import RGB
 
 ALBEDO = 216
 """Of 255: the brightest that no light over-exposes."""
-PRIMARIES = ((ALBEDO, 0, 0), (0, ALBEDO, 0), (0, 0, ALBEDO))
 GRAY = 0.985
 """Blue over red on the table (`world.render`)."""
 LUMA = (0.299, 0.587, 0.114)

@@ -1,0 +1,64 @@
+"""The stages from Python, each with its config: `from videothinker.api import world, WorldConfig`.
+
+A stage is imported when its name is first asked for, so this module is light. Its names are those
+of the command line's table; `videothinker.world` itself is a package, whatever is imported.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from videothinker.cli import VERBS, load
+
+if TYPE_CHECKING:
+    from videothinker.algorithms.bias import BiasConfig
+    from videothinker.algorithms.cdpo import CdpoConfig
+    from videothinker.algorithms.grpo import GrpoConfig
+    from videothinker.answering.config import AskConfig
+    from videothinker.answering.single import ask
+    from videothinker.diagnosis.config import DiagnoseConfig
+    from videothinker.diagnosis.stage import diagnose
+    from videothinker.evaluation.config import EvaluateConfig
+    from videothinker.evaluation.stage import evaluate
+    from videothinker.export.config import ExportConfig
+    from videothinker.export.merge import export
+    from videothinker.lab.pretraining.config import PretrainConfig
+    from videothinker.lab.pretraining.stage import pretrain
+    from videothinker.report.config import ReportConfig
+    from videothinker.report.stage import report
+    from videothinker.reproduce import ReproduceConfig, reproduce
+    from videothinker.training.stages import train_bias, train_cdpo, train_grpo
+    from videothinker.world.config import WorldConfig
+    from videothinker.world.stage import world
+
+__all__ = [
+    "AskConfig",
+    "BiasConfig",
+    "CdpoConfig",
+    "DiagnoseConfig",
+    "EvaluateConfig",
+    "ExportConfig",
+    "GrpoConfig",
+    "PretrainConfig",
+    "ReportConfig",
+    "ReproduceConfig",
+    "WorldConfig",
+    "ask",
+    "diagnose",
+    "evaluate",
+    "export",
+    "pretrain",
+    "report",
+    "reproduce",
+    "train_bias",
+    "train_cdpo",
+    "train_grpo",
+    "world",
+]
+_PATHS = {path.split(":")[1]: path for verb in VERBS.values() for path in (verb.config, verb.stage)}
+
+
+def __getattr__(name: str) -> Any:
+    """A stage, or the config of one."""
+    if name not in _PATHS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = load(_PATHS[name])
+    return found
