@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from videothinker.report.config import ReportConfig
     from videothinker.report.stage import report
     from videothinker.reproduce import ReproduceConfig, reproduce
-    from videothinker.training.stages import train_bias, train_cdpo, train_grpo
+    from videothinker.training.stages import train
     from videothinker.world.config import WorldConfig
     from videothinker.world.stage import world
 
@@ -48,9 +48,7 @@ __all__ = [
     "pretrain",
     "report",
     "reproduce",
-    "train_bias",
-    "train_cdpo",
-    "train_grpo",
+    "train",
     "world",
 ]
 _PATHS = {path.split(":")[1]: path for verb in VERBS.values() for path in (verb.config, verb.stage)}

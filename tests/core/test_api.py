@@ -10,7 +10,7 @@ from videothinker.cli import VERBS, load
 
 
 def test_every_verb_is_offered_with_its_config() -> None:
-    paths = [path for verb in VERBS.values() for path in (verb.stage, verb.config)]
+    paths = {path for verb in VERBS.values() for path in (verb.stage, verb.config)}
     assert sorted(api.__all__) == sorted(path.split(":")[1] for path in paths)
     for path in paths:
         assert getattr(api, path.split(":")[1]) is load(path)
@@ -32,5 +32,5 @@ def test_a_stage_stays_a_stage_once_its_package_is_imported() -> None:
 
 
 def test_another_name_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="no attribute 'train'"):
-        _ = api.train
+    with pytest.raises(AttributeError, match="no attribute 'trainer'"):
+        _ = api.trainer
