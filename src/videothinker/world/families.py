@@ -82,8 +82,8 @@ class _Candidate:
     """What the last removal does."""
 
 
-def _needs_places(truth: Truth, one: _Candidate) -> bool:
-    """Is every answerer wrong on the last that reads the premise and knows no places?"""
+def _beyond_rules(truth: Truth, one: _Candidate) -> bool:
+    """Is every answerer that reads the premise wrong on the last?"""
     last = one.removed[-1]
     question = Shallow(
         options=tuple(frozenset(pair) for pair in one.options),
@@ -98,14 +98,14 @@ def _needs_places(truth: Truth, one: _Candidate) -> bool:
 
 
 def _draw(
-    truth: Truth, rng: np.random.Generator, found: Sequence[_Candidate], *, places: bool
+    truth: Truth, rng: np.random.Generator, found: Sequence[_Candidate], *, beyond_rules: bool
 ) -> _Candidate | None:
     """One of them, of a kind of change drawn first; None if none is such."""
     kinds = sorted({one.kind for one in found})
     for k in rng.permutation(len(kinds)):
         alike = [one for one in found if one.kind == kinds[k]]
         for i in rng.permutation(len(alike)):
-            if not places or _needs_places(truth, alike[i]):
+            if not beyond_rules or _beyond_rules(truth, alike[i]):
                 return alike[i]
     return None
 
@@ -119,7 +119,8 @@ def single(truth: Truth, names: Names, wanted: Wanted, taken: set[int]) -> RawQu
         for options in _sets(truth, (removed,), wanted.choices or SPARE)
         if ((kind := change(truth, removed, options)) == "none") == wanted.observational
     ]
-    drawn = _draw(truth, names.rng, found, places=wanted.places and not wanted.observational)
+    beyond = wanted.beyond_rules and not wanted.observational
+    drawn = _draw(truth, names.rng, found, beyond_rules=beyond)
     if drawn is None:
         return None
     taken.update(drawn.removed)
@@ -135,7 +136,7 @@ def family(truth: Truth, names: Names, wanted: WantedFamily) -> list[RawQuestion
         if change(truth, still, options) == "none"
         and (kind := change(truth, other, options)) != "none"
     ]
-    drawn = _draw(truth, names.rng, found, places=wanted.places)
+    drawn = _draw(truth, names.rng, found, beyond_rules=wanted.beyond_rules)
     return None if drawn is None else _ask(truth, names, drawn, negated=wanted.negated)
 
 

@@ -9,9 +9,9 @@ from videothinker.world.config import QUESTIONS_A_SCENE, WorldConfig
 from videothinker.world.families import most_choices
 from videothinker.world.questions import CHOICES, Asked, Wanted, WantedFamily
 
-NEEDS_PLACES = 0.8
-"""Share of inferential questions that need to know where things would go: every answerer that reads
-the premise and knows no more than who met whom gets them wrong."""
+BEYOND_RULES = 0.5
+"""Share of inferential questions that no answerer gets right which reads the premise and simulates
+nothing (`answerers.READING`). More would leave few of those where collisions are only gone."""
 
 
 def plan(config: WorldConfig, split: str, scenes: int) -> list[tuple[Asked, ...]]:
@@ -83,13 +83,13 @@ def choice_shares(objects: int) -> Mapping[int, float]:
 def _draws(
     count: int, shares: Mapping[int, float], rng: np.random.Generator
 ) -> Iterator[tuple[bool, int, bool]]:
-    """(negated, options, needs places) of `count` questions, each in its share, independently."""
+    """(negated, options, beyond rules) of `count` questions, each in its share, independently."""
     ends = np.round(np.cumsum(list(shares.values())) * count).astype(int)
     options = np.repeat(list(shares), np.diff(ends, prepend=0))
     signs = rng.permutation(count) % 2 == 0
-    places = rng.permutation(count) < round(NEEDS_PLACES * count)
+    beyond = rng.permutation(count) < round(BEYOND_RULES * count)
     return zip(
-        signs.tolist(), options[rng.permutation(count)].tolist(), places.tolist(), strict=True
+        signs.tolist(), options[rng.permutation(count)].tolist(), beyond.tolist(), strict=True
     )
 
 
@@ -106,7 +106,7 @@ def drawn_family(rng: np.random.Generator, objects: int) -> WantedFamily:
 def _draw(rng: np.random.Generator, objects: int) -> tuple[bool, int, bool]:
     shares = choice_shares(objects)
     choices = int(rng.choice(list(shares), p=list(shares.values())))
-    return bool(rng.random() < 0.5), choices, bool(rng.random() < NEEDS_PLACES)
+    return bool(rng.random() < 0.5), choices, bool(rng.random() < BEYOND_RULES)
 
 
 def objects_needed(asked: tuple[Asked, ...]) -> int:

@@ -41,8 +41,8 @@ class Wanted:
     negated: bool
     choices: int | None = None
     """How many options it has; None: a draw."""
-    places: bool = False
-    """Where a removal changes something: does the answer need to know where things would go?"""
+    beyond_rules: bool = False
+    """Where it changes something: no rule that reads the premise finds the answer (`answerers`)."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class WantedFamily:
 
     negated: bool
     choices: int
-    places: bool = False
+    beyond_rules: bool = False
     """See `Wanted`."""
 
 
