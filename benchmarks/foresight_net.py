@@ -192,7 +192,10 @@ def main() -> None:
         scores: dict[str, list[float]] = {}
         for beyond, asked_of in families.items():
             answers = [right(net, example(world, frames), found) for world, found in asked_of]
-            scores["beyond the rules" if beyond else "any"] = [*percent(answers), len(answers)]
+            scores["beyond the rules" if beyond else "any"] = [
+                *percent(answers).round(1).tolist(),
+                len(answers),
+            ]
         told = {"setting": arguments.setting, "frames": frames, "cpu_s": round(seconds)}
         sys.stdout.write(json.dumps({**told, **scores}) + "\n")
         sys.stdout.flush()

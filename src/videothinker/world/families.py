@@ -16,11 +16,10 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from videothinker.clevrer.answerers import READING
-from videothinker.clevrer.answerers import Asked as Shallow
+from videothinker.clevrer.answerers import READING, Asked
 from videothinker.clevrer.questions import Change, RawQuestion
 from videothinker.world.options import Names, Pair
-from videothinker.world.questions import Asked, Truth, Wanted, WantedFamily, ask_each
+from videothinker.world.questions import Request, Truth, Wanted, WantedFamily, ask_each
 
 SPARE = 2
 """Objects, at least, that no option names."""
@@ -85,7 +84,7 @@ class _Candidate:
 def _beyond_rules(truth: Truth, one: _Candidate) -> bool:
     """Is every answerer that reads the premise wrong on the last?"""
     last = one.removed[-1]
-    question = Shallow(
+    question = Asked(
         options=tuple(frozenset(pair) for pair in one.options),
         words=(),
         seen=tuple(event.pair for event in truth.scene.events if event.type == "collision"),
@@ -156,7 +155,7 @@ def _ask(truth: Truth, names: Names, drawn: _Candidate, *, negated: bool) -> lis
 
 
 def without_give_aways(
-    truth: Truth, names: Names, wanted: Sequence[Asked]
+    truth: Truth, names: Names, wanted: Sequence[Request]
 ) -> list[RawQuestion] | None:
     """The wanted questions and families; None if the scene cannot give them all."""
     taken: set[int] = set()
