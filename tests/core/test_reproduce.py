@@ -128,7 +128,8 @@ def test_a_cell_gets_the_threads_it_is_given(
 
 def test_a_terminated_grid_takes_its_cells_along_and_resumes(tmp_path: Path) -> None:
     """As a scheduler ends it: nobody is left at work, and the same command goes on."""
-    grid = write(tmp_path, "cells: [{name: world, run: world, scenes: 40, frames: 0}]")
+    made = "{name: world, run: world, scenes: 40, frames: 0, give_aways: allowed}"  # the quick kind
+    grid = write(tmp_path, f"cells: [{made}]")
     command = [sys.executable, "-m", "videothinker.cli", "reproduce", str(grid), "--out", "r"]
     run = subprocess.Popen(
         ["/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh", *command],  # as a shell's `&` starts it

@@ -134,16 +134,16 @@ def test_the_scenes_are_sampled_with_the_dials() -> None:
     sampled = scene_config(config(Path("w"), radius=0.3, softest=0.5, near_miss=0.4, length=200))
     assert (sampled.radius, sampled.softest, sampled.near_miss) == (0.3, 0.5, 0.4)
     assert sampled.length == 200
-    straight = {"friction": 0.0, "lanes": 0.8, "would_be_share": 0.7}
+    straight = {"friction": 0.0, "lanes": 0.8, "late_share": 0.2}
     sampled = scene_config(config(Path("w"), **straight))
     assert {name: getattr(sampled, name) for name in straight} == straight
 
 
 def test_what_is_not_said_is_what_the_questions_need() -> None:
-    dials = ("objects_min", "collisions_min", "collisions_max", "late_share", "would_be_share")
+    dials = ("objects_min", "collisions_min", "collisions_max", "late_share", "bystander_share")
     fresh, before = config(Path("w")), config(Path("w"), give_aways="allowed")
-    assert [getattr(fresh, name) for name in dials] == [5, 3, 5, 0.5, 0.5]
-    assert [getattr(before, name) for name in dials] == [4, 2, 4, 0.9, 0.0]
+    assert [getattr(fresh, name) for name in dials] == [5, 3, 5, 0.5, 0.0]
+    assert [getattr(before, name) for name in dials] == [4, 2, 4, 0.9, 0.5]
     assert replace(before, workers=2).objects_min == 4
     assert config(Path("w"), objects_min=6).objects_min == 6
 

@@ -25,7 +25,6 @@ LIMITS = {
     "lanes": (0, 2),
     "late_share": (0, 1),
     "bystander_share": (0, 1),
-    "would_be_share": (0, 1),
     "jitter": (0, 0.3),
     "jitter_draws": (0, 64),
     "shades": (0, 21),
@@ -46,7 +45,6 @@ BY_GIVE_AWAYS: dict[GiveAways, dict[str, float]] = {
         "collisions_max": 5,
         "late_share": 0.5,
         "bystander_share": 0.0,
-        "would_be_share": 0.5,
     },
     "allowed": {
         "objects_min": 4,
@@ -54,7 +52,6 @@ BY_GIVE_AWAYS: dict[GiveAways, dict[str, float]] = {
         "collisions_max": 4,
         "late_share": 0.9,
         "bystander_share": 0.5,
-        "would_be_share": 0.0,
     },
 }
 """What -1 stands for: CLEVRER's numbers and those of docs/world.md's first measurements where
@@ -140,7 +137,6 @@ class WorldConfig:
     lanes: float = 0.0
     late_share: float = -1
     bystander_share: float = -1
-    would_be_share: float = -1
     length: int = 128
     shades: int = 0
     seed: int = 0

@@ -19,7 +19,6 @@ DIALS = (
     "lanes",
     "late_share",
     "bystander_share",
-    "would_be_share",
 )
 """The settings of scenes that a world folder, and pretraining, may choose."""
 _RANGES = {
@@ -30,7 +29,6 @@ _RANGES = {
     "lanes": (0, 2, "table units (0: anywhere)"),
     "late_share": (0, 1, "of the scenes"),
     "bystander_share": (0, 1, "of the objects that need not collide"),
-    "would_be_share": (0, 1, "of the objects placed"),
     "length": (96, 384, "frames (CLEVRER: 128)"),
 }
 """Setting -> smallest and largest allowed, and what it is counted in."""
@@ -49,9 +47,6 @@ class SceneConfig:
             leaves at least 0.7 predictive questions a scene).
         bystander_share: chance that an object not needed for a collision is placed to touch
             nothing (ours; the dial behind the share of observational questions).
-        would_be_share: chance that an object is aimed at where another would be, had nothing
-            touched it, rather than at where it is (ours): what a removal brings about then depends
-            on places, and not on who met whom.
         softest: smallest closing speed of a collision, units per second (ours: slower contacts
             cannot be seen).
         near_miss: objects that are in view together and do not collide in the video keep at least
@@ -74,7 +69,6 @@ class SceneConfig:
     collisions_max: int = 4
     late_share: float = 0.9
     bystander_share: float = 0.5
-    would_be_share: float = 0.0
     softest: float = 0.15
     near_miss: float = 0.0
     radius: float = RADIUS

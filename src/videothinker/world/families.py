@@ -16,11 +16,10 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from videothinker.clevrer.answerers import READING
-from videothinker.clevrer.answerers import Asked as Shallow
+from videothinker.clevrer.answerers import READING, Asked
 from videothinker.clevrer.questions import Change, RawQuestion
 from videothinker.world.options import Names, Pair
-from videothinker.world.questions import Asked, Truth, Wanted, WantedFamily, ask_each
+from videothinker.world.questions import Request, Truth, Wanted, WantedFamily, ask_each
 
 SPARE = 2
 """Objects, at least, that no option names."""
@@ -82,10 +81,10 @@ class _Candidate:
     """What the last removal does."""
 
 
-def _needs_places(truth: Truth, one: _Candidate) -> bool:
-    """Is every answerer wrong on the last that reads the premise and knows no places?"""
+def _beyond_rules(truth: Truth, one: _Candidate) -> bool:
+    """Is every answerer that reads the premise wrong on the last?"""
     last = one.removed[-1]
-    question = Shallow(
+    question = Asked(
         options=tuple(frozenset(pair) for pair in one.options),
         words=(),
         seen=tuple(event.pair for event in truth.scene.events if event.type == "collision"),
@@ -98,14 +97,14 @@ def _needs_places(truth: Truth, one: _Candidate) -> bool:
 
 
 def _draw(
-    truth: Truth, rng: np.random.Generator, found: Sequence[_Candidate], *, places: bool
+    truth: Truth, rng: np.random.Generator, found: Sequence[_Candidate], *, beyond_rules: bool
 ) -> _Candidate | None:
     """One of them, of a kind of change drawn first; None if none is such."""
     kinds = sorted({one.kind for one in found})
     for k in rng.permutation(len(kinds)):
         alike = [one for one in found if one.kind == kinds[k]]
         for i in rng.permutation(len(alike)):
-            if not places or _needs_places(truth, alike[i]):
+            if not beyond_rules or _beyond_rules(truth, alike[i]):
                 return alike[i]
     return None
 
@@ -119,7 +118,8 @@ def single(truth: Truth, names: Names, wanted: Wanted, taken: set[int]) -> RawQu
         for options in _sets(truth, (removed,), wanted.choices or SPARE)
         if ((kind := change(truth, removed, options)) == "none") == wanted.observational
     ]
-    drawn = _draw(truth, names.rng, found, places=wanted.places and not wanted.observational)
+    beyond = wanted.beyond_rules and not wanted.observational
+    drawn = _draw(truth, names.rng, found, beyond_rules=beyond)
     if drawn is None:
         return None
     taken.update(drawn.removed)
@@ -135,7 +135,7 @@ def family(truth: Truth, names: Names, wanted: WantedFamily) -> list[RawQuestion
         if change(truth, still, options) == "none"
         and (kind := change(truth, other, options)) != "none"
     ]
-    drawn = _draw(truth, names.rng, found, places=wanted.places)
+    drawn = _draw(truth, names.rng, found, beyond_rules=wanted.beyond_rules)
     return None if drawn is None else _ask(truth, names, drawn, negated=wanted.negated)
 
 
@@ -155,7 +155,7 @@ def _ask(truth: Truth, names: Names, drawn: _Candidate, *, negated: bool) -> lis
 
 
 def without_give_aways(
-    truth: Truth, names: Names, wanted: Sequence[Asked]
+    truth: Truth, names: Names, wanted: Sequence[Request]
 ) -> list[RawQuestion] | None:
     """The wanted questions and families; None if the scene cannot give them all."""
     taken: set[int] = set()

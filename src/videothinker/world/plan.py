@@ -7,14 +7,14 @@ import numpy as np
 from videothinker.seeds import numpy_generator
 from videothinker.world.config import QUESTIONS_A_SCENE, WorldConfig
 from videothinker.world.families import most_choices
-from videothinker.world.questions import CHOICES, Asked, Wanted, WantedFamily
+from videothinker.world.questions import CHOICES, Request, Wanted, WantedFamily
 
-NEEDS_PLACES = 0.8
-"""Share of inferential questions that need to know where things would go: every answerer that reads
-the premise and knows no more than who met whom gets them wrong."""
+BEYOND_RULES = 0.5
+"""Share of inferential questions that no answerer gets right which reads the premise and simulates
+nothing (`answerers.READING`). More would leave few of those where collisions are only gone."""
 
 
-def plan(config: WorldConfig, split: str, scenes: int) -> list[tuple[Asked, ...]]:
+def plan(config: WorldConfig, split: str, scenes: int) -> list[tuple[Request, ...]]:
     """What to ask of each scene, so that the split's share is met to within one question.
 
     The number of observational questions is the share of all, rounded. The others are spread over
@@ -50,7 +50,7 @@ def families_in(config: WorldConfig, scenes: int, hard: int) -> int:
 
 def _with_families(
     config: WorldConfig, rng: np.random.Generator, scenes: int, hard: int
-) -> list[tuple[Asked, ...]]:
+) -> list[tuple[Request, ...]]:
     families = families_in(config, scenes, hard)
     alone = scenes - families
     places = _spread(hard - families, alone, rng) if alone else []
@@ -61,7 +61,7 @@ def _with_families(
     }
     shares = choice_shares(config.objects_max)
     draws = {kind: _draws(count, shares, rng) for kind, count in counts.items()}
-    asked: list[tuple[Asked, ...]] = [
+    asked: list[tuple[Request, ...]] = [
         (WantedFamily(*next(draws["family"])),) for _ in range(families)
     ]
     for hardest in places:
@@ -83,13 +83,13 @@ def choice_shares(objects: int) -> Mapping[int, float]:
 def _draws(
     count: int, shares: Mapping[int, float], rng: np.random.Generator
 ) -> Iterator[tuple[bool, int, bool]]:
-    """(negated, options, needs places) of `count` questions, each in its share, independently."""
+    """(negated, options, beyond rules) of `count` questions, each in its share, independently."""
     ends = np.round(np.cumsum(list(shares.values())) * count).astype(int)
     options = np.repeat(list(shares), np.diff(ends, prepend=0))
     signs = rng.permutation(count) % 2 == 0
-    places = rng.permutation(count) < round(NEEDS_PLACES * count)
+    beyond = rng.permutation(count) < round(BEYOND_RULES * count)
     return zip(
-        signs.tolist(), options[rng.permutation(count)].tolist(), places.tolist(), strict=True
+        signs.tolist(), options[rng.permutation(count)].tolist(), beyond.tolist(), strict=True
     )
 
 
@@ -106,10 +106,10 @@ def drawn_family(rng: np.random.Generator, objects: int) -> WantedFamily:
 def _draw(rng: np.random.Generator, objects: int) -> tuple[bool, int, bool]:
     shares = choice_shares(objects)
     choices = int(rng.choice(list(shares), p=list(shares.values())))
-    return bool(rng.random() < 0.5), choices, bool(rng.random() < NEEDS_PLACES)
+    return bool(rng.random() < 0.5), choices, bool(rng.random() < BEYOND_RULES)
 
 
-def objects_needed(asked: tuple[Asked, ...]) -> int:
+def objects_needed(asked: tuple[Request, ...]) -> int:
     """The fewest objects a scene must have for so many options."""
     most = max((one.choices or 0 for one in asked), default=0)
     return next(count for count in range(2, 99) if most_choices(count) >= most)

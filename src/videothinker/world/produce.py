@@ -19,7 +19,7 @@ from videothinker.world.families import without_give_aways
 from videothinker.world.options import Names
 from videothinker.world.pairs import minimal_pairs
 from videothinker.world.plan import objects_needed
-from videothinker.world.questions import Asked, Truth, all_questions, as_they_come, colliding
+from videothinker.world.questions import Request, Truth, all_questions, as_they_come, colliding
 from videothinker.world.render import Palette, render
 from videothinker.world.robust import Fragile, fragile_pairs
 from videothinker.world.scenes import scene_config
@@ -50,7 +50,7 @@ class Job:
     config: WorldConfig
     split: str
     scene_index: int
-    asked: tuple[Asked, ...]
+    asked: tuple[Request, ...]
 
 
 def frame_rate(frames: int, length: int = FRAMES) -> Fraction:

@@ -41,8 +41,8 @@ class Wanted:
     negated: bool
     choices: int | None = None
     """How many options it has; None: a draw."""
-    places: bool = False
-    """Where a removal changes something: does the answer need to know where things would go?"""
+    beyond_rules: bool = False
+    """Where it changes something: no rule that reads the premise finds the answer (`answerers`)."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,11 @@ class WantedFamily:
 
     negated: bool
     choices: int
-    places: bool = False
+    beyond_rules: bool = False
     """See `Wanted`."""
 
 
-Asked = Wanted | WantedFamily
+Request = Wanted | WantedFamily
 
 
 def pairs_of(scene: Scene, *, apart_from: Iterable[int] = ()) -> list[Pair]:
@@ -302,11 +302,11 @@ def explanatories(scene: Scene, names: Names) -> list[RawQuestion]:
     return found
 
 
-Writer = Callable[[Truth, Names, Sequence[Asked]], list[RawQuestion] | None]
+Writer = Callable[[Truth, Names, Sequence[Request]], list[RawQuestion] | None]
 """Writes the wanted counterfactual questions; None if the scene cannot give them."""
 
 
-def as_they_come(truth: Truth, names: Names, wanted: Sequence[Asked]) -> list[RawQuestion] | None:
+def as_they_come(truth: Truth, names: Names, wanted: Sequence[Request]) -> list[RawQuestion] | None:
     """Counterfactual questions that are mixed without the object, whatever they are in the video.
 
     Most of the inferential ones give themselves away: all or none of their options happen there.
@@ -325,7 +325,7 @@ def as_they_come(truth: Truth, names: Names, wanted: Sequence[Asked]) -> list[Ra
 def all_questions(
     truth: Truth,
     speeds_TN: np.ndarray,
-    wanted: Sequence[Asked],
+    wanted: Sequence[Request],
     count: int,
     rng: np.random.Generator,
     *,

@@ -37,8 +37,6 @@ TURN = 0.8
 """Largest angle, in radians, between a path and the line straight in from its side."""
 ASIDE = 0.9
 """How far beside another object's centre one is aimed, in radii, along x and along y."""
-SQUARELY = 0.3
-"""The same where one is aimed at where another would be: what decides an answer is no near miss."""
 LAID = 0.4
 """Chance that an object is laid in the way of a moving one rather than sent to meet it."""
 GRID = 0.4
@@ -94,7 +92,7 @@ def _sent_to(
     thing: SceneObject,
     point: tuple[float, float],
     frame: float,
-    config: "SceneConfig",
+    config: SceneConfig,
     rng: np.random.Generator,
 ) -> SceneObject | None:
     """`thing`, launched so that, undisturbed, it passes `point` at `frame`; None if too fast."""
@@ -199,58 +197,27 @@ class _Growth:
 
     def propose(self, bare: SceneObject, role: str) -> SceneObject | None:
         """Place `bare` for its role: hit, late, bystander or first."""
-        rng, end = self.rng, self.config.length
-        hits = (AIMED[0], end - AIMED[1])
-        if role == "late":
-            hits = (end + LATE_HITS[0], end + LATE_HITS[1])
-        share = 0.0 if role in ("first", "late") else self.config.would_be_share
-        if share and rng.random() < share:
-            return self._at_would_be(bare, hits)
+        rng, end, lanes = self.rng, self.config.length, self.config.lanes
         if role in ("first", "bystander") or self.trajectory is None:
             if rng.random() < 0.5:
                 return replace(bare, position=self.on_lanes(_stage_point(rng)))
             point = self.on_lanes(_stage_point(rng))
             frame = rng.uniform(PASSING[0], end - PASSING[1])
             return _sent_to(bare, point, frame, self.config, rng)
+        hits = (AIMED[0], end - AIMED[1])
+        if role == "late":
+            hits = (end + LATE_HITS[0], end + LATE_HITS[1])
         frame = int(rng.integers(*hits))
         target = int(rng.integers(len(self.objects)))
         if not self.trajectory.inside_TN[frame, target]:
             return None
-        where = self.trajectory.positions_TN2[frame, target]
-        moving = bool(self.trajectory.moving_TN[frame, target])
-        return self._to_meet(bare, where, frame, moving=moving)
-
-    def _to_meet(
-        self,
-        bare: SceneObject,
-        where_2: np.ndarray,
-        frame: int,
-        *,
-        moving: bool,
-        aside: float = ASIDE,
-    ) -> SceneObject | None:
-        """Sent to a place at a frame, or laid there in the way of what moves."""
-        if not self.config.lanes:
-            where_2 = where_2 + self.rng.uniform(-aside, aside, 2) * self.config.radius
+        where_2 = self.trajectory.positions_TN2[frame, target]
+        if not lanes:
+            where_2 = where_2 + rng.uniform(-ASIDE, ASIDE, 2) * self.config.radius
         point = self.on_lanes((float(where_2[0]), float(where_2[1])))
-        if moving and (self.config.lanes or self.rng.random() < LAID):
-            return replace(bare, position=point)
-        return _sent_to(bare, point, frame, self.config, self.rng)
-
-    def _at_would_be(self, bare: SceneObject, hits: tuple[int, int]) -> SceneObject | None:
-        """Placed to meet an object where it would be, had nothing touched it."""
-        if self.trajectory is None or not self.trajectory.collisions:
-            return None
-        hit = self.trajectory.collisions[int(self.rng.integers(len(self.trajectory.collisions)))]
-        if hit.frame + 1 >= hits[1]:
-            return None
-        target = self.objects[hit.pair[int(self.rng.integers(2))]]
-        frame = int(self.rng.integers(max(hit.frame + 1, hits[0]), hits[1]))
-        where_2 = _undisturbed(target, frame + 1, self.config.friction)[frame]
-        slopes_24, offsets_4 = camera.edges(target.radius)
-        if (where_2 @ slopes_24 + offsets_4).max() >= 0:
-            return None
-        return self._to_meet(bare, where_2, frame, moving=any(target.velocity), aside=SQUARELY)
+        if self.trajectory.moving_TN[frame, target] and (lanes or rng.random() < LAID):
+            return replace(bare, position=point)  # laid in its way
+        return _sent_to(bare, point, frame, self.config, rng)
 
     def add(self, bare: SceneObject, role: str, place: int) -> bool:
         """Add one object in its role, at `place` in the list; False if a draw does not work out."""

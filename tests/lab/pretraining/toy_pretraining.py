@@ -9,7 +9,7 @@ SHAPE = ShapeConfig(
 BEFORE = {
     "give_aways": "allowed", "objects_min": 4, "objects_max": 5, "collisions_min": 2,
     "collisions_max": 4, "softest": 0.15, "near_miss": 0.0, "friction": 0.3, "lanes": 0.0,
-    "late_share": 0.9, "bystander_share": 0.5, "would_be_share": 0.0,
+    "late_share": 0.9, "bystander_share": 0.5,
 }  # fmt: skip
 """The world of the shipped bases (recipes/base-models.yaml)."""
 SMALL = {"scenes": 6, "held_out": 2, "frames": 4, "width": 32, "height": 32}

@@ -54,8 +54,6 @@ class PoolConfig:
     """Share of scenes with an object sent to collide only after the video."""
     bystander_share: float = 0.0
     """Chance that an object not needed for a collision touches nothing."""
-    would_be_share: float = 0.7
-    """Chance that an object is aimed at where another would be, had nothing touched it."""
     frames: int = 16
     """Sampled evenly from the 128 of a video, as in the paper's training."""
     width: int = 64
