@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from videothinker.models import attention
 from videothinker.models.base import Group
+from videothinker.models.qwen2_5_vl.model import install
 from videothinker.planning.live_bytes import LiveBytes
 from videothinker.training.step import accumulate_gradients
 
@@ -34,8 +34,8 @@ def test_a_rehearsed_step_takes_the_real_ones_bytes(script: Any, lora: bool) -> 
     assert operations > 0
 
     setting = sides.Setting(case, config, torch.device("cpu"))
-    attention.install(setting.policy.model, torch.device("cuda"))  # as in the rehearsal
-    attention.install(setting.bias.policy.model, torch.device("cuda"))
+    install(setting.policy.model, torch.device("cuda"))  # as in the rehearsal
+    install(setting.bias.policy.model, torch.device("cuda"))
     setting.bias.clock = sides.Clock(torch.device("cpu"))
     setting.optimizer.gradients()
     setting.optimizer.step(1e-6)
