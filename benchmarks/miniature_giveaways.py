@@ -95,7 +95,7 @@ def asked_by(cell: Cell, cells: Sequence[Cell]) -> Asked:
     _, [folder, diagnosis], _ = parse(labelled.words)
     _, [scenes], _ = parse(made_by[folder].words)
     world(scenes)
-    source = read_source(folder, diagnosis)
+    source = read_source(folder, diagnosis, None)
     pairs = config.split == PAIRS
     questions = source.pairs if pairs else source.questions
     logs = {one.question_id: one for one in (source.pair_logs if pairs else source.logs)}

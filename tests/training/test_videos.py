@@ -165,3 +165,16 @@ def test_a_run_that_drops_is_the_run_without_the_question(
     write_list(world, [question(n, f"{n}.mp4") for n in range(10) if n != 6])
     without = train_grpo(world, GrpoConfig(out=tmp_path / "b", **asked))
     assert digest_path(without) == digest_path(dropped)
+
+
+def test_videos_with_fewer_frames_than_asked_are_counted_each_time(
+    world: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = GrpoConfig(model="m", out=Path("o"), frames=500, eval_steps=0)
+    for _ in range(2):  # the second time from memory
+        assert len(checked(world, config)) == 10
+        told = capsys.readouterr()
+        assert "10 of 10 videos have fewer than 500 frames" in told.out + told.err
+    checked(world, settings())
+    told = capsys.readouterr()
+    assert "fewer than" not in told.out + told.err

@@ -2,10 +2,13 @@
 
 import math
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.video.made_videos import gray, write
+from videothinker.video import read_clip
 from videothinker.video.clips import CLIP_PIXELS, BadVideo, Timeline, choose, fit
 
 NTSC, FILM = Fraction(30000, 1001), Fraction(24000, 1001)
@@ -114,3 +117,14 @@ def test_a_budget_shrinks_frames_and_keeps_their_shape() -> None:
     assert width == pytest.approx(2 * height, abs=2)
     assert 0.99 * CLIP_PIXELS < 32 * width * height <= CLIP_PIXELS
     assert min(fit(1 << 26, 1, 1 << 12)) == 1
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "webm", "mp4", "ts"])
+def test_a_whole_file_whose_first_frame_comes_late_is_whole(tmp_path: Path, suffix: str) -> None:
+    codec = "libvpx-vp9" if suffix == "webm" else "libx264"
+    late = [5.0 + i / 4 for i in range(12)]
+    write(tmp_path / f"late.{suffix}", [gray(20 * i) for i in range(12)], times=late, codec=codec)
+    clip = read_clip(tmp_path, f"late.{suffix}", 12)
+    levels = clip.frames.mean(axis=(1, 2, 3))
+    np.testing.assert_allclose(levels, 20 * np.arange(12), atol=6)
+    np.testing.assert_allclose(clip.times - clip.times[0], np.arange(12) / 4, atol=0.02)

@@ -71,8 +71,8 @@ class TrainConfig:
     data_root: Path | None = None
     """Where the videos lie; by default what the diagnose run recorded, else the data folder."""
     on_bad_video: Literal["stop", "drop"] = "stop"
-    """All videos are looked at before step 1: `drop` leaves out the questions of those that cannot
-    be read, as if the list had never held them. Ours."""
+    """All videos that the run may ask for are looked at before step 1: `drop` leaves out the
+    questions of those that cannot be read, as if the list had never held them. Ours."""
     follow_links: bool = False
     """Read videos behind symbolic links that lead out of the data folder, as a hub cache has.
     Ours: off."""

@@ -9,11 +9,12 @@ same bytes; not beside the videos, because a data folder is often read-only.
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from videothinker import console
 from videothinker.algorithms.base import TrainConfig
@@ -48,6 +49,8 @@ class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """Bytes; of a folder of frames, all of them."""
     mtime_ns: int
     """When it was last changed; of a folder of frames, the latest."""
+    short: bool = False
+    """It has fewer frames than were asked for, and all of them are shown."""
 
 
 class Memory:
@@ -61,11 +64,11 @@ class Memory:
         name = hashlib.sha256(f"{root.resolve()}".encode()).hexdigest()[:12]
         read = f"{config.frames}-links" if config.follow_links else str(config.frames)
         self.path = _cache_folder() / "videos" / f"{root.resolve().name}-{name}-{read}.jsonl"
-        self._seen: set[Look] = set()
+        self._seen: dict[Look, bool] = {}
         decoder = msgspec.json.Decoder(Look)
         for line in _lines(self.path):
             try:
-                self._seen.add(decoder.decode(line))
+                self._keep(decoder.decode(line))
             except msgspec.MsgspecError:  # torn by a kill: that video is looked at again
                 continue
 
@@ -73,16 +76,29 @@ class Memory:
         """Those that were never seen to decode as they are now."""
         return [part for part in parts if self._state(part) not in self._seen]
 
-    def add(self, parts: Iterable[Part]) -> None:
-        """Remember videos that have just been seen to decode, for this run and for later ones."""
-        fresh = [look for look in map(self._state, parts) if look is not None]
-        self._seen.update(fresh)
+    def short(self, parts: Iterable[Part]) -> int:
+        """How many of them have fewer frames than were asked for."""
+        return sum(self._seen.get(state, False) for part in parts if (state := self._state(part)))
+
+    def add(self, parts: Mapping[Part, bool]) -> None:
+        """Remember videos that have just been seen to decode, for this run and for later ones.
+
+        Args:
+            parts: video -> whether it has fewer frames than were asked for.
+        """
+        states = {self._state(part): short for part, short in parts.items()}
+        fresh = [replace(look, short=short) for look, short in states.items() if look is not None]
+        for look in fresh:
+            self._keep(look)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("ab") as file:
                 file.write(b"".join(map(encode, fresh)))
         except OSError:  # no home, or no room: the next run looks again, nothing else is lost
             return
+
+    def _keep(self, look: Look) -> None:
+        self._seen[replace(look, short=False)] = look.short
 
     def _state(self, part: Part) -> Look | None:
         path = self.root / part[0]
@@ -142,6 +158,12 @@ def check_videos(
         parts = list(dict.fromkeys(part for q in asked if (part := part_of(q))))
         bad = look(parts, config, processes, memory)
         if not bad:
+            short = memory.short(parts)
+            if short and processes.main:
+                console.say(
+                    f"{short} of {len(parts)} videos have fewer than {config.frames} frames; all "
+                    "they have are shown"
+                )
             return data
         lost = sum(part_of(question) in bad for question in asked)
         told = problems(list(bad.values()), len(parts), f"{lost} of {len(asked)} questions")
@@ -181,17 +203,21 @@ def look(
     with console.progress("videos", len(parts), done=len(parts) - len(pending)) as bar:
         for start in range(0, len(pending), portion):
             chunk = pending[start : start + portion]
-            found: list[tuple[int, str]] = []
+            found: list[tuple[int, str | bool]] = []
             for place in (i for i in range(len(chunk)) if processes.mine(i)):
                 try:
-                    read_frames(memory.root, chunk[place], config)
+                    frames, _ = read_frames(memory.root, chunk[place], config)
+                    found.append((place, len(frames) < config.frames))
                 except BadVideo as error:
                     found.append((place, str(error)))
                 bar.advance(processes.size)
-            wrong = {chunk[place]: reason for place, reason in sorted(processes.gather(found))}
-            bad |= wrong
+            told = dict(processes.gather(found))
+            for place, part in enumerate(chunk):
+                if isinstance(reason := told[place], str):
+                    bad[part] = reason
             if processes.main:
-                memory.add(part for part in chunk if part not in wrong)
+                good = {chunk[place]: short for place, short in told.items()}
+                memory.add({part: one for part, one in good.items() if isinstance(one, bool)})
     return bad
 
 

@@ -159,6 +159,8 @@ def _check_whole(
         )
     if container.duration and len(container.streams) == 1 and not stream.frames:
         shown, told = line.end - float(line.times[0]), container.duration / 1e6
+        if "matroska" in container.format.name:  # it counts from 0, wherever the first frame is
+            shown += max(0.0, float(ticks[0] * stream.time_base))
         if shown < 0.9 * told - 0.5:
             raise BadVideo(
                 f"video {name!r} is cut off: it ends at {shown:.1f} s of {told:.1f} s; "
