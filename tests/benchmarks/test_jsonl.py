@@ -57,6 +57,8 @@ def test_a_byte_order_mark_and_blank_lines_are_passed_over(tmp_path):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
+        ({"video": "/etc/x.mp4"}, "video '/etc/x.mp4' is an absolute path"),
+        ({"clip": [5, 2]}, "clip [5, 2] is no part of a video; give start and end, in seconds"),
         ({"answer": "A"}, "answer is text ('A'); give a list of letters, as [\"A\"]"),
         ({"answer": "left"}, "answer is text ('left'); give a list of letters, as [\"B\"]"),
         ({"answer": 0}, 'answer is a number (0); give a list of letters, as ["A"]'),

@@ -154,6 +154,15 @@ def _faults(raw: Any) -> Iterator[str]:
         yield f"choices is {what}; give a list of texts, in the order of their letters"
     if "answer" in row:
         yield from _answer_faults(row["answer"], choices)
+    yield from _video_faults(row)
+
+
+def _video_faults(row: Mapping[str, Any]) -> Iterator[str]:
+    if isinstance(video := row.get("video"), str) and video.startswith("/"):
+        yield f"video {video!r} is an absolute path; give it from the data folder on (--data-root)"
+    match row.get("clip"):
+        case [int() | float() as start, int() | float() as end] if not 0 <= start < end:
+            yield f"clip {[start, end]} is no part of a video; give start and end, in seconds"
 
 
 def _texts(value: Any) -> list[str]:
