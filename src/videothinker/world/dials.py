@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from videothinker.clevrer.programs import COLORS
 from videothinker.errors import UserError
 from videothinker.world.objects import FRICTION, RADIUS, SHOWN_FRAMES
+from videothinker.world.shading import RGB
 
 DIALS = (
     "objects_min",
@@ -94,9 +94,9 @@ class SceneConfig:
                 f"collisions_min={self.collisions_min} cannot be met with {self.objects_min} "
                 "objects; give at most one collision less than objects_min"
             )
-        if self.plain_looks and self.objects_max > len(COLORS):
+        if self.plain_looks and self.objects_max > len(RGB):
             raise UserError(
-                f"objects_max={self.objects_max} with plain_looks: there are {len(COLORS)} colors; "
+                f"objects_max={self.objects_max} with plain_looks: there are {len(RGB)} colors; "
                 "ask for fewer objects"
             )
         for name, (low, high, unit) in _RANGES.items():
