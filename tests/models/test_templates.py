@@ -74,12 +74,28 @@ DOUBLING = "{% set n = namespace(a='x') %}{% for i in range(60) %}{% set n.a = n
     [
         (NESTED, "did not end within 1 s of computing"),
         ("{{ 9 ** (9 ** 9) }}", "did not end within 1 s of computing"),
+    ],
+)
+def test_a_template_without_end_is_stopped(
+    monkeypatch: pytest.MonkeyPatch, template: str, said: str
+) -> None:
+    monkeypatch.setattr(templates, "CPU_SECONDS", 1)
+    refuses(template, said)
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
         (DOUBLING + "{% endfor %}{{ n.a }}", "fails .MemoryError"),
         ("{{ 'x' * 200000 }}{{ messages[0].content[0].text }}", "100,001 characters around"),
     ],
 )
-def test_a_template_is_bounded(monkeypatch: pytest.MonkeyPatch, template: str, said: str) -> None:
-    monkeypatch.setattr(templates, "CPU_SECONDS", 1)
+def test_what_a_template_makes_is_bounded(template: str, said: str) -> None:
+    """Under the limit of time that ships: a busy machine takes its time to fill the memory."""
+    refuses(template, said)
+
+
+def refuses(template: str, said: str) -> None:
     with pytest.raises(UserError, match=f"the chat template .*{said}.*; take the template from"):
         asked(template)
 
