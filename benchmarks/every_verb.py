@@ -18,107 +18,106 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parent.parent
 VIDEO_BASE = str(REPOSITORY / "models/base-video")
 TEXT_BASE = str(REPOSITORY / "models/base-transcript")
-SMALL = [
-    "--max-steps",
-    "2",
-    "--prompts-per-step",
-    "2",
-    "--num-generations",
-    "4",
-    "--max-completion-length",
-    "64",
-]
-SMALL += ["--eval-steps", "2", "--eval-questions", "4", "--save-steps", "1", "--dtype", "float32"]
-TEXT = [*SMALL, "--max-prompt-length", "512", "--train-questions", "40"]
-SEEN = ["--frames", "16", "--min-pixels", "3072", "--max-pixels", "3072"]
-SHORT = ["--protocol", "demo", "--max-new-tokens", "64", "--limit", "12"]
 IGNORED = ("run.json", ".lock")
+
+
+def flags(**settings: object) -> list[str]:
+    """`max_steps=2, freeze_vision=True` -> `--max-steps 2 --freeze-vision`."""
+    words: list[str] = []
+    for name, value in settings.items():
+        values = () if value is True else value if isinstance(value, tuple) else (value,)
+        words += [f"--{name.replace('_', '-')}", *map(str, values)]
+    return words
+
+
+SMALL = flags(
+    max_steps=2,
+    prompts_per_step=2,
+    num_generations=4,
+    max_completion_length=64,
+    eval_steps=2,
+    eval_questions=4,
+    save_steps=1,
+    dtype="float32",
+)
+TEXT = [*SMALL, *flags(max_prompt_length=512, train_questions=40)]
+SEEN = flags(frames=16, min_pixels=3072, max_pixels=3072)
+PRETRAIN = flags(
+    scenes=6,
+    held_out=4,
+    steps=3,
+    batch=2,
+    hidden=32,
+    layers=2,
+    heads=2,
+    intermediate=64,
+    watching=1,
+    vision_layers=1,
+)
+
+
+def data_commands(out: Path) -> dict[str, list[str]]:
+    """Scenes, labels and small bases."""
+    world = flags(
+        scenes=12, validation_scenes=6, size="64x48", frames=16, plain_looks=True, radius=0.3
+    )
+    asked = flags(probe=TEXT_BASE, samples=2, protocol="demo", max_new_tokens=32, limit=4)
+    return {
+        "world": ["world", *world],
+        "diagnosis": ["diagnose", str(out / "world")],
+        "transcripts": ["diagnose", str(out / "world"), *flags(miss_rate=0.04)],
+        "probed": ["diagnose", str(out / "transcripts/questions.jsonl"), *asked],
+        "pretrain-video": ["pretrain", *PRETRAIN, *flags(tier="video")],
+        "pretrain-text": ["pretrain", *PRETRAIN, *flags(tier="transcript")],
+    }
+
+
+def training_commands(out: Path) -> dict[str, list[str]]:
+    """Every algorithm in transcripts; bias and CDPO from video too; LoRA."""
+
+    def train(stage: str, data: str, model: str, *more: str) -> list[str]:
+        return ["train", stage, *flags(data=out / data, model=model), *more]
+
+    bias = flags(bias=out / "bias")
+    failure = flags(sampling="bias-failure", sampling_rollouts=2)
+    paper = flags(divergence="k3", repulsion=0.01, schedule="constant")
+    seen = [*SMALL, *SEEN]
+    return {
+        "bias": train("bias", "transcripts", TEXT_BASE, *TEXT),
+        "bias-video": train("bias", "diagnosis", VIDEO_BASE, *seen, *flags(freeze_vision=True)),
+        "grpo": train("grpo", "transcripts", TEXT_BASE, *TEXT),
+        "grpo-failure": train("grpo", "transcripts", TEXT_BASE, *TEXT, *bias, *failure),
+        "cdpo": train("cdpo", "transcripts", TEXT_BASE, *TEXT, *bias),
+        "cdpo-paper": train("cdpo", "transcripts", TEXT_BASE, *TEXT, *bias, *paper),
+        "cdpo-video": train(
+            "cdpo", "diagnosis", VIDEO_BASE, *seen, *flags(bias=out / "bias-video")
+        ),
+        "cdpo-lora": train("cdpo", "transcripts", TEXT_BASE, *TEXT, *bias, *flags(lora_rank=4)),
+    }
+
+
+def asking_commands(out: Path) -> dict[str, list[str]]:
+    """Evaluations, the page about them, and one question."""
+
+    def evaluate(data: str, model: str, *more: str) -> list[str]:
+        short = flags(protocol="demo", max_new_tokens=64, limit=12)
+        return ["evaluate", *flags(data=out / data, model=out / model), *short, *more]
+
+    told = ("world", "transcripts", "bias", "grpo", "cdpo", "eval-text", "eval-lora")
+    video = next((out / "world").rglob("*.mp4"), "none")
+    asked = flags(choice=("yes", "no"), model=VIDEO_BASE, max_new_tokens=32)
+    return {
+        "eval-text": evaluate("transcripts", "cdpo"),
+        "eval-lora": evaluate("transcripts", "cdpo-lora", *flags(variants=("full", "struck"))),
+        "eval-video": evaluate("diagnosis", "cdpo-video", *SEEN),
+        "report.html": ["report", *(str(out / name) for name in told)],
+        "ask.jsonl": ["ask", str(video), "Without the sphere?", *asked],
+    }
 
 
 def commands(out: Path) -> dict[str, list[str]]:
     """Name -> words; every name is also the run folder's."""
-
-    def at(name: str) -> str:
-        return str(out / name)
-
-    def train(stage: str, data: str, model: str, *more: str) -> list[str]:
-        return ["train", stage, "--data", at(data), "--model", model, *more]
-
-    def evaluate(data: str, model: str, *more: str) -> list[str]:
-        return ["evaluate", "--data", at(data), "--model", model, *SHORT, *more]
-
-    world = [
-        "world",
-        "--scenes",
-        "12",
-        "--validation-scenes",
-        "6",
-        "--size",
-        "64x48",
-        "--frames",
-        "16",
-        "--plain-looks",
-    ]
-    pretrain = [
-        "pretrain",
-        "--scenes",
-        "6",
-        "--held-out",
-        "4",
-        "--steps",
-        "3",
-        "--batch",
-        "2",
-        "--hidden",
-        "32",
-        "--layers",
-        "2",
-    ]
-    pretrain += ["--heads", "2", "--intermediate", "64", "--watching", "1", "--vision-layers", "1"]
-    two_samples = ["--samples", "2", "--protocol", "demo", "--max-new-tokens", "32", "--limit", "4"]
-    return {
-        "world": world,
-        "diagnosis": ["diagnose", at("world")],
-        "transcripts": ["diagnose", at("world"), "--miss-rate", "0.04"],
-        "probed": [
-            "diagnose",
-            at("transcripts/questions.jsonl"),
-            "--probe",
-            TEXT_BASE,
-            *two_samples,
-        ],
-        "pretrain-video": [*pretrain, "--tier", "video"],
-        "pretrain-text": [*pretrain, "--tier", "transcript"],
-        "bias": train("bias", "transcripts", TEXT_BASE, *TEXT),
-        "bias-video": train("bias", "diagnosis", VIDEO_BASE, *SMALL, *SEEN, "--freeze-vision"),
-        "grpo": train("grpo", "transcripts", TEXT_BASE, *TEXT),
-        "grpo-failure": train(
-            *("grpo", "transcripts", TEXT_BASE, *TEXT, "--bias", at("bias")),
-            *("--sampling", "bias-failure", "--sampling-rollouts", "2"),
-        ),
-        "cdpo": train("cdpo", "transcripts", TEXT_BASE, *TEXT, "--bias", at("bias")),
-        "cdpo-paper": train(
-            *("cdpo", "transcripts", TEXT_BASE, *TEXT, "--bias", at("bias")),
-            *["--divergence", "k3", "--repulsion", "0.01", "--schedule", "constant"],
-        ),
-        "cdpo-video": train(
-            "cdpo", "diagnosis", VIDEO_BASE, *SMALL, *SEEN, "--bias", at("bias-video")
-        ),
-        "cdpo-lora": train(
-            *("cdpo", "transcripts", TEXT_BASE, *TEXT, "--bias", at("bias"), "--lora-rank", "4")
-        ),
-        "eval-text": evaluate("transcripts", at("cdpo")),
-        "eval-lora": evaluate("transcripts", at("cdpo-lora"), "--variants", "full", "struck"),
-        "eval-video": evaluate("diagnosis", at("cdpo-video"), *SEEN),
-        "report.html": [
-            *("report", at("world"), at("transcripts"), at("bias"), at("grpo"), at("cdpo")),
-            *(at("eval-text"), at("eval-lora")),
-        ],
-        "ask.jsonl": [
-            *("ask", str(next((out / "world").rglob("*.mp4"), "none")), "Without the sphere?"),
-            *("--choice", "yes", "no", "--model", VIDEO_BASE, "--max-new-tokens", "32"),
-        ],
-    }
+    return data_commands(out) | training_commands(out) | asking_commands(out)
 
 
 def digest(path: Path) -> str:
