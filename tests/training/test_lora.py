@@ -30,7 +30,7 @@ from videothinker.training import checkpoints, loop
 from videothinker.training.adapters import AdapterBias
 from videothinker.training.models import load_bias, load_trainee, save_model
 from videothinker.training.optimizer import MasterAdamW
-from videothinker.training.stages import train_bias, train_cdpo, train_grpo
+from videothinker.training.stages import train
 from videothinker.training.step import accumulate_gradients
 
 ALONE = {"adapter_config.json", "adapter_model.safetensors", "base.json", "README.md"}
@@ -45,7 +45,7 @@ def settings(quick: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture
 def lora(toy: Path, settings: dict[str, Any], tmp_path: Path) -> Path:
-    return train_bias(toy, BiasConfig(out=tmp_path / "bias", **settings))
+    return train(toy, BiasConfig(out=tmp_path / "bias", **settings))
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_what_is_loaded_is_what_the_optimizer_held(
     toy: Path, settings: dict[str, Any], tmp_path: Path, dtype: str
 ) -> None:
     """The last checkpoint's masters, rounded to what the forward pass saw; every verb loads so."""
-    out = train_grpo(toy, GrpoConfig(out=tmp_path / "a", **(settings | {"dtype": dtype})))
+    out = train(toy, GrpoConfig(out=tmp_path / "a", **(settings | {"dtype": dtype})))
     policy: Any = load_model(str(out), dtype=dtype)
     masters = load_file(out / "checkpoints/step-4/optimizer.safetensors")
     names = {name.removesuffix("/master") for name in masters if name.endswith("/master")}
@@ -195,7 +195,7 @@ def test_cdpo_under_lora_repels_a_bias_adapter(
     toy: Path, lora: Path, settings: dict[str, Any], tmp_path: Path
 ) -> None:
     given = settings | OPEN | {"bias": str(lora)}
-    whole = train_cdpo(toy, CdpoConfig(out=tmp_path / "whole", **given))
+    whole = train(toy, CdpoConfig(out=tmp_path / "whole", **given))
     steps = read_jsonl(whole / "metrics.jsonl", Step)
     assert all(step.divergence is not None and step.repulsion != 0 for step in steps)
     saved = set(load_file(whole / "checkpoints/step-4/optimizer.safetensors"))
@@ -211,7 +211,7 @@ def test_killed_under_lora_it_resumes_to_the_same_bytes(
     toy: Path, lora: Path, settings: dict[str, Any], tmp_path: Path, dies_at: int
 ) -> None:
     given = settings | OPEN | {"bias": str(lora)}
-    whole = train_cdpo(toy, CdpoConfig(out=tmp_path / "whole", **given))
+    whole = train(toy, CdpoConfig(out=tmp_path / "whole", **given))
     update = loop.update
 
     def die(loop: Any, batch: Any, objective: Any, progress: Any) -> Any:
@@ -222,8 +222,8 @@ def test_killed_under_lora_it_resumes_to_the_same_bytes(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "update", die)
         with pytest.raises(KeyboardInterrupt):
-            train_cdpo(toy, CdpoConfig(out=tmp_path / "killed", **given))
-    killed = train_cdpo(toy, CdpoConfig(out=tmp_path / "killed", **given))
+            train(toy, CdpoConfig(out=tmp_path / "killed", **given))
+    killed = train(toy, CdpoConfig(out=tmp_path / "killed", **given))
     assert digest_path(killed) == digest_path(whole)
 
 
@@ -233,9 +233,7 @@ def test_an_adapter_is_trained_further_beside_the_same_base(
     start = logps(load_policy(lora))
     trainee = load_trainee(cdpo_config(base, model=str(lora), lora_rank=4), CPU)
     assert torch.equal(logps(trainee), start)
-    further = train_grpo(
-        toy, GrpoConfig(out=lora.parent / "g", **(settings | {"model": str(lora)}))
-    )
+    further = train(toy, GrpoConfig(out=lora.parent / "g", **(settings | {"model": str(lora)})))
     assert not torch.equal(logps(load_policy(further)), start)
     told = [(run / "model" / "base.json").read_text() for run in (lora, further)]
     assert told[0] == told[1]

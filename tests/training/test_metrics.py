@@ -12,7 +12,7 @@ from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.records import Step, read_jsonl
 from videothinker.training.metrics import flat, step_record
 from videothinker.training.rollouts import Batch, Scored
-from videothinker.training.stages import train_cdpo
+from videothinker.training.stages import train
 from videothinker.training.step import Sums
 
 LABELS = ("observational", "inferential", "unlabelled")
@@ -29,7 +29,7 @@ def general(name: str) -> str:
 def test_logged_and_documented_names_are_the_same(
     toy: Path, other: Path, quick: dict[str, Any], tmp_path: Path
 ) -> None:
-    out = train_cdpo(toy, CdpoConfig(out=tmp_path / "a", bias=str(other), **quick))
+    out = train(toy, CdpoConfig(out=tmp_path / "a", bias=str(other), **quick))
     logged: set[str] = set()
     for step in read_jsonl(out / "metrics.jsonl", Step):
         fields = set(step.__struct_fields__) - {"reward", "metrics"}

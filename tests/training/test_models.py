@@ -23,7 +23,7 @@ from videothinker.models.loaded import Policy
 from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 from videothinker.records import Question, write_jsonl
 from videothinker.training.models import check_learned, load_bias, load_trainee
-from videothinker.training.stages import train_grpo
+from videothinker.training.stages import train
 
 CPU = torch.device("cpu")
 
@@ -105,7 +105,7 @@ def test_pixels_reach_the_policy_and_gradients_the_vision_tower(
 ) -> None:
     write_jsonl(tmp_path / "questions.jsonl", [video_question(tmp_path)])
     settings = quick | {"frames": 4, "eval_steps": 0, "max_steps": 1, "freeze_vision": freeze}
-    out = train_grpo(tmp_path, GrpoConfig(out=tmp_path / "run", data_root=tmp_path, **settings))
+    out = train(tmp_path, GrpoConfig(out=tmp_path / "run", data_root=tmp_path, **settings))
     before = load_file(base / "model.safetensors")
     after = load_file(out / "model" / "model.safetensors")
     tower = [name for name in before if "visual" in name]
@@ -120,7 +120,7 @@ def test_a_bad_video_is_named_before_the_first_step(
     write_jsonl(tmp_path / "questions.jsonl", [video_question(tmp_path)])
     (tmp_path / "a.mp4").unlink()
     with pytest.raises(UserError, match=r"1 of 1 videos cannot be read.*\n.*'a\.mp4' is missing"):
-        train_grpo(tmp_path, GrpoConfig(out=tmp_path / "run", **quick))
+        train(tmp_path, GrpoConfig(out=tmp_path / "run", **quick))
 
 
 def test_a_video_over_the_prompt_limit_is_never_cut(
@@ -129,7 +129,7 @@ def test_a_video_over_the_prompt_limit_is_never_cut(
     write_jsonl(tmp_path / "questions.jsonl", [video_question(tmp_path)])
     settings = quick | {"frames": 8, "max_prompt_length": 60}
     with pytest.raises(UserError, match=r"question 'toy/video'.*tokens .* at most 60"):
-        train_grpo(tmp_path, GrpoConfig(out=tmp_path / "run", **settings))
+        train(tmp_path, GrpoConfig(out=tmp_path / "run", **settings))
 
 
 @pytest.mark.parametrize("given", ["run", "run/model"])

@@ -20,7 +20,7 @@ from videothinker.training import loop
 from videothinker.training.data import in_order, load_training_set, partners
 from videothinker.training.rewards import pair_consistency
 from videothinker.training.sampling import uniform_stream
-from videothinker.training.stages import train_grpo
+from videothinker.training.stages import train
 
 PAIRED = {"reward_funcs": ("pair_consistency",), "scale_rewards": "type", "prompts_per_step": 4}
 ROLES = ("irrelevant", "causal")
@@ -206,7 +206,7 @@ def test_completions_are_read_once_and_partners_asked_where_a_reward_names_them(
 def test_a_run_on_minimal_pairs(pairs: Path, quick: dict[str, Any], tmp_path: Path) -> None:
     rewards = ("pair_consistency", "tests.training.toy_training:length_reward")
     settings = quick | PAIRED | {"reward_funcs": rewards, "max_steps": 2}
-    out = train_grpo(pairs, GrpoConfig(out=tmp_path / "run", **settings))
+    out = train(pairs, GrpoConfig(out=tmp_path / "run", **settings))
     for step in read_jsonl(out / "metrics.jsonl", Step):
         assert step.metrics["share/inferential"] == step.metrics["share/observational"] == 0.5
         assert 0 <= step.reward["pair_consistency"] <= 1
@@ -217,7 +217,7 @@ def test_data_without_pairs_is_refused_before_any_work(
 ) -> None:
     lacks = r"'toy/train/\d+' has no partner beside it.*give the minimal_pairs.jsonl"
     with pytest.raises(UserError, match=lacks):
-        train_grpo(toy, GrpoConfig(out=tmp_path / "run", **(quick | PAIRED)))
+        train(toy, GrpoConfig(out=tmp_path / "run", **(quick | PAIRED)))
     assert not (tmp_path / "run").exists()
 
 

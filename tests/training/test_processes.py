@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.records import Step, read_jsonl
-from videothinker.training.stages import train_cdpo
+from videothinker.training.stages import train
 
 CHILD = """
 import json, pathlib, sys
@@ -20,11 +20,11 @@ import torch
 torch.set_num_threads(1)
 sys.path.insert(0, {tests!r})
 from videothinker.algorithms.cdpo import CdpoConfig
-from videothinker.training.stages import train_cdpo
+from videothinker.training.stages import train
 if __name__ == "__main__":
     settings = json.loads(pathlib.Path(sys.argv[2]).read_text())
     settings["reward_funcs"] = tuple(settings["reward_funcs"])
-    train_cdpo(pathlib.Path({toy!r}), CdpoConfig(out=pathlib.Path(sys.argv[1]), **settings))
+    train(pathlib.Path({toy!r}), CdpoConfig(out=pathlib.Path(sys.argv[1]), **settings))
 """
 
 
@@ -46,7 +46,7 @@ def test_two_processes_give_the_loss_and_parameters_of_one(
     }
     (tmp_path / "settings.json").write_text(json.dumps(settings))
     config = CdpoConfig(out=tmp_path / "1", **settings)  # pyright: ignore[reportArgumentType]
-    train_cdpo(toy, config)
+    train(toy, config)
     done = subprocess.run(
         [
             *(sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"),

@@ -16,7 +16,7 @@ from videothinker.runs import digest_path
 from videothinker.training import loop
 from videothinker.training.data import load_training_set
 from videothinker.training.resuming import Past, check_unchanged, read_past, record, refusal
-from videothinker.training.stages import train_grpo
+from videothinker.training.stages import train
 
 QUESTIONS = [make_question(number) for number in range(20)]
 change = msgspec.structs.replace
@@ -186,18 +186,18 @@ def test_a_run_whose_list_was_mended_ends_as_if_it_had_always_been_so(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "update", _dies_at(3, loop.update))
         with pytest.raises(KeyboardInterrupt):
-            train_grpo(folder, GrpoConfig(out=tmp_path / "cut", **asked))
+            train(folder, GrpoConfig(out=tmp_path / "cut", **asked))
     write_jsonl(folder / "questions.jsonl", [q for q in QUESTIONS if q.id != order[8]])
-    cut = train_grpo(folder, GrpoConfig(out=tmp_path / "cut", **asked))
+    cut = train(folder, GrpoConfig(out=tmp_path / "cut", **asked))
     said = capsys.readouterr().err.replace("\n", " ")
     assert "1 questions gone" in said
     assert "resumed from" in said
-    whole = train_grpo(folder, GrpoConfig(out=tmp_path / "whole", **asked))
+    whole = train(folder, GrpoConfig(out=tmp_path / "whole", **asked))
     assert digest_path(cut) == digest_path(whole)
-    train_grpo(folder, GrpoConfig(out=tmp_path / "whole", **asked))  # is done already
+    train(folder, GrpoConfig(out=tmp_path / "whole", **asked))  # is done already
     write_jsonl(folder / "questions.jsonl", [q for q in QUESTIONS if q.id != order[0]])
     with pytest.raises(UserError, match="holds a run on another list"):
-        train_grpo(folder, GrpoConfig(out=tmp_path / "whole", **asked))
+        train(folder, GrpoConfig(out=tmp_path / "whole", **asked))
 
 
 def _dies_at(step: int, update: Any) -> Any:

@@ -30,7 +30,7 @@ from videothinker.runs import digest_path
 from videothinker.training import loop
 from videothinker.training.data import load_training_set
 from videothinker.training.sampling import uniform_stream
-from videothinker.training.stages import train, train_bias, train_cdpo, train_grpo
+from videothinker.training.stages import train
 
 OPEN = {"guard": False}
 """An untrained model has no valid format and high entropy; let it be pushed all the same."""
@@ -39,9 +39,9 @@ OPEN = {"guard": False}
 def test_bias_then_grpo_then_cdpo(
     toy: Path, quick: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bias = train_bias(toy, BiasConfig(out=tmp_path / "bias", **quick))
-    grpo = train_grpo(toy, GrpoConfig(out=tmp_path / "grpo", **quick))
-    cdpo = train_cdpo(toy, CdpoConfig(out=tmp_path / "cdpo", bias=str(bias), **OPEN, **quick))
+    bias = train(toy, BiasConfig(out=tmp_path / "bias", **quick))
+    grpo = train(toy, GrpoConfig(out=tmp_path / "grpo", **quick))
+    cdpo = train(toy, CdpoConfig(out=tmp_path / "cdpo", bias=str(bias), **OPEN, **quick))
     for out in (bias, grpo, cdpo):
         steps = read_jsonl(out / "metrics.jsonl", Step)
         assert [step.step for step in steps] == [1, 2, 3, 4]
@@ -94,11 +94,11 @@ def test_an_algorithm_of_ones_own_is_a_config_with_its_answers(
 def test_the_same_command_writes_the_same_bytes_and_a_done_run_returns(
     toy: Path, quick: dict[str, Any], tmp_path: Path
 ) -> None:
-    first = train_grpo(toy, GrpoConfig(out=tmp_path / "a", **quick))
-    second = train_grpo(toy, GrpoConfig(out=tmp_path / "b", **quick))
+    first = train(toy, GrpoConfig(out=tmp_path / "a", **quick))
+    second = train(toy, GrpoConfig(out=tmp_path / "b", **quick))
     assert digest_path(first) == digest_path(second)
     before = (first / "run.json").read_bytes()
-    assert train_grpo(toy, GrpoConfig(out=tmp_path / "a", **quick)) == first
+    assert train(toy, GrpoConfig(out=tmp_path / "a", **quick)) == first
     assert (first / "run.json").read_bytes() == before
 
 
@@ -116,7 +116,7 @@ def test_killed_at_any_step_it_resumes_to_the_same_bytes(
     def config(name: str) -> CdpoConfig:
         return CdpoConfig(out=tmp_path / name, **cdpo_settings)
 
-    whole = train_cdpo(toy, config("whole"))
+    whole = train(toy, config("whole"))
     update = loop.update
 
     def die(loop: Any, batch: Any, objective: Any, progress: Any) -> Any:
@@ -127,8 +127,8 @@ def test_killed_at_any_step_it_resumes_to_the_same_bytes(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "update", die)
         with pytest.raises(KeyboardInterrupt):
-            train_cdpo(toy, config("killed"))
-    killed = train_cdpo(toy, config("killed"))
+            train(toy, config("killed"))
+    killed = train(toy, config("killed"))
     assert digest_path(killed) == digest_path(whole)
     checkpoint = "checkpoints/step-4/optimizer.safetensors"
     assert (killed / checkpoint).read_bytes() == (whole / checkpoint).read_bytes()
@@ -141,16 +141,16 @@ sys.path.insert(0, {tests!r})
 from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.training.data import load_training_set
 from videothinker.training.sampling import uniform_stream
-from videothinker.training.stages import train_grpo
+from videothinker.training.stages import train
 if __name__ == "__main__":
-    train_grpo(pathlib.Path({toy!r}), GrpoConfig(out=pathlib.Path({out!r}), **{settings!r}))
+    train(pathlib.Path({toy!r}), GrpoConfig(out=pathlib.Path({out!r}), **{settings!r}))
 """
 
 
 @pytest.mark.slow
 def test_kill_minus_nine(toy: Path, quick: dict[str, Any], tmp_path: Path) -> None:
     settings = quick | {"max_steps": 9, "save_steps": 2, "eval_steps": 0}
-    whole = train_grpo(toy, GrpoConfig(out=tmp_path / "whole", **settings))
+    whole = train(toy, GrpoConfig(out=tmp_path / "whole", **settings))
     out = tmp_path / "killed"
     code = CHILD.format(
         tests=str(Path(__file__).parents[2]), toy=str(toy), out=str(out), settings=settings
@@ -165,16 +165,16 @@ def test_kill_minus_nine(toy: Path, quick: dict[str, Any], tmp_path: Path) -> No
         time.sleep(0.01)
     child.send_signal(signal.SIGKILL)
     assert child.wait() == -signal.SIGKILL
-    train_grpo(toy, GrpoConfig(out=out, **settings))
+    train(toy, GrpoConfig(out=out, **settings))
     assert digest_path(out) == digest_path(whole)
 
 
 def test_another_setting_in_the_same_folder_is_refused(
     toy: Path, quick: dict[str, Any], tmp_path: Path
 ) -> None:
-    train_grpo(toy, GrpoConfig(out=tmp_path / "a", **quick))
+    train(toy, GrpoConfig(out=tmp_path / "a", **quick))
     with pytest.raises(UserError, match="learning_rate"):
-        train_grpo(toy, GrpoConfig(out=tmp_path / "a", **(quick | {"learning_rate": 0.5})))
+        train(toy, GrpoConfig(out=tmp_path / "a", **(quick | {"learning_rate": 0.5})))
 
 
 def test_dynamic_sampling_drops_groups_without_signal_and_refills(
@@ -192,11 +192,11 @@ def test_dynamic_sampling_drops_groups_without_signal_and_refills(
             kept += sum(int(draw(number).id[-1]) % 2 for number in missing)
             place = missing.stop
         expected.append((place - first, place - first - 3))
-    steps = read_jsonl(train_bias(toy, config) / "metrics.jsonl", Step)
+    steps = read_jsonl(train(toy, config) / "metrics.jsonl", Step)
     assert [(step.metrics["drawn"], step.dropped_groups) for step in steps] == expected
     assert sum(dropped for _, dropped in expected) > 0
     assert all(step.metrics["groups"] == 3 for step in steps)
-    kept_all = train_grpo(toy, GrpoConfig(out=tmp_path / "grpo", **(quick | rewards)))
+    kept_all = train(toy, GrpoConfig(out=tmp_path / "grpo", **(quick | rewards)))
     for step in read_jsonl(kept_all / "metrics.jsonl", Step):
         assert step.metrics["drawn"] == step.metrics["groups"] == 3
 
@@ -205,7 +205,7 @@ def test_a_step_without_any_signal_changes_nothing(
     toy: Path, base: Path, quick: dict[str, Any], tmp_path: Path
 ) -> None:
     rewards = {"reward_funcs": ("format",), "max_refills": 1, "max_steps": 2, "eval_steps": 0}
-    out = train_bias(toy, BiasConfig(out=tmp_path / "bias", **(quick | rewards)))
+    out = train(toy, BiasConfig(out=tmp_path / "bias", **(quick | rewards)))
     assert load_policy(out / "model").digest == load_policy(base).digest
     step = read_jsonl(out / "metrics.jsonl", Step)[0]
     assert (step.loss, step.dropped_groups, step.metrics["groups"]) == (0, 6, 0)
@@ -259,7 +259,7 @@ def test_a_loss_that_is_not_a_number_is_skipped_counted_and_stops_the_run(
 
     monkeypatch.setattr(loop, "accumulate_gradients", spoil)
     spoiled = {1, 2}
-    out = train_grpo(toy, GrpoConfig(out=tmp_path / "a", **quick))
+    out = train(toy, GrpoConfig(out=tmp_path / "a", **quick))
     steps = read_jsonl(out / "metrics.jsonl", Step)
     assert [step.metrics["skipped"] for step in steps] == [1, 1, 0, 0]
     assert [step.entropy is None for step in steps] == [True, True, False, False]
@@ -270,13 +270,13 @@ def test_a_loss_that_is_not_a_number_is_skipped_counted_and_stops_the_run(
     calls.clear()
     spoiled = {1, 2, 3}
     with pytest.raises(UserError, match="3 steps in a row"):
-        train_grpo(toy, GrpoConfig(out=tmp_path / "b", **quick))
+        train(toy, GrpoConfig(out=tmp_path / "b", **quick))
 
 
 def test_the_guard_stops_the_push_and_the_record_says_so(
     toy: Path, other: Path, quick: dict[str, Any], tmp_path: Path
 ) -> None:
-    out = train_cdpo(toy, CdpoConfig(out=tmp_path / "a", bias=str(other), **quick))
+    out = train(toy, CdpoConfig(out=tmp_path / "a", bias=str(other), **quick))
     for step in read_jsonl(out / "metrics.jsonl", Step):
         assert step.repulsion == 0
         assert step.guard is not None
@@ -290,7 +290,7 @@ def test_the_controller_follows_the_kl_of_the_step_before(
     """Each step's weight from the record of the one before; the divergence trained is another."""
     held = {"repulsion": 0.3, "divergence_target": 0.05, "divergence": divergence}
     settings = quick | OPEN | held | {"max_steps": 6, "learning_rate": 3e-3, "eval_steps": 0}
-    out = train_cdpo(toy, CdpoConfig(out=tmp_path / "a", bias=str(other), **settings))
+    out = train(toy, CdpoConfig(out=tmp_path / "a", bias=str(other), **settings))
     steps = read_jsonl(out / "metrics.jsonl", Step)
     for before, after in pairwise(steps):
         wanted = 0.3 * min(1.0, max(-1.0, 1 - before.metrics["kl"] / 0.05))
@@ -308,11 +308,11 @@ def test_the_guard_looks_at_the_entropy_of_the_step_before(
     """Its limit stands between two steps of a run without a guard, whose entropy falls."""
     plain = {"schedule": "constant", "repulsion": 1e-6, "eval_steps": 0, "learning_rate": 3e-3}
     settings = quick | plain | {"guard_valid": 0.0, "bias": str(other), "max_steps": 6}
-    free = train_cdpo(toy, CdpoConfig(out=tmp_path / "a", guard=False, **settings))
+    free = train(toy, CdpoConfig(out=tmp_path / "a", guard=False, **settings))
     entropies = [step.entropy for step in read_jsonl(free / "metrics.jsonl", Step)]
     limit = (entropies[2] + entropies[3]) / 2
     assert min(entropies[:3]) > limit > max(entropies[3:])
-    out = train_cdpo(toy, CdpoConfig(out=tmp_path / "b", guard_entropy=limit, **settings))
+    out = train(toy, CdpoConfig(out=tmp_path / "b", guard_entropy=limit, **settings))
     stopped = [step.guard is not None for step in read_jsonl(out / "metrics.jsonl", Step)]
     # the first step looks at its own batch, each later one at the step before
     assert stopped == [True, True, True, True, False, False]
@@ -326,7 +326,7 @@ def test_repelling_drives_away_and_attracting_towards_the_bias_model(
     last = {}
     for direction in ("repel", "attract"):
         settings = quick | plain | OPEN | {"direction": direction, "learning_rate": 3e-3}
-        out = train_cdpo(toy, CdpoConfig(out=tmp_path / direction, bias=str(other), **settings))
+        out = train(toy, CdpoConfig(out=tmp_path / direction, bias=str(other), **settings))
         steps = read_jsonl(out / "metrics.jsonl", Step)
         first = steps[0].divergence
         last[direction] = steps[-1].divergence
@@ -341,7 +341,7 @@ def test_a_divergence_in_the_reward_drives_away_by_advantages_alone(
 ) -> None:
     plain = {"schedule": "constant", "repulsion": 1.0, "reward_funcs": ("format",), "max_steps": 12}
     settings = quick | plain | OPEN | {"divergence_in": "reward", "learning_rate": 3e-3}
-    out = train_cdpo(toy, CdpoConfig(out=tmp_path / "a", bias=str(other), **settings))
+    out = train(toy, CdpoConfig(out=tmp_path / "a", bias=str(other), **settings))
     steps = read_jsonl(out / "metrics.jsonl", Step)
     assert steps[-1].divergence > 2 * steps[0].divergence
     assert all(step.repulsion == 1 for step in steps)
@@ -353,7 +353,7 @@ def test_bias_failure_sampling_measures_once_and_records(
     toy: Path, other: Path, quick: dict[str, Any], tmp_path: Path
 ) -> None:
     alone = quick | {"sampling": "bias-failure", "sampling_rollouts": 2}
-    out = train_cdpo(toy, CdpoConfig(out=tmp_path / "a", bias=str(other), repulsion=0, **alone))
+    out = train(toy, CdpoConfig(out=tmp_path / "a", bias=str(other), repulsion=0, **alone))
     samples = read_jsonl(out / "success.jsonl", Sample)
     facts = msgspec.json.decode((out / "run.json").read_bytes())["facts"]
     assert len(samples) == 2 * facts["train_questions"]
@@ -361,17 +361,17 @@ def test_bias_failure_sampling_measures_once_and_records(
     assert facts["drawn_shares"].keys() == facts["labels"].keys()
     assert all(step.divergence is None for step in read_jsonl(out / "metrics.jsonl", Step))
     again = alone | {"success": out / "success.jsonl"}
-    reused = train_grpo(toy, GrpoConfig(out=tmp_path / "b", bias=str(other), **again))
+    reused = train(toy, GrpoConfig(out=tmp_path / "b", bias=str(other), **again))
     assert not (reused / "success.jsonl").exists()
     with pytest.raises(UserError, match="samples of another model"):
-        train_grpo(toy, GrpoConfig(out=tmp_path / "c", **(again | {"sampling": "base-failure"})))
+        train(toy, GrpoConfig(out=tmp_path / "c", **(again | {"sampling": "base-failure"})))
 
 
 def test_a_prompt_over_the_limit_is_an_error_that_names_the_question(
     toy: Path, quick: dict[str, Any], tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match=r"toy/train/\d+.*at most 20 are allowed"):
-        train_grpo(toy, GrpoConfig(out=tmp_path / "a", **(quick | {"max_prompt_length": 20})))
+        train(toy, GrpoConfig(out=tmp_path / "a", **(quick | {"max_prompt_length": 20})))
 
 
 @pytest.mark.parametrize(
@@ -392,7 +392,7 @@ def test_a_bad_reward_function_is_named(
     toy: Path, quick: dict[str, Any], tmp_path: Path, name: str, message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
-        train_grpo(toy, GrpoConfig(out=tmp_path / "a", **(quick | {"reward_funcs": (name,)})))
+        train(toy, GrpoConfig(out=tmp_path / "a", **(quick | {"reward_funcs": (name,)})))
 
 
 def test_a_reward_function_may_ask_for_the_completions_tokens(
@@ -404,7 +404,7 @@ def test_a_reward_function_may_ask_for_the_completions_tokens(
         "max_steps": 1,
         "eval_steps": 0,
     }
-    out = train_grpo(toy, GrpoConfig(out=tmp_path / "a", **(quick | asked)))
+    out = train(toy, GrpoConfig(out=tmp_path / "a", **(quick | asked)))
     (step,) = read_jsonl(out / "metrics.jsonl", Step)
     mean = step.metrics["completion_length"] / 10
     assert step.reward["tests.training.toy_training:token_reward"] == pytest.approx(mean)
@@ -414,7 +414,7 @@ def test_bfloat16_moves_its_masters_and_resumes_to_the_same_bytes(
     toy: Path, quick: dict[str, Any], tmp_path: Path
 ) -> None:
     half = quick | {"dtype": "bfloat16", "learning_rate": 1e-6, "eval_steps": 0}
-    whole = train_grpo(toy, GrpoConfig(out=tmp_path / "a", **half))
+    whole = train(toy, GrpoConfig(out=tmp_path / "a", **half))
     masters = load_file(whole / "checkpoints/step-4/optimizer.safetensors")
     start = load_policy(quick["model"]).model.state_dict()
     name = "model.language_model.layers.0.mlp.up_proj.weight"
@@ -423,8 +423,8 @@ def test_bfloat16_moves_its_masters_and_resumes_to_the_same_bytes(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "checkpoint", _after(1, loop.checkpoint))
         with pytest.raises(KeyboardInterrupt):
-            train_grpo(toy, GrpoConfig(out=tmp_path / "b", **half))
-    again = train_grpo(toy, GrpoConfig(out=tmp_path / "b", **half))
+            train(toy, GrpoConfig(out=tmp_path / "b", **half))
+    again = train(toy, GrpoConfig(out=tmp_path / "b", **half))
     assert digest_path(again) == digest_path(whole)
     kept = load_file(again / "checkpoints/step-4/optimizer.safetensors")
     assert all(torch.equal(kept[key], masters[key]) for key in masters)
@@ -448,4 +448,4 @@ def test_a_tracker_that_is_not_installed_is_an_error(
     toy: Path, quick: dict[str, Any], tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match=r"not installed; install videothinker\[trackers\]"):
-        train_grpo(toy, GrpoConfig(out=tmp_path / "a", log_with="tensorboard", **quick))
+        train(toy, GrpoConfig(out=tmp_path / "a", log_with="tensorboard", **quick))

@@ -16,7 +16,7 @@ from videothinker.records import Question, write_jsonl
 from videothinker.runs import digest_path
 from videothinker.training.data import load_training_set
 from videothinker.training.processes import Processes
-from videothinker.training.stages import train_grpo
+from videothinker.training.stages import train
 from videothinker.training.videos import check_videos
 
 ALONE = Processes(0, 1, torch.device("cpu"))
@@ -153,9 +153,9 @@ def test_a_run_that_drops_is_the_run_without_the_question(
     asked = quick | {"frames": 4, "max_pixels": 64 * 56, "eval_steps": 0, "max_steps": 5}
     (world / "6.mp4").unlink()
     with pytest.raises(UserError, match=r"'6\.mp4' is missing"):
-        train_grpo(world, GrpoConfig(out=tmp_path / "a", **asked))
+        train(world, GrpoConfig(out=tmp_path / "a", **asked))
     told = GrpoConfig(out=tmp_path / "a", on_bad_video="drop", **asked)
-    dropped = train_grpo(world, told)
+    dropped = train(world, told)
     said = capsys.readouterr().err.replace("\n", " ")
     assert "left out 1 of 10 questions, whose videos cannot be read: 6.mp4" in said
     facts = msgspec.json.decode((dropped / "run.json").read_bytes())["facts"]
@@ -163,7 +163,7 @@ def test_a_run_that_drops_is_the_run_without_the_question(
     assert list(facts["bad_videos"]) == ["6.mp4"]
     assert facts["train_questions"] == 9
     write_list(world, [question(n, f"{n}.mp4") for n in range(10) if n != 6])
-    without = train_grpo(world, GrpoConfig(out=tmp_path / "b", **asked))
+    without = train(world, GrpoConfig(out=tmp_path / "b", **asked))
     assert digest_path(without) == digest_path(dropped)
 
 

@@ -27,9 +27,10 @@ from videothinker.training.models import load_bias, load_trainee, save_model
 from videothinker.training.optimizer import MasterAdamW
 from videothinker.training.processes import Processes, find_processes
 from videothinker.training.resuming import Past, check_unchanged, read_past, record, refusal
-from videothinker.training.rewards import load_rewards
+from videothinker.training.rewards import RewardFunc, load_rewards
 from videothinker.training.rollouts import Prompts
 from videothinker.training.sampling import open_stream
+from videothinker.training.step import Bias
 from videothinker.training.videos import check_videos
 
 
@@ -64,28 +65,10 @@ def train(data: Path, config: TrainConfig) -> Path:
         source = config.bias_source()
         bias = load_bias(source, policy, config) if source else None
         training_set = _settle(training_set, config, run, processes)
-        track = open_tracker(config, processes)
         if processes.main:
             console.say(_reading(training_set, policy, config, processes))
         prompts = Prompts(policy, training_set, config)
-        loop = Loop(
-            config=config,
-            policy=policy,
-            bias=bias,
-            prompts=prompts,
-            draw=open_stream(prompts, bias, run, processes),
-            rewards=rewards,
-            optimizer=MasterAdamW(
-                ((n, p) for n, p in policy.model.named_parameters() if p.requires_grad),
-                lr=config.learning_rate,
-                weight_decay=config.weight_decay,
-                device=config.optimizer_device,
-                moments=config.moments,
-            ),
-            processes=processes,
-            journal=run.journal("metrics.jsonl", Step) if run else None,
-            track=track,
-        )
+        loop = _make_loop(prompts, bias, rewards, run, processes)
         started = monotonic()
         if run:
             run.facts |= placed.facts | training_set.composition()
@@ -112,8 +95,32 @@ def dry_run(data: Path, config: TrainConfig, *, gpu_memory: str | None, as_json:
     print_plan(plan, gpu_memory=gpu_memory, as_json=as_json)
 
 
-train_bias = train_grpo = train_cdpo = train
-"""By the names of the verbs."""
+def _make_loop(
+    prompts: Prompts,
+    bias: Bias | None,
+    rewards: dict[str, RewardFunc],
+    run: Run | None,
+    processes: Processes,
+) -> Loop:
+    config, policy = prompts.config, prompts.policy
+    return Loop(
+        config=config,
+        policy=policy,
+        bias=bias,
+        prompts=prompts,
+        draw=open_stream(prompts, bias, run, processes),
+        rewards=rewards,
+        optimizer=MasterAdamW(
+            ((n, p) for n, p in policy.model.named_parameters() if p.requires_grad),
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            device=config.optimizer_device,
+            moments=config.moments,
+        ),
+        processes=processes,
+        journal=run.journal("metrics.jsonl", Step) if run else None,
+        track=open_tracker(config, processes),
+    )
 
 
 def _settle(
