@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from videothinker.clevrer import compact
 from videothinker.clevrer.annotations import annotation_path
 from videothinker.clevrer.answerers import BLIND, READING, Verdict, asked, judge, tally
+from videothinker.clevrer.compact import CELL
 from videothinker.clevrer.grammar import parse_counterfactual, parse_option, resolve
 from videothinker.clevrer.questions import RawQuestion, load, load_split
 from videothinker.records import Question
@@ -212,7 +214,10 @@ def test_answers_hold_under_fresh_jitter() -> None:
 
 
 def test_lanes_are_where_things_start_and_go() -> None:
-    """What moves keeps to one line of its scene's grid; what lies is on a crossing of two."""
+    """What moves keeps to one line of its scene's grid; what lies is on a crossing of two.
+
+    The lines run through the middle of the cells in which a transcript tells places.
+    """
     for index in range(8):
         scene = make_world(4, index, scene_config(config()), removals=False).scene
         lines = set[tuple[int, float]]()
@@ -221,6 +226,9 @@ def test_lanes_are_where_things_start_and_go() -> None:
             assert len(along) <= 1
             kept = {0, 1} - set(along)
             lines |= {(axis, round(thing.position[axis] % 0.8, 6) % 0.8) for axis in kept}
+            for axis in kept:
+                from_corner = (thing.position[axis] - (compact.LEFT, compact.NEAR)[axis]) / CELL
+                assert from_corner % 1 == pytest.approx(0.5)
         assert len(lines) == 2  # one distance from the grid along either axis
 
 
