@@ -14,11 +14,11 @@ from tests.report.report_runs import copied, evaluate_run, probed_run, train_run
 from videothinker.benchmarks import published
 from videothinker.records import Diagnosis, Evidence, Sample, read_jsonl, write_jsonl
 from videothinker.report.browser import reason
-from videothinker.report.claim import Contrast, _seat, make_claim
+from videothinker.report.claim import Comparison, _located, make_claim
 from videothinker.report.config import ReportConfig
 from videothinker.report.curves import average, bin_size, read_curves
 from videothinker.report.diagnoses import read_diagnoses
-from videothinker.report.estimates import Measured, accuracy, difference
+from videothinker.report.estimates import SeededEstimate, accuracy, difference
 from videothinker.report.overview import chart, rows, sizes
 from videothinker.report.results import read_boards
 from videothinker.report.sources import read_runs
@@ -40,7 +40,7 @@ def textbook_error(values: dict[str, float], cluster: dict[str, str]) -> float:
 
 def test_accuracies_and_differences_are_those_of_the_records(made_runs: list[Path]) -> None:
     (board,) = read_boards(read_runs(made_runs))
-    assert [arm.name for arm in board.arms] == ["Base", "GRPO", "CDPO"]
+    assert [method.name for method in board.methods] == ["Base", "GRPO", "CDPO"]
     assert board.tier == "video tier"
     hard = [q for q in board.questions if int(q[-4:]) % 3 == 0]
     assert board.ids("inferential") == hard
@@ -50,7 +50,7 @@ def test_accuracies_and_differences_are_those_of_the_records(made_runs: list[Pat
             path = made_runs[0].parent / f"evaluate-{name}-seed{seed}" / "samples.jsonl"
             exact = {s.question_id: s.exact for s in read_jsonl(path, Sample)}
             means[name, seed] = np.array([exact[q] for q in hard])
-    grpo, cdpo = board.arm("GRPO"), board.arm("CDPO")
+    grpo, cdpo = board.method("GRPO"), board.method("CDPO")
     assert grpo is not None
     assert cdpo is not None
     found = accuracy(board, grpo, hard)
@@ -78,7 +78,7 @@ def test_small_runs_are_underpowered_and_claim_nothing(made_runs: list[Path]) ->
     assert not claim.drawn
     assert claim.headline == (
         "Underpowered, n = 16 inferential and 32 observational questions, "
-        "2 training seeds an arm: no claim is drawn from these numbers."
+        "2 training seeds a method: no claim is drawn from these numbers."
     )
 
 
@@ -90,10 +90,10 @@ def test_large_runs_claim_and_a_warning_takes_it_back(tmp_path: Path) -> None:
     assert claim.headline.startswith("GRPO lost 21.7 points on inferential questions")
     assert "CDPO stands 30.0 points above GRPO" in claim.headline
     assert claim.headline.endswith("No inferential question gives itself away.")
-    book = tmp_path / "pretrain" / "run.json"
-    plain = json.loads(book.read_text())
+    run_json = tmp_path / "pretrain" / "run.json"
+    plain = json.loads(run_json.read_text())
     plain["facts"]["warnings"] = ["perception is at chance"]
-    book.write_text(json.dumps(plain))
+    run_json.write_text(json.dumps(plain))
     runs = read_runs(paths)
     claim = make_claim(read_boards(runs), runs)
     assert not claim.drawn
@@ -124,10 +124,10 @@ def told_anew(paths: list[Path], truths: Truths) -> list[Path]:
     return paths
 
 
-def answered_right(paths: list[Path], arm: str, right: tuple[bool, ...]) -> None:
-    """An arm answers the k-th inferential question as `right[k % len]` says, with every seed."""
+def answered_right(paths: list[Path], method: str, right: tuple[bool, ...]) -> None:
+    """A method answers the k-th inferential question as `right[k % len]` says, with every seed."""
     for run in paths:
-        if not run.name.startswith(f"evaluate-{arm}"):
+        if not run.name.startswith(f"evaluate-{method}"):
             continue
         rows = read_jsonl(run / "diagnosis.jsonl", Diagnosis)
         hard = [row.question_id for row in rows if row.label == "inferential"]
@@ -177,10 +177,10 @@ def test_the_claim_says_where_a_gain_sits(
         "Questions give themselves away where none or all of their options happen in the video; "
         "a guess has 50.0 % of the rest."
     )
-    gaps = {c.label: c.estimate for c in claim.contrasts if c.left.name == "CDPO"}
+    gaps = {c.label: c.estimate for c in claim.comparisons if c.left.name == "CDPO"}
     assert (gaps["give-aways"].n, gaps["the rest"].n) == (90, 30)
     assert gaps["give-aways"].value == pytest.approx(1.0)
-    (row,) = [row for row in rows(board) if row.arm.name == "CDPO"]
+    (row,) = [row for row in rows(board) if row.method.name == "CDPO"]
     assert row.estimates["the rest"].value == pytest.approx(float(cdpo[3]))
     assert sizes(rows(board)) == (
         "n = 240 observational and 120 inferential (90 give-aways, 30 the rest)"
@@ -196,24 +196,24 @@ def test_the_claim_says_where_a_gain_sits(
     assert cells["Inferential, the rest"].value == f"{100 * cdpo[3]:.1f}"
 
 
-def test_a_gain_within_chance_on_both_parts_has_no_seat(tmp_path: Path) -> None:
-    whole = Measured(
+def test_a_gain_within_chance_on_both_parts_is_not_located(tmp_path: Path) -> None:
+    whole = SeededEstimate(
         value=0.2, error=None, low=0.1, high=0.3, n=120, clusters=24, seeds=((0, 0.2),)
     )
     part = dataclasses.replace(whole, low=-0.1)
     paths = whole_line(tmp_path, n=12, seeds=(0,))
     (board,) = read_boards(read_runs(paths))
-    base, cdpo = board.arms[0], board.arms[-1]
-    parts = [Contrast(cdpo, base, name, part) for name in ("give-aways", "the rest")]
-    seat = _seat(Contrast(cdpo, base, "inferential", whole), parts)
-    assert seat == "where CDPO's gain sits cannot be said"
+    base, cdpo = board.methods[0], board.methods[-1]
+    parts = [Comparison(cdpo, base, name, part) for name in ("give-aways", "the rest")]
+    found = _located(Comparison(cdpo, base, "inferential", whole), parts)
+    assert found == "where CDPO's gain sits cannot be said"
     level = dataclasses.replace(whole, value=0.0, low=-0.01, high=0.01)
-    seat = _seat(Contrast(cdpo, base, "inferential", level), parts)
-    assert seat == "on the rest CDPO is not told from Base"
-    parts = [Contrast(cdpo, base, name, whole) for name in ("give-aways", "the rest")]
-    seat = _seat(Contrast(cdpo, base, "inferential", level), parts)
-    assert seat == "on the rest CDPO is above Base"
-    assert _seat(Contrast(cdpo, base, "inferential", whole), parts[:1]).startswith(
+    found = _located(Comparison(cdpo, base, "inferential", level), parts)
+    assert found == "on the rest CDPO is not told from Base"
+    parts = [Comparison(cdpo, base, name, whole) for name in ("give-aways", "the rest")]
+    found = _located(Comparison(cdpo, base, "inferential", level), parts)
+    assert found == "on the rest CDPO is above Base"
+    assert _located(Comparison(cdpo, base, "inferential", whole), parts[:1]).startswith(
         "of CDPO nothing"
     )
 
@@ -290,12 +290,12 @@ def test_arms_of_one_kind_are_told_apart_by_what_differs(
         name = f"js-seed{seed}"
         runs += [other, evaluate_run(tmp_path, held, other / "model", accuracy=points, name=name)]
     (board,) = read_boards(read_runs(runs))
-    assert [arm.name for arm in board.arms] == [
+    assert [method.name for method in board.methods] == [
         *("Base", "GRPO"),
         "CDPO (divergence k3, repels bias model, repulsion 0.01)",
         "CDPO (divergence js, repels base, repulsion 0.3)",
     ]
-    assert [len(arm.answered) for arm in board.arms] == [1, 2, 2, 2]
+    assert [len(method.evaluations) for method in board.methods] == [1, 2, 2, 2]
     every = [s.id for s in sheets([board], "all")]
     assert every == ["main", "diagnostic", "ablation"]
     assert [s.id for s in sheets([board], "ablation")] == ["ablation"]
@@ -455,8 +455,8 @@ def test_a_simulated_world_is_not_called_clevrer(made_runs: list[Path], tmp_path
     root = runs[0].parent
     (root / "run.json").write_text('{"stage": "world"}')
     for run in runs:
-        book = run / "run.json"
-        book.write_text(book.read_text().replace(str(made_runs[0].parent), str(root)))
+        run_json = run / "run.json"
+        run_json.write_text(run_json.read_text().replace(str(made_runs[0].parent), str(root)))
     (board,) = read_boards(read_runs(runs))
     assert board.title == "simulated world validation · protocol demo · video tier"
     (sheet,) = sheets([board], "diagnostic")
@@ -471,10 +471,10 @@ def test_models_trained_on_other_data_are_other_arms(made_runs: list[Path], tmp_
         digest["inputs"]["data"] = data
         (tmp_path / name / "run.json").write_text(json.dumps(digest))
     for run in runs:
-        book = run / "run.json"
-        book.write_text(book.read_text().replace(str(made_runs[0].parent), str(tmp_path)))
+        run_json = run / "run.json"
+        run_json.write_text(run_json.read_text().replace(str(made_runs[0].parent), str(tmp_path)))
     (board,) = read_boards(read_runs(runs))
-    called = [arm.name for arm in board.arms]
+    called = [method.name for method in board.methods]
     assert called == ["Base", "GRPO (data ffffffff)", "GRPO (data 00000000)", "CDPO"]
 
 
@@ -520,7 +520,7 @@ def test_ticks_cover_what_is_drawn() -> None:
 def test_a_difference_is_decided_by_its_interval_and_its_n(
     low: float, high: float, n: int, verdict: str
 ) -> None:
-    found = Measured(
+    found = SeededEstimate(
         value=(low + high) / 2, error=None, low=low, high=high, n=n, clusters=n, seeds=((0, 0.0),)
     )
     assert found.verdict == verdict

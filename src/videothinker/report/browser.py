@@ -21,7 +21,7 @@ from videothinker.errors import UserError
 from videothinker.prompts import LETTERS
 from videothinker.records import Diagnosis, Question, Sample
 from videothinker.report.diagnoses import Diagnosed
-from videothinker.report.results import Answered, Board
+from videothinker.report.results import Board, Evaluation
 from videothinker.video import locate
 
 EVENT = re.compile(r"frame (\d+): (.*)", re.DOTALL)
@@ -122,7 +122,7 @@ def _answer(samples: Sequence[Sample]) -> dict[str, Any]:
     }
 
 
-def _answered(one: Answered, question: str) -> dict[str, Any] | None:
+def _answered(one: Evaluation, question: str) -> dict[str, Any] | None:
     samples = one.samples.get("full", {}).get(question)
     return None if samples is None else _answer(samples)
 
@@ -151,19 +151,25 @@ class _Videos:
 
 
 def _board_list(board: Board, videos: _Videos) -> dict[str, Any]:
-    arms = [
-        {"name": arm.name, "role": arm.role, "seeds": [one.seed for one in arm.answered]}
-        for arm in board.arms
+    methods = [
+        {
+            "name": method.name,
+            "role": method.role,
+            "seeds": [one.seed for one in method.evaluations],
+        }
+        for method in board.methods
     ]
-    root = board.arms[0].answered[0].run.data_root
+    root = board.methods[0].evaluations[0].run.data_root
     rows = []
     for q, question in board.questions.items():
         row = _question(question, board.labels.get(q))
         row["link"] = videos.link(question, root)
-        row["answers"] = [[_answered(one, q) for one in arm.answered] for arm in board.arms]
+        row["answers"] = [
+            [_answered(one, q) for one in method.evaluations] for method in board.methods
+        ]
         if any(answer is not None for answers in row["answers"] for answer in answers):
             rows.append(row)
-    return {"kind": "answers", "arms": arms, "rows": rows}
+    return {"kind": "answers", "methods": methods, "rows": rows}
 
 
 def _diagnosis_list(found: Diagnosed, videos: _Videos, most: int) -> dict[str, Any]:
@@ -177,11 +183,11 @@ def _diagnosis_list(found: Diagnosed, videos: _Videos, most: int) -> dict[str, A
         row["link"] = videos.link(question, root)
         row["answers"] = []
         rows.append(row)
-    return {"kind": "diagnosis", "arms": [], "rows": rows}
+    return {"kind": "diagnosis", "methods": [], "rows": rows}
 
 
 def _telling(row: Mapping[str, Any]) -> bool:
-    """Do the arms part on this question?"""
+    """Do the methods part on this question?"""
     verdicts = {a["right"] for answers in row["answers"] for a in answers if a is not None}
     return len(verdicts) > 1
 

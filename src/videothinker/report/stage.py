@@ -31,7 +31,7 @@ def _overview(boards: Sequence[Board]) -> list[dict[str, Any]]:
         if board.labels:
             lines = rows(board)
             pictures = {narrow: chart(board, lines, narrow=narrow) for narrow in (False, True)}
-            seeded = any(len(row.arm.answered) > 1 for row in lines)
+            seeded = any(len(row.method.evaluations) > 1 for row in lines)
             one = {"board": board, "rows": lines, "pictures": pictures, "sizes": sizes(lines)}
             split = any(part in row.estimates for row in lines for part in PARTS)
             found.append({**one, "seeded": seeded, "split": split})
