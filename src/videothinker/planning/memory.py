@@ -223,12 +223,12 @@ def rollout_bytes(work: Workload) -> dict[str, int]:
     shape, b = work.shape, work.width
     rows = work.prompts * work.generations
     token = 2 * shape.layers * b * shape.kv_heads * shape.head_dim
-    trunks = 2 * work.prompts * (work.prompt - 1) * token  # as computed, and stacked
-    own = rows * (work.completion + 1) * token
+    prefixes = 2 * work.prompts * (work.prompt - 1) * token  # as computed, and stacked
+    suffixes = rows * (work.completion + 1) * token
     prefill = _inference(work, work.prompt)
     draw = rows * shape.vocab * (b + 2 * FLOAT + 2 * 8)
     # when rows leave, the kept keys are copied while all are still there
-    return {"rollout cache": trunks + own + own // 2, "decoding": max(prefill, draw)}
+    return {"rollout cache": prefixes + suffixes + suffixes // 2, "decoding": max(prefill, draw)}
 
 
 def _videos(work: Workload) -> int:

@@ -61,7 +61,7 @@ def _published_cell(value: float | None, source: str) -> TableCell:
     return NOTHING if value is None else TableCell(f"{value:.1f}", words=f"published in {source}")
 
 
-def _published_name(row: published.Row) -> str:
+def _published_name(row: published.PublishedRow) -> str:
     return f"{row.model} ({row.data})" if row.data else row.model
 
 
