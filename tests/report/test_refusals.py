@@ -7,8 +7,8 @@ import pytest
 
 from tests.report.report_runs import copied, write_video
 from videothinker.errors import UserError
+from videothinker.report.browser import shrink
 from videothinker.report.config import ReportConfig
-from videothinker.report.embedding import shrink
 from videothinker.report.results import read_boards
 from videothinker.report.sources import read_runs
 from videothinker.report.stage import report
