@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from videothinker import giveaways
+from videothinker.benchmarks import catalog
+from videothinker.benchmarks.base import OwnMetric
 from videothinker.errors import UserError
 from videothinker.giveaways import AWAY, REST
 from videothinker.records import Diagnosis, Question, Sample, read_jsonl
@@ -90,6 +92,13 @@ class Board:
         """May an answer hold several letters?"""
         facts = self.methods[0].evaluations[0].run.facts
         return bool((facts.get("protocol") or {}).get("several"))
+
+    @property
+    def own(self) -> OwnMetric | None:
+        """How the benchmark's authors score, where it was asked as they ask."""
+        protocol = self.methods[0].evaluations[0].run.facts.get("protocol") or {}
+        official = protocol.get("name") == "official"
+        return catalog.about(protocol["benchmark"]).own if official else None
 
     def column(self, name: str | None) -> list[str]:
         """Question ids of a label, of a part of the inferential ones, or (None) all."""

@@ -5,6 +5,7 @@ Rows of ours carry their interval, n and the runs behind them; published rows ar
 
 from collections.abc import Sequence
 from dataclasses import replace
+from statistics import fmean
 
 from videothinker.benchmarks import published
 from videothinker.evaluation import metrics
@@ -103,6 +104,38 @@ def main_sheet(boards: Sequence[Board], tier: str, *, whole: bool) -> Sheet:
     return Sheet("main", f"Main table: {tier}", columns, tuple(lines), note)
 
 
+def own_rule_sheet(board: Board) -> Sheet | None:
+    """Exact and soft beside the benchmark's own rule; None where its authors publish none."""
+    own = board.own
+    if own is None or own.rule is None:
+        return None
+    lines = []
+    for method in board.methods:
+        answers = [one.samples["full"] for one in method.evaluations if "full" in one.samples]
+        if not answers:
+            continue
+        ours = [_cell(accuracy(board, method, board.ids(), metric=m)) for m in ("exact", "soft")]
+        theirs = [
+            metrics.own_score([board.questions[q] for q in found], found, own.rule)
+            for found in answers
+        ]
+        lines.append(Line(method.name, (*ours, _own_cell(theirs)), _runs(method)))
+    note = f"Percent; the benchmark's own rule, applied to the recorded texts: {own.words}."
+    columns = ("Exact", "Soft", "Own rule")
+    return Sheet(
+        "own-rule", f"The benchmark's own rule: {board.title}", columns, tuple(lines), note
+    )
+
+
+def _own_cell(scores: Sequence[metrics.OwnScore]) -> TableCell:
+    """The mean over seeds, and what the rule leaves to a judge or out of the denominator."""
+    values = [score.value for score in scores if score.value is not None]
+    judge = fmean(score.judge for score in scores)
+    left_out = fmean(score.left_out for score in scores)
+    words = f"a judge would be asked of {percent(judge)} %, left out are {percent(left_out)} %"
+    return TableCell(percent(fmean(values)) if values else NOTHING.value, words=words)
+
+
 def ablation_sheet(board: Board) -> Sheet:
     """Every variant of the trained methods, by label."""
     lines = []
@@ -182,6 +215,8 @@ def sheets(boards: Sequence[Board], table: Table) -> list[Sheet]:
     tiers = dict.fromkeys(board.tier for board in boards) if table in ("all", "main") else {}
     whole = table == "main" or any(b.dataset in published.columns("main") for b in boards)
     found = [main_sheet([b for b in boards if b.tier == tier], tier, whole=whole) for tier in tiers]
+    if table in ("all", "main"):
+        found += [sheet for board in boards if (sheet := own_rule_sheet(board)) is not None]
     if table in ("all", "diagnostic"):
         found += [diagnostic_sheet(board) for board in labelled]
     varied = [b for b in labelled if len({method.role for method in b.methods}) < len(b.methods)]
