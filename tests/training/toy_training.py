@@ -34,6 +34,8 @@ TINY = {
     "vision_intermediate": 32,
     "vision_full_attention": (0,),
 }
+OPEN = {"guard": False}
+"""An untrained model has no valid format and high entropy; let it be pushed all the same."""
 
 
 def corpus() -> list[str]:
