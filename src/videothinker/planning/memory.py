@@ -10,14 +10,13 @@ Letters: L tokens of the packed sequence, D hidden, I intermediate, V vocabulary
 from dataclasses import dataclass
 from typing import Literal
 
+from videothinker.models.logprobs import CHUNK
 from videothinker.models.qwen2_5_vl.shapes import Grid, Shape, parameters
 
 FLOAT = 4
 """Bytes of a float32: masters, gradients, moments, norms, softmax."""
-CHUNK = 256
-"""Tokens whose logits are in memory together; `models.logprobs.CHUNK`."""
 SHARD = 2 << 30
-"""Bytes of a weight file; `models.loaded.SHARD`."""
+"""Bytes of a weight file; `models.loaded.SHARD`, which is not imported: that takes seconds."""
 VIDEOS = 32
 """Videos a frozen tower's cache keeps; `models.videos.KEPT`."""
 
