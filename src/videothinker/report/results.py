@@ -97,8 +97,9 @@ class Board:
     def own(self) -> OwnMetric | None:
         """How the benchmark's authors score, where it was asked as they ask."""
         protocol = self.methods[0].evaluations[0].run.facts.get("protocol") or {}
-        official = protocol.get("name") == "official"
-        return catalog.about(protocol["benchmark"]).own if official else None
+        benchmark = protocol.get("benchmark")  # not recorded by early versions
+        official = protocol.get("name") == "official" and benchmark
+        return catalog.about(benchmark).own if official else None
 
     def column(self, name: str | None) -> list[str]:
         """Question ids of a label, of a part of the inferential ones, or (None) all."""
