@@ -98,8 +98,9 @@ class Board:
         """How the benchmark's authors score, where it was asked as they ask."""
         protocol = self.methods[0].evaluations[0].run.facts.get("protocol") or {}
         benchmark = protocol.get("benchmark")  # not recorded by early versions
-        official = protocol.get("name") == "official" and benchmark
-        return catalog.about(benchmark).own if official else None
+        if protocol.get("name") != "official" or benchmark is None:
+            return None
+        return catalog.about(benchmark).own
 
     def column(self, name: str | None) -> list[str]:
         """Question ids of a label, of a part of the inferential ones, or (None) all."""
