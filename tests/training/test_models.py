@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.answering_toys import build_tiny
 from tests.training.toy_training import TINY, corpus, make_question
 from videothinker import prompts
 from videothinker.algorithms.base import BiasSource
@@ -20,7 +21,6 @@ from videothinker.errors import UserError
 from videothinker.generation.base import Sampling, generate
 from videothinker.models.base import Group
 from videothinker.models.loaded import Policy
-from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 from videothinker.records import Question, write_jsonl
 from videothinker.training.models import check_learned, load_bias, load_trainee
 from videothinker.training.stages import train
@@ -57,11 +57,11 @@ def test_another_tokenizer_vocabulary_or_chat_template_is_refused(
 ) -> None:
     config = cdpo_config(base)
     policy = load_trainee(config, CPU)
-    words = build_small(tmp_path / "words", SmallConfig(**TINY, seed=1), ["entirely other"] * 9)
+    words = build_tiny(tmp_path / "words", ["entirely other"] * 9, **TINY, seed=1)
     with pytest.raises(UserError, match="another vocabulary"):
         load_bias(BiasSource(str(words)), policy, config)
     chat = tmp_path / "chat"
-    shutil.copytree(build_small(tmp_path / "c", SmallConfig(**TINY, seed=1), corpus()), chat)
+    shutil.copytree(build_tiny(tmp_path / "c", corpus(), **TINY, seed=1), chat)
     template = chat / "chat_template.jinja"
     template.write_text(template.read_text().replace("assistant", "helper"))
     with pytest.raises(UserError, match="another chat template"):

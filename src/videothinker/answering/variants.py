@@ -55,7 +55,7 @@ def _full(_question: Question, shown: Shown, _generator: np.random.Generator) ->
     return shown
 
 
-def _struck(question: Question, shown: Shown, _generator: np.random.Generator) -> Shown:
+def _premise_removed(question: Question, shown: Shown, _generator: np.random.Generator) -> Shown:
     if question.question_struck is None:
         raise UserError(
             f"question {question.id!r} has no premise to strike out; leave it out of 'struck'"
@@ -140,7 +140,7 @@ PREMISE = "the counterfactual premise is removed from the question"
 ALONE = "no video and no question, the options alone"
 PROBES: dict[Variant, Probe] = {
     "full": Probe("as it is", _full),
-    "struck": Probe(PREMISE, _struck, "survives_strike", needs_premise=True),
+    "struck": Probe(PREMISE, _premise_removed, "survives_strike", needs_premise=True),
     "blind": Probe("no video (no transcript)", _blind, "survives_blindness", needs_video=False),
     "one_frame": Probe(STILL, _one_frame, "survives_one_frame"),
     "shuffled": Probe(MIXED, _shuffled, "survives_shuffling", draws=True),

@@ -41,7 +41,7 @@ MEASURED_QUESTIONS = 200
 
 
 @dataclass(frozen=True)
-class Prompt:
+class PromptSize:
     """The prompts a run will see."""
 
     grid: Grid | None
@@ -60,7 +60,7 @@ class Plan:
 
     config: TrainConfig
     shape: Shape
-    prompt: Prompt
+    prompt: PromptSize
     ranks: int = 1
     """Processes that share the prompts of a step; each holds everything else whole."""
 
@@ -193,7 +193,7 @@ def model_shape(model: str) -> Shape:
 
 def _prompt(
     config: TrainConfig, shape: Shape, questions: Sequence[Question], data_root: Path | None
-) -> Prompt:
+) -> PromptSize:
     """What the data says, else what CLEVRER is, each named."""
     (height, width), text, mean = CLEVRER_FRAME, TEXT_TOKENS, float(TEXT_TOKENS)
     seen, said = True, [f"{TEXT_TOKENS} text tokens assumed", "frames of 480x320 assumed"]
@@ -209,7 +209,7 @@ def _prompt(
             height, width = found or CLEVRER_FRAME
             said[1] = f"frames of {width}x{height} {'measured' if found else 'assumed'}"
     if not seen:
-        return Prompt(None, 0, 0, text, mean, f"{said[0]}; no video")
+        return PromptSize(None, 0, 0, text, mean, f"{said[0]}; no video")
     from videothinker.models.qwen2_5_vl.patches import smart_resize  # noqa: PLC0415 (torch, for one number)
 
     rows, columns = smart_resize(
@@ -220,7 +220,9 @@ def _prompt(
     )
     time = -(-config.frames // shape.temporal_patch)
     grid = Grid(time, rows // shape.patch, columns // shape.patch)
-    return Prompt(grid, rows, columns, text + 2, mean + 2, "; ".join(said))  # start and end of it
+    return PromptSize(
+        grid, rows, columns, text + 2, mean + 2, "; ".join(said)
+    )  # start and end of it
 
 
 def _text_tokens(questions: Sequence[Question], model: str) -> list[int]:
