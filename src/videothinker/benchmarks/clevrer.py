@@ -9,6 +9,7 @@ from pathlib import Path
 from videothinker.benchmarks.base import Benchmark
 from videothinker.benchmarks.protocols import Protocol
 from videothinker.clevrer import questions
+from videothinker.clevrer.annotations import SPLITS
 from videothinker.errors import UserError
 from videothinker.prompts import THINK_TEMPLATE
 
@@ -39,14 +40,29 @@ BENCHMARK = Benchmark(
 )
 
 
+def _from_file(path: Path) -> Benchmark:
+    """A question file alone, without its folder: the scenes' numbers tell its split."""
+    scenes = questions.read_questions(path)
+    first = next((scene.scene_index for scene in scenes if scene.questions), None)
+    split = next((name for name, numbers in SPLITS.items() if first in numbers), None)
+    if split is None:
+        ranges = ", ".join(f"{name} {one.start} to {one.stop - 1}" for name, one in SPLITS.items())
+        what = "no question" if first is None else f"scene {first}"
+        raise UserError(f"{path}: holds {what}; give a question file with scenes of {ranges}")
+    return BENCHMARK.of(list(questions.to_records(scenes, path.parent, split)), path, expected={})
+
+
 def load(root: Path, split: str = "validation") -> Benchmark:
     """Read a split; ids are `clevrer/validation/10000-03`, the cluster is the scene's video.
 
-    `minimal_pairs` of a simulated world is a split of its own.
+    `minimal_pairs` of a simulated world is a split of its own. Of a question file alone, all is
+    read.
 
     Raises:
         UserError: see `clevrer.questions.load`; or no folder.
     """
+    if root.is_file():
+        return _from_file(root)
     if not root.is_dir():
         raise UserError(f"{root}: is no folder; give CLEVRER's folder (validation.json, videos)")
     if split == questions.MINIMAL_PAIRS:

@@ -36,7 +36,7 @@ class Audited(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     right: dict[str, bool]
     """Answerer -> right, all options at once."""
     chance: float
-    """What a guess is worth."""
+    """What a guess is worth; of several letters where questions of its type have several."""
     family: str | None = None
     """The questions that differ from it in their premise alone share it."""
     ceiling: float | None = None
@@ -73,7 +73,7 @@ def audit(
     if labels:
         wanted = [q for q in wanted if q.id in labels and labels[q.id].label != "excluded"]
     learned = classifier.classify(wanted, asked, seed)
-    several = any(len(q.answer) > 1 for q in wanted)
+    several = {q.type for q in wanted if len(q.answer) > 1}
     blind = blind_groups(wanted)
     found: list[Audited] = []
     for question in wanted:
@@ -92,7 +92,7 @@ def audit(
                 part=part if known is not None and known.label == "inferential" else None,
                 gives_itself_away=None if part == UNKNOWN else part == AWAY,
                 right=right,
-                chance=chance(question, several=several),
+                chance=chance(question, several=question.type in several),
                 family=blind[name].group if name in blind else None,
                 ceiling=blind[name].ceiling if name in blind else None,
             )

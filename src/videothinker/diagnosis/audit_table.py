@@ -140,11 +140,13 @@ def reads(name: str) -> str:
 
 def lines(found: Mapping[str, Any]) -> list[str]:
     """The table for a person."""
-    columns = list(found["columns"])
-    counts = [str(number) for number in found["columns"].values()]
-    rows = [["", "knows", *columns], ["how many", "", *counts]]
+    grid = [["", "knows", *found["columns"]]]
+    grid.append(["how many", "", *map(str, found["columns"].values())])
     for name, line in found["right"].items():
-        rows.append([name, reads(name), *(show(line.get(column)) for column in columns)])
+        grid.append([name, reads(name), *(show(line.get(column)) for column in found["columns"])])
+    # a list of many kinds and few answerers is narrower the other way round
+    wide = len(grid[0]) > len(grid)
+    rows, left = ([list(row) for row in zip(*grid, strict=True)], 1) if wide else (grid, 2)
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     title = (
         f"audit of {found['questions']} questions on {found['videos']} videos: percent right, all "
@@ -153,7 +155,7 @@ def lines(found: Mapping[str, Any]) -> list[str]:
     told = [title]
     for row in rows:
         cells = [
-            cell.ljust(width) if i < 2 else cell.rjust(width)
+            cell.ljust(width) if i < left else cell.rjust(width)
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         told.append(f"  {'  '.join(cells).rstrip()}")

@@ -166,11 +166,11 @@ def classify(questions: Sequence[Question], asked: Mapping[str, Asked], seed: in
         known = asked.get(drawn[place].id)
         turned = known is not None and known.negated
         chances[place].append(1 - chance if turned else chance)
-    single = all(len(question.answer) == 1 for question in drawn)
+    several = {question.type for question in drawn if len(question.answer) > 1}
     right: dict[str, bool] = {}
     for question, mine in zip(drawn, chances, strict=True):
         wanted = {LETTERS.index(letter) for letter in question.answer}
-        right[question.id] = _picked(mine, single=single) == wanted
+        right[question.id] = _picked(mine, single=question.type not in several) == wanted
     part = len(drawn) < len(questions)
     note = f"{NAME}: on {len(drawn)} questions, drawn by the seed" if part else None
     return Classified(right, note)
