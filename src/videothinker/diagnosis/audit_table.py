@@ -169,8 +169,10 @@ def ceiling_line(found: Mapping[str, Any] | None) -> str:
             "premise-blind ceiling: not known, no two questions share video, options and wording "
             "and differ in their premise"
         )
+    many = found["families"]
     return (
-        f"premise-blind ceiling: {found['questions']} questions in {found['families']} families "
+        f"premise-blind ceiling: {found['questions']} questions in {many} "
+        f"{'family' if many == 1 else 'families'} "
         "share video, options and wording; who never reads the premise gets at most "
         f"{show(found['right'])} % of them, {show(found['whole'])} % of the families whole, and "
         f"{show(found['of_all'])} % of all {found['of_all']['n']} questions"

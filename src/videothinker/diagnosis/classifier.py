@@ -73,7 +73,7 @@ def features(question: Question, asked: Asked | None, wording: str) -> Iterator[
     lengths = [len(choice) for choice in question.choices]
     said = set(_words(question.question_struck or question.question))
     count = len(texts)
-    seen = _seen(asked) if asked is not None else [[] for _ in texts]
+    seen: list[list[str]] = [[] for _ in texts] if asked is None else _seen(asked)
     for place, words in enumerate(texts):
         longer = sum(lengths[place] > other for other in lengths)
         shorter = sum(lengths[place] < other for other in lengths)

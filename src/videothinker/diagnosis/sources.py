@@ -51,7 +51,7 @@ class Source:
     data_root: Path
     benchmark: str
     """Under this name a protocol knows how it is asked."""
-    asked: Mapping[str, Asked] = field(default_factory=dict)
+    asked: Mapping[str, Asked] = field(default_factory=dict[str, Asked])
     """Question id -> the same by its programs, of counterfactual questions on known scenes."""
     grouping: str | None = None
     """What questions without a label are tabulated by; None is their type."""

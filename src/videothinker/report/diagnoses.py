@@ -119,7 +119,9 @@ class Diagnosed:
     def probes(self) -> list[tuple[str, list[Share]]]:
         """Probe -> share of right answers: all, by label, inferential ones with their split."""
         found = []
-        groups = {row.question_id: (row.label, "all") for row in self.rows}
+        groups: dict[str, tuple[str, ...]] = {
+            row.question_id: (row.label, "all") for row in self.rows
+        }
         for row in self.rows:
             if row.label == "inferential":
                 groups[row.question_id] = (row.label, "all", f"inferential, {part_of(row)}")
