@@ -13,7 +13,10 @@ PORTION = 32
 
 
 def validate(prompts: Prompts, processes: Processes) -> dict[str, float]:
-    """Label -> share of exactly right answers; empty where there is no slice."""
+    """Label -> share of exactly right answers; empty where there is no slice.
+
+    Inferential accuracy stands beside its two parts, where they are known.
+    """
     policy, data = prompts.policy, prompts.data
     mine = [q for i, q in enumerate(data.validation) if processes.mine(i)]
     greedy = replace(sampling_of(prompts.config), num_generations=1, temperature=0.0)
@@ -26,7 +29,10 @@ def validate(prompts: Prompts, processes: Processes) -> dict[str, float]:
             cut = bool(group.truncated_G[0])
             parsed = answers.parse(policy.decode(group)[0], question.choices, truncated=cut)
             label = data.labels.get(question.id, "unlabelled")
-            rows.append((label, answers.exact(parsed.answer, question.answer)))
+            exact = answers.exact(parsed.answer, question.answer)
+            rows.append((label, exact))
+            if question.id in data.parts:
+                rows.append((f"{label}, {data.parts[question.id]}", exact))
     rows = processes.gather(rows)
     return {
         label: fmean(exact for kind, exact in rows if kind == label)
