@@ -40,9 +40,12 @@ def _write(run: Run, source: Source, diagnoses: Sequence[Diagnosis]) -> BiasSet 
 def _audit(
     run: Run, source: Source, diagnoses: Sequence[Diagnosis], seed: int
 ) -> tuple[dict[str, Any], list[str]]:
-    """What shallow answerers get, and the natural pairs: for the summary, and for a person."""
+    """What shallow answerers get, and the natural pairs: for the summary, and for a person.
+
+    Where there are logs their labels count, which a probed model's answers only estimate.
+    """
     questions = source.questions
-    labels = {d.question_id: d for d in diagnoses}
+    labels = {d.question_id: d for d in source.logs or diagnoses}
     kinds = kinds_of(questions, source.grouping)
     records, note = audit(questions, labels, source.asked, kinds, seed)
     found = natural_pairs(questions, source.asked)
