@@ -8,6 +8,7 @@ from tests.diagnosis.made_questions import asks, without
 from videothinker.diagnosis.audit import Audited, audit, kinds_of
 from videothinker.diagnosis.audit_table import FAMILIES, GUESS, lines, read_audit, table
 from videothinker.diagnosis.config import DiagnoseConfig
+from videothinker.diagnosis.sources import SPLITS
 from videothinker.diagnosis.stage import diagnose
 from videothinker.errors import UserError
 from videothinker.records import Question, read_jsonl, write_jsonl
@@ -113,6 +114,13 @@ def test_a_question_file_alone_is_a_list(folder, tmp_path) -> None:
     assert found is not None
     # two scenes; the one without a right answer is not asked
     assert found["columns"] == {"counterfactual": 6, "descriptive": 2, "all": 8}
+    both = [json.loads((folder.root / f"{name}.json").read_text()) for name in SPLITS]
+    (tmp_path / "both.json").write_text(json.dumps([scene for part in both for scene in part]))
+    out = diagnose(tmp_path / "both.json", DiagnoseConfig(out=tmp_path / "b", benchmark="clevrer"))
+    asked = read_jsonl(out / "questions.jsonl", Question)
+    assert {(q.split, q.groups["scene"]) for q in asked} == {
+        *(("train", "0"), ("train", "1"), ("validation", "10000")),
+    }
     (tmp_path / "far.json").write_text(
         (folder.root / "train.json").read_text().replace('"scene_index": 0', '"scene_index": 70000')
     )

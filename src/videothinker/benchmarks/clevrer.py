@@ -12,6 +12,7 @@ from videothinker.clevrer import questions
 from videothinker.clevrer.annotations import SPLITS
 from videothinker.errors import UserError
 from videothinker.prompts import THINK_TEMPLATE
+from videothinker.records import Question
 
 EXPECTED = {
     "validation": {"type counterfactual": 9_333, "videos": 5_000},
@@ -41,15 +42,23 @@ BENCHMARK = Benchmark(
 
 
 def _from_file(path: Path) -> Benchmark:
-    """A question file alone, without its folder: the scenes' numbers tell its split."""
+    """A question file alone, without its folder: a scene's number tells its split.
+
+    Raises:
+        UserError: it holds no question, or a scene of no split.
+    """
     scenes = questions.read_questions(path)
-    first = next((scene.scene_index for scene in scenes if scene.questions), None)
-    split = next((name for name, numbers in SPLITS.items() if first in numbers), None)
-    if split is None:
-        ranges = ", ".join(f"{name} {one.start} to {one.stop - 1}" for name, one in SPLITS.items())
-        what = "no question" if first is None else f"scene {first}"
-        raise UserError(f"{path}: holds {what}; give a question file with scenes of {ranges}")
-    return BENCHMARK.of(list(questions.to_records(scenes, path.parent, split)), path, expected={})
+    allowed = ", ".join(f"{name} {one.start} to {one.stop - 1}" for name, one in SPLITS.items())
+    known = {index for numbers in SPLITS.values() for index in numbers}
+    far = [f"scene {one.scene_index}" for one in scenes if one.scene_index not in known]
+    if far or not any(scene.questions for scene in scenes):
+        what = far[0] if far else "no question"
+        raise UserError(f"{path}: holds {what}; give a question file with scenes of {allowed}")
+    found: list[Question] = []
+    for split, numbers in SPLITS.items():
+        mine = [scene for scene in scenes if scene.scene_index in numbers]
+        found += questions.to_records(mine, path.parent, split)
+    return BENCHMARK.of(found, path, expected={})
 
 
 def load(root: Path, split: str = "validation") -> Benchmark:
