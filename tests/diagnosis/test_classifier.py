@@ -45,6 +45,17 @@ def test_where_there_is_none_the_interval_includes_chance(seed: int) -> None:
     assert found.low < 1 / 3 < found.high
 
 
+def test_where_one_question_alone_has_a_wrong_option_nothing_breaks() -> None:
+    """Of most folds' training videos every option is right: that is then said of the rest."""
+    made = [
+        asks(str(i), "Which?", "AB" if i else "A", video=str(i), choices=("x", "y"), type="t")
+        for i in range(25)
+    ]
+    right = classify(made, {}, 0).right
+    assert len(right) == 25
+    assert not right["0"]
+
+
 def scene(rng: np.random.Generator, *, away: bool) -> Asked:
     """Three options among six objects; none happens in the video, or the first or the second."""
     options = (frozenset((0, 1)), frozenset((2, 3)), frozenset((1, 2)))

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from videothinker.clevrer.answerers import Asked
 from videothinker.dependence import cluster_of
 from videothinker.prompts import LETTERS
@@ -71,7 +73,7 @@ def features(question: Question, asked: Asked | None, wording: str) -> Iterator[
     """
     texts = [_words(choice) for choice in question.choices]
     lengths = [len(choice) for choice in question.choices]
-    said = set(_words(question.question_struck or question.question))
+    said = set(_words(_wording(question)))
     count = len(texts)
     seen: list[list[str]] = [[] for _ in texts] if asked is None else _seen(asked)
     for place, words in enumerate(texts):
@@ -115,6 +117,16 @@ def _library() -> Any | None:
     return importlib.import_module("sklearn")
 
 
+def _wording(question: Question) -> str:
+    return question.question_struck or question.question
+
+
+def _frequent(question: Question, common: Mapping[str, int]) -> str:
+    """Its words without the premise where many ask so, else nothing."""
+    words = _wording(question)
+    return words if common[words] >= FREQUENT else ""
+
+
 def _picked(chances: Sequence[float], *, single: bool) -> set[int]:
     """The options it picks: the likeliest, or all that are likelier than not."""
     best = max(range(len(chances)), key=lambda place: chances[place])
@@ -144,28 +156,25 @@ def classify(questions: Sequence[Question], asked: Mapping[str, Asked], seed: in
             "pip install 'videothinker[audit]' and diagnose into a new --out",
         )
     drawn = _drawn(questions, seed)
-    common = Counter(q.question_struck or q.question for q in drawn)
-    rows: list[list[str]] = []
-    target: list[bool] = []
-    owner: list[int] = []
-    for place, question in enumerate(drawn):
-        wording = question.question_struck or question.question
-        wording = wording if common[wording] >= FREQUENT else ""
-        known = asked.get(question.id)
-        negated = known is not None and known.negated
-        mine = list(features(question, known, wording))
-        rows += mine
-        owner += [place] * len(mine)
-        # of a scene that is known it learns what happens, and what is asked turns that round
-        target += [(LETTERS[i] in question.answer) != negated for i in range(len(mine))]
-    if len(set(target)) < 2:
-        return Classified({}, f"{NAME}: not run, every option is right, or none")
+    told = [asked.get(question.id) for question in drawn]
+    # of a scene that is known it learns what happens, and what is asked turns that round
+    turned = [one is not None and one.negated for one in told]
+    common = Counter(map(_wording, drawn))
+    rows = (
+        row
+        for question, one in zip(drawn, told, strict=True)
+        for row in features(question, one, _frequent(question, common))
+    )
+    owner = [place for place, question in enumerate(drawn) for _ in question.choices]
+    target = [
+        (letter in question.answer) != negated
+        for question, negated in zip(drawn, turned, strict=True)
+        for letter in LETTERS[: len(question.choices)]
+    ]
     happens = _out_of_fold(library, rows, target, [cluster_of(drawn[i]) for i in owner])
     chances: list[list[float]] = [[] for _ in drawn]
-    for place, chance in zip(owner, happens, strict=True):
-        known = asked.get(drawn[place].id)
-        turned = known is not None and known.negated
-        chances[place].append(1 - chance if turned else chance)
+    for place, one in zip(owner, happens, strict=True):
+        chances[place].append(1 - one if turned[place] else one)
     several = {question.type for question in drawn if len(question.answer) > 1}
     right: dict[str, bool] = {}
     for question, mine in zip(drawn, chances, strict=True):
@@ -177,14 +186,16 @@ def classify(questions: Sequence[Question], asked: Mapping[str, Asked], seed: in
 
 
 def _out_of_fold(
-    library: Any, rows: list[list[str]], target: list[bool], groups: list[str]
+    library: Any, rows: Iterator[list[str]], target: Sequence[bool], groups: Sequence[str]
 ) -> list[float]:
     """For each row the chance that it is true, by a model that has not seen its video."""
     hasher = library.feature_extraction.FeatureHasher(HASHED, input_type="string")
-    told = hasher.transform(rows)
-    model = library.linear_model.LogisticRegression(solver="liblinear", C=0.3, random_state=0)
-    folds = library.model_selection.GroupKFold(FOLDS)
-    found = library.model_selection.cross_val_predict(
-        model, told, target, groups=groups, cv=folds, method="predict_proba"
-    )
-    return [float(one) for one in found[:, 1]]
+    hashed, true = hasher.transform(rows), np.asarray(target)
+    chances = np.zeros(len(true))
+    for train, test in library.model_selection.GroupKFold(FOLDS).split(hashed, groups=groups):
+        if true[train].min() == true[train].max():  # nothing to learn but that
+            chances[test] = true[train][0]
+            continue
+        model = library.linear_model.LogisticRegression(solver="liblinear", C=0.3, random_state=0)
+        chances[test] = model.fit(hashed[train], true[train]).predict_proba(hashed[test])[:, 1]
+    return chances.tolist()
