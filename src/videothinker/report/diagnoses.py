@@ -139,6 +139,12 @@ class Diagnosed:
             found.append((probe, shares))
         return found
 
+    @property
+    def probed(self) -> list[str]:
+        """Those of PROBED by which an answer is counted."""
+        known = {share.name for _, shares in self.probes for share in shares}
+        return [label for label in PROBED if label in known]
+
 
 def read_diagnoses(runs: Sequence[RunFolder]) -> list[Diagnosed]:
     """Every diagnose run among `runs`.
