@@ -98,7 +98,7 @@ def test_a_list_is_audited_without_a_model(tmp_path, capsys) -> None:
     assert not (out / "diagnosis.jsonl").exists()
     said = capsys.readouterr()
     assert (
-        "no question is labelled: a list has no event logs; give --probe MODEL"
+        "no question is labelled: no event logs speak of them; give --probe MODEL"
         in said.out + said.err
     )
     pairs = read_jsonl(out / "natural_pairs.jsonl", Question)

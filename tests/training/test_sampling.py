@@ -119,6 +119,14 @@ def test_the_training_set_is_a_seeded_draw_with_a_slice_held_out(toy: Path) -> N
     assert drawn.composition()["labels"] == {"inferential": 4, "observational": 16}
 
 
+def test_questions_that_are_only_audited_have_no_bias_set(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "questions.jsonl", QUESTIONS)
+    (tmp_path / "audit.jsonl").write_text("")
+    with pytest.raises(UserError, match="not labelled, so there is no bias.jsonl; label them"):
+        load_training_set(tmp_path, config(BiasConfig))
+    assert load_training_set(tmp_path, config(GrpoConfig)).labels == {}
+
+
 def test_bias_trains_on_struck_questions_and_as_is_on_whole_ones(toy: Path) -> None:
     struck = load_training_set(toy, config(BiasConfig))
     whole = load_training_set(toy, config(BiasConfig, as_is=True))

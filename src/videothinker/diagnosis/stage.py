@@ -95,14 +95,15 @@ def _tell(summary: dict[str, Any], rule: str, audited: Sequence[str]) -> None:
         say(line)
 
 
-def _tell_next(run: Run, data: Path, chosen: BiasSet | None) -> None:
+def _tell_next(run: Run, data: Path, config: DiagnoseConfig, chosen: BiasSet | None) -> None:
     if chosen is None:
         say(
-            "no question is labelled: a list has no event logs; give --probe MODEL, or a folder "
+            "no question is labelled: no event logs speak of them; give --probe MODEL, or a folder "
             "in CLEVRER's layout"
         )
         say(f"wrote {run.path}/questions.jsonl, audit.jsonl, natural_pairs.jsonl")
-        say(f"next: videothinker diagnose {data} --probe MODEL --out OUT")
+        what = f" --benchmark {config.benchmark}" if config.benchmark else ""
+        say(f"next: videothinker diagnose {data}{what} --probe MODEL --out OUT")
         return
     say(
         f"bias set ({chosen.split or 'all splits'}): {len(chosen.struck)} with the premise struck "
@@ -163,5 +164,5 @@ def diagnose(data: Path, config: DiagnoseConfig) -> Path:
         summary |= found
         write_atomic(run.path / "summary.json", msgspec.json.format(msgspec.json.encode(summary)))
         _tell(summary, rule, audited)
-        _tell_next(run, data, chosen)
+        _tell_next(run, data, config, chosen)
     return config.out

@@ -97,6 +97,11 @@ def load_training_set(data: Path, config: TrainConfig) -> TrainingSet:
             where the reward wants pairs.
     """
     source = data if data.is_file() else data / config.trained_on()
+    if not source.is_file() and (data / "audit.jsonl").is_file():
+        raise UserError(
+            f"{data}: its questions are audited and not labelled, so there is no {source.name}; "
+            "label them first: videothinker diagnose with --probe MODEL"
+        )
     questions = every = jsonl.read_questions(source)
     labels: dict[str, Label] = {
         q.id: ROLES[q.groups["role"]] for q in questions if q.groups.get("role") in ROLES
