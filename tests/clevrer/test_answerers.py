@@ -124,10 +124,11 @@ def test_a_score_counts_labels_and_whole_families() -> None:
     assert [one.observational for one in verdicts] == [True, False, False, False]
     assert [one.gives_itself_away for one in verdicts] == [False, False, False, True]
     scores = tally(verdicts)
-    assert scores["describe"] == ((1, 1), (0, 3), (0, 2))
-    assert scores["describe, else change"] == ((1, 1), (1, 3), (0, 2))
+    assert scores["describe"] == ((1, 1), (0, 3), (0, 2), (0, 2))
+    # what it gets right gives itself away
+    assert scores["describe, else change"] == ((1, 1), (1, 3), (0, 2), (0, 2))
     # removing 3 sets off no one but 4, so 3 with 4 would be gone, and describing is right
-    assert scores["handed on"] == ((0, 1), (3, 3), (1, 2))
+    assert scores["handed on"] == ((0, 1), (3, 3), (2, 2), (1, 2))
 
 
 @pytest.mark.parametrize("name", sorted(BLIND))

@@ -126,8 +126,6 @@ def one(number, **changes):
 def test_a_list_of_questions_without_logs(tiny_model, tmp_path):
     premise = {"question_struck": "What happens?"}
     data = write_jsonl(tmp_path / "mine.jsonl", [one(0), one(1, **premise), one(2, answer=())])
-    with pytest.raises(UserError, match="has no event logs; give --probe"):
-        diagnose(data, DiagnoseConfig(out=tmp_path / "none"))
     settings = {**SMALL, "probes": PROBES}
     out = diagnose(data, DiagnoseConfig(out=tmp_path / "out", probe=str(tiny_model), **settings))
     found = {d.question_id: d for d in read_jsonl(out / "diagnosis.jsonl", Diagnosis)}

@@ -8,7 +8,7 @@ import torch
 
 from tests.answering_toys import build_tiny
 from tests.training.toy_training import TINY, corpus, make_question
-from videothinker.records import Diagnosis, Question, write_jsonl
+from videothinker.records import Diagnosis, Evidence, Question, write_jsonl
 from videothinker.world.encode import write_mp4
 
 torch.set_num_threads(1)
@@ -41,8 +41,14 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_jsonl(
         folder / "diagnosis.jsonl",
         [
-            Diagnosis(question_id=q.id, rule="same_truth", label=label)
-            for q, label in zip(questions, labels, strict=True)
+            Diagnosis(
+                question_id=q.id,
+                rule="same_truth",
+                label=label,
+                # every other inferential question gives itself away
+                evidence=Evidence(truth_video=(number % 8 == 4, True)),
+            )
+            for number, (q, label) in enumerate(zip(questions, labels, strict=True))
         ],
     )
     shortcuts = [q for q, label in zip(questions, labels, strict=True) if label == "observational"]

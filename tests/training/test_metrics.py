@@ -23,7 +23,9 @@ def general(name: str) -> str:
     kind, slash, last = name.partition("/")
     if not slash:
         return name
-    return f"{kind}/<label>" if last in LABELS else f"{kind}/<function>"
+    label, comma, _ = last.partition(", ")
+    ending = ", <part>" if comma else ""
+    return f"{kind}/<label>{ending}" if label in LABELS else f"{kind}/<function>"
 
 
 def test_logged_and_documented_names_are_the_same(

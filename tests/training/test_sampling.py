@@ -1,5 +1,6 @@
 """Draws: seeded, position by position, in the proportions asked for."""
 
+import itertools
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from tests.training.toy_training import make_question
 from videothinker.algorithms.bias import BiasConfig
 from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.errors import UserError
+from videothinker.giveaways import AWAY, REST
 from videothinker.records import Sample, write_jsonl
 from videothinker.training.data import in_order, load_training_set
 from videothinker.training.sampling import (
@@ -108,11 +110,21 @@ def test_the_training_set_is_a_seeded_draw_with_a_slice_held_out(toy: Path) -> N
     assert [drawn.labels[q.id] for q in drawn.validation] == ["observational"] * 2 + [
         "inferential"
     ] * 2
+    hard = [f"toy/train/{number:03d}" for number in range(0, 60, 4)]
+    assert drawn.parts == dict(zip(hard, itertools.cycle((REST, AWAY)), strict=False))
     again = load_training_set(toy, config(GrpoConfig, **settings))
     assert again == drawn
     other = load_training_set(toy, config(GrpoConfig, seed=1, **settings))
     assert [q.id for q in other.train] != [q.id for q in drawn.train]
     assert drawn.composition()["labels"] == {"inferential": 4, "observational": 16}
+
+
+def test_questions_that_are_only_audited_have_no_bias_set(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "questions.jsonl", QUESTIONS)
+    (tmp_path / "audit.jsonl").write_text("")
+    with pytest.raises(UserError, match="not labelled, so there is no bias.jsonl; label them"):
+        load_training_set(tmp_path, config(BiasConfig))
+    assert load_training_set(tmp_path, config(GrpoConfig)).labels == {}
 
 
 def test_bias_trains_on_struck_questions_and_as_is_on_whole_ones(toy: Path) -> None:

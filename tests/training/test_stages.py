@@ -21,6 +21,7 @@ from videothinker.errors import UserError
 from videothinker.models.catalog import load_policy
 from videothinker.records import Step, read_jsonl
 from videothinker.runs import digest_path
+from videothinker.training.data import load_training_set
 from videothinker.training.stages import train
 
 
@@ -43,6 +44,11 @@ def test_bias_then_grpo_then_cdpo(
     pushed = read_jsonl(cdpo / "metrics.jsonl", Step)
     assert all(step.divergence is not None and step.repulsion > 0 for step in pushed)
     assert all(step.divergence is None for step in read_jsonl(grpo / "metrics.jsonl", Step))
+    held = load_training_set(toy, GrpoConfig(out=tmp_path / "grpo", **quick))
+    parts = [held.parts[q.id] for q in held.validation if q.id in held.parts]
+    for step in read_jsonl(grpo / "metrics.jsonl", Step)[1::2]:
+        told = [step.metrics[f"held_out/inferential, {part}"] for part in parts]
+        assert step.metrics["held_out/inferential"] == pytest.approx(sum(told) / 2)
     facts = msgspec.json.decode((grpo / "run.json").read_bytes())["facts"]
     assert facts["labels"] == {"inferential": 13, "observational": 43}
     assert facts["held_out_labels"] == {"inferential": 2, "observational": 2}

@@ -117,25 +117,25 @@ def unnamed_object(question: Asked) -> tuple[bool, ...]:
     return describe(question)
 
 
-def first_option(question: Asked) -> tuple[bool, ...]:
+def first_option(words: Sequence[str]) -> tuple[bool, ...]:
     """The first option, whatever is asked."""
-    return tuple(place == 0 for place in range(len(question.options)))
+    return tuple(place == 0 for place in range(len(words)))
 
 
-def last_option(question: Asked) -> tuple[bool, ...]:
+def last_option(words: Sequence[str]) -> tuple[bool, ...]:
     """The last option, whatever is asked."""
-    return first_option(question)[::-1]
+    return first_option(words)[::-1]
 
 
-def longest_option(question: Asked) -> tuple[bool, ...]:
+def longest_option(words: Sequence[str]) -> tuple[bool, ...]:
     """The option with the longest text; of several, the first."""
-    lengths = [len(text) for text in question.words]
+    lengths = [len(text) for text in words]
     return tuple(place == lengths.index(max(lengths)) for place in range(len(lengths)))
 
 
-def shortest_option(question: Asked) -> tuple[bool, ...]:
+def shortest_option(words: Sequence[str]) -> tuple[bool, ...]:
     """The option with the shortest text; of several, the first."""
-    lengths = [len(text) for text in question.words]
+    lengths = [len(text) for text in words]
     return tuple(place == lengths.index(min(lengths)) for place in range(len(lengths)))
 
 
@@ -174,13 +174,23 @@ def handed_on(question: Asked) -> tuple[bool, ...]:
     return question.picks(happens or option in new for happens, option in pairs)
 
 
-BLIND: dict[str, Answerer] = {
-    "describe": describe,
-    "describe, else change": describe_else_change,
+OPTIONS: dict[str, Callable[[Sequence[str]], tuple[bool, ...]]] = {
     "first option": first_option,
     "last option": last_option,
     "longest option": longest_option,
     "shortest option": shortest_option,
+}
+"""They look at the options' texts alone, and so can be asked any list of questions."""
+
+
+def _from_words(answerer: Callable[[Sequence[str]], tuple[bool, ...]]) -> Answerer:
+    return lambda question: answerer(question.words)
+
+
+BLIND: dict[str, Answerer] = {
+    "describe": describe,
+    "describe, else change": describe_else_change,
+    **{name: _from_words(answerer) for name, answerer in OPTIONS.items()},
     "unnamed object": unnamed_object,
 }
 """They never read the premise: the members of a family are one question to them."""
@@ -228,6 +238,8 @@ class Score(NamedTuple):
 
     observational: tuple[int, int]
     inferential: tuple[int, int]
+    rest: tuple[int, int]
+    """Of the inferential ones those that do not give themselves away."""
     families: tuple[int, int]
     """Families with every member right."""
 
@@ -248,6 +260,11 @@ def tally(verdicts: Sequence[Verdict]) -> dict[str, Score]:
         found[name] = Score(
             _count(name in one.right for one in verdicts if one.observational),
             _count(name in one.right for one in verdicts if not one.observational),
+            _count(
+                name in one.right
+                for one in verdicts
+                if not one.observational and not one.gives_itself_away
+            ),
             _count(families.values()),
         )
     return found

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from videothinker.clevrer.annotations import complain
+from videothinker.clevrer.answerers import Asked
 from videothinker.clevrer.grammar import parse_counterfactual, parse_option, resolve
 from videothinker.clevrer.programs import ALIASES, TOKENS, parse, removed_object, run
 from videothinker.clevrer.questions import RawQuestion, Split, question_id
@@ -124,8 +125,24 @@ def judge(told: Facts, phrase: str, observed: tuple[str, ...], name: str, rule: 
     )
 
 
+def as_asked(told: Facts, raw: RawQuestion, objects: int) -> Asked:
+    """The question as answerers that simulate nothing see it; `objects` is how many there are."""
+    return Asked(
+        options=tuple(frozenset(option) for option in told.options),
+        words=tuple(choice.choice for choice in raw.choices),
+        seen=tuple(frozenset(hit.objects) for hit in told.seen),
+        removed=told.removed,
+        negated=told.negated,
+        objects=objects,
+    )
+
+
 def diagnose_split(
-    split: Split, rule: str, *, problems: list[UserError] | None = None
+    split: Split,
+    rule: str,
+    *,
+    problems: list[UserError] | None = None,
+    asked: dict[str, Asked] | None = None,
 ) -> Iterator[tuple[str, Diagnosis | None]]:
     """Go through all questions of a split.
 
@@ -133,6 +150,7 @@ def diagnose_split(
         split: annotations and questions, from `clevrer.questions.load_split`.
         rule: the rule that gives the label.
         problems: collect what is wrong (such questions are left out); else the first is raised.
+        asked: collect each counterfactual question, taken apart for the audit.
 
     Yields:
         Each sound question's id, with its diagnosis where it is counterfactual.
@@ -157,4 +175,6 @@ def diagnose_split(
                 text = str(error)
                 complain(problems, text if text.startswith(name) else f"{name}: {text}")
                 continue
+            if asked is not None:
+                asked[name] = as_asked(told, raw, len(scene.objects))
             yield name, judge(told, phrase, observed, name, rule)

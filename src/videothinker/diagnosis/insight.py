@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from videothinker.dependence import dependence
 from videothinker.diagnosis.agreement import Agreement, agreement_of_flags, by_samples, dealt_anew
 from videothinker.diagnosis.causal import Adjustment, adjust
 from videothinker.diagnosis.config import RULES
@@ -13,6 +14,7 @@ from videothinker.diagnosis.probes import LOG_FREE
 from videothinker.diagnosis.reliance import Intervention, reliance
 from videothinker.diagnosis.rotation import by_question
 from videothinker.estimates import share, show
+from videothinker.giveaways import split
 from videothinker.records import Diagnosis, Question, Sample, read_jsonl
 from videothinker.seeds import numpy_generator
 
@@ -77,6 +79,8 @@ def insight(
     by_id = {d.question_id: d for d in diagnoses}
     full, struck = samples.get("full", {}), samples.get("struck", {})
     found: dict[str, Any] = {"probes": _probe_shares(samples)}
+    if full and "blind" in samples:
+        found["video"] = video_needed(questions, by_id, full, samples["blind"])
     logged = any(rule in d.flags for d in diagnoses for rule in RULES)
     if logged and struck:
         table = agreement_of_flags(diagnoses, LOG_FREE, RULES)
@@ -97,6 +101,28 @@ def insight(
             found["reliance_strike"] = asdict(reliance(strikes(questions, by_id, full, struck)))
     if swapped:
         found["reliance_swap"] = asdict(reliance(swapped))
+    return found
+
+
+def video_needed(
+    questions: Sequence[Question],
+    labels: Mapping[str, Diagnosis],
+    full: ByQuestion,
+    blind: ByQuestion,
+) -> dict[str, Any]:
+    """Blind Gap and Visual Gain (`dependence`), of all questions, by label and with the split."""
+    several = any(len(question.answer) > 1 for question in questions)
+    parts: dict[str, list[str]] = {"all": [question.id for question in questions]}
+    for label in ("observational", "inferential"):
+        parts[label] = [name for name in parts["all"] if labels[name].label == label]
+    away = split(parts["inferential"], labels)
+    parts |= {f"inferential, {part}": ids for part, ids in away.items()}
+    found: dict[str, Any] = {}
+    for part, ids in parts.items():
+        named = set(ids)
+        told = dependence([q for q in questions if q.id in named], full, blind, several=several)
+        if told is not None:
+            found[part] = {name: asdict(value) for name, value in told._asdict().items()}
     return found
 
 
@@ -144,6 +170,11 @@ def _number(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.3f}"
 
 
+def _points(row: Mapping[str, Any]) -> str:
+    value, low, high = (100 * row[key] for key in ("value", "low", "high"))
+    return f"{value:+.1f} points (95 % {low:+.1f} to {high:+.1f})"
+
+
 def insight_lines(found: Mapping[str, Any]) -> list[str]:
     """The insight for a person."""
     told: list[str] = []
@@ -155,6 +186,9 @@ def insight_lines(found: Mapping[str, Any]) -> list[str]:
             f"  {probe:13} {show(share(row['right'], row['samples']))} right over samples of "
             f"{row['questions']} questions; {row['unparsed']} unparsed, {row['failed']} failed"
         )
+    for part, row in found.get("video", {}).items():
+        gap, gain = (_points(row[name]) for name in ("blind_gap", "visual_gain"))
+        told.append(f"  {part}: Blind Gap {gap}, Visual Gain {gain}, n {row['blind_gap']['n']}")
     for rule, row in found.get("agreement", {}).items():
         told.append(
             f"  {LOG_FREE} against {rule:16} precision {_number(row['precision'])}, recall "

@@ -1,7 +1,7 @@
 """What is diagnosed: a folder with event logs (CLEVRER's layout), or a list of questions."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -20,6 +20,7 @@ from videothinker.clevrer.annotations import (
     list_annotations,
     read_annotation,
 )
+from videothinker.clevrer.answerers import Asked
 from videothinker.clevrer.compact import render_compact
 from videothinker.clevrer.grammar import strike
 from videothinker.clevrer.questions import (
@@ -56,6 +57,10 @@ class Source:
     data_root: Path
     benchmark: str
     """Under this name a protocol knows how it is asked."""
+    asked: Mapping[str, Asked] = field(default_factory=dict[str, Asked])
+    """Question id -> the same by its programs, of counterfactual questions on known scenes."""
+    grouping: str | None = None
+    """What questions without a label are tabulated by; None is their type."""
     pairs: tuple[Question, ...] = ()
     """Minimal pairs of a simulated world, the two of a pair beside each other."""
     pair_logs: tuple[Diagnosis, ...] = ()
@@ -135,15 +140,22 @@ def inputs_of(
 
 
 def read_with_logs(
-    data: Path, splits: Sequence[str], rule: str, problems: list[UserError] | None
+    data: Path,
+    splits: Sequence[str],
+    rule: str,
+    problems: list[UserError] | None,
+    asked: dict[str, Asked] | None = None,
 ) -> tuple[list[Question], list[Diagnosis]]:
-    """Read and label every split; one is let go before the next is read."""
+    """Read and label every split; one is let go before the next is read.
+
+    `asked` collects counterfactual questions for the audit (see `evidence.diagnose_split`).
+    """
     questions: list[Question] = []
     diagnoses: list[Diagnosis] = []
     for name in splits:
         split = load_split(data, name, problems=problems)
         sound: set[str] = set()
-        for identity, diagnosis in diagnose_split(split, rule, problems=problems):
+        for identity, diagnosis in diagnose_split(split, rule, problems=problems, asked=asked):
             sound.add(identity)
             if diagnosis is not None:
                 diagnoses.append(diagnosis)
@@ -233,7 +245,8 @@ def with_transcripts(
 def _from_folder(data: Path, config: DiagnoseConfig) -> Source:
     problems: list[UserError] | None = [] if config.keep_going else None
     splits = present_splits(data, config.split)
-    questions, logs = read_with_logs(data, splits, config.rule, problems)
+    asked: dict[str, Asked] = {}
+    questions, logs = read_with_logs(data, splits, config.rule, problems, asked)
     pairs = read_pairs(data, config.split, problems)
     pair_logs = label_pairs(data, pairs, config.rule, problems)
     if config.miss_rate is not None:
@@ -252,6 +265,7 @@ def _from_folder(data: Path, config: DiagnoseConfig) -> Source:
         logs=tuple(logs),
         data_root=data.resolve(),
         benchmark="clevrer",
+        asked=asked,
         pairs=tuple(pairs),
         pair_logs=tuple(pair_logs),
         # one scene may be at fault for its questions and for its pairs
@@ -260,11 +274,6 @@ def _from_folder(data: Path, config: DiagnoseConfig) -> Source:
 
 
 def _from_list(data: Path, config: DiagnoseConfig, found: Benchmark) -> Source:
-    if config.probe is None:
-        raise UserError(
-            f"{data}: a list of questions has no event logs; give --probe MODEL to label it "
-            "without them, or a folder in CLEVRER's layout"
-        )
     if config.miss_rate is not None:
         raise UserError(f"{data}: a list of questions has no event logs; leave --miss-rate out")
     seen: set[str] = set()
@@ -290,6 +299,7 @@ def _from_list(data: Path, config: DiagnoseConfig, found: Benchmark) -> Source:
         logs=tuple(d for d in jsonl.labels(data) if d.question_id in seen) if ours else (),
         data_root=root.resolve(),
         benchmark=found.name,
+        grouping=next(iter(found.groupings), None),
         notes=(*notes, *found.wrong_counts()),
     )
 
@@ -298,7 +308,6 @@ def read_source(data: Path, config: DiagnoseConfig, listed: Benchmark | None) ->
     """What is to be diagnosed: `listed`, or what the folder with event logs holds.
 
     Raises:
-        UserError: bad input (see `clevrer.questions.load_split`), or a list of questions without a
-            model to probe.
+        UserError: bad input (see `clevrer.questions.load_split`), or a question id twice.
     """
     return _from_folder(data, config) if listed is None else _from_list(data, config, listed)

@@ -8,26 +8,54 @@ from typing import Any
 import msgspec
 
 from videothinker.console import say
+from videothinker.diagnosis import audit_table
+from videothinker.diagnosis.audit import audit, kinds_of
 from videothinker.diagnosis.biasset import BiasSet, bias_set
 from videothinker.diagnosis.config import RULES, DiagnoseConfig
 from videothinker.diagnosis.effects import swaps
 from videothinker.diagnosis.insight import insight, insight_lines
-from videothinker.diagnosis.probes import FLAGS, LOG_FREE, diagnose_by_probes
+from videothinker.diagnosis.premises import natural_pairs, pair_line, told
+from videothinker.diagnosis.probes import FLAGS, diagnose_by_probes
 from videothinker.diagnosis.sources import Source, inputs_of, read_list, read_source
 from videothinker.diagnosis.summary import lines, rule_counts, summarise
 from videothinker.records import Diagnosis, write_atomic, write_jsonl
 from videothinker.runs import Run, open_run
 
 
-def _write(run: Run, source: Source, diagnoses: Sequence[Diagnosis]) -> BiasSet:
-    chosen = bias_set(source.questions, {d.question_id: d.label for d in diagnoses})
+def _write(run: Run, source: Source, diagnoses: Sequence[Diagnosis]) -> BiasSet | None:
+    """The records; None for the bias set where no question is labelled."""
     write_jsonl(run.path / "questions.jsonl", source.questions)
     if source.pairs:
         write_jsonl(run.path / "minimal_pairs.jsonl", source.pairs)
+    run.facts["labelled"] = bool(diagnoses)
+    if not diagnoses:
+        return None
+    chosen = bias_set(source.questions, {d.question_id: d.label for d in diagnoses})
     write_jsonl(run.path / "diagnosis.jsonl", diagnoses)
     write_jsonl(run.path / "bias.jsonl", chosen.struck)
     write_jsonl(run.path / "bias_as_is.jsonl", chosen.as_is)
     return chosen
+
+
+def _audit(
+    run: Run, source: Source, diagnoses: Sequence[Diagnosis], seed: int
+) -> tuple[dict[str, Any], list[str]]:
+    """What shallow answerers get, and the natural pairs: for the summary, and for a person.
+
+    Where there are logs their labels count, which a probed model's answers only estimate.
+    """
+    questions = source.questions
+    labels = {d.question_id: d for d in source.logs or diagnoses}
+    kinds = kinds_of(questions, source.grouping)
+    records, note = audit(questions, labels, source.asked, kinds, seed)
+    found = natural_pairs(questions, source.asked)
+    write_jsonl(run.path / audit_table.FILE, records)
+    write_jsonl(run.path / "natural_pairs.jsonl", found.records())
+    table = audit_table.table(records) if records else None
+    shown = ["audit: no question has a right answer"] if table is None else audit_table.lines(table)
+    pairs = told(found)
+    summary = {"audit": table, "audit_note": note, "natural_pairs": pairs}
+    return summary, [*shown, *([note] if note else []), pair_line(pairs)]
 
 
 def _with_probes(
@@ -56,19 +84,35 @@ def _placed(config: DiagnoseConfig, model: str) -> DiagnoseConfig:
     return replace(config, **place(model, config.device, config.dtype).facts)
 
 
-def _tell(run: Run, summary: dict[str, Any], chosen: BiasSet, rule: str) -> None:
-    write_atomic(run.path / "summary.json", msgspec.json.format(msgspec.json.encode(summary)))
+def _tell(summary: dict[str, Any], rule: str, audited: Sequence[str]) -> None:
     for problem in summary["problems"]:
         say(f"left out: {problem}")
     for line in lines(summary, rule):
         say(line)
     for line in insight_lines(summary["probing"]) if "probing" in summary else ():
         say(line)
+    for line in audited:
+        say(line)
+
+
+def _tell_next(run: Run, data: Path, config: DiagnoseConfig, chosen: BiasSet | None) -> None:
+    if chosen is None:
+        say(
+            "no question is labelled: no event logs speak of them; give --probe MODEL, or a folder "
+            "in CLEVRER's layout"
+        )
+        say(f"wrote {run.path}/questions.jsonl, audit.jsonl, natural_pairs.jsonl")
+        what = f" --benchmark {config.benchmark}" if config.benchmark else ""
+        say(f"next: videothinker diagnose {data}{what} --probe MODEL --out OUT")
+        return
     say(
         f"bias set ({chosen.split or 'all splits'}): {len(chosen.struck)} with the premise struck "
         f"out, {len(chosen.as_is)} as they are, {chosen.not_applicable} not applicable (no premise)"
     )
-    say(f"wrote {run.path}/questions.jsonl, diagnosis.jsonl, bias.jsonl, bias_as_is.jsonl")
+    say(
+        f"wrote {run.path}/questions.jsonl, diagnosis.jsonl, bias.jsonl, bias_as_is.jsonl, "
+        "audit.jsonl, natural_pairs.jsonl"
+    )
     say(f"next: videothinker train bias --data {run.path} --model MODEL --out OUT")
 
 
@@ -77,13 +121,14 @@ def diagnose(data: Path, config: DiagnoseConfig) -> Path:
 
     Args:
         data: a folder in CLEVRER's layout (real or simulated), labelled from its event logs; or a
-            file of questions, labelled by probing a model. With both logs and a model, the label is
-            the probes' and the logs' flags stand beside it.
+            file of questions, labelled by probing a model, and only audited without one. With both
+            logs and a model, the label is the probes' and the logs' flags stand beside it.
         config: see `DiagnoseConfig`.
 
     Returns:
-        `config.out`, with questions.jsonl, diagnosis.jsonl, bias.jsonl, bias_as_is.jsonl,
-        summary.json, minimal_pairs.jsonl on a simulated world, and samples.jsonl where a model was
+        `config.out`, with questions.jsonl, audit.jsonl, natural_pairs.jsonl and summary.json;
+        diagnosis.jsonl, bias.jsonl and bias_as_is.jsonl where questions are labelled;
+        minimal_pairs.jsonl on a simulated world that has some; samples.jsonl where a model was
         probed.
 
     Raises:
@@ -103,21 +148,21 @@ def diagnose(data: Path, config: DiagnoseConfig) -> Path:
         run.failures = len(source.problems)
         for note in source.notes:
             say(f"not diagnosed or not as published: {note}")
-        rule, diagnoses, probing = config.rule, list(source.logs), None
-        rules = list(RULES)
+        diagnoses, probing = list(source.logs), None
         if config.probe is not None:
             diagnoses, probing = _with_probes(run, source, config)
-            rule = LOG_FREE
-            rules = [
-                name
-                for name in (*RULES, *FLAGS.values())
-                if any(name in d.flags for d in diagnoses)
-            ]
+        rule = diagnoses[0].rule if diagnoses else config.rule
+        flags = {name for d in diagnoses for name in d.flags}
+        rules = [name for name in (*RULES, *FLAGS.values()) if name in flags]
         chosen = _write(run, source, diagnoses)
         summary = summarise(source.questions, diagnoses, rules, source.problems)
         if source.pairs:
             summary["minimal_pairs"] = rule_counts(source.pair_logs, RULES)
         if probing is not None:
             summary["probing"] = probing
-        _tell(run, summary, chosen, rule)
+        found, audited = _audit(run, source, diagnoses, config.seed)
+        summary |= found
+        write_atomic(run.path / "summary.json", msgspec.json.format(msgspec.json.encode(summary)))
+        _tell(summary, rule, audited)
+        _tell_next(run, data, config, chosen)
     return config.out

@@ -5,19 +5,15 @@ Every mean is over questions (or options) and its error is clustered by video.
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from videothinker.benchmarks.base import OwnVerdict
+from videothinker.dependence import Answered, chance, cluster_of
 from videothinker.errors import UserError
 from videothinker.estimates import Estimate, mean
 from videothinker.prompts import LETTERS
 from videothinker.records import Letters, Question, Sample
-
-
-def cluster_of(question: Question) -> str:
-    """What a question's score may be correlated in: its video, or itself where it has none."""
-    return question.video or question.groups.get("scene") or question.id
 
 
 def over(questions: Sequence[Question], values: Sequence[float], *, low: float = 0.0) -> Estimate:
@@ -43,10 +39,6 @@ def average(samples: Sequence[Sample], score: str) -> float:
     if not samples:
         raise UserError("a question without samples has no score")
     return math.fsum(getattr(sample, score) for sample in samples) / len(samples)
-
-
-Answered = Mapping[str, Sequence[Sample]]
-"""Question id -> its samples."""
 
 
 def scored(questions: Sequence[Question], answered: Answered, score: str) -> Estimate:
@@ -149,15 +141,7 @@ def always(letters: Letters, questions: Sequence[Question]) -> Estimate:
 
 
 def random_guess(questions: Sequence[Question], *, several: bool) -> float:
-    """A floor: the expected score of a guess.
-
-    One letter of k is right with 1/k where one choice is right and never where several are. Where
-    the prompt allows several letters, every non-empty set is as likely: 1 / (2^k - 1).
-    """
+    """A floor: the expected score of a guess (`dependence.chance`)."""
     if not questions:
         raise UserError("no questions are left to guess on")
-    chances = [
-        1 / (2 ** len(q.choices) - 1) if several else (len(q.answer) == 1) / len(q.choices)
-        for q in questions
-    ]
-    return math.fsum(chances) / len(chances)
+    return math.fsum(chance(q, several=several) for q in questions) / len(questions)

@@ -6,8 +6,8 @@ from typing import Any
 
 from videothinker import giveaways
 from videothinker.benchmarks.base import OwnMetric, group_of, tier_of
+from videothinker.dependence import Answered, dependence
 from videothinker.evaluation import metrics
-from videothinker.evaluation.metrics import Answered
 from videothinker.records import Diagnosis, Question, Sample
 
 SummaryLine = dict[str, Any]
@@ -28,13 +28,18 @@ def line(
     answered: Answered,
     blind: Answered,
     *,
+    full: bool,
     several: bool,
     own: OwnMetric | None,
 ) -> SummaryLine:
-    """One line of a table: the readings, accuracy with its interval, what is lost, the floors."""
+    """One line of a table: the readings, accuracy with its interval, what is lost, the floors.
+
+    What the video adds (`dependence`) is known where `answered` are of the full question.
+    """
     rule = None if own is None else own.rule
     shares = metrics.verdict_shares(questions, answered)
     seen = [q for q in questions if q.id in blind]
+    needed = dependence(questions, answered, blind, several=several) if full else None
     return {
         "group": name,
         "exact": asdict(metrics.scored(questions, answered, "exact")),
@@ -46,6 +51,8 @@ def line(
         "always A": metrics.always(("A",), questions).value,
         "random": metrics.random_guess(questions, several=several),
         "blind": asdict(metrics.scored(seen, blind, "exact")) if seen else None,
+        "blind gap": None if needed is None else asdict(needed.blind_gap),
+        "visual gain": None if needed is None else asdict(needed.visual_gain),
     }
 
 
@@ -125,7 +132,7 @@ def summarise(
     asked = [q for q in questions if q.id in answered]
     parts = divisions(asked, groupings, labels)
     lines = [
-        line(name, group, answered, blind, several=several, own=own)
+        line(name, group, answered, blind, full=main == "full", several=several, own=own)
         for name, group in parts.items()
     ]
     under: dict[str, Any] = {}

@@ -52,6 +52,22 @@ def _line(line: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
+def _needed(lines: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What the video adds, where the questions were asked without it too."""
+    known = [line for line in lines if line["visual gain"] is not None]
+    if not known:
+        return []
+    rows = [("does it need the video?", "Blind Gap", "95 %", "Visual Gain", "95 %", "n")]
+    for line in known:
+        gap, gain = line["blind gap"], line["visual gain"]
+        numbers = (percent(gap["value"]), interval(gap), percent(gain["value"]), interval(gain))
+        rows.append((line["group"], *numbers, f"{gain['n']:,}"))
+    return [
+        *columns(rows),
+        "Blind Gap: blind minus random; Visual Gain: with the video minus blind",
+    ]
+
+
 def _span(span: Sequence[int]) -> str:
     low, high = span
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
@@ -73,6 +89,7 @@ def render(summary: Mapping[str, Any]) -> list[str]:
     found = [title, *columns(rows)]
     if any(line["group"] == f"inferential, {AWAY}" for line in lines):
         found.append(f"{AWAY}: {DEFINITION}, so that describing leaves nothing to choose")
+    found += _needed(lines)
     found.append(
         f"not read: unparsed {percent(everything['unparsed'])}, cut off "
         f"{percent(everything['truncated'])}, failed video {percent(everything['failed'])}"

@@ -218,6 +218,9 @@ def _notes(runs: Sequence[RunFolder]) -> list[str]:
 
 
 def _diagnosed(found: Diagnosed) -> str:
+    if not found.rows:
+        asked = count(len(found.questions), "question")
+        return f"{asked} are audited, none is labelled; no model is evaluated here."
     share = next((s for s in found.labels if s.name == "observational"), None)
     value = percent(share.value) if share else "0.0"
     away = next((s for s in found.give_aways if s.name == "inferential"), None)

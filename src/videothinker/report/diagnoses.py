@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from videothinker.errors import UserError
-from videothinker.giveaways import AWAY, UNKNOWN, part_of
+from videothinker.giveaways import AWAY, REST, UNKNOWN, part_of
 from videothinker.records import Diagnosis, Question, read_jsonl
+from videothinker.report.audit import audit_sheets
 from videothinker.report.probing import probing_sheets
 from videothinker.report.sheet import Sheet
 from videothinker.report.sources import RunFolder
@@ -18,6 +19,13 @@ from videothinker.report.sources import RunFolder
 FEW, CROWD = 12, 4
 """A group with more values than FEW, or fewer questions a value than CROWD, is none to tabulate
 (a scene number, say)."""
+
+PROBED = (
+    *("observational", "inferential"),
+    *(f"inferential, {part}" for part in (AWAY, REST, UNKNOWN)),
+    "all",
+)
+"""What the answers to a probe are counted by."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +50,7 @@ class Diagnosed:
     questions: Mapping[str, Question]
     rows: tuple[Diagnosis, ...]
     probing: tuple[Sheet, ...] = ()
-    """What probing found, where a model was probed."""
+    """The audit, and what probing found where a model was probed."""
 
     @property
     def labels(self) -> list[Proportion]:
@@ -113,21 +121,33 @@ class Diagnosed:
 
     @property
     def probes(self) -> list[tuple[str, list[Proportion]]]:
-        """Probe -> share of right answers, over all questions and for each label."""
+        """Probe -> share of right answers: all, by label, inferential ones with their split."""
         found = []
+        groups: dict[str, tuple[str, ...]] = {
+            row.question_id: (row.label, "all") for row in self.rows
+        }
+        for row in self.rows:
+            if row.label == "inferential":
+                groups[row.question_id] = (row.label, "all", f"inferential, {part_of(row)}")
         for probe in dict.fromkeys(name for row in self.rows for name in row.probes):
             shares = []
-            for label in ("observational", "inferential", "all"):
+            for label in PROBED:
                 counts = [
                     row.probes[probe]
                     for row in self.rows
-                    if probe in row.probes and label in (row.label, "all")
+                    if probe in row.probes and label in groups[row.question_id]
                 ]
                 n = sum(total for _, total in counts)
                 if n:
                     shares.append(Proportion(label, sum(right for right, _ in counts), n))
             found.append((probe, shares))
         return found
+
+    @property
+    def probed(self) -> list[str]:
+        """Those of PROBED by which an answer is counted."""
+        known = {share.name for _, shares in self.probes for share in shares}
+        return [label for label in PROBED if label in known]
 
 
 def read_diagnoses(runs: Sequence[RunFolder]) -> list[Diagnosed]:
@@ -141,12 +161,13 @@ def read_diagnoses(runs: Sequence[RunFolder]) -> list[Diagnosed]:
         if run.stage != "diagnose":
             continue
         questions = {q.id: q for q in read_jsonl(run.path / "questions.jsonl", Question)}
-        rows = tuple(read_jsonl(run.path / "diagnosis.jsonl", Diagnosis))
+        listed = run.path / "diagnosis.jsonl"
+        rows = tuple(read_jsonl(listed, Diagnosis)) if listed.is_file() else ()
         strangers = [row.question_id for row in rows if row.question_id not in questions]
         if strangers:
             raise UserError(
                 f"{run.path / 'diagnosis.jsonl'}: labels {strangers[0]!r}, which questions.jsonl "
                 "lacks; run 'diagnose' again"
             )
-        found.append(Diagnosed(run, questions, rows, tuple(probing_sheets(run))))
+        found.append(Diagnosed(run, questions, rows, (*audit_sheets(run), *probing_sheets(run))))
     return found

@@ -30,7 +30,7 @@ def probing_sheets(run: RunFolder) -> list[Sheet]:
     found = read_insight(run.path, run.seed)
     if found is None:
         return []
-    sheets = []
+    sheets = [_video(found["video"])] if found.get("video") else []
     if "agreement" in found:
         sheets.append(_agreement(found))
     if any(name in found for name in INTERVENTIONS):
@@ -38,6 +38,20 @@ def probing_sheets(run: RunFolder) -> list[Sheet]:
     if found.get("causal"):
         sheets += [_cells(found["causal"]["reasoning"]["adjusted"]), _effects(found["causal"])]
     return sheets
+
+
+def _video(found: Findings) -> Sheet:
+    names = ("blind_gap", "visual_gain")
+    lines = [
+        Line(part, tuple(_estimate(row[name], signed=True) for name in names))
+        for part, row in found.items()
+    ]
+    note = (
+        "Points, with 95 % intervals by video. Blind Gap: right without the video, minus a guess. "
+        "Visual Gain: right with the video, minus right without it."
+    )
+    title = "Does the model need the video?"
+    return Sheet("video", title, ("Blind Gap", "Visual Gain"), tuple(lines), note)
 
 
 def _percent(value: float | None, n: int) -> TableCell:

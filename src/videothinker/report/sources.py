@@ -133,7 +133,10 @@ def read_runs(paths: Sequence[Path]) -> list[RunFolder]:
     for path in find_runs(paths):
         metadata = read_metadata(path)
         stage = stage_of(metadata)
-        gone = [n for n in NEEDED.get(stage, ()) if not _holds(path / n)]
+        needed = NEEDED.get(stage, ())
+        if stage == "diagnose" and (metadata.get("facts") or {}).get("labelled") is False:
+            needed = ("questions.jsonl", "audit.jsonl")  # a list that is only audited
+        gone = [n for n in needed if not _holds(path / n)]
         if gone and metadata.get("status") == "done":
             raise UserError(
                 f"{path}: its {gone[0]} is gone, and a report is computed from records alone; "

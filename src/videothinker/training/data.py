@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from videothinker import console
+from videothinker import console, giveaways
 from videothinker.algorithms.base import TrainConfig
 from videothinker.benchmarks import jsonl
 from videothinker.benchmarks.base import tier_of
@@ -44,6 +44,8 @@ class TrainingSet:
     """Questions left out because the diagnosis does not speak of them (other types)."""
     pool: tuple[Question, ...]
     """All that could be drawn, in order."""
+    parts: dict[str, str] = field(default_factory=dict)
+    """id of an inferential question -> does it give itself away? Where that is known."""
     bad: dict[Part, str] = field(default_factory=dict)
     """Videos whose questions are left out -> what is wrong with them."""
 
@@ -95,11 +97,18 @@ def load_training_set(data: Path, config: TrainConfig) -> TrainingSet:
             where the reward wants pairs.
     """
     source = data if data.is_file() else data / config.trained_on()
+    if not source.is_file() and (data / "audit.jsonl").is_file():
+        raise UserError(
+            f"{data}: its questions are audited and not labelled, so there is no {source.name}; "
+            "label them first: videothinker diagnose with --probe MODEL"
+        )
     questions = every = jsonl.read_questions(source)
     labels: dict[str, Label] = {
         q.id: ROLES[q.groups["role"]] for q in questions if q.groups.get("role") in ROLES
     }
-    labels |= {row.question_id: row.label for row in jsonl.labels(source)}
+    rows = jsonl.labels(source)
+    labels |= {row.question_id: row.label for row in rows}
+    told = {row.question_id: giveaways.part_of(row) for row in rows if row.label == "inferential"}
     if any(q.split == "train" for q in questions):
         questions = [q for q in questions if q.split == "train"]
     elif questions:
@@ -130,6 +139,7 @@ def load_training_set(data: Path, config: TrainConfig) -> TrainingSet:
         train=train,
         validation=validation,
         labels=labels,
+        parts={name: part for name, part in told.items() if part != giveaways.UNKNOWN},
         unanswerable=len(asked) - len(usable),
         undiagnosed=len(questions) - len(asked),
         pool=ordered,

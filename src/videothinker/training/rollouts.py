@@ -147,7 +147,10 @@ def validate(prompts: Prompts, processes: Processes) -> dict[str, float]:
             cut = bool(group.truncated_G[0])
             parsed = answers.parse(policy.decode(group)[0], question.choices, truncated=cut)
             label = data.labels.get(question.id, "unlabelled")
-            rows.append((label, answers.exact(parsed.answer, question.answer)))
+            exact = answers.exact(parsed.answer, question.answer)
+            rows.append((label, exact))
+            if question.id in data.parts:
+                rows.append((f"{label}, {data.parts[question.id]}", exact))
     rows = processes.gather(rows)
     return {
         label: fmean(exact for kind, exact in rows if kind == label)

@@ -227,7 +227,10 @@ def _report(config: WorldConfig, run: Run) -> None:
         told = ", ".join(f"{kind} {count}" for kind, count in sorted(about["changes"].items()))
         say(f"  collisions that a removal changes: {told}")
     if about["questions"]:
-        say("  right without simulating: observational, inferential, all of a family")
+        say(
+            "  right without simulating: observational, inferential, of these without give-aways, "
+            "all of a family"
+        )
     for name, score in about["answerers"].items():
         told = ", ".join(f"{100 * right / of:.1f} %" if of else "-" for right, of in score.values())
         say(f"    {name}: {told}")
