@@ -9,7 +9,7 @@ import torch
 from tests.training.toy_training import TINY, corpus, make_question
 from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 from videothinker.records import Diagnosis, Question, write_jsonl
-from videothinker.world.encode import write_mp4
+from videothinker.video.encode import write_mp4
 
 torch.set_num_threads(1)
 

@@ -11,7 +11,7 @@ from PIL import Image
 from videothinker.console import progress
 from videothinker.errors import UserError
 from videothinker.video import read_clip
-from videothinker.world.encode import write_mp4
+from videothinker.video.encode import write_mp4
 
 LARGEST = 200_000
 """Bytes; a video of at most this size is embedded unchanged."""
