@@ -6,11 +6,11 @@ from typing import Any
 import msgspec
 
 from videothinker.answering.config import AskConfig
+from videothinker.answering.placing import load, place
 from videothinker.answers import parse, record
 from videothinker.console import say
 from videothinker.generation.base import Sampling, generate
 from videothinker.models.base import Model, Prompt
-from videothinker.models.catalog import load_model, place
 from videothinker.prompts import render
 from videothinker.records import Sample, write_jsonl
 from videothinker.seeds import derive
@@ -43,10 +43,10 @@ def ask(video: Path, question: str, config: AskConfig) -> Asked:
         UserError: the video cannot give the frames, or the model cannot be loaded.
     """
     clip = read_clip(video.parent, video.name, config.frames, follow_links=config.follow_links)
-    placed = place(config.model, config.device, config.dtype)
+    placed = place(config.model, config.device, config.dtype, config.served)
     for line in placed.lines:
         say(line)
-    policy = load_model(config.model, dtype=placed.dtype, device=placed.device)
+    policy = load(placed)
     shown = policy.to_video(clip.frames, clip.seconds, max_pixels=config.max_pixels)
     prompt = policy.encode(render(question, config.choice), shown)
     frames = f"{prompt.frames} frames"
