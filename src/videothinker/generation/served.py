@@ -189,7 +189,6 @@ def _ask_all(
                 yield name, outcome
             else:
                 stopped = stopped or outcome
-                stop.set()
     finally:
         stop.set()
     if stopped is not None:
@@ -205,8 +204,11 @@ def _work(model: Served, waiting: Waiting, said: Said, stop: threading.Event) ->
             break
         try:
             outcome = _patiently(model, body, stop)
+        except Refused as refused:
+            outcome = refused
         except Exception as error:  # noqa: BLE001  raised again where the outcomes are taken
             outcome = error
+            stop.set()
         said.put((name, outcome))
     said.put(("", None))
 
