@@ -12,10 +12,12 @@ import threading
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Self
 
 Body = dict[str, Any]
-Says = Callable[[Body], str]
+Says = Callable[[Body], str | None]
+CUT = " (cut)"
+"""Ends a text that the limit of tokens cuts off."""
 ACTS = (
     *("answer", "slow", "limit", "error", "refuse video", "nothing", "close", "html", "trickle"),
     *("no key", "unknown model", "redirect", "echo key"),
@@ -47,7 +49,8 @@ class ChatServer:
     """Answers `says(body)`; the requests of which `acts` says something are treated so instead.
 
     `acts` takes a body and how many requests came before, and gives a word of ACTS. `bodies` are
-    the requests that came, `headers` theirs, `most` the most that were at work at once.
+    the requests that came, `headers` theirs, `most` the most that were at work at once; an answer
+    takes `delay` seconds.
     """
 
     def __init__(
@@ -87,12 +90,16 @@ class ChatServer:
         self.http = Quiet(("127.0.0.1", port), Handler)
         self.url = f"http://127.0.0.1:{self.http.server_port}/v1"
 
-    def __enter__(self) -> "ChatServer":
+    def __enter__(self) -> Self:
         threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.closing.set()
+        self.stop()
+
+    def stop(self) -> None:
+        """Take no further connection; what is under way is answered."""
         self.http.shutdown()
         self.http.server_close()
 
@@ -106,7 +113,6 @@ class ChatServer:
             self.now += 1
             self.most = max(self.most, self.now)
         try:
-            time.sleep(self.delay)
             if handler.path != "/v1/chat/completions":
                 act = "unknown model"
             self._act(handler, body, act)
@@ -137,6 +143,7 @@ class ChatServer:
             status, told = refusals[act]
             self._send(handler, status, json.dumps(told).encode())
         else:
+            time.sleep(self.delay)
             text = None if act == "nothing" else self.says(body)
             self._send(handler, 200, json.dumps(completion(body, text)).encode())
 
@@ -160,10 +167,11 @@ class ChatServer:
 
 def completion(body: Body, text: str | None) -> Body:
     """As servers answer; a token is a word, of the user's message and of the text."""
-    told = text or ""
+    told = (text or "").removesuffix(CUT)
+    ending = "stop" if told == (text or "") else "length"
     usage = {"prompt_tokens": len(words(body).split()), "completion_tokens": len(told.split())}
-    message = {"role": "assistant", "content": text}
-    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    message = {"role": "assistant", "content": None if text is None else told}
+    choice = {"index": 0, "message": message, "finish_reason": ending}
     return {"object": "chat.completion", "choices": [choice], "usage": usage}
 
 

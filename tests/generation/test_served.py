@@ -118,13 +118,11 @@ def test_answers_that_came_before_the_trouble_are_kept():
 def test_nobody_asks_while_the_server_wants_quiet():
     """One 429 with Retry-After: 1 holds all four threads."""
     acts = ["answer", "limit"]
-    with ChatServer(echo, lambda body, before: acts[before == 0], delay=0.05, after="1") as server:
+    with ChatServer(echo, lambda body, before: acts[before == 0], delay=0.2, after="1") as server:
         one = model(server)
         generate(one, prompts(one, 12), ONE, range(12))
-    refused = server.times[0] + server.delay
-    quiet = [t for t in server.times[4:] if t < refused + 0.9]
     assert len(server.times) == 13
-    assert not quiet
+    assert min(server.times[4:]) > server.times[0] + 0.9
 
 
 def test_a_day_of_waiting_stops_the_run():

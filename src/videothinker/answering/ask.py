@@ -26,6 +26,8 @@ from videothinker.video import Clip, read_clip
 
 Key = tuple[str, str, str, str, int]
 """Question, protocol key, variant, model digest, seed."""
+MANY = 32
+"""Requests of which a server refuses all only if it would refuse any."""
 
 
 @dataclass(frozen=True)
@@ -206,12 +208,16 @@ def _answer(
 def _refuse_silence(
     asking: Asking, groups: Mapping[str, Group], done: Mapping[Key, Sample]
 ) -> None:
-    """One request that a served model refuses is a failed record; when it refuses all, we stop."""
+    """A request that a served model refuses is a failed record; when it refuses all, we stop.
+
+    All: of a variant of which nothing was answered yet, or of many at once.
+    """
     errors = [error for group in groups.values() for error in group.errors.values()]
     if not errors or len(errors) < len(groups) * asking.samples:
         return
     kind = (asking.protocol.key, asking.variant, asking.model)
-    if any(k[1:4] == kind and s.verdict != "failed" for k, s in done.items()):
+    some = any(k[1:4] == kind and s.verdict != "failed" for k, s in done.items())
+    if some and len(errors) < MANY:
         return
     raise UserError(
         f"the endpoint answered none of {len(errors):,} requests (variant {asking.variant}); of "

@@ -8,6 +8,7 @@ import hashlib
 import io
 import math
 import tempfile
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,8 @@ class Served(Model):
     def __post_init__(self) -> None:
         for kept in self.journal.records if self.journal is not None else ():
             told = msgspec.structs.asdict(kept)
-            self.replies[told.pop("request")] = Reply(**told)
+            request = told.pop("request")
+            self.replies[request] = Reply(**told)
 
     @property
     def digest(self) -> str:
@@ -183,25 +185,26 @@ def settle(policy: Model) -> None:
 def costs(run: Path) -> dict[str, int] | None:
     """What the answers of a run cost, from its records; None where no endpoint was asked."""
     path = run / REPLIES
-    if not path.exists():
-        return None
-    kept = read_jsonl(path, Kept)
-    return {
-        "requests": len(kept),
-        "prompt_tokens": sum(one.prompt_tokens or 0 for one in kept),
-        "completion_tokens": sum(one.completion_tokens or 0 for one in kept),
-        "requests_without_count": sum(
-            None in (one.prompt_tokens, one.completion_tokens) for one in kept
-        ),
-    }
+    return tally(read_jsonl(path, Kept)) if path.exists() else None
+
+
+def tally(replies: Iterable[Reply | Kept]) -> dict[str, int]:
+    """Answers and their tokens, and how many of them the server did not count."""
+    found = {"answers": 0, "prompt_tokens": 0, "completion_tokens": 0, "answers_without_count": 0}
+    for one in replies:
+        found["answers"] += 1
+        found["prompt_tokens"] += one.prompt_tokens or 0
+        found["completion_tokens"] += one.completion_tokens or 0
+        found["answers_without_count"] += None in (one.prompt_tokens, one.completion_tokens)
+    return found
 
 
 def cost_line(found: dict[str, int]) -> str:
     """For a person."""
-    missing = found["requests_without_count"]
+    missing = found["answers_without_count"]
     ending = f"; the server did not count those of {missing:,}" if missing else ""
     return (
-        f"{found['requests']:,} answers of the endpoint: {found['prompt_tokens']:,} prompt and "
+        f"{found['answers']:,} answers of the endpoint: {found['prompt_tokens']:,} prompt and "
         f"{found['completion_tokens']:,} completion tokens{ending}"
     )
 
