@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.answering_toys import ask_about
 from tests.chat_server import ChatServer, parts, words
 from videothinker import cli
+from videothinker.answering.ask import answer_questions
 from videothinker.answering.endpoint import EndpointConfig
-from videothinker.answering.placing import Elsewhere, place, read_key
+from videothinker.answering.placing import Elsewhere, load, place, read_key
 from videothinker.answering.served import Served, fit
+from videothinker.benchmarks.catalog import resolve
 from videothinker.errors import UserError
 from videothinker.generation.chat import Server
 from videothinker.models.placement import AUTO
@@ -135,7 +138,8 @@ def test_ask_as_a_user(kind, videos, tmp_path, capsys, monkeypatch):
     assert (found["model"], found["frames"]) == (f"big, served, {kind}", 4)
     assert found["prompt_tokens"] == len(words(body).split())
     assert server.headers[0]["Authorization"] == f"Bearer {KEY}"
-    assert f"1 answers of the endpoint: {found['prompt_tokens']} prompt and 2 compl" in told.err
+    spent = f"answers 1, prompt tokens {found['prompt_tokens']}, completion tokens 2\n"
+    assert f"endpoint: {spent}" in told.err
     assert KEY not in told.out + told.err + out.read_text()
 
 
@@ -210,6 +214,32 @@ def test_a_key_on_an_open_line_is_warned_of(monkeypatch):
         assert len(placed.lines) == lines
         assert KEY not in f"{placed.lines} {placed}"
     assert len(place("big", AUTO, AUTO, EndpointConfig(endpoint="http://localhost/v1")).lines) == 1
+
+
+def test_a_recipe_sets_an_endpoint_and_a_flag_beats_it(tmp_path):
+    recipe = tmp_path / "served.yaml"
+    recipe.write_text("endpoint: http://h/v1\nendpoint_requests: 3\nmodel: big\n")
+    words_ = ["evaluate", "--data", "d", "--config", str(recipe), "--endpoint-requests", "4"]
+    _, (_, config), _ = cli.parse(words_)
+    assert config.served == EndpointConfig(endpoint="http://h/v1", endpoint_requests=4)
+
+
+def test_a_server_that_refuses_many_in_a_row_refuses_them_all(videos, tmp_path, journal):
+    """Two batches of 32: the first is answered, of the second nothing. Of one it is recorded."""
+    asked = [ask_about(i, None, context="Frame 0: a red cube.") for i in range(64)]
+    demo = resolve("demo", "jsonl")
+    for first in (32, 1):
+        book = journal(tmp_path / f"{first}.jsonl")
+        with ChatServer(acts=lambda body, n: "answer" if n < 32 else "nothing") as server:
+            model = load(place("big", AUTO, AUTO, EndpointConfig(endpoint=server.url)))
+            questions = asked[: 32 + first]
+            if first == 1:
+                found = answer_questions(model, questions, videos, demo, journal=book)
+                assert [s.verdict == "failed" for s in found] == [False] * 32 + [True]
+                continue
+            with pytest.raises(UserError, match="answered none of 32 requests"):
+                answer_questions(model, questions, videos, demo, journal=book)
+            assert len(book.records) == 32
 
 
 def test_a_device_is_the_servers_to_choose():

@@ -70,7 +70,7 @@ def test_labels_and_bias_set_are_those_by_hand(data, tmp_path, capsys):
     summary = json.loads((out / "summary.json").read_text())
     assert summary["endpoint"]["answers"] == 48
     told = capsys.readouterr().err
-    assert "48 answers of the endpoint: " in told
+    assert "endpoint: answers 48, prompt tokens " in told
     model = build_tiny(tmp_path / "tiny")
     train = ["train", "bias", "--data", str(out), "--model", str(model), "--dry-run"]
     assert cli.main([*train, "--out", str(tmp_path / "bias")]) == 0

@@ -176,10 +176,12 @@ class Served(Model):
 
 
 def settle(policy: Model) -> None:
-    """Put a served model's replies in an order that no thread decides."""
+    """Put a served model's replies in an order that no thread decides; say what was in the way."""
     if isinstance(policy, Served) and policy.journal is not None:
         policy.journal.records.sort(key=lambda kept: kept.request)
         policy.journal.keep(lambda _: True)
+        if policy.pace.again:
+            say(f"endpoint: asked again after trouble {policy.pace.again:,} times")
 
 
 def costs(run: Path) -> dict[str, int] | None:
@@ -202,10 +204,10 @@ def tally(replies: Iterable[Reply | Kept]) -> dict[str, int]:
 def cost_line(found: dict[str, int]) -> str:
     """For a person."""
     missing = found["answers_without_count"]
-    ending = f"; the server did not count those of {missing:,}" if missing else ""
+    ending = f"; of {missing:,} answers the server did not count them" if missing else ""
     return (
-        f"{found['answers']:,} answers of the endpoint: {found['prompt_tokens']:,} prompt and "
-        f"{found['completion_tokens']:,} completion tokens{ending}"
+        f"endpoint: answers {found['answers']:,}, prompt tokens {found['prompt_tokens']:,}, "
+        f"completion tokens {found['completion_tokens']:,}{ending}"
     )
 
 

@@ -30,6 +30,8 @@ LARGEST = 16 << 20
 """Bytes of an answer; no completion comes near it."""
 QUOTED = 200
 """Most characters of what a server said that are shown."""
+SHOWN = 120
+"""Most characters of an answer that cannot be read."""
 SECRET = 8
 """Characters from which a key is a secret; a shorter one (`EMPTY`) is a placeholder, and words
 that hold it are left as they are."""
@@ -166,7 +168,7 @@ class Server:
         try:
             found = json.loads(text)
         except (ValueError, RecursionError):
-            raise Trouble(f"its answer is not JSON ({self._clear(text)[:60]!r})", do) from None
+            raise Trouble(f"its answer is not JSON ({self._clear(text)[:SHOWN]!r})", do) from None
         try:
             choice = found["choices"][0]
             message, ending = choice["message"], choice.get("finish_reason")
@@ -174,7 +176,7 @@ class Server:
             if not isinstance(content, str):
                 raise TypeError(content)
         except (LookupError, TypeError, AttributeError):
-            words = self._clear(text)[:60]
+            words = self._clear(text)[:SHOWN]
             raise Trouble(f"its answer is no chat completion ({words!r})", do) from None
         truncated = ending == "length"
         if thought:  # a server's own parser took it out of the completion

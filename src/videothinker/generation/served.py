@@ -262,7 +262,7 @@ def _wait(model: Served, trouble: Trouble, tries: int, stop: threading.Event) ->
             f"{model.server.url}: {trouble}: it asks to wait {delay:,.0f} s; run the same command "
             "then: it goes on from here"
         )
-    if model.pace.first(str(trouble)):
+    if model.pace.first(str(trouble).partition(":")[0]):  # the rest may differ from time to time
         model.tell(f"{model.server.url}: {trouble}; trying again in {delay:g} s")
     if trouble.after is not None:
         model.pace.hold(delay)
