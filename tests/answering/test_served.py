@@ -68,7 +68,11 @@ def test_frames_arrive_as_they_are(videos):
     sent = [pixels(part["image_url"]["url"]) for part in video.parts]
     assert np.abs(np.stack(sent).astype(int) - clip.frames).mean() < 4  # noise
     assert (video.frames, video.height, video.width) == (4, 48, 64)
-    assert video.words == "These are 4 frames of a video, about 0.50 s apart.\n"  # 2 s in 4
+    assert video.words == "These are 4 frames of a video, about 0.67 s apart.\n"  # 2 s, 3 gaps
+    told = served("images").to_video(clip.frames, clip.seconds, times=clip.times.tolist()).words
+    assert told == "These are 4 frames of a video, about 0.64 s apart.\n"  # 23 / 12 s, 3 gaps
+    one = served("images").to_video(clip.frames[:1], clip.seconds)
+    assert one.words == "This is one frame of a video.\n"
 
 
 def test_a_video_arrives_with_its_frames_and_length(videos):

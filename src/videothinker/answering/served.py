@@ -8,7 +8,7 @@ import hashlib
 import io
 import math
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -95,29 +95,30 @@ class Served(Model):
         frames_THW3: np.ndarray,
         seconds: float,
         *,
+        times: Sequence[float] | None = None,
         min_pixels: int | None = None,
         max_pixels: int | None = None,
     ) -> Video:
-        """Frames within the bounds, in their own proportions, encoded once for all questions."""
+        """Frames within the bounds, in their own proportions, encoded once for all questions.
+
+        Images are told how far apart they are: by `times`, or else as from the first frame to the
+        last. A video has the rate that loaded models are told: frames / `seconds`.
+        """
         moving = self.input == "video"
         _, height, width, _ = frames_THW3.shape
         size = fit(height, width, min_pixels, max_pixels, 2 if moving else 1)
         shown = [_resized(frame, size) for frame in frames_THW3]
-        count = len(shown)
-        spread = seconds / count
         if moving:
-            parts = [_part("video", "video/mp4", _mp4(np.stack(shown), spread))]
+            parts = [_part("video", "video/mp4", _mp4(np.stack(shown), seconds / len(shown)))]
             words = ""
         else:
             parts = [_part("image", "image/jpeg", _jpeg(frame)) for frame in shown]
-            words = "This is one frame of a video.\n"
-            if count > 1:
-                words = f"These are {count} frames of a video, about {spread:.2f} s apart.\n"
-        told = hashlib.sha256(f"{self.input} {size} {seconds!r}".encode())
+            words = _introduced(len(shown), times[-1] - times[0] if times else seconds)
+        told = hashlib.sha256(f"{self.input} {size} {seconds!r} {words}".encode())
         for frame in shown:
             told.update(frame.tobytes())
         return Video(
-            frames=count,
+            frames=len(shown),
             height=size[0],
             width=size[1],
             tokens=0,
@@ -235,6 +236,13 @@ def _resized(frame_HW3: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     height, width = size
     picture = Image.fromarray(frame_HW3).resize((width, height), Image.Resampling.BICUBIC)
     return np.asarray(picture)
+
+
+def _introduced(count: int, span: float) -> str:
+    """What images are that stand for a video, `span` seconds from the first to the last."""
+    if count == 1:
+        return "This is one frame of a video.\n"
+    return f"These are {count} frames of a video, about {span / (count - 1):.2f} s apart.\n"
 
 
 def _jpeg(frame_HW3: np.ndarray) -> bytes:
