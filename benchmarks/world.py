@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from videothinker.world.encode import write_mp4
+from videothinker.video.encode import write_mp4
 from videothinker.world.render import render
 from videothinker.world.scenes import SceneConfig
 from videothinker.world.stream import StreamConfig, frame_ids, stream

@@ -4,6 +4,7 @@ import dataclasses
 import re
 from pathlib import Path
 
+from videothinker.answering.endpoint import EndpointConfig
 from videothinker.answering.variants import PROBES
 from videothinker.benchmarks import catalog
 from videothinker.benchmarks.catalog import resolve
@@ -13,6 +14,7 @@ from videothinker.evaluation.config import EvaluateConfig
 DOC = Path(__file__).resolve().parent.parent / "docs" / "evaluation.md"
 KNOWN = {one.name: one for name in catalog.NAMES if (one := catalog.about(name)).name == name}
 """Without the second formats, which are asked and scored as the first."""
+ENDPOINT = "answering/endpoint"
 COLUMNS = (
     "protocol",
     "benchmark",
@@ -102,14 +104,18 @@ def variants() -> str:
 
 def defaults() -> str:
     """Every flag of `evaluate` with its default and what it does."""
-    source = (Path(__file__).parent.parent / "src/videothinker/evaluation/config.py").read_text()
     lines = ["| flag | default | |", "|---|---|---|"]
-    for field in dataclasses.fields(EvaluateConfig):
-        found = re.search(rf'^    {field.name}: .*?"""(.*?)"""', source, re.DOTALL | re.MULTILINE)
-        about = " ".join(found[1].split()) if found else ""
-        value = "-" if field.default is None else field.default
-        value = ", ".join(value) if isinstance(value, tuple) else value
-        lines.append(f"| `--{field.name.replace('_', '-')}` | {value} | {about} |")
+    for kind, place in ((EvaluateConfig, "evaluation/config"), (EndpointConfig, ENDPOINT)):
+        source = (Path(__file__).parent.parent / f"src/videothinker/{place}.py").read_text()
+        for field in dataclasses.fields(kind):
+            if dataclasses.is_dataclass(field.default):
+                continue
+            pattern = rf'^    {field.name}: .*?"""(.*?)"""'
+            found = re.search(pattern, source, re.DOTALL | re.MULTILINE)
+            about = " ".join(found[1].split()) if found else ""
+            value = "-" if field.default is None else field.default
+            value = ", ".join(value) if isinstance(value, tuple) else value
+            lines.append(f"| `--{field.name.replace('_', '-')}` | {value} | {about} |")
     return "\n".join(lines) + "\n"
 
 

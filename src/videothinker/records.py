@@ -88,7 +88,7 @@ class Sample(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     question_id: str
     model: str
-    """Digest of the model's weights."""
+    """Digest of the model's weights; of a served model its name, and how it is shown a video."""
     protocol: str
     variant: Variant = "full"
     seed: int = 0

@@ -6,8 +6,11 @@ import pytest
 import torch
 
 from tests.answering_toys import ask_about, write_video
+from tests.chat_server import CUT, ChatServer, words
 from videothinker.answering import ask as room
 from videothinker.answering.ask import answer_questions, batches, read, read_frames
+from videothinker.answering.endpoint import EndpointConfig
+from videothinker.answering.placing import load, place
 from videothinker.benchmarks.catalog import resolve
 from videothinker.benchmarks.protocols import render
 from videothinker.errors import UserError
@@ -259,15 +262,22 @@ STRICT = {
 }
 
 
-def test_strict_reading_is_scored_and_lenient_only_kept(tiny_policy, videos, journal, monkeypatch):
+def test_strict_reading_is_scored_and_lenient_only_kept(videos, journal):
+    """A server on the loopback says what the model would."""
     texts = list(STRICT)
+
+    def says(body: dict) -> str:
+        (text,) = (text for i, text in enumerate(texts) if f"removed? {i}" in words(body))
+        return text + CUT if "must be" in text else text
+
     asked = [ask_about(i, "a.mp4", answer=("A",)) for i in range(len(texts))]
-    said = {q.id: [(text, "must be" in text)] for q, text in zip(asked, texts, strict=True)}
-    monkeypatch.setattr(room, "_generate", lambda *_: said)
     samples_file = journal(videos / "strict.jsonl")
-    for sample in answer_questions(tiny_policy, asked, videos, DEMO, journal=samples_file):
-        found = (sample.verdict, sample.exact, sample.soft, sample.format, sample.lenient)
-        assert found == STRICT[sample.text]
+    with ChatServer(says) as server:
+        model = load(place("big", "auto", "auto", EndpointConfig(endpoint=server.url)))
+        for sample in answer_questions(model, asked, videos, DEMO, journal=samples_file):
+            found = (sample.verdict, sample.exact, sample.soft, sample.format, sample.lenient)
+            assert found == STRICT[sample.text]
+            assert sample.prompt_tokens == len(words(server.bodies[0]).split())
 
 
 def test_a_video_is_read_once_for_each_of_its_clips(tiny_policy, videos, journal, monkeypatch):

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from tests.answering_toys import build_tiny
 from videothinker import cli
 from videothinker.records import Question, write_jsonl
-from videothinker.world.encode import write_mp4
+from videothinker.video.encode import write_mp4
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import torch
 from tests.answering_toys import build_tiny
 from tests.training.toy_training import TINY, corpus, make_question
 from videothinker.records import Diagnosis, Evidence, Question, write_jsonl
-from videothinker.world.encode import write_mp4
+from videothinker.video.encode import write_mp4
 
 torch.set_num_threads(1)
 

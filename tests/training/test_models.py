@@ -82,7 +82,7 @@ def test_the_bias_model_stays_frozen(base: Path, other: Path) -> None:
 
 
 def video_question(folder: Path) -> Question:
-    from videothinker.world.encode import write_mp4
+    from videothinker.video.encode import write_mp4
 
     rng = np.random.default_rng(0)
     write_mp4(folder / "a.mp4", rng.integers(0, 255, (8, 56, 56, 3), dtype=np.uint8), 8)

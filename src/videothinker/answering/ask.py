@@ -17,7 +17,7 @@ from videothinker.benchmarks.protocols import Protocol, labels, render
 from videothinker.console import progress
 from videothinker.errors import UserError
 from videothinker.generation.base import Sampling, generate
-from videothinker.models.base import Model, Prompt
+from videothinker.models.base import Group, Model, Prompt
 from videothinker.prompts import LETTERS
 from videothinker.records import Question, Sample, Variant
 from videothinker.runs import Journal
@@ -26,6 +26,8 @@ from videothinker.video import Clip, read_clip
 
 Key = tuple[str, str, str, str, int]
 """Question, protocol key, variant, model digest, seed."""
+MANY = 32
+"""Requests of which a server refuses all only if it would refuse any."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ def answer_questions(
     journal: Journal[Sample],
     model: str | None = None,
     rows: int = 32,
+    videos: int = 8,
     deadline: float = 60.0,
     follow_links: bool = False,
 ) -> list[Sample]:
@@ -81,6 +84,7 @@ def answer_questions(
         journal: what an earlier run left; every batch is appended as soon as it is there.
         model: the policy's digest, where the caller has it already.
         rows: completions decoded at once.
+        videos: most videos held at once.
         deadline: seconds a video may take to decode.
         follow_links: symbolic links may lead out of `data_root`.
 
@@ -89,8 +93,8 @@ def answer_questions(
         gives `failed` records with the reason.
 
     Raises:
-        UserError: duplicated question ids, several greedy samples, or a question without premise
-            under `struck`.
+        UserError: duplicated question ids, several greedy samples, a question without premise
+            under `struck`, or a served model that answers nothing.
     """
     _check(questions, protocol, variant, samples)
     asking = Asking(
@@ -104,22 +108,26 @@ def answer_questions(
         deadline=deadline,
         follow_links=follow_links,
     )
-    done = _complete(asking, questions, journal, max(1, rows // samples))
+    done = _complete(asking, questions, journal, max(1, rows // samples), videos)
     return [done[k] for question in questions for k in asking.keys(question)]
 
 
 def _complete(
-    asking: Asking, questions: Sequence[Question], journal: Journal[Sample], size: int
+    asking: Asking,
+    questions: Sequence[Question],
+    journal: Journal[Sample],
+    size: int,
+    videos: int,
 ) -> dict[Key, Sample]:
-    """Answer what the journal does not hold, `size` questions at a time, and append it."""
+    """Answer what the journal does not hold and append it, up to `size` questions at a time."""
     done = {key(sample): sample for sample in journal.records}
     already = sum(all(k in done for k in asking.keys(q)) for q in questions)
     name = f"answer ({asking.protocol.name}, {asking.variant})"
     with progress(name, len(questions), done=already) as bar:
-        for batch in batches(questions, asking.variant, size):
+        for batch in batches(questions, asking.variant, size, videos):
             missing = {k for question in batch for k in asking.keys(question)} - done.keys()
             if missing:
-                new = [s for s in _answer(asking, batch) if key(s) in missing]
+                new = [s for s in _answer(asking, batch, done) if key(s) in missing]
                 journal.append(*new)
                 done.update((key(sample), sample) for sample in new)
                 bar.advance(len({s.question_id for s in new}))
@@ -181,7 +189,9 @@ def check_samples(protocol: Protocol, samples: int) -> None:
         )
 
 
-def _answer(asking: Asking, batch: Sequence[Question]) -> Iterator[Sample]:
+def _answer(
+    asking: Asking, batch: Sequence[Question], done: Mapping[Key, Sample]
+) -> Iterator[Sample]:
     prompts: dict[str, Prompt] = {}
     failures: dict[str, str] = {}
     videos: dict[object, Any] = {}
@@ -194,16 +204,38 @@ def _answer(asking: Asking, batch: Sequence[Question]) -> Iterator[Sample]:
             failures[question.id] = seen
         else:
             prompts[question.id] = _encode(asking, question, seen)
-    texts = _generate(asking, prompts)
+    groups = _generate(asking, prompts)
+    _refuse_silence(asking, groups, done)
     for question in batch:
-        if question.id in failures:
-            yield from _failed(asking, question, failures[question.id])
-        else:
-            drawn = texts[question.id]
-            yield from (
-                _record(asking, question, prompts[question.id], i, text, truncated=cut)
-                for i, (text, cut) in enumerate(drawn)
-            )
+        reason = failures.get(question.id)
+        texts = [""] * asking.samples if reason else asking.policy.decode(groups[question.id])
+        for i, text in enumerate(texts):
+            error = reason or groups[question.id].errors.get(i)
+            if error:
+                yield _failed(asking, question, i, error)
+            else:
+                yield _record(asking, question, groups[question.id], i, text)
+
+
+def _refuse_silence(
+    asking: Asking, groups: Mapping[str, Group], done: Mapping[Key, Sample]
+) -> None:
+    """A request that a served model refuses is a failed record; when it refuses all, we stop.
+
+    All: of a variant of which nothing was answered yet, or of many at once.
+    """
+    errors = [error for group in groups.values() for error in group.errors.values()]
+    if not errors or len(errors) < len(groups) * asking.samples:
+        return
+    kind = (asking.protocol.key, asking.variant, asking.model)
+    some = any(k[1:4] == kind and s.verdict != "failed" for k, s in done.items())
+    if some and len(errors) < MANY:
+        return
+    raise UserError(
+        f"the endpoint answered none of {len(errors):,} requests (variant {asking.variant}); of "
+        f"the first it said: {errors[0]}; change what it is sent (--endpoint-input, --frames, "
+        "--max-pixels) or how it is served, then run the same command again"
+    )
 
 
 def _see(asking: Asking, question: Question) -> Any:
@@ -274,8 +306,8 @@ def _encode(asking: Asking, question: Question, seen: Any) -> Prompt:
     return asking.policy.encode(words, video, system=system, prefill=prefill)
 
 
-def _generate(asking: Asking, prompts: Mapping[str, Prompt]) -> dict[str, list[tuple[str, bool]]]:
-    """Question id -> its completions' texts, each with whether it was cut off."""
+def _generate(asking: Asking, prompts: Mapping[str, Prompt]) -> dict[str, Group]:
+    """Question id -> its completions."""
     sampling = Sampling(
         num_generations=asking.samples,
         max_completion_length=asking.protocol.max_new_tokens,
@@ -284,10 +316,7 @@ def _generate(asking: Asking, prompts: Mapping[str, Prompt]) -> dict[str, list[t
     )
     seeds = [derive(asking.seed, "answer", asking.variant, name) for name in prompts]
     groups = generate(asking.policy, list(prompts.values()), sampling, seeds)
-    return {
-        name: list(zip(asking.policy.decode(group), group.truncated_G.tolist(), strict=True))
-        for name, group in zip(prompts, groups, strict=True)
-    }
+    return dict(zip(prompts, groups, strict=True))
 
 
 def read(protocol: Protocol, question: Question, text: str, *, truncated: bool) -> answers.Parsed:
@@ -327,14 +356,12 @@ def _with_letters(text: str, question: Question, protocol: Protocol, *, flags: i
     return text
 
 
-def _record(
-    asking: Asking, question: Question, prompt: Prompt, index: int, text: str, *, truncated: bool
-) -> Sample:
+def _record(asking: Asking, question: Question, group: Group, index: int, text: str) -> Sample:
     return answers.record(
         question.id,
         text,
-        read(asking.protocol, question, text, truncated=truncated),
-        prompt,
+        read(asking.protocol, question, text, truncated=bool(group.truncated_G[index])),
+        group.prompt,
         model=asking.model,
         protocol=asking.protocol.key,
         gold=question.answer,
@@ -343,14 +370,13 @@ def _record(
     )
 
 
-def _failed(asking: Asking, question: Question, reason: str) -> Iterator[Sample]:
-    for index in range(asking.samples):
-        yield Sample(
-            question_id=question.id,
-            model=asking.model,
-            protocol=asking.protocol.key,
-            variant=asking.variant,
-            seed=asking.seed + index,
-            verdict="failed",
-            error=reason,
-        )
+def _failed(asking: Asking, question: Question, index: int, reason: str) -> Sample:
+    return Sample(
+        question_id=question.id,
+        model=asking.model,
+        protocol=asking.protocol.key,
+        variant=asking.variant,
+        seed=asking.seed + index,
+        verdict="failed",
+        error=reason,
+    )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from videothinker.answering.endpoint import NOT_SERVED, EndpointConfig
 from videothinker.errors import UserError
 
 
@@ -12,7 +13,8 @@ class AskConfig:
     """Ask a model one multiple-choice question about one video."""
 
     model: str
-    """A transformers folder, a run folder with `model/`, or a hub name."""
+    """A transformers folder, a run folder with `model/`, or a hub name; with --endpoint the name
+    its server has for it."""
     choice: tuple[str, ...]
     """The choices, in order; they get the letters A, B, ..."""
     frames: int = 16
@@ -33,6 +35,7 @@ class AskConfig:
     """Of the weights; auto is the checkpoint's own."""
     out: Path | None = None
     """A file to write the Sample record to, as one JSON line."""
+    served: EndpointConfig = NOT_SERVED
 
     def __post_init__(self) -> None:
         for name in ("frames", "max_pixels", "max_new_tokens"):

@@ -6,11 +6,13 @@ from typing import Any
 import msgspec
 
 from videothinker.answering.config import AskConfig
+from videothinker.answering.placing import load, place
+from videothinker.answering.served import Served, cost_line, tally
 from videothinker.answers import parse, record
 from videothinker.console import say
+from videothinker.errors import UserError
 from videothinker.generation.base import Sampling, generate
 from videothinker.models.base import Model, Prompt
-from videothinker.models.catalog import load_model, place
 from videothinker.prompts import render
 from videothinker.records import Sample, write_jsonl
 from videothinker.seeds import derive
@@ -43,18 +45,19 @@ def ask(video: Path, question: str, config: AskConfig) -> AskResult:
         UserError: the video cannot give the frames, or the model cannot be loaded.
     """
     clip = read_clip(video.parent, video.name, config.frames, follow_links=config.follow_links)
-    placed = place(config.model, config.device, config.dtype)
+    placed = place(config.model, config.device, config.dtype, config.served)
     for line in placed.lines:
         say(line)
-    policy = load_model(config.model, dtype=placed.dtype, device=placed.device)
+    policy = load(placed)
     shown = policy.to_video(clip.frames, clip.seconds, max_pixels=config.max_pixels)
     prompt = policy.encode(render(question, config.choice), shown)
     frames = f"{prompt.frames} frames"
     if prompt.frames == 1 and shown.second_per_grid is not None:
         frames = "1 frame, shown twice to fill a temporal patch,"
+    counted = f"; {prompt.prompt_tokens} prompt tokens" if prompt.prompt_tokens else ""
     say(
         f"{video}: {frames} of {prompt.width}x{prompt.height} pixels, "
-        f"{clip.times[0]:.2f} to {clip.times[-1]:.2f} s; {prompt.prompt_tokens} prompt tokens"
+        f"{clip.times[0]:.2f} to {clip.times[-1]:.2f} s{counted}"
     )
     sampling = Sampling(
         num_generations=1,
@@ -62,10 +65,14 @@ def ask(video: Path, question: str, config: AskConfig) -> AskResult:
         temperature=config.temperature,
     )
     (group,) = generate(policy, [prompt], sampling, [derive(config.seed, "ask", 0, question)])
+    if group.errors:
+        raise UserError(f"{placed.source} did not answer: {group.errors[0]}")
+    if isinstance(policy, Served):
+        say(cost_line(tally(policy.replies.values())))
     (text,) = policy.decode(group)
     parsed = parse(text, config.choice, truncated=bool(group.truncated_G[0]))
     sample = record(
-        "ask", text, parsed, prompt, model=policy.digest, protocol="ask", seed=config.seed
+        "ask", text, parsed, group.prompt, model=policy.digest, protocol="ask", seed=config.seed
     )
     say(f"thinking: {parsed.thinking if parsed.thinking is not None else '(none)'}")
     letters = ", ".join(parsed.answer) if parsed.answer else "(none)"

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from videothinker.answering.endpoint import NOT_SERVED, EndpointConfig
 from videothinker.benchmarks import catalog, protocols
 from videothinker.errors import UserError
 from videothinker.records import Variant
@@ -37,7 +38,7 @@ class DiagnoseConfig:
     sentences."""
     probe: str | None = None
     """A model: questions are then labelled by what it answers when the premise is removed, when
-    it is blind, and so on, without event logs."""
+    it is blind, and so on, without event logs. With --endpoint the name its server has for it."""
     probes: tuple[Variant, ...] = PROBES
     """The interventions to run; `struck` gives the label of a question with a premise, `full` is
     the question as it is."""
@@ -69,6 +70,7 @@ class DiagnoseConfig:
     """Of its weights; auto is the checkpoint's own."""
     seed: int = 0
     """Seeds the probes' sampling and the transcripts' missing events."""
+    served: EndpointConfig = NOT_SERVED
 
     def __post_init__(self) -> None:
         if self.rule not in RULES:
@@ -86,6 +88,11 @@ class DiagnoseConfig:
             raise UserError(
                 f"temperature is {self.temperature} with {self.samples} samples; give more than 0, "
                 "or 0 with one sample"
+            )
+        if self.served.endpoint is not None and self.probe is None:
+            raise UserError(
+                f"endpoint {self.served.endpoint} came without --probe; give the name that the "
+                "server has for the model to probe"
             )
         if self.miss_rate is not None and not 0 <= self.miss_rate <= 1:
             raise UserError(f"miss_rate is {self.miss_rate}; give a share from 0 to 1")

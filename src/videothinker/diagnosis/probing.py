@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from videothinker.answering.ask import answer_questions
+from videothinker.answering.placing import batch_sizes, load, place
+from videothinker.answering.served import cost_line, costs, settle
 from videothinker.answering.variants import applies
 from videothinker.benchmarks.catalog import resolve
 from videothinker.benchmarks.protocols import Protocol
@@ -14,7 +16,6 @@ from videothinker.diagnosis.rotation import by_question, rotated
 from videothinker.diagnosis.sources import Source
 from videothinker.errors import UserError
 from videothinker.models.base import Model
-from videothinker.models.catalog import load_model, place
 from videothinker.records import Question, Sample, Variant
 from videothinker.runs import Journal, Run
 from videothinker.seeds import derive
@@ -34,7 +35,7 @@ class Probed:
     pair_samples: dict[str, list[Sample]]
     """Question id of a pair's member -> its samples."""
     model: str
-    """Digest of the weights."""
+    """Digest of the weights, or what a served model is called."""
 
     @property
     def failed(self) -> int:
@@ -80,6 +81,7 @@ class Asker:
             journal=self.journal,
             model=self.digest,
             follow_links=self.config.follow_links,
+            **batch_sizes(32, self.config.served),
         )
         return by_question(asked, samples)
 
@@ -115,11 +117,11 @@ def probe(
     pairs = [two for two in both if two[0].answer and two[1].answer]
     chosen = {q.id for q in draw([one for one, _ in pairs], config.limit, config.seed)}
     pairs = [two for two in pairs if two[0].id in chosen and "full" in config.probes]
-    placed = place(config.probe, config.device, config.dtype)
+    placed = place(config.probe, config.device, config.dtype, config.served)
     run.facts |= placed.facts
     for line in placed.lines:
         say(line)
-    policy = load_model(config.probe, dtype=placed.dtype, device=placed.device)
+    policy = load(placed, run)
     say(
         f"probing {config.probe} on {len(asked)} questions and {len(pairs)} minimal pairs, "
         f"{config.samples} samples each: {', '.join(config.probes)}"
@@ -132,10 +134,16 @@ def probe(
         config=config,
         journal=run.journal("samples.jsonl", Sample),
     )
-    return Probed(
+    probed = Probed(
         questions=tuple(asked),
         samples={name: asker.ask(asked, name) for name in config.probes},
         pairs=tuple(pairs),
         pair_samples=asker.ask([question for two in pairs for question in two], "full"),
         model=asker.digest,
     )
+    settle(policy)
+    spent = costs(run.path)
+    if spent is not None:
+        run.facts["endpoint"] = spent
+        say(cost_line(spent))
+    return probed

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from videothinker.answering.endpoint import MAY_CHANGE
 from videothinker.console import say
 from videothinker.diagnosis import audit_table
 from videothinker.diagnosis.audit import audit, kinds_of
@@ -79,9 +80,9 @@ def _with_probes(
 
 def _placed(config: DiagnoseConfig, model: str) -> DiagnoseConfig:
     """With what `auto` stands for: another machine does not go on in other numbers."""
-    from videothinker.models.catalog import place  # noqa: PLC0415
+    from videothinker.answering.placing import place  # noqa: PLC0415
 
-    return replace(config, **place(model, config.device, config.dtype).facts)
+    return replace(config, **place(model, config.device, config.dtype, config.served).facts)
 
 
 def _tell(summary: dict[str, Any], rule: str, audited: Sequence[str]) -> None:
@@ -138,7 +139,7 @@ def diagnose(data: Path, config: DiagnoseConfig) -> Path:
     inputs = inputs_of(data, config, listed)
     if config.probe is not None:
         config = _placed(config, config.probe)
-    with open_run(config.out, "diagnose", config, inputs) as run:
+    with open_run(config.out, "diagnose", config, inputs, may_change=MAY_CHANGE) as run:
         if run.done:
             say(f"{config.out}: is done already; give another --out to run again")
             return config.out
@@ -160,6 +161,8 @@ def diagnose(data: Path, config: DiagnoseConfig) -> Path:
             summary["minimal_pairs"] = rule_counts(source.pair_logs, RULES)
         if probing is not None:
             summary["probing"] = probing
+        if "endpoint" in run.facts:
+            summary["endpoint"] = run.facts["endpoint"]
         found, audited = _audit(run, source, diagnoses, config.seed)
         summary |= found
         write_atomic(run.path / "summary.json", msgspec.json.format(msgspec.json.encode(summary)))

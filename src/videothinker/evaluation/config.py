@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from videothinker.answering.endpoint import NOT_SERVED, EndpointConfig
 from videothinker.benchmarks import catalog, protocols
 from videothinker.errors import UserError
 from videothinker.records import Variant
@@ -16,7 +17,8 @@ class EvaluateConfig:
     """Answer a benchmark's questions under one protocol."""
 
     model: str | None = None
-    """A transformers folder, a run folder with `model/`, or a hub name. Needed but for --check."""
+    """A transformers folder, a run folder with `model/`, or a hub name; with --endpoint the name
+    its server has for it. Needed but for --check."""
     out: Path = Path("runs/evaluate")
     """The run folder to write."""
     benchmark: catalog.Name = "jsonl"
@@ -66,6 +68,7 @@ class EvaluateConfig:
     """Of the weights; auto is the checkpoint's own."""
     seed: int = 0
     """Seeds sampling, shuffled frames and the draw of `limit`."""
+    served: EndpointConfig = NOT_SERVED
 
     def __post_init__(self) -> None:
         for name in AT_LEAST_ONE:

@@ -9,6 +9,9 @@ import msgspec
 
 from videothinker.answering import variants
 from videothinker.answering.ask import answer_questions, check_samples
+from videothinker.answering.endpoint import MAY_CHANGE
+from videothinker.answering.placing import batch_sizes, load, place
+from videothinker.answering.served import cost_line, costs, settle
 from videothinker.benchmarks import catalog, jsonl
 from videothinker.benchmarks.base import Benchmark
 from videothinker.benchmarks.protocols import Protocol
@@ -20,7 +23,6 @@ from videothinker.evaluation.metrics import Answered
 from videothinker.evaluation.selection import Selection, check, select
 from videothinker.evaluation.summary import by_question, summarise
 from videothinker.models.base import Model
-from videothinker.models.catalog import load_model, place
 from videothinker.records import Diagnosis, Question, Sample, read_jsonl, write_atomic, write_jsonl
 from videothinker.runs import Run, open_run, to_plain
 
@@ -49,16 +51,16 @@ def evaluate(data: Path, config: EvaluateConfig) -> Path:
     _refuse(chosen, protocol, config)
     inputs: dict[str, Path | None] = {path.name: path for path in benchmark.files}
     # what `auto` stands for is part of the run: another machine does not go on in other numbers
-    placed = place(str(config.model), config.device, config.dtype)
+    placed = place(str(config.model), config.device, config.dtype, config.served)
     inputs["model"] = placed.folder
     config = replace(config, **placed.facts)
-    with open_run(config.out, "evaluate", config, inputs) as run:
+    with open_run(config.out, "evaluate", config, inputs, may_change=MAY_CHANGE) as run:
         if run.done:
             say(f"{config.out}: done before; nothing to do")
             return config.out
         for line in placed.lines:
             say(line)
-        policy = load_model(placed.source, dtype=config.dtype, device=config.device)
+        policy = load(placed, run)
         _announce(data, benchmark, chosen, protocol)
         run.facts |= placed.facts
         run.facts |= {"protocol": {**to_plain(protocol), "key": protocol.key}}
@@ -144,10 +146,11 @@ def _ask(
                 seed=config.seed,
                 journal=journal,
                 model=digest,
-                rows=config.rows,
+                **batch_sizes(config.rows, config.served),
                 deadline=config.deadline,
                 follow_links=config.follow_links,
             )
+    settle(policy)
     run.failures = sum(sample.verdict == "failed" for sample in journal.records)
     _tell_short(journal.records, protocol)
     for error in sorted({s.error for s in journal.records if s.error is not None})[:10]:
@@ -190,6 +193,10 @@ def _conclude(
     }
     if config.compare is not None:
         summary["compared"] = compare(questions, samples, config.compare)
+    spent = costs(run.path)
+    if spent is not None:
+        summary["endpoint"] = spent
+        say(cost_line(spent))
     write_atomic(run.path / "summary.json", msgspec.json.format(msgspec.json.encode(summary)))
     run.facts["shown"] = summary["shown"]
     for line in tables.render(summary):

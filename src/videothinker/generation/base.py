@@ -47,7 +47,7 @@ class Generator(Protocol):
         """G completions for each prompt, in the prompts' order; `seeds` has one number a prompt.
 
         The same model, prompt, sampling and seed give the same completions, whatever else is in
-        the batch.
+        the batch; "served" hands the seeds on and cannot promise it.
         """
         ...
 
@@ -55,6 +55,7 @@ class Generator(Protocol):
 GENERATORS = {
     "shared_prefix": "videothinker.generation.shared_prefix:generate",
     "plain": "videothinker.generation.plain:generate",
+    "served": "videothinker.generation.served:generate",
 }
 """Name -> `module:function` of a `Generator`; a `Model` names its own."""
 

@@ -2,7 +2,8 @@
 
 `ask`, `diagnose --probe`, `evaluate` and `train` know nothing else of a model. A family is one
 folder with a `load` and one line in `catalog`; how it generates is a file of
-`videothinker.generation`, which `Model.generator` names. What is still to come fits as it is:
+`videothinker.generation`, which `Model.generator` names. A model served elsewhere is a `Model` too
+(`answering.served`). What is still to come fits as it is:
 
 * Tower features that enter several decoder layers (DeepStack): a family makes every direct call of
   its decoder in its own `hidden_states`, so they pass there, in training and decoding alike.
@@ -10,12 +11,10 @@ folder with a `load` and one line in `catalog`; how it generates is a file of
   the family's, and `Prompt.video_P` marks tokens wherever they stand.
 * Any transformers model, prompt repeated: a `Policy` whose `hidden` runs G whole sequences, with
   the generator "plain". Only "shared_prefix" asks for a `PrefixPolicy`.
-* A model served elsewhere: a `Model` with a generator of its own; `positions` is None, and the ids
-  of a `Group` are whatever its `decode` reads (the bytes of the text will do).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -75,12 +74,15 @@ class Group:
     """One prompt and its G completions, padded to the longest of them; tensors on the CPU.
 
     `mask_GC` is true on sampled tokens, the end token included; `truncated_G` where none came.
+    The ids of a served model are the bytes of its text.
     """
 
     prompt: Prompt
     completion_ids_GC: Tensor
     mask_GC: Tensor
     truncated_G: Tensor
+    errors: Mapping[int, str] = field(default_factory=dict)
+    """Of completions that a served model did not give: why."""
 
 
 class Model(Protocol):

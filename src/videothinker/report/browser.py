@@ -28,7 +28,7 @@ from videothinker.records import Diagnosis, Question, Sample
 from videothinker.report.diagnoses import Diagnosed
 from videothinker.report.results import Board, Evaluation
 from videothinker.video import locate, read_clip
-from videothinker.world.encode import write_mp4
+from videothinker.video.encode import write_mp4
 
 EVENT = re.compile(r"frame (\d+): (.*)", re.DOTALL)
 MEGABYTE = 1_000_000

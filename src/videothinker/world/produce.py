@@ -12,8 +12,8 @@ from videothinker.clevrer.questions import RawQuestion, SceneQuestions
 from videothinker.errors import UserError
 from videothinker.records import write_atomic
 from videothinker.seeds import derive, numpy_generator
+from videothinker.video.encode import write_mp4
 from videothinker.world.config import WorldConfig
-from videothinker.world.encode import write_mp4
 from videothinker.world.families import without_give_aways
 from videothinker.world.options import Names
 from videothinker.world.pairs import minimal_pairs

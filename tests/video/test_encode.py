@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from videothinker.world.encode import write_mp4
+from videothinker.video.encode import write_mp4
 from videothinker.world.render import render
 from videothinker.world.scenes import SceneConfig
 from videothinker.world.worlds import make_world
@@ -17,7 +17,7 @@ from videothinker.world.worlds import make_world
 CODE = """
 import sys
 from pathlib import Path
-from videothinker.world.encode import write_mp4
+from videothinker.video.encode import write_mp4
 from videothinker.world.render import render
 from videothinker.world.scenes import SceneConfig
 from videothinker.world.worlds import make_world
