@@ -51,7 +51,7 @@ def evaluate(data: Path, config: EvaluateConfig) -> Path:
     # what `auto` stands for is part of the run: another machine does not go on in other numbers
     placed = place(str(config.model), config.device, config.dtype)
     inputs["model"] = placed.folder
-    config = replace(config, **placed.facts)
+    config = replace(config, device=placed.device, dtype=placed.dtype)
     with open_run(config.out, "evaluate", config, inputs) as run:
         if run.done:
             say(f"{config.out}: done before; nothing to do")

@@ -34,7 +34,7 @@ class TemplateFile:
     chat_template: str
 
 
-def open_checkpoint(source: str | Path, kinds: Mapping[str, str]) -> Checkpoint:
+def open_checkpoint(source: str | Path, kinds: Mapping[str, str | None]) -> Checkpoint:
     """The checkpoint of a folder, of a run folder's `model/`, or of a hub id, which is fetched.
 
     Raises:
@@ -126,8 +126,20 @@ def read_tokenizer(
     Raises:
         UserError: it cannot be read, does not fit the model, or its template does not work.
     """
-    folder = checkpoint.folder
-    tokenizer = bare_tokenizer(str(folder))
+    tokenizer = bare_tokenizer(str(checkpoint.folder))
+    place = str(tokenizer.convert_ids_to_tokens(model.config.video_token_id))
+    check_tokenizer(checkpoint.folder, tokenizer, model, place, listed=listed)
+    return tokenizer
+
+
+def check_tokenizer(
+    folder: Path, tokenizer: Any, model: Any, place: str, *, listed: bool = False
+) -> None:
+    """Refuse ids that the model has not, and a template that does not show `place` for a video.
+
+    Raises:
+        UserError: with what is wrong.
+    """
     highest = max(tokenizer.get_vocab().values(), default=0)
     rows = len(model.get_input_embeddings().weight)
     if highest >= rows:
@@ -135,10 +147,9 @@ def read_tokenizer(
             f"{folder}: its tokenizer has tokens up to {highest}, the model {rows} embeddings; "
             "take both from one model"
         )
-    place = tokenizer.convert_ids_to_tokens(model.config.video_token_id)
     for video in (False, True):
         try:
-            shown = chat_text(tokenizer, "", video=video, listed=listed).count(str(place))
+            shown = chat_text(tokenizer, "", video=video, listed=listed).count(place)
         except UserError as error:
             raise UserError(f"{folder}: {error}") from error
         if shown != video:
@@ -146,7 +157,6 @@ def read_tokenizer(
                 f"{folder}: the chat template shows the video token {place} {shown} times for "
                 f"{int(video)} videos; {AGAIN}"
             )
-    return tokenizer
 
 
 def bare_tokenizer(source: str) -> PreTrainedTokenizerBase:
