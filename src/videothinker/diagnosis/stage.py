@@ -53,7 +53,8 @@ def _placed(config: DiagnoseConfig, model: str) -> DiagnoseConfig:
     """With what `auto` stands for: another machine does not go on in other numbers."""
     from videothinker.models.catalog import place  # noqa: PLC0415
 
-    return replace(config, **place(model, config.device, config.dtype).facts)
+    placed = place(model, config.device, config.dtype)
+    return replace(config, device=placed.device, dtype=placed.dtype)
 
 
 def _tell(run: Run, summary: dict[str, Any], chosen: BiasSet, rule: str) -> None:

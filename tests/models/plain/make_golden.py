@@ -87,6 +87,7 @@ def qwen3_5(settings: dict) -> Qwen3VLProcessor:
 
 SMOL = {"resample": 1, "max_image_size": {"longest_edge": 28}, **HALF}
 OFFICIAL = {"fps": 1, "max_frames": 64, "video_size": {"longest_edge": 384}}
+BICUBIC = {"resample": 3, "video_sampling": {**OFFICIAL, "video_size": {"longest_edge": 33}}}
 CASES = {
     # processor, settings, frames, height, width, seconds
     "llava_onevision.wide": (llava, {"size": {"height": 42, "width": 42}, **HALF}, 3, 40, 61, 9.0),

@@ -103,7 +103,7 @@ def test_one_grey_level_shows(tmp_path: Path) -> None:
 def test_the_times_that_are_told_are_written(tmp_path: Path) -> None:
     frames = ARRAYS["qwen3_5.shrunk.frames"]
     video = shown("qwen3_5.shrunk", tmp_path, frames, times=[1.0, 2.5, 61.0])
-    assert [part[:4] for part in video.words.split("<")[1::8]][0] == "1.8 "
+    assert video.words.startswith("<1.8 seconds>")
     assert "<61.0 seconds>" in video.words
     frames = ARRAYS["smolvlm.wide.frames"]
     video = shown("smolvlm.wide", tmp_path, frames, times=[1.0, 2.5, 61.9])

@@ -1,4 +1,4 @@
-"""Tiny models of the plain path, of random weights: they say noise, and the same noise each time."""
+"""Tiny models of the plain path, of random weights: the same noise each time."""
 
 import json
 from pathlib import Path

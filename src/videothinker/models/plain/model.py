@@ -82,10 +82,13 @@ class Plain(Policy):
     def _harmless(self, words: str) -> str:
         """`<video>` becomes `< video>`: ordinary characters to the tokenizer and to `Frames`."""
         added = self.tokenizer.added_tokens_decoder.values()
-        special = {one.content for one in added if one.special and len(one.content.strip()) > 1}
-        longest = sorted(special | {self.frames.place}, key=len, reverse=True)
-        broken = re.compile("|".join(map(re.escape, longest)))
-        return broken.sub(lambda found: f"{found[0][0]} {found[0][1:]}", words)
+        special = {
+            str(one.content) for one in added if one.special and len(one.content.strip()) > 1
+        }
+        broken = re.compile("|".join(map(re.escape, sorted(special, key=len, reverse=True))))
+        place = self.frames.place  # of some families it is no token
+        words = broken.sub(lambda found: f"{found[0][0]} {found[0][1:]}", words)
+        return words.replace(place, f"{place[0]} {place[1:]}")
 
     def positions(self, prompt: base.Prompt) -> Tensor | None:
         """Known of few families."""
