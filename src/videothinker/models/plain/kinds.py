@@ -1,7 +1,9 @@
 """Which models the plain path takes: by `model_type`, the class that transformers loads."""
 
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
-from transformers.models.auto.video_processing_auto import VIDEO_PROCESSOR_MAPPING_NAMES
+from transformers.models.auto.video_processing_auto import (
+    VIDEO_PROCESSOR_MAPPING_NAMES,  # pyright: ignore[reportPrivateImportUsage]
+)
 
 CLASSES: dict[str, str] = {
     kind: name

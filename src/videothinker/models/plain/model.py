@@ -60,7 +60,7 @@ class Plain(Policy):
     def encode(
         self,
         user: str,
-        video: Video | None = None,
+        video: base.Video | None = None,
         *,
         system: str | None = None,
         prefill: str = "",

@@ -113,8 +113,10 @@ class OwnFrames(Frames):
             patch = self.config.vision_config.patch_size
             _, rows, columns = values["video_grid_thw"][0].tolist()
             return rows * patch, columns * patch
-        pictures = [value.shape[-2:] for value in values.values() if value.ndim >= 4]
-        return pictures[0] if pictures else (0, 0)
+        for value in values.values():
+            if value.ndim >= 4:
+                return int(value.shape[-2]), int(value.shape[-1])
+        return 0, 0
 
     def read(self, text: str, video: Any) -> Prompt:
         """The processor's ids for the whole text."""

@@ -41,8 +41,6 @@ TENS = ("", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eight
 class OwnFrames(Frames):
     """As `SmolVLMVideoProcessor` and `SmolVLMProcessor` make them."""
 
-    place = "<video>"
-
     def __init__(self, folder: Path, config: Any, tokenizer: Any) -> None:
         super().__init__(folder, config, tokenizer)
         file = read_frames_file(folder)
@@ -56,6 +54,11 @@ class OwnFrames(Frames):
         self.frame_tokens = patches**2 // config.scale_factor**2
         # what the processor takes for every prompt with a video, whatever the folder says
         tokenizer.chat_template = DEFAULT_CHAT_TEMPLATE
+
+    @property
+    def place(self) -> str:
+        """Of most of its tokenizers it is no token."""
+        return "<video>"
 
     def to_video(
         self,

@@ -67,6 +67,10 @@ VISION_DEFAULTS: dict[str, Any] = OFFICIAL["Qwen/Qwen2.5-VL-7B-Instruct"]["visio
 """The published 7B's `vision_config` leaves all but the width out; the class then takes these."""
 
 
+class Unplanned(UserError):
+    """A model of another family, whose cost is not counted here."""
+
+
 @dataclass(frozen=True)
 class TextSizes:
     """The language model's, in `config.json`."""
@@ -139,8 +143,9 @@ def read_shape(config: Mapping[str, Any], name: str = "config.json") -> Shape:
     """
     kind = config.get("model_type", ARCHITECTURE)
     if kind != ARCHITECTURE:
-        raise UserError(
-            f"{name} is of type {kind!r}; only {ARCHITECTURE!r} (Qwen2.5-VL) is supported"
+        raise Unplanned(
+            f"{name} is of type {kind!r}; only {ARCHITECTURE!r} (Qwen2.5-VL) is planned: train "
+            "without --dry-run"
         )
     text = parse(TextSizes, config.get("text_config") or config, name)
     given = parse(VisionPart, config, name).vision_config
