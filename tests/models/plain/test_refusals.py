@@ -77,7 +77,7 @@ class Stand:
 
 def test_a_processor_that_returns_no_video(tmp_path: Path) -> None:
     config = SimpleNamespace(video_token_id=3)
-    frames = OwnFrames(tmp_path, config, None, Stand())
+    frames = OwnFrames(tmp_path, config, SimpleNamespace(bos_token=None), Stand())
     with pytest.raises(UserError, match="Stand, returned no video for 2 frames, only input_ids"):
         frames.to_video(
             np.zeros((2, 8, 8, 3), np.uint8), 1.0, times=None, min_pixels=None, max_pixels=None

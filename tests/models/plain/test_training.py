@@ -14,6 +14,8 @@ from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.evaluation.config import EvaluateConfig
 from videothinker.evaluation.stage import evaluate
+from videothinker.export.config import ExportConfig
+from videothinker.export.merge import export
 from videothinker.models.catalog import load_policy
 from videothinker.records import Diagnosis, Step, read_jsonl, write_jsonl
 from videothinker.report.config import ReportConfig
@@ -92,6 +94,9 @@ def test_the_whole_line(folders, data, quick, tmp_path, kind, lora, capsys) -> N
         if ".lora_" not in name and not torch.equal(weight, before[name.replace(".base_layer", "")])
     }
     assert bool(moved) == (not lora)
+    if lora:
+        merged = export(ExportConfig(merge=str(cdpo), out=tmp_path / "merged"))
+        assert load_policy(merged).base is None
     tested = evaluate(
         data / "questions.jsonl",
         EvaluateConfig(

@@ -78,8 +78,14 @@ class Frames(ABC):
         """The prompt of a chat-formatted text, whose one place the video's words take."""
         if video is not None:
             text = text.replace(self.place, video.words)
-        ids_P = torch.tensor(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        special = self.adds_special(text)
+        ids_P = torch.tensor(self.tokenizer(text, add_special_tokens=special)["input_ids"])
         return self.marked(ids_P, video, {})
+
+    def adds_special(self, text: str) -> bool:
+        """Does the tokenizer add its own beginning: not where the template wrote it already."""
+        begin = self.tokenizer.bos_token
+        return begin is None or not text.startswith(begin)
 
     def marked(self, ids_P: Tensor, video: Any, kinds: Mapping[str, Tensor]) -> Prompt:
         """The prompt of these ids, of which the placeholders stand for the video."""

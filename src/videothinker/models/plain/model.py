@@ -138,6 +138,8 @@ class Plain(Policy):
             return
 
         def swap(_: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            if args[0].shape[-1] != start + len(drawn_C):
+                return args
             ids_1L = args[0].clone()
             ids_1L[0, start:] = drawn_C.to(ids_1L.device)
             return (ids_1L, *args[1:])
@@ -151,17 +153,28 @@ class Plain(Policy):
     @property
     def lora_targets(self) -> str:
         """Every linear map of the language model, by its full name."""
-        decoder = self.model.get_decoder()
-        prefix = next(name for name, one in self.model.named_modules() if one is decoder)
+        prefix, decoder = self._decoder()
         maps = {n for n, one in decoder.named_modules() if isinstance(one, nn.Linear)}
         leaves = "|".join(sorted({re.escape(name.rpartition(".")[2]) for name in maps}))
         return rf"{re.escape(prefix)}\..*\.({leaves})"
 
     def freeze_vision(self) -> None:
         """Let nothing but the language model and its head take a gradient."""
+        _, decoder = self._decoder()
         self.model.requires_grad_(requires_grad=False)
-        for part in (self.model.get_decoder(), self.model.get_output_embeddings()):
+        for part in (decoder, self.model.get_output_embeddings()):
             part.requires_grad_(requires_grad=True)
+
+    def _decoder(self) -> tuple[str, nn.Module]:
+        """The language model apart from the tower, and its name."""
+        found = self.model.get_decoder()
+        name = next(name for name, one in self.model.named_modules() if one is found)
+        if not name:
+            raise UserError(
+                f"{type(self.model).__name__} does not tell its language model from its tower; "
+                "train all of it: without --lora-rank and --freeze-vision"
+            )
+        return name, found
 
     def enable_gradient_checkpointing(self) -> None:
         """See `loaded.Policy`; a few classes cannot."""

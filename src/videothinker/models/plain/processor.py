@@ -141,7 +141,7 @@ class OwnFrames(Frames):
                     videos=[shown.frames_THW3],
                     video_metadata=[about],
                     do_sample_frames=False,
-                    add_special_tokens=False,
+                    add_special_tokens=self.adds_special(text),
                     return_tensors="pt",
                 )
             )
