@@ -116,19 +116,15 @@ def _check_size(checkpoint: Checkpoint, kind: Any, config: Any) -> None:
         )
 
 
-def read_tokenizer(
-    checkpoint: Checkpoint, model: Any, *, listed: bool = False
-) -> PreTrainedTokenizerBase:
+def read_tokenizer(checkpoint: Checkpoint, model: Any) -> PreTrainedTokenizerBase:
     """The tokenizer, with a chat template that was tried, and ids that the model has.
-
-    `listed`: see `chat_text`.
 
     Raises:
         UserError: it cannot be read, does not fit the model, or its template does not work.
     """
     tokenizer = bare_tokenizer(str(checkpoint.folder))
     place = str(tokenizer.convert_ids_to_tokens(model.config.video_token_id))
-    check_tokenizer(checkpoint.folder, tokenizer, model, place, listed=listed)
+    check_tokenizer(checkpoint.folder, tokenizer, model, place)
     return tokenizer
 
 
@@ -136,6 +132,8 @@ def check_tokenizer(
     folder: Path, tokenizer: Any, model: Any, place: str, *, listed: bool = False
 ) -> None:
     """Refuse ids that the model has not, and a template that does not show `place` for a video.
+
+    `listed`: see `chat_text`.
 
     Raises:
         UserError: with what is wrong.

@@ -57,7 +57,7 @@ class OwnFrames(Frames):
 
     @property
     def place(self) -> str:
-        """Of most of its tokenizers it is no token."""
+        """A word of the template; what stands for pixels is `<image>`."""
         return "<video>"
 
     def to_video(
