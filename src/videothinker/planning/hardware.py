@@ -8,8 +8,7 @@ import torch
 
 from videothinker import console
 from videothinker.algorithms.base import TrainConfig
-from videothinker.errors import UserError
-from videothinker.models.qwen2_5_vl.shapes import Unplanned
+from videothinker.errors import Unplanned, UserError
 from videothinker.planning import memory
 from videothinker.planning.options import make_fit
 from videothinker.planning.plan import GIB, Plan, make_plan

@@ -9,7 +9,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
-from videothinker.errors import UserError
+from videothinker.errors import Unplanned, UserError
 from videothinker.models.border import parse, read_object
 from videothinker.models.folders import complete_folder
 
@@ -65,10 +65,6 @@ OFFICIAL: dict[str, dict[str, Any]] = {
 """The published configurations, as far as cost goes."""
 VISION_DEFAULTS: dict[str, Any] = OFFICIAL["Qwen/Qwen2.5-VL-7B-Instruct"]["vision_config"]
 """The published 7B's `vision_config` leaves all but the width out; the class then takes these."""
-
-
-class Unplanned(UserError):
-    """A model of another family, whose cost is not counted here."""
 
 
 @dataclass(frozen=True)
