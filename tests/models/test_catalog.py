@@ -55,7 +55,10 @@ def test_it_is_trained(toy: Path, frames_THW3: torch.Tensor) -> None:
     assert not any("visual" in name for name in grads)
 
 
-def test_what_no_line_names_takes_the_plain_path(tmp_path: Path, tiny_folder: Path) -> None:
+def test_what_no_line_names_takes_the_plain_path(
+    tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(catalog.FAMILIES, "qwen2_vl", raising=False)
     placed = place(build_toy(tmp_path / "toy", tiny_folder))
     assert placed.facts["path"] == placed.path == "plain path: slower"
     assert place(tiny_folder).path is None

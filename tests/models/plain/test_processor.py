@@ -12,6 +12,7 @@ from transformers.utils import is_torchvision_available
 
 from tests.models.toy_family import build_toy
 from videothinker.generation.base import Sampling, generate
+from videothinker.models import catalog
 from videothinker.models.catalog import load_policy, place
 from videothinker.models.logprobs import group_logps
 from videothinker.models.plain.processor import OwnFrames
@@ -69,7 +70,11 @@ def test_ours_is_the_processors(folders: dict[str, Path], kind: str) -> None:
         assert torch.equal(kinds_P, read.kinds[name])
 
 
-def test_a_family_without_a_file_runs_by_its_processor(tiny_folder: Path, tmp_path: Path) -> None:
+def test_a_family_without_a_file_runs_by_its_processor(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Qwen2-VL stands for it."""
+    monkeypatch.delitem(catalog.FAMILIES, "qwen2_vl", raising=False)
     toy = build_toy(tmp_path / "toy", tiny_folder)
     for name in ("preprocessor_config.json", "video_preprocessor_config.json"):
         settings = json.loads((tiny_folder / name).read_text())

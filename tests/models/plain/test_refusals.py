@@ -16,6 +16,7 @@ from tests.answering_toys import ask_about, write_video
 from tests.models.toy_family import build_toy
 from videothinker import cli
 from videothinker.errors import UserError
+from videothinker.models import catalog
 from videothinker.models.catalog import load_model, load_policy
 from videothinker.models.plain.processor import OwnFrames
 from videothinker.records import write_jsonl
@@ -85,8 +86,11 @@ def test_a_processor_that_returns_no_video(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(is_torchvision_available(), reason="torchvision is there")
-def test_what_is_to_be_installed_is_named(tiny_folder: Path, tmp_path: Path) -> None:
-    """Qwen2-VL has no frames of ours here: its own processor wants torchvision."""
+def test_what_is_to_be_installed_is_named(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Qwen2-VL stands for a family of which nothing is ours: its processor wants torchvision."""
+    monkeypatch.delitem(catalog.FAMILIES, "qwen2_vl", raising=False)
     toy = build_toy(tmp_path / "toy", tiny_folder)
     for name in ("preprocessor_config.json", "video_preprocessor_config.json"):
         shutil.copy(tiny_folder / name, toy / name)
