@@ -38,12 +38,15 @@ class Family:
     """Its models are a `loaded.Policy`."""
 
 
+PLAIN = "videothinker.models.plain.model:load"
+"""Loads any of `plain.kinds.CLASSES`; without a line below it has no name but its class's."""
 FAMILIES = {
     "qwen2_5_vl": Family("Qwen2.5-VL", "videothinker.models.qwen2_5_vl.model:load", trains=True),
+    "llava_onevision": Family("LLaVA-OneVision", PLAIN, trains=True),
+    "smolvlm": Family("SmolVLM2", PLAIN, trains=True),
+    "qwen3_5": Family("Qwen3.5", PLAIN, trains=True),
 }
 """By the `model_type` of config.json."""
-PLAIN = "videothinker.models.plain.model:load"
-"""Loads any other of `plain.kinds.CLASSES`, without a line here."""
 
 
 def place(source: str | Path, device: str = AUTO, dtype: str = AUTO) -> Placement:
@@ -138,5 +141,5 @@ def _family(kind: str) -> Family:
 
 
 def _names() -> dict[str, str | None]:
-    """`model_type` -> the family's name, None for one of the plain path."""
+    """`model_type` -> the family's name, None for one of the plain path that has no line."""
     return dict.fromkeys(CLASSES) | {kind: family.name for kind, family in FAMILIES.items()}

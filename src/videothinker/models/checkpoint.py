@@ -98,7 +98,7 @@ class Checkpoint:
 def read_checkpoint(folder: Path, kinds: Mapping[str, str | None]) -> Checkpoint:
     """The checkpoint in `folder`; `kinds` says which `model_type`s are supported, with their names.
 
-    A kind without a name runs by the plain path.
+    A kind without a name runs by the plain path as well.
 
     Raises:
         UserError: files that are missing, damaged or cut off, another kind of model, weights that
@@ -129,7 +129,7 @@ def read_checkpoint(folder: Path, kinds: Mapping[str, str | None]) -> Checkpoint
 
 
 def _unknown(folder: Path, kind: str, kinds: Mapping[str, str | None]) -> str:
-    named = " and ".join(f"{one!r} ({name})" for one, name in kinds.items() if name)
+    named = ", ".join(f"{one!r} ({name})" for one, name in kinds.items() if name)
     plain = [one for one, name in kinds.items() if not name]
     more = f"; so {'is' if len(plain) == 1 else 'are'}, by the plain path, " if plain else ""
     return (
