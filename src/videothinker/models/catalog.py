@@ -142,4 +142,5 @@ def _family(kind: str) -> Family:
 
 def _names() -> dict[str, str | None]:
     """`model_type` -> the family's name, None for one of the plain path that has no line."""
-    return dict.fromkeys(CLASSES) | {kind: family.name for kind, family in FAMILIES.items()}
+    named: dict[str, str | None] = {kind: family.name for kind, family in FAMILIES.items()}
+    return named | {kind: None for kind in CLASSES if kind not in named}
