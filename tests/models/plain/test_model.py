@@ -11,6 +11,7 @@ import torch
 from transformers import LogitsProcessor, LogitsProcessorList
 
 from tests.answering_toys import ask_about
+from tests.models.plain.tiny import build_qwen3_vl_moe
 from videothinker.answering.ask import answer_questions, read_frames
 from videothinker.answering.config import AskConfig
 from videothinker.answering.single import ask
@@ -197,3 +198,22 @@ def test_freezing_leaves_the_language_model(folder: Path) -> None:
     assert not trained & set(towers)
     assert any("q_proj" in name for name in trained)
     assert any("lm_head" in name or "embed_tokens" in name for name in trained)
+
+
+def test_a_family_of_the_same_processor_needs_one_file(tmp_path: Path, frames: np.ndarray) -> None:
+    """Qwen3-VL with experts, whose tower feeds several layers: what it sees still matters."""
+    policy: Any = load_policy(build_qwen3_vl_moe(tmp_path / "moe"))
+    video = policy.to_video(frames, 3.0)
+    assert (video.tokens, video.height, video.width) == SEEN["qwen3_5"]
+    prompts = [policy.encode("Which?", one) for one in (video, policy.to_video(frames * 0, 3.0))]
+    ids_GC = torch.tensor([[5, 6, 7], [8, 9, 10]])
+    mask_GC = torch.ones_like(ids_GC, dtype=torch.bool)
+    found = [
+        group_logps(policy, Group(prompt, ids_GC, mask_GC, torch.tensor([True] * 2))).logps_GC
+        for prompt in prompts
+    ]
+    assert (found[0] - found[1]).abs().max() > 1e-3
+    found[0].sum().backward()
+    grads = {name for name, weight in policy.model.named_parameters() if weight.grad is not None}
+    assert any("deepstack" in name for name in grads)
+    assert any("experts" in name for name in grads)

@@ -12,6 +12,8 @@ from transformers import (
     Qwen2Config,
     Qwen3_5Config,
     Qwen3_5ForConditionalGeneration,
+    Qwen3VLMoeConfig,
+    Qwen3VLMoeForConditionalGeneration,
     SiglipVisionConfig,
     SmolVLMConfig,
     SmolVLMForConditionalGeneration,
@@ -115,13 +117,6 @@ def build_qwen3_5(out: Path) -> Path:
     """Qwen3.5: three layers of four have a recurrent state in the place of keys and values."""
     tokenizer = _words(out, [])
     torch.manual_seed(0)
-    ids = {
-        f"{name}_id": tokenizer.convert_tokens_to_ids(f"<|{token}|>")
-        for name, token in (
-            *(("video_token", "video_pad"), ("image_token", "image_pad")),
-            *(("vision_start_token", "vision_start"), ("vision_end_token", "vision_end")),
-        )
-    }
     text = _text(tokenizer) | {
         "num_hidden_layers": 4,
         "head_dim": 16,
@@ -130,20 +125,42 @@ def build_qwen3_5(out: Path) -> Path:
         "linear_num_key_heads": 2,
         "linear_num_value_heads": 2,
     }
-    config = Qwen3_5Config(
-        text_config=text,
-        vision_config={
-            "hidden_size": 32,
-            "intermediate_size": 48,
-            "depth": 2,
-            "num_heads": 2,
-            "out_hidden_size": 32,
-            "num_position_embeddings": 16,
-        },
-        **ids,
-    )
+    ids, vision = _qwen_ids(tokenizer), _qwen_vision()
+    config = Qwen3_5Config(text_config=text, vision_config=vision, **ids)
     frames = {"size": {"shortest_edge": 4096, "longest_edge": 786432}, **HALF}
     return _save(Qwen3_5ForConditionalGeneration(config), tokenizer, out, frames, QWEN)
+
+
+def build_qwen3_vl_moe(out: Path) -> Path:
+    """Qwen3-VL with experts: features of the tower enter several layers."""
+    tokenizer = _words(out, [])
+    torch.manual_seed(0)
+    text = _text(tokenizer) | {"head_dim": 16, "num_experts": 4, "num_experts_per_tok": 2}
+    text |= {"moe_intermediate_size": 24, "decoder_sparse_step": 1}
+    text["rope_parameters"] = {"rope_type": "default", "mrope_section": [2, 3, 3]}
+    vision = _qwen_vision() | {"deepstack_visual_indexes": [0, 1]}
+    config = Qwen3VLMoeConfig(text_config=text, vision_config=vision, **_qwen_ids(tokenizer))
+    frames = {"size": {"shortest_edge": 4096, "longest_edge": 786432}, **HALF}
+    return _save(Qwen3VLMoeForConditionalGeneration(config), tokenizer, out, frames, QWEN)
+
+
+def _qwen_ids(tokenizer: Any) -> dict[str, int]:
+    names = (
+        *(("video_token", "video_pad"), ("image_token", "image_pad")),
+        *(("vision_start_token", "vision_start"), ("vision_end_token", "vision_end")),
+    )
+    return {f"{name}_id": tokenizer.convert_tokens_to_ids(f"<|{token}|>") for name, token in names}
+
+
+def _qwen_vision() -> dict[str, Any]:
+    return {
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "depth": 2,
+        "num_heads": 2,
+        "out_hidden_size": 32,
+        "num_position_embeddings": 16,
+    }
 
 
 FAMILIES = {
