@@ -7,3 +7,7 @@ class UserError(Exception):
     Raised at the two borders only (reading a file, building a config). The command line prints
     the sentence without a traceback and exits with code 2.
     """
+
+
+class Unplanned(UserError):
+    """A model of a family whose memory and operations are not counted."""

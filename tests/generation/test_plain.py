@@ -48,3 +48,16 @@ def test_logits_that_are_no_numbers_are_told(policy: Policy) -> None:
         policy.model.get_input_embeddings().weight[prompt.input_ids_P[-1]] = float("nan")
     with pytest.raises(UserError, match=r"float32 at the end of the prompt .*another checkpoint"):
         plain.generate(policy, [prompt], GREEDY, [0])
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.5])
+def test_what_a_folder_wants_of_sampling_is_left_alone(policy: Policy, temperature: float) -> None:
+    """Completions are the policy's own draws, without its published penalties, which stay."""
+    sampling = Sampling(num_generations=3, max_completion_length=8, temperature=temperature)
+    prompts = [policy.encode("Which one hits the cube?")]
+    (bare,) = plain.generate(policy, prompts, sampling, [3])
+    wanted = {"repetition_penalty": 9.0, "top_k": 1, "min_p": 0.9, "no_repeat_ngram_size": 1}
+    policy.model.generation_config.update(**wanted, do_sample=True, suppress_tokens=[5])
+    (found,) = plain.generate(policy, prompts, sampling, [3])
+    assert tokens(found) == tokens(bare)
+    assert policy.model.generation_config.repetition_penalty == 9.0

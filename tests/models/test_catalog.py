@@ -55,7 +55,18 @@ def test_it_is_trained(toy: Path, frames_THW3: torch.Tensor) -> None:
     assert not any("visual" in name for name in grads)
 
 
-def test_what_no_line_names_is_refused(tmp_path: Path, tiny_folder: Path) -> None:
-    toy = build_toy(tmp_path / "toy", tiny_folder)
-    with pytest.raises(UserError, match="'qwen2_vl'; only 'qwen2_5_vl' .* are supported"):
-        load_model(toy)
+def test_what_no_line_names_takes_the_plain_path(
+    tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(catalog.FAMILIES, "qwen2_vl", raising=False)
+    placed = place(build_toy(tmp_path / "toy", tiny_folder))
+    assert placed.facts["path"] == placed.path == "plain path: slower"
+    assert place(tiny_folder).path is None
+
+
+def test_what_can_only_be_asked_is_not_trained(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = Family("Qwen2-VL", "tests.models.toy_family:load", trains=False)
+    monkeypatch.setitem(catalog.FAMILIES, "qwen2_vl", line)
+    assert load_model(toy).generator == "plain"
+    with pytest.raises(UserError, match="Qwen2-VL, which can be asked but not trained"):
+        load_policy(toy)

@@ -35,7 +35,10 @@ class Card:
 
 
 def test_hardware_is_refused_before_anything_is_loaded(
-    base: Path, monkeypatch: pytest.MonkeyPatch
+    base: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     cuda = torch.device("cuda")
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "Old Card")
@@ -51,6 +54,9 @@ def test_hardware_is_refused_before_anything_is_loaded(
     big = replace(plain, model="Qwen/Qwen2.5-VL-3B-Instruct")
     with pytest.raises(UserError, match=r"GiB\) and the GPU has 2\.0"):
         check_hardware(big, (), Path(), cuda, ranks=1)
+    (tmp_path / "config.json").write_text('{"model_type": "smolvlm"}')
+    check_hardware(replace(plain, model=str(tmp_path)), (), Path(), cuda, ranks=1)
+    assert "is of a family without a plan; watch Old Card's memory" in capsys.readouterr().err
     cpu = torch.device("cpu")
     with pytest.raises(UserError, match="need a GPU"):
         check_hardware(replace(plain, moments="8bit"), (), Path(), cpu, ranks=1)

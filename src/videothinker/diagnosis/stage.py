@@ -82,7 +82,8 @@ def _placed(config: DiagnoseConfig, model: str) -> DiagnoseConfig:
     """With what `auto` stands for: another machine does not go on in other numbers."""
     from videothinker.answering.placing import place  # noqa: PLC0415
 
-    return replace(config, **place(model, config.device, config.dtype, config.served).facts)
+    placed = place(model, config.device, config.dtype, config.served)
+    return replace(config, device=placed.device, dtype=placed.dtype)
 
 
 def _tell(summary: dict[str, Any], rule: str, audited: Sequence[str]) -> None:

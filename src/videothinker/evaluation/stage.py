@@ -53,7 +53,7 @@ def evaluate(data: Path, config: EvaluateConfig) -> Path:
     # what `auto` stands for is part of the run: another machine does not go on in other numbers
     placed = place(str(config.model), config.device, config.dtype, config.served)
     inputs["model"] = placed.folder
-    config = replace(config, **placed.facts)
+    config = replace(config, device=placed.device, dtype=placed.dtype)
     with open_run(config.out, "evaluate", config, inputs, may_change=MAY_CHANGE) as run:
         if run.done:
             say(f"{config.out}: done before; nothing to do")

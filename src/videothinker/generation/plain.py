@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from transformers import LogitsProcessor, LogitsProcessorList
+from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from videothinker.generation.base import Sampling
 from videothinker.models.base import Group, Prompt
@@ -21,11 +21,15 @@ def generate(
     model: Loaded, prompts: Sequence[Prompt], sampling: Sampling, seeds: Sequence[int]
 ) -> list[Group]:
     """See `base.Generator`."""
-    training = model.model.training
+    training, own = model.model.training, model.model.generation_config
+    # a published one may penalise repetition, or cut the likeliest off: no draw of the policy's
+    bare = GenerationConfig(eos_token_id=list(model.eos_ids), pad_token_id=model.pad_id)
     model.model.eval()
     try:
+        model.model.generation_config = bare
         return [_group(model, *one, sampling) for one in zip(prompts, seeds, strict=True)]
     finally:
+        model.model.generation_config = own
         model.model.train(training)
 
 
@@ -42,8 +46,6 @@ def _group(model: Loaded, prompt: Prompt, seed: int, sampling: Sampling) -> Grou
                 **model.inputs(prompt),
                 **drawn,
                 max_new_tokens=sampling.max_completion_length,
-                eos_token_id=list(model.eos_ids),
-                pad_token_id=model.pad_id,
                 logits_processor=LogitsProcessorList([_Finite(model, prompt)]),
             )
         rows.append(out[0, prompt.prompt_tokens :].cpu())

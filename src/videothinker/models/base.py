@@ -9,8 +9,8 @@ folder with a `load` and one line in `catalog`; how it generates is a file of
   its decoder in its own `hidden_states`, so they pass there, in training and decoding alike.
 * A video in several runs of tokens, with timestamps as text between: `encode` and `positions` are
   the family's, and `Prompt.video_P` marks tokens wherever they stand.
-* Any transformers model, prompt repeated: a `Policy` whose `hidden` runs G whole sequences, with
-  the generator "plain". Only "shared_prefix" asks for a `PrefixPolicy`.
+* Any transformers model, prompt repeated: `plain.model`, a `Policy` whose `hidden` runs G whole
+  sequences, with the generator "plain". Only "shared_prefix" asks for a `PrefixPolicy`.
 """
 
 from collections.abc import Callable, Mapping

@@ -23,6 +23,7 @@ from videothinker.models.placement import (
     resolve_dtype,
     where_auto_runs,
 )
+from videothinker.models.plain.kinds import CLASSES, LABEL
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,13 @@ class Family:
     """Its models are a `loaded.Policy`."""
 
 
+PLAIN = "videothinker.models.plain.model:load"
+"""Loads any of `plain.kinds.CLASSES`; without a line below it has no name but its class's."""
 FAMILIES = {
     "qwen2_5_vl": Family("Qwen2.5-VL", "videothinker.models.qwen2_5_vl.model:load", trains=True),
-    "llava_onevision": Family(
-        "LLaVA-OneVision", "videothinker.models.llava_onevision.model:load", trains=False
-    ),
+    "llava_onevision": Family("LLaVA-OneVision", PLAIN, trains=True),
+    "smolvlm": Family("SmolVLM2", PLAIN, trains=True),
+    "qwen3_5": Family("Qwen3.5", PLAIN, trains=True),
 }
 """By the `model_type` of config.json."""
 
@@ -59,12 +62,14 @@ def place(source: str | Path, device: str = AUTO, dtype: str = AUTO) -> Placemen
     """
     checkpoint = open_checkpoint(complete_folder(str(source)), _names())
     given = Path(model_folder(str(source)))
+    family = _family(checkpoint.kind)
     return Placement(
         source=str(source),
         folder=given if given.is_dir() else None,
         device=resolve_device(device),
         dtype=resolve_dtype(dtype, checkpoint.dtype, str(source)),
         parameters=checkpoint.parameters,
+        path=LABEL if family.loader == PLAIN else None,
     )
 
 
@@ -107,7 +112,7 @@ def _load(source: str | Path, dtype: str, device: str, *, trains: bool) -> Any:
             try_out(policy, str(source))
         return policy
     checkpoint = open_checkpoint(source, _names())
-    family = FAMILIES[checkpoint.kind]
+    family = _family(checkpoint.kind)
     if trains and not family.trains:
         others = " or ".join(one.name for one in FAMILIES.values() if one.trains)
         raise UserError(
@@ -125,8 +130,17 @@ def _load(source: str | Path, dtype: str, device: str, *, trains: bool) -> Any:
     refuse_not_finite(found.model, checkpoint, numbers)
     with border(f"{source}: its model cannot be run", RUNS_NOT):
         try_out(found, str(source))
+        if trains:
+            found.check_trains(str(source))
     return found
 
 
-def _names() -> dict[str, str]:
-    return {kind: family.name for kind, family in FAMILIES.items()}
+def _family(kind: str) -> Family:
+    """The line of this `model_type`, or the plain path's."""
+    return FAMILIES.get(kind) or Family(CLASSES[kind], PLAIN, trains=True)
+
+
+def _names() -> dict[str, str | None]:
+    """`model_type` -> the family's name, None for one of the plain path that has no line."""
+    named: dict[str, str | None] = {kind: family.name for kind, family in FAMILIES.items()}
+    return named | {kind: None for kind in CLASSES if kind not in named}

@@ -95,8 +95,10 @@ class Checkpoint:
         return sum(math.prod(tensor.shape) for tensor in self.tensors.values())
 
 
-def read_checkpoint(folder: Path, kinds: Mapping[str, str]) -> Checkpoint:
+def read_checkpoint(folder: Path, kinds: Mapping[str, str | None]) -> Checkpoint:
     """The checkpoint in `folder`; `kinds` says which `model_type`s are supported, with their names.
+
+    A kind without a name runs by the plain path as well.
 
     Raises:
         UserError: files that are missing, damaged or cut off, another kind of model, weights that
@@ -107,11 +109,7 @@ def read_checkpoint(folder: Path, kinds: Mapping[str, str]) -> Checkpoint:
     content = read_object(folder / "config.json")
     config = parse(ConfigFile, content, folder / "config.json")
     if config.model_type not in kinds:
-        named = " and ".join(f"{kind!r} ({name})" for kind, name in kinds.items())
-        raise UserError(
-            f"{folder} holds a model of type {config.model_type!r}; only {named} "
-            f"{'is' if len(kinds) == 1 else 'are'} supported: choose another model"
-        )
+        raise UserError(_unknown(folder, config.model_type, kinds))
     text = parse(NestedConfig, config.text_config or {}, f"{folder}/config.json, text_config")
     _refuse_quantized(folder, config.quantization_config or text.quantization_config)
     for name in OBJECTS:  # whoever reads them next takes them for objects
@@ -128,6 +126,17 @@ def read_checkpoint(folder: Path, kinds: Mapping[str, str]) -> Checkpoint:
     refuse_odd_tensors(folder, tensors)
     said = config.dtype or config.torch_dtype or text.dtype or text.torch_dtype
     return Checkpoint(folder, config.model_type, said or _commonest(tensors), tensors)
+
+
+def _unknown(folder: Path, kind: str, kinds: Mapping[str, str | None]) -> str:
+    named = ", ".join(f"{one!r} ({name})" for one, name in kinds.items() if name)
+    plain = [one for one, name in kinds.items() if not name]
+    more = f"; so {'is' if len(plain) == 1 else 'are'}, by the plain path, " if plain else ""
+    return (
+        f"{folder} holds a model of type {kind!r}; only {named} "
+        f"{'is' if named.count('(') == 1 else 'are'} supported{more}{', '.join(sorted(plain))}: "
+        "choose another model"
+    )
 
 
 def _refuse_quantized(folder: Path, found: Mapping[str, Any] | None) -> None:

@@ -100,6 +100,11 @@ class Policy(Loaded):
     """Gradient checkpointing is on: a training forward keeps nothing of a layer's inside."""
 
     @property
+    def lora_targets(self) -> str:
+        """What LoRA changes, a pattern of names: every linear map of the language model."""
+        return r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
+
+    @property
     def head_VD(self) -> Tensor:
         """The weight that maps hidden states to logits."""
         return self.model.get_output_embeddings().weight
@@ -114,6 +119,14 @@ class Policy(Loaded):
     @abstractmethod
     def freeze_vision(self) -> None:
         """Let the vision tower take no gradient."""
+
+    def check_trains(self, source: str) -> None:
+        """Refuse a model that can only be asked, once it is known to run.
+
+        Raises:
+            UserError: its training forward would be of another model.
+        """
+        del source
 
     def share_videos(self, other: Any) -> bool:
         """Let both use one encoding of each video where that is exact; returns whether they do."""
@@ -199,13 +212,17 @@ def prompt_ids(
     if shown:
         at = places[0]
         ids = torch.cat([ids[:at], torch.full((video_tokens,), video_token_id), ids[at + 1 :]])
-    if max_prompt_tokens is not None and len(ids) > max_prompt_tokens:
-        raise UserError(
-            f"a prompt of {len(ids)} tokens ({video_tokens} of them video) came; at most "
-            f"{max_prompt_tokens} are allowed: use fewer frames or pixels, or raise the limit "
-            f"(prompt: {user[:60]!r})"
-        )
+    refuse_long(len(ids), video_tokens, max_prompt_tokens, user)
     return ids
+
+
+def refuse_long(tokens: int, video_tokens: int, limit: int | None, user: str) -> None:
+    """Raise `UserError` for a prompt over its limit: it is never cut."""
+    if limit is not None and tokens > limit:
+        raise UserError(
+            f"a prompt of {tokens} tokens ({video_tokens} of them video) came; at most {limit} are "
+            f"allowed: use fewer frames or pixels, or raise the limit (prompt: {user[:60]!r})"
+        )
 
 
 def _plain(text: str) -> str:

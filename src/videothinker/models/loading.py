@@ -34,7 +34,7 @@ class TemplateFile:
     chat_template: str
 
 
-def open_checkpoint(source: str | Path, kinds: Mapping[str, str]) -> Checkpoint:
+def open_checkpoint(source: str | Path, kinds: Mapping[str, str | None]) -> Checkpoint:
     """The checkpoint of a folder, of a run folder's `model/`, or of a hub id, which is fetched.
 
     Raises:
@@ -116,18 +116,28 @@ def _check_size(checkpoint: Checkpoint, kind: Any, config: Any) -> None:
         )
 
 
-def read_tokenizer(
-    checkpoint: Checkpoint, model: Any, *, listed: bool = False
-) -> PreTrainedTokenizerBase:
+def read_tokenizer(checkpoint: Checkpoint, model: Any) -> PreTrainedTokenizerBase:
     """The tokenizer, with a chat template that was tried, and ids that the model has.
-
-    `listed`: see `chat_text`.
 
     Raises:
         UserError: it cannot be read, does not fit the model, or its template does not work.
     """
-    folder = checkpoint.folder
-    tokenizer = bare_tokenizer(str(folder))
+    tokenizer = bare_tokenizer(str(checkpoint.folder))
+    place = str(tokenizer.convert_ids_to_tokens(model.config.video_token_id))
+    check_tokenizer(checkpoint.folder, tokenizer, model, place)
+    return tokenizer
+
+
+def check_tokenizer(
+    folder: Path, tokenizer: Any, model: Any, place: str, *, listed: bool = False
+) -> None:
+    """Refuse ids that the model has not, and a template that does not show `place` for a video.
+
+    `listed`: see `chat_text`.
+
+    Raises:
+        UserError: with what is wrong.
+    """
     highest = max(tokenizer.get_vocab().values(), default=0)
     rows = len(model.get_input_embeddings().weight)
     if highest >= rows:
@@ -135,10 +145,9 @@ def read_tokenizer(
             f"{folder}: its tokenizer has tokens up to {highest}, the model {rows} embeddings; "
             "take both from one model"
         )
-    place = tokenizer.convert_ids_to_tokens(model.config.video_token_id)
     for video in (False, True):
         try:
-            shown = chat_text(tokenizer, "", video=video, listed=listed).count(str(place))
+            shown = chat_text(tokenizer, "", video=video, listed=listed).count(place)
         except UserError as error:
             raise UserError(f"{folder}: {error}") from error
         if shown != video:
@@ -146,7 +155,6 @@ def read_tokenizer(
                 f"{folder}: the chat template shows the video token {place} {shown} times for "
                 f"{int(video)} videos; {AGAIN}"
             )
-    return tokenizer
 
 
 def bare_tokenizer(source: str) -> PreTrainedTokenizerBase:

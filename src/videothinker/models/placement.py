@@ -25,21 +25,26 @@ class Placement:
     dtype: str
     """float32, bfloat16 or float16."""
     parameters: int
+    path: str | None = None
+    """How it runs, where that is not the engine."""
 
     @property
     def facts(self) -> dict[str, str]:
         """For run.json."""
-        return {"device": self.device, "dtype": self.dtype}
+        found = {"device": self.device, "dtype": self.dtype}
+        return found if self.path is None else found | {"path": self.path}
 
     @property
     def lines(self) -> list[str]:
-        """For a person, before the model is loaded; the second is a warning."""
+        """For a person, before the model is loaded."""
         device = torch.device(self.device)
         named = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
         told = [
             f"{self.source}: {self.parameters:,} parameters, {self.dtype} on {self.device}"
             + (f" ({named})" if named else "")
         ]
+        if self.path is not None:
+            told.append(f"{self.path} (prompt and video are computed again for every completion)")
         if device.type == "cpu" and self.parameters > SLOW:
             told.append(
                 f"warning: {self.parameters / 1e9:.1f} billion parameters are about to run on a "

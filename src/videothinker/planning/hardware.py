@@ -6,8 +6,9 @@ from pathlib import Path
 
 import torch
 
+from videothinker import console
 from videothinker.algorithms.base import TrainConfig
-from videothinker.errors import UserError
+from videothinker.errors import Unplanned, UserError
 from videothinker.planning import memory
 from videothinker.planning.options import make_fit
 from videothinker.planning.plan import GIB, Plan, make_plan
@@ -74,4 +75,9 @@ def check_hardware(
             "their GPUs; use one process, or optimizer_device 'model'"
         )
     has = torch.cuda.get_device_properties(device).total_memory
-    check_fits(make_plan(config, questions, data_root, ranks=ranks), has)
+    try:
+        plan = make_plan(config, questions, data_root, ranks=ranks)
+    except Unplanned:
+        console.say(f"warning: {config.model} is of a family without a plan; watch {name}'s memory")
+        return
+    check_fits(plan, has)

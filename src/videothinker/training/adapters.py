@@ -14,9 +14,6 @@ from videothinker.models.folders import read_base
 from videothinker.models.loaded import Policy
 from videothinker.training.step import Bias
 
-LORA_TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
-"""Every linear map of the language model; the vision tower stays as it is."""
-
 
 def add_adapter(policy: Policy, config: TrainConfig) -> None:
     """Put a fresh LoRA adapter into the language model; all else is frozen."""
@@ -25,7 +22,7 @@ def add_adapter(policy: Policy, config: TrainConfig) -> None:
     lora = LoraConfig(
         r=config.lora_rank,
         lora_alpha=config.lora_alpha,
-        target_modules=LORA_TARGETS,
+        target_modules=policy.lora_targets,
         lora_dropout=0.0,
     )
     policy.model.requires_grad_(requires_grad=False)

@@ -9,7 +9,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
-from videothinker.errors import UserError
+from videothinker.errors import Unplanned, UserError
 from videothinker.models.border import parse, read_object
 from videothinker.models.folders import complete_folder
 
@@ -139,8 +139,9 @@ def read_shape(config: Mapping[str, Any], name: str = "config.json") -> Shape:
     """
     kind = config.get("model_type", ARCHITECTURE)
     if kind != ARCHITECTURE:
-        raise UserError(
-            f"{name} is of type {kind!r}; only {ARCHITECTURE!r} (Qwen2.5-VL) is supported"
+        raise Unplanned(
+            f"{name} is of type {kind!r}; only {ARCHITECTURE!r} (Qwen2.5-VL) is planned: train "
+            "without --dry-run"
         )
     text = parse(TextSizes, config.get("text_config") or config, name)
     given = parse(VisionPart, config, name).vision_config

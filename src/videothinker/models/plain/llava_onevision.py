@@ -1,0 +1,67 @@
+"""LLaVA-OneVision's frames: each the tower's square, its grid pooled to a half; no pixel bounds.
+
+For models that stand in the tables too, such as Video-UTR-7B (published as
+`Kangheng/Video-UTR-7b`, class LlavaOnevisionForConditionalGeneration).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from videothinker.models import base
+from videothinker.models.plain.frames import (
+    Frames,
+    Video,
+    channels_first,
+    counted,
+    digest,
+    read_frames_file,
+    read_look,
+    side,
+)
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+"""The processor's own where its config has none."""
+
+
+class OwnFrames(Frames):
+    """As `LlavaOnevisionVideoProcessor` and `LlavaOnevisionProcessor` make them."""
+
+    def __init__(self, folder: Path, config: Any, tokenizer: Any) -> None:
+        super().__init__(folder, config, tokenizer)
+        file = read_frames_file(folder)
+        self.look = read_look(file, folder, mean=CLIP_MEAN, resample=3)
+        self.size = (side(file.size, "height", folder), side(file.size, "width", folder))
+
+    def to_video(
+        self,
+        frames_THW3: np.ndarray,
+        seconds: float,
+        *,
+        times: Sequence[float] | None,
+        min_pixels: int | None,
+        max_pixels: int | None,
+    ) -> Video:
+        """It takes no time either."""
+        del seconds, times, min_pixels, max_pixels
+        pixels = self.look.normalise(self.look.resize(channels_first(frames_THW3), *self.size))
+        vision = self.config.vision_config
+        pooled = -(-(vision.image_size // vision.patch_size) // 2)
+        tokens = len(frames_THW3) * pooled**2 + 1  # one ends the video
+        values, words = {"pixel_values_videos": pixels[None]}, self.place * tokens
+        return Video(
+            frames=len(frames_THW3),
+            height=self.size[0],
+            width=self.size[1],
+            tokens=tokens,
+            digest=digest(values, words),
+            values=values,
+            words=words,
+        )
+
+    def positions(self, prompt: base.Prompt) -> Tensor:
+        """One axis."""
+        return counted(prompt)
