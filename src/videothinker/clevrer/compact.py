@@ -21,6 +21,8 @@ LEFT, NEAR = -4.0, -2.4
 """The grid's corner: the table's left and near edges."""
 SLOTS = "abcdefghijklmnop"
 """Letters of moments, for telling what happens in time."""
+HIT = "hit"
+"""Stands behind every collision: whether a pair is in the list is then which word follows it."""
 AWAY = "gone"
 """Stands for the place of an object that is out of view."""
 
@@ -63,7 +65,7 @@ def pair_word(first: str, second: str) -> str:
 def told_in_time(
     motion: Motion, shown: Sequence[int], events: Sequence[Event], names: Sequence[str]
 ) -> str:
-    """The collisions among the letters of the places told: "a b BlueRed c d e CyanGray f g h".
+    """The collisions among the letters of the places told: "a b BlueRed hit c d e CyanGray hit f".
 
     Raises:
         UserError: more places than letters.
@@ -75,7 +77,7 @@ def told_in_time(
     for event in events:
         if event.type == "collision":
             place = int(np.searchsorted(times, event.frame, side="right")) - 1
-            found[place].append(pair_word(*(names[one] for one in event.objects)))
+            found[place] += [pair_word(*(names[one] for one in event.objects)), HIT]
     return " ".join(word for words in found for word in words)
 
 
@@ -85,7 +87,7 @@ def render_compact(
     """The context shown in place of a video, in few tokens.
 
     One line an object, its places in order, then the collisions, each after the letter of the last
-    place told before it: "Events (4% missing): a b BlueRed c d e CyanGray f g h."
+    place told before it: "Events (4% missing): a b BlueRed hit c d e CyanGray hit f."
 
     Args:
         scene: an annotation with trajectories, or a simulated scene's motion.
