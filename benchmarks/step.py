@@ -32,11 +32,11 @@ from videothinker.algorithms import objective
 from videothinker.algorithms.base import Objective
 from videothinker.generation.base import Sampling, generate
 from videothinker.models.base import Prompt
-from videothinker.models.catalog import load_policy
+from videothinker.models.catalog import load_policy, read_shape
 from videothinker.models.loaded import Policy
 from videothinker.models.positions import continued
-from videothinker.models.qwen2_5_vl.shapes import Grid, Shape, read_shape, step_flops
 from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
+from videothinker.models.shapes import Grid, Shape, step_flops
 from videothinker.training.step import Bias, accumulate_gradients
 
 GENERATIONS = 8

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from videothinker.models.qwen2_5_vl.shapes import read_shape
+from videothinker.models.catalog import read_shape
 from videothinker.models.qwen2_5_vl.small import build_small
 
 FILE = Path(__file__).parents[2] / "benchmarks" / "step.py"

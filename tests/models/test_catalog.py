@@ -55,7 +55,10 @@ def test_it_is_trained(toy: Path, frames_THW3: torch.Tensor) -> None:
     assert not any("visual" in name for name in grads)
 
 
-def test_what_no_line_names_is_refused(tmp_path: Path, tiny_folder: Path) -> None:
+def test_what_no_line_names_is_refused(
+    tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(catalog.FAMILIES, "qwen2_vl")
     toy = build_toy(tmp_path / "toy", tiny_folder)
     with pytest.raises(UserError, match="'qwen2_vl'; only 'qwen2_5_vl' .* are supported"):
         load_model(toy)

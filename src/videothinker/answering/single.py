@@ -47,7 +47,9 @@ def ask(video: Path, question: str, config: AskConfig) -> Asked:
     for line in placed.lines:
         say(line)
     policy = load_model(config.model, dtype=placed.dtype, device=placed.device)
-    shown = policy.to_video(clip.frames, clip.seconds, max_pixels=config.max_pixels)
+    shown = policy.to_video(
+        clip.frames, clip.seconds, times=clip.times.tolist(), max_pixels=config.max_pixels
+    )
     prompt = policy.encode(render(question, config.choice), shown)
     frames = f"{prompt.frames} frames"
     if prompt.frames == 1 and shown.second_per_grid is not None:

@@ -10,7 +10,7 @@ Letters: L tokens of the packed sequence, D hidden, I intermediate, V vocabulary
 from dataclasses import dataclass
 from typing import Literal
 
-from videothinker.models.qwen2_5_vl.shapes import Grid, Shape, parameters
+from videothinker.models.shapes import Grid, Shape, parameters
 
 FLOAT = 4
 """Bytes of a float32: masters, gradients, moments, norms, softmax."""
@@ -78,7 +78,7 @@ def trained_parameters(work: Workload) -> int:
 def adapter_parameters(shape: Shape, rank: int) -> int:
     """Weights of a LoRA adapter on every linear map of the language model."""
     d, kv, i = shape.hidden, shape.kv_heads * shape.head_dim, shape.intermediate
-    sides = 2 * (d + d) + 2 * (d + kv) + 3 * (d + i)  # q, o; k, v; gate, up, down
+    sides = 2 * (d + shape.attention) + 2 * (d + kv) + 3 * (d + i)  # q, o; k, v; gate, up, down
     return shape.layers * rank * sides
 
 
@@ -116,10 +116,13 @@ def _norm_saved(work: Workload, width: int, *, trains: bool) -> int:
 
 def _attention_saved(work: Workload) -> int:
     shape, b, tokens = work.shape, work.width, work.packed
-    d, kv = shape.hidden, shape.kv_heads * shape.head_dim
-    norm = tokens * _norm_saved(work, d, trains=not work.lora_rank)
+    a, kv = shape.attention, shape.kv_heads * shape.head_dim
+    norm = tokens * _norm_saved(work, shape.hidden, trains=not work.lora_rank)
+    if shape.head_norms:  # what they make is turned at once, and not kept
+        made = b * (a + kv)
+        norm += tokens * (_norm_saved(work, a + kv, trains=not work.lora_rank) - made)
     # query, the two attentions' outputs, the packed output; the prefix's key and value
-    states = 3 * d * b * tokens + 2 * kv * b * (work.prompt - 1) + FLOAT * shape.heads * tokens
+    states = 3 * a * b * tokens + 2 * kv * b * (work.prompt - 1) + FLOAT * shape.heads * tokens
     # what every segment sees, or what that is made of
     keys = _segment_keys(work) if work.checkpointing else 2 * kv * b * tokens
     lora = 4 * b * work.lora_rank * tokens
@@ -150,38 +153,43 @@ def _mlp_backward(work: Workload) -> int:
 
 
 def _attention_backward(work: Workload) -> int:
-    return _segment_keys(work) + 5 * work.width * work.shape.hidden * work.packed
+    return _segment_keys(work) + 5 * work.width * work.shape.attention * work.packed
 
 
 def block_saved(work: Workload) -> int:
     """Bytes one vision block keeps for its backward pass."""
     if work.grid is None:
         return 0
-    shape, b = work.shape, work.width
-    v, i = shape.vision_hidden, shape.vision_intermediate
-    norms = 2 * _norm_saved(work, v, trains=True)
+    one, b = work.shape.vision, work.width
+    norms = 2 * _tower_norm_saved(work, one.hidden)
     # turned query and key, the fused projection (its value is a view), windows, their packing
-    attention = 7 * b * v + FLOAT * shape.vision_heads
-    return work.grid.patches * (norms + attention + 4 * b * i)
+    attention = 7 * b * one.hidden + FLOAT * one.heads
+    return work.grid.patches * (norms + attention + one.mlp_kept * b * one.intermediate)
+
+
+def _tower_norm_saved(work: Workload, width: int) -> int:
+    if work.shape.vision.layer_norms:  # its input as it came, mean and deviation; its output
+        return 2 * work.width * width + 2 * FLOAT
+    return _norm_saved(work, width, trains=True)
 
 
 def _block_backward(work: Workload) -> int:
     assert work.grid is not None
-    shape = work.shape
-    return work.grid.patches * work.width * 2 * (shape.vision_hidden + shape.vision_intermediate)
+    one = work.shape.vision
+    return work.grid.patches * work.width * 2 * (one.hidden + one.intermediate)
 
 
 def _tower_saved(work: Workload) -> int:
     """The tower's whole graph as the backward pass finds it."""
     if work.grid is None or not work.tower_trains:
         return 0
-    shape, b, n = work.shape, work.width, work.grid.patches
-    v = shape.vision_hidden
+    one, b, n = work.shape.vision, work.width, work.grid.patches
+    v = one.hidden
     block = n * b * v if work.checkpointing else block_saved(work)
-    pixels = n * 3 * shape.temporal_patch * shape.patch**2 * (b + (FLOAT if b < FLOAT else 0))
-    merger = n * (_norm_saved(work, v, trains=True) + 2 * b * v)
-    rotary = 2 * n * FLOAT * (v // shape.vision_heads)
-    return shape.vision_depth * block + pixels + merger + rotary
+    pixels = n * 3 * one.temporal_patch * one.patch**2 * (b + (FLOAT if b < FLOAT else 0))
+    merger = n * (_tower_norm_saved(work, v) + 2 * b * v)
+    rotary = 2 * n * FLOAT * (v // one.heads)
+    return one.depth * block + pixels + (1 + one.deepstack) * merger + rotary
 
 
 def _language_saved(work: Workload) -> int:
@@ -234,8 +242,9 @@ def rollout_bytes(work: Workload) -> dict[str, int]:
 def _videos(work: Workload) -> int:
     if work.grid is None or work.tower_trains:
         return 0
-    tokens = work.grid.patches // work.shape.merge**2
-    return min(VIDEOS, work.videos) * tokens * work.shape.hidden * work.width
+    one = work.shape.vision
+    kept = (1 + one.deepstack) * work.grid.patches // one.merge**2
+    return min(VIDEOS, work.videos) * kept * work.shape.hidden * work.width
 
 
 def moments(work: Workload) -> dict[str, dict[str, int]]:

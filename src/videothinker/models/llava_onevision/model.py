@@ -7,6 +7,7 @@ of a protocol do not apply; the size that was used is recorded.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -45,11 +46,12 @@ class LlavaOnevision(Loaded):
         frames_THW3: np.ndarray,
         seconds: float,
         *,
+        times: Sequence[float] | None = None,
         min_pixels: int | None = None,
         max_pixels: int | None = None,
     ) -> Video:
         """Resize to the tower's square (bicubic) and scale to [-1, 1]; it takes no time."""
-        del seconds, min_pixels, max_pixels
+        del seconds, times, min_pixels, max_pixels
         side = self.model.config.vision_config.image_size
         resized = [
             np.asarray(Image.fromarray(frame).resize((side, side), Image.Resampling.BICUBIC))
