@@ -109,6 +109,11 @@ def load_policy(
     return policy
 
 
+def family_name(kind: str) -> str:
+    """What people call the family of a `model_type`."""
+    return FAMILIES[kind].name if kind in FAMILIES else kind
+
+
 def published() -> dict[str, tuple[str, dict[str, Any]]]:
     """Hub name -> kind and configuration, of the models that can be planned without their files."""
     return {

@@ -47,6 +47,8 @@ class Workload:
     """Bytes a logit of both models while a divergence over the whole vocabulary is recomputed and
     differentiated, see `divergences`; 0 where it asks for the sampled tokens alone."""
     bias: BiasKind = "model"
+    bias_shape: Shape | None = None
+    """Of a bias model of another size; null where it is the policy's."""
     optimizer_on_cpu: bool = False
     moment_bytes: int = 2 * FLOAT
     """Of both moments of one weight: 8 in float32, 2 in 8 bits."""
@@ -87,7 +89,7 @@ def resident(work: Workload) -> dict[str, int]:
     weights = sum(parameters(work.shape).values()) * work.width
     trained = trained_parameters(work)
     adapter = adapter_parameters(work.shape, work.lora_rank) * work.width
-    bias = {"none": 0, "model": weights, "adapter": adapter, "offloaded": 0}[work.bias]
+    bias = {"none": 0, "model": bias_weights(work), "adapter": adapter, "offloaded": 0}[work.bias]
     own_master = work.width == FLOAT and not work.optimizer_on_cpu  # the weight is its own master
     on_device = 0 if work.optimizer_on_cpu else 1
     return {
@@ -96,6 +98,11 @@ def resident(work: Workload) -> dict[str, int]:
         "float32 master": 0 if own_master else on_device * trained * FLOAT,
         "moments": on_device * trained * work.moment_bytes,
     }
+
+
+def bias_weights(work: Workload) -> int:
+    """Bytes of a bias model of its own."""
+    return sum(parameters(work.bias_shape or work.shape).values()) * work.width
 
 
 def gradient_bytes(work: Workload) -> int:
@@ -259,9 +266,8 @@ def moments(work: Workload) -> dict[str, dict[str, int]]:
         "save": {},  # tensors pass to main memory one by one, weights file by file
     }
     if work.bias != "none":
-        copy = sum(parameters(work.shape).values()) * work.width
         found["bias model"] = {
-            "bias model": copy if work.bias == "offloaded" else always["bias model"],
+            "bias model": bias_weights(work) if work.bias == "offloaded" else always["bias model"],
             "gradients": early,
             "activations": _inference(work, work.packed),
         }

@@ -83,6 +83,7 @@ class Plan:
             checkpointing=config.gradient_checkpointing,
             logit_bytes=0 if divergence is None else logit_bytes(divergence),
             bias=bias_kind(config),
+            bias_shape=bias_shape(config),
             optimizer_on_cpu=config.optimizer_device == "cpu",
             moment_bytes=2 if config.moments == "8bit" else 2 * FLOAT,
         )
@@ -101,7 +102,7 @@ class Plan:
     def host(self) -> int:
         """Bytes of main memory for what options move there, and for what is being saved."""
         trained = memory.trained_parameters(self.work)
-        weights = sum(parameters(self.shape).values()) * self.work.width
+        weights = memory.bias_weights(self.work)
         moved = trained * (2 * FLOAT + self.work.moment_bytes) if self.work.optimizer_on_cpu else 0
         saving = memory.saving_bytes(self.work)
         return moved + (weights if self.work.bias == "offloaded" else 0) + saving
@@ -142,6 +143,14 @@ def bias_kind(config: TrainConfig) -> memory.BiasKind:
     if config.lora_rank and (absent or adapter_folder(source.model) is not None):
         return "adapter"
     return "offloaded" if source.offload else "model"
+
+
+def bias_shape(config: TrainConfig) -> Shape | None:
+    """The sizes of a bias model that is there and no adapter; else it is taken for the policy's."""
+    source = config.bias_source()
+    if source is None or adapter_folder(source.model) is not None:
+        return None
+    return find_shape(source.model) if Path(source.model).exists() else None
 
 
 def make_plan(
