@@ -41,16 +41,22 @@ class Family:
     shapes: str = ""
     """The module with its `read_shape` and its published configurations, for plans; none without
     the engine."""
+    tested: str = "random weights, tiny"
+    """What its tests and benchmarks ran; nobody of us has published weights (`models --verify`)."""
 
 
-def _engine(folder: str, name: str) -> Family:
+def _engine(folder: str, name: str, tested: str = Family.tested) -> Family:
     """The line of a folder whose models share prompts, train and can be planned."""
     here = f"videothinker.models.{folder}"
-    return Family(name, f"{here}.model:load", trains=True, shapes=f"{here}.shapes")
+    return Family(name, f"{here}.model:load", trains=True, shapes=f"{here}.shapes", tested=tested)
 
 
 FAMILIES = {
-    "qwen2_5_vl": _engine("qwen2_5_vl", "Qwen2.5-VL"),
+    "qwen2_5_vl": _engine(
+        "qwen2_5_vl",
+        "Qwen2.5-VL",
+        "random weights, tiny and of the 3B's size; small bases",
+    ),
     "qwen3_vl": _engine("qwen3_vl", "Qwen3-VL"),
     "qwen2_vl": _engine("qwen2_vl", "Qwen2-VL"),
     "llava_onevision": Family(
@@ -80,6 +86,15 @@ def place(source: str | Path, device: str = AUTO, dtype: str = AUTO) -> Placemen
         dtype=resolve_dtype(dtype, checkpoint.dtype, str(source)),
         parameters=checkpoint.parameters,
     )
+
+
+def checkpoint_folder(source: str | Path) -> Path:
+    """Where a model's files lie; a hub id is fetched.
+
+    Raises:
+        UserError: as `load_model`.
+    """
+    return open_checkpoint(complete_folder(str(source)), _names()).folder
 
 
 def load_model(source: str | Path, *, dtype: str = AUTO, device: str = AUTO) -> Model:
