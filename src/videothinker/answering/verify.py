@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from transformers import AutoModelForImageTextToText, AutoProcessor
-from transformers.utils import is_torchvision_available
+from transformers.utils.import_utils import is_torchvision_available
 from transformers.video_utils import VideoMetadata
 
 from videothinker.answering.config import ModelsConfig

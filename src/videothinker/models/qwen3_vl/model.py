@@ -5,7 +5,6 @@ its time in words before it; DeepStack adds features of inner tower layers to th
 the first decoder layers, in every call of the decoder that sees the video.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -73,10 +72,9 @@ class Qwen3VL(QwenVL):
 
     def deeper(self, seen: Tensor, video_L: Tensor) -> dict[str, Any]:
         """DeepStack: what is added, and where."""
-        features: Sequence[Tensor] = seen[1:, : int(video_L.sum())]
         return {
             "visual_pos_masks": video_L[None].to(self.device),
-            "deepstack_visual_embeds": list(features),
+            "deepstack_visual_embeds": list(seen[1:, : int(video_L.sum())].unbind()),
         }
 
     def no_mask(self) -> dict[str, Any]:
