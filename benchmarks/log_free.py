@@ -103,8 +103,8 @@ def event_recall(model: str) -> float | None:
     for name in ("run.json", "measured.json"):
         path = Path(model) / name
         if path.is_file():
-            book = json.loads(path.read_text())
-            return book.get("facts", book).get("held_out", {}).get("pairs_recall")
+            metadata = json.loads(path.read_text())
+            return metadata.get("facts", metadata).get("held_out", {}).get("pairs_recall")
     return None
 
 

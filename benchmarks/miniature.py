@@ -40,7 +40,7 @@ def digit(sample: Sample, prefill: str) -> str:
     return str(RIGHT * (sample.exact == 1) + VALID * bool(sample.format) + SIMULATED * simulated)
 
 
-def read_book(run: Path) -> dict[str, Any]:
+def read_metadata(run: Path) -> dict[str, Any]:
     """A run's run.json."""
     return json.loads((run / "run.json").read_text())
 
@@ -52,8 +52,8 @@ def evaluation(run: Path, sets: dict[str, Any], found: re.Match[str]) -> dict[st
     found_labels = run / "diagnosis.jsonl"
     rows = read_jsonl(found_labels, Diagnosis) if found_labels.is_file() else []
     labels = {row.question_id: row.label for row in rows}
-    book = read_book(run)
-    prefill = book["facts"]["protocol"]["prefill"]
+    metadata = read_metadata(run)
+    prefill = metadata["facts"]["protocol"]["prefill"]
     asked = {
         "labels": "".join(labels.get(q.id, "unknown")[0] for q in questions),
         "scenes": [q.groups.get("scene", q.id) for q in questions],
@@ -75,7 +75,7 @@ def training(run: Path, found: re.Match[str]) -> dict[str, Any]:
 
     Other cells of the grid are named by their folders in it, wherever the grid lies.
     """
-    book = read_book(run)
+    metadata = read_metadata(run)
     steps = read_jsonl(run / "metrics.jsonl", Step)
     chunks = [steps[i : i + EVERY] for i in range(0, len(steps), EVERY)]
 
@@ -89,15 +89,15 @@ def training(run: Path, found: re.Match[str]) -> dict[str, Any]:
     root = f"{run.parent}/"
     config = {
         k: v.removeprefix(root) if isinstance(v, str) else v
-        for k, v in book["config"].items()
+        for k, v in metadata["config"].items()
         if k not in ("out", "model", "bias", "seed")
     }
     return {
         "arm": found["arm"],
         "seed": int(found["seed"]),
         "config": config,
-        "commit": book.get("commit"),
-        "seconds": book["facts"].get("training_seconds"),
+        "commit": metadata.get("commit"),
+        "seconds": metadata["facts"].get("training_seconds"),
         "guarded_steps": sum(s.guard is not None for s in steps),
         "curves": {
             "divergence": curve([[s.divergence for s in chunk] for chunk in chunks]),
@@ -117,12 +117,12 @@ def collect(root: Path) -> dict[str, Any]:
     evaluations, trainings, unfinished = [], [], []
     for cell in plan(root / "grid.yaml", ReproduceConfig(root)):
         run = cell.out
-        book = read_book(run) if (run / "run.json").is_file() else {"status": "not started"}
-        if book["status"] != "done":
+        metadata = read_metadata(run) if (run / "run.json").is_file() else {"status": "not started"}
+        if metadata["status"] != "done":
             unfinished.append(run.name)
-        elif book["stage"] == "evaluate" and (found := EVALUATION.match(run.name)):
+        elif metadata["stage"] == "evaluate" and (found := EVALUATION.match(run.name)):
             evaluations.append(evaluation(run, sets, found))
-        elif book["stage"].startswith("train_") and (found := TRAINING.match(run.name)):
+        elif metadata["stage"].startswith("train_") and (found := TRAINING.match(run.name)):
             trainings.append(training(run, found))
     return {
         "sets": sets,

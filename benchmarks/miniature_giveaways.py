@@ -100,8 +100,8 @@ def asked_by(cell: Cell, cells: Sequence[Cell]) -> Asked:
     questions = source.pairs if pairs else source.questions
     logs = {one.question_id: one for one in (source.pair_logs if pairs else source.logs)}
     benchmark = Benchmark("jsonl", tuple(q for q in questions if q.split == config.split), ())
-    book = json.loads((folder / "run.json").read_text())
-    return Asked(select(benchmark, config, logs).questions, logs, book.get("commit"))
+    metadata = json.loads((folder / "run.json").read_text())
+    return Asked(select(benchmark, config, logs).questions, logs, metadata.get("commit"))
 
 
 def check(found: Asked, recorded: dict[str, Any], where: str) -> None:

@@ -57,9 +57,9 @@ class Grid:
     @staticmethod
     def raw(name: str) -> "Grid":
         """The records called `name` as committed, without the split by give-away."""
-        book = json.loads((RECORDS / f"{name}.json").read_text())
-        sets = {key: value for one in book["sets"] for key, value in one.items()}
-        return Grid(name, sets, book["evaluations"], book["trainings"])
+        records = json.loads((RECORDS / f"{name}.json").read_text())
+        sets = {key: value for one in records["sets"] for key, value in one.items()}
+        return Grid(name, sets, records["evaluations"], records["trainings"])
 
     @staticmethod
     def read(name: str) -> "Grid | None":

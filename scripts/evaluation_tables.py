@@ -59,16 +59,15 @@ def protocols() -> str:
         *(_row(one.official, name) for name, one in KNOWN.items() if one.official),
     ]
     head = [f"| {' | '.join(COLUMNS)} |", "|" + "---|" * len(COLUMNS)]
-    notes = [
-        f"* `official` on {name}: {one.official.about}"
+    notes = ["| protocol | benchmark | in words |", "|---|---|---|"]
+    notes += [
+        f"| {name} | all | {resolve(name, 'clevrer').about} |"
+        for name in ("videothinker", "reference", "demo")
+    ]
+    notes += [
+        f"| official | {name} | {one.official.about} |"
         for name, one in KNOWN.items()
         if one.official
-    ]
-    notes = [
-        f"* `videothinker`: {resolve('videothinker', 'clevrer').about}",
-        f"* `reference`: {resolve('reference', 'clevrer').about}",
-        f"* `demo`: {resolve('demo', 'clevrer').about}",
-        *notes,
     ]
     return "\n".join([*head, *rows, "", *notes]) + "\n"
 

@@ -1,5 +1,6 @@
-"""Toy videos, questions and a toy model for the answering and evaluation tests."""
+"""Toy videos, questions, and the one toy model of all rooms."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import av
@@ -43,20 +44,27 @@ def ask_about(number: int, video: str | None, **changes: object) -> Question:
     return Question(**{**values, **changes})
 
 
-def build_tiny(folder: Path) -> Path:
-    """A model folder with random weights: noise, but deterministic noise."""
-    shape = SmallConfig(
-        hidden=64,
-        layers=2,
-        heads=2,
-        kv_heads=1,
-        intermediate=96,
-        vision_hidden=32,
-        vision_layers=2,
-        vision_heads=2,
-        vision_intermediate=48,
-        vision_full_attention=(1,),
-        initializer_range=0.3,
-    )
-    build_small(folder, shape, WORDS)
-    return folder
+SHAPE = {
+    "hidden": 64,
+    "layers": 2,
+    "heads": 2,
+    "kv_heads": 1,
+    "intermediate": 96,
+    "vision_hidden": 32,
+    "vision_layers": 2,
+    "vision_heads": 2,
+    "vision_intermediate": 48,
+    "vision_full_attention": (1,),
+    "initializer_range": 0.3,
+}
+
+
+def build_tiny(folder: Path, words: Sequence[str] = WORDS, **changes: object) -> Path:
+    """The toy model of every room: random weights, so noise, but the same noise every time.
+
+    Args:
+        folder: where it is written.
+        words: what its tokenizer is made of.
+        changes: what a test needs otherwise than in SHAPE.
+    """
+    return build_small(folder, SmallConfig(**(SHAPE | changes)), list(words))

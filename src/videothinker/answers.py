@@ -16,7 +16,7 @@ from videothinker.records import Letters, Sample, Variant, Verdict
 
 TAG = re.compile(r"</?(?:think|answer)>")
 ANY_TAG = re.compile(TAG.pattern, re.IGNORECASE)
-Asked = Literal["tags", "letter", "sentence"]
+AnswerFormat = Literal["tags", "letter", "sentence"]
 """Where a prompt wants the answer: in tags, as the whole text, or behind `the answer is`."""
 CUE = re.compile(r"\banswers?\b[^\n:]{0,40}?(?:\b(?:is|are)\b:?|:)[ \t]*", re.IGNORECASE)
 
@@ -37,7 +37,7 @@ class Parsed:
     """The whole text is exactly one thinking block and one answer block."""
 
 
-class Prompt(Protocol):
+class ShownPrompt(Protocol):
     """What a record says of a prompt."""
 
     @property
@@ -61,7 +61,9 @@ class Prompt(Protocol):
         ...
 
 
-def parse(text: str, choices: Sequence[str], *, truncated: bool, asked: Asked = "tags") -> Parsed:
+def parse(
+    text: str, choices: Sequence[str], *, truncated: bool, asked: AnswerFormat = "tags"
+) -> Parsed:
     """Read a completion.
 
     Args:
@@ -104,7 +106,7 @@ def record(
     question_id: str,
     text: str,
     parsed: Parsed,
-    prompt: Prompt,
+    prompt: ShownPrompt,
     *,
     model: str,
     protocol: str,

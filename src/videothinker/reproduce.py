@@ -10,10 +10,10 @@ A grid is YAML::
         run: train grpo
         each: {seed: [0, 1, 2]}   # one cell for each combination
         data: "{diagnosis}"
-      - name: "test-{arm}-s{seed}"
+      - name: "test-{method}-s{seed}"
         run: evaluate
-        over: {arm: [grpo], seed: [0, 1, 2]}   # the same, but only names: no settings
-        model: "{{arm}-s{seed}}"
+        over: {method: [grpo], seed: [0, 1, 2]}   # the same, but only names: no settings
+        model: "{{method}-s{seed}}"
 
 `{other}` stands for the folder of the cell called `other`, which is run first; `{root}` for the
 grid's own folder; `seed: null` leaves a setting out. Cells that are done are left alone, so the

@@ -265,9 +265,9 @@ def open_run(
             held by another process (its pid is named).
     """
     prepare_out(out)
-    book = out / "run.json"
+    run_json = out / "run.json"
     strangers = [p.name for p in out.iterdir() if p.name not in (".lock",)]
-    if strangers and not book.exists():
+    if strangers and not run_json.exists():
         raise UserError(
             f"{out}: is not empty and holds no run.json (found {sorted(strangers)[0]!r}); "
             "give a new folder"
@@ -276,8 +276,8 @@ def open_run(
     try:
         entry = _entry(stage, config, inputs or {})
         resumed = done = False
-        if book.exists() and _has_work(out):
-            old = msgspec.json.decode(book.read_bytes())
+        if run_json.exists() and _has_work(out):
+            old = msgspec.json.decode(run_json.read_bytes())
             told = {**old, "config": _since_added(old["config"], config)}
             there, here = (msgspec.json.decode(msgspec.json.encode(e)) for e in (told, entry))
             _compare(out, there, here, may_change)
@@ -290,18 +290,18 @@ def open_run(
         if done:
             yield run
             return
-        yield from _book_keeping(run, book, entry)
+        yield from _recorded(run, run_json, entry)
     finally:
         lock.close()
 
 
-def _book_keeping(run: Run, book: Path, entry: dict[str, Any]) -> Iterator[Run]:
+def _recorded(run: Run, run_json: Path, entry: dict[str, Any]) -> Iterator[Run]:
     started = time.time()
 
     def save(status: str) -> None:
         entry.update(status=status, facts=run.facts, failures=run.failures)
         times = [*entry["times"], {"started": started, "ended": time.time(), "status": status}]
-        write_atomic(book, msgspec.json.format(msgspec.json.encode({**entry, "times": times})))
+        write_atomic(run_json, msgspec.json.format(msgspec.json.encode({**entry, "times": times})))
 
     save("running")
     try:

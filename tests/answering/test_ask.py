@@ -32,9 +32,9 @@ def questions() -> list:
 
 
 def test_every_question_has_its_samples_and_failures_stay(tiny_policy, videos, tmp_path, journal):
-    book = journal(tmp_path / "samples.jsonl")
+    samples_file = journal(tmp_path / "samples.jsonl")
     found = answer_questions(
-        tiny_policy, questions(), videos, HOT, samples=2, seed=5, journal=book, rows=6
+        tiny_policy, questions(), videos, HOT, samples=2, seed=5, journal=samples_file, rows=6
     )
     assert [(s.question_id, s.seed) for s in found] == [
         (q.id, seed) for q in questions() for seed in (5, 6)
@@ -64,8 +64,10 @@ def test_a_short_video_shows_all_it_has_and_says_how_many(tiny_policy, tmp_path,
     ]
     eight = replace(DEMO, frames=8)
     for variant in ("full", "one_frame", "shuffled"):
-        book = journal(tmp_path / variant / "samples.jsonl")
-        found = answer_questions(tiny_policy, asked, tmp_path, eight, variant=variant, journal=book)
+        samples_file = journal(tmp_path / variant / "samples.jsonl")
+        found = answer_questions(
+            tiny_policy, asked, tmp_path, eight, variant=variant, journal=samples_file
+        )
         assert [s.frames for s in found] == [5, 1, 2]
         assert all(s.verdict != "failed" for s in found)
 
@@ -73,8 +75,8 @@ def test_a_short_video_shows_all_it_has_and_says_how_many(tiny_policy, tmp_path,
 def test_one_bad_name_is_one_failed_record(tiny_policy, videos, tmp_path, journal):
     names = ["a\0.mp4", "n" * 400, "a.mp4/b", "."]
     asked = [ask_about(i, name) for i, name in enumerate([*names, "a.mp4"])]
-    book = journal(tmp_path / "samples.jsonl")
-    found = answer_questions(tiny_policy, asked, videos, DEMO, journal=book)
+    samples_file = journal(tmp_path / "samples.jsonl")
+    found = answer_questions(tiny_policy, asked, videos, DEMO, journal=samples_file)
     assert [s.verdict == "failed" for s in found] == [True] * 4 + [False]
 
 
@@ -83,9 +85,9 @@ def test_links_are_followed_where_they_are_meant(tiny_policy, videos, tmp_path, 
     (tmp_path / "data/videos").symlink_to(videos)
     asked = [ask_about(0, "videos/a.mp4")]
     for follow in (False, True):
-        book = journal(tmp_path / f"{follow}/samples.jsonl")
+        samples_file = journal(tmp_path / f"{follow}/samples.jsonl")
         (sample,) = answer_questions(
-            tiny_policy, asked, tmp_path / "data", DEMO, journal=book, follow_links=follow
+            tiny_policy, asked, tmp_path / "data", DEMO, journal=samples_file, follow_links=follow
         )
         assert (sample.verdict == "failed") is not follow
         assert follow or "--follow-links" in str(sample.error)
@@ -108,8 +110,8 @@ def test_resumed_is_uninterrupted_at_every_cut(tiny_policy, videos, tmp_path, jo
         folder = tmp_path / f"cut{cut}"
         folder.mkdir()
         (folder / "samples.jsonl").write_bytes(data[:cut])
-        book = journal(folder / "samples.jsonl")
-        again = answer_questions(*args, samples=2, journal=book, rows=4)
+        samples_file = journal(folder / "samples.jsonl")
+        again = answer_questions(*args, samples=2, journal=samples_file, rows=4)
         assert again == first
         assert (folder / "samples.jsonl").read_bytes() == data
     assert calls, "nothing was recomputed"
@@ -147,15 +149,17 @@ def test_shared_batches_say_what_single_questions_say(tiny_policy, videos, tmp_p
 
 def test_variants_change_what_is_seen_and_nothing_else(tiny_policy, videos, tmp_path, journal):
     asked = [ask_about(0, "a.mp4"), ask_about(1, "b.mp4")]
-    book = journal(tmp_path / "samples.jsonl")
+    samples_file = journal(tmp_path / "samples.jsonl")
     tokens = {}
     for variant in ("full", "struck", "blind", "one_frame", "shuffled", "options_only"):
-        found = answer_questions(tiny_policy, asked, videos, DEMO, variant=variant, journal=book)
+        found = answer_questions(
+            tiny_policy, asked, videos, DEMO, variant=variant, journal=samples_file
+        )
         tokens[variant] = [(s.frames, s.prompt_tokens) for s in found]
     assert tokens["full"] == tokens["one_frame"] == tokens["shuffled"]
     assert tokens["blind"][0][0] == tokens["options_only"][0][0] == 0
     assert tokens["struck"][0][1] < tokens["full"][0][1]
-    assert len(book.records) == 12
+    assert len(samples_file.records) == 12
 
 
 def test_batches_keep_a_video_together():
@@ -169,16 +173,16 @@ def test_batches_keep_a_video_together():
 
 
 def test_bad_settings_are_refused(tiny_policy, videos, tmp_path, journal):
-    book = journal(tmp_path / "samples.jsonl")
+    samples_file = journal(tmp_path / "samples.jsonl")
     one = ask_about(0, "a.mp4")
     with pytest.raises(UserError, match="twice"):
-        answer_questions(tiny_policy, [one, one], videos, DEMO, journal=book)
+        answer_questions(tiny_policy, [one, one], videos, DEMO, journal=samples_file)
     with pytest.raises(UserError, match="temperature"):
-        answer_questions(tiny_policy, [one], videos, DEMO, samples=2, journal=book)
+        answer_questions(tiny_policy, [one], videos, DEMO, samples=2, journal=samples_file)
     bare = ask_about(1, "a.mp4", question_struck=None)
     with pytest.raises(UserError, match="no premise"):
-        answer_questions(tiny_policy, [bare], videos, DEMO, variant="struck", journal=book)
-    assert not book.records
+        answer_questions(tiny_policy, [bare], videos, DEMO, variant="struck", journal=samples_file)
+    assert not samples_file.records
 
 
 def test_a_protocol_with_a_rate_takes_an_even_number_of_frames(videos):
@@ -260,8 +264,8 @@ def test_strict_reading_is_scored_and_lenient_only_kept(tiny_policy, videos, jou
     asked = [ask_about(i, "a.mp4", answer=("A",)) for i in range(len(texts))]
     said = {q.id: [(text, "must be" in text)] for q, text in zip(asked, texts, strict=True)}
     monkeypatch.setattr(room, "_generate", lambda *_: said)
-    book = journal(videos / "strict.jsonl")
-    for sample in answer_questions(tiny_policy, asked, videos, DEMO, journal=book):
+    samples_file = journal(videos / "strict.jsonl")
+    for sample in answer_questions(tiny_policy, asked, videos, DEMO, journal=samples_file):
         found = (sample.verdict, sample.exact, sample.soft, sample.format, sample.lenient)
         assert found == STRICT[sample.text]
 
@@ -277,8 +281,8 @@ def test_a_video_is_read_once_for_each_of_its_clips(tiny_policy, videos, journal
     monkeypatch.setattr(room, "read_frames", counted)
     clips = [None, (0.0, 0.9), (1.0, 1.9), None, (0.0, 0.9)]
     asked = [ask_about(i, "a.mp4", clip=clip) for i, clip in enumerate(clips)]
-    book = journal(videos / "clips.jsonl")
-    answer_questions(tiny_policy, asked, videos, DEMO, journal=book)
+    samples_file = journal(videos / "clips.jsonl")
+    answer_questions(tiny_policy, asked, videos, DEMO, journal=samples_file)
     assert reads == [("a.mp4", None), ("a.mp4", (0.0, 0.9)), ("a.mp4", (1.0, 1.9))]
 
 

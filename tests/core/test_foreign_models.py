@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
+from tests.answering_toys import build_tiny
 from videothinker import cli
-from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 from videothinker.records import Question, write_jsonl
 from videothinker.world.encode import write_mp4
 
@@ -41,8 +41,7 @@ def questions(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    config = SmallConfig(hidden=32, layers=1, heads=2, kv_heads=1, vocab_size=400)
-    return build_small(tmp_path / "model", config, ["red cube"])
+    return build_tiny(tmp_path / "model")
 
 
 def poisoned(model: Path) -> Path:

@@ -143,7 +143,7 @@ def test_a_terminated_grid_takes_its_cells_along_and_resumes(tmp_path: Path) -> 
     run.send_signal(signal.SIGTERM)
     assert "interrupted; the same command resumes" in run.communicate(timeout=60)[1]
     assert run.returncode == 130
-    book = tmp_path / "r/world/run.json"
-    assert json.loads(book.read_text())["status"] == "interrupted"
+    run_json = tmp_path / "r/world/run.json"
+    assert json.loads(run_json.read_text())["status"] == "interrupted"
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=300)
-    assert json.loads(book.read_text())["status"] == "done"
+    assert json.loads(run_json.read_text())["status"] == "done"

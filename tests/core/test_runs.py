@@ -76,10 +76,10 @@ class Grown(Config):
 
 def test_a_setting_added_later_has_its_default_in_an_older_run(tmp_path: Path) -> None:
     steps(tmp_path / "a", 3, config=Grown())
-    book = tmp_path / "a/run.json"
-    told = msgspec.json.decode(book.read_bytes())
+    run_json = tmp_path / "a/run.json"
+    told = msgspec.json.decode(run_json.read_bytes())
     del told["config"]["shift"], told["config"]["optics"]["blur"]
-    book.write_bytes(msgspec.json.encode(told))
+    run_json.write_bytes(msgspec.json.encode(told))
     steps(tmp_path / "a", 3, config=Grown())
     with pytest.raises(UserError, match=r"shift: \[0, 1\] there, \[0, 2\] here"):
         steps(tmp_path / "a", 3, config=Grown(shift=(0, 2)))

@@ -149,8 +149,8 @@ def test_a_diagnosed_list_keeps_what_its_logs_said(logged, tiny_model, tmp_path)
     assert [(d.question_id, d.evidence, d.flags) for d in found] == [
         (d.question_id, d.evidence, d.flags) for d in by_folder
     ]
-    book = json.loads((then / "run.json").read_text())
-    assert book["facts"]["data_root"] == str(logged.root.resolve())
+    metadata = json.loads((then / "run.json").read_text())
+    assert metadata["facts"]["data_root"] == str(logged.root.resolve())
 
 
 def test_an_unreadable_video_is_a_recorded_failure(tiny_model, tmp_path, capsys):

@@ -102,9 +102,9 @@ def test_files_for_training(folder, tmp_path):
     assert struck[0].answer == as_is[0].answer == ("A",)
     assert struck[0].choices == as_is[0].choices
     assert as_is[0].question == "Which event will happen if the gray object is removed?"
-    book = json.loads((out / "run.json").read_text())
-    assert book["facts"]["data_root"] == str(folder.root.resolve())
-    assert book["failures"] == 0
+    metadata = json.loads((out / "run.json").read_text())
+    assert metadata["facts"]["data_root"] == str(folder.root.resolve())
+    assert metadata["failures"] == 0
 
 
 def test_the_chosen_rule_gives_the_label_and_the_flags_stay(folder, tmp_path):
@@ -168,8 +168,8 @@ def test_an_edited_annotation_is_noticed_and_its_folder_named(folder, tmp_path):
     diagnose(folder.root, DiagnoseConfig(out=out))
     folder.annotate("validation", 10_000, other)
     os.utime(path, ns=stamp)  # the contents count, not the clock
-    book = json.loads((out / "run.json").read_text())
-    (out / "run.json").write_text(json.dumps({**book, "status": "interrupted"}))
+    metadata = json.loads((out / "run.json").read_text())
+    (out / "run.json").write_text(json.dumps({**metadata, "status": "interrupted"}))
     with pytest.raises(UserError, match=changed):  # unfinished, it would mix two logs
         diagnose(folder.root, DiagnoseConfig(out=out))
     # the split that was not asked for is not read, so it may change
@@ -364,9 +364,9 @@ def test_keep_going_names_all_and_leaves_only_them_out(folder, tmp_path):
     folder.ask("train", 6)
     truncate(folder.annotate("validation", 10_000))
     out, found = run(folder, tmp_path, keep_going=True)
-    book = json.loads((out / "run.json").read_text())
+    metadata = json.loads((out / "run.json").read_text())
     told = json.loads((out / "summary.json").read_text())["problems"]
-    assert book["failures"] == len(told)
+    assert metadata["failures"] == len(told)
     for part in ("filter_smell", "scene 5", "scene 6", "annotation_10000.json"):
         assert sum(part in problem for problem in told) >= 1, part
     assert {d.split("/")[1] for d in found} == {"train"}

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import torch
 
+from tests.answering_toys import build_tiny
 from videothinker.models.base import Group
 from videothinker.models.catalog import load_policy
 from videothinker.models.logprobs import group_logps
-from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 from videothinker.prompts import render
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -23,14 +23,10 @@ def blocks(page: str, *languages: str) -> list[tuple[str, str]]:
 
 def toy_model(folder: Path) -> Path:
     """A tiny Qwen2.5-VL that keeps the answer format and guesses between A and B."""
-    shape = SmallConfig(
-        hidden=32, layers=1, heads=2, kv_heads=1, intermediate=64, vocab_size=400,
-        vision_hidden=16, vision_layers=1, vision_heads=2, vision_intermediate=32,
-        vision_full_attention=(0,),
-    )  # fmt: skip
     choices = ("to the left", "to the right")
     asked = render("Which way will the square go if the wall is removed?", choices)
-    build_small(folder, shape, [asked, "<think>it moves</think><answer>A, B</answer>"] * 9)
+    words = [asked, "<think>it moves</think><answer>A, B</answer>"] * 9
+    build_tiny(folder, words, vocab_size=400, initializer_range=0.02)
     policy = load_policy(folder)
     prompt = policy.encode(asked)
     said = [f"<think>it moves</think><answer>{letter}</answer>" for letter in "AB"]

@@ -55,9 +55,9 @@ def test_a_run_holds_records_and_numbers_made_of_them(model, data, tmp_path, cap
     assert summary["shown"]["frames"] == [4, 4]
     assert set(summary["variants"]) == {"full", "blind"}
     assert lines["all"]["blind"] == summary["variants"]["blind"]
-    book = json.loads((out / "run.json").read_text())
-    assert book["failures"] == 1
-    assert book["facts"]["protocol"]["frames"] == 4
+    metadata = json.loads((out / "run.json").read_text())
+    assert metadata["failures"] == 1
+    assert metadata["facts"]["protocol"]["frames"] == 4
     said = capsys.readouterr().err
     for word in ("always A", "random", "blind", "95 %", "unparsed", "left out: 1", "missing",
                  "inferential, the rest", "give-aways: none or all of their options"):  # fmt: skip
@@ -92,13 +92,13 @@ def test_a_killed_run_ends_where_an_uninterrupted_one_does(model, data, tmp_path
 def test_torn_at_any_byte_a_run_ends_in_the_same_bytes(model, data, tmp_path):
     whole = evaluate(data, config(model, tmp_path / "whole"))
     text = (whole / "samples.jsonl").read_bytes()
-    book = json.loads((whole / "run.json").read_text())
+    metadata = json.loads((whole / "run.json").read_text())
     for place in (0, 100, len(text) // 2, len(text) - 1):
         cut = tmp_path / str(place)
         shutil.copytree(whole, cut)
         (cut / "summary.json").unlink()
         (cut / "samples.jsonl").write_bytes(text[:place])
-        (cut / "run.json").write_text(json.dumps({**book, "status": "running"}))
+        (cut / "run.json").write_text(json.dumps({**metadata, "status": "running"}))
         assert digest_path(evaluate(data, config(model, cut))) == digest_path(whole)
 
 

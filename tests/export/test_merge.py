@@ -10,20 +10,19 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import Qwen2_5_VLForConditionalGeneration
 
+from tests.answering_toys import build_tiny
 from videothinker import cli
 from videothinker.export.merge import Moved
 from videothinker.models import adapters
 from videothinker.models.catalog import load_policy
-from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 
-SHAPE = SmallConfig(hidden=64, layers=2, heads=4, kv_heads=2, intermediate=96, vocab_size=420)
 WORDS = ["What happens without the red cube? The blue sphere stays where it is. A. B. C."] * 20
 MAPS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
 def make_run(folder: Path, dtype: str, size: float) -> Path:
     """A base that is stored in `dtype`, and a run folder whose adapter has B of the given size."""
-    small = load_policy(build_small(folder / "float32", SHAPE, WORDS), dtype=dtype)
+    small = load_policy(build_tiny(folder / "float32", WORDS, initializer_range=0.02), dtype=dtype)
     policy = load_policy(small.save(folder / "base"), dtype=dtype)
     lora = LoraConfig(r=4, lora_alpha=8, target_modules=rf".*language_model.*\.({'|'.join(MAPS)})")
     adapters.inject(policy.model, lora, adapters.POLICY_ADAPTER)

@@ -10,7 +10,15 @@ import msgspec
 import numpy as np
 
 from videothinker.diagnosis.rotation import rotated
-from videothinker.records import Diagnosis, Evidence, Question, Sample, Step, write_jsonl
+from videothinker.records import (
+    Diagnosis,
+    Evidence,
+    Question,
+    Sample,
+    Step,
+    read_jsonl,
+    write_jsonl,
+)
 from videothinker.runs import open_run
 
 EVIL = '<img src=x onerror="window.hacked=1"> What happens without the cube?</script><b>'
@@ -235,3 +243,46 @@ def whole_line(root: Path, *, n: int = 48, seeds: tuple[int, ...] = (0, 1, 2)) -
 def copied(made_runs: list[Path], to: Path) -> list[Path]:
     shutil.copytree(made_runs[0].parent, to, dirs_exist_ok=True)
     return [to / path.name for path in made_runs]
+
+
+Truths = dict[int, tuple[bool, ...]]
+
+
+def with_truths(paths: list[Path], truths: Truths) -> list[Path]:
+    """The k-th inferential question's options happen in the video as `truths[k % len]` says."""
+    for path in (run / "diagnosis.jsonl" for run in paths):
+        rows = read_jsonl(path, Diagnosis) if path.is_file() else []
+        hard = [row.question_id for row in rows if row.label == "inferential"]
+        place = {name: k for k, name in enumerate(hard)}
+        changed = [
+            msgspec.structs.replace(
+                row, evidence=Evidence(truth_video=truths[place[row.question_id] % len(truths)])
+            )
+            if row.question_id in place
+            else row
+            for row in rows
+        ]
+        if rows:
+            write_jsonl(path, changed)
+    return paths
+
+
+def answered_right(paths: list[Path], method: str, right: tuple[bool, ...]) -> None:
+    """A method answers the k-th inferential question as `right[k % len]` says, with every seed."""
+    for run in paths:
+        if not run.name.startswith(f"evaluate-{method}"):
+            continue
+        rows = read_jsonl(run / "diagnosis.jsonl", Diagnosis)
+        hard = [row.question_id for row in rows if row.label == "inferential"]
+        place = {name: k for k, name in enumerate(hard)}
+        samples = [
+            msgspec.structs.replace(s, exact=float(right[place[s.question_id] % len(right)]))
+            if s.question_id in place
+            else s
+            for s in read_jsonl(run / "samples.jsonl", Sample)
+        ]
+        write_jsonl(run / "samples.jsonl", samples)
+
+
+AWAY = {0: (False, False), 1: (True, True), 2: (False, False), 3: (True, False)}
+"""Three inferential questions of four give themselves away."""

@@ -7,8 +7,8 @@ import pytest
 
 from tests.report.report_runs import copied, write_video
 from videothinker.errors import UserError
+from videothinker.report.browser import shrink
 from videothinker.report.config import ReportConfig
-from videothinker.report.embedding import shrink
 from videothinker.report.results import read_boards
 from videothinker.report.sources import read_runs
 from videothinker.report.stage import report
@@ -36,10 +36,10 @@ def test_without_records_it_refuses(
 
 def test_dataset_text_is_escaped_in_the_source(made_runs: list[Path], tmp_path: Path) -> None:
     runs = copied(made_runs, tmp_path)
-    book = tmp_path / "train-grpo-seed0" / "run.json"
-    plain = json.loads(book.read_text())
+    run_json = tmp_path / "train-grpo-seed0" / "run.json"
+    plain = json.loads(run_json.read_text())
     plain["argv"] = ["videothinker", "</pre><script>alert(1)</script>"]
-    book.write_text(json.dumps(plain))
+    run_json.write_text(json.dumps(plain))
     text = report(runs, ReportConfig(out=tmp_path / "r.html")).read_text()
     assert "<script>alert" not in text
     assert "onerror" not in text
@@ -87,8 +87,8 @@ def test_a_run_that_lost_answers_is_refused_and_an_unfinished_one_named(
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:40]))
     with pytest.raises(UserError, match="8 of 48 answers are gone"):
         report(runs, ReportConfig(out=tmp_path / "r.html"))
-    book = tmp_path / "evaluate-base" / "run.json"
-    book.write_text(book.read_text().replace('"status": "done"', '"status": "interrupted"'))
+    run_json = tmp_path / "evaluate-base" / "run.json"
+    run_json.write_text(run_json.read_text().replace('"status": "done"', '"status": "interrupted"'))
     text = report(runs, ReportConfig(out=tmp_path / "r.html")).read_text()
     assert "evaluate-base answers 40 of 48 questions" in text
     assert "evaluate-base (evaluate) is interrupted: its figures may still move" in text
@@ -105,7 +105,10 @@ def test_two_worlds_under_one_id_are_two_boards(made_runs: list[Path], tmp_path:
     boards = read_boards(read_runs([*runs, *others]))
     assert len(boards) == 2
     assert boards[1].title.endswith("as asked in evaluate-base")
-    assert all(len(arm.answered) == (1 if arm.role == "Base" else 2) for arm in boards[0].arms)
+    assert all(
+        len(method.evaluations) == (1 if method.role == "Base" else 2)
+        for method in boards[0].methods
+    )
     with pytest.raises(UserError, match="hold the same model's answers to the same questions"):
         read_boards(read_runs([*runs, *copied(made_runs, tmp_path / "c")]))
 
@@ -123,8 +126,8 @@ def test_a_run_before_its_first_record_is_listed(made_runs: list[Path], tmp_path
     (tmp_path / "train-cdpo-seed1" / "metrics.jsonl").write_text("")
     with pytest.raises(UserError, match=r"its metrics\.jsonl is gone"):
         report(runs, ReportConfig(out=tmp_path / "r.html"))
-    book = tmp_path / "train-cdpo-seed1" / "run.json"
-    book.write_text(book.read_text().replace('"status": "done"', '"status": "running"'))
+    run_json = tmp_path / "train-cdpo-seed1" / "run.json"
+    run_json.write_text(run_json.read_text().replace('"status": "done"', '"status": "running"'))
     text = report(runs, ReportConfig(out=tmp_path / "r.html")).read_text()
     assert "without records yet" in text
 
@@ -133,12 +136,12 @@ def test_a_finished_training_run_that_lost_steps_is_refused(
     made_runs: list[Path], tmp_path: Path
 ) -> None:
     runs = copied(made_runs, tmp_path)
-    book = tmp_path / "train-grpo-seed0" / "run.json"
-    metrics = book.parent / "metrics.jsonl"
+    run_json = tmp_path / "train-grpo-seed0" / "run.json"
+    metrics = run_json.parent / "metrics.jsonl"
     lines = metrics.read_text().splitlines(keepends=True)
-    plain = json.loads(book.read_text())
+    plain = json.loads(run_json.read_text())
     plain["config"]["max_steps"] = len(lines)
-    book.write_text(json.dumps(plain))
+    run_json.write_text(json.dumps(plain))
     report(runs, ReportConfig(out=tmp_path / "r.html"))
     metrics.write_text("".join(lines[:-3]))
     with pytest.raises(UserError, match=rf"3 of {len(lines)} steps are gone"):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from tests.answering_toys import build_tiny
 from tests.training.toy_training import TINY, corpus, make_question
-from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 from videothinker.records import Diagnosis, Question, write_jsonl
 from videothinker.world.encode import write_mp4
 
@@ -58,13 +58,13 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The base model."""
-    return build_small(tmp_path_factory.mktemp("base"), SmallConfig(**TINY, seed=0), corpus())
+    return build_tiny(tmp_path_factory.mktemp("base"), corpus(), **TINY, seed=0)
 
 
 @pytest.fixture(scope="session")
 def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Same tokenizer, other weights: stands for a bias model."""
-    return build_small(tmp_path_factory.mktemp("other"), SmallConfig(**TINY, seed=1), corpus())
+    return build_tiny(tmp_path_factory.mktemp("other"), corpus(), **TINY, seed=1)
 
 
 @pytest.fixture

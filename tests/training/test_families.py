@@ -44,7 +44,9 @@ def data(tmp_path_factory: pytest.TempPathFactory, clip: bytes) -> Path:
 @pytest.fixture(scope="module", params=OTHERS)
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One of them, tiny."""
-    shape = SmallConfig(**TINY, family=request.param, patch_size=16, initializer_range=0.2)
+    shape = SmallConfig(
+        **(TINY | {"family": request.param, "patch_size": 16, "initializer_range": 0.2})
+    )
     return build_small(tmp_path_factory.mktemp(request.param), shape, corpus())
 
 

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from tests.answering_toys import build_tiny
 from tests.training.test_models import CPU, cdpo_config, one_group
 from tests.training.toy_training import TINY, corpus
 from videothinker.algorithms.base import BiasSource, Objective
@@ -22,7 +23,6 @@ from videothinker.models.adapters import BIAS_ADAPTER, POLICY_ADAPTER
 from videothinker.models.catalog import load_model, load_policy
 from videothinker.models.loaded import Policy
 from videothinker.models.logprobs import group_logps
-from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 from videothinker.planning.live_bytes import LiveBytes
 from videothinker.records import Step, read_jsonl
 from videothinker.runs import digest_path
@@ -164,7 +164,7 @@ def test_an_adapter_of_another_base_is_refused(
 
 def test_an_adapter_that_does_not_fit_is_refused(lora: Path, tmp_path: Path) -> None:
     """A record of the base that was copied from elsewhere: the shapes still tell."""
-    wider = build_small(tmp_path / "w", SmallConfig(**(TINY | {"intermediate": 96})), corpus())
+    wider = build_tiny(tmp_path / "w", corpus(), **(TINY | {"intermediate": 96}))
     config = cdpo_config(wider, lora_rank=4)
     policy = load_trainee(config, CPU)
     assert policy.base is not None

@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.answering_toys import build_tiny
 from tests.training.toy_training import TINY, corpus, make_question
 from videothinker import prompts
 from videothinker.algorithms.base import BiasSource
@@ -23,7 +24,6 @@ from videothinker.models.base import Group
 from videothinker.models.catalog import load_policy
 from videothinker.models.loaded import Policy
 from videothinker.models.logprobs import group_logps
-from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 from videothinker.records import Question, write_jsonl
 from videothinker.training.models import check_learned, load_bias, load_trainee
 from videothinker.training.stages import train
@@ -60,11 +60,11 @@ def test_another_tokenizer_vocabulary_or_chat_template_is_refused(
 ) -> None:
     config = cdpo_config(base)
     policy = load_trainee(config, CPU)
-    words = build_small(tmp_path / "words", SmallConfig(**TINY, seed=1), ["entirely other"] * 9)
+    words = build_tiny(tmp_path / "words", ["entirely other"] * 9, **TINY, seed=1)
     with pytest.raises(UserError, match="another vocabulary"):
         load_bias(BiasSource(str(words)), policy, config)
     chat = tmp_path / "chat"
-    shutil.copytree(build_small(tmp_path / "c", SmallConfig(**TINY, seed=1), corpus()), chat)
+    shutil.copytree(build_tiny(tmp_path / "c", corpus(), **TINY, seed=1), chat)
     template = chat / "chat_template.jinja"
     template.write_text(template.read_text().replace("assistant", "helper"))
     with pytest.raises(UserError, match="another chat template"):
@@ -81,15 +81,15 @@ def test_another_tokenizer_vocabulary_or_chat_template_is_refused(
 def test_a_bias_model_of_another_family_is_refused(base: Path, tmp_path: Path) -> None:
     config = cdpo_config(base)
     policy = load_trainee(config, CPU)
-    foreign = SmallConfig(**TINY, family="qwen2_vl")
+    foreign = build_tiny(tmp_path / "b", corpus(), **TINY, family="qwen2_vl")
     with pytest.raises(UserError, match=r"is of the family Qwen2-VL and the model of Qwen2\.5-VL"):
-        load_bias(BiasSource(str(build_small(tmp_path / "b", foreign, corpus()))), policy, config)
+        load_bias(BiasSource(str(foreign)), policy, config)
 
 
 def test_a_stronger_bias_model_of_the_same_family_is_allowed(base: Path, tmp_path: Path) -> None:
     """Other widths and depths, as many rows of the head; its log-probabilities are its own."""
     larger = TINY | {"hidden": 64, "layers": 3, "heads": 2, "vision_hidden": 48, "vision_layers": 2}
-    folder = build_small(tmp_path / "larger", SmallConfig(**larger, seed=5), corpus())
+    folder = build_tiny(tmp_path / "larger", corpus(), **larger, seed=5)
     config = cdpo_config(base)
     policy = load_trainee(config, CPU)
     bias = load_bias(BiasSource(str(folder)), policy, config)

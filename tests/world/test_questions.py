@@ -212,8 +212,8 @@ def test_the_folder_is_a_clevrer_folder(made: Path, length: int) -> None:
     assert [frame["frame_id"] for frame in notes["motion_trajectory"]] == list(range(length))
     assert all(0 <= hit["frame_id"] < length for hit in notes["collision"])
     dropped = [json.loads(line) for line in (made / "rejected.jsonl").read_text().splitlines()]
-    book = json.loads((made / "run.json").read_text())
-    assert len(dropped) == sum(book["facts"]["rejected"].values())
+    metadata = json.loads((made / "run.json").read_text())
+    assert len(dropped) == sum(metadata["facts"]["rejected"].values())
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])

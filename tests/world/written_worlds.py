@@ -7,7 +7,7 @@ import msgspec
 
 from videothinker.clevrer.annotations import Annotation
 from videothinker.clevrer.scenes import Event, Scene, from_annotation
-from videothinker.clevrer.worlds import LoggedEvent, Worlds, worlds_path
+from videothinker.world.view import LoggedEvent, Worlds, worlds_path
 
 
 def read_worlds(root: Path, split: str, scene: int) -> Worlds:

@@ -104,18 +104,26 @@ def answer_questions(
         deadline=deadline,
         follow_links=follow_links,
     )
+    done = _complete(asking, questions, journal, max(1, rows // samples))
+    return [done[k] for question in questions for k in asking.keys(question)]
+
+
+def _complete(
+    asking: Asking, questions: Sequence[Question], journal: Journal[Sample], size: int
+) -> dict[Key, Sample]:
+    """Answer what the journal does not hold, `size` questions at a time, and append it."""
     done = {key(sample): sample for sample in journal.records}
     already = sum(all(k in done for k in asking.keys(q)) for q in questions)
-    name = f"answer ({protocol.name}, {variant})"
+    name = f"answer ({asking.protocol.name}, {asking.variant})"
     with progress(name, len(questions), done=already) as bar:
-        for batch in batches(questions, variant, max(1, rows // samples)):
+        for batch in batches(questions, asking.variant, size):
             missing = {k for question in batch for k in asking.keys(question)} - done.keys()
             if missing:
                 new = [s for s in _answer(asking, batch) if key(s) in missing]
                 journal.append(*new)
                 done.update((key(sample), sample) for sample in new)
                 bar.advance(len({s.question_id for s in new}))
-    return [done[k] for question in questions for k in asking.keys(question)]
+    return done
 
 
 def batches(

@@ -17,7 +17,7 @@ from videothinker.seeds import derive
 from videothinker.video import read_clip
 
 
-class Asked(Sample, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class AskResult(Sample, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The answer, where video and words stood, and how it was computed: what `--json` prints."""
 
     times: tuple[float, ...]
@@ -36,7 +36,7 @@ class Asked(Sample, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Of the prompt's last token; the first of the completion is one further."""
 
 
-def ask(video: Path, question: str, config: AskConfig) -> Asked:
+def ask(video: Path, question: str, config: AskConfig) -> AskResult:
     """Answer `question` about `video`; print resolved frames, size, tokens, thinking and answer.
 
     Raises:
@@ -76,7 +76,7 @@ def ask(video: Path, question: str, config: AskConfig) -> Asked:
         say(f"the model wrote: {text!r}")
     if config.out is not None:
         write_jsonl(config.out, [sample])
-    return Asked(
+    return AskResult(
         **msgspec.structs.asdict(sample),
         times=tuple(clip.times.tolist()),
         second_per_grid=shown.second_per_grid,

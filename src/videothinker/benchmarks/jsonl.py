@@ -52,9 +52,9 @@ def load(data: Path, split: str | None = None) -> Benchmark:
 def data_root(data: Path) -> Path:
     """Where the videos lie: what the diagnose run recorded, else the folder itself."""
     folder = data if data.is_dir() else data.parent
-    book = folder / "run.json"
-    if book.is_file():
-        facts = msgspec.json.decode(book.read_bytes()).get("facts") or {}
+    run_json = folder / "run.json"
+    if run_json.is_file():
+        facts = msgspec.json.decode(run_json.read_bytes()).get("facts") or {}
         if facts.get("data_root"):
             return Path(facts["data_root"])
     return folder

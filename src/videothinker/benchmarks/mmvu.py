@@ -33,7 +33,7 @@ class Metadata(msgspec.Struct, forbid_unknown_fields=True):
     rationale: str
 
 
-class Row(msgspec.Struct, forbid_unknown_fields=True):
+class MMVURow(msgspec.Struct, forbid_unknown_fields=True):
     """One item as published."""
 
     id: str
@@ -46,7 +46,7 @@ class Row(msgspec.Struct, forbid_unknown_fields=True):
     answer: str
 
 
-def _question(row: Row, where: Place) -> Question | None:
+def _question(row: MMVURow, where: Place) -> Question | None:
     if row.question_type == "open-ended":
         return None
     subject = row.metadata.subject
@@ -102,10 +102,10 @@ def load(root: Path) -> Benchmark:
     path = root / "validation.json"
     open_ended = 0
 
-    def make(row: Row, where: Place) -> Question | None:
+    def make(row: MMVURow, where: Place) -> Question | None:
         nonlocal open_ended
         open_ended += row.question_type == "open-ended"
         return _question(row, where)
 
-    questions = read_rows(path, Row, make)
+    questions = read_rows(path, MMVURow, make)
     return BENCHMARK.of(questions, path, needs_judge={"open-ended": open_ended})

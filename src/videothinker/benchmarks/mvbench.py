@@ -39,7 +39,7 @@ TASKS = {
 """Task -> where its videos are, below `video/`."""
 
 
-class Row(msgspec.Struct, forbid_unknown_fields=True):
+class MVBenchRow(msgspec.Struct, forbid_unknown_fields=True):
     """One item as published; some tasks say more about the source."""
 
     video: str
@@ -55,7 +55,7 @@ class Row(msgspec.Struct, forbid_unknown_fields=True):
     subtitle: str | None = None
 
 
-def _question(row: Row, where: Place) -> Question:
+def _question(row: MVBenchRow, where: Place) -> Question:
     task = where.path.stem
     clip = None if row.start is None or row.end is None else (row.start, row.end)
     return Question(
@@ -112,4 +112,6 @@ def load(root: Path) -> Benchmark:
         UserError: a task's file is missing or not the published one.
     """
     files = [root / "json" / f"{task}.json" for task in TASKS]
-    return BENCHMARK.of([q for path in files for q in read_rows(path, Row, _question)], *files)
+    return BENCHMARK.of(
+        [q for path in files for q in read_rows(path, MVBenchRow, _question)], *files
+    )

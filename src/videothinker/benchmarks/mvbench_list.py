@@ -29,7 +29,7 @@ SOURCES = {
 """MVBench's sources and their items in the published list."""
 
 
-class Row(msgspec.Struct, forbid_unknown_fields=True):
+class MVBenchListRow(msgspec.Struct, forbid_unknown_fields=True):
     """An item of the MVBench list; its options begin with their letters."""
 
     ori_video: str
@@ -52,7 +52,7 @@ class Row(msgspec.Struct, forbid_unknown_fields=True):
     show_name: str | None = None
 
 
-def _question(row: Row, where: Place) -> Question:
+def _question(row: MVBenchListRow, where: Place) -> Question:
     choices = without_labels(row.options, str(where))
     video = row.video.lstrip("/")
     return Question(
@@ -82,4 +82,4 @@ def load(path: Path) -> Benchmark:
     Raises:
         UserError: the file is missing or of another format.
     """
-    return BENCHMARK.of(read_rows(path, Row, _question), path)
+    return BENCHMARK.of(read_rows(path, MVBenchListRow, _question), path)

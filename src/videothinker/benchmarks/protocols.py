@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
-from videothinker.answers import Asked
+from videothinker.answers import AnswerFormat
 from videothinker.prompts import LETTERS, THINK_TEMPLATE, neutralise
 from videothinker.records import Question
 
@@ -56,7 +56,7 @@ class Protocol:
     """Completion tokens, the end token included."""
     several: bool = False
     """The prompt allows several letters."""
-    asked: Asked = "tags"
+    asked: AnswerFormat = "tags"
     """Where the prompt wants the answer (see docs/answers.md)."""
     reading: Literal["parser", "authors"] = "parser"
     """`parser`: strict reading of docs/answers.md. `authors`: the first answer block, or else the

@@ -25,7 +25,7 @@ DIAGNOSTIC_COLUMNS = ("observational", "inferential")
 
 
 @dataclass(frozen=True)
-class Row:
+class PublishedRow:
     """One published row of one table."""
 
     table: Literal["main", "ablation", "diagnostic"]
@@ -37,16 +37,16 @@ class Row:
     source: str = SOURCE
 
 
-ROWS: tuple[Row, ...] = (
-    Row("ablation", "repel the initial policy", "1K RL", (63.3, 53.3)),
-    Row("ablation", "repel VideoRFT-3B", "1K RL", (75.4, 53.1)),
-    Row("ablation", "repel the bias model", "1K RL", (79.1, 56.8)),
-    Row("ablation", "attract to the bias model", "1K RL", (74.3, 52.6)),
-    Row("diagnostic", "Qwen2.5-VL-3B", None, (67.4, 73.9)),
-    Row("diagnostic", "Qwen2.5-VL-GRPO", "1K RL", (76.4, 63.1)),
-    Row("diagnostic", "VideoRFT-3B", "110K SFT+RL", (75.8, 68.9)),
-    Row("diagnostic", "Qwen2.5-VL-7B", None, (76.0, 64.5)),
-    Row("diagnostic", "VideoRFT-7B", None, (78.7, 64.5)),
+ROWS: tuple[PublishedRow, ...] = (
+    PublishedRow("ablation", "repel the initial policy", "1K RL", (63.3, 53.3)),
+    PublishedRow("ablation", "repel VideoRFT-3B", "1K RL", (75.4, 53.1)),
+    PublishedRow("ablation", "repel the bias model", "1K RL", (79.1, 56.8)),
+    PublishedRow("ablation", "attract to the bias model", "1K RL", (74.3, 52.6)),
+    PublishedRow("diagnostic", "Qwen2.5-VL-3B", None, (67.4, 73.9)),
+    PublishedRow("diagnostic", "Qwen2.5-VL-GRPO", "1K RL", (76.4, 63.1)),
+    PublishedRow("diagnostic", "VideoRFT-3B", "110K SFT+RL", (75.8, 68.9)),
+    PublishedRow("diagnostic", "Qwen2.5-VL-7B", None, (76.0, 64.5)),
+    PublishedRow("diagnostic", "VideoRFT-7B", None, (78.7, 64.5)),
 )
 
 
@@ -62,11 +62,11 @@ def columns(table: str) -> tuple[str, ...]:
     return tuple(_main()) if table == "main" else found[table]
 
 
-def rows(table: str) -> tuple[Row, ...]:
+def rows(table: str) -> tuple[PublishedRow, ...]:
     """The published rows of a table, in the paper's order."""
     if table != "main":
         return tuple(row for row in ROWS if row.table == table)
     values = zip(*_main().values(), strict=True)
     return tuple(
-        Row("main", *model, row) for model, row in zip(MODELS.items(), values, strict=True)
+        PublishedRow("main", *model, row) for model, row in zip(MODELS.items(), values, strict=True)
     )

@@ -23,17 +23,19 @@ FORMATS = {"multi-choice": 1_580, "yes_no": 2_453, "caption_matching": 1_503}
 NAMED = re.compile(r"((?:Option|Caption|Sentence) [12AB]): (.+)")
 
 
-class Row(msgspec.Struct, forbid_unknown_fields=True):
+class TempCompassRow(msgspec.Struct, forbid_unknown_fields=True):
     """One question with its answer; the choices are lines of the question."""
 
     question: str
     answer: str
 
 
-File = dict[str, dict[Aspect, list[Row]]]
+File = dict[str, dict[Aspect, list[TempCompassRow]]]
 
 
-def _parts(row: Row, kind: str, where: str) -> tuple[str, tuple[str, ...], tuple[str], str | None]:
+def _parts(
+    row: TempCompassRow, kind: str, where: str
+) -> tuple[str, tuple[str, ...], tuple[str], str | None]:
     """Question, choices, answer, and the published names of the choices where they have any."""
     stem, *lines = row.question.split("\n")
     if kind == "yes_no":
@@ -48,7 +50,7 @@ def _parts(row: Row, kind: str, where: str) -> tuple[str, tuple[str, ...], tuple
     return stem, tuple(match[2] for match in found), answer, "|".join(m[1] for m in found)
 
 
-def _question(row: Row, kind: str, video: str, place: str, where: str) -> Question:
+def _question(row: TempCompassRow, kind: str, video: str, place: str, where: str) -> Question:
     stem, choices, answer, names = _parts(row, kind, where)
     return Question(
         id=f"tempcompass/{kind}/{video}/{place}",

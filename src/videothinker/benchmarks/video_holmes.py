@@ -15,7 +15,7 @@ Type = Literal["SR", "IMC", "TCI", "TA", "MHR", "PAR", "CTI"]
 COUNTS = {"SR": 292, "IMC": 276, "TCI": 273, "TA": 200, "MHR": 332, "PAR": 194, "CTI": 270}
 
 
-class Row(msgspec.Struct, forbid_unknown_fields=True):
+class VideoHolmesRow(msgspec.Struct, forbid_unknown_fields=True):
     """One item as published."""
 
     video: str = msgspec.field(name="video ID")
@@ -27,7 +27,7 @@ class Row(msgspec.Struct, forbid_unknown_fields=True):
     explanation: str = msgspec.field(name="Explanation")
 
 
-def _question(row: Row, where: Place) -> Question:
+def _question(row: VideoHolmesRow, where: Place) -> Question:
     choices = tuple(row.options[letter] for letter in sorted(row.options))
     return Question(
         id=f"video-holmes/{row.id}",
@@ -83,4 +83,4 @@ def load(root: Path) -> Benchmark:
         UserError: `test_Video-Holmes.json` is missing or not the published one.
     """
     path = root / "test_Video-Holmes.json"
-    return BENCHMARK.of(read_rows(path, Row, _question), path)
+    return BENCHMARK.of(read_rows(path, VideoHolmesRow, _question), path)

@@ -13,7 +13,7 @@ from videothinker.benchmarks.rows import Place, read_rows, solution_letter
 from videothinker.records import Question
 
 
-class Row(msgspec.Struct, forbid_unknown_fields=True):
+class VideoHolmesListRow(msgspec.Struct, forbid_unknown_fields=True):
     """An item of the Video-Holmes list; its options carry no letters."""
 
     video: str
@@ -27,7 +27,7 @@ class Row(msgspec.Struct, forbid_unknown_fields=True):
     explanation: str
 
 
-def _question(row: Row, where: Place) -> Question:
+def _question(row: VideoHolmesListRow, where: Place) -> Question:
     choices = tuple(row.options)
     return Question(
         id=f"video-holmes/{row.question_id}",
@@ -50,4 +50,4 @@ def load(path: Path) -> Benchmark:
     Raises:
         UserError: the file is missing or of another format.
     """
-    return BENCHMARK.of(read_rows(path, Row, _question), path)
+    return BENCHMARK.of(read_rows(path, VideoHolmesListRow, _question), path)

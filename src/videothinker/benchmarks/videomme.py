@@ -23,7 +23,7 @@ PLACES = (
 """Where the rows are looked for, in this order."""
 
 
-class Row(msgspec.Struct, forbid_unknown_fields=True):
+class VideoMMERow(msgspec.Struct, forbid_unknown_fields=True):
     """One item as published."""
 
     video_id: str
@@ -39,7 +39,7 @@ class Row(msgspec.Struct, forbid_unknown_fields=True):
     answer: str
 
 
-def _question(row: Row, where: Place) -> Question:
+def _question(row: VideoMMERow, where: Place) -> Question:
     choices = without_labels(row.options, where)
     return Question(
         id=f"videomme/{row.question_id}",
@@ -112,4 +112,4 @@ def load(root: Path) -> Benchmark:
     """
     places = [root] if root.is_file() else [root / name for name in PLACES]
     path = next((place for place in places if place.is_file()), places[0])
-    return BENCHMARK.of(read_rows(path, Row, _question), path)
+    return BENCHMARK.of(read_rows(path, VideoMMERow, _question), path)

@@ -63,7 +63,7 @@ class MotionFrame(msgspec.Struct, frozen=True):
     objects: tuple[MotionObject, ...]
 
 
-class Collision(msgspec.Struct, frozen=True):
+class AnnotatedCollision(msgspec.Struct, frozen=True):
     """Two objects touch."""
 
     object_ids: tuple[int, int]
@@ -80,7 +80,7 @@ class Annotation(msgspec.Struct, frozen=True, omit_defaults=True):
     scene_index: int
     video_filename: str
     object_property: tuple[ObjectProperty, ...]
-    collision: tuple[Collision, ...]
+    collision: tuple[AnnotatedCollision, ...]
     motion_trajectory: tuple[MotionFrame, ...] | None = None
     length: Length = FRAMES
 
@@ -89,7 +89,7 @@ class _WithoutTrajectory(msgspec.Struct, frozen=True):
     scene_index: int
     video_filename: str
     object_property: tuple[ObjectProperty, ...]
-    collision: tuple[Collision, ...]
+    collision: tuple[AnnotatedCollision, ...]
     length: Length = FRAMES
 
 

@@ -38,7 +38,7 @@ class Unit:
 
 
 @dataclass(frozen=True)
-class Cell:
+class Stratum:
     """One (t, o, q)."""
 
     treatment: str
@@ -76,10 +76,10 @@ class Adjustment:
     """Share of P(o | q) that has units under this treatment; 1 where positivity holds."""
     bounds: tuple[float, float]
     """The adjusted value if every unsupported cell were 0, and if it were 1."""
-    cells: tuple[Cell, ...]
+    cells: tuple[Stratum, ...]
 
     @property
-    def unsupported(self) -> tuple[Cell, ...]:
+    def unsupported(self) -> tuple[Stratum, ...]:
         """Cells where positivity fails."""
         return tuple(cell for cell in self.cells if cell.n == 0)
 
@@ -169,7 +169,7 @@ def _within(
         plain, causal = float(plain_T[t]), float(causal_T[t])
         known, rest = causal * float(covered_T[t]), 1 - float(covered_T[t])
         cells = tuple(
-            Cell(
+            Stratum(
                 treatment,
                 observation,
                 int(n_TO[t, o]),

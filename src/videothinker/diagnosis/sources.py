@@ -1,8 +1,9 @@
 """What is diagnosed: a folder with event logs (CLEVRER's layout), or a list of questions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 import msgspec
@@ -10,12 +11,16 @@ import msgspec
 from videothinker.benchmarks import catalog, jsonl
 from videothinker.benchmarks.base import Benchmark, kinds_of, told_kinds
 from videothinker.clevrer.annotations import (
+    SPLITS as SCENES,
+)
+from videothinker.clevrer.annotations import (
     Annotation,
     annotation_path,
     complain,
     list_annotations,
     read_annotation,
 )
+from videothinker.clevrer.compact import render_compact
 from videothinker.clevrer.grammar import strike
 from videothinker.clevrer.questions import (
     MINIMAL_PAIRS,
@@ -26,11 +31,12 @@ from videothinker.clevrer.questions import (
     read_questions,
     to_records,
 )
+from videothinker.clevrer.transcript import render
 from videothinker.diagnosis.config import DiagnoseConfig
 from videothinker.diagnosis.evidence import diagnose_split
-from videothinker.diagnosis.transcripts import with_transcripts
 from videothinker.errors import UserError
 from videothinker.records import Diagnosis, Question
+from videothinker.seeds import derive
 
 SPLITS = ("train", "validation")
 PAIRS_SPLIT = "validation"
@@ -183,6 +189,45 @@ def label_pairs(
     split = Split(MINIMAL_PAIRS, known, tuple(one for one in asked if one.scene_index in known))
     found = diagnose_split(split, rule, problems=problems)
     return [diagnosis for _, diagnosis in found if diagnosis is not None]
+
+
+def with_transcripts(
+    questions: Sequence[Question],
+    data: Path,
+    *,
+    miss_rate: float,
+    seed: int,
+    compact: bool = True,
+    problems: list[UserError] | None = None,
+) -> Iterator[Question]:
+    """Put each scene's transcript in the place of its video: the transcript tier.
+
+    All questions of a scene see one transcript: an event that is missing is missing for all.
+
+    Args:
+        questions: of a CLEVRER folder, with their `scene` in `groups`, scene by scene.
+        data: that folder; one annotation is read at a time, with its trajectories.
+        miss_rate: each event is missing at this rate.
+        seed: of the misses, together with the scene.
+        compact: the form in few tokens, which the small base models are trained on.
+        problems: collect what is wrong (such scenes are left out); else the first is raised.
+
+    Raises:
+        UserError: an annotation whose trajectories cannot be told.
+    """
+    write = render_compact if compact else render
+    for scene, group in groupby(questions, key=lambda question: int(question.groups["scene"])):
+        split = next(name for name, scenes in SCENES.items() if scene in scenes)
+        path = annotation_path(data, split, scene)
+        drawn = derive(seed, "diagnose", "transcript", scene)
+        try:
+            told = write(read_annotation(path, trajectories=True), miss_rate=miss_rate, seed=drawn)
+        except UserError as error:
+            text = str(error)
+            complain(problems, text if text.startswith(str(path)) else f"{path}: {text}")
+            continue
+        for question in group:
+            yield msgspec.structs.replace(question, video=None, context=told)
 
 
 def _from_folder(data: Path, config: DiagnoseConfig) -> Source:

@@ -10,7 +10,7 @@ from videothinker.evaluation import metrics
 from videothinker.evaluation.metrics import Answered
 from videothinker.records import Diagnosis, Question, Sample
 
-Line = dict[str, Any]
+SummaryLine = dict[str, Any]
 
 
 def by_question(samples: Sequence[Sample], variant: str) -> dict[str, list[Sample]]:
@@ -30,7 +30,7 @@ def line(
     *,
     several: bool,
     own: OwnMetric | None,
-) -> Line:
+) -> SummaryLine:
     """One line of a table: the readings, accuracy with its interval, what is lost, the floors."""
     rule = None if own is None else own.rule
     shares = metrics.verdict_shares(questions, answered)

@@ -10,14 +10,13 @@ Letters: L tokens of the packed sequence, D hidden, I intermediate, V vocabulary
 from dataclasses import dataclass
 from typing import Literal
 
+from videothinker.models.logprobs import CHUNK
 from videothinker.models.shapes import Grid, Shape, parameters
 
 FLOAT = 4
 """Bytes of a float32: masters, gradients, moments, norms, softmax."""
-CHUNK = 256
-"""Tokens whose logits are in memory together; `models.logprobs.CHUNK`."""
 SHARD = 2 << 30
-"""Bytes of a weight file; `models.loaded.SHARD`."""
+"""Bytes of a weight file; `models.loaded.SHARD`, which is not imported: that takes seconds."""
 VIDEOS = 32
 """Videos a frozen tower's cache keeps; `models.videos.KEPT`."""
 
@@ -238,12 +237,12 @@ def rollout_bytes(work: Workload) -> dict[str, int]:
     shape, b = work.shape, work.width
     rows = work.prompts * work.generations
     token = 2 * shape.layers * b * shape.kv_heads * shape.head_dim
-    trunks = 2 * work.prompts * (work.prompt - 1) * token  # as computed, and stacked
-    own = rows * (work.completion + 1) * token
+    prefixes = 2 * work.prompts * (work.prompt - 1) * token  # as computed, and stacked
+    suffixes = rows * (work.completion + 1) * token
     prefill = _inference(work, work.prompt)
     draw = rows * shape.vocab * (b + 2 * FLOAT + 2 * 8)
     # when rows leave, the kept keys are copied while all are still there
-    return {"rollout cache": trunks + own + own // 2, "decoding": max(prefill, draw)}
+    return {"rollout cache": prefixes + suffixes + suffixes // 2, "decoding": max(prefill, draw)}
 
 
 def _videos(work: Workload) -> int:

@@ -33,7 +33,7 @@ MEASURED_QUESTIONS = 200
 
 
 @dataclass(frozen=True)
-class Prompt:
+class PromptSize:
     """The prompts a run will see."""
 
     grid: Grid | None
@@ -52,7 +52,7 @@ class Plan:
 
     config: TrainConfig
     shape: Shape
-    prompt: Prompt
+    prompt: PromptSize
     ranks: int = 1
     """Processes that share the prompts of a step; each holds everything else whole."""
 
@@ -177,7 +177,7 @@ def make_plan(
 
 def _prompt(
     config: TrainConfig, shape: Shape, questions: Sequence[Question], data_root: Path | None
-) -> Prompt:
+) -> PromptSize:
     """What the data says, else what CLEVRER is, each named."""
     (height, width), text, mean = CLEVRER_FRAME, TEXT_TOKENS, float(TEXT_TOKENS)
     seen, said = True, [f"{TEXT_TOKENS} text tokens assumed", "frames of 480x320 assumed"]
@@ -193,14 +193,12 @@ def _prompt(
             height, width = found or CLEVRER_FRAME
             said[1] = f"frames of {width}x{height} {'measured' if found else 'assumed'}"
     if not seen:
-        return Prompt(None, 0, 0, text, mean, f"{said[0]}; no video")
+        return PromptSize(None, 0, 0, text, mean, f"{said[0]}; no video")
     rows, columns = _resized(config, shape, height, width)
-    vision = shape.vision
-    grid = Grid(
-        -(-config.frames // vision.temporal_patch), rows // vision.patch, columns // vision.patch
-    )
+    vision, steps = shape.vision, -(-config.frames // shape.vision.temporal_patch)
+    grid = Grid(steps, rows // vision.patch, columns // vision.patch)
     beside = shape.step_text * grid.time or 2  # a video's beginning and its end
-    return Prompt(grid, rows, columns, text + beside, mean + beside, "; ".join(said))
+    return PromptSize(grid, rows, columns, text + beside, mean + beside, "; ".join(said))
 
 
 def _resized(config: TrainConfig, shape: Shape, height: int, width: int) -> tuple[int, int]:

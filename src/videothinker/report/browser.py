@@ -2,13 +2,15 @@
 
 The page holds them as gzip in base64 and unpacks them in the reader's browser; text is put on the
 page as text nodes, never as markup. Where the models' texts do not fit into the page, whole
-questions lose them, the most telling last, and the page says how many.
+questions lose them, the most telling last, and the page says how many. Videos are linked where they
+lie, or put into the page: as they are where small, shrunk where not.
 """
 
 import base64
 import gzip
 import os
 import re
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,16 +18,24 @@ from typing import Any
 from urllib.parse import quote
 
 import msgspec
+import numpy as np
+from PIL import Image
 
+from videothinker.console import progress
 from videothinker.errors import UserError
 from videothinker.prompts import LETTERS
 from videothinker.records import Diagnosis, Question, Sample
 from videothinker.report.diagnoses import Diagnosed
-from videothinker.report.results import Answered, Board
-from videothinker.video import locate
+from videothinker.report.results import Board, Evaluation
+from videothinker.video import locate, read_clip
+from videothinker.world.encode import write_mp4
 
 EVENT = re.compile(r"frame (\d+): (.*)", re.DOTALL)
 MEGABYTE = 1_000_000
+LARGEST = 200_000
+"""Bytes; a video of at most this size is embedded unchanged."""
+FRAMES, WIDTH = 32, 240
+"""What is left of a larger one: this many frames, evenly spaced, at most this wide (pixels)."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +132,7 @@ def _answer(samples: Sequence[Sample]) -> dict[str, Any]:
     }
 
 
-def _answered(one: Answered, question: str) -> dict[str, Any] | None:
+def _answered(one: Evaluation, question: str) -> dict[str, Any] | None:
     samples = one.samples.get("full", {}).get(question)
     return None if samples is None else _answer(samples)
 
@@ -151,19 +161,25 @@ class _Videos:
 
 
 def _board_list(board: Board, videos: _Videos) -> dict[str, Any]:
-    arms = [
-        {"name": arm.name, "role": arm.role, "seeds": [one.seed for one in arm.answered]}
-        for arm in board.arms
+    methods = [
+        {
+            "name": method.name,
+            "role": method.role,
+            "seeds": [one.seed for one in method.evaluations],
+        }
+        for method in board.methods
     ]
-    root = board.arms[0].answered[0].run.data_root
+    root = board.methods[0].evaluations[0].run.data_root
     rows = []
     for q, question in board.questions.items():
         row = _question(question, board.labels.get(q))
         row["link"] = videos.link(question, root)
-        row["answers"] = [[_answered(one, q) for one in arm.answered] for arm in board.arms]
+        row["answers"] = [
+            [_answered(one, q) for one in method.evaluations] for method in board.methods
+        ]
         if any(answer is not None for answers in row["answers"] for answer in answers):
             rows.append(row)
-    return {"kind": "answers", "arms": arms, "rows": rows}
+    return {"kind": "answers", "methods": methods, "rows": rows}
 
 
 def _diagnosis_list(found: Diagnosed, videos: _Videos, most: int) -> dict[str, Any]:
@@ -177,11 +193,11 @@ def _diagnosis_list(found: Diagnosed, videos: _Videos, most: int) -> dict[str, A
         row["link"] = videos.link(question, root)
         row["answers"] = []
         rows.append(row)
-    return {"kind": "diagnosis", "arms": [], "rows": rows}
+    return {"kind": "diagnosis", "methods": [], "rows": rows}
 
 
 def _telling(row: Mapping[str, Any]) -> bool:
-    """Do the arms part on this question?"""
+    """Do the methods part on this question?"""
     verdicts = {a["right"] for answers in row["answers"] for a in answers if a is not None}
     return len(verdicts) > 1
 
@@ -244,3 +260,41 @@ def pack(
         packed = _squeeze(lists, set(order[:low]))
         return Pack(packed, len(order) - low, videos.lost, tuple(videos.paths))
     return Pack(packed, 0, videos.lost, tuple(videos.paths))
+
+
+def shrink(path: Path) -> bytes:
+    """A small MP4 of the same length.
+
+    Raises:
+        UserError: the video cannot be read.
+    """
+    clip = read_clip(path.parent, path.name, FRAMES)
+    height, width = clip.frames.shape[1:3]
+    scale = min(1.0, WIDTH / width)
+    size = (2 * max(1, round(width * scale / 2)), 2 * max(1, round(height * scale / 2)))
+    small = [np.asarray(Image.fromarray(frame).resize(size)) for frame in clip.frames]
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "small.mp4"
+        write_mp4(out, np.stack(small), len(small) / max(clip.seconds, 0.1))
+        return out.read_bytes()
+
+
+def embed(paths: Sequence[Path], megabytes: float) -> dict[int, str]:
+    """Number -> base64 of an MP4 of each path, in order, as far as there is room.
+
+    One that cannot be shrunk, or has no room, stays a link; the page counts those.
+    """
+    found: dict[int, str] = {}
+    room = int(megabytes * MEGABYTE)
+    with progress("embedding videos", len(paths)) as bar:
+        for number, path in enumerate(paths):
+            bar.advance()
+            try:
+                data = path.read_bytes() if path.stat().st_size <= LARGEST else shrink(path)
+            except UserError:
+                continue
+            text = base64.b64encode(data).decode()
+            if len(text) <= room:
+                room -= len(text)
+                found[number] = text
+    return found

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from videothinker.evaluation.metrics import random_guess
 from videothinker.giveaways import AWAY, DEFINITION, REST, UNKNOWN
 from videothinker.report.diagnoses import Diagnosed
-from videothinker.report.estimates import Measured, accuracy, difference
-from videothinker.report.results import PARTS, Arm, Board
+from videothinker.report.estimates import SeededEstimate, accuracy, difference
+from videothinker.report.results import PARTS, Board, Method
 from videothinker.report.sources import TRAINING, RunFolder
 from videothinker.report.words import count, interval, percent, points
 
@@ -15,13 +15,13 @@ LABELS = ("observational", "inferential")
 
 
 @dataclass(frozen=True)
-class Contrast:
-    """A paired difference between two arms on one label, or on one part of the inferential."""
+class Comparison:
+    """A paired difference between two methods on one label, or on one part of the inferential."""
 
-    left: Arm
-    right: Arm
+    left: Method
+    right: Method
     label: str
-    estimate: Measured
+    estimate: SeededEstimate
 
     @property
     def words(self) -> str:
@@ -40,7 +40,7 @@ class Claim:
 
     headline: str
     drawn: bool
-    contrasts: tuple[Contrast, ...]
+    comparisons: tuple[Comparison, ...]
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -54,11 +54,13 @@ def warnings_of(runs: Sequence[RunFolder]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def contrasts_of(board: Board) -> tuple[Contrast, ...]:
-    """GRPO against its base, and every other trained arm against GRPO, for each label and part."""
-    base, grpo = board.arm("Base"), board.arm("GRPO")
-    trained = [arm for arm in board.arms if arm.role in ("GRPO", "CDPO") and arm is not grpo]
-    pairs = [(grpo, base), *((arm, grpo) for arm in trained)]
+def comparisons_of(board: Board) -> tuple[Comparison, ...]:
+    """GRPO against its base, every other trained method against GRPO; by label and part."""
+    base, grpo = board.method("Base"), board.method("GRPO")
+    trained = [
+        method for method in board.methods if method.role in ("GRPO", "CDPO") and method is not grpo
+    ]
+    pairs = [(grpo, base), *((method, grpo) for method in trained)]
     found = []
     for left, right in pairs:
         for label in (*LABELS, *PARTS):
@@ -66,39 +68,41 @@ def contrasts_of(board: Board) -> tuple[Contrast, ...]:
                 continue
             estimate = difference(board, left, right, board.column(label))
             if estimate is not None:
-                found.append(Contrast(left, right, label, estimate))
+                found.append(Comparison(left, right, label, estimate))
     return tuple(found)
 
 
-def _against_base(e: Measured) -> str:
+def _against_base(e: SeededEstimate) -> str:
     if e.verdict == "none":
         return "GRPO left inferential accuracy where its base was (within 5 points)"
     verb = "gained" if e.value > 0 else "lost"
     return f"GRPO {verb} {100 * abs(e.value):.1f} points on inferential questions against its base"
 
 
-def _against_grpo(name: str, e: Measured) -> str:
+def _against_grpo(name: str, e: SeededEstimate) -> str:
     if e.verdict == "none":
         return f"{name} stands level with GRPO there (within 5 points)"
     side = "above" if e.value > 0 else "below"
     return f"{name} stands {100 * abs(e.value):.1f} points {side} GRPO"
 
 
-def _part_of(whole: Contrast, contrasts: Sequence[Contrast], part: str) -> Measured | None:
-    """The same two arms on one part of the inferential questions."""
+def _part_of(
+    whole: Comparison, comparisons: Sequence[Comparison], part: str
+) -> SeededEstimate | None:
+    """The same two methods on one part of the inferential questions."""
     same = (whole.left.name, whole.right.name, part)
-    found = (c.estimate for c in contrasts if (c.left.name, c.right.name, c.label) == same)
+    found = (c.estimate for c in comparisons if (c.left.name, c.right.name, c.label) == same)
     return next(found, None)
 
 
-def _same_way(e: Measured | None, whole: Measured) -> bool:
+def _same_way(e: SeededEstimate | None, whole: SeededEstimate) -> bool:
     """Does the interval lie on the side of zero where the whole difference lies?"""
     return e is not None and (e.low > 0 if whole.value > 0 else e.high < 0)
 
 
-def _seat(whole: Contrast, contrasts: Sequence[Contrast]) -> str:
+def _located(whole: Comparison, comparisons: Sequence[Comparison]) -> str:
     """Where a difference sits: in give-aways alone, on the rest too, or nobody can say."""
-    away, rest = (_part_of(whole, contrasts, part) for part in PARTS)
+    away, rest = (_part_of(whole, comparisons, part) for part in PARTS)
     name, e = whole.left.name, whole.estimate
     if rest is None:
         return f"of {name} nothing is known on {REST}"
@@ -114,7 +118,7 @@ def _seat(whole: Contrast, contrasts: Sequence[Contrast]) -> str:
     return f"where {what} sits cannot be said"
 
 
-def _where(board: Board, wholes: Sequence[Contrast], contrasts: Sequence[Contrast]) -> str:
+def _where(board: Board, wholes: Sequence[Comparison], comparisons: Sequence[Comparison]) -> str:
     """How many inferential questions give themselves away, and what is shown on the others."""
     split = {part: len(ids) for part, ids in board.by_part.items()}
     total = sum(split.values())
@@ -128,7 +132,7 @@ def _where(board: Board, wholes: Sequence[Contrast], contrasts: Sequence[Contras
     begin = f"{split[AWAY]:,} of the {total:,} inferential questions give themselves away"
     if REST not in split:
         return f"{begin}: nothing is measured beyond them."
-    return f"{begin}: {', '.join(_seat(c, contrasts) for c in wholes)}."
+    return f"{begin}: {', '.join(_located(c, comparisons) for c in wholes)}."
 
 
 def _about_parts(board: Board) -> list[str]:
@@ -142,41 +146,41 @@ def _about_parts(board: Board) -> list[str]:
     return [f"Questions give themselves away where {DEFINITION}{ending}."]
 
 
-def _seeds(arms: Sequence[Arm]) -> int:
-    """Training seeds of the arm with the fewest; a base is the same for all of them."""
-    return min(len(arm.answered) for arm in arms if arm.role != "Base")
+def _seeds(methods: Sequence[Method]) -> int:
+    """Training seeds of the method with the fewest; a base is the same for all of them."""
+    return min(len(method.evaluations) for method in methods if method.role != "Base")
 
 
-def _sizes(board: Board, arms: Sequence[Arm]) -> str:
-    found = [accuracy(board, arm, board.ids(label)) for label in LABELS for arm in arms]
+def _sizes(board: Board, methods: Sequence[Method]) -> str:
+    found = [accuracy(board, method, board.ids(label)) for label in LABELS for method in methods]
     n = [
-        max((e.n for e in found[i * len(arms) : (i + 1) * len(arms)] if e), default=0)
+        max((e.n for e in found[i * len(methods) : (i + 1) * len(methods)] if e), default=0)
         for i in range(2)
     ]
-    seeds = _seeds(arms)
+    seeds = _seeds(methods)
     return (
         f"n = {n[1]} inferential and {n[0]} observational questions, "
-        f"{count(seeds, 'training seed')} an arm"
+        f"{count(seeds, 'training seed')} a method"
     )
 
 
-def _sentence(board: Board, contrasts: Sequence[Contrast]) -> tuple[str, bool]:
-    arms = [arm for arm in board.arms if arm.role in ("Base", "GRPO", "CDPO")]
-    hard = [c for c in contrasts if c.label == "inferential"]
+def _sentence(board: Board, comparisons: Sequence[Comparison]) -> tuple[str, bool]:
+    methods = [method for method in board.methods if method.role in ("Base", "GRPO", "CDPO")]
+    hard = [c for c in comparisons if c.label == "inferential"]
     first = next((c for c in hard if c.right.role == "Base"), None)
     then = next((c for c in hard if c.left.role == "CDPO"), None)
-    roles = {arm.role for arm in arms}
+    roles = {method.role for method in methods}
     missing = [role for role in ("Base", "GRPO", "CDPO") if role not in roles]
     if missing or first is None or then is None:
         what = f"an evaluation of {' and '.join(missing)}" if missing else "labelled questions"
         return f"Nothing is compared yet: {what} is not among these runs.", False
-    sizes = _sizes(board, arms)
+    sizes = _sizes(board, methods)
     if "undecided" in (first.estimate.verdict, then.estimate.verdict):
         return f"Underpowered, {sizes}: no claim is drawn from these numbers.", False
-    one = _seeds(arms) == 1
+    one = _seeds(methods) == 1
     scope = "; one training seed speaks for these models, not for the method" if one else ""
     words = f"{_against_base(first.estimate)}; {_against_grpo(then.left.name, then.estimate)}"
-    return f"{words} ({sizes}{scope}). {_where(board, (first, then), contrasts)}", True
+    return f"{words} ({sizes}{scope}). {_where(board, (first, then), comparisons)}", True
 
 
 def _sentence_case(text: str) -> str:
@@ -184,11 +188,11 @@ def _sentence_case(text: str) -> str:
 
 
 def _coverage(boards: Sequence[Board]) -> list[str]:
-    """Arms that did not answer the whole board: pairs are then made on what both answered."""
+    """Methods that did not answer the whole board: pairs are then made on what both answered."""
     notes = []
     for board in boards:
-        for arm in board.arms:
-            for one in arm.answered:
+        for method in board.methods:
+            for one in method.evaluations:
                 n = len(one.samples.get("full", {}))
                 if n < len(board.questions):
                     whole = f"{n:,} of {len(board.questions):,} questions of {board.title}"
@@ -198,12 +202,13 @@ def _coverage(boards: Sequence[Board]) -> list[str]:
 
 def _notes(runs: Sequence[RunFolder]) -> list[str]:
     notes = [
-        f"{run.path.name} ({run.stage}) is {run.book.get('status')}: its figures may still move."
+        f"{run.path.name} ({run.stage}) is {run.metadata.get('status')}: "
+        "its figures may still move."
         for run in runs
         if not run.done
     ]
     for run in runs:
-        failures = int(run.book.get("failures") or 0)
+        failures = int(run.metadata.get("failures") or 0)
         if failures and run.stage not in TRAINING:  # what training failed at is in its warnings
             notes.append(
                 f"{run.path.name} ({run.stage}) recorded {count(failures, 'failure')}; "
@@ -244,9 +249,9 @@ def make_claim(
         headline = without if boards else "Nothing is evaluated here, and nothing diagnosed."
         return Claim(headline, False, (), warnings, notes)
     notes = (*notes, *_about_parts(labelled[0]))
-    contrasts = contrasts_of(labelled[0])
-    sentence, drawn = _sentence(labelled[0], contrasts)
+    comparisons = comparisons_of(labelled[0])
+    sentence, drawn = _sentence(labelled[0], comparisons)
     if drawn and warnings:
         sentence, drawn = f"No claim is drawn; measured: {sentence}", False
     leads = [_sentence_case(w.split(": ")[0]) for w in warnings]
-    return Claim(" ".join([*leads, sentence]), drawn, contrasts, warnings, notes)
+    return Claim(" ".join([*leads, sentence]), drawn, comparisons, warnings, notes)

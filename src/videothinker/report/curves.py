@@ -1,4 +1,4 @@
-"""Training curves: one small picture a quantity, arms told apart by color and dash, seeds thin.
+"""Training curves: one small picture a quantity, methods told apart by color and dash, seeds thin.
 
 A point is the mean of consecutive steps (how many stands under the picture), so that a curve shows
 the run and not its noise. Guard events are marks on the floor of the pictures and lines of a list.
@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from videothinker.errors import UserError
 from videothinker.records import Step, read_jsonl
-from videothinker.report.arms import ROLES
+from videothinker.report.methods import ROLES
 from videothinker.report.sources import TRAINING, RunFolder
 from videothinker.report.svg import Scale, element, path, picture, ticks
 
@@ -52,7 +52,7 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Event:
+class GuardEvent:
     """What a guard did."""
 
     run: RunFolder
@@ -216,10 +216,10 @@ def panels(curves: Sequence[Curve]) -> list[Panel]:
     return [panel for panel in drawn if panel is not None]
 
 
-def events(curves: Sequence[Curve]) -> list[Event]:
+def events(curves: Sequence[Curve]) -> list[GuardEvent]:
     """Everything a guard did, in order of run and step."""
     return [
-        Event(curve.run, curve.role, step.step, step.guard)
+        GuardEvent(curve.run, curve.role, step.step, step.guard)
         for curve in curves
         for step in curve.steps
         if step.guard is not None

@@ -21,7 +21,7 @@ FEW, CROWD = 12, 4
 
 
 @dataclass(frozen=True)
-class Share:
+class Proportion:
     """`hits` of `n`."""
 
     name: str
@@ -45,21 +45,23 @@ class Diagnosed:
     """What probing found, where a model was probed."""
 
     @property
-    def labels(self) -> list[Share]:
+    def labels(self) -> list[Proportion]:
         """Share of each label that occurs."""
         counts = Counter(row.label for row in self.rows)
         order = ("observational", "inferential", "excluded")
-        return [Share(label, counts[label], len(self.rows)) for label in order if counts[label]]
+        return [
+            Proportion(label, counts[label], len(self.rows)) for label in order if counts[label]
+        ]
 
     @property
-    def give_aways(self) -> list[Share]:
+    def give_aways(self) -> list[Proportion]:
         """For each label, of the questions of which it is known: how many give themselves away."""
-        found: list[Share] = []
+        found: list[Proportion] = []
         for label in ("observational", "inferential"):
             told = [part_of(row) for row in self.rows if row.label == label]
             known = [part for part in told if part != UNKNOWN]
             if known:
-                found.append(Share(label, known.count(AWAY), len(known)))
+                found.append(Proportion(label, known.count(AWAY), len(known)))
         return found
 
     @property
@@ -73,28 +75,28 @@ class Diagnosed:
         return list(dict.fromkeys(row.rule for row in self.rows))
 
     @property
-    def by_rule(self) -> list[Share]:
+    def by_rule(self) -> list[Proportion]:
         """Share of observational questions under every rule."""
         shares = []
         for rule in self.rules:
             flags = [row.flags[rule] for row in self.rows if row.flags.get(rule) is not None]
             if flags:
-                shares.append(Share(rule, sum(map(bool, flags)), len(flags)))
+                shares.append(Proportion(rule, sum(map(bool, flags)), len(flags)))
         return shares
 
-    def disagreement(self, one: str, other: str) -> Share | None:
+    def disagreement(self, one: str, other: str) -> Proportion | None:
         """Questions on which two rules give different labels; None where they never both apply."""
         pairs = [(row.flags.get(one), row.flags.get(other)) for row in self.rows]
         both = [(a, b) for a, b in pairs if a is not None and b is not None]
         if not both:
             return None
-        return Share(f"{one} against {other}", sum(a != b for a, b in both), len(both))
+        return Proportion(f"{one} against {other}", sum(a != b for a, b in both), len(both))
 
     @property
-    def groups(self) -> dict[str, list[Share]]:
+    def groups(self) -> dict[str, list[Proportion]]:
         """Share of observational questions for each value of each group (and split, and type)."""
         kept = [row for row in self.rows if row.label != "excluded"]
-        found: dict[str, list[Share]] = {}
+        found: dict[str, list[Proportion]] = {}
         keys = dict.fromkeys(key for q in self.questions.values() for key in q.groups)
         for key in ("split", "type", *keys):
             values: dict[str, list[bool]] = {}
@@ -104,11 +106,13 @@ class Diagnosed:
                 if value is not None:
                     values.setdefault(value, []).append(row.label == "observational")
             if 2 <= len(values) <= FEW and len(kept) >= CROWD * len(values):
-                found[key] = [Share(v, sum(hits), len(hits)) for v, hits in sorted(values.items())]
+                found[key] = [
+                    Proportion(v, sum(hits), len(hits)) for v, hits in sorted(values.items())
+                ]
         return found
 
     @property
-    def probes(self) -> list[tuple[str, list[Share]]]:
+    def probes(self) -> list[tuple[str, list[Proportion]]]:
         """Probe -> share of right answers, over all questions and for each label."""
         found = []
         for probe in dict.fromkeys(name for row in self.rows for name in row.probes):
@@ -121,7 +125,7 @@ class Diagnosed:
                 ]
                 n = sum(total for _, total in counts)
                 if n:
-                    shares.append(Share(label, sum(right for right, _ in counts), n))
+                    shares.append(Proportion(label, sum(right for right, _ in counts), n))
             found.append((probe, shares))
         return found
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from videothinker import estimates
 from videothinker.estimates import Estimate, student
 from videothinker.evaluation.metrics import cluster_of, pairs
-from videothinker.report.results import Arm, Board
+from videothinker.report.results import Board, Method
 
 MIN_QUESTIONS = 100
 """Fewer questions than this carry no claim, whatever the interval."""
@@ -21,7 +21,7 @@ MARGIN = 0.05
 
 
 @dataclass(frozen=True)
-class Measured(Estimate):
+class SeededEstimate(Estimate):
     """An estimate over training seeds."""
 
     seeds: tuple[tuple[int, float], ...]
@@ -60,25 +60,27 @@ def _estimate(
     *,
     spread: float,
     floor: float = 0.0,
-) -> Measured:
+) -> SeededEstimate:
     """The clustered interval over questions, widened by the seeds' spread."""
     clusters = [cluster_of(board.questions[q]) for q in values]
     found = estimates.mean(list(values.values()), clusters, low=floor)
     low = max(floor, found.value - math.hypot(found.value - found.low, spread))
     high = min(1.0, found.value + math.hypot(found.high - found.value, spread))
-    return Measured(found.value, found.error, low, high, found.n, found.clusters, tuple(seeds))
+    return SeededEstimate(
+        found.value, found.error, low, high, found.n, found.clusters, tuple(seeds)
+    )
 
 
-def _tables(arm: Arm, variant: str, metric: str) -> list[tuple[int, dict[str, float]]]:
-    tables = [(one.seed, one.scores(variant, metric)) for one in arm.answered]
+def _tables(method: Method, variant: str, metric: str) -> list[tuple[int, dict[str, float]]]:
+    tables = [(one.seed, one.scores(variant, metric)) for one in method.evaluations]
     return [(seed, table) for seed, table in tables if table]
 
 
 def accuracy(
-    board: Board, arm: Arm, ids: Sequence[str], variant: str = "full", metric: str = "exact"
-) -> Measured | None:
-    """Mean score of an arm over `ids` and over its seeds; null where it answered none of them."""
-    tables = _tables(arm, variant, metric)
+    board: Board, method: Method, ids: Sequence[str], variant: str = "full", metric: str = "exact"
+) -> SeededEstimate | None:
+    """Mean score of a method over `ids` and over its seeds; null where it answered none of them."""
+    tables = _tables(method, variant, metric)
     common = [q for q in ids if tables and all(q in table for _, table in tables)]
     if not common:
         return None
@@ -87,9 +89,9 @@ def accuracy(
     return _estimate(board, values, seeds, spread=seed_half([mean for _, mean in seeds]))
 
 
-def pairs_right(board: Board, arm: Arm, variant: str = "full") -> Measured | None:
-    """Share of minimal pairs with both questions right, over the arm's seeds."""
-    tables = _tables(arm, variant, "exact")
+def pairs_right(board: Board, method: Method, variant: str = "full") -> SeededEstimate | None:
+    """Share of minimal pairs with both questions right, over the method's seeds."""
+    tables = _tables(method, variant, "exact")
     found = [
         (one.id, other.id)
         for one, other in pairs(list(board.questions.values()))
@@ -103,13 +105,15 @@ def pairs_right(board: Board, arm: Arm, variant: str = "full") -> Measured | Non
     return _estimate(board, values, seeds, spread=seed_half([mean for _, mean in seeds]))
 
 
-def difference(board: Board, arm: Arm, other: Arm, ids: Sequence[str]) -> Measured | None:
-    """Paired difference `arm - other` on the questions both answered.
+def difference(
+    board: Board, method: Method, other: Method, ids: Sequence[str]
+) -> SeededEstimate | None:
+    """Paired difference `method - other` on the questions both answered.
 
-    Arms with the same seeds are paired seed by seed; otherwise each arm is averaged over its own
-    seeds first and the seeds' parts of the two errors add in quadrature.
+    Methods with the same seeds are paired seed by seed; otherwise each method is averaged over its
+    own seeds first and the seeds' parts of the two errors add in quadrature.
     """
-    a, b = _tables(arm, "full", "exact"), _tables(other, "full", "exact")
+    a, b = _tables(method, "full", "exact"), _tables(other, "full", "exact")
     tables = [table for _, table in (*a, *b)]
     common = [q for q in ids if a and b and all(q in table for table in tables)]
     if not common:

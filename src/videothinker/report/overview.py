@@ -1,4 +1,4 @@
-"""The first picture: observational against inferential accuracy, one row an arm.
+"""The first picture: observational against inferential accuracy, one row a method.
 
 Rows run base, GRPO, CDPO. Erosion is the inferential mark moving left on the way to GRPO, repair
 is its way back; where nothing moves, the picture shows that as plainly. Under the inferential mark
@@ -12,8 +12,8 @@ from markupsafe import Markup
 
 from videothinker.giveaways import AWAY
 from videothinker.report.claim import LABELS
-from videothinker.report.estimates import Measured, accuracy
-from videothinker.report.results import PARTS, Arm, Board
+from videothinker.report.estimates import SeededEstimate, accuracy
+from videothinker.report.results import PARTS, Board, Method
 from videothinker.report.svg import Scale, element, path, picture
 from videothinker.report.words import between, percent
 
@@ -29,29 +29,29 @@ EDGE = 22.0
 
 
 @dataclass(frozen=True)
-class Row:
-    """One arm's figures on one board."""
+class AccuracyRow:
+    """One method's figures on one board."""
 
-    arm: Arm
-    estimates: dict[str, Measured]
+    method: Method
+    estimates: dict[str, SeededEstimate]
     """label, part of the inferential or "all" -> estimate; what nobody answered is absent."""
 
     @property
     def runs(self) -> list[int]:
         """Numbers of the evaluate runs behind the row."""
-        return [one.run.number for one in self.arm.answered]
+        return [one.run.number for one in self.method.evaluations]
 
 
-def rows(board: Board) -> list[Row]:
-    """Accuracy of every arm, by label, by part of the inferential and over all questions."""
+def rows(board: Board) -> list[AccuracyRow]:
+    """Accuracy of every method, by label, by part of the inferential and over all questions."""
     found = []
-    for arm in board.arms:
+    for method in board.methods:
         estimates = {}
         for label in (*LABELS, *PARTS, "all"):
-            estimate = accuracy(board, arm, board.column(None if label == "all" else label))
+            estimate = accuracy(board, method, board.column(None if label == "all" else label))
             if estimate is not None:
                 estimates[label] = estimate
-        found.append(Row(arm, estimates))
+        found.append(AccuracyRow(method, estimates))
     return found
 
 
@@ -62,13 +62,13 @@ def _mark(label: str, x: float, y: float) -> Markup:
     return element("circle", cx=x, cy=y, r=5.5, klass="mark inferential")
 
 
-def _whisker(estimate: Measured, label: str, scale: Scale, y: float) -> Markup:
+def _whisker(estimate: SeededEstimate, label: str, scale: Scale, y: float) -> Markup:
     low, high = scale(max(0.0, estimate.low)), scale(min(1.0, estimate.high))
     d = f"M{low:.1f},{y:.1f}H{high:.1f}M{low:.1f},{y - 3:.1f}v6M{high:.1f},{y - 3:.1f}v6"
     return element("path", d=d, klass=f"whisker {label}")
 
 
-def _number(text: str, estimate: Measured, label: str, scale: Scale, y: float) -> Markup:
+def _number(text: str, estimate: SeededEstimate, label: str, scale: Scale, y: float) -> Markup:
     """The figure, right of its interval, or left of it, or (where both are taken) over the mark."""
     low, high = scale(max(0.0, estimate.low)), scale(min(1.0, estimate.high))
     if high + 7 <= scale.end - 30:
@@ -81,12 +81,12 @@ def _number(text: str, estimate: Measured, label: str, scale: Scale, y: float) -
     return element("text", text, x=x, y=y + 4, klass=klass, text_anchor=anchor)
 
 
-def _series(row: Row, label: str, scale: Scale, y: float) -> list[Markup]:
+def _series(row: AccuracyRow, label: str, scale: Scale, y: float) -> list[Markup]:
     estimate = row.estimates.get(label)
     if estimate is None:
         return []
     words = (
-        f"{row.arm.name}, {label}: {percent(estimate.value)} % "
+        f"{row.method.name}, {label}: {percent(estimate.value)} % "
         f"({between(estimate)}), n = {estimate.n}"
     )
     dots = [
@@ -114,13 +114,13 @@ def _beside(text: str, left: float, right: float, scale: Scale, y: float) -> Mar
     return element("text", text, x=x, y=y + 4, klass=klass, text_anchor=anchor)
 
 
-def _parts(row: Row, scale: Scale, y: float) -> list[Markup]:
+def _parts(row: AccuracyRow, scale: Scale, y: float) -> list[Markup]:
     """The two parts of the inferential questions, each with its figure; both in one where near."""
     found = [(row.estimates[part], part) for part in PARTS if part in row.estimates]
     found.sort(key=lambda one: one[0].value)
     drawn = []
     for e, part in found:
-        words = f"{row.arm.name}, {part}: {percent(e.value)} % ({between(e)}), n = {e.n}"
+        words = f"{row.method.name}, {part}: {percent(e.value)} % ({between(e)}), n = {e.n}"
         drawn.append(element("g", element("title", words), _diamond(part, scale(e.value), y)))
     places, figures = [scale(e.value) for e, _ in found], [percent(e.value) for e, _ in found]
     if len(found) == 2 and places[1] - places[0] < APART:
@@ -140,27 +140,27 @@ def _axis(scale: Scale, top: float, bottom: float) -> list[Markup]:
     return drawn
 
 
-def _summary(board: Board, found: Sequence[Row]) -> str:
+def _summary(board: Board, found: Sequence[AccuracyRow]) -> str:
     parts = []
     for row in found:
         words = [f"{label} {percent(e.value)} %" for label, e in row.estimates.items()]
-        parts.append(f"{row.arm.name}: {', '.join(words)}")
+        parts.append(f"{row.method.name}: {', '.join(words)}")
     return f"Accuracy on {board.title}. " + "; ".join(parts)
 
 
-def sizes(found: Sequence[Row]) -> str:
+def sizes(found: Sequence[AccuracyRow]) -> str:
     """`n = 240 observational and 120 inferential (94 give-aways, 26 the rest)`.
 
-    Or each arm's own where they differ.
+    Or each method's own where they differ.
     """
-    each = {row.arm.name: _counted(row) for row in found}
+    each = {row.method.name: _counted(row) for row in found}
     if len(set(each.values())) == 1:
         return f"n = {next(iter(each.values()))}"
     return "; ".join(f"{name}: n = {words}" for name, words in each.items())
 
 
-def _counted(row: Row) -> str:
-    """How many questions of each label and part an arm answered."""
+def _counted(row: AccuracyRow) -> str:
+    """How many questions of each label and part a method answered."""
     labels = [f"{row.estimates[b].n} {b}" for b in LABELS if b in row.estimates]
     split = [f"{row.estimates[part].n} {part}" for part in PARTS if part in row.estimates]
     return " and ".join(labels) + (f" ({', '.join(split)})" if split else "")
@@ -172,21 +172,21 @@ def _split(name: str) -> tuple[str, str]:
     return name, settings.rstrip(")")
 
 
-def _margin(found: Sequence[Row]) -> float:
-    """Room for the arms' names on the left of a wide picture."""
-    widths = [(9.0 * len(n), 6.4 * len(s)) for n, s in (_split(row.arm.name) for row in found)]
+def _margin(found: Sequence[AccuracyRow]) -> float:
+    """Room for the methods' names on the left of a wide picture."""
+    widths = [(9.0 * len(n), 6.4 * len(s)) for n, s in (_split(row.method.name) for row in found)]
     return min(300.0, max(map(max, widths)) + 30)
 
 
-def chart(board: Board, found: Sequence[Row], *, narrow: bool) -> Markup:
-    """The picture, with the arms' names beside the rows (wide) or above them (narrow)."""
+def chart(board: Board, found: Sequence[AccuracyRow], *, narrow: bool) -> Markup:
+    """The picture, with the methods' names beside the rows (wide) or above them (narrow)."""
     width, left, pitch = (350.0, 12.0, ROW + 16) if narrow else (760.0, _margin(found), ROW)
     top = 8.0
     scale = Scale(0.0, 1.0, left, width - EDGE)
     bottom = top + pitch * len(found)
     drawn: list[Markup] = _axis(scale, top, bottom)
-    roles = [row.arm.role for row in found]
-    firsts = [row for i, row in enumerate(found) if row.arm.role not in roles[:i]]
+    roles = [row.method.role for row in found]
+    firsts = [row for i, row in enumerate(found) if row.method.role not in roles[:i]]
     for label, lift in zip(LABELS, (-LIFT, LIFT), strict=True):
         shift = 8 if narrow else 0
         centres = [
@@ -198,9 +198,9 @@ def chart(board: Board, found: Sequence[Row], *, narrow: bool) -> Markup:
             drawn.append(element("path", d=path(centres), klass=f"thread {label}"))
     for i, row in enumerate(found):
         middle = top + pitch * (i + 0.5)
-        name, settings = _split(row.arm.name)
+        name, settings = _split(row.method.name)
         y = middle - 22 if narrow else middle + (5 if not settings else -2)
-        drawn.append(element("text", name, x=0, y=y, klass="arm"))
+        drawn.append(element("text", name, x=0, y=y, klass="method"))
         if settings:
             place = (10.0 * len(name) + 12, y) if narrow else (0, y + 17)
             drawn.append(element("text", settings, x=place[0], y=place[1], klass="settings"))

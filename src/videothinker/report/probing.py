@@ -6,11 +6,11 @@ from typing import Any
 
 from videothinker.diagnosis.effects import HAPPENS
 from videothinker.diagnosis.insight import read_insight
-from videothinker.report.sheet import NOTHING, Cell, Line, Sheet
+from videothinker.report.sheet import NOTHING, Line, Sheet, TableCell
 from videothinker.report.sources import RunFolder
 from videothinker.report.words import count, percent, points
 
-Told = Mapping[str, Any]
+Findings = Mapping[str, Any]
 INTERVENTIONS = {
     "reliance_strike": "premise struck out",
     "reliance_swap": "premise swapped (minimal pairs)",
@@ -40,19 +40,19 @@ def probing_sheets(run: RunFolder) -> list[Sheet]:
     return sheets
 
 
-def _percent(value: float | None, n: int) -> Cell:
-    return NOTHING if value is None else Cell(percent(value), words=f"n = {n:,}")
+def _percent(value: float | None, n: int) -> TableCell:
+    return NOTHING if value is None else TableCell(percent(value), words=f"n = {n:,}")
 
 
-def _f1(row: Told) -> Cell:
+def _f1(row: Findings) -> TableCell:
     if row["f1"] is None:
         return NOTHING
     kappa = NOTHING.value if row["kappa"] is None else f"{row['kappa']:.2f}"
     words = f"F1 on {count(row['n'], 'question')}; in brackets Cohen's kappa"
-    return Cell(percent(row["f1"]), f"({kappa})", words)
+    return TableCell(percent(row["f1"]), f"({kappa})", words)
 
 
-def _agreement(found: Told) -> Sheet:
+def _agreement(found: Findings) -> Sheet:
     by_size = found["agreement_by_samples"]
     lines = []
     for rule, row in found["agreement"].items():
@@ -75,19 +75,24 @@ def _agreement(found: Told) -> Sheet:
     return Sheet("agreement", title, columns, tuple(lines), note)
 
 
-def _share(row: Told) -> Cell:
+def _share(row: Findings) -> TableCell:
     if row["value"] is None:
         return NOTHING
     words = f"{row['count']:,} of {row['n']:,}"
-    return Cell(percent(row["value"]), f"{percent(row['low'])} to {percent(row['high'])}", words)
+    return TableCell(
+        percent(row["value"]), f"{percent(row['low'])} to {percent(row['high'])}", words
+    )
 
 
-def _reliance(found: Told) -> Sheet:
+def _reliance(found: Findings) -> Sheet:
     keys = ("stays_when_should_change", "changes_when_should_stay", "both_right")
     lines = [
         Line(
             words,
-            (*(_share(found[name][key]) for key in keys), Cell(f"{found[name]['unanswered']:,}")),
+            (
+                *(_share(found[name][key]) for key in keys),
+                TableCell(f"{found[name]['unanswered']:,}"),
+            ),
         )
         for name, words in INTERVENTIONS.items()
         if name in found
@@ -101,13 +106,15 @@ def _reliance(found: Told) -> Sheet:
     return Sheet("reliance", "What the answer does with the premise", columns, tuple(lines), note)
 
 
-def _estimate(row: Told, *, signed: bool = False) -> Cell:
+def _estimate(row: Findings, *, signed: bool = False) -> TableCell:
     show = points if signed else percent
     known = math.isfinite(row["low"]) and math.isfinite(row["high"])
-    return Cell(show(row["value"]), f"{show(row['low'])} to {show(row['high'])}" if known else "")
+    return TableCell(
+        show(row["value"]), f"{show(row['low'])} to {show(row['high'])}" if known else ""
+    )
 
 
-def _cells(rows: list[Told]) -> Sheet:
+def _cells(rows: list[Findings]) -> Sheet:
     lines = []
     for row in rows:
         seen = {cell["observation"]: cell for cell in row["cells"]}
@@ -115,10 +122,10 @@ def _cells(rows: list[Told]) -> Sheet:
         for name in HAPPENS.values():
             cell = seen.get(name)
             if cell is None or cell["rate"] is None:
-                cells.append(Cell("no case", words="positivity fails here"))
+                cells.append(TableCell("no case", words="positivity fails here"))
             else:
                 words = f"n = {cell['n']:,}; P(seen | question) = {cell['weight']:.3f}"
-                cells.append(Cell(percent(cell["rate"]), f"n = {cell['n']:,}", words))
+                cells.append(TableCell(percent(cell["rate"]), f"n = {cell['n']:,}", words))
         lines.append(Line(f"{row['query']}: {row['treatment']} after the removal", tuple(cells)))
     note = (
         "Percent of answers to options, with 95 % intervals over videos. The adjusted column sums "
@@ -132,7 +139,7 @@ def _cells(rows: list[Told]) -> Sheet:
     return Sheet("causal", title, columns, tuple(lines), note)
 
 
-def _effects(causal: Told) -> Sheet:
+def _effects(causal: Findings) -> Sheet:
     queries = dict.fromkeys(row["query"] for told in causal.values() for row in told["effect"])
     lines = []
     for name, words in EFFECTS.items():

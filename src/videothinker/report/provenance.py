@@ -38,8 +38,8 @@ def _pairs(table: Any) -> tuple[tuple[str, str], ...]:
     return tuple((str(key), _plain(value)) for key, value in (table or {}).items())
 
 
-def _hardware(book: dict[str, Any]) -> str:
-    found = book.get("hardware") or {}
+def _hardware(metadata: dict[str, Any]) -> str:
+    found = metadata.get("hardware") or {}
     parts = [str(found.get("machine", "")), f"{found.get('cpus', '?')} CPUs"]
     if found.get("accelerator"):
         parts.append(str(found["accelerator"]))
@@ -48,16 +48,16 @@ def _hardware(book: dict[str, Any]) -> str:
 
 def entry(run: RunFolder) -> Entry:
     """The story of one run, from its run.json."""
-    book = run.book
-    argv = [str(word) for word in book.get("argv") or []]
+    metadata = run.metadata
+    argv = [str(word) for word in metadata.get("argv") or []]
     command = shlex.join([Path(argv[0]).name, *argv[1:]]) if argv else "not recorded"
-    times = [t for t in book.get("times") or [] if t.get("ended")]
+    times = [t for t in metadata.get("times") or [] if t.get("ended")]
     seconds = sum(float(t["ended"]) - float(t["started"]) for t in times) if times else None
-    versions = ", ".join(f"{name} {version}" for name, version in _pairs(book.get("versions")))
-    commit = str(book.get("commit") or "not recorded")
+    versions = ", ".join(f"{name} {version}" for name, version in _pairs(metadata.get("versions")))
+    commit = str(metadata.get("commit") or "not recorded")
     return Entry(
-        run, command, commit, _hardware(book), seconds, _pairs(run.config),
-        _pairs(run.facts), _pairs(book.get("inputs")), versions,
+        run, command, commit, _hardware(metadata), seconds, _pairs(run.config),
+        _pairs(run.facts), _pairs(metadata.get("inputs")), versions,
     )  # fmt: skip
 
 

@@ -1,5 +1,5 @@
-"""Evaluations joined: boards (one benchmark, protocol and tier), arms (one way of training) on
-them, and one answered set for each trained model. Tiers are never pooled.
+"""Evaluations joined: boards (one benchmark, protocol and tier), methods (one way of training) on
+them, and one evaluation for each trained model. Tiers are never pooled.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from videothinker import giveaways
+from videothinker.benchmarks import catalog
+from videothinker.benchmarks.base import OwnMetric
 from videothinker.errors import UserError
 from videothinker.giveaways import AWAY, REST
 from videothinker.records import Diagnosis, Question, Sample, read_jsonl
-from videothinker.report.arms import Kind, Origin, names, origins, place
-from videothinker.report.sources import RunFolder, read_book, stage_of
+from videothinker.report.methods import MethodKey, Origin, names, origins, place
+from videothinker.report.sources import RunFolder, read_metadata, stage_of
 
 Tier = Literal["video tier", "transcript tier"]
 PARTS = (AWAY, REST)
@@ -22,7 +24,7 @@ SIMULATED = "simulated world"
 
 
 @dataclass(frozen=True)
-class Answered:
+class Evaluation:
     """What one model answered: one evaluate run on one board."""
 
     run: RunFolder
@@ -42,17 +44,17 @@ class Answered:
 
 
 @dataclass(frozen=True)
-class Arm:
-    """One way of training, with one answered set for each seed."""
+class Method:
+    """One way of training, with one evaluation for each seed."""
 
     name: str
     role: str
-    answered: tuple[Answered, ...]
+    evaluations: tuple[Evaluation, ...]
 
 
 @dataclass(frozen=True)
 class Board:
-    """One benchmark's questions under one protocol, and every arm that answered them."""
+    """One benchmark's questions under one protocol, and every method that answered them."""
 
     dataset: str
     split: str
@@ -60,7 +62,7 @@ class Board:
     tier: Tier
     questions: Mapping[str, Question]
     labels: Mapping[str, Diagnosis]
-    arms: tuple[Arm, ...]
+    methods: tuple[Method, ...]
     apart: str = ""
     """What tells it from another board of the same name: the run whose questions it holds."""
 
@@ -70,9 +72,9 @@ class Board:
         words = f"{self.dataset} {self.split} · protocol {self.protocol} · {self.tier}"
         return f"{words} · as asked in {self.apart}" if self.apart else words
 
-    def arm(self, role: str) -> Arm | None:
-        """The first arm of a role, if there is one."""
-        return next((arm for arm in self.arms if arm.role == role), None)
+    def method(self, role: str) -> Method | None:
+        """The first method of a role, if there is one."""
+        return next((method for method in self.methods if method.role == role), None)
 
     def ids(self, label: str | None = None) -> list[str]:
         """Question ids, in order; those of one label where it is given."""
@@ -88,8 +90,17 @@ class Board:
     @property
     def several(self) -> bool:
         """May an answer hold several letters?"""
-        facts = self.arms[0].answered[0].run.facts
+        facts = self.methods[0].evaluations[0].run.facts
         return bool((facts.get("protocol") or {}).get("several"))
+
+    @property
+    def own(self) -> OwnMetric | None:
+        """How the benchmark's authors score, where it was asked as they ask."""
+        protocol = self.methods[0].evaluations[0].run.facts.get("protocol") or {}
+        benchmark = protocol.get("benchmark")  # not recorded by early versions
+        if protocol.get("name") != "official" or benchmark is None:
+            return None
+        return catalog.about(benchmark).own
 
     def column(self, name: str | None) -> list[str]:
         """Question ids of a label, of a part of the inferential ones, or (None) all."""
@@ -102,7 +113,7 @@ def _tier(question: Question) -> Tier:
 
 def _is_world(root: Path) -> bool:
     """Are these the files of stage `world`? They are laid out as CLEVRER's, and are not CLEVRER."""
-    return (root / "run.json").is_file() and stage_of(read_book(root)) == "world"
+    return (root / "run.json").is_file() and stage_of(read_metadata(root)) == "world"
 
 
 @dataclass(frozen=True)
@@ -110,8 +121,8 @@ class _Part:
     """One evaluate run's share of one board."""
 
     key: tuple[str, str, str, Tier]
-    kind: Kind
-    answered: Answered
+    kind: MethodKey
+    evaluation: Evaluation
     questions: dict[str, Question]
     labels: dict[str, Diagnosis]
 
@@ -170,8 +181,8 @@ def _parts(run: RunFolder, made: Origin, runs: Sequence[RunFolder]) -> list[_Par
         held = {v: {q: tuple(group) for q, group in by.items()} for v, by in variants.items()}
         asked = {q: questions[q] for q in questions if any(q in by for by in held.values())}
         known = {q: labels[q] for q in asked if q in labels}
-        answered = Answered(run, seed, samples[0].model, held)
-        parts.append(_Part(key, made.kind, answered, asked, known))
+        evaluation = Evaluation(run, seed, samples[0].model, held)
+        parts.append(_Part(key, made.kind, evaluation, asked, known))
     return parts
 
 
@@ -183,25 +194,25 @@ def _once(parts: Sequence[_Part]) -> None:
     """
     seen: dict[tuple[str, str], RunFolder] = {}
     for part in parts:
-        for variant in part.answered.samples:
-            first = seen.setdefault((part.answered.model, variant), part.answered.run)
-            if first is not part.answered.run:
+        for variant in part.evaluation.samples:
+            first = seen.setdefault((part.evaluation.model, variant), part.evaluation.run)
+            if first is not part.evaluation.run:
                 raise UserError(
-                    f"{first.path} and {part.answered.run.path} hold the same model's answers to "
+                    f"{first.path} and {part.evaluation.run.path} hold the same model's answers to "
                     f"the same questions (variant {variant}); give one of them"
                 )
 
 
-def _board(parts: Sequence[_Part], called: Mapping[Kind, str], apart: str) -> Board:
+def _board(parts: Sequence[_Part], called: Mapping[MethodKey, str], apart: str) -> Board:
     _once(parts)
-    arms = []
+    methods = []
     for kind in sorted(dict.fromkeys(part.kind for part in parts), key=place):
-        answered = [part.answered for part in parts if part.kind == kind]
-        answered.sort(key=lambda one: (one.seed, one.run.number))
-        arms.append(Arm(called[kind], kind[0], tuple(answered)))
+        evaluations = [part.evaluation for part in parts if part.kind == kind]
+        evaluations.sort(key=lambda one: (one.seed, one.run.number))
+        methods.append(Method(called[kind], kind[0], tuple(evaluations)))
     questions = {q: question for part in parts for q, question in part.questions.items()}
     labels = {q: label for part in parts for q, label in part.labels.items()}
-    return Board(*parts[0].key, questions, labels, tuple(arms), apart)
+    return Board(*parts[0].key, questions, labels, tuple(methods), apart)
 
 
 def read_boards(runs: Sequence[RunFolder]) -> list[Board]:
@@ -227,7 +238,7 @@ def read_boards(runs: Sequence[RunFolder]) -> list[Board]:
             groups.append([part])
     keys = [group[0].key for group in groups]
     boards = [
-        _board(group, called, group[0].answered.run.name if keys.count(group[0].key) > 1 else "")
+        _board(group, called, group[0].evaluation.run.name if keys.count(group[0].key) > 1 else "")
         for group in groups
     ]
     return sorted(boards, key=lambda board: -len(board.labels))

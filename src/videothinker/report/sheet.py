@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """One figure: a number, its interval, and in words what it counts."""
 
     value: str
@@ -17,7 +17,7 @@ class Line:
     """One row: who, the figures, the runs they come from (none: published elsewhere)."""
 
     name: str
-    cells: tuple[Cell, ...]
+    cells: tuple[TableCell, ...]
     runs: tuple[int, ...] = ()
     published: str | None = None
     """Where it was published; null for our own rows."""
@@ -34,4 +34,4 @@ class Sheet:
     note: str
 
 
-NOTHING = Cell("\N{EN DASH}", words="not measured")
+NOTHING = TableCell("\N{EN DASH}", words="not measured")

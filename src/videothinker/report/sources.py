@@ -27,11 +27,11 @@ DEPTH = 3
 
 @dataclass(frozen=True)
 class RunFolder:
-    """One stage's folder: its records are files in `path`, its story is `book` (run.json)."""
+    """One stage's folder: its records are files in `path`, its story is `metadata` (run.json)."""
 
     path: Path
     stage: str
-    book: dict[str, Any]
+    metadata: dict[str, Any]
     number: int
     """Its number on the page; every figure refers to its runs by it."""
     records: dict[str, str] = field(default_factory=dict)
@@ -45,17 +45,17 @@ class RunFolder:
     @property
     def config(self) -> dict[str, Any]:
         """Resolved settings."""
-        return self.book.get("config") or {}
+        return self.metadata.get("config") or {}
 
     @property
     def facts(self) -> dict[str, Any]:
         """What only the run itself could know."""
-        return self.book.get("facts") or {}
+        return self.metadata.get("facts") or {}
 
     @property
     def seed(self) -> int:
         """The run's seed; 0 where the stage has none."""
-        return int(self.book.get("seed") or 0)
+        return int(self.metadata.get("seed") or 0)
 
     @property
     def data_root(self) -> Path:
@@ -65,33 +65,33 @@ class RunFolder:
     @property
     def done(self) -> bool:
         """Did it finish?"""
-        return self.book.get("status") == "done"
+        return self.metadata.get("status") == "done"
 
 
-def read_book(path: Path) -> dict[str, Any]:
+def read_metadata(path: Path) -> dict[str, Any]:
     """The run.json of `path`.
 
     Raises:
         UserError: it is missing or is not JSON.
     """
-    book = path / "run.json"
+    where = path / "run.json"
     try:
-        plain = msgspec.json.decode(book.read_bytes())
+        plain = msgspec.json.decode(where.read_bytes())
     except OSError as error:
         raise UserError(
             f"{path}: is not a run folder (run.json: {error.strerror}); "
             "give folders that a stage of videothinker wrote"
         ) from error
     except msgspec.MsgspecError as error:
-        raise UserError(f"{book}: is not JSON ({error}); run the stage again") from error
+        raise UserError(f"{where}: is not JSON ({error}); run the stage again") from error
     if not isinstance(plain, dict) or "stage" not in plain:
-        raise UserError(f"{book}: names no stage; give folders that a stage of videothinker wrote")
+        raise UserError(f"{where}: names no stage; give folders that a stage of videothinker wrote")
     return plain
 
 
-def stage_of(book: dict[str, Any]) -> str:
+def stage_of(metadata: dict[str, Any]) -> str:
     """The stage a run.json names, hyphens for underscores, as on the command line."""
-    return str(book["stage"]).replace("_", "-")
+    return str(metadata["stage"]).replace("_", "-")
 
 
 def find_runs(paths: Sequence[Path]) -> list[Path]:
@@ -106,7 +106,7 @@ def find_runs(paths: Sequence[Path]) -> list[Path]:
             raise UserError(f"{path}: is not a folder; give run folders, or one that holds them")
         hits = [path] if (path / "run.json").exists() else []
         for depth in range(1, DEPTH + 1):
-            hits += [book.parent for book in sorted(path.glob("*/" * depth + "run.json"))]
+            hits += [one.parent for one in sorted(path.glob("*/" * depth + "run.json"))]
         if not hits:
             raise UserError(f"{path}: holds no run (no run.json in it or below); give run folders")
         for hit in hits:
@@ -131,15 +131,15 @@ def read_runs(paths: Sequence[Path]) -> list[RunFolder]:
         raise UserError("no run folder came; give at least one: videothinker report RUN...")
     folders = []
     for path in find_runs(paths):
-        book = read_book(path)
-        stage = stage_of(book)
+        metadata = read_metadata(path)
+        stage = stage_of(metadata)
         gone = [n for n in NEEDED.get(stage, ()) if not _holds(path / n)]
-        if gone and book.get("status") == "done":
+        if gone and metadata.get("status") == "done":
             raise UserError(
                 f"{path}: its {gone[0]} is gone, and a report is computed from records alone; "
                 f"run {stage!r} again"
             )
         stage += ", without records yet" if gone else ""
         digests = {p.name: digest_path(p) for p in sorted(path.glob("*.jsonl"))}
-        folders.append(RunFolder(path, stage, book, len(folders) + 1, digests))
+        folders.append(RunFolder(path, stage, metadata, len(folders) + 1, digests))
     return folders

@@ -1,28 +1,36 @@
-"""Stage `report`: run folders -> one HTML page. Every figure is computed from their records."""
+"""Stage `report`: run folders -> one HTML page. Every figure is computed from their records.
 
+The page is self-contained: style and script stand in it, under their own hashes.
+"""
+
+import base64
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import jinja2
+from markupsafe import Markup
 
 from videothinker import __version__
 from videothinker.console import say
 from videothinker.errors import UserError
 from videothinker.giveaways import DEFINITION
 from videothinker.records import write_atomic
-from videothinker.report.browser import Pack, pack
+from videothinker.report.browser import Pack, embed, pack
 from videothinker.report.claim import make_claim
 from videothinker.report.config import ReportConfig
 from videothinker.report.curves import events, panels, read_curves, sources
 from videothinker.report.diagnoses import read_diagnoses
-from videothinker.report.embedding import embed
 from videothinker.report.overview import chart, rows, sizes
-from videothinker.report.page import render
-from videothinker.report.provenance import entries
+from videothinker.report.provenance import duration, entries
 from videothinker.report.results import PARTS, Board, read_boards
 from videothinker.report.sources import NEEDED, RunFolder, read_runs
 from videothinker.report.tables import sheets
-from videothinker.report.words import count
+from videothinker.report.words import count, percent, points
 from videothinker.runs import prepare_out
+
+TEMPLATES = Path(__file__).parent / "templates"
 
 
 def _overview(boards: Sequence[Board]) -> list[dict[str, Any]]:
@@ -31,10 +39,9 @@ def _overview(boards: Sequence[Board]) -> list[dict[str, Any]]:
         if board.labels:
             lines = rows(board)
             pictures = {narrow: chart(board, lines, narrow=narrow) for narrow in (False, True)}
-            seeded = any(len(row.arm.answered) > 1 for row in lines)
             one = {"board": board, "rows": lines, "pictures": pictures, "sizes": sizes(lines)}
             split = any(part in row.estimates for row in lines for part in PARTS)
-            found.append({**one, "seeded": seeded, "split": split})
+            found.append({**one, "split": split})
     return found
 
 
@@ -88,6 +95,54 @@ def _context(runs: Sequence[RunFolder], config: ReportConfig) -> dict[str, Any]:
         "pack": packed,
         "embedded": embedded,
     }
+
+
+def _hash(text: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return f"'sha256-{digest}'"
+
+
+def policy(style: str, script: str) -> str:
+    """The content policy: nothing from outside, this style, this script, videos from disk only."""
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"style-src {_hash(style)}",
+            f"script-src {_hash(script)}",
+            "media-src 'self' file: blob:",
+            "img-src 'none'",
+            "base-uri 'none'",
+            "form-action 'none'",
+        )
+    )
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(percent=percent, points=points, count=count, duration=duration)
+    return environment
+
+
+def render(context: dict[str, Any]) -> str:
+    """The page's HTML. Every value is escaped; only the package's own style and script are not."""
+    style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
+    script = (TEMPLATES / "browse.js").read_text(encoding="utf-8")
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            **context,
+            style=Markup(style),  # noqa: S704  our own file
+            script=Markup(script),  # noqa: S704  our own file
+            policy=policy(style, script),
+        )
+    )
 
 
 def report(runs: Sequence[Path], config: ReportConfig) -> Path:

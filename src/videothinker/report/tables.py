@@ -5,15 +5,16 @@ Rows of ours carry their interval, n and the runs behind them; published rows ar
 
 from collections.abc import Sequence
 from dataclasses import replace
+from statistics import fmean
 
 from videothinker.benchmarks import published
 from videothinker.evaluation import metrics
 from videothinker.giveaways import DEFINITION, UNKNOWN
 from videothinker.report.claim import LABELS
 from videothinker.report.config import Table
-from videothinker.report.estimates import Measured, accuracy, pairs_right
-from videothinker.report.results import PARTS, SIMULATED, Arm, Board
-from videothinker.report.sheet import NOTHING, Cell, Line, Sheet
+from videothinker.report.estimates import SeededEstimate, accuracy, pairs_right
+from videothinker.report.results import PARTS, SIMULATED, Board, Method
+from videothinker.report.sheet import NOTHING, Line, Sheet, TableCell
 from videothinker.report.words import between, count, percent
 
 PUBLISHED = (
@@ -25,22 +26,22 @@ COMPARABLE = ("clevrer", SIMULATED)
 COLUMNS = (*LABELS, *PARTS, None)
 """Of the tables by label: inferential accuracy is never shown without its split. None: all."""
 HEADS = ("Observational", "Inferential", *(f"Inferential, {part}" for part in PARTS), "All")
-NOT_KNOWN = Cell("not known", words="nothing tells which questions give themselves away")
+NOT_KNOWN = TableCell("not known", words="nothing tells which questions give themselves away")
 
 
-def _cell(estimate: Measured | None) -> Cell:
+def _cell(estimate: SeededEstimate | None) -> TableCell:
     if estimate is None:
         return NOTHING
     seeds = count(len(estimate.seeds), "training seed")
     words = f"{count(estimate.n, 'question')}, {count(estimate.clusters, 'video')}, {seeds}"
-    return Cell(percent(estimate.value), between(estimate), words)
+    return TableCell(percent(estimate.value), between(estimate), words)
 
 
-def _by_label(board: Board, arm: Arm, variant: str = "full") -> list[Cell]:
+def _by_label(board: Board, method: Method, variant: str = "full") -> list[TableCell]:
     """One cell for each of COLUMNS."""
     cells = []
     for column in COLUMNS:
-        cell = _cell(accuracy(board, arm, board.column(column), variant))
+        cell = _cell(accuracy(board, method, board.column(column), variant))
         unknown = column in PARTS and list(board.by_part) == [UNKNOWN]
         cells.append(NOT_KNOWN if unknown else cell)
     return cells
@@ -53,15 +54,15 @@ def _about_split(board: Board) -> str:
     return f" Give-aways: {DEFINITION}{ending}."
 
 
-def _runs(arm: Arm) -> tuple[int, ...]:
-    return tuple(one.run.number for one in arm.answered)
+def _runs(method: Method) -> tuple[int, ...]:
+    return tuple(one.run.number for one in method.evaluations)
 
 
-def _published_cell(value: float | None, source: str) -> Cell:
-    return NOTHING if value is None else Cell(f"{value:.1f}", words=f"published in {source}")
+def _published_cell(value: float | None, source: str) -> TableCell:
+    return NOTHING if value is None else TableCell(f"{value:.1f}", words=f"published in {source}")
 
 
-def _published_name(row: published.Row) -> str:
+def _published_name(row: published.PublishedRow) -> str:
     return f"{row.model} ({row.data})" if row.data else row.model
 
 
@@ -78,21 +79,21 @@ def _published_lines(table: str, columns: Sequence[str]) -> list[Line]:
 
 
 def main_sheet(boards: Sequence[Board], tier: str, *, whole: bool) -> Sheet:
-    """Exact accuracy of every arm on every board of one tier, all questions.
+    """Exact accuracy of every method on every board of one tier, all questions.
 
     Published rows stand below ours, in the video tier, under the benchmarks they are about; with
     `whole`, every published benchmark has a column.
     """
-    names = list(dict.fromkeys(arm.name for board in boards for arm in board.arms))
+    names = list(dict.fromkeys(method.name for board in boards for method in board.methods))
     extra = [name for name in published.columns("main") if name not in {b.dataset for b in boards}]
     extra = extra if whole and tier == "video tier" else []
     lines = []
     for name in names:
         cells, runs = [], []
         for board in boards:
-            arm = next((arm for arm in board.arms if arm.name == name), None)
-            cells.append(_cell(arm and accuracy(board, arm, board.ids())))
-            runs += [] if arm is None else _runs(arm)
+            method = next((method for method in board.methods if method.name == name), None)
+            cells.append(_cell(method and accuracy(board, method, board.ids())))
+            runs += [] if method is None else _runs(method)
         lines.append(Line(name, (*cells, *(NOTHING for _ in extra)), tuple(runs)))
     if tier == "video tier":
         lines += _published_lines("main", [*(board.dataset for board in boards), *extra])
@@ -103,14 +104,46 @@ def main_sheet(boards: Sequence[Board], tier: str, *, whole: bool) -> Sheet:
     return Sheet("main", f"Main table: {tier}", columns, tuple(lines), note)
 
 
-def ablation_sheet(board: Board) -> Sheet:
-    """Every variant of the trained arms, by label."""
+def own_rule_sheet(board: Board) -> Sheet | None:
+    """Exact and soft beside the benchmark's own rule; None where its authors publish none."""
+    own = board.own
+    if own is None or own.rule is None:
+        return None
     lines = []
-    for arm in board.arms:
-        if arm.role not in ("Base", "GRPO", "CDPO"):
+    for method in board.methods:
+        answers = [one.samples["full"] for one in method.evaluations if "full" in one.samples]
+        if not answers:
             continue
-        lines.append(Line(arm.name, tuple(_by_label(board, arm)), _runs(arm)))
-    note = "What sets two arms apart stands in their names; everything else is equal between them."
+        ours = [_cell(accuracy(board, method, board.ids(), metric=m)) for m in ("exact", "soft")]
+        theirs = [
+            metrics.own_score([board.questions[q] for q in found], found, own.rule)
+            for found in answers
+        ]
+        lines.append(Line(method.name, (*ours, _own_cell(theirs)), _runs(method)))
+    note = f"Percent; the benchmark's own rule, applied to the recorded texts: {own.words}."
+    columns = ("Exact", "Soft", "Own rule")
+    return Sheet(
+        "own-rule", f"The benchmark's own rule: {board.title}", columns, tuple(lines), note
+    )
+
+
+def _own_cell(scores: Sequence[metrics.OwnScore]) -> TableCell:
+    """The mean over seeds, and what the rule leaves to a judge or out of the denominator."""
+    values = [score.value for score in scores if score.value is not None]
+    judge = fmean(score.judge for score in scores)
+    left_out = fmean(score.left_out for score in scores)
+    words = f"a judge would be asked of {percent(judge)} %, left out are {percent(left_out)} %"
+    return TableCell(percent(fmean(values)) if values else NOTHING.value, words=words)
+
+
+def ablation_sheet(board: Board) -> Sheet:
+    """Every variant of the trained methods, by label."""
+    lines = []
+    for method in board.methods:
+        if method.role not in ("Base", "GRPO", "CDPO"):
+            continue
+        lines.append(Line(method.name, tuple(_by_label(board, method)), _runs(method)))
+    note = "What sets two methods apart stands in their names; all else is equal between them."
     note += _about_split(board)
     return Sheet("ablation", f"Ablation: {board.title}", HEADS, tuple(lines), note)
 
@@ -123,8 +156,10 @@ def _floors(board: Board) -> list[Line]:
         always = percent(metrics.always(("A",), asked).value) if asked else NOTHING.value
         guess = metrics.random_guess(asked, several=board.several) if asked else None
         words = count(len(asked), "question")
-        always_cells.append(Cell(always, words=words))
-        guess_cells.append(Cell(NOTHING.value if guess is None else percent(guess), words=words))
+        always_cells.append(TableCell(always, words=words))
+        guess_cells.append(
+            TableCell(NOTHING.value if guess is None else percent(guess), words=words)
+        )
     return [
         Line("Floor: always A", tuple(always_cells)),
         Line("Floor: random guess", tuple(guess_cells)),
@@ -132,19 +167,23 @@ def _floors(board: Board) -> list[Line]:
 
 
 def diagnostic_sheet(board: Board) -> Sheet:
-    """Observational against inferential accuracy of every arm, for each way of asking."""
+    """Observational against inferential accuracy of every method, for each way of asking."""
     variants = dict.fromkeys(
-        variant for arm in board.arms for one in arm.answered for variant in one.samples
+        variant for method in board.methods for one in method.evaluations for variant in one.samples
     )
     paired = bool(metrics.pairs(list(board.questions.values())))
     lines = []
-    for arm in board.arms:
+    for method in board.methods:
         for variant in variants:
-            cells = _by_label(board, arm, variant)
-            cells += [_cell(pairs_right(board, arm, variant))] if paired else []
+            cells = _by_label(board, method, variant)
+            cells += [_cell(pairs_right(board, method, variant))] if paired else []
             if any(cell not in (NOTHING, NOT_KNOWN) for cell in cells):
-                name = arm.name if variant == "full" else f"{arm.name}, {variant.replace('_', ' ')}"
-                lines.append(Line(name, tuple(cells), _runs(arm)))
+                name = (
+                    method.name
+                    if variant == "full"
+                    else f"{method.name}, {variant.replace('_', ' ')}"
+                )
+                lines.append(Line(name, tuple(cells), _runs(method)))
     floors = [replace(f, cells=(*f.cells, NOTHING)) if paired else f for f in _floors(board)]
     note = (
         "A row without a further word is the full question; struck: premise taken out; "
@@ -176,9 +215,11 @@ def sheets(boards: Sequence[Board], table: Table) -> list[Sheet]:
     tiers = dict.fromkeys(board.tier for board in boards) if table in ("all", "main") else {}
     whole = table == "main" or any(b.dataset in published.columns("main") for b in boards)
     found = [main_sheet([b for b in boards if b.tier == tier], tier, whole=whole) for tier in tiers]
+    if table in ("all", "main"):
+        found += [sheet for board in boards if (sheet := own_rule_sheet(board)) is not None]
     if table in ("all", "diagnostic"):
         found += [diagnostic_sheet(board) for board in labelled]
-    varied = [b for b in labelled if len({arm.role for arm in b.arms}) < len(b.arms)]
+    varied = [b for b in labelled if len({method.role for method in b.methods}) < len(b.methods)]
     if table in ("all", "ablation"):
         shown = varied if table == "all" else labelled
         found += [ablation_sheet(board) for board in shown]

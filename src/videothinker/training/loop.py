@@ -37,9 +37,9 @@ from videothinker.training.rollouts import (
     Prompts,
     Scored,
     sampling_of,
+    validate,
 )
 from videothinker.training.step import Bias, Sums, accumulate_gradients, log_ratios, measure
-from videothinker.training.validation import validate
 
 
 @dataclass

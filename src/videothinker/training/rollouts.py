@@ -1,22 +1,28 @@
-"""What a step passes on: prompts, rolled out groups, and what is known of them once scored."""
+"""What a step passes on: prompts, rolled out groups, and what is known of them once scored.
+
+Validation draws from the same prompts, and passes on its accuracy alone.
+"""
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 
 import torch
 from torch import Tensor
 
-from videothinker import prompts
+from videothinker import answers, prompts
 from videothinker.algorithms.base import TrainConfig
 from videothinker.errors import UserError
-from videothinker.generation.base import Sampling
+from videothinker.generation.base import Sampling, generate
 from videothinker.models.base import Group, Prompt
 from videothinker.models.loaded import Policy
 from videothinker.records import Question
 from videothinker.training.data import TrainingSet
+from videothinker.training.processes import Processes
 from videothinker.training.videos import read_frames
 
+PORTION = 32
+"""Questions of the validation slice decoded together."""
 PROMPTS_KEPT = 64
 """Prompts whose frames stay in memory, the most recently used: about 17 MB each at the paper's
 setting."""
@@ -128,3 +134,25 @@ def sampling_of(config: TrainConfig) -> Sampling:
         max_completion_length=config.max_completion_length,
         temperature=config.temperature,
     )
+
+
+def validate(prompts: Prompts, processes: Processes) -> dict[str, float]:
+    """Label -> share of exactly right answers on the validation slice, greedily decoded."""
+    policy, data = prompts.policy, prompts.data
+    mine = [q for i, q in enumerate(data.validation) if processes.mine(i)]
+    greedy = replace(sampling_of(prompts.config), num_generations=1, temperature=0.0)
+    rows: list[tuple[str, float]] = []
+    for start in range(0, len(mine), PORTION):
+        questions = mine[start : start + PORTION]
+        encoded = [prompts.encode(question) for question in questions]
+        groups = generate(policy, encoded, greedy, [0] * len(encoded))
+        for question, group in zip(questions, groups, strict=True):
+            cut = bool(group.truncated_G[0])
+            parsed = answers.parse(policy.decode(group)[0], question.choices, truncated=cut)
+            label = data.labels.get(question.id, "unlabelled")
+            rows.append((label, answers.exact(parsed.answer, question.answer)))
+    rows = processes.gather(rows)
+    return {
+        label: fmean(exact for kind, exact in rows if kind == label)
+        for label in sorted({kind for kind, _ in rows})
+    }

@@ -38,7 +38,7 @@ def read_frames(root: Path, part: Part, config: TrainConfig) -> Clip:
     return read_clip(root, part[0], config.frames, clip=part[1], follow_links=config.follow_links)
 
 
-class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class DecodedVideo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A video that was seen to decode, and the state its file was in."""
 
     video: str
@@ -51,7 +51,7 @@ class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """It has fewer frames than were asked for, and all of them are shown."""
 
 
-class Memory:
+class DecodedVideos:
     """What was seen to decode in one data folder with one number of frames and one rule on links.
 
     Only what is good: a bad video may have been mended, and looking again takes no time.
@@ -62,8 +62,8 @@ class Memory:
         name = hashlib.sha256(f"{root.resolve()}".encode()).hexdigest()[:12]
         read = f"{config.frames}-links" if config.follow_links else str(config.frames)
         self.path = _cache_folder() / "videos" / f"{root.resolve().name}-{name}-{read}.jsonl"
-        self._seen: dict[Look, bool] = {}
-        decoder = msgspec.json.Decoder(Look)
+        self._seen: dict[DecodedVideo, bool] = {}
+        decoder = msgspec.json.Decoder(DecodedVideo)
         for line in _lines(self.path):
             try:
                 self._keep(decoder.decode(line))
@@ -85,9 +85,11 @@ class Memory:
             parts: video -> whether it has fewer frames than were asked for.
         """
         states = {self._state(part): short for part, short in parts.items()}
-        fresh = [replace(look, short=short) for look, short in states.items() if look is not None]
-        for look in fresh:
-            self._keep(look)
+        fresh = [
+            replace(video, short=short) for video, short in states.items() if video is not None
+        ]
+        for video in fresh:
+            self._keep(video)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("ab") as file:
@@ -95,17 +97,17 @@ class Memory:
         except OSError:  # no home, or no room: the next run looks again, nothing else is lost
             return
 
-    def _keep(self, look: Look) -> None:
-        self._seen[replace(look, short=False)] = look.short
+    def _keep(self, video: DecodedVideo) -> None:
+        self._seen[replace(video, short=False)] = video.short
 
-    def _state(self, part: Part) -> Look | None:
+    def _state(self, part: Part) -> DecodedVideo | None:
         path = self.root / part[0]
         try:
             files = list(path.iterdir()) if path.is_dir() else [path]
             stats = [file.stat() for file in files]
         except (OSError, ValueError):  # not there, or a name that no file has
             return None
-        return Look(
+        return DecodedVideo(
             video=part[0],
             clip=part[1],
             size=sum(stat.st_size for stat in stats),
@@ -134,7 +136,7 @@ def check_videos(
     position: int = 0,
     refusal: Callable[[TrainingSet], str | None] = lambda _: None,
 ) -> TrainingSet:
-    """Look at every video the run may still ask for; under `drop` leave out those that are bad.
+    """Decode every video the run may still ask for; under `drop` leave out those that are bad.
 
     What is dropped is dropped from the list before the draw, so the run is the one that the list
     without these questions gives.
@@ -150,11 +152,11 @@ def check_videos(
     Raises:
         UserError: bad videos under `stop`, or such that the run cannot do without; all in one list.
     """
-    memory = Memory(data.data_root, config)
+    memory = DecodedVideos(data.data_root, config)
     while True:
         asked = to_come(data, config, step=step, position=position)
         parts = list(dict.fromkeys(part for q in asked if (part := part_of(q))))
-        bad = look(parts, config, processes, memory)
+        bad = decode_unknown(parts, config, processes, memory)
         if not bad:
             short = memory.short(parts)
             if short and processes.main:
@@ -184,8 +186,8 @@ def check_videos(
         data = rest
 
 
-def look(
-    parts: Sequence[Part], config: TrainConfig, processes: Processes, memory: Memory
+def decode_unknown(
+    parts: Sequence[Part], config: TrainConfig, processes: Processes, memory: DecodedVideos
 ) -> dict[Part, str]:
     """Decode what `memory` does not know; video -> what is wrong with it, in the order given."""
     pending = processes.say(memory.unknown(parts))

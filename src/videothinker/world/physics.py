@@ -56,7 +56,7 @@ _LOCAL = _Local()
 
 
 @dataclass(frozen=True)
-class Collision:
+class Contact:
     """Two objects begin to touch.
 
     Attributes:
@@ -108,7 +108,7 @@ class Trajectory:
     angular_velocities_TN: np.ndarray
     on_table_TN: np.ndarray
     inside_TN: np.ndarray
-    collisions: tuple[Collision, ...]
+    collisions: tuple[Contact, ...]
     length: int = SHOWN_FRAMES
     without: int | None = None
 
@@ -173,7 +173,7 @@ class _Table:
         self.things = scene.objects
         self.bodies: list[pymunk.Body] = []
         self.shapes: list[pymunk.Shape] = []
-        self.collisions: list[Collision] = []
+        self.collisions: list[Contact] = []
         self.seen_N = np.zeros(len(scene.objects), bool)
         self.gone_N = np.zeros(len(scene.objects), bool)
         self.frame, self.step = 0, 0
@@ -201,7 +201,7 @@ class _Table:
         i, j = sorted((first.collision_type - 1, second.collision_type - 1))
         time = (self.frame + (self.step + 1) / STEPS_PER_FRAME) / FPS
         self.collisions.append(
-            Collision(self.frame + 1, i, j, point.x, point.y, time, abs(float(closing)))
+            Contact(self.frame + 1, i, j, point.x, point.y, time, abs(float(closing)))
         )
 
     def launch(self, index: int) -> None:

@@ -9,7 +9,6 @@ import numpy as np
 from videothinker.clevrer.annotations import FPS, FRAMES, thousand
 from videothinker.clevrer.answerers import Verdict, asked, judge
 from videothinker.clevrer.questions import RawQuestion, SceneQuestions
-from videothinker.clevrer.worlds import worlds_path
 from videothinker.errors import UserError
 from videothinker.records import write_atomic
 from videothinker.seeds import derive, numpy_generator
@@ -25,7 +24,7 @@ from videothinker.world.robust import Fragile, fragile_pairs
 from videothinker.world.scenes import scene_config
 from videothinker.world.shading import RGB
 from videothinker.world.stream import frame_ids
-from videothinker.world.view import annotation, events_of, scene_view, worlds_file
+from videothinker.world.view import annotation, events_of, scene_view, worlds_file, worlds_path
 from videothinker.world.worlds import World, make_world
 
 TRIES = 100

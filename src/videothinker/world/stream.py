@@ -8,7 +8,7 @@ import numpy as np
 from videothinker.errors import UserError
 from videothinker.world import camera
 from videothinker.world.objects import SHOWN_FRAMES
-from videothinker.world.physics import Collision, Trajectory
+from videothinker.world.physics import Contact, Trajectory
 from videothinker.world.render import render
 from videothinker.world.scenes import Scene, SceneConfig
 from videothinker.world.worlds import make_world
@@ -65,7 +65,7 @@ class StreamItem:
     positions_FN2: np.ndarray
     pixels_FN2: np.ndarray
     visible_FN: np.ndarray
-    collisions: tuple[Collision, ...]
+    collisions: tuple[Contact, ...]
     trajectory: Trajectory
 
 

@@ -1,16 +1,21 @@
 """A simulated world as CLEVRER's files and programs see it."""
 
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+import msgspec
 import numpy as np
 
 from videothinker.clevrer.annotations import (
+    AnnotatedCollision,
     Annotation,
-    Collision,
     MotionFrame,
     MotionObject,
     ObjectProperty,
+    thousand,
 )
 from videothinker.clevrer.scenes import Event, Scene, in_order, moving
-from videothinker.clevrer.worlds import Without, Worlds, logged
 from videothinker.world.physics import Trajectory
 from videothinker.world.worlds import World
 
@@ -82,7 +87,7 @@ def annotation(world: World) -> Annotation:
         for t in range(end)
     )
     hits = tuple(
-        Collision(
+        AnnotatedCollision(
             (hit.i, hit.j),
             hit.frame,
             (round(hit.x, DIGITS), round(hit.y, DIGITS), round(max(heights), DIGITS)),
@@ -93,6 +98,49 @@ def annotation(world: World) -> Annotation:
     name = f"video_{world.scene_index:05d}.mp4"
     return Annotation(
         world.scene_index, name, properties(world), hits, frames, length=world.scene.length
+    )
+
+
+class LoggedEvent(msgspec.Struct, frozen=True):
+    """An event in a file; ids are the annotation's `object_id`."""
+
+    type: Literal["in", "out", "collision"]
+    frame_id: int
+    object_ids: tuple[int, ...]
+
+
+class Without(msgspec.Struct, frozen=True):
+    """Everything that happens in the world without one object."""
+
+    object_id: int
+    events: tuple[LoggedEvent, ...]
+
+
+class Worlds(msgspec.Struct, frozen=True):
+    """What CLEVRER's files do not hold: the two seconds after the video, and the world without X.
+
+    One file a scene, written as evidence; nothing is computed from it. Of `frames`, the first
+    `Annotation.length` are the video.
+    """
+
+    scene_index: int
+    frames: int
+    events: tuple[LoggedEvent, ...]
+    without: tuple[Without, ...]
+
+
+def worlds_path(root: Path, split: str, scene: int) -> Path:
+    """Where the scene's file lies."""
+    folder = root / "counterfactual" / split / f"counterfactual_{thousand(scene)}"
+    return folder / f"counterfactual_{scene:05d}.json"
+
+
+def logged(events: Iterable[Event]) -> tuple[LoggedEvent, ...]:
+    """Events as the file has them."""
+    return tuple(
+        LoggedEvent(e.type, e.frame, e.objects)
+        for e in events
+        if e.type in ("in", "out", "collision")
     )
 
 

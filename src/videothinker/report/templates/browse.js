@@ -91,19 +91,19 @@ function optionsOf(row, answers) {
       make("td", {}, LETTERS[i]),
       make("td", {}, choice, correct ? make("span", { klass: "hit" }, " \u2713 correct") : null),
       ...(told ? [make("td", {}, truth(e.video[i])), make("td", { klass: changed ? "changed" : "" }, truth(e.after[i]))] : []),
-      ...answers.map(([, a]) => make("td", { klass: "by-arm" }, a.answer !== null && a.answer.includes(LETTERS[i]) ? "chosen" : "")));
+      ...answers.map(([, a]) => make("td", { klass: "by-method" }, a.answer !== null && a.answer.includes(LETTERS[i]) ? "chosen" : "")));
   });
   return make("div", { klass: "scroll" }, make("table", { klass: "options" },
     make("thead", {}, make("tr", {}, ...heads.map((head) => make("th", { scope: "col" }, head)),
-      ...answers.map(([arm]) => make("th", { scope: "col", klass: "by-arm" }, arm.name)))),
+      ...answers.map(([method]) => make("th", { scope: "col", klass: "by-method" }, method.name)))),
     make("tbody", {}, ...body)));
 }
 
-function thought(arm, a, bare) {
+function thought(method, a, bare) {
   const several = a.of > 1 ? `; ${a.hits} of ${a.of} samples right` : "";
   const verdict = a.verdict === "ok" ? "" : ` (${a.verdict}${a.error ? `: ${a.error}` : ""})`;
   return make("div", { klass: `thought ${a.right ? "right" : "wrong"}` },
-    make("h4", {}, `${arm.name}: `, make("span", { klass: a.right ? "hit" : "miss" }, `${given(a.answer)}, ${a.right ? "right" : "wrong"}`), `${verdict}${several}`),
+    make("h4", {}, `${method.name}: `, make("span", { klass: a.right ? "hit" : "miss" }, `${given(a.answer)}, ${a.right ? "right" : "wrong"}`), `${verdict}${several}`),
     bare ? make("p", { klass: "muted" }, "Thinking left out for size; it stands in samples.jsonl.")
       : make("p", { klass: "thinking", tabindex: "0" }, a.text || "(empty)"));
 }
@@ -115,13 +115,13 @@ function fill(row, answers) {
     make("div", { klass: film === null ? "scene alone" : "scene" }, film, evidenceOf(row)),
     optionsOf(row, answers),
     row.context === null ? null : make("details", {}, make("summary", {}, "Transcript shown in place of a video"), make("p", { klass: "context" }, row.context)),
-    answers.length ? make("div", { klass: "thoughts" }, ...answers.map(([arm, a]) => thought(arm, a, row.bare))) : null,
+    answers.length ? make("div", { klass: "thoughts" }, ...answers.map(([method, a]) => thought(method, a, row.bare))) : null,
     make("p", { klass: "caption" }, `${row.id}, ${row.type}${row.clip ? `, ${row.clip[0]} to ${row.clip[1]} s` : ""}`));
 }
 
 function card(row, answers, marked) {
   const label = row.evidence === null ? "" : row.evidence.label;
-  const marks = marked.map(([arm, a]) => make("span", {}, `${arm.name} `,
+  const marks = marked.map(([method, a]) => make("span", {}, `${method.name} `,
     make("span", { klass: a.right ? "hit" : "miss" }, a.right ? "\u2713" : "\u2717", make("span", { klass: "skip" }, a.right ? " right" : " wrong"))));
   const node = make("details", { klass: "card", "data-id": row.id },
     make("summary", {}, make("span", { klass: `label ${label}` }, label), make("span", { klass: "ask" }, row.question), make("span", { klass: "marks" }, ...marks)));
@@ -137,10 +137,10 @@ function select(title, options, chosen, change) {
 class Browser {
   constructor(root, list) {
     Object.assign(this, { root, list, shown: PAGE, label: "all", search: "", filter: "all" });
-    const first = (role) => Math.max(0, list.arms.findIndex((arm) => arm.role === role));
+    const first = (role) => Math.max(0, list.methods.findIndex((method) => method.role === role));
     this.left = first("GRPO");
-    this.right = list.arms.some((arm) => arm.role === "CDPO") ? first("CDPO") : Math.max(0, list.arms.length - 1);
-    this.seeds = [...new Set(list.arms.flatMap((arm) => (arm.seeds.length > 1 ? arm.seeds : [])))];
+    this.right = list.methods.some((method) => method.role === "CDPO") ? first("CDPO") : Math.max(0, list.methods.length - 1);
+    this.seeds = [...new Set(list.methods.flatMap((method) => (method.seeds.length > 1 ? method.seeds : [])))];
     this.seed = this.seeds.length ? this.seeds[0] : null;
     this.count = make("p", { klass: "caption", role: "status", "aria-live": "polite" });
     this.cards = make("div", { klass: "cards" });
@@ -151,11 +151,11 @@ class Browser {
     this.draw();
   }
 
-  // The answer of an arm under the chosen seed; an arm with one seed stands beside every seed.
-  answer(row, arm) {
-    const seeds = this.list.arms[arm].seeds;
+  // The answer of a method under the chosen seed; a method with one seed stands beside every seed.
+  answer(row, method) {
+    const seeds = this.list.methods[method].seeds;
     const at = seeds.length > 1 && this.seed !== null ? seeds.indexOf(this.seed) : 0;
-    return at < 0 ? null : row.answers[arm][at];
+    return at < 0 ? null : row.answers[method][at];
   }
 
   parts(row, wrong, right) {
@@ -165,7 +165,7 @@ class Browser {
 
   filters() {
     const [left, right] = [this.left, this.right];
-    const name = (arm) => this.list.arms[arm].name;
+    const name = (method) => this.list.methods[method].name;
     const all = { all: ["All", () => true] };
     if (this.list.kind !== "answers" || left === right) return all;
     return { ...all,
@@ -186,12 +186,12 @@ class Browser {
       type: "button", "aria-pressed": String(this.filter === key), "data-filter": key, onclick: () => { this.filter = key; this.shown = PAGE; this.controls(); this.draw(); },
     }, `${title} `, make("span", { klass: "muted" }, String(this.matching(test).length))));
     const labels = [...new Set(this.list.rows.map((row) => (row.evidence === null ? null : row.evidence.label)))].filter((x) => x !== null).sort();
-    const arms = this.list.arms.map((arm, i) => [String(i), arm.name]);
+    const methods = this.list.methods.map((method, i) => [String(i), method.name]);
     const box = make("input", { type: "search", placeholder: "Search", "aria-label": "Search the questions", value: this.search,
       oninput: () => { this.search = box.value; this.shown = PAGE; this.recount(); this.draw(); } });
     const held = document.activeElement !== null && this.tools.contains(document.activeElement) ? document.activeElement.dataset.filter : null;
     this.tools.replaceChildren(...buttons,
-      ...(arms.length > 2 ? [select("compare", arms, String(this.left), redraw("left", Number)), select("with", arms, String(this.right), redraw("right", Number))] : []),
+      ...(methods.length > 2 ? [select("compare", methods, String(this.left), redraw("left", Number)), select("with", methods, String(this.right), redraw("right", Number))] : []),
       ...(labels.length > 1 ? [select("label", [["all", "all"], ...labels.map((x) => [x, x])], this.label, redraw("label", String))] : []),
       ...(this.seeds.length > 1 ? [select("seed", this.seeds.map((x) => [String(x), String(x)]), String(this.seed), redraw("seed", Number))] : []),
       box);
@@ -208,9 +208,9 @@ class Browser {
     const visible = rows.slice(0, this.shown);
     this.count.textContent = `${rows.length} of ${this.list.rows.length} questions`;
     this.root.dataset.count = String(rows.length);
-    const few = this.list.arms.length <= 3;
+    const few = this.list.methods.length <= 3;
     this.cards.replaceChildren(...visible.map((row) => {
-      const answers = this.list.arms.map((arm, i) => [arm, row.answers.length ? this.answer(row, i) : null, i]).filter(([, a]) => a !== null);
+      const answers = this.list.methods.map((method, i) => [method, row.answers.length ? this.answer(row, i) : null, i]).filter(([, a]) => a !== null);
       return card(row, answers, answers.filter(([, , i]) => few || i === this.left || i === this.right));
     }));
     this.more.hidden = visible.length === rows.length;

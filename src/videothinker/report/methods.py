@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from videothinker.report.sources import RunFolder, read_book, stage_of
+from videothinker.report.sources import RunFolder, read_metadata, stage_of
 
 ROLES = {
     "pretrain": "Base",
@@ -20,16 +20,16 @@ NOT_A_SETTING = frozenset(
         *("save_steps", "save_total_limit", "eval_steps", "eval_questions", "on_bad_video"),
     }
 )
-"""Settings that do not make another arm: where things lie, what is looked at, and the seed."""
-Kind = tuple[str, tuple[tuple[str, str], ...]]
-"""What makes an arm: its role, and the settings it was trained with (sorted pairs)."""
+"""Settings that do not make another method: where things lie, what is looked at, and the seed."""
+MethodKey = tuple[str, tuple[tuple[str, str], ...]]
+"""What makes a method: its role, and the settings it was trained with (sorted pairs)."""
 
 
 @dataclass(frozen=True)
 class Origin:
     """Where a model comes from."""
 
-    kind: Kind
+    kind: MethodKey
     seed: int | None
     """Of its training; None where it was not trained here."""
 
@@ -39,7 +39,7 @@ class Origin:
         return self.kind[0]
 
 
-def find_book(model: str, runs: Sequence[RunFolder]) -> dict[str, Any]:
+def find_metadata(model: str, runs: Sequence[RunFolder]) -> dict[str, Any]:
     """The run.json of the stage that made a model; empty where none did.
 
     A model lies in `RUN/model` or in `RUN/checkpoints/step-N`. Where its folder has moved, the run
@@ -48,8 +48,8 @@ def find_book(model: str, runs: Sequence[RunFolder]) -> dict[str, Any]:
     path = Path(model)
     for folder in (path, path.parent, path.parent.parent):
         if folder.name and (folder / "run.json").is_file():
-            return read_book(folder)
-    found = (run.book for run in runs if run.stage in ROLES and run.name in path.parts)
+            return read_metadata(folder)
+    found = (run.metadata for run in runs if run.stage in ROLES and run.name in path.parts)
     return next(found, {})
 
 
@@ -60,27 +60,27 @@ def _plain(model: str) -> str:
 
 def _bases(models: Iterable[str], runs: Sequence[RunFolder]) -> set[str]:
     """What the training runs started from: those given, and those that made the models."""
-    books = [run.book for run in runs] + [find_book(model, runs) for model in models]
-    trained = [book for book in books if book and stage_of(book) in ROLES]
-    return {_plain(str((book.get("config") or {}).get("model"))) for book in trained}
+    made = [run.metadata for run in runs] + [find_metadata(model, runs) for model in models]
+    trained = [one for one in made if one and stage_of(one) in ROLES]
+    return {_plain(str((one.get("config") or {}).get("model"))) for one in trained}
 
 
-def _data(book: Mapping[str, Any], runs: Sequence[RunFolder]) -> str | None:
+def _data(metadata: Mapping[str, Any], runs: Sequence[RunFolder]) -> str | None:
     """What a model was trained on: the run that holds the file, or the file's digest."""
-    digest = (book.get("inputs") or {}).get("data")
+    digest = (metadata.get("inputs") or {}).get("data")
     if digest is None:
         return None
     return next((run.name for run in runs if digest in run.records.values()), str(digest)[:8])
 
 
-def _settings(book: Mapping[str, Any], runs: Sequence[RunFolder]) -> dict[str, str]:
-    config = book.get("config") or {}
+def _settings(metadata: Mapping[str, Any], runs: Sequence[RunFolder]) -> dict[str, str]:
+    config = metadata.get("config") or {}
     found = {k: str(v) for k, v in config.items() if k not in NOT_A_SETTING}
     if config.get("bias") is not None:
-        made = find_book(str(config["bias"]), runs)
+        made = find_metadata(str(config["bias"]), runs)
         role = ROLES.get(stage_of(made)) if made else None
         found["repels"] = (role or Path(str(config["bias"])).name).lower()
-    data = _data(book, runs)
+    data = _data(metadata, runs)
     return found if data is None else {**found, "data": data}
 
 
@@ -89,18 +89,18 @@ def origins(models: Sequence[str], runs: Sequence[RunFolder]) -> list[Origin]:
     bases = _bases(models, runs)
     found = []
     for model in models:
-        book = find_book(model, runs)
-        role = ROLES.get(stage_of(book)) if book else None
+        metadata = find_metadata(model, runs)
+        role = ROLES.get(stage_of(metadata)) if metadata else None
         if role is None:
             role = "Base" if _plain(model) in bases else Path(_plain(model)).name
             found.append(Origin((role, ()), None))
         else:
-            settings = tuple(sorted(_settings(book, runs).items()))
-            found.append(Origin((role, settings), int(book.get("seed") or 0)))
+            settings = tuple(sorted(_settings(metadata, runs).items()))
+            found.append(Origin((role, settings), int(metadata.get("seed") or 0)))
     return found
 
 
-def names(kinds: Iterable[Kind]) -> dict[Kind, str]:
+def names(kinds: Iterable[MethodKey]) -> dict[MethodKey, str]:
     """A name for each kind: the role, and what sets it apart from its like."""
     kinds = list(dict.fromkeys(kinds))
     found = {}
@@ -112,7 +112,7 @@ def names(kinds: Iterable[Kind]) -> dict[Kind, str]:
     return found
 
 
-def place(kind: Kind) -> tuple[int, bool]:
+def place(kind: MethodKey) -> tuple[int, bool]:
     """Base, bias model, GRPO, CDPO, others; of one role, uniform sampling before its variants."""
     role, settings = kind
     rank = ORDER.index(role) if role in ORDER else len(ORDER)

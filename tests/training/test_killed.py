@@ -1,0 +1,121 @@
+"""A killed run, and one in bfloat16, resumes to the same bytes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.training.toy_training import OPEN
+from videothinker.algorithms.cdpo import CdpoConfig
+from videothinker.algorithms.grpo import GrpoConfig
+from videothinker.models.catalog import load_policy
+from videothinker.runs import digest_path
+from videothinker.training import loop
+from videothinker.training.stages import train
+
+
+@pytest.fixture
+def cdpo_settings(other: Path, quick: dict[str, Any]) -> dict[str, Any]:
+    """Everything at once: repulsion, controller, bias-failure sampling."""
+    sampling = {"sampling": "bias-failure", "sampling_rollouts": 2}
+    return quick | OPEN | sampling | {"bias": str(other)}
+
+
+@pytest.mark.parametrize("dies_at", [1, 2, 3, 4])
+def test_killed_at_any_step_it_resumes_to_the_same_bytes(
+    cdpo_settings: dict[str, Any], toy: Path, tmp_path: Path, dies_at: int
+) -> None:
+    def config(name: str) -> CdpoConfig:
+        return CdpoConfig(out=tmp_path / name, **cdpo_settings)
+
+    whole = train(toy, config("whole"))
+    update = loop.update
+
+    def die(loop: Any, batch: Any, objective: Any, progress: Any) -> Any:
+        if progress.step + 1 == dies_at:
+            raise KeyboardInterrupt
+        return update(loop, batch, objective, progress)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "update", die)
+        with pytest.raises(KeyboardInterrupt):
+            train(toy, config("killed"))
+    killed = train(toy, config("killed"))
+    assert digest_path(killed) == digest_path(whole)
+    checkpoint = "checkpoints/step-4/optimizer.safetensors"
+    assert (killed / checkpoint).read_bytes() == (whole / checkpoint).read_bytes()
+
+
+CHILD = """
+import sys, pathlib, torch
+torch.set_num_threads(1)
+sys.path.insert(0, {tests!r})
+from videothinker.algorithms.grpo import GrpoConfig
+from videothinker.training.data import load_training_set
+from videothinker.training.sampling import uniform_stream
+from videothinker.training.stages import train
+if __name__ == "__main__":
+    train(pathlib.Path({toy!r}), GrpoConfig(out=pathlib.Path({out!r}), **{settings!r}))
+"""
+
+
+@pytest.mark.slow
+def test_kill_minus_nine(toy: Path, quick: dict[str, Any], tmp_path: Path) -> None:
+    settings = quick | {"max_steps": 9, "save_steps": 2, "eval_steps": 0}
+    whole = train(toy, GrpoConfig(out=tmp_path / "whole", **settings))
+    out = tmp_path / "killed"
+    code = CHILD.format(
+        tests=str(Path(__file__).parents[2]), toy=str(toy), out=str(out), settings=settings
+    )
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
+    child = subprocess.Popen([sys.executable, "-c", code], env=env, stderr=subprocess.DEVNULL)
+    metrics = out / "metrics.jsonl"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and child.poll() is None:
+        if metrics.exists() and metrics.read_bytes().count(b"\n") >= 3:
+            break
+        time.sleep(0.01)
+    child.send_signal(signal.SIGKILL)
+    assert child.wait() == -signal.SIGKILL
+    train(toy, GrpoConfig(out=out, **settings))
+    assert digest_path(out) == digest_path(whole)
+
+
+def test_bfloat16_moves_its_masters_and_resumes_to_the_same_bytes(
+    toy: Path, quick: dict[str, Any], tmp_path: Path
+) -> None:
+    half = quick | {"dtype": "bfloat16", "learning_rate": 1e-6, "eval_steps": 0}
+    whole = train(toy, GrpoConfig(out=tmp_path / "a", **half))
+    masters = load_file(whole / "checkpoints/step-4/optimizer.safetensors")
+    start = load_policy(quick["model"]).model.state_dict()
+    name = "model.language_model.layers.0.mlp.up_proj.weight"
+    moved = (masters[f"{name}/master"] - start[name].to(torch.bfloat16).float()).abs()
+    assert 0 < moved.max() < 1e-5
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "checkpoint", _after(1, loop.checkpoint))
+        with pytest.raises(KeyboardInterrupt):
+            train(toy, GrpoConfig(out=tmp_path / "b", **half))
+    again = train(toy, GrpoConfig(out=tmp_path / "b", **half))
+    assert digest_path(again) == digest_path(whole)
+    kept = load_file(again / "checkpoints/step-4/optimizer.safetensors")
+    assert all(torch.equal(kept[key], masters[key]) for key in masters)
+
+
+def _after(count: int, function: Any) -> Any:
+    """`function`, which dies once it has returned `count` times."""
+    calls = []
+
+    def dying(*args: Any) -> None:
+        function(*args)
+        calls.append(args)
+        if len(calls) == count:
+            raise KeyboardInterrupt
+
+    return dying
