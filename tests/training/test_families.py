@@ -8,13 +8,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.answering_toys import build_tiny
 from tests.models.conftest import ENGINE
 from tests.training.toy_training import TINY, corpus, make_question
 from videothinker import cli
 from videothinker.algorithms.bias import BiasConfig
 from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.algorithms.grpo import GrpoConfig
-from videothinker.models.qwen_vl.small import SmallConfig, build_small
 from videothinker.records import Diagnosis, Question, Sample, Step, read_jsonl, write_jsonl
 from videothinker.training.stages import train
 
@@ -44,10 +44,8 @@ def data(tmp_path_factory: pytest.TempPathFactory, clip: bytes) -> Path:
 @pytest.fixture(scope="module", params=OTHERS)
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One of them, tiny."""
-    shape = SmallConfig(
-        **(TINY | {"family": request.param, "patch_size": 16, "initializer_range": 0.2})
-    )
-    return build_small(tmp_path_factory.mktemp(request.param), shape, corpus())
+    own = {"family": request.param, "patch_size": 16, "initializer_range": 0.2}
+    return build_tiny(tmp_path_factory.mktemp(request.param), corpus(), **(TINY | own))
 
 
 @pytest.fixture
