@@ -203,6 +203,11 @@ def prompt_ids(
     if spelled is not None:
         place, pieces = spelled
         runs = len(pieces)
+        if text.count(place) != 1:
+            raise UserError(
+                f"the chat template shows {place} {text.count(place)} times for a video; use the "
+                "folder the model was published with"
+            )
         text = text.replace(place, "".join(pieces))
     ids = torch.tensor(tokenizer(f"{text}{prefill}", add_special_tokens=False)["input_ids"])
     places = ids == video_token_id

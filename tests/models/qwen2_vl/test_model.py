@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from videothinker.models.catalog import load_policy
+from tests.models.qwen2_5_vl.test_model import official_layout
+from videothinker.models.catalog import find_shape, load_policy
 from videothinker.models.loaded import Policy
 from videothinker.models.logprobs import group_logps
 
@@ -62,3 +63,10 @@ def test_saved_and_read_again(policy: Policy, group, tmp_path: Path) -> None:
     )
     with torch.no_grad():
         assert torch.equal(group_logps(again, group).logps_GC, group_logps(policy, group).logps_GC)
+
+
+def test_the_hubs_layout(policy: Policy, tiny_folder: Path, tmp_path: Path) -> None:
+    """Flat configuration, tensors of an older naming, no tied head, shards."""
+    folder = official_layout(tmp_path / "hub", tiny_folder)
+    assert load_policy(folder).digest == policy.digest
+    assert find_shape(str(folder)) == find_shape(str(tiny_folder))

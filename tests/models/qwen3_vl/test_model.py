@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tests.models.naive_policy import load_naive, naive_logps
+from videothinker.errors import UserError
 from videothinker.models.base import Group
 from videothinker.models.catalog import load_policy
 from videothinker.models.loaded import Policy
@@ -173,3 +174,13 @@ def test_a_part_of_a_video_that_lies_late_is_told_so(policy: Policy) -> None:
     frames = np.zeros((2, 64, 64, 3), np.uint8)
     prompt = policy.encode("Who?", policy.to_video(frames, 4.0, times=[100.0, 102.0]))
     assert "<101.0 seconds><|vision_start|>" in policy.tokenizer.decode(prompt.input_ids_P)
+
+
+def test_a_template_without_a_videos_three_tokens_is_refused(
+    policy: Policy, frames_THW3: np.ndarray
+) -> None:
+    """A lone video token would take no times."""
+    bare = policy.tokenizer.chat_template.replace("<|vision_start|><|video_pad|>", "<|video_pad|>")
+    policy.tokenizer.chat_template = bare
+    with pytest.raises(UserError, match="the chat template shows .* 0 times for a video"):
+        policy.encode("Who?", policy.to_video(frames_THW3, 3.0))
