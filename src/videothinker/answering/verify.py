@@ -40,8 +40,12 @@ fractions of one; sides that tokens of 28 and of 32 pixels divide, so that nothi
 FRAMES = 8
 PIXELS = 224 * 224
 QUESTION, CHOICES = "Which ball moves to the right?", ("the red ball", "the blue ball", "neither")
+PATCHES = "pixel_values_videos"
+"""What the library calls the tower's input."""
 WORDS = 16
 """Tokens of the answer that is compared."""
+NEAR = 0.02
+"""Largest difference of a pixel, in deviations: its rounding to bfloat16."""
 BARS = {"float32": 1e-3, "bfloat16": 0.25, "float16": 0.05}
 """Largest difference of a log-probability of any token of a likely answer, ours: far above rounding
 in that type, far below what another video or shifted positions change."""
@@ -56,6 +60,8 @@ class Library:
     ids_P: Tensor | None
     """The prompt as its processor has it; null where that needs what is not installed."""
     patches: np.ndarray | None
+    unprocessed: str
+    """Why those two are null."""
     places_XP: Tensor | None
     logps_GC: Tensor
     greedy: list[int]
@@ -87,7 +93,7 @@ def verify(source: str, config: ModelsConfig) -> Iterator[Check]:
     library = _library(folder, found, prompt, group, clip)
     yield _text(found, prompt, library)
     yield _ids(prompt, library)
-    yield _patches(prompt, library)
+    yield _patches(found, prompt, library)
     yield _positions(prompt, found, library)
     bar = BARS[placed.dtype]
     if isinstance(found, Policy):
@@ -126,7 +132,7 @@ def _library(folder: Path, found: Loaded, prompt: Prompt, group: Group, clip: Cl
     text: Any = found.tokenizer.apply_chat_template(
         [{"role": "user", "content": words}], tokenize=False, add_generation_prompt=True
     )
-    given = _processed(folder, text, prompt, clip) if is_torchvision_available() else {}
+    given, unprocessed = _processed(folder, text, prompt, clip)
     model: Any = AutoModelForImageTextToText.from_pretrained(
         folder, dtype=found.model.dtype, attn_implementation="sdpa", local_files_only=True
     )
@@ -138,29 +144,39 @@ def _library(folder: Path, found: Loaded, prompt: Prompt, group: Group, clip: Cl
     return Library(
         text=text,
         ids_P=given["input_ids"][0] if given else None,
-        patches=given["pixel_values_videos"].numpy() if given else None,
+        patches=given[PATCHES].numpy() if given else None,
+        unprocessed=unprocessed,
         places_XP=_library_positions(model, prompt),
         logps_GC=_naive_logps(model, found, group),
         greedy=greedy[0, prompt.prompt_tokens :].tolist(),
     )
 
 
-def _processed(folder: Path, text: str, prompt: Prompt, clip: Clip) -> Any:
-    """What the library's processor makes of the same frames at the same size."""
-    processor: Any = AutoProcessor.from_pretrained(folder, local_files_only=True)
+def _processed(folder: Path, text: str, prompt: Prompt, clip: Clip) -> tuple[dict[str, Any], str]:
+    """What the library's processor makes of the same frames, of the same size where that is theirs;
+    or nothing, and why.
+    """
+    if not is_torchvision_available():
+        return {}, "the library's processor needs torchvision: install one that fits this torch"
     shown = VideoMetadata(
         total_num_frames=len(clip.frames),
         fps=len(clip.frames) / clip.seconds,
         frames_indices=(clip.times * len(clip.frames) / clip.seconds).tolist(),
     )
-    return processor(
-        text=[text],
-        videos=[torch.from_numpy(clip.frames).permute(0, 3, 1, 2)],
-        video_metadata=[shown],
-        do_sample_frames=False,
-        do_resize=clip.frames.shape[1:3] != (prompt.height, prompt.width),
-        return_tensors="pt",
-    )
+    try:
+        processor: Any = AutoProcessor.from_pretrained(folder, local_files_only=True)
+        found = processor(
+            text=[text],
+            videos=[torch.from_numpy(clip.frames).permute(0, 3, 1, 2)],
+            video_metadata=[shown],
+            do_sample_frames=False,
+            do_resize=clip.frames.shape[1:3] != (prompt.height, prompt.width),
+            return_tensors="pt",
+        )
+    except (OSError, ValueError, TypeError, RuntimeError, ImportError) as error:
+        reason = " ".join(str(error).split())[:120]
+        return {}, f"the library's processor does not run here ({type(error).__name__}: {reason})"
+    return dict(found), ""
 
 
 def _library_positions(model: Any, prompt: Prompt) -> Tensor | None:
@@ -214,7 +230,7 @@ def _ids(prompt: Prompt, library: Library) -> Check:
     ours, theirs = prompt.input_ids_P, library.ids_P
     told = f"{len(ours)} tokens"
     if theirs is None:
-        return _unchecked("token ids", told)
+        return _unchecked("token ids", told, library.unprocessed)
     same = torch.equal(ours, theirs)
     note = ""
     if not same and _without_frame(theirs, prompt) == ours.tolist():
@@ -240,28 +256,22 @@ def _without_frame(ids_P: Tensor, prompt: Prompt) -> list[int]:
     return [token for place, token in enumerate(ids_P.tolist()) if place not in (first, last)]
 
 
-def _patches(prompt: Prompt, library: Library) -> Check:
+def _patches(found: Loaded, prompt: Prompt, library: Library) -> Check:
     size = f"{prompt.frames} frames of {prompt.width}x{prompt.height}"
     if library.patches is None:
-        return _unchecked("frames to patches", size)
-    ours = prompt.video.pixel_values.numpy()
-    same = ours.shape == library.patches.shape and np.abs(ours - library.patches).max() <= 1e-4
+        return _unchecked("frames to patches", size, library.unprocessed)
+    ours = found.inputs(prompt)[PATCHES].float().cpu().numpy()
+    same = ours.shape == library.patches.shape and np.abs(ours - library.patches).max() <= NEAR
     return Check(
         what="frames to patches",
         ours=size,
-        library=f"{library.patches.shape[0]} patches",
+        library=f"numbers {list(library.patches.shape)}",
         verdict=_verdict(right=bool(same)),
     )
 
 
-def _unchecked(what: str, ours: str) -> Check:
-    return Check(
-        what=what,
-        ours=ours,
-        library="-",
-        verdict="not checked",
-        note="the library's processor needs torchvision: install one that fits this torch",
-    )
+def _unchecked(what: str, ours: str, note: str) -> Check:
+    return Check(what=what, ours=ours, library="-", verdict="not checked", note=note)
 
 
 def _positions(prompt: Prompt, found: Loaded, library: Library) -> Check:

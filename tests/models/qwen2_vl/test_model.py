@@ -11,6 +11,7 @@ from tests.models.qwen2_5_vl.test_model import official_layout
 from videothinker.models.catalog import find_shape, load_policy
 from videothinker.models.loaded import Policy
 from videothinker.models.logprobs import group_logps
+from videothinker.models.qwen_vl import windows
 
 
 @pytest.fixture
@@ -70,3 +71,14 @@ def test_the_hubs_layout(policy: Policy, tiny_folder: Path, tmp_path: Path) -> N
     folder = official_layout(tmp_path / "hub", tiny_folder)
     assert load_policy(folder).digest == policy.digest
     assert find_shape(str(folder)) == find_shape(str(tiny_folder))
+
+
+def test_the_towers_attention_on_a_gpu_gives_the_same(
+    policy: Policy, frames_THW3: np.ndarray
+) -> None:
+    """All frames in one call, where the library's way without flash kernels makes one a frame."""
+    video = policy.to_video(frames_THW3, 3.0)
+    with torch.no_grad():
+        before = policy.see(video)
+        policy.model.set_attn_implementation({"vision_config": windows.NAME})
+        torch.testing.assert_close(policy.see(video), before, atol=1e-5, rtol=1e-5)

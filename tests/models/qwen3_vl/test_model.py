@@ -17,6 +17,7 @@ from videothinker.models.catalog import load_policy
 from videothinker.models.loaded import Policy
 from videothinker.models.logprobs import group_logps
 from videothinker.models.qwen3_vl.model import PROCESSOR
+from videothinker.models.qwen_vl import windows
 from videothinker.models.qwen_vl.patches import frames_to_patches
 from videothinker.models.qwen_vl.videos import step_times
 
@@ -184,3 +185,14 @@ def test_a_template_without_a_videos_three_tokens_is_refused(
     policy.tokenizer.chat_template = bare
     with pytest.raises(UserError, match="the chat template shows .* 0 times for a video"):
         policy.encode("Who?", policy.to_video(frames_THW3, 3.0))
+
+
+def test_the_towers_attention_on_a_gpu_gives_the_same(
+    policy: Policy, frames_THW3: np.ndarray
+) -> None:
+    """All frames in one call, where the library's way without flash kernels makes one a frame."""
+    video = policy.to_video(frames_THW3, 3.0)
+    with torch.no_grad():
+        before = policy.see(video)
+        policy.model.set_attn_implementation({"vision_config": windows.NAME})
+        torch.testing.assert_close(policy.see(video), before, atol=1e-5, rtol=1e-5)
