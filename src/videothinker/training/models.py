@@ -168,7 +168,7 @@ def check_pair(policy: Policy, bias: Policy, source: str, divergence: str | None
 
 def _prepared(policy: Policy) -> str:
     """What the tower is shown of two frames, whatever budget of pixels its folder has."""
-    frames = np.arange(2 * 56 * 56 * 3, dtype=np.uint8).reshape(2, 56, 56, 3)
+    frames = (np.arange(2 * 56 * 56 * 3) % 256).astype(np.uint8).reshape(2, 56, 56, 3)
     return policy.to_video(frames, 1.0, min_pixels=1, max_pixels=56 * 56).digest
 
 
