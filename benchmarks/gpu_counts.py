@@ -8,7 +8,7 @@ from gpu_naive import GENERATIONS
 from gpu_shapes import Case
 from gpu_sides import Clock
 
-from videothinker.models.qwen2_5_vl.shapes import Grid, Shape, parameters, step_flops
+from videothinker.models.shapes import Grid, Shape, parameters, step_flops
 from videothinker.planning.memory import Workload, resident
 
 

@@ -23,7 +23,8 @@ from videothinker.generation.shared_prefix import generate
 from videothinker.models import attention
 from videothinker.models.base import Prompt
 from videothinker.models.qwen2_5_vl.encoding import VisionSettings
-from videothinker.models.qwen2_5_vl.model import Qwen25VL, install
+from videothinker.models.qwen2_5_vl.model import Qwen25VL
+from videothinker.models.qwen_vl.policy import install
 from videothinker.training.adapters import add_adapter
 from videothinker.training.optimizer import MasterAdamW
 from videothinker.training.step import Bias, accumulate_gradients

@@ -32,7 +32,8 @@ from gpu_naive import GENERATIONS
 from gpu_shapes import HEIGHT, WIDTH, Case, cases, official, synthetic_prompt, tiny
 from gpu_sides import SIDES, Setting, release
 
-from videothinker.models.qwen2_5_vl.shapes import Grid, read_shape
+from videothinker.models.catalog import read_shape
+from videothinker.models.shapes import Grid
 from videothinker.planning.memory import moments
 
 AGREEMENT_TOKENS = 256

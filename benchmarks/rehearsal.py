@@ -36,9 +36,11 @@ from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.generation.base import Sampling
 from videothinker.generation.shared_prefix import generate
 from videothinker.models.base import Group
+from videothinker.models.catalog import read_shape
 from videothinker.models.qwen2_5_vl.encoding import VisionSettings
-from videothinker.models.qwen2_5_vl.model import Qwen25VL, install
-from videothinker.models.qwen2_5_vl.shapes import Grid, read_shape, step_flops
+from videothinker.models.qwen2_5_vl.model import Qwen25VL
+from videothinker.models.qwen_vl.policy import install
+from videothinker.models.shapes import Grid, step_flops
 from videothinker.planning.live_bytes import LiveBytes
 from videothinker.planning.memory import moments
 from videothinker.training.adapters import add_adapter

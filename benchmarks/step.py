@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -32,11 +33,11 @@ from videothinker.algorithms import objective
 from videothinker.algorithms.base import Objective
 from videothinker.generation.base import Sampling, generate
 from videothinker.models.base import Prompt
-from videothinker.models.catalog import load_policy
+from videothinker.models.catalog import load_policy, read_shape
 from videothinker.models.loaded import Policy
 from videothinker.models.positions import continued
-from videothinker.models.qwen2_5_vl.shapes import Grid, Shape, read_shape, step_flops
-from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
+from videothinker.models.qwen_vl.small import SmallConfig, build_small
+from videothinker.models.shapes import Grid, Shape, step_flops
 from videothinker.training.step import Bias, accumulate_gradients
 
 GENERATIONS = 8
@@ -69,7 +70,20 @@ SIZES = {
     ),
     "1m": SmallConfig(),
 }
-FRAMES = {"full": (16, 252, 364), "tiny": (4, 56, 84)}  # full: 8 x 9 x 13 = 936 video tokens
+FAMILIES = ("qwen2_5_vl", "qwen3_vl", "qwen2_vl")
+TOKENS = {"full": (16, 9, 13), "tiny": (4, 2, 3)}
+"""Frames, and a frame's tokens along height and width; full: 8 x 9 x 13 = 936 video tokens."""
+
+
+def config_of(family: str, size: str, seed: int) -> SmallConfig:
+    """A size in another family: its patches, and the width of tower that its class allows."""
+    config = replace(SIZES[size], family=family, seed=seed)
+    if family == "qwen3_vl":
+        return replace(config, patch_size=16, vision_deepstack=(0, config.vision_layers // 2))
+    if family == "qwen2_vl":
+        wide = round(config.vision_intermediate / config.vision_hidden)
+        return replace(config, vision_intermediate=wide * config.vision_hidden)
+    return config
 
 
 class Setting:
@@ -86,7 +100,9 @@ class Setting:
             )
         for one in (self.policy, self.bias):
             one.model.generation_config.eos_token_id = [-1]  # every completion has full length
-        count, height, width = FRAMES[frames]
+        side = self.policy.vision.patch_size * self.policy.vision.merge_size
+        count, height, width = TOKENS[frames]
+        height, width = height * side, width * side
         pixels = np.random.default_rng(0).integers(0, 256, (count, height, width, 3), np.uint8)
         self.prompt = self.policy.encode(
             QUESTION, self.policy.to_video(pixels, count / 4, max_pixels=height * width)
@@ -254,7 +270,8 @@ def main() -> None:
     both = ["frozen", "trained"]
     parser.add_argument("--vision", choices=both, nargs="+", default=both)
     parser.add_argument("--size", choices=SIZES, default="13m")
-    parser.add_argument("--frames", choices=FRAMES, default="full")
+    parser.add_argument("--frames", choices=TOKENS, default="full")
+    parser.add_argument("--families", choices=FAMILIES, nargs="+", default=FAMILIES)
     parser.add_argument("--trl", action="store_true", help="also run TRL's GRPOTrainer on images")
     parser.add_argument("--out", type=Path, help="keep the result here")
     parser.add_argument("--memory-of", choices=STEPS, help=argparse.SUPPRESS)
@@ -270,40 +287,24 @@ def main() -> None:
 
 
 def run(arguments: argparse.Namespace, scratch: Path) -> None:
-    config = SIZES[arguments.size]
-    folders = [
-        build_small(scratch / name, SmallConfig(**(vars(config) | {"seed": seed})), [QUESTION])
-        for seed, name in enumerate(("policy", "bias"))
-    ]
-    shape = read_shape(json.loads((folders[0] / "config.json").read_text(encoding="utf-8")))
     rows = []
-    for length in arguments.lengths:
-        for frozen in [vision == "frozen" for vision in arguments.vision]:
-            setting = Setting(*folders, arguments.frames, frozen=frozen)
-            row = {"length": length, "frozen": frozen}
-            taken = measure(setting, length, arguments.repeats)
-            totals = {side: [sum(laps.values()) for laps in taken[side]] for side in STEPS}
-            ratios = [n / o for n, o in zip(totals["naive"], totals["ours"], strict=True)]
-            limit = ceiling(shape, setting, length, frozen=frozen)
-            row |= {
-                "prompt_tokens": setting.prompt.prompt_tokens,
-                "ratio": statistics.median(ratios),
-                "ratios": ratios,
-                "ceiling": limit,
-                "share_of_ceiling": statistics.median(ratios) / limit,
-                "seconds": taken,
-                "megabytes": {side: memory(arguments, folders, side, row) for side in STEPS},
-            }
-            if arguments.trl:
-                row |= beside_trl(folders[0], row, statistics.median(totals["ours"]), arguments)
-            rows.append(row)
-            show(row, totals)
+    for family in arguments.families:
+        folders = [
+            build_small(
+                scratch / f"{family}-{name}", config_of(family, arguments.size, seed), [QUESTION]
+            )
+            for seed, name in enumerate(("policy", "bias"))
+        ]
+        shape = read_shape(json.loads((folders[0] / "config.json").read_text(encoding="utf-8")))
+        for length in arguments.lengths:
+            for frozen in [vision == "frozen" for vision in arguments.vision]:
+                row = {"family": family, "length": length, "frozen": frozen}
+                rows.append(measured(arguments, folders, shape, row))
     result = {
         "benchmark": "step",
         "command": " ".join(["python", *sys.argv]),
         "commit": commit(),
         "size": arguments.size,
-        "parameters": sum(p.numel() for p in setting.policy.model.parameters()),
         "generations": GENERATIONS,
         "repeats": arguments.repeats,
         "threads": torch.get_num_threads(),
@@ -315,6 +316,32 @@ def run(arguments: argparse.Namespace, scratch: Path) -> None:
     if arguments.out:
         arguments.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(result))
+
+
+def measured(
+    arguments: argparse.Namespace, folders: list[Path], shape: Shape, row: dict
+) -> dict[str, object]:
+    """One row: both sides' seconds and memory, and the ratio that operations allow."""
+    length, frozen = row["length"], row["frozen"]
+    setting = Setting(*folders, arguments.frames, frozen=frozen)
+    taken = measure(setting, length, arguments.repeats)
+    totals = {side: [sum(laps.values()) for laps in taken[side]] for side in STEPS}
+    ratios = [n / o for n, o in zip(totals["naive"], totals["ours"], strict=True)]
+    limit = ceiling(shape, setting, length, frozen=frozen)
+    row |= {
+        "parameters": sum(p.numel() for p in setting.policy.model.parameters()),
+        "prompt_tokens": setting.prompt.prompt_tokens,
+        "ratio": statistics.median(ratios),
+        "ratios": ratios,
+        "ceiling": limit,
+        "share_of_ceiling": statistics.median(ratios) / limit,
+        "seconds": taken,
+        "megabytes": {side: memory(arguments, folders, side, row) for side in STEPS},
+    }
+    if arguments.trl and row["family"] == FAMILIES[0]:
+        row |= beside_trl(folders[0], row, statistics.median(totals["ours"]), arguments)
+    show(row, totals)
+    return row
 
 
 def beside_trl(
@@ -342,7 +369,8 @@ def commit() -> str:
 def show(row: dict, totals: dict[str, list[float]]) -> None:
     mega = row["megabytes"]
     print(
-        f"C {row['length']:4d}  vision {'frozen ' if row['frozen'] else 'trained'}  "
+        f"{row['family']:<11}C {row['length']:4d}  "
+        f"vision {'frozen ' if row['frozen'] else 'trained'}  "
         f"prompt {row['prompt_tokens']}  naive {statistics.median(totals['naive']):7.2f} s  "
         f"ours {statistics.median(totals['ours']):6.2f} s  ratio {row['ratio']:.2f}  "
         f"ceiling {row['ceiling']:.2f}  ({row['share_of_ceiling']:.0%})  "

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from videothinker.algorithms.bias import BiasConfig
     from videothinker.algorithms.cdpo import CdpoConfig
     from videothinker.algorithms.grpo import GrpoConfig
-    from videothinker.answering.config import AskConfig
+    from videothinker.answering.config import AskConfig, ModelsConfig
+    from videothinker.answering.families import models
     from videothinker.answering.single import ask
     from videothinker.diagnosis.config import DiagnoseConfig
     from videothinker.diagnosis.stage import diagnose
@@ -37,6 +38,7 @@ __all__ = [
     "EvaluateConfig",
     "ExportConfig",
     "GrpoConfig",
+    "ModelsConfig",
     "PretrainConfig",
     "ReportConfig",
     "ReproduceConfig",
@@ -45,6 +47,7 @@ __all__ = [
     "diagnose",
     "evaluate",
     "export",
+    "models",
     "pretrain",
     "report",
     "reproduce",

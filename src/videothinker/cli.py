@@ -97,6 +97,11 @@ VERBS: dict[str, Verb] = {
         "videothinker.answering.single:ask",
         {"video": (Path, False, "a video file"), "question": (str, False, "the question")},
     ),
+    "models": Verb(
+        "list the model families; or hold one model against plain transformers",
+        "videothinker.answering.config:ModelsConfig",
+        "videothinker.answering.families:models",
+    ),
     "export": Verb(
         "merge a LoRA run into a complete model folder, and say what that changed",
         "videothinker.export.config:ExportConfig",
@@ -238,12 +243,12 @@ def _usage() -> str:
 def _finish(name: str, result: Any, *, as_json: bool) -> int:
     """Print the result for a machine if asked; the exit code tells of recorded failures.
 
-    `result` is what the stage returned: its output path, or one record (`ask`).
+    `result` is what the stage returned: its output path, or one record (`ask`, `models`).
     """
     told: dict[str, Any] = {}
     if isinstance(result, Path) and (result / "run.json").is_file():
         told = json.loads((result / "run.json").read_text())
-    failures = int(told.get("failures", 0))
+    failures = int(told.get("failures", getattr(result, "failures", 0)))
     if as_json and isinstance(result, Path):
         summary = result / "summary.json"
         line = {

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from videothinker import cli
+from videothinker.models.catalog import published
+from videothinker.recipes import read_recipe
 from videothinker.reproduce import ReproduceConfig, plan
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
@@ -21,7 +23,7 @@ def verb_of(path: Path) -> str:
 def test_a_training_recipe_parses(path: Path) -> None:
     _, (data, config), _ = cli.parse([*verb_of(path).split(), "--config", str(path)])
     assert data == Path("runs/clevrer/diagnosis")
-    assert config.model.startswith("Qwen/Qwen2.5-VL-")
+    assert config.model in published()
     assert config.num_generations == 8
 
 
@@ -31,6 +33,17 @@ def test_every_cell_of_a_grid_parses(path: Path) -> None:
         name, arguments, _ = cli.parse(cell.words)
         assert cell.words[: len(name.split())] == name.split()
         assert arguments[-1].out == cell.out
+
+
+@pytest.mark.parametrize("stage", ["bias", "grpo", "cdpo"])
+@pytest.mark.parametrize("pair", [("3b", "qwen3-2b"), ("3b-lora", "qwen3-4b-lora")])
+def test_qwen3_differs_in_its_model_and_the_size_of_its_tokens(
+    stage: str, pair: tuple[str, str]
+) -> None:
+    one, two = (read_recipe(RECIPES / f"clevrer-{name}-{stage}.yaml") for name in pair)
+    other = {key for key in one.keys() | two.keys() if one.get(key) != two.get(key)}
+    assert other <= {"model", "out", "bias", "max_pixels"}
+    assert one["max_pixels"] // 28**2 == two["max_pixels"] // 32**2 == 128
 
 
 def test_the_papers_settings_are_the_papers() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.models.conftest import ENGINE
 from tests.models.naive_policy import inputs, load_naive, naive_rollout
 from videothinker.generation import shared_prefix as module
 from videothinker.generation.base import Sampling
@@ -14,6 +15,12 @@ from videothinker.models.base import Group, Prompt
 from videothinker.models.loaded import Policy
 
 SAMPLING = Sampling(num_generations=3, max_completion_length=12, temperature=1.3)
+
+
+@pytest.fixture(params=ENGINE)
+def tiny_folder(request: pytest.FixtureRequest, tiny_folders: dict[str, Path]) -> Path:
+    """Each family of the engine in turn."""
+    return tiny_folders[request.param]
 
 
 def tokens(group: Group) -> list[list[int]]:

@@ -1,6 +1,7 @@
 """One small real Qwen2.5-VL with its own tokenizer, and a group of completions about one video."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,20 @@ TINY = SmallConfig(
     initializer_range=0.15,
     seed=3,
 )
+
+
+ENGINE = {
+    "qwen2_5_vl": TINY,
+    "qwen2_vl": replace(TINY, family="qwen2_vl", vision_intermediate=64),
+    "qwen3_vl": replace(TINY, family="qwen3_vl", patch_size=16, kv_heads=1, vision_layers=3),
+}
+"""Every family in the engine, tiny."""
+
+
+@pytest.fixture(scope="session")
+def tiny_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("families")
+    return {name: build_small(root / name, config, CORPUS) for name, config in ENGINE.items()}
 
 
 @pytest.fixture(scope="session")

@@ -9,19 +9,28 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import Qwen2_5_VLForConditionalGeneration
+from transformers import AutoModelForImageTextToText
 
 from videothinker.generation.base import Sampling
 from videothinker.models.base import Group, Prompt
 from videothinker.models.positions import continued
-from videothinker.models.qwen2_5_vl.encoding import positions
+from videothinker.models.qwen2_5_vl.model import Qwen25VL
+from videothinker.models.qwen2_vl.model import Qwen2VL
+from videothinker.models.qwen3_vl.model import Qwen3VL
 from videothinker.seeds import derive
 
+FAMILIES = {"qwen2_5_vl": Qwen25VL, "qwen2_vl": Qwen2VL, "qwen3_vl": Qwen3VL}
 
-def load_naive(folder: Path, attention: str = "sdpa") -> Qwen2_5_VLForConditionalGeneration:
-    return Qwen2_5_VLForConditionalGeneration.from_pretrained(
+
+def load_naive(folder: Path, attention: str = "sdpa") -> Any:
+    return AutoModelForImageTextToText.from_pretrained(
         folder, attn_implementation=attention, dtype=torch.float32
     )
+
+
+def positions(model: Any, prompt: Prompt) -> Tensor:
+    """Ours, which need the configuration alone."""
+    return FAMILIES[model.config.model_type](model, None, None).positions(prompt)
 
 
 def inputs(model: Any, prompt: Prompt, ids_GL: Tensor) -> dict[str, Any]:
@@ -30,7 +39,7 @@ def inputs(model: Any, prompt: Prompt, ids_GL: Tensor) -> dict[str, Any]:
     if prompt.video is None:
         return given
     rows = len(ids_GL)
-    places_3L = continued(positions(model.config, prompt), ids_GL.shape[1] - prompt.prompt_tokens)
+    places_3L = continued(positions(model, prompt), ids_GL.shape[1] - prompt.prompt_tokens)
     return given | {
         "pixel_values_videos": prompt.video.pixel_values.repeat(rows, 1),
         "video_grid_thw": prompt.video.grid_thw.repeat(rows, 1),

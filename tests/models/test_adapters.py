@@ -16,11 +16,10 @@ from transformers import Qwen2_5_VLForConditionalGeneration
 from videothinker.errors import UserError
 from videothinker.models import adapters
 from videothinker.models.base import Group
-from videothinker.models.catalog import load_policy
+from videothinker.models.catalog import find_shape, load_policy
 from videothinker.models.folders import complete_folder, read_base
 from videothinker.models.loaded import Policy
 from videothinker.models.logprobs import group_logps
-from videothinker.models.qwen2_5_vl.shapes import find_shape
 from videothinker.planning.live_bytes import LiveBytes
 
 TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"

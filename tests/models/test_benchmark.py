@@ -2,14 +2,13 @@
 
 import importlib.util
 import json
-from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from videothinker.models.qwen2_5_vl.shapes import read_shape
-from videothinker.models.qwen2_5_vl.small import build_small
+from videothinker.models.catalog import read_shape
+from videothinker.models.qwen_vl.small import build_small
 
 FILE = Path(__file__).parents[2] / "benchmarks" / "step.py"
 
@@ -24,11 +23,14 @@ def step() -> ModuleType:
     return module
 
 
-@pytest.fixture(scope="module")
-def folders(step: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+@pytest.fixture(scope="module", params=["qwen2_5_vl", "qwen3_vl", "qwen2_vl"])
+def folders(
+    request: pytest.FixtureRequest, step: ModuleType, tmp_path_factory: pytest.TempPathFactory
+) -> list[Path]:
+    assert request.param in step.FAMILIES
     root = tmp_path_factory.mktemp("benchmark")
     return [
-        build_small(root / str(seed), replace(step.SIZES["1m"], seed=seed), [step.QUESTION])
+        build_small(root / str(seed), step.config_of(request.param, "1m", seed), [step.QUESTION])
         for seed in (0, 1)
     ]
 

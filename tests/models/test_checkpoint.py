@@ -21,7 +21,7 @@ from videothinker.models.catalog import load_policy
 from videothinker.models.checkpoint import ConfigFile, read_header
 from videothinker.models.loaded import Policy
 from videothinker.models.loading import open_checkpoint
-from videothinker.models.qwen2_5_vl.preprocessor import PreprocessorFile
+from videothinker.models.qwen_vl.preprocessor import PreprocessorFile
 
 KINDS = {"qwen2_5_vl": "Qwen2.5-VL"}
 Change = Callable[[Path], object]

@@ -4,6 +4,7 @@ Plain: the library's own forward and `generate`, the prompt repeated for each co
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from videothinker.models.base import Group, Prompt, Video
 from videothinker.models.checkpoint import Checkpoint
 from videothinker.models.loaded import Policy
 from videothinker.models.loading import bare_tokenizer, read_tokenizer, read_weights
-from videothinker.models.qwen2_5_vl.patches import Patches, frames_to_patches
+from videothinker.models.qwen_vl.patches import Patches, frames_to_patches
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -34,10 +35,11 @@ class Toy(Policy):
         frames_THW3: np.ndarray,
         seconds: float,
         *,
+        times: Sequence[float] | None = None,
         min_pixels: int | None = None,
         max_pixels: int | None = None,
     ) -> Shown:
-        del seconds, min_pixels, max_pixels
+        del seconds, times, min_pixels, max_pixels
         patches = frames_to_patches(
             frames_THW3,
             min_pixels=56 * 56,

@@ -33,9 +33,9 @@ def test_a_recipe_for_another_architecture_is_refused(
     base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = json.loads((base / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps(config | {"model_type": "qwen3_vl"}))
+    (tmp_path / "config.json").write_text(json.dumps(config | {"model_type": "llama"}))
     words = ["train", "grpo", "--data", "absent", "--out", "o", "--model", str(tmp_path)]
     assert cli.main([*words, "--dry-run"]) == cli.USER_ERROR
-    assert "is of type 'qwen3_vl'; only 'qwen2_5_vl'" in capsys.readouterr().err
+    assert "is of type 'llama'; only 'qwen2_5_vl'" in capsys.readouterr().err
     assert cli.main([*words, "--gpu-memory", "24GB"]) == cli.USER_ERROR
     assert "add --dry-run" in capsys.readouterr().err

@@ -13,10 +13,10 @@ from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.generation.base import Sampling, generate
 from videothinker.models.adapters import find_base
 from videothinker.models.base import Group
-from videothinker.models.catalog import load_policy
+from videothinker.models.catalog import find_shape, load_policy
 from videothinker.models.loaded import SHARD
-from videothinker.models.qwen2_5_vl.shapes import Grid, find_shape, parameters
 from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
+from videothinker.models.shapes import Grid, parameters
 from videothinker.planning import memory
 from videothinker.planning.divergences import logit_bytes
 from videothinker.planning.live_bytes import LiveBytes
@@ -35,7 +35,13 @@ DEEP = SmallConfig(
 SEES = SmallConfig(
     hidden=64, layers=2, heads=4, vision_hidden=160, vision_layers=8, vision_intermediate=480
 )
+THREE = SmallConfig(
+    family="qwen3_vl", hidden=128, layers=5, heads=4, vocab_size=700, patch_size=16, vision_layers=3
+)
+THREE_SEES = replace(SEES, family="qwen3_vl", patch_size=16, vision_deepstack=(1, 3))
+TWO_SEES = replace(SEES, family="qwen2_vl")
 SHAPES = {"wide": WIDE, "deep": DEEP, "sees": SEES}
+SHAPES |= {"three": THREE, "three-sees": THREE_SEES, "two-sees": TWO_SEES}
 CASES: list[dict[str, Any]] = [
     {"shape": "wide", "completion": 150, "dtype": "bfloat16"},
     {"shape": "wide", "completion": 20, "prompts": 2, "dtype": "bfloat16"},
@@ -48,6 +54,13 @@ CASES: list[dict[str, Any]] = [
     {"shape": "sees", "completion": 12, "generations": 2, "frames": 16},
     {"shape": "sees", "completion": 30, "checkpointing": False, "dtype": "bfloat16"},
     {"shape": "sees", "completion": 12, "prompts": 2, "divergence": "exact"},
+    {"shape": "three", "completion": 110, "divergence": "exact"},
+    {"shape": "three", "completion": 90, "checkpointing": False, "dtype": "bfloat16"},
+    {"shape": "three", "completion": 90, "lora": 8, "divergence": "k3", "dtype": "bfloat16"},
+    {"shape": "three-sees", "completion": 12, "generations": 2, "frames": 16},
+    {"shape": "three-sees", "completion": 20, "checkpointing": False, "dtype": "bfloat16"},
+    {"shape": "two-sees", "completion": 12, "generations": 2, "frames": 16},
+    {"shape": "two-sees", "completion": 20, "checkpointing": False, "dtype": "bfloat16"},
 ]
 
 

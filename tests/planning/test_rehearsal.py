@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from videothinker.models.base import Group
-from videothinker.models.qwen2_5_vl.model import install
+from videothinker.models.qwen_vl.policy import install
 from videothinker.planning.live_bytes import LiveBytes
 from videothinker.training.step import accumulate_gradients
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from videothinker.models.qwen2_5_vl.shapes import Grid, find_shape, parameters
+from videothinker.models.catalog import find_shape
+from videothinker.models.shapes import Grid, parameters
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.errors import UserError
 from videothinker.generation.base import Sampling, generate
 from videothinker.models.base import Group
+from videothinker.models.catalog import load_policy
 from videothinker.models.loaded import Policy
+from videothinker.models.logprobs import group_logps
 from videothinker.records import Question, write_jsonl
 from videothinker.training.models import check_learned, load_bias, load_trainee
 from videothinker.training.stages import train
@@ -73,6 +76,46 @@ def test_another_tokenizer_vocabulary_or_chat_template_is_refused(
     (merges / "tokenizer.json").write_text(json.dumps(tokenizer))
     with pytest.raises(UserError, match="another tokenizer"):
         load_bias(BiasSource(str(merges)), policy, config)
+
+
+def test_a_bias_model_of_another_family_is_refused(base: Path, tmp_path: Path) -> None:
+    config = cdpo_config(base)
+    policy = load_trainee(config, CPU)
+    foreign = build_tiny(tmp_path / "b", corpus(), **TINY, family="qwen2_vl")
+    with pytest.raises(UserError, match=r"is of the family Qwen2-VL and the model of Qwen2\.5-VL"):
+        load_bias(BiasSource(str(foreign)), policy, config)
+
+
+def test_a_stronger_bias_model_of_the_same_family_is_allowed(base: Path, tmp_path: Path) -> None:
+    """Other widths and depths, as many rows of the head; its log-probabilities are its own."""
+    larger = TINY | {"hidden": 64, "layers": 3, "heads": 2, "vision_hidden": 48, "vision_layers": 2}
+    folder = build_tiny(tmp_path / "larger", corpus(), **larger, seed=5)
+    config = cdpo_config(base)
+    policy = load_trainee(config, CPU)
+    bias = load_bias(BiasSource(str(folder)), policy, config)
+    frames = np.random.default_rng(0).integers(0, 256, (4, 56, 56, 3), np.uint8)
+    encoded = policy.encode("Who?", policy.to_video(frames, 2.0))
+    (group,) = generate(policy, [encoded], Sampling(2, 4), [0])
+    alone = load_policy(folder)
+    own = replace(group, prompt=alone.encode("Who?", alone.to_video(frames, 2.0)))
+    with torch.no_grad():
+        assert torch.equal(
+            group_logps(bias.policy, group).logps_GC, group_logps(alone, own).logps_GC
+        )
+
+
+def test_a_head_of_more_rows_meets_no_divergence_over_all_rows(
+    base: Path, other: Path, tmp_path: Path
+) -> None:
+    """As Qwen2.5-VL's 3B and 7B: one vocabulary, another number of unused rows."""
+    padded = load_policy(other)
+    padded.model.resize_token_embeddings(len(padded.head_VD) + 8, mean_resizing=False)
+    folder = str(padded.save(tmp_path / "padded"))
+    config = cdpo_config(base, divergence="k3")
+    policy = load_trainee(config, CPU)
+    assert len(load_bias(BiasSource(folder), policy, config).policy.head_VD) > len(policy.head_VD)
+    with pytest.raises(UserError, match="output rows and the model .* divergence 'exact'"):
+        load_bias(BiasSource(folder), policy, replace(config, divergence="exact"))
 
 
 def test_the_bias_model_stays_frozen(base: Path, other: Path) -> None:

@@ -291,7 +291,9 @@ def read_frames(
 
 def _prepare(asking: Asking, clip: Clip) -> Any:
     low, high = asking.protocol.min_pixels, asking.protocol.max_pixels
-    return asking.policy.to_video(clip.frames, clip.seconds, min_pixels=low, max_pixels=high)
+    return asking.policy.to_video(
+        clip.frames, clip.seconds, times=clip.times.tolist(), min_pixels=low, max_pixels=high
+    )
 
 
 def _encode(asking: Asking, question: Question, seen: Any) -> Prompt:

@@ -1,4 +1,4 @@
-"""The settings of `videothinker ask`."""
+"""The settings of `videothinker ask` and `videothinker models`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,3 +45,18 @@ class AskConfig:
             raise UserError(f"temperature is {self.temperature}; give 0 (greedy) or more")
         if not self.choice:
             raise UserError("no --choice came; give at least one, e.g. --choice yes no")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelsConfig:
+    """List the model families, or hold one model against its library."""
+
+    verify: str | None = None
+    """A model folder, a run folder with `model/`, or a hub name: ask it in the engine and in plain
+    transformers, on a clip that ships, and say what is right or wrong. It is loaded twice."""
+    device: str = "auto"
+    """Where it runs: cpu, cuda, cuda:1 ...; auto takes a GPU where there is one."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "float32"
+    """Of the weights; auto is the checkpoint's own. Float32 tells a fault from rounding."""
+    out: Path | None = None
+    """A file to write what is told to, as one JSON line."""

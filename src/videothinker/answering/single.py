@@ -49,7 +49,9 @@ def ask(video: Path, question: str, config: AskConfig) -> AskResult:
     for line in placed.lines:
         say(line)
     policy = load(placed)
-    shown = policy.to_video(clip.frames, clip.seconds, max_pixels=config.max_pixels)
+    shown = policy.to_video(
+        clip.frames, clip.seconds, times=clip.times.tolist(), max_pixels=config.max_pixels
+    )
     prompt = policy.encode(render(question, config.choice), shown)
     frames = f"{prompt.frames} frames"
     if prompt.frames == 1 and shown.second_per_grid is not None:

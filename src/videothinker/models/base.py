@@ -3,17 +3,17 @@
 `ask`, `diagnose --probe`, `evaluate` and `train` know nothing else of a model. A family is one
 folder with a `load` and one line in `catalog`; how it generates is a file of
 `videothinker.generation`, which `Model.generator` names. A model served elsewhere is a `Model` too
-(`answering.served`). What is still to come fits as it is:
+(`answering.served`). How different ones fit:
 
 * Tower features that enter several decoder layers (DeepStack): a family makes every direct call of
   its decoder in its own `hidden_states`, so they pass there, in training and decoding alike.
-* A video in several runs of tokens, with timestamps as text between: `encode` and `positions` are
-  the family's, and `Prompt.video_P` marks tokens wherever they stand.
+* A video in several runs of tokens, with timestamps as text between: `Loaded.spell_video` and
+  `positions` are the family's, and `Prompt.video_P` marks tokens wherever they stand.
 * Any transformers model, prompt repeated: `plain.model`, a `Policy` whose `hidden` runs G whole
   sequences, with the generator "plain". Only "shared_prefix" asks for a `PrefixPolicy`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -101,12 +101,15 @@ class Model(Protocol):
         frames_THW3: np.ndarray,
         seconds: float,
         *,
+        times: Sequence[float] | None = None,
         min_pixels: int | None = None,
         max_pixels: int | None = None,
     ) -> Any:
         """Frames (uint8) of a clip that lasts `seconds`, prepared once for several questions.
 
-        Pixel bounds are a frame's height times width; None takes the model's own.
+        `times` are when each is shown, seconds, for models that are told so in words; None takes
+        them evenly from 0. Pixel bounds are a frame's height times width; None takes the model's
+        own.
         """
         ...
 

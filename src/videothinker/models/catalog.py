@@ -1,17 +1,19 @@
 """Which model families there are, one line each, and the one way from a name to a model."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import AutoConfig
 
-from videothinker.errors import UserError
+from videothinker.errors import Unplanned, UserError
 from videothinker.models import adapters
 from videothinker.models.attention import leave_cudnn_out
 from videothinker.models.base import Load, Model
-from videothinker.models.border import AGAIN, RUNS_NOT, border
+from videothinker.models.border import AGAIN, RUNS_NOT, border, read_object
 from videothinker.models.folders import adapter_folder, complete_folder, model_folder, read_base
 from videothinker.models.loaded import Policy, try_out
 from videothinker.models.loading import open_checkpoint, refuse_not_finite
@@ -24,6 +26,7 @@ from videothinker.models.placement import (
     where_auto_runs,
 )
 from videothinker.models.plain.kinds import CLASSES, LABEL
+from videothinker.models.shapes import Shape
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,29 @@ class Family:
     """`module:function` of a `base.Load`."""
     trains: bool
     """Its models are a `loaded.Policy`."""
+    shapes: str = ""
+    """The module with its `read_shape` and its published configurations, for plans; none without
+    the engine."""
+    tested: str = "random weights, tiny"
+    """What its tests and benchmarks ran; nobody of us has published weights (`models --verify`)."""
+
+
+def _engine(folder: str, name: str, tested: str = Family.tested) -> Family:
+    """The line of a folder whose models share prompts, train and can be planned."""
+    here = f"videothinker.models.{folder}"
+    return Family(name, f"{here}.model:load", trains=True, shapes=f"{here}.shapes", tested=tested)
 
 
 PLAIN = "videothinker.models.plain.model:load"
 """Loads any of `plain.kinds.CLASSES`; without a line below it has no name but its class's."""
 FAMILIES = {
-    "qwen2_5_vl": Family("Qwen2.5-VL", "videothinker.models.qwen2_5_vl.model:load", trains=True),
+    "qwen2_5_vl": _engine(
+        "qwen2_5_vl",
+        "Qwen2.5-VL",
+        "random weights, tiny and of the 3B's size; small bases",
+    ),
+    "qwen3_vl": _engine("qwen3_vl", "Qwen3-VL"),
+    "qwen2_vl": _engine("qwen2_vl", "Qwen2-VL"),
     "llava_onevision": Family("LLaVA-OneVision", PLAIN, trains=True),
     "smolvlm": Family("SmolVLM2", PLAIN, trains=True),
     "qwen3_5": Family("Qwen3.5", PLAIN, trains=True),
@@ -73,6 +93,15 @@ def place(source: str | Path, device: str = AUTO, dtype: str = AUTO) -> Placemen
     )
 
 
+def checkpoint_folder(source: str | Path) -> Path:
+    """Where a model's files lie; a hub id is fetched.
+
+    Raises:
+        UserError: as `load_model`.
+    """
+    return open_checkpoint(complete_folder(str(source)), _names()).folder
+
+
 def load_model(source: str | Path, *, dtype: str = AUTO, device: str = AUTO) -> Model:
     """Read a folder, a run folder's `model/`, or a hub id: safetensors, no remote code, eval mode.
 
@@ -98,6 +127,63 @@ def load_policy(
     if freeze_vision:
         policy.freeze_vision()
     return policy
+
+
+def family_name(kind: str) -> str:
+    """What people call the family of a `model_type`."""
+    return FAMILIES[kind].name if kind in FAMILIES else kind
+
+
+def published() -> dict[str, tuple[str, dict[str, Any]]]:
+    """Hub name -> kind and configuration, of the models that can be planned without their files."""
+    return {
+        name: (kind, config)
+        for kind, family in FAMILIES.items()
+        if family.shapes
+        for name, config in import_module(family.shapes).OFFICIAL.items()
+    }
+
+
+def find_shape(model: str) -> Shape:
+    """The sizes that decide what a model costs: of a folder (of an adapter its base's), a published
+    name, or any other hub name, whose configuration is fetched.
+
+    Raises:
+        UserError: no such folder, name or configuration, or one of a family without a plan.
+    """
+    path, known = Path(complete_folder(model)) / "config.json", published()
+    if path.is_file():
+        return read_shape(read_object(path), str(path))
+    if model in known:
+        kind, config = known[model]
+        return read_shape(config | {"model_type": kind}, model)
+    if Path(model).exists() or model.count("/") != 1 or model[0] in "./~":
+        raise UserError(
+            f"{model} is no model folder and no known name; known are {', '.join(known)}"
+        )
+    with border(
+        f"{model} is no folder and its configuration could not be read",
+        f"give a folder, or one of {', '.join(known)}",
+    ):
+        found = AutoConfig.from_pretrained(model, trust_remote_code=False)
+    return read_shape(found.to_dict(), model)
+
+
+def read_shape(config: Mapping[str, Any], name: str = "config.json") -> Shape:
+    """The shape in the content of a model's `config.json`.
+
+    Raises:
+        UserError: it is not of a family that can be planned, or its sizes are missing.
+    """
+    kind = config.get("model_type")
+    family = FAMILIES.get(str(kind))
+    if family is None or not family.shapes:
+        planned = " and ".join(f"{k!r} ({f.name})" for k, f in FAMILIES.items() if f.shapes)
+        raise Unplanned(
+            f"{name} is of type {kind!r}; only {planned} are planned: run it without --dry-run, or "
+            "give a model of these"
+        )
+    return import_module(family.shapes).read_shape(config, name)
 
 
 def _load(source: str | Path, dtype: str, device: str, *, trains: bool) -> Any:

@@ -81,12 +81,20 @@ class Loaded(Model):
         ids_P = prompt_ids(
             *(self.tokenizer, pad, user),
             video_tokens=0 if video is None else video.tokens,
+            spelled=None if video is None else self.spell_video(video),
             system=system,
             prefill=prefill,
             max_prompt_tokens=max_prompt_tokens,
             listed=self.listed,
         )
         return Prompt(ids_P, ids_P == pad, video)
+
+    def spell_video(self, video: Video) -> tuple[str, list[str]] | None:
+        """What of the chat template a video takes the place of, and its text, one piece a run of
+        its tokens, which stand as one token each; None where it is one run in the video token's
+        place.
+        """
+        del video
 
     @abstractmethod
     def inputs(self, prompt: Prompt) -> dict[str, Any]:
@@ -184,6 +192,7 @@ def prompt_ids(
     user: str,
     *,
     video_tokens: int = 0,
+    spelled: tuple[str, list[str]] | None = None,
     system: str | None = None,
     prefill: str = "",
     max_prompt_tokens: int | None = None,
@@ -193,7 +202,8 @@ def prompt_ids(
 
     Control tokens in `user` and `system` become plain words. The video comes before the words, so
     that questions about one video share a prefix; its one place in the chat template becomes
-    `video_tokens`, where there are any. `listed`: see `chat_text`.
+    `video_tokens`, where there are any, in as many equal runs as `spelled` has pieces (see
+    `Loaded.spell_video`). `listed`: see `chat_text`.
 
     Raises:
         UserError: a template of another model, or a prompt longer than `max_prompt_tokens`: it is
@@ -202,16 +212,26 @@ def prompt_ids(
     shown = video_tokens > 0
     said = None if system is None else _plain(system)
     text = chat_text(tokenizer, _plain(user), video=shown, system=said, listed=listed)
+    runs = 1
+    if spelled is not None:
+        place, pieces = spelled
+        runs = len(pieces)
+        if text.count(place) != 1:
+            raise UserError(
+                f"the chat template shows {place} {text.count(place)} times for a video; use the "
+                "folder the model was published with"
+            )
+        text = text.replace(place, "".join(pieces))
     ids = torch.tensor(tokenizer(f"{text}{prefill}", add_special_tokens=False)["input_ids"])
-    places = (ids == video_token_id).nonzero().flatten().tolist()
-    if len(places) != shown:
+    places = ids == video_token_id
+    found = int(places.sum())
+    if found != shown * runs:
         raise UserError(
-            f"the chat template gave {len(places)} video places for {int(shown)} videos; use the "
-            "folder the model was published with"
+            f"the chat template gave {found} video places for {shown * runs} runs of video "
+            f"tokens; use the folder the model was published with"
         )
     if shown:
-        at = places[0]
-        ids = torch.cat([ids[:at], torch.full((video_tokens,), video_token_id), ids[at + 1 :]])
+        ids = ids.repeat_interleave(torch.where(places, video_tokens // runs, 1))
     refuse_long(len(ids), video_tokens, max_prompt_tokens, user)
     return ids
 

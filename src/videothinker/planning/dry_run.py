@@ -4,7 +4,7 @@ import json
 import sys
 from typing import Any
 
-from videothinker.models.qwen2_5_vl.shapes import parameters
+from videothinker.models.shapes import parameters
 from videothinker.planning import memory
 from videothinker.planning.hardware import check_fits, parse_memory
 from videothinker.planning.options import EIGHT_BIT, apply, make_fit

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from videothinker.models.logprobs import CHUNK
-from videothinker.models.qwen2_5_vl.shapes import Grid, Shape, parameters
+from videothinker.models.shapes import Grid, Shape, parameters
 
 FLOAT = 4
 """Bytes of a float32: masters, gradients, moments, norms, softmax."""
@@ -46,6 +46,8 @@ class Workload:
     """Bytes a logit of both models while a divergence over the whole vocabulary is recomputed and
     differentiated, see `divergences`; 0 where it asks for the sampled tokens alone."""
     bias: BiasKind = "model"
+    bias_shape: Shape | None = None
+    """Of a bias model of another size; null where it is the policy's."""
     optimizer_on_cpu: bool = False
     moment_bytes: int = 2 * FLOAT
     """Of both moments of one weight: 8 in float32, 2 in 8 bits."""
@@ -77,7 +79,7 @@ def trained_parameters(work: Workload) -> int:
 def adapter_parameters(shape: Shape, rank: int) -> int:
     """Weights of a LoRA adapter on every linear map of the language model."""
     d, kv, i = shape.hidden, shape.kv_heads * shape.head_dim, shape.intermediate
-    sides = 2 * (d + d) + 2 * (d + kv) + 3 * (d + i)  # q, o; k, v; gate, up, down
+    sides = 2 * (d + shape.attention) + 2 * (d + kv) + 3 * (d + i)  # q, o; k, v; gate, up, down
     return shape.layers * rank * sides
 
 
@@ -86,7 +88,7 @@ def resident(work: Workload) -> dict[str, int]:
     weights = sum(parameters(work.shape).values()) * work.width
     trained = trained_parameters(work)
     adapter = adapter_parameters(work.shape, work.lora_rank) * work.width
-    bias = {"none": 0, "model": weights, "adapter": adapter, "offloaded": 0}[work.bias]
+    bias = {"none": 0, "model": bias_weights(work), "adapter": adapter, "offloaded": 0}[work.bias]
     own_master = work.width == FLOAT and not work.optimizer_on_cpu  # the weight is its own master
     on_device = 0 if work.optimizer_on_cpu else 1
     return {
@@ -95,6 +97,11 @@ def resident(work: Workload) -> dict[str, int]:
         "float32 master": 0 if own_master else on_device * trained * FLOAT,
         "moments": on_device * trained * work.moment_bytes,
     }
+
+
+def bias_weights(work: Workload) -> int:
+    """Bytes of a bias model of its own."""
+    return sum(parameters(work.bias_shape or work.shape).values()) * work.width
 
 
 def gradient_bytes(work: Workload) -> int:
@@ -115,10 +122,13 @@ def _norm_saved(work: Workload, width: int, *, trains: bool) -> int:
 
 def _attention_saved(work: Workload) -> int:
     shape, b, tokens = work.shape, work.width, work.packed
-    d, kv = shape.hidden, shape.kv_heads * shape.head_dim
-    norm = tokens * _norm_saved(work, d, trains=not work.lora_rank)
+    a, kv = shape.attention, shape.kv_heads * shape.head_dim
+    norm = tokens * _norm_saved(work, shape.hidden, trains=not work.lora_rank)
+    if shape.head_norms:  # what they make is turned at once, and not kept
+        made = b * (a + kv)
+        norm += tokens * (_norm_saved(work, a + kv, trains=not work.lora_rank) - made)
     # query, the two attentions' outputs, the packed output; the prefix's key and value
-    states = 3 * d * b * tokens + 2 * kv * b * (work.prompt - 1) + FLOAT * shape.heads * tokens
+    states = 3 * a * b * tokens + 2 * kv * b * (work.prompt - 1) + FLOAT * shape.heads * tokens
     # what every segment sees, or what that is made of
     keys = _segment_keys(work) if work.checkpointing else 2 * kv * b * tokens
     lora = 4 * b * work.lora_rank * tokens
@@ -149,38 +159,43 @@ def _mlp_backward(work: Workload) -> int:
 
 
 def _attention_backward(work: Workload) -> int:
-    return _segment_keys(work) + 5 * work.width * work.shape.hidden * work.packed
+    return _segment_keys(work) + 5 * work.width * work.shape.attention * work.packed
 
 
 def block_saved(work: Workload) -> int:
     """Bytes one vision block keeps for its backward pass."""
     if work.grid is None:
         return 0
-    shape, b = work.shape, work.width
-    v, i = shape.vision_hidden, shape.vision_intermediate
-    norms = 2 * _norm_saved(work, v, trains=True)
+    one, b = work.shape.vision, work.width
+    norms = 2 * _tower_norm_saved(work, one.hidden)
     # turned query and key, the fused projection (its value is a view), windows, their packing
-    attention = 7 * b * v + FLOAT * shape.vision_heads
-    return work.grid.patches * (norms + attention + 4 * b * i)
+    attention = 7 * b * one.hidden + FLOAT * one.heads
+    return work.grid.patches * (norms + attention + one.mlp_kept * b * one.intermediate)
+
+
+def _tower_norm_saved(work: Workload, width: int) -> int:
+    if work.shape.vision.layer_norms:  # its input as it came, mean and deviation; its output
+        return 2 * work.width * width + 2 * FLOAT
+    return _norm_saved(work, width, trains=True)
 
 
 def _block_backward(work: Workload) -> int:
     assert work.grid is not None
-    shape = work.shape
-    return work.grid.patches * work.width * 2 * (shape.vision_hidden + shape.vision_intermediate)
+    one = work.shape.vision
+    return work.grid.patches * work.width * 2 * (one.hidden + one.intermediate)
 
 
 def _tower_saved(work: Workload) -> int:
     """The tower's whole graph as the backward pass finds it."""
     if work.grid is None or not work.tower_trains:
         return 0
-    shape, b, n = work.shape, work.width, work.grid.patches
-    v = shape.vision_hidden
+    one, b, n = work.shape.vision, work.width, work.grid.patches
+    v = one.hidden
     block = n * b * v if work.checkpointing else block_saved(work)
-    pixels = n * 3 * shape.temporal_patch * shape.patch**2 * (b + (FLOAT if b < FLOAT else 0))
-    merger = n * (_norm_saved(work, v, trains=True) + 2 * b * v)
-    rotary = 2 * n * FLOAT * (v // shape.vision_heads)
-    return shape.vision_depth * block + pixels + merger + rotary
+    pixels = n * 3 * one.temporal_patch * one.patch**2 * (b + (FLOAT if b < FLOAT else 0))
+    merger = n * (_tower_norm_saved(work, v) + 2 * b * v)
+    rotary = 2 * n * FLOAT * (v // one.heads)
+    return one.depth * block + pixels + (1 + one.deepstack) * merger + rotary
 
 
 def _language_saved(work: Workload) -> int:
@@ -233,8 +248,9 @@ def rollout_bytes(work: Workload) -> dict[str, int]:
 def _videos(work: Workload) -> int:
     if work.grid is None or work.tower_trains:
         return 0
-    tokens = work.grid.patches // work.shape.merge**2
-    return min(VIDEOS, work.videos) * tokens * work.shape.hidden * work.width
+    one = work.shape.vision
+    kept = (1 + one.deepstack) * work.grid.patches // one.merge**2
+    return min(VIDEOS, work.videos) * kept * work.shape.hidden * work.width
 
 
 def moments(work: Workload) -> dict[str, dict[str, int]]:
@@ -249,9 +265,8 @@ def moments(work: Workload) -> dict[str, dict[str, int]]:
         "save": {},  # tensors pass to main memory one by one, weights file by file
     }
     if work.bias != "none":
-        copy = sum(parameters(work.shape).values()) * work.width
         found["bias model"] = {
-            "bias model": copy if work.bias == "offloaded" else always["bias model"],
+            "bias model": bias_weights(work) if work.bias == "offloaded" else always["bias model"],
             "gradients": early,
             "activations": _inference(work, work.packed),
         }

@@ -11,17 +11,9 @@ from typing import Any
 
 from videothinker.algorithms.base import TrainConfig
 from videothinker.errors import UserError
+from videothinker.models.catalog import find_shape
 from videothinker.models.folders import adapter_folder, complete_folder
-from videothinker.models.qwen2_5_vl.shapes import (
-    OFFICIAL,
-    Grid,
-    Shape,
-    find_shape,
-    parameters,
-    read_shape,
-    step_flops,
-    video_tokens,
-)
+from videothinker.models.shapes import Grid, Shape, parameters, step_flops, video_tokens
 from videothinker.planning import memory
 from videothinker.planning.divergences import logit_bytes
 from videothinker.planning.memory import FLOAT, Workload
@@ -91,6 +83,7 @@ class Plan:
             checkpointing=config.gradient_checkpointing,
             logit_bytes=0 if divergence is None else logit_bytes(divergence),
             bias=bias_kind(config),
+            bias_shape=bias_shape(config),
             optimizer_on_cpu=config.optimizer_device == "cpu",
             moment_bytes=2 if config.moments == "8bit" else 2 * FLOAT,
         )
@@ -109,7 +102,7 @@ class Plan:
     def host(self) -> int:
         """Bytes of main memory for what options move there, and for what is being saved."""
         trained = memory.trained_parameters(self.work)
-        weights = sum(parameters(self.shape).values()) * self.work.width
+        weights = memory.bias_weights(self.work)
         moved = trained * (2 * FLOAT + self.work.moment_bytes) if self.work.optimizer_on_cpu else 0
         saving = memory.saving_bytes(self.work)
         return moved + (weights if self.work.bias == "offloaded" else 0) + saving
@@ -152,6 +145,14 @@ def bias_kind(config: TrainConfig) -> memory.BiasKind:
     return "offloaded" if source.offload else "model"
 
 
+def bias_shape(config: TrainConfig) -> Shape | None:
+    """The sizes of a bias model that is there and no adapter; else it is taken for the policy's."""
+    source = config.bias_source()
+    if source is None or adapter_folder(source.model) is not None:
+        return None
+    return find_shape(source.model) if Path(source.model).exists() else None
+
+
 def make_plan(
     config: TrainConfig,
     questions: Sequence[Question] = (),
@@ -170,25 +171,8 @@ def make_plan(
     Raises:
         UserError: a model of another architecture or without a readable configuration.
     """
-    shape = model_shape(config.model)
+    shape = find_shape(config.model)
     return Plan(config, shape, _prompt(config, shape, questions, data_root), ranks)
-
-
-def model_shape(model: str) -> Shape:
-    """The shape of a folder, a published name, or any hub id transformers can reach."""
-    if model in OFFICIAL or Path(model).exists() or model.count("/") != 1 or model[0] in "./~":
-        return find_shape(model)
-    from transformers import AutoConfig  # noqa: PLC0415 (most plans need it not)
-
-    try:
-        found: Any = AutoConfig.from_pretrained(model, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(
-            f"{model} is no folder and its configuration could not be read ({reason}); "
-            f"give a Qwen2.5-VL folder, or one of {', '.join(OFFICIAL)}"
-        ) from error
-    return read_shape(found.to_dict(), model)
 
 
 def _prompt(
@@ -210,19 +194,29 @@ def _prompt(
             said[1] = f"frames of {width}x{height} {'measured' if found else 'assumed'}"
     if not seen:
         return PromptSize(None, 0, 0, text, mean, f"{said[0]}; no video")
-    from videothinker.models.qwen2_5_vl.patches import smart_resize  # noqa: PLC0415 (torch, for one number)
+    rows, columns = _resized(config, shape, height, width)
+    vision, steps = shape.vision, -(-config.frames // shape.vision.temporal_patch)
+    grid = Grid(steps, rows // vision.patch, columns // vision.patch)
+    beside = shape.step_text * grid.time or 2  # a video's beginning and its end
+    return PromptSize(grid, rows, columns, text + beside, mean + beside, "; ".join(said))
 
-    rows, columns = smart_resize(
-        *(height, width),
-        factor=shape.patch * shape.merge,
-        min_pixels=config.min_pixels,
-        max_pixels=config.max_pixels,
+
+def _resized(config: TrainConfig, shape: Shape, height: int, width: int) -> tuple[int, int]:
+    """The size of a frame as the model sees it."""
+    from videothinker.models.qwen_vl.patches import smart_resize, smart_resize_video  # noqa: PLC0415 (torch, for one number)
+
+    factor = shape.vision.patch * shape.vision.merge
+    if shape.whole_video:
+        return smart_resize_video(
+            *(config.frames, height, width),
+            factor=factor,
+            temporal=shape.vision.temporal_patch,
+            min_pixels=config.frames * config.min_pixels,
+            max_pixels=config.frames * config.max_pixels,
+        )
+    return smart_resize(
+        height, width, factor=factor, min_pixels=config.min_pixels, max_pixels=config.max_pixels
     )
-    time = -(-config.frames // shape.temporal_patch)
-    grid = Grid(time, rows // shape.patch, columns // shape.patch)
-    return PromptSize(
-        grid, rows, columns, text + 2, mean + 2, "; ".join(said)
-    )  # start and end of it
 
 
 def _text_tokens(questions: Sequence[Question], model: str) -> list[int]:

@@ -5,13 +5,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from videothinker import console
 from videothinker.algorithms.base import BiasSource, TrainConfig
+from videothinker.algorithms.choices import DIVERGENCES
 from videothinker.errors import UserError
 from videothinker.models.adapters import find_base, same_weights, save_adapter
-from videothinker.models.catalog import load_policy
+from videothinker.models.catalog import family_name, load_policy
 from videothinker.models.folders import adapter_folder, model_folder
 from videothinker.models.loaded import Policy
 from videothinker.training.adapters import add_adapter, load_adapter_bias, train_further
@@ -51,7 +53,7 @@ def load_bias(wanted: BiasSource, policy: Policy, config: TrainConfig) -> Bias:
     Under LoRA an adapter is put beside the policy's; anything else is a model of its own.
 
     Raises:
-        UserError: another tokenizer, vocabulary or chat template, the policy itself, or one that
+        UserError: another family, tokenizer or chat template, the policy itself, or one that
             learned nothing.
     """
     source = wanted.model
@@ -64,7 +66,7 @@ def load_bias(wanted: BiasSource, policy: Policy, config: TrainConfig) -> Bias:
         return second
     frozen = load_policy(model_folder(source), dtype=config.dtype, device=str(policy.device))
     frozen.model.requires_grad_(requires_grad=False)
-    check_pair(policy, frozen, source)
+    check_pair(policy, frozen, source, config.objective().divergence)
     _check_other(wanted, config, same=same_weights(policy, frozen))
     policy.share_videos(frozen)
     return OffloadedBias(frozen, policy.device) if wanted.offload else Bias(frozen)
@@ -132,20 +134,42 @@ def _on_cpu(param: torch.Tensor, *, pinned: bool) -> torch.Tensor:
     return here.pin_memory() if pinned else here
 
 
-def check_pair(policy: Policy, bias: Policy, source: str) -> None:
-    """Refuse a bias model whose tokens mean something else than the policy's."""
+def check_pair(policy: Policy, bias: Policy, source: str, divergence: str | None) -> None:
+    """Refuse a bias model whose tokens or frames mean something else than the policy's.
+
+    Another size of the same family may stand beside it: a stronger model is an ablation. Sizes can
+    differ in rows of the head that no token uses, which a divergence over all rows cannot compare.
+    """
     ours, theirs = policy.tokenizer, bias.tokenizer
+    kinds = [family_name(one.model.config.model_type) for one in (policy, bias)]
+    if kinds[0] != kinds[1]:
+        raise UserError(
+            f"bias {source} is of the family {kinds[1]} and the model of {kinds[0]}, which read "
+            "other tokens; give a bias model of the same family, of any size"
+        )
     for what, mine, other in (
         ("vocabulary", ours.get_vocab(), theirs.get_vocab()),
         ("tokenizer", _splitting(policy), _splitting(bias)),
         ("chat template", ours.chat_template, theirs.chat_template),
-        ("number of output tokens", len(policy.head_VD), len(bias.head_VD)),
+        ("preparation of frames", _prepared(policy), _prepared(bias)),
     ):
         if mine != other:
             raise UserError(
                 f"bias {source} has another {what} than the model; "
                 "give a bias model trained from the same base"
             )
+    rows = [len(one.head_VD) for one in (policy, bias)]
+    if rows[0] != rows[1] and divergence and DIVERGENCES[divergence].whole_vocabulary:
+        raise UserError(
+            f"bias {source} has {rows[1]} output rows and the model {rows[0]}, which divergence "
+            f"{divergence!r} compares one by one; give --divergence k3, or a model with as many"
+        )
+
+
+def _prepared(policy: Policy) -> str:
+    """What the tower is shown of two frames, whatever budget of pixels its folder has."""
+    frames = (np.arange(2 * 56 * 56 * 3) % 256).astype(np.uint8).reshape(2, 56, 56, 3)
+    return policy.to_video(frames, 1.0, min_pixels=1, max_pixels=56 * 56).digest
 
 
 def _splitting(policy: Policy) -> list[object]:

@@ -62,8 +62,11 @@ class Prompts:
         if question.video is None:
             return self.policy.encode(words, max_prompt_tokens=limit)
         part = (question.video, question.clip)
+        clip = read_frames(self.data.data_root, part, self.config)
         video = self.policy.to_video(
-            *read_frames(self.data.data_root, part, self.config),
+            clip.frames,
+            clip.seconds,
+            times=clip.times.tolist(),
             min_pixels=self.config.min_pixels,
             max_pixels=self.config.max_pixels,
         )

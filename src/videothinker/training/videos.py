@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
-import numpy as np
 from msgspec.structs import replace
 
 from videothinker import console
@@ -22,7 +21,7 @@ from videothinker.errors import UserError
 from videothinker.records import encode
 from videothinker.training.data import Part, TrainingSet, leave_out, part_of, to_come
 from videothinker.training.processes import Processes
-from videothinker.video import BadVideo, read_clip
+from videothinker.video import BadVideo, Clip, read_clip
 
 PORTION = 16
 """Videos a process looks at before what was seen is written down."""
@@ -30,14 +29,13 @@ SHOWN = 20
 """Problems that are printed; the rest are counted."""
 
 
-def read_frames(root: Path, part: Part, config: TrainConfig) -> tuple[np.ndarray, float]:
-    """The frames `T H W 3` (uint8) that training shows of a video, and the seconds it lasts.
+def read_frames(root: Path, part: Part, config: TrainConfig) -> Clip:
+    """The frames that training shows of a video.
 
     Raises:
         BadVideo: it cannot give them.
     """
-    clip = read_clip(root, part[0], config.frames, clip=part[1], follow_links=config.follow_links)
-    return clip.frames, clip.seconds
+    return read_clip(root, part[0], config.frames, clip=part[1], follow_links=config.follow_links)
 
 
 class DecodedVideo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -208,7 +206,7 @@ def decode_unknown(
             found: list[tuple[int, str | bool]] = []
             for place in (i for i in range(len(chunk)) if processes.mine(i)):
                 try:
-                    frames, _ = read_frames(memory.root, chunk[place], config)
+                    frames = read_frames(memory.root, chunk[place], config).frames
                     found.append((place, len(frames) < config.frames))
                 except BadVideo as error:
                     found.append((place, str(error)))

@@ -64,7 +64,7 @@ def official_layout(folder: Path, tiny: Path) -> Path:
     flat = text | config
     flat["rope_theta"] = rope["rope_theta"]
     flat["rope_scaling"] = {"type": "mrope", "mrope_section": rope["mrope_section"]}
-    flat["vision_config"] |= {"model_type": "qwen2_5_vl", "in_chans": 3}
+    flat["vision_config"] |= {"model_type": config["model_type"], "in_chans": 3}
     flat |= {"tie_word_embeddings": True, "torch_dtype": "bfloat16", "use_sliding_window": False}
     (folder / "config.json").write_text(json.dumps(flat), encoding="utf-8")
     weights = load_file(folder / "model.safetensors")

@@ -10,10 +10,9 @@ import torch
 from tests.models.qwen2_5_vl.test_model import official_layout
 from videothinker.errors import UserError
 from videothinker.models.base import Group
-from videothinker.models.catalog import load_policy
+from videothinker.models.catalog import find_shape, load_policy, read_shape
 from videothinker.models.loaded import Policy
 from videothinker.models.logprobs import group_logps
-from videothinker.models.qwen2_5_vl.shapes import find_shape, read_shape
 
 # the published template's form: messages may hold parts, a part is a video by type or by key
 TEMPLATE = (

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from videothinker.errors import UserError
-from videothinker.models.qwen2_5_vl.patches import frames_to_patches, smart_resize
-from videothinker.models.qwen2_5_vl.preprocessor import CLIP_MEAN, CLIP_STD
+from videothinker.models.qwen_vl.patches import frames_to_patches, smart_resize
+from videothinker.models.qwen_vl.preprocessor import CLIP_MEAN, CLIP_STD
 
 GOLDEN = Path(__file__).parent / "golden"
 CASES = json.loads((GOLDEN / "video_patches.json").read_text(encoding="utf-8"))["cases"]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from videothinker.models.loaded import Policy
-from videothinker.models.qwen2_5_vl import windows
+from videothinker.models.qwen_vl import windows
 
 
 def seen(policy: Policy, name: str) -> tuple[Tensor, dict[str, Tensor]]:

@@ -84,6 +84,8 @@ class ShapeConfig:
     with a vision tower as small as the class allows whatever is said here.
     """
 
+    family: Literal["qwen2_5_vl", "qwen2_vl", "qwen3_vl"] = "qwen2_5_vl"
+    """Whose classes and folder; Qwen3-VL in the transcript tier alone."""
     hidden: int = 128
     layers: int = 6
     watching: int = 4
@@ -170,6 +172,11 @@ class PretrainConfig:
             raise UserError(
                 f"watching is {self.shape.watching}; the model has {self.shape.layers} layers: "
                 f"give 1 to {self.shape.layers}"
+            )
+        if self.tier == "video" and self.shape.family == "qwen3_vl":
+            raise UserError(
+                "family 'qwen3_vl' came with tier 'video'; its videos come in pieces with times "
+                "between, which this training does not lay out: give qwen2_5_vl or qwen2_vl"
             )
         side = 2 * self.shape.patch_size
         if self.tier == "video" and (self.pool.width % side or self.pool.height % side):

@@ -1,4 +1,4 @@
-"""The training forward of a small Qwen2.5-VL, fast on a CPU: equal layouts, explicit attention.
+"""The training forward of a small Qwen-VL, fast on a CPU: equal layouts, explicit attention.
 
 transformers runs the vision tower's attention one temporal slot at a time and reads a video again
 for every question about it. Here all videos of a batch share one layout, so that the tower is a few
@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
+from transformers.models.qwen2_vl.modeling_qwen2_vl import VisionMlp
+from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLTextAttention
 from transformers.vision_utils import get_vision_position_ids
 
 
@@ -48,6 +50,9 @@ def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 def _norm(module: Any, x: Tensor) -> Tensor:
+    if isinstance(module, nn.LayerNorm):  # Qwen2-VL's tower
+        shape, weight, bias = module.normalized_shape, module.weight, module.bias
+        return F.layer_norm(x, shape, weight.to(x.dtype), bias.to(x.dtype), module.eps)
     return F.rms_norm(x, module.weight.shape, module.weight.to(x.dtype), module.variance_epsilon)
 
 
@@ -56,6 +61,8 @@ def _bare(x: Tensor) -> Tensor:
 
 
 def _mlp(module: Any, x: Tensor) -> Tensor:
+    if isinstance(module, VisionMlp):
+        return module(x)
     return module.down_proj(F.silu(module.gate_proj(x)) * module.up_proj(x))
 
 
@@ -95,8 +102,10 @@ def _heads(x: Tensor, head_dim: int) -> Tensor:
 def _project(attention: Any, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Turned queries and keys, and values, `... heads d`."""
     hd, groups = attention.head_dim, attention.num_key_value_groups
-    q = _rotate(_heads(attention.q_proj(x), hd), cos, sin)
-    k = _rotate(_heads(attention.k_proj(x), hd), cos, sin).repeat_interleave(groups, -2)
+    q, k = _heads(attention.q_proj(x), hd), _heads(attention.k_proj(x), hd)
+    if isinstance(attention, Qwen3VLTextAttention):
+        q, k = _norm(attention.q_norm, q), _norm(attention.k_norm, k)
+    q, k = _rotate(q, cos, sin), _rotate(k, cos, sin).repeat_interleave(groups, -2)
     return q, k, _heads(attention.v_proj(x), hd).repeat_interleave(groups, -2)
 
 
@@ -170,7 +179,7 @@ def forward(model: Any, batch: DenseBatch, layout: Layout) -> tuple[Tensor, Tens
     the video tokens after `watching` layers `B M D`.
 
     Args:
-        model: a `Qwen2_5_VLForConditionalGeneration`.
+        model: a Qwen2.5-VL or Qwen2-VL, or a Qwen3-VL that is shown no video.
         batch: the items.
         layout: what they share.
     """

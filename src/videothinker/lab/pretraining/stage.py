@@ -225,6 +225,7 @@ def _small(config: PretrainConfig) -> SmallConfig:
     if config.tier == "transcript":
         shape = replace(shape, **UNUSED_TOWER)
     return SmallConfig(
+        family=shape.family,
         hidden=shape.hidden,
         layers=shape.layers,
         heads=shape.heads,

@@ -23,7 +23,7 @@ from videothinker.models.plain.frames import (
     read_look,
     side,
 )
-from videothinker.models.qwen2_5_vl.patches import frames_to_patches, smart_resize
+from videothinker.models.qwen_vl.patches import frames_to_patches, smart_resize
 
 PAIR = 2
 """Frames of a temporal patch."""

@@ -1,7 +1,8 @@
-"""Frames to the patches Qwen2.5-VL's vision tower reads, without torchvision.
+"""Frames to the patches a Qwen-VL's vision tower reads, without torchvision.
 
-The arithmetic is that of transformers' `Qwen2VLVideoProcessor` (smart resize, antialiased bicubic,
-rescale, normalise, patchify); tests hold it equal to arrays stored from that class.
+The arithmetic is that of transformers' `Qwen2VLVideoProcessor` and `Qwen3VLVideoProcessor` (smart
+resize, antialiased bicubic, rescale, normalise, patchify); tests hold it equal to arrays stored
+from those classes.
 """
 
 import math
@@ -42,10 +43,7 @@ def smart_resize(
     Source: `smart_resize` of transformers 5.23 (`qwen2_vl`), Python's banker's rounding included.
     """
     if max(height, width) / min(height, width) > MAX_ASPECT_RATIO:
-        raise UserError(
-            f"a frame of {width}x{height} pixels is too long: the sides may differ "
-            f"at most {MAX_ASPECT_RATIO} times; crop the video"
-        )
+        raise too_long(height, width)
     rows = round(height / factor) * factor
     columns = round(width / factor) * factor
     if rows * columns > max_pixels:
@@ -59,6 +57,50 @@ def smart_resize(
     return rows, columns
 
 
+def smart_resize_video(
+    frames: int,
+    height: int,
+    width: int,
+    *,
+    factor: int,
+    temporal: int,
+    min_pixels: int,
+    max_pixels: int,
+) -> tuple[int, int]:
+    """As `smart_resize`, with a budget of pixels for all frames together.
+
+    Source: `smart_resize` of transformers 5.23 (`qwen3_vl`). It counts frames rounded to whole
+    temporal patches where it asks whether they fit, and as they came where it makes them fit. A
+    single frame, which it refuses, is counted as the patch that it fills.
+    """
+    frames = max(frames, temporal)
+    if height < factor or width < factor:
+        grow = max(factor / height, factor / width)
+        height, width = int(height * grow), int(width * grow)
+    if max(height, width) / min(height, width) > MAX_ASPECT_RATIO:
+        raise too_long(height, width)
+    rows = round(height / factor) * factor
+    columns = round(width / factor) * factor
+    counted = round(frames / temporal) * temporal * rows * columns
+    if counted > max_pixels:
+        shrink = math.sqrt(frames * height * width / max_pixels)
+        rows = max(factor, math.floor(height / shrink / factor) * factor)
+        columns = max(factor, math.floor(width / shrink / factor) * factor)
+    elif counted < min_pixels:
+        grow = math.sqrt(min_pixels / (frames * height * width))
+        rows = math.ceil(height * grow / factor) * factor
+        columns = math.ceil(width * grow / factor) * factor
+    return rows, columns
+
+
+def too_long(height: int, width: int) -> UserError:
+    """What to say of a frame that the processor refuses."""
+    return UserError(
+        f"a frame of {width}x{height} pixels is too long: the sides may differ "
+        f"at most {MAX_ASPECT_RATIO} times; crop the video"
+    )
+
+
 def frames_to_patches(
     frames_THW3: np.ndarray,
     *,
@@ -69,10 +111,12 @@ def frames_to_patches(
     merge_size: int = 2,
     mean: Sequence[float],
     std: Sequence[float],
+    whole_video: bool = False,
 ) -> Patches:
     """Resize, normalise and cut uint8 frames; an odd last frame is repeated to fill its patch.
 
-    `min_pixels` and `max_pixels` bound height times width of one frame.
+    `min_pixels` and `max_pixels` bound height times width of one frame, or of all frames together
+    (`whole_video`).
     """
     if frames_THW3.dtype != np.uint8 or frames_THW3.ndim != 4 or frames_THW3.shape[-1] != 3:
         raise ValueError(
@@ -80,13 +124,18 @@ def frames_to_patches(
         )
     if len(frames_THW3) == 0:
         raise ValueError("no frames came; at least one is needed")
-    height, width = smart_resize(
-        frames_THW3.shape[1],
-        frames_THW3.shape[2],
-        factor=patch_size * merge_size,
-        min_pixels=min_pixels,
-        max_pixels=max_pixels,
-    )
+    count, height, width, _ = frames_THW3.shape
+    bounds = {
+        "factor": patch_size * merge_size,
+        "min_pixels": min_pixels,
+        "max_pixels": max_pixels,
+    }
+    if whole_video:
+        height, width = smart_resize_video(
+            count, height, width, temporal=temporal_patch_size, **bounds
+        )
+    else:
+        height, width = smart_resize(height, width, **bounds)
     frames = _resize(
         torch.from_numpy(np.require(frames_THW3, requirements=["C", "W"])), height, width
     )

@@ -1,0 +1,112 @@
+"""The verb `models`: which families there are, or whether one model is what its library says."""
+
+from typing import Literal
+
+import msgspec
+
+from videothinker.answering.config import ModelsConfig
+from videothinker.console import say
+from videothinker.models.catalog import FAMILIES, published
+from videothinker.records import write_jsonl
+
+Verdict = Literal["right", "wrong", "not checked"]
+PADDING = 2
+"""Spaces between the columns of a table."""
+
+
+class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A family."""
+
+    model_type: str
+    name: str
+    verbs: tuple[str, ...]
+    """What it can be given to."""
+    way: str
+    """How it generates and trains."""
+    published: tuple[str, ...]
+    """Checkpoints whose sizes are known, so that a run on them is planned without their files."""
+    tested: str
+
+
+class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One comparison of the engine with the library."""
+
+    what: str
+    ours: str
+    library: str
+    verdict: Verdict
+    note: str = ""
+
+
+class Families(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What `models` tells, for `--json`."""
+
+    families: tuple[Line, ...] = ()
+    model: str | None = None
+    """What was verified."""
+    checks: tuple[Check, ...] = ()
+
+    @property
+    def failures(self) -> int:
+        """Checks that came out wrong."""
+        return sum(check.verdict == "wrong" for check in self.checks)
+
+
+def models(config: ModelsConfig) -> Families:
+    """List the families, or hold one model against its library.
+
+    Raises:
+        UserError: the model to verify cannot be loaded.
+    """
+    found = _list() if config.verify is None else _verify(config.verify, config)
+    if config.out is not None:
+        write_jsonl(config.out, [found])
+    return found
+
+
+def _list() -> Families:
+    lines = family_lines()
+    head = ("family", "can be given to", "way", "tested with")
+    say(table([head, *((one.name, ", ".join(one.verbs), one.way, one.tested) for one in lines)]))
+    say("\npublished checkpoints whose runs are planned without their files:")
+    say("\n".join(f"  {name}" for one in lines for name in one.published))
+    say("\nweights of your own: videothinker models --verify MODEL")
+    return Families(families=lines)
+
+
+def _verify(model: str, config: ModelsConfig) -> Families:
+    from videothinker.answering.verify import verify  # noqa: PLC0415 (a list needs no model)
+
+    checks = tuple(verify(model, config))
+    head = ("check", "engine", "library", "verdict")
+    say(table([head, *((c.what, c.ours, c.library, c.verdict) for c in checks)]))
+    say("\n".join(f"  {c.what}: {c.note}" for c in checks if c.note))
+    found = Families(model=model, checks=checks)
+    say(f"{model}: {found.failures} of {len(checks)} checks are wrong")
+    return found
+
+
+def family_lines() -> tuple[Line, ...]:
+    """One line a family, in the catalog's order."""
+    known = published()
+    asked = ("ask", "diagnose --probe", "evaluate")
+    return tuple(
+        Line(
+            model_type=kind,
+            name=family.name,
+            verbs=(*asked, "train") if family.trains else asked,
+            way="engine: a prompt is computed once" if family.shapes else "plain path: slower",
+            published=tuple(name for name, (of, _) in known.items() if of == kind),
+            tested=family.tested,
+        )
+        for kind, family in FAMILIES.items()
+    )
+
+
+def table(rows: list[tuple[str, ...]]) -> str:
+    """Columns side by side; the first row is the head."""
+    widths = [max(len(row[at]) for row in rows) + PADDING for at in range(len(rows[0]))]
+    return "\n".join(
+        "".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )

@@ -1,0 +1,88 @@
+"""Qwen3-VL as a policy: timestamps as text, tower features in several decoder layers.
+
+The rest is the Qwen-VL line's. A video is a run of tokens for each step of the temporal grid, with
+its time in words before it; DeepStack adds features of inner tower layers to the video tokens of
+the first decoder layers, in every call of the decoder that sees the video.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from transformers import Qwen3VLForConditionalGeneration
+
+from videothinker.models import base
+from videothinker.models.base import Prompt
+from videothinker.models.checkpoint import Checkpoint
+from videothinker.models.positions import lay_out
+from videothinker.models.qwen_vl.policy import QwenVL, read_policy
+from videothinker.models.qwen_vl.preprocessor import Processor
+from videothinker.models.qwen_vl.videos import Video
+
+PROCESSOR = Processor(
+    "Qwen3VLProcessor",
+    video="Qwen3VLVideoProcessor",
+    mean=(0.5, 0.5, 0.5),
+    std=(0.5, 0.5, 0.5),
+    pixels=(128 * 32 * 32, 32 * 32 * 768),
+    whole_video=True,
+)
+PLACE = "<|vision_start|><|video_pad|><|vision_end|>"
+"""Of a video in the chat template."""
+
+
+@dataclass(eq=False)
+class Qwen3VL(QwenVL):
+    """`model` is a `Qwen3VLForConditionalGeneration`."""
+
+    processor: ClassVar[Processor] = PROCESSOR
+
+    def spell_video(self, video: base.Video) -> tuple[str, list[str]]:
+        """In the place of a video: each step of its grid, after the time at which it is shown.
+
+        As `Qwen3VLProcessor` wrote it when the models were published (transformers 4.57) and vLLM
+        writes it. In 5.23 the same stands once more between the two tokens that it replaces here.
+        """
+        assert isinstance(video, Video)
+        return PLACE, [f"<{time:.1f} seconds>{PLACE}" for time in video.step_times]
+
+    def positions(self, prompt: Prompt) -> Tensor:
+        """Time, height and width position of every prompt token: int64 `[3, P]`, on the CPU.
+
+        Every step of a video is a grid of its own, all of it at one time.
+        """
+        if prompt.video is None:
+            return torch.arange(prompt.prompt_tokens).expand(3, -1)
+        merge = self.model.config.vision_config.spatial_merge_size
+        steps, *sides = (int(n) for n in prompt.video.grid_thw[0])
+        rows, columns = (torch.arange(side // merge) for side in sides)
+        step_3N = torch.cartesian_prod(torch.zeros(1, dtype=torch.long), rows, columns).T
+        return lay_out(prompt.video_P, [step_3N] * steps)
+
+    def see(self, video: Video) -> Tensor:
+        """`[1 + K, video tokens, D]`: the video's tokens, and what the first K layers add."""
+        outputs = self.look(video)
+        layers = [outputs.pooler_output, *outputs.deepstack_features]
+        return torch.stack([torch.cat(tuple(layer)) for layer in layers])
+
+    def as_tokens(self, seen: Tensor) -> Tensor:
+        """The first."""
+        return seen[0]
+
+    def deeper(self, seen: Tensor, video_L: Tensor) -> dict[str, Any]:
+        """DeepStack: what is added, and where."""
+        return {
+            "visual_pos_masks": video_L[None].to(self.device),
+            "deepstack_visual_embeds": list(seen[1:, : int(video_L.sum())].unbind()),
+        }
+
+    def no_mask(self) -> dict[str, Any]:
+        """None is made where queries and keys are as many."""
+        return {}
+
+
+def load(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -> Qwen3VL:
+    """See `base.Load`."""
+    kind = Qwen3VLForConditionalGeneration
+    return read_policy(Qwen3VL, kind, checkpoint, dtype=dtype, device=device)
