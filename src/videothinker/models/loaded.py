@@ -140,6 +140,17 @@ class Policy(Loaded):
 class PrefixPolicy(Policy):
     """A policy whose decoder follows an attention plan: a prompt is computed once for its group."""
 
+    merges = True
+    """Rollouts draw with the adapter merged into a copy of the decoder's matrices: quicker, and
+    the copy lies in memory meanwhile."""
+
+    @property
+    def decoder(self) -> Any:
+        """The text model: `layers` of Llama's form, `norm`, `rotary_emb`; rollouts compute one
+        token a row from its parts (`generation.decoder`).
+        """
+        return self.model.model.language_model
+
     @abstractmethod
     def positions(self, prompt: Prompt) -> Tensor:
         """As `Model.positions`, and known."""
