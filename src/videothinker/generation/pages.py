@@ -180,7 +180,9 @@ def _merge(
 
 
 def _joined(first: Tensor, second: Tensor) -> Tensor:
-    """`torch.cat` along dimension 1 by reading, which the compiler fuses with what comes after."""
+    """Both along dimension 1: by reading, which the compiler fuses with what comes after."""
+    if not torch.compiler.is_compiling():
+        return torch.cat([first, second], dim=1)
     count = first.shape[1]
     places = torch.arange(count + second.shape[1], device=first.device)
     is_first = (places < count).view(1, -1, *[1] * (first.dim() - 2))
