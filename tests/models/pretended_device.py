@@ -155,6 +155,7 @@ def words(devices: Devices) -> Iterator[tuple[Any, str, Any]]:
     yield Tensor, "is_cuda", property(lambda tensor: devices.at(tensor) == CUDA)
     yield Tensor, "tolist", tolist
     yield Tensor, "pin_memory", lambda tensor: tensor.clone()
+    yield Tensor, "record_stream", lambda *_: None
     yield Tensor, "to", mover(devices)
     yield Tensor, "cpu", lambda tensor: tensor.to(CPU)
     yield Tensor, "cuda", lambda tensor: tensor.to(CUDA)
