@@ -98,6 +98,9 @@ class Policy(Loaded):
 
     recomputes = False
     """Gradient checkpointing is on: a training forward keeps nothing of a layer's inside."""
+    merges = True
+    """Rollouts may draw with the adapter merged into a copy of the decoder's matrices: quicker, and
+    the copy lies in memory meanwhile."""
 
     @property
     def head_VD(self) -> Tensor:
@@ -139,10 +142,6 @@ class Policy(Loaded):
 
 class PrefixPolicy(Policy):
     """A policy whose decoder follows an attention plan: a prompt is computed once for its group."""
-
-    merges = True
-    """Rollouts draw with the adapter merged into a copy of the decoder's matrices: quicker, and
-    the copy lies in memory meanwhile."""
 
     @property
     def decoder(self) -> Any:
