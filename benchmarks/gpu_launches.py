@@ -48,7 +48,7 @@ KEPT: dict[str, int] = {}
 """Function and its sizes -> kernels."""
 
 
-class Counted(Exception):  # noqa: N818 (says that the schedule is there)
+class Counted(Exception):
     """Stops the compiler."""
 
 
@@ -113,7 +113,7 @@ def _schedule(function: Callable[..., Any], given: Sequence[Any]) -> int:
 @contextmanager
 def fused_by(fuse: Fuse) -> Iterator[None]:
     """Inside, rollouts fuse their functions so."""
-    with mock.patch.object(shared_prefix, "fuse_on", lambda _: fuse):
+    with mock.patch.object(shared_prefix, "fuse_on", return_value=fuse):
         yield
 
 
@@ -130,7 +130,9 @@ def count(layers: int, *, lora: bool, fused: bool) -> Counter[str]:
     taken = []
     for length in LENGTHS:
         with Launches() as launches, fused_by(launches.fuse if fused else as_it_is):
-            shared_prefix.generate(policy, prompts, Sampling(GENERATIONS, length), [0, 1], static=True)
+            shared_prefix.generate(
+                policy, prompts, Sampling(GENERATIONS, length), [0, 1], static=True
+            )
         taken.append(launches.counts)
     taken[1].subtract(taken[0])
     return +taken[1]
@@ -166,7 +168,11 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args(words)
     shape = read_shape(official().to_dict())
-    result: dict[str, Any] = {"benchmark": "gpu_launches", "torch": torch.__version__, "kernels": {}}
+    result: dict[str, Any] = {
+        "benchmark": "gpu_launches",
+        "torch": torch.__version__,
+        "kernels": {},
+    }
     print("kernels          a layer  beside  a step of 36 layers")
     for kind, lora in (("full", False), ("LoRA", True)):
         was, beside = BEFORE[kind]

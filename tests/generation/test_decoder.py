@@ -96,9 +96,7 @@ def logits(step: Step, rows: int) -> Tensor:
 
 
 @torch.no_grad()
-def compared(
-    policy: PrefixPolicy, frames_THW3: Any, *, static: bool
-) -> tuple[Tensor, Tensor]:
+def compared(policy: PrefixPolicy, frames_THW3: Any, *, static: bool) -> tuple[Tensor, Tensor]:
     """The library's log-probabilities and our step's, of the same tokens."""
     prompts = asked(policy, frames_THW3)
     rows, next_RX = started(policy, prompts)
@@ -158,7 +156,7 @@ def test_weights_are_put_back_to_the_bit(tiny_folder: Path, lora: bool) -> None:
 def test_weights_are_put_back_after_an_error(tiny_folder: Path) -> None:
     policy = load_policy(tiny_folder)
     digest = policy.digest
-    with pytest.raises(KeyError), decoder_of(policy, as_it_is, join=True):  # noqa: PT012
+    with pytest.raises(KeyError), decoder_of(policy, as_it_is, join=True):
         raise KeyError
     assert policy.digest == digest
     gate = policy.decoder.layers[1].mlp.gate_proj.weight
@@ -171,7 +169,9 @@ def test_merged_and_apart_draw_the_same(tiny_folder: Path, frames_THW3: Any) -> 
         policy = adapted(tiny_folder)
         policy.merges = merges
         for static in (True, False):
-            groups = generate(policy, asked(policy, frames_THW3), SAMPLING, [1, 2, 3], static=static)
+            groups = generate(
+                policy, asked(policy, frames_THW3), SAMPLING, [1, 2, 3], static=static
+            )
             drawn.append([group.completion_ids_GC.tolist() for group in groups])
     assert all(one == drawn[0] for one in drawn)
 
@@ -209,9 +209,8 @@ def test_lengths_are_what_tensor_cores_want() -> None:
 def test_another_activation_is_refused(tiny_folder: Path) -> None:
     policy = load_policy(tiny_folder)
     policy.decoder.config.hidden_act = "gelu"
-    with pytest.raises(Exception, match="activation 'gelu' came"), decoder_of(
-        policy, as_it_is, join=False
+    with (
+        pytest.raises(Exception, match="activation 'gelu' came"),
+        decoder_of(policy, as_it_is, join=False),
     ):
         pass
-
-

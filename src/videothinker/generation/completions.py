@@ -47,8 +47,8 @@ class Completions:
     def take(self, logits_AV: Tensor) -> None:
         """Draw every row's next token."""
         places = self.row_A, self.tokens_A, self.open_A
-        whole = self.uniform_RC, self.ids_RC, self.broken_R
-        self.take_in(logits_AV, places, whole, self.drawn, self.eos, self.sampling)
+        whole = self.uniform_RC, self.ids_RC, self.broken_R, self.drawn
+        self.take_in(logits_AV, places, whole, self.eos, self.sampling)
 
     def ask(self) -> int:
         """How many rows are open; the one wait for the device.
@@ -74,13 +74,12 @@ class Completions:
 def _take(
     logits_AV: Tensor,
     places: tuple[Tensor, Tensor, Tensor],
-    whole: tuple[Tensor, Tensor, Tensor],
-    drawn: Tensor,
+    whole: tuple[Tensor, Tensor, Tensor, Tensor],
     eos: Tensor,
     sampling: Sampling,
 ) -> None:
     row_A, tokens_A, open_A = places
-    uniform_RC, ids_RC, broken_R = whole
+    uniform_RC, ids_RC, broken_R, drawn = whole
     # finite only where all terms are, and fifty times as fast as looking at each
     odd_A = open_A & ~logits_AV.sum(dim=-1, dtype=torch.float32).isfinite()
     broken_A = broken_R[row_A]

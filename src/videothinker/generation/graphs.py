@@ -1,4 +1,4 @@
-"""What makes a step of many small operations quick on a GPU: fused kernels, and a recorded graph."""
+"""What makes many small operations quick on a GPU: fused kernels, and a recorded graph."""
 
 import os
 import shutil

@@ -84,17 +84,15 @@ class Pages:
         prefix, own = self.prefix_pages[layer], self.own_pages[layer]
         layout = prefix.shape[2], self.width
         query_NKqd, query_MKqd = self.fuse(_lay_out)(
-            packed_AQ, heads, turn_2A2d, own, self.slot, self.row_at_place, layout
+            packed_AQ, heads, turn_2A2d, (own, self.slot), (self.row_at_place, layout)
         )
-        seen_NKqd, sums_NKq = _attend(
+        seen = _attend(
             query_NKqd, prefix.view(2, -1, shared, PAGE, width), self.prefix_mask_BP, heads.scaling
         )
-        own_MKqd, own_sums_MKq = _attend(
+        mine = _attend(
             query_MKqd, own.view(2, -1, shared, PAGE, width), self.own_mask_RL, heads.scaling
         )
-        return self.fuse(_merge)(
-            seen_NKqd, sums_NKq, own_MKqd, own_sums_MKq, self.place_R, layout
-        )
+        return self.fuse(_merge)(seen, mine, self.place_R, layout)
 
 
 def _take_over(keys: list[Tensor], values: list[Tensor]) -> list[Tensor]:
@@ -118,17 +116,16 @@ def _lay_out(
     packed_AQ: Tensor,
     heads: Heads,
     turn_2A2d: Tensor,
-    own_2AmKTd: Tensor,
-    slot: Tensor,
-    row_at_place: Tensor,
-    layout: tuple[int, int],
+    where: tuple[Tensor, Tensor],
+    places: tuple[Tensor, tuple[int, int]],
 ) -> tuple[Tensor, Tensor]:
     """Write the new keys and values; queries for every page of a prefix and of a row.
 
     Query heads that share a key head stand side by side along the length, and so do the W rows of
-    one prefix: `[B n, K, W H/K, d]` and `[A m, K, H/K, d]`. `layout` is n and W.
+    one prefix: `[B n, K, W H/K, d]` and `[A m, K, H/K, d]`. `where` is the rows' pages and the
+    slot, `places` the row at each place of a prefix, n and W.
     """
-    prefix_pages, width = layout
+    (own_2AmKTd, slot), (row_at_place, (prefix_pages, width)) = where, places
     query_AHd, both_A2Kd = turned(packed_AQ, heads, turn_2A2d)
     new_12AKd = both_A2Kd.transpose(0, 1)[None].to(own_2AmKTd.dtype)
     own_2AmKTd[:, :, slot // PAGE, :, slot % PAGE] = new_12AKd
@@ -160,14 +157,13 @@ def _attend(
 
 
 def _merge(
-    seen_NKqd: Tensor,
-    sums_NKq: Tensor,
-    own_MKqd: Tensor,
-    own_sums_MKq: Tensor,
+    prefixes: tuple[Tensor, Tensor],
+    rows: tuple[Tensor, Tensor],
     place_R: Tensor,
     layout: tuple[int, int],
 ) -> Tensor:
-    """The softmax over all pages of a row, `[A, H d]`."""
+    """The softmax over all pages of a row, `[A, H d]`, from what `_attend` gave of both kinds."""
+    (seen_NKqd, sums_NKq), (own_MKqd, own_sums_MKq) = prefixes, rows
     own = own_MKqd.unflatten(0, (len(place_R), -1))
     own_sums = own_sums_MKq.unflatten(0, (len(place_R), -1))
     seen, sums = _of_rows(seen_NKqd, place_R, layout), _of_rows(sums_NKq, place_R, layout)

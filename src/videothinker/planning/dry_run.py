@@ -7,8 +7,8 @@ from typing import Any
 from videothinker.models.qwen2_5_vl.shapes import parameters
 from videothinker.planning import memory
 from videothinker.planning.hardware import check_fits, parse_memory
-from videothinker.planning.pace import expected_seconds, in_words
 from videothinker.planning.options import EIGHT_BIT, apply, make_fit
+from videothinker.planning.pace import expected_seconds, in_words
 from videothinker.planning.plan import CONTEXT, GAPS, GIB, Plan
 from videothinker.runs import to_plain
 

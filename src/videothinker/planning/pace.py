@@ -6,7 +6,7 @@ from videothinker.planning.plan import Plan
 
 CARD = "one H200"
 COMMIT = "8d04b93"
-"""Where `benchmarks/results/gpu_step_h200.json` was measured; the decoding step has changed since."""
+"""Where `benchmarks/results/gpu_step_h200.json` was measured; decoding has changed since."""
 
 
 @dataclass(frozen=True)
