@@ -125,6 +125,7 @@ def count(layers: int, *, lora: bool, fused: bool) -> Counter[str]:
     policy = build(config, torch.device("cpu"), 0)
     if lora:
         add_adapter(policy, CdpoConfig(model="m", out=Path("o"), bias="b", lora_rank=8))
+        policy.merges = True
     prompts = [synthetic_prompt(config, 2, seed) for seed in range(2)]
     shared_prefix.generate(policy, prompts, Sampling(GENERATIONS, 1), [0, 1])  # videos are seen
     taken = []

@@ -36,6 +36,7 @@ def adapted(folder: Path) -> PrefixPolicy:
     policy = load_policy(folder)
     config = CdpoConfig(model="m", out=Path("o"), bias="b", lora_rank=4, lora_alpha=8)
     add_adapter(policy, config)
+    policy.merges = True
     stream = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for name, param in policy.model.named_parameters():

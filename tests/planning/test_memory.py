@@ -68,6 +68,7 @@ class Setting:
         if rank := case.get("lora", 0):
             config = CdpoConfig(model="m", out=Path("o"), bias="b", lora_rank=rank)
             add_adapter(self.policy, config)
+            self.policy.merges = True
         if case.get("checkpointing", True):
             self.policy.enable_gradient_checkpointing()
         self.bias = None

@@ -3,7 +3,7 @@
 The library's own forward is made for any length and for training: some 55 kernels a layer, most of
 them for a handful of numbers. Here queries, keys and values are one product, gate and up another,
 and what stands between two products is one function, which `torch.compile` makes one kernel where
-it can. An adapter is merged into a copy of the matrices. Everything is undone after the rollout.
+it can. An adapter may be merged into a copy of the matrices. All is undone after the rollout.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -98,9 +98,9 @@ class Policy(Loaded):
 
     recomputes = False
     """Gradient checkpointing is on: a training forward keeps nothing of a layer's inside."""
-    merges = True
-    """Rollouts may draw with the adapter merged into a copy of the decoder's matrices: quicker, and
-    the copy lies in memory meanwhile."""
+    merges = False
+    """Rollouts draw with the adapter merged into a copy of the decoder's matrices: quicker, where
+    there is memory for the copy. Training says so by its plan."""
 
     @property
     def head_VD(self) -> Tensor:

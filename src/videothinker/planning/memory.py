@@ -251,8 +251,8 @@ def _paged(length: int) -> int:
 
 def linear_parameters(shape: Shape) -> int:
     """Weights of the language model's linear maps, the head apart."""
-    d, kv, i = shape.hidden, shape.kv_heads * shape.head_dim, shape.intermediate
-    return shape.layers * (2 * d * d + 2 * d * kv + 3 * d * i)
+    queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    return shape.layers * shape.hidden * (2 * queries + 2 * keys + 3 * shape.intermediate)
 
 
 def _videos(work: Workload) -> int:
