@@ -39,13 +39,18 @@ def bound(shape: Shape, grid: Grid, case: Case, prompt: int, rate: dict[str, flo
         adapters=case.lora,
     )
     computed = case.prompts * sum(flops.values()) / rate["flops"]
+    read = decoding_bytes(shape, grid, case, prompt)
+    decoded = case.prompts * flops["rollout"] / rate["flops"]
+    return computed - decoded + max(decoded, case.length * read / rate["bytes"])
+
+
+def decoding_bytes(shape: Shape, grid: Grid, case: Case, prompt: int) -> float:
+    """Bytes a decoding step reads at least: the language model, keys and values half way."""
     work = workload(shape, grid, case, prompt)
     token = 4 * shape.layers * shape.kv_heads * shape.head_dim  # keys and values, two bytes each
     rows = case.prompts * GENERATIONS
     weights = resident(work)["weights"] - work.width * parameters(shape)["vision"]
-    read = weights + token * (case.prompts * prompt + rows * case.length / 2)
-    decoded = case.prompts * flops["rollout"] / rate["flops"]
-    return computed - decoded + max(decoded, case.length * read / rate["bytes"])
+    return weights + token * (case.prompts * prompt + rows * case.length / 2)
 
 
 def workload(shape: Shape, grid: Grid, case: Case, prompt: int) -> Workload:
@@ -64,8 +69,13 @@ def workload(shape: Shape, grid: Grid, case: Case, prompt: int) -> Workload:
     )
 
 
-def summary(row: dict[str, Any], case: Case, limit: float) -> dict[str, Any]:
-    """What follows from the seconds taken so far; medians over repeats."""
+def summary(
+    row: dict[str, Any], case: Case, limit: float, rate: dict[str, float]
+) -> dict[str, Any]:
+    """What follows from the seconds taken so far; medians over repeats.
+
+    Milliseconds a token are of the whole rollout, its prompts included.
+    """
     totals = {
         side: [sum(laps.values()) for laps in taken] for side, taken in row["seconds"].items()
     }
@@ -75,10 +85,13 @@ def summary(row: dict[str, Any], case: Case, limit: float) -> dict[str, Any]:
         phases = row["seconds"]["ours"]
         share = {p: statistics.median(r[p] for r in phases) / middle["ours"] for p in phases[0]}
         drawn = case.prompts * GENERATIONS * case.length
+        rollout = statistics.median(r["rollout"] for r in phases)
         found |= {
             "phase_share": share,
             "tokens_a_second": drawn / middle["ours"],
-            "decoded_a_second": drawn / statistics.median(r["rollout"] for r in phases),
+            "decoded_a_second": drawn / rollout,
+            "milliseconds_a_token": 1000 * rollout / case.length,
+            "bound_milliseconds_a_token": 1000 * row["decoding_bytes"] / rate["bytes"],
             "share_of_bound": limit / middle["ours"],
         }
     for name, slow, quick in (

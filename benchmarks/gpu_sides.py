@@ -93,6 +93,7 @@ class Setting:
         if case.lora:  # one base in memory, as in training; both sides use the one adapter
             given = CdpoConfig(model="m", out=Path("o"), bias="b", lora_rank=64, lora_alpha=128)
             add_adapter(self.policy, given)
+            self.policy.merges = True  # as in training, on a card that holds the copy
         else:
             frozen = build(config, device, 1)
             frozen.model.requires_grad_(requires_grad=False)

@@ -27,11 +27,12 @@ import transformers
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))  # where it is not installed
 
 from gpu_agreement import agreement
-from gpu_counts import bound, rates, summary, workload
+from gpu_counts import bound, decoding_bytes, rates, summary, workload
 from gpu_naive import GENERATIONS
 from gpu_shapes import HEIGHT, WIDTH, Case, cases, official, synthetic_prompt, tiny
 from gpu_sides import SIDES, Setting, release
 
+from videothinker.generation.graphs import can_fuse
 from videothinker.models.catalog import read_shape
 from videothinker.models.shapes import Grid
 from videothinker.planning.memory import moments
@@ -70,14 +71,14 @@ class Bench:
         prompts = [synthetic_prompt(self.config, case.frames, seed) for seed in range(case.prompts)]
         for repeat in range(case.repeats):
             for side in case.sides:
-                if side in row["failed"]:
+                if side in row["failed"] or (repeat and side in case.once):
                     continue
                 reason = self.too_late(case, side)
                 if reason:
                     row["not_measured"].setdefault(side, f"repeat {repeat + 1}: {reason}")
                     continue
                 self.one(setting, case, prompts, side, row)
-                row |= summary(row, case, limit)
+                row |= summary(row, case, limit, self.result["rates"])
                 self.save()
 
     def one(
@@ -150,6 +151,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         result["rows"].append(row)
         shape, grid = read_shape(config.to_dict()), grid_of(case)
         limit = bound(shape, grid, case, row["prompt_tokens"], rate)
+        row["decoding_bytes"] = decoding_bytes(shape, grid, case, row["prompt_tokens"])
         bench.measure(setting, case, row, limit)
         bench.save()
         show(row)
@@ -226,6 +228,7 @@ def about(arguments: argparse.Namespace, device: torch.device) -> dict[str, Any]
         "transformers": transformers.__version__,
         "python": platform.python_version(),
         "generations": GENERATIONS,
+        "fused": can_fuse(device),  # else what stands between products is launched one by one
     }
 
 
@@ -241,9 +244,15 @@ def show(row: dict[str, Any]) -> None:
     lost = "".join(
         f"  {side}: {why}" for side, why in (row["failed"] | row["not_measured"]).items()
     )
+    phases = row.get("phase_share", {}).items()
+    parts = ", ".join(f"{phase} {part:.0%}" for phase, part in phases)
+    token = ""
+    if "milliseconds_a_token" in row:
+        token = f"  {row['milliseconds_a_token']:.2f} ms a token, at least "
+        token += f"{row['bound_milliseconds_a_token']:.2f}"
     print(
         f"{kind}  C {case['length']}  {case['prompts']} prompts  {seconds} s  {ratio}  "
-        f"{share}  {memory}{lost}",
+        f"{share}  {memory}{lost}\n    {parts}{token}",
         flush=True,
     )
 

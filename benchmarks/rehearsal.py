@@ -153,6 +153,7 @@ def models(case: Case, config: Any, mode: FakeTensorMode) -> tuple[Qwen25VL, Qwe
         given = CdpoConfig(model="m", out=Path("o"), bias="b", lora_rank=64, lora_alpha=128)
         with weightless():
             add_adapter(policy, given)
+        policy.merges = True
     else:
         policy.model.requires_grad_(requires_grad=True)
     make_fake(policy.model, mode)

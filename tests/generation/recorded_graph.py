@@ -81,7 +81,8 @@ def capture(graph: Graph, stream: Any = None) -> Iterator[None]:
 @pytest.fixture
 def recorded(monkeypatch: pytest.MonkeyPatch) -> type[Graph]:
     """Put the recorder in CUDA's place."""
-    stream = SimpleNamespace(wait_stream=lambda _: None)
+    done = SimpleNamespace(synchronize=lambda: None)
+    stream = SimpleNamespace(wait_stream=lambda _: None, record_event=lambda: done)
     monkeypatch.setattr(torch.cuda, "Stream", lambda _: stream)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda _: stream)
     monkeypatch.setattr(torch.cuda, "stream", lambda _: nullcontext())

@@ -10,7 +10,9 @@ from tests.models.conftest import ENGINE
 from tests.models.naive_policy import inputs, load_naive, naive_rollout
 from videothinker.generation import shared_prefix as module
 from videothinker.generation.base import Sampling
-from videothinker.generation.shared_prefix import draw, generate, share_beginnings
+from videothinker.generation.drawing import draw, invert
+from videothinker.generation.pages import Pages
+from videothinker.generation.shared_prefix import generate, share_beginnings
 from videothinker.models.base import Group, Prompt
 from videothinker.models.loaded import Policy
 
@@ -154,23 +156,43 @@ def test_draws_follow_the_distribution() -> None:
     assert torch.bincount(nucleus, minlength=4).tolist() == [0, 0, 667, 333]
 
 
+@pytest.mark.parametrize("block", [1, 3, 8, 64])
+def test_blocks_draw_what_one_running_sum_draws(block: int) -> None:
+    """Zeros among the weights, at a block's end and in a whole block too."""
+    stream = torch.Generator().manual_seed(0)
+    weights_RV = torch.rand(2000, 29, generator=stream)
+    weights_RV = weights_RV.where(torch.rand(2000, 29, generator=stream) < 0.4, 0.0)
+    weights_RV[:, 7] = 0.1  # none is all zeros
+    uniform_R = torch.rand(2000, generator=stream, dtype=torch.float64)
+    uniform_R[:3] = torch.tensor([0.0, 1 - 2**-53, 0.5])
+    sums_RV = weights_RV.double().cumsum(dim=-1)
+    target_R1 = uniform_R[:, None] * sums_RV[:, -1:]
+    expected = torch.searchsorted(sums_RV, target_R1, right=True).squeeze(1)
+    expected[1] = weights_RV[1].nonzero().max()
+    found = invert(weights_RV, uniform_R, block)
+    assert torch.equal(found, expected)
+    assert (weights_RV.gather(1, found[:, None]) > 0).all()
+
+
 def test_static_steps_change_tensors_in_place(
     policy: Policy, prompts: list[Prompt], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a CUDA graph recorded must stay where it was until rows leave."""
-    true = module._step
+    true = Pages.step
     seen: dict[int, set[tuple[object, ...]]] = {}
 
-    def watched(*args: object) -> torch.Tensor:
-        rows = args[1]
-        places = (rows.slots_S, rows.suffix_hidden, rows.suffix_keys[0], rows.prefix_keys[0])
-        shapes = (rows.seen, *(t.data_ptr() for t in places), *(t.shape for t in places))
-        seen.setdefault(len(args[2]), set()).add(shapes)
-        return true(*args)
+    def watched(pages: Pages, *args: object) -> torch.Tensor:
+        parts = (pages.slot, pages.own_mask_RL, pages.own_pages[0], pages.prefix_pages[0])
+        places = tuple((t.data_ptr(), t.shape) for t in (*parts, pages.prefix_mask_BP))
+        seen.setdefault(len(pages.place_R), set()).add(places)
+        return true(pages, *args)  # pyright: ignore[reportArgumentType]
 
-    monkeypatch.setattr(module, "_step", watched)
+    monkeypatch.setattr(Pages, "step", watched)
+    monkeypatch.setattr(module, "ASK_EVERY", 3)
+    policy.model.generation_config.eos_token_id = list(range(0, len(policy.tokenizer), 7))
     generate(policy, prompts, SAMPLING, [1, 2, 3, 4, 5], static=True)
-    assert all(len(shapes) == 1 for shapes in seen.values())
+    assert len(seen) > 1
+    assert all(len(places) == 1 for places in seen.values())
 
 
 @pytest.mark.parametrize("static", [False, True])

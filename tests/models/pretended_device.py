@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 from torch.overrides import _get_current_function_mode_stack
 from torch.utils._device import DeviceContext, _device_constructors
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -26,6 +27,7 @@ INDEXED = ("aten::index", *PUTS)
 """Their indices may lie on the CPU; the host then waits for the copy."""
 WAITS = ("aten::_local_scalar_dense", "aten::nonzero", "aten::equal", "aten::masked_select")
 WAITS = (*WAITS, "aten::_unique2", "aten::unique_dim", "aten::unique_consecutive")
+EFFICIENT = "aten::_scaled_dot_product_efficient_attention"
 NEW = ("tensor", "as_tensor", "arange", "zeros", "ones", "full", "empty", "linspace", "eye")
 NEW = (*NEW, "rand", "randn", "randint", "randperm", "empty_strided")
 FROM_VALUES = (torch.tensor, torch.as_tensor)
@@ -153,6 +155,7 @@ def words(devices: Devices) -> Iterator[tuple[Any, str, Any]]:
     yield Tensor, "is_cuda", property(lambda tensor: devices.at(tensor) == CUDA)
     yield Tensor, "tolist", tolist
     yield Tensor, "pin_memory", lambda tensor: tensor.clone()
+    yield Tensor, "record_stream", lambda *_: None
     yield Tensor, "to", mover(devices)
     yield Tensor, "cpu", lambda tensor: tensor.to(CPU)
     yield Tensor, "cuda", lambda tensor: tensor.to(CUDA)
@@ -189,6 +192,20 @@ def waited(name: str, given: list[Tensor], places: list[torch.device]) -> str:
     return "copy_ between devices" if name == "aten::copy_" and CPU in places else ""
 
 
+def efficient(
+    query: Tensor, key: Tensor, value: Tensor, bias: Tensor, log_sums: bool, *, scale: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """CUDA's kernel by the definition; it wants every head's bias, and pads its sums to 32."""
+    assert bias.shape == (*query.shape[:3], key.shape[2])
+    assert bias.dtype == query.dtype
+    assert key.shape[2] % 16 == 0
+    assert log_sums
+    scores = (query @ key.transpose(-1, -2)).float() * scale + bias
+    mixed = (scores.softmax(dim=-1) @ value.float()).to(query.dtype)
+    sums = pad(scores.logsumexp(dim=-1), (0, -query.shape[2] % 32), value=float("nan"))
+    return mixed.transpose(1, 2).contiguous().transpose(1, 2), sums, sums[:0], sums[:0]
+
+
 class Operations(TorchDispatchMode):
     """The machine's side: every operation's inputs are on one device, its outputs too."""
 
@@ -205,7 +222,7 @@ class Operations(TorchDispatchMode):
         if wait := waited(name, given, places):
             self.devices.wait(wait)
         there = places[0] if name in MOVES or name in INDEXED else max(places, key=str, default=CPU)
-        out = func(*args, **kwargs)
+        out = efficient(*args, **kwargs) if name == EFFICIENT else func(*args, **kwargs)
         if not func._schema.is_mutable:
             known = {one.untyped_storage()._cdata for one in given}
             for one in tree_leaves(out):

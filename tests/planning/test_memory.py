@@ -10,7 +10,8 @@ import torch
 
 from videothinker.algorithms.base import Objective
 from videothinker.algorithms.cdpo import CdpoConfig
-from videothinker.generation.base import Sampling, generate
+from videothinker.generation.base import Sampling
+from videothinker.generation.shared_prefix import generate
 from videothinker.models.adapters import find_base
 from videothinker.models.base import Group
 from videothinker.models.catalog import find_shape, load_policy
@@ -80,6 +81,7 @@ class Setting:
         if rank := case.get("lora", 0):
             config = CdpoConfig(model="m", out=Path("o"), bias="b", lora_rank=rank)
             add_adapter(self.policy, config)
+            self.policy.merges = True
         if case.get("checkpointing", True):
             self.policy.enable_gradient_checkpointing()
         self.bias = None
@@ -158,12 +160,15 @@ def test_the_predicted_peak_is_within_ten_per_cent(
     assert max(predicted.values()) == pytest.approx(setting.measure(), rel=0.1), predicted
 
 
-def test_the_rollouts_peak_too(folders: dict[str, Path]) -> None:
-    setting = Setting(folders["deep"], {"shape": "deep", "completion": 120, "generations": 6})
+@pytest.mark.parametrize("lora", [0, 8])
+def test_the_rollouts_peak_too(folders: dict[str, Path], lora: int) -> None:
+    """With fixed shapes, as on a GPU."""
+    case = {"shape": "deep", "completion": 120, "generations": 6, "lora": lora}
+    setting = Setting(folders["deep"], case)
     setting.policy.model.generation_config.eos_token_id = [-1]
     work = setting.workload(folders["deep"])
     with LiveBytes([*setting.policy.model.parameters(), *setting.optimizer.state().values()]) as m:
-        generate(setting.policy, [setting.prompt] * 2, Sampling(6, 120), [0, 1])
+        generate(setting.policy, [setting.prompt] * 2, Sampling(6, 120), [0, 1], static=True)
     predicted = sum(memory.moments(replace(work, prompts=2))["rollout"].values())
     assert predicted == pytest.approx(m.peak, rel=0.1)
 
@@ -180,11 +185,18 @@ def test_the_true_shapes_bytes_by_hand() -> None:
         "moments": 8 * count,
     }
     assert memory.gradient_bytes(work) == 4 * count
-    # 36 layers, 2 heads of 128 for keys and values, 2 bytes; 257 own places of 8 rows, and half
-    # again while rows leave; the prefix as computed and as stacked
+    # 36 layers, 2 heads of 128 for keys and values, 2 bytes; the prefix in 9 pages of 128, 257 own
+    # places of 8 rows in 3, one layer of them three times; cosine and sine of keys and of values
     token = 36 * 2 * 2 * 128 * 2
+    pages = 128 * (9 + 8 * 3)
     cache = memory.rollout_bytes(work)["rollout cache"]
-    assert cache == token * (2 * 1147 + 8 * 257 + 8 * 257 // 2)
+    assert cache == token * pages + 3 * token * pages // 36 + 4 * 2 * 8 * 256 * 128
+    several = replace(work, prompts=4)
+    assert memory.rollout_bytes(replace(several, at_once=1)) == memory.rollout_bytes(work)
+    # the merged copy: two bytes of every linear map of the layers
+    merged = memory.rollout_bytes(replace(work, lora_rank=64))["merged adapter"]
+    assert merged == 2 * 36 * (2048 * (2048 + 2 * 256 + 2048) + 3 * 2048 * 11008)
+    assert "merged adapter" not in memory.rollout_bytes(replace(work, lora_rank=64, merges=False))
     moved = memory.resident(replace(work, optimizer_on_cpu=True, bias="offloaded"))
     assert {name for name, size in moved.items() if size} == {"weights"}
     # rank 64 on q, k, v, o, gate, up, down

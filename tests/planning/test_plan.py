@@ -7,7 +7,7 @@ import pytest
 from tests.planning.paper import paper
 from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.algorithms.grpo import GrpoConfig
-from videothinker.planning.plan import bias_kind, make_plan
+from videothinker.planning.plan import GIB, Rollout, bias_kind, make_plan
 from videothinker.training.data import load_training_set
 
 
@@ -49,3 +49,17 @@ def test_under_lora_the_bias_model_is_counted_as_what_it_is(base: Path, tmp_path
     found = {name: bias_kind(CdpoConfig(**given, bias=str(at))) for name, at in kinds.items()}
     assert found == {"merged": "model", "adapter": "adapter", "old": "model", "absent": "adapter"}
     assert bias_kind(GrpoConfig(**given)) == "none"
+
+
+def test_a_rollout_takes_what_the_card_has() -> None:
+    """First the merged copy, then prompts together; on the smallest card neither."""
+    config = paper(lora_rank=64, lora_alpha=128, prompts_per_step=4)
+    plan = make_plan(config)
+    assert plan.rollout(80 * GIB) == Rollout(4, merges=True)
+    least = plan.rollout(plan.needed)
+    assert least.merges is False
+    found = [plan.rollout(size * GIB) for size in range(plan.needed // GIB, 81)]
+    assert sorted(found, key=lambda one: (one.merges, one.at_once)) == found
+    assert len(set(found)) >= 2
+    full = make_plan(paper(prompts_per_step=4))
+    assert full.rollout(full.needed) == Rollout(4, merges=True)  # the update needs more by far

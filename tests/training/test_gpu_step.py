@@ -46,6 +46,10 @@ def test_every_side_is_measured_by_phase(result: dict[str, Any]) -> None:
         assert row["whole_ratio"] == pytest.approx(product)
         assert sum(row["phase_share"].values()) == pytest.approx(1, abs=0.2)
         assert row["share_of_bound"] > 0
+        rollouts = sorted(laps["rollout"] for laps in row["seconds"]["ours"])
+        drawn = 1000 * sum(rollouts) / len(rollouts) / row["case"]["length"]
+        assert row["milliseconds_a_token"] == pytest.approx(drawn)  # one or two repeats
+        assert row["bound_milliseconds_a_token"] > 0
         assert row["predicted_peak_bytes"] > 0
         assert row["failed"] == row["not_measured"] == {}
 
@@ -157,5 +161,9 @@ def test_the_rows_asked_for_are_all_there(script: ModuleType) -> None:
     kinds = [(row.lora, row.optimizer_on_cpu) for row in cases]
     builds = sum(one != other for one, other in pairwise([None, *kinds]))
     assert builds == 5  # seconds each
+    # what a short budget reaches: the goals three times, four prompts, 768 tokens
+    first = [(row.length, row.prompts, row.lora, row.repeats) for row in cases[:6]]
+    sizes = ((256, 2, 3), (256, 4, 1), (768, 1, 1))
+    assert first == [(c, n, x, times) for x in (False, True) for c, n, times in sizes]
     config = script.official()
     assert find_shape("Qwen/Qwen2.5-VL-3B-Instruct") == script.read_shape(config.to_dict())

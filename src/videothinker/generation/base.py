@@ -61,11 +61,26 @@ GENERATORS = {
 
 
 def generate(
-    model: Model, prompts: Sequence[Prompt], sampling: Sampling, seeds: Sequence[int]
+    model: Model,
+    prompts: Sequence[Prompt],
+    sampling: Sampling,
+    seeds: Sequence[int],
+    *,
+    at_once: int | None = None,
 ) -> list[Group]:
-    """The completions of `prompts`, which may be none, by the model's own generator."""
+    """The completions of `prompts`, which may be none, by the model's own generator.
+
+    At most `at_once` prompts are in memory together; None takes all.
+    """
     if len(prompts) != len(seeds):
         raise ValueError(f"{len(prompts)} prompts came with {len(seeds)} seeds")
     module, _, function = GENERATORS[model.generator].partition(":")
     generator: Generator = getattr(import_module(module), function)
-    return generator(model, prompts, sampling, seeds) if prompts else []
+    size = at_once or max(1, len(prompts))
+    return [
+        group
+        for start in range(0, len(prompts), size)
+        for group in generator(
+            model, prompts[start : start + size], sampling, seeds[start : start + size]
+        )
+    ]

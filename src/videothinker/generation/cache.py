@@ -1,8 +1,8 @@
 """Keys and values of a rollout: every shared prefix is stored once, however many rows hang on it.
 
 A row (one completion) sees its prefix, then its suffix: the rest of its prompt and what it has
-drawn so far. Prefixes are padded to the longest, suffixes share one slot index, so that a step has
-the same shapes whatever the prompts' lengths.
+drawn so far. Prefixes are padded to the longest, suffixes share one slot index. A step reads what
+is in use, so its shapes grow; `pages` is the form in which they do not.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 from torch.nn.functional import pad, scaled_dot_product_attention
+
+from videothinker.generation.decoder import Heads, turned
 
 
 @dataclass
@@ -35,9 +37,7 @@ class PrefixPlan:
 class RowsPlan:
     """Attention of rows over prefix and suffix; writes each new token's key and value.
 
-    `slots_S` are the suffix places the current tokens take, the same for all rows. In the static
-    form every step reads the whole allocation behind a mask, so that its shapes never change and a
-    CUDA graph can replay it; in the other form it reads only the part in use.
+    `slots_S` are the suffix places the current tokens take, the same for all rows.
     """
 
     def __init__(
@@ -45,15 +45,12 @@ class RowsPlan:
         prefixes: Sequence[PrefixPlan],
         prefix_of_R: Sequence[int],
         suffix_length: int,
-        *,
-        static: bool,
     ) -> None:
         lengths = [prefix.keys[0].shape[2] for prefix in prefixes]
         self.prefix_keys = _stack([prefix.keys for prefix in prefixes], max(lengths))
         self.prefix_values = _stack([prefix.values for prefix in prefixes], max(lengths))
         device = self.prefix_keys[0].device
         self.prefix_lengths_B = torch.tensor(lengths, device=device)
-        self.static = static
         self.suffix_length = suffix_length
         self.suffix_keys = [self._empty(keys, len(prefix_of_R)) for keys in self.prefix_keys]
         self.suffix_values = [self._empty(kept, len(prefix_of_R)) for kept in self.prefix_values]
@@ -113,25 +110,20 @@ class RowsPlan:
         self._place(self.prefix_of_R.repeat_interleave(times))
 
     def advance(self) -> None:
-        """The next forward writes one token a row; tensors change in place, for CUDA graphs."""
+        """The next forward writes one token a row."""
         self.slots_S.add_(1)
         self.suffix_sees_RL.index_fill_(1, self.slots_S, value=True)
-        self._look(self.seen if self.static else self.seen + 1)
+        self._look(self.seen + 1)
 
     def _look(self, written: int) -> None:
         """Set what the next forward reads, and hide from it what it must not see."""
-        self.seen = self.suffix_length if self.static else written
-        steps = len(self.slots_S)
-        if steps == 1 and not self.static and not self.padded:
+        self.seen = written
+        if len(self.slots_S) == 1 and not self.padded:
             self.suffix_hidden = None
             return
         places = torch.arange(self.seen, device=self.slots_S.device)
         later_SL = places > self.slots_S[:, None]
-        hidden = (~self.suffix_sees_RL[:, None, : self.seen] | later_SL)[:, None, None]
-        if self.suffix_hidden is not None and self.suffix_hidden.shape == hidden.shape:
-            self.suffix_hidden.copy_(hidden)
-        else:
-            self.suffix_hidden = hidden
+        self.suffix_hidden = (~self.suffix_sees_RL[:, None, : self.seen] | later_SL)[:, None, None]
 
     def keep(self, rows: Tensor) -> None:
         """Finished rows leave; prefixes without rows leave with them."""
@@ -145,6 +137,13 @@ class RowsPlan:
             self.prefix_values = [values[alive] for values in self.prefix_values]
             self.prefix_lengths_B = self.prefix_lengths_B[alive]
         self._place(prefix_of_R)
+
+    def step(self, layer: int, packed_AQ: Tensor, heads: Heads, turn_2A2d: Tensor) -> Tensor:
+        """See `decoder.Cache`."""
+        query_AHd, both_A2Kd = turned(packed_AQ, heads, turn_2A2d)
+        key, value = both_A2Kd[..., None, :].unbind(1)
+        value = value.to(self.suffix_values[layer].dtype)
+        return self.attend(layer, query_AHd[:, :, None], key, value, heads.scaling).flatten(1)
 
     def attend(
         self, layer: int, query_BHLd: Tensor, key_BKLd: Tensor, value_BKLd: Tensor, scaling: float

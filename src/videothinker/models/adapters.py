@@ -254,6 +254,22 @@ def merge(policy: "Policy") -> None:
     policy.adapter = policy.base = None
 
 
+def is_adapted(module: nn.Module, name: str | None) -> bool:
+    """Does the adapter `name` add to this linear map?"""
+    if name is None:
+        return False
+    from peft.tuners.lora import LoraLayer  # noqa: PLC0415
+
+    return isinstance(module, LoraLayer) and name in module.lora_A
+
+
+def merged_weight(module: Any, name: str | None) -> Tensor:
+    """What a linear map multiplies by: its weight, or a new W + scale B A rounded once."""
+    if name is None or not is_adapted(module, name):
+        return module.weight.detach()
+    return _summed(module, name).to(module.get_base_layer().weight.dtype).detach()
+
+
 def _summed(layer: Any, name: str) -> Tensor:
     """W + scale B A of one layer, in float32."""
     product = layer.lora_B[name].weight.float() @ layer.lora_A[name].weight.float()

@@ -106,6 +106,9 @@ class Policy(Loaded):
 
     recomputes = False
     """Gradient checkpointing is on: a training forward keeps nothing of a layer's inside."""
+    merges = False
+    """Rollouts draw with the adapter merged into a copy of the decoder's matrices: quicker, where
+    there is memory for the copy. Training says so by its plan."""
 
     @property
     def lora_targets(self) -> str:
@@ -160,6 +163,13 @@ class Policy(Loaded):
 
 class PrefixPolicy(Policy):
     """A policy whose decoder follows an attention plan: a prompt is computed once for its group."""
+
+    @property
+    def decoder(self) -> Any:
+        """The text model: `layers` of Llama's form, `norm`, `rotary_emb`; rollouts compute one
+        token a row from its parts (`generation.decoder`).
+        """
+        return self.model.model.language_model
 
     @abstractmethod
     def positions(self, prompt: Prompt) -> Tensor:

@@ -8,6 +8,7 @@ from videothinker.models.shapes import parameters
 from videothinker.planning import memory
 from videothinker.planning.hardware import check_fits, parse_memory
 from videothinker.planning.options import EIGHT_BIT, apply, make_fit
+from videothinker.planning.pace import expected_seconds, in_words
 from videothinker.planning.plan import CONTEXT, GAPS, GIB, Plan
 from videothinker.runs import to_plain
 
@@ -47,6 +48,7 @@ def as_record(plan: Plan, limits: dict[str, int]) -> dict[str, Any]:
         "steps": plan.config.max_steps,
         "step_flops": plan.flops(shared=True),
         "naive_step_flops": plan.flops(shared=False),
+        "expected_step_seconds": expected_seconds(plan),
         "memory": {"peak": plan.peak, "needed": plan.needed, "moment": moment, "parts": parts},
         "moments": {name: sum(p.values()) for name, p in memory.moments(plan.work).items()},
         "host_memory": plan.host,
@@ -103,7 +105,7 @@ def _operations(plan: Plan) -> list[str]:
         f"{'10^12 operations a step, completions at full length':<52} {'ours':>8} {'naive':>8}",
         *(f"  {p:<50} {ours[p] / 1e12:8.1f} {naive[p] / 1e12:8.1f}" for p in ours),
         f"  {'all':<50} {total / 1e12:8.1f} {other / 1e12:8.1f}   {other / total:.1f} x",
-        f"  the run: {run:.2e} operations; seconds: not measured",
+        f"  the run: {run:.2e} operations; {in_words(plan)}",
     ]
 
 
@@ -128,7 +130,11 @@ def _memory(plan: Plan) -> list[str]:
 
 def _fit(plan: Plan, card: str, limit: int) -> list[str]:
     if plan.needed <= limit:
-        return [f"{card}: fits, {(limit - plan.needed) / GIB:.1f} GiB to spare"]
+        rollout = plan.rollout(limit)
+        how = f"{rollout.at_once} of {plan.prompts} prompts decode together"
+        if plan.config.lora_rank:
+            how += ", the adapter merged" if rollout.merges else ", the adapter apart"
+        return [f"{card}: fits, {(limit - plan.needed) / GIB:.1f} GiB to spare; {how}"]
     rows = [f"{card}: does not fit, {(plan.needed - limit) / GIB:.1f} GiB too much; in this order"]
     steps = make_fit(plan, limit)
     for step in steps:

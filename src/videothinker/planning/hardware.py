@@ -11,7 +11,7 @@ from videothinker.algorithms.base import TrainConfig
 from videothinker.errors import Unplanned, UserError
 from videothinker.planning import memory
 from videothinker.planning.options import make_fit
-from videothinker.planning.plan import GIB, Plan, make_plan
+from videothinker.planning.plan import GIB, Plan, Rollout, make_plan
 from videothinker.records import Question
 
 
@@ -56,8 +56,11 @@ def check_hardware(
     device: torch.device,
     *,
     ranks: int,
-) -> None:
+) -> Rollout | None:
     """Refuse a run that this GPU cannot hold or compute.
+
+    Returns:
+        How the run draws its completions; null on a CPU.
 
     Raises:
         UserError: too little memory, no bfloat16, or optimizer states on the CPU of several GPUs.
@@ -65,7 +68,7 @@ def check_hardware(
     if device.type != "cuda":
         if config.moments == "8bit":
             raise UserError("moments '8bit' need a GPU; keep moments 'float32' on the CPU")
-        return
+        return None
     name = torch.cuda.get_device_name(device)
     if config.dtype == "bfloat16" and not torch.cuda.is_bf16_supported(including_emulation=False):
         raise UserError(f"{name} does not compute in bfloat16; use --dtype float32 or another GPU")
@@ -79,5 +82,6 @@ def check_hardware(
         plan = make_plan(config, questions, data_root, ranks=ranks)
     except Unplanned:
         console.say(f"warning: {config.model} is of a family without a plan; watch {name}'s memory")
-        return
+        return None
     check_fits(plan, has)
+    return plan.rollout(has)

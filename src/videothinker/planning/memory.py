@@ -17,6 +17,8 @@ FLOAT = 4
 """Bytes of a float32: masters, gradients, moments, norms, softmax."""
 SHARD = 2 << 30
 """Bytes of a weight file; `models.loaded.SHARD`, which is not imported: that takes seconds."""
+PAGE = 128
+"""Keys of a page; `generation.pages.PAGE`."""
 VIDEOS = 32
 """Videos a frozen tower's cache keeps; `models.videos.KEPT`."""
 
@@ -52,6 +54,10 @@ class Workload:
     moment_bytes: int = 2 * FLOAT
     """Of both moments of one weight: 8 in float32, 2 in 8 bits."""
 
+    at_once: int | None = None
+    """Prompts whose completions are drawn together; null for all."""
+    merges: bool = True
+    """Does a rollout draw from a copy of the matrices with the adapter in it?"""
     videos: int = VIDEOS
     """Different videos seen so far, of which a frozen tower's cache keeps up to 32."""
     fused_update: bool = True
@@ -233,16 +239,36 @@ def head_bytes(work: Workload) -> int:
 
 
 def rollout_bytes(work: Workload) -> dict[str, int]:
-    """The cache of keys and values, and what decoding adds."""
+    """The cache of keys and values, the adapter's merged copy, and what decoding adds."""
     shape, b = work.shape, work.width
-    rows = work.prompts * work.generations
+    prompts = min(work.prompts, work.at_once or work.prompts)
+    rows = prompts * work.generations
     token = 2 * shape.layers * b * shape.kv_heads * shape.head_dim
-    prefixes = 2 * work.prompts * (work.prompt - 1) * token  # as computed, and stacked
-    suffixes = rows * (work.completion + 1) * token
+    prefixes, suffixes = prompts * (work.prompt - 1) * token, rows * (work.completion + 1) * token
+    pages = prompts * _paged(work.prompt - 1) + rows * _paged(work.completion + 1)
+    # prefixes as computed and stacked; later, a layer at a time goes to pages in three copies
+    cache = max(
+        2 * prefixes, max(pages * token, prefixes + suffixes) + 3 * pages * token // shape.layers
+    )
+    turns = 4 * b * rows * work.completion * shape.head_dim
     prefill = _inference(work, work.prompt)
-    draw = rows * shape.vocab * (b + 2 * FLOAT + 2 * 8)
-    # when rows leave, the kept keys are copied while all are still there
-    return {"rollout cache": prefixes + suffixes + suffixes // 2, "decoding": max(prefill, draw)}
+    draw = rows * shape.vocab * (b + 3 * FLOAT)
+    merged = b * linear_parameters(shape) if work.lora_rank and work.merges else 0
+    # else the layers' matrices side by side, one after the other
+    joined = 2 * b * shape.hidden * shape.intermediate
+    found = {"rollout cache": cache + turns, "decoding": max(prefill, draw, joined)}
+    return found | ({"merged adapter": merged} if merged else {})
+
+
+def _paged(length: int) -> int:
+    """Keys that fit the pages which hold `length`."""
+    return -(-length // PAGE) * PAGE
+
+
+def linear_parameters(shape: Shape) -> int:
+    """Weights of the language model's linear maps, the head apart."""
+    queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    return shape.layers * shape.hidden * (2 * queries + 2 * keys + 3 * shape.intermediate)
 
 
 def _videos(work: Workload) -> int:

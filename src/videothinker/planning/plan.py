@@ -4,7 +4,7 @@ Arithmetic over shapes and `memory`; no model is built and nothing is written.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ CONTEXT = GIB
 """Assumed for the CUDA context and libraries' workspaces: not measured."""
 GAPS = 0.05
 """Assumed share lost to gaps in the allocator: not measured."""
+IN_FLIGHT = 1 << 30
+"""Bytes of gradients on their way to the CPU; `training.outbox.IN_FLIGHT`."""
 CLEVRER_FRAME = (320, 480)
 """Height and width of CLEVRER's videos."""
 TEXT_TOKENS = 210
@@ -44,6 +46,16 @@ class PromptSize:
     mean_text: float
     source: str
     """How these are known, in words."""
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """How completions are drawn on a card."""
+
+    at_once: int
+    """Prompts together."""
+    merges: bool
+    """From a copy of the matrices with the adapter in it, where there is an adapter."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +80,11 @@ class Plan:
 
     @cached_property
     def work(self) -> Workload:
-        """What memory depends on, all completions at full length."""
+        """What memory depends on, all completions at full length.
+
+        A rollout takes no more than it must: one prompt at a time, the adapter apart. What a card
+        has beyond that `rollout` makes use of.
+        """
         config, divergence = self.config, self.config.objective().divergence
         return Workload(
             shape=self.shape,
@@ -76,7 +92,9 @@ class Plan:
             prompt=self.prompt_tokens,
             generations=config.num_generations,
             completion=config.max_completion_length,
-            prompts=-(-config.prompts_per_step // self.ranks),
+            prompts=self.prompts,
+            at_once=1,
+            merges=False,
             width=2 if config.dtype == "bfloat16" else FLOAT,
             lora_rank=config.lora_rank,
             freeze_vision=config.freeze_vision,
@@ -96,14 +114,30 @@ class Plan:
     @property
     def needed(self) -> int:
         """Bytes a GPU must have: the peak, the context, and gaps."""
-        return int(self.peak * (1 + GAPS)) + CONTEXT
+        return with_gaps(self.peak)
+
+    def rollout(self, limit: int) -> Rollout:
+        """The quickest that fits `limit` bytes: first the merged copy, then prompts together."""
+        every = range(self.prompts, 0, -1)
+        for merges in (True, False) if self.config.lora_rank else (True,):
+            for at_once in every:
+                work = replace(self.work, at_once=at_once, merges=merges)
+                if with_gaps(sum(memory.peak(work)[1].values())) <= limit:
+                    return Rollout(at_once, merges)
+        return Rollout(1, merges=not self.config.lora_rank)
+
+    @property
+    def prompts(self) -> int:
+        """Prompts of one rank and step."""
+        return -(-self.config.prompts_per_step // self.ranks)
 
     @property
     def host(self) -> int:
         """Bytes of main memory for what options move there, and for what is being saved."""
         trained = memory.trained_parameters(self.work)
         weights = memory.bias_weights(self.work)
-        moved = trained * (2 * FLOAT + self.work.moment_bytes) if self.work.optimizer_on_cpu else 0
+        moved = trained * (2 * FLOAT + self.work.moment_bytes) + IN_FLIGHT
+        moved = moved if self.work.optimizer_on_cpu else 0
         saving = memory.saving_bytes(self.work)
         return moved + (weights if self.work.bias == "offloaded" else 0) + saving
 
@@ -132,6 +166,11 @@ class Plan:
             adapters=bool(config.lora_rank),
         )
         return {phase: count * config.prompts_per_step for phase, count in one.items()}
+
+
+def with_gaps(size: int) -> int:
+    """Bytes a GPU must have for `size` bytes of tensors."""
+    return int(size * (1 + GAPS)) + CONTEXT
 
 
 def bias_kind(config: TrainConfig) -> memory.BiasKind:

@@ -75,6 +75,8 @@ class Loop:
     """metrics.jsonl; null in all processes but the main one."""
     track: Callable[[Step, float], None]
     """Called with each record and the step's seconds."""
+    at_once: int | None = None
+    """Prompts whose completions are drawn together; null for all of a step's."""
 
     @property
     def checkpoints(self) -> Path:
@@ -130,7 +132,7 @@ def collect(loop: Loop, step: int, position: int) -> Batch:
         mine = {item: question for item, question in drawn.items() if loop.processes.mine(item)}
         prompts = [loop.prompts.encode(question) for question in mine.values()]
         seeds = [derive(config.seed, config.stage, step, item) for item in mine]
-        rolled = generate(loop.policy, prompts, sampling_of(config), seeds)
+        rolled = generate(loop.policy, prompts, sampling_of(config), seeds, at_once=loop.at_once)
         groups = dict(zip(mine, rolled, strict=True))
         scored = score_groups(loop, drawn, groups)
         kept = [row for row in scored if row.has_signal or not config.refills()]

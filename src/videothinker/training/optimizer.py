@@ -4,7 +4,7 @@ At learning rate 1e-6 an update is far below a bfloat16 weight's last bit, so a 
 bfloat16 alone never moves. Gradients of all groups are summed in float32 too.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from videothinker.errors import UserError
+from videothinker.training.outbox import Outbox, Publisher, Sums
 
 Moments = Literal["float32", "8bit"]
 
@@ -20,7 +21,7 @@ class MasterAdamW:
     """AdamW whose weights are the model's own where they are float32, and float32 copies else.
 
     On a GPU the update is one fused kernel: torch's default there makes temporaries of the size of
-    all weights.
+    all weights. With masters on the CPU gradients leave while the backward goes on (`outbox`).
 
     Args:
         named: name and parameter of every tensor to train.
@@ -44,16 +45,34 @@ class MasterAdamW:
     ) -> None:
         self.params = dict(named)
         self.masters = {name: _master(param, device) for name, param in self.params.items()}
-        self.moments = moments
+        self.moments, self.on_cpu = moments, device == "cpu"
         self.fused = any(param.is_cuda for param in self.params.values())
         given = {"params": list(self.masters.values()), "lr": lr, "weight_decay": weight_decay}
         self.adam: Any = _eight_bit_adam(given) if moments == "8bit" else _adam(given, self.fused)
+        self.sums, self.publisher = Sums(), Publisher()
+        away = [p for n, p in self.params.items() if p.device != self.masters[n].device]
+        self.outbox = Outbox(self.sums, away[0].device) if away else None
         for name, param in self.params.items():
             if self.masters[name] is not param:
-                param.register_post_accumulate_grad_hook(_move_gradient_to(self.masters[name]))
+                param.register_post_accumulate_grad_hook(self._move_gradient_to(self.masters[name]))
+
+    def _move_gradient_to(self, master: Tensor) -> Callable[[Tensor], None]:
+        def move(param: Tensor) -> None:
+            assert param.grad is not None
+            if self.outbox is not None:
+                self.outbox.send(master, param.grad)
+            elif self.on_cpu:
+                self.sums.add(master, param.grad)
+            else:  # what is given back here is what the next layers need
+                gradient = param.grad.float()
+                master.grad = gradient if master.grad is None else master.grad.add_(gradient)
+            param.grad = None
+
+        return move
 
     def gradients(self) -> list[Tensor]:
         """The float32 gradient of every tensor, zeros where nothing arrived."""
+        self._arrive()
         for master in self.masters.values():
             if master.grad is None:
                 master.grad = torch.zeros_like(master)
@@ -61,11 +80,23 @@ class MasterAdamW:
 
     def zero(self) -> None:
         """Forget the gradients."""
+        self._arrive()
+        if self.on_cpu:
+            self.sums.empty(list(self.masters.values()))
         self.adam.zero_grad()
+
+    def _arrive(self) -> None:
+        if self.outbox is not None:
+            self.outbox.wait()
 
     def clip(self, max_norm: float) -> float:
         """Scale the gradients down to `max_norm` where they exceed it; their norm before that."""
-        return float(nn.utils.clip_grad_norm_(list(self.masters.values()), max_norm))
+        masters = list(self.masters.values())
+        total = nn.utils.get_total_norm([m.grad for m in masters if m.grad is not None])
+        norm = float(total)
+        if norm + 1e-6 > max_norm:  # as `clip_grad_norm_`, which also multiplies by one
+            nn.utils.clip_grads_with_norm_(masters, max_norm, total)
+        return norm
 
     def step(self, lr: float) -> None:
         """One update of the masters, then of the model's weights."""
@@ -106,11 +137,9 @@ class MasterAdamW:
             return value.to(master.device)
         return int(value) if self.moments == "8bit" else value
 
-    @torch.no_grad()
     def _publish(self) -> None:
-        for name, param in self.params.items():
-            if self.masters[name] is not param:
-                param.copy_(self.masters[name])
+        pairs = [(self.masters[name], param) for name, param in self.params.items()]
+        self.publisher.publish([(m, param) for m, param in pairs if m is not param])
 
 
 def _master(param: nn.Parameter, device: str) -> Tensor:
@@ -118,16 +147,6 @@ def _master(param: nn.Parameter, device: str) -> Tensor:
     if param.dtype == torch.float32 and device == "model":
         return param
     return param.detach().to(place, torch.float32, copy=True).requires_grad_()
-
-
-def _move_gradient_to(master: Tensor):
-    def move(param: Tensor) -> None:
-        assert param.grad is not None
-        gradient = param.grad.to(master.device).float()
-        master.grad = gradient if master.grad is None else master.grad.add_(gradient)
-        param.grad = None
-
-    return move
 
 
 def _adam(given: dict[str, Any], fused: bool) -> torch.optim.Optimizer:  # noqa: FBT001

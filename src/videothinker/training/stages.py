@@ -47,7 +47,7 @@ def train(data: Path, config: TrainConfig) -> Path:
     processes = find_processes()
     training_set = load_training_set(data, config)
     questions, root = training_set.train, training_set.data_root
-    check_hardware(config, questions, root, processes.device, ranks=processes.size)
+    rollout = check_hardware(config, questions, root, processes.device, ranks=processes.size)
     rewards = load_rewards(config.reward_funcs)
     with _open(config, training_set, processes) as run:
         if processes.say(run.done if run else None):
@@ -61,6 +61,7 @@ def train(data: Path, config: TrainConfig) -> Path:
             for line in placed.lines:
                 console.say(line)
         policy = load_trainee(config, processes.device)
+        policy.merges = rollout is None or rollout.merges
         start = trained_digest(policy) if run else ""
         source = config.bias_source()
         bias = load_bias(source, policy, config) if source else None
@@ -69,6 +70,7 @@ def train(data: Path, config: TrainConfig) -> Path:
             console.say(_reading(training_set, policy, config, processes))
         prompts = Prompts(policy, training_set, config)
         loop = _make_loop(prompts, bias, rewards, run, processes)
+        loop.at_once = rollout.at_once if rollout else None
         started = monotonic()
         if run:
             run.facts |= placed.facts | training_set.composition()

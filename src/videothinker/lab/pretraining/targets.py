@@ -155,7 +155,7 @@ def _second_pass(facts: Facts, about: Evidence, names: Sequence[str]) -> list[st
 
 
 def seen_thinking(facts: Facts, names: Sequence[str], *, timed: bool) -> str:
-    """OBS: what happens in the video, slot by slot; as a transcript says it where it is not `timed`."""
+    """OBS: what happens in the video, slot by slot if `timed`, else as a transcript says it."""
     said = told_in_time(facts, names) if timed else compact.told(facts.events, names)
     return f"{OPENINGS['obs']} {said}."
 

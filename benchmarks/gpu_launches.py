@@ -1,0 +1,197 @@
+"""Kernels and bytes of one decoding step, counted without a GPU.
+
+    python benchmarks/gpu_launches.py [--out FILE]
+
+A kernel is an operation of torch that computes: what only looks at a tensor in another way counts
+nothing. What stands between two products is a function each, and inductor says of how many kernels
+it would make it: its own schedule for triton, stopped before code is written, so that neither a GPU
+nor triton is needed. Counts depend on no size, so a small model of the same architecture gives
+them; bytes are those of the published 3B shape. Milliseconds take a GPU (`gpu_step.py`).
+"""
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+from torch.utils._pytree import tree_map_only
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))  # where it is not installed
+
+from gpu_naive import GENERATIONS
+from gpu_shapes import official, synthetic_prompt, tiny
+from gpu_sides import build
+
+from videothinker.algorithms.cdpo import CdpoConfig
+from videothinker.generation import shared_prefix
+from videothinker.generation.base import Sampling
+from videothinker.generation.graphs import Fuse, as_it_is
+from videothinker.generation.pages import PAGE
+from videothinker.models.catalog import read_shape
+from videothinker.models.shapes import Shape, parameters
+from videothinker.training.adapters import add_adapter
+
+FREE = ("aten::detach", "aten::_unsafe_view", "aten::_reshape_alias", "aten::lift_fresh")
+BEFORE = {"full": (54, 57), "LoRA": (82, 57)}
+"""Kernels a layer and beside the layers at commit 8ac1dcd, by the same count; a profile of 8d04b93
+on an H200 has 2,070 (full) and 3,114 (LoRA) a step of 36 layers, 57 and 86 a layer."""
+LENGTHS = (4, 5)
+"""A step is what the longer completion has more."""
+KEPT: dict[str, int] = {}
+"""Function and its sizes -> kernels."""
+
+
+class Counted(Exception):
+    """Stops the compiler."""
+
+
+class Launches(TorchDispatchMode):
+    """Inside, operations that compute are counted by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts: Counter[str] = Counter()
+        self.muted = False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """One operation."""
+        schema = func._schema  # noqa: SLF001
+        effects = [arg.alias_info for arg in schema.arguments if arg.alias_info is not None]
+        views = bool(effects) and not any(one.is_write for one in effects)
+        if not (self.muted or views or "empty" in schema.name or schema.name in FREE):
+            self.counts[schema.name] += 1
+        return func(*args, **(kwargs or {}))
+
+    def fuse(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, counted as what the compiler would make of it."""
+
+        def run(*given: Any) -> Any:
+            with _disable_current_modes():
+                kernels = scheduled(function, given)
+                out = function(*given)
+            self.counts[f"fused {function.__name__}"] += kernels
+            return out
+
+        return run
+
+
+def scheduled(function: Callable[..., Any], given: Sequence[Any]) -> int:
+    """How many kernels inductor schedules for `function(*given)`, which is not run."""
+    sizes: list[Any] = []
+    tree_map_only(Tensor, lambda one: sizes.append((tuple(one.shape), one.dtype)), given)
+    key = f"{function.__qualname__} {sizes}"
+    if key not in KEPT:
+        KEPT[key] = _schedule(function, given)
+    return KEPT[key]
+
+
+def _schedule(function: Callable[..., Any], given: Sequence[Any]) -> int:
+    from torch._inductor import config, exc  # noqa: PLC0415 (a second, for this alone)
+
+    found: list[int] = []
+
+    def note(nodes: list[Any]) -> list[Any]:
+        found.append(sum(not type(node).__name__.startswith("Nop") for node in nodes))
+        raise Counted
+
+    torch._dynamo.reset()  # noqa: SLF001
+    triton = {"cpu_backend": "triton", "fx_graph_cache": False, "_post_fusion_custom_pass": note}
+    with config.patch(triton), suppress(exc.InductorError):
+        torch.compile(function, fullgraph=True, dynamic=False)(*given)
+    torch._dynamo.reset()  # noqa: SLF001
+    (kernels,) = found
+    return kernels
+
+
+@contextmanager
+def fused_by(fuse: Fuse) -> Iterator[None]:
+    """Inside, rollouts fuse their functions so."""
+    with mock.patch.object(shared_prefix, "fuse_on", return_value=fuse):
+        yield
+
+
+def count(layers: int, *, lora: bool, fused: bool) -> Counter[str]:
+    """Kernels of one step of a small model with fixed shapes."""
+    config = tiny()
+    config.text_config.num_hidden_layers = layers
+    config.text_config.layer_types = ["full_attention"] * layers
+    policy = build(config, torch.device("cpu"), 0)
+    if lora:
+        add_adapter(policy, CdpoConfig(model="m", out=Path("o"), bias="b", lora_rank=8))
+        policy.merges = True
+    prompts = [synthetic_prompt(config, 2, seed) for seed in range(2)]
+    shared_prefix.generate(policy, prompts, Sampling(GENERATIONS, 1), [0, 1])  # videos are seen
+    taken = []
+    for length in LENGTHS:
+        with Launches() as launches, fused_by(launches.fuse if fused else as_it_is):
+            shared_prefix.generate(
+                policy, prompts, Sampling(GENERATIONS, length), [0, 1], static=True
+            )
+        taken.append(launches.counts)
+    taken[1].subtract(taken[0])
+    return +taken[1]
+
+
+def table(*, lora: bool, fused: bool) -> dict[str, Any]:
+    """Kernels a layer and beside the layers, by name."""
+    few, more = (count(layers, lora=lora, fused=fused) for layers in (2, 3))
+    layer = more.copy()
+    layer.subtract(few)
+    beside = few.copy()
+    beside.subtract({name: 2 * number for name, number in layer.items()})
+    return {"layer": dict(+layer), "beside": dict(+beside)}
+
+
+def step_bytes(shape: Shape, prompt: int, prompts: int, length: int) -> dict[str, int]:
+    """Bytes a step reads at half of its completions, and the least it could; bfloat16."""
+    token = 2 * 2 * shape.layers * shape.kv_heads * shape.head_dim
+    rows, pages = prompts * GENERATIONS, -(-(prompt - 1) // PAGE)
+    own = -(-(length + 1) // PAGE)
+    counts = parameters(shape)
+    queries = 2 * 2 * shape.layers * shape.heads * shape.head_dim * rows * (pages + own)
+    return {
+        "weights": 2 * (sum(counts.values()) - counts["vision"]),
+        "keys and values": token * PAGE * (prompts * pages + rows * own),
+        "least keys and values": token * (prompts * (prompt - 1) + rows * length // 2),
+        "queries and means of every page": 2 * queries,  # written and read
+    }
+
+
+def main(words: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args(words)
+    shape = read_shape(official().to_dict())
+    result: dict[str, Any] = {
+        "benchmark": "gpu_launches",
+        "torch": torch.__version__,
+        "kernels": {},
+    }
+    print("kernels          a layer  beside  a step of 36 layers")
+    for kind, lora in (("full", False), ("LoRA", True)):
+        was, beside = BEFORE[kind]
+        print(f"{kind}, 8ac1dcd     {was:7d}  {beside:6d}  {was * shape.layers + beside:6d}")
+        for name, fused in (("fused", True), ("not fused", False)):
+            found = table(lora=lora, fused=fused)
+            result["kernels"][f"{kind}, {name}"] = found
+            one, other = (sum(part.values()) for part in found.values())
+            print(f"{kind + ', ' + name:16} {one:7d}  {other:6d}  {one * shape.layers + other:6d}")
+    for size in ((1148, 2, 256), (1148, 4, 256), (1148, 1, 768)):
+        found = step_bytes(shape, *size)
+        result.setdefault("bytes", []).append({"case": size, **found})
+        told = ", ".join(f"{name} {value / 1e9:.2f}" for name, value in found.items())
+        print(f"prompt {size[0]}, {size[1]} prompts, C {size[2]}: GB a step: {told}")
+    if arguments.out:
+        arguments.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
