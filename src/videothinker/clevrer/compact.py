@@ -19,6 +19,8 @@ CELL = 0.4
 """Side of a cell in metres (objects are 0.4 to 0.6 wide)."""
 LEFT, NEAR = -4.0, -2.4
 """The grid's corner: the table's left and near edges."""
+SLOTS = "abcdefghijklmnop"
+"""Letters of moments, for telling what happens in time."""
 HIT = "hit"
 """Stands behind every collision: whether a pair is in the list is then which word follows it."""
 AWAY = "gone"
@@ -60,11 +62,23 @@ def pair_word(first: str, second: str) -> str:
     return a.capitalize() + b.capitalize()
 
 
-def told(events: Sequence[Event], names: Sequence[str]) -> str:
-    """The collisions in order: "BlueRed hit, CyanGray hit"; "none" if there are none."""
-    hits = [event for event in events if event.type == "collision"]
-    pairs = [pair_word(*(names[one] for one in event.objects)) for event in hits]
-    return ", ".join(f"{pair} {HIT}" for pair in pairs) or "none"
+def told_in_time(
+    motion: Motion, shown: Sequence[int], events: Sequence[Event], names: Sequence[str]
+) -> str:
+    """The collisions among the letters of the places told: "a b BlueRed hit c d e CyanGray hit f".
+
+    Raises:
+        UserError: more places than letters.
+    """
+    if len(shown) > len(SLOTS):
+        raise UserError(f"frames={len(shown)}; allowed are up to {len(SLOTS)}")
+    times = motion.frames_T[list(shown)]
+    found: list[list[str]] = [[letter] for letter, _ in zip(SLOTS, shown, strict=False)]
+    for event in events:
+        if event.type == "collision":
+            place = int(np.searchsorted(times, event.frame, side="right")) - 1
+            found[place] += [pair_word(*(names[one] for one in event.objects)), HIT]
+    return " ".join(word for words in found for word in words)
 
 
 def render_compact(
@@ -72,8 +86,8 @@ def render_compact(
 ) -> str:
     """The context shown in place of a video, in few tokens.
 
-    One line an object, its places in order, then the collisions in order: "Events (4% missing):
-    BlueRed hit, CyanGray hit."
+    One line an object, its places in order, then the collisions, each after the letter of the last
+    place told before it: "Events (4% missing): a b BlueRed hit c d e CyanGray hit f."
 
     Args:
         scene: an annotation with trajectories, or a simulated scene's motion.
@@ -94,5 +108,5 @@ def render_compact(
             for t in shown
         ]
         lines.append(f"{name}: {' '.join(places)}.")
-    lines.append(f"Events ({miss_rate:.0%} missing): {told(events, names)}.")
+    lines.append(f"Events ({miss_rate:.0%} missing): {told_in_time(motion, shown, events, names)}.")
     return "\n".join(lines)

@@ -12,7 +12,7 @@ import numpy as np
 
 from videothinker.answers import render_answer
 from videothinker.clevrer import compact
-from videothinker.clevrer.compact import AWAY, HIT, cell, pair_word, short_names
+from videothinker.clevrer.compact import AWAY, HIT, SLOTS, cell, pair_word, short_names
 from videothinker.clevrer.grammar import match_counterfactual, parse_option, resolve, strike
 from videothinker.clevrer.questions import ANSWERS, RawQuestion
 from videothinker.clevrer.scenes import Event
@@ -31,8 +31,6 @@ OPENINGS: dict[Mode, str] = {"track": "Track:", "obs": "Seen:", "sim": "Without"
 """How each way of thinking begins; a prefill of these words forces it."""
 COLUMNS, ROWS = "abcdefgh", "abcdef"
 """Cells of the image, left to right and top to bottom, for tracking: half a video token's side."""
-SLOTS = "abcdefghijklmnop"
-"""Letters of the two-frame slots, for telling what happens in time."""
 NONE = "none"
 YES_NO = ("no", "yes")
 MISS = "miss"
@@ -155,9 +153,12 @@ def _second_pass(facts: Facts, about: Evidence, names: Sequence[str]) -> list[st
 
 
 def seen_thinking(facts: Facts, names: Sequence[str], *, timed: bool) -> str:
-    """OBS: what happens in the video, slot by slot if `timed`, else as a transcript says it."""
-    said = told_in_time(facts, names) if timed else compact.told(facts.events, names)
-    return f"{OPENINGS['obs']} {said}."
+    """OBS: what happens in the video, slot by slot; of a transcript each place told is a slot."""
+    if timed:
+        return f"{OPENINGS['obs']} {told_in_time(facts, names)}."
+    motion = facts.motion()
+    told_so = compact.told_in_time(motion, range(len(facts.frames)), motion.events, names)
+    return f"{OPENINGS['obs']} {told_so}."
 
 
 def simulated_thinking(
