@@ -21,8 +21,6 @@ LEFT, NEAR = -4.0, -2.4
 """The grid's corner: the table's left and near edges."""
 SLOTS = "abcdefghijklmnop"
 """Letters of moments, for telling what happens in time."""
-HIT = "hit"
-"""Stands behind every collision: whether a pair is in the list is then which word follows it."""
 AWAY = "gone"
 """Stands for the place of an object that is out of view."""
 
@@ -65,7 +63,7 @@ def pair_word(first: str, second: str) -> str:
 def told_in_time(
     motion: Motion, shown: Sequence[int], events: Sequence[Event], names: Sequence[str]
 ) -> str:
-    """The collisions among the letters of the places told: "a b BlueRed hit c d e CyanGray hit f".
+    """The collisions among the letters of the places told: "a b BlueRed c d e CyanGray f g h".
 
     Raises:
         UserError: more places than letters.
@@ -77,7 +75,7 @@ def told_in_time(
     for event in events:
         if event.type == "collision":
             place = int(np.searchsorted(times, event.frame, side="right")) - 1
-            found[place] += [pair_word(*(names[one] for one in event.objects)), HIT]
+            found[place].append(pair_word(*(names[one] for one in event.objects)))
     return " ".join(word for words in found for word in words)
 
 
@@ -87,7 +85,7 @@ def render_compact(
     """The context shown in place of a video, in few tokens.
 
     One line an object, its places in order, then the collisions, each after the letter of the last
-    place told before it: "Events (4% missing): a b BlueRed hit c d e CyanGray hit f."
+    place told before it: "Events (4% missing): a b BlueRed c d e CyanGray f g h."
 
     Args:
         scene: an annotation with trajectories, or a simulated scene's motion.

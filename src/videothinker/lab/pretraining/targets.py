@@ -12,7 +12,7 @@ import numpy as np
 
 from videothinker.answers import render_answer
 from videothinker.clevrer import compact
-from videothinker.clevrer.compact import AWAY, HIT, SLOTS, cell, pair_word, short_names
+from videothinker.clevrer.compact import AWAY, SLOTS, cell, pair_word, short_names
 from videothinker.clevrer.grammar import match_counterfactual, parse_option, resolve, strike
 from videothinker.clevrer.questions import ANSWERS, RawQuestion
 from videothinker.clevrer.scenes import Event
@@ -33,8 +33,6 @@ COLUMNS, ROWS = "abcdefgh", "abcdef"
 """Cells of the image, left to right and top to bottom, for tracking: half a video token's side."""
 NONE = "none"
 YES_NO = ("no", "yes")
-MISS = "miss"
-"""A collision that a transcript does not tell."""
 STAYS, GONE, NEW, NEVER = "stays", "gone", "new", "never"
 FATES = {(True, True): STAYS, (True, False): GONE, (False, True): NEW, (False, False): NEVER}
 """What becomes of a collision once an object is removed: in the video, without the object."""
@@ -176,7 +174,8 @@ def simulated_thinking(
     name = names[removed]
     if not timed:
         met = sorted(told([pair], names) for pair in facts.collisions() if removed in pair)
-        return f"{OPENINGS['sim']} {name}: {' '.join([*met, GONE])}."
+        ways = sorted(f" {names[way.thing]} {_cells(way)}." for way in facts.elsewhere[removed])
+        return f"{OPENINGS['sim']} {name}: {' '.join([*met, GONE])}.{''.join(ways)}"
     fates = [
         [(told([pair], names), STAYS if frozenset(pair) in happen else GONE) for pair in slot]
         for slot in facts.collisions_by_slot()
@@ -203,24 +202,18 @@ def verdicts(
 ) -> str:
     """Each choice held against what happens: " A BlueRed yes, B CyanGray no.".
 
-    With the `video`'s collisions it first says by which word a transcript tells them, or what
-    becomes of them: " A BlueRed hit yes, B CyanGray miss no.", " A BlueRed new yes".
+    With the `video`'s collisions too it says first what becomes of it: " A BlueRed new yes".
     """
-    happen = {frozenset(pair) for pair in pairs}
+    happen, happened = (
+        {frozenset(pair) for pair in some} if some is not None else None for some in (pairs, video)
+    )
+    assert happen is not None
     said = []
     for letter, pair in zip(LETTERS, asked.pairs, strict=False):
         now = frozenset(pair) in happen
-        words = [letter, told([pair], names), YES_NO[now]]
-        if video is not None:
-            words.insert(2, _word(pair, video, now=now, changed=video is not pairs))
-        said.append(" ".join(words))
+        fate = [] if happened is None else [FATES[frozenset(pair) in happened, now]]
+        said.append(" ".join([letter, told([pair], names), *fate, YES_NO[now]]))
     return f" {', '.join(said)}." if said else ""
-
-
-def _word(pair: Pair, video: Sequence[Pair], *, now: bool, changed: bool) -> str:
-    if not changed:
-        return HIT if now else MISS
-    return FATES[any(frozenset(pair) == frozenset(one) for one in video), now]
 
 
 def corrupted(
@@ -269,9 +262,7 @@ def respond(
     else:
         thinking = seen_thinking(facts, names, timed=timed)
     letters_said = answer_from(asked, pairs) if asked.pairs else asked.gold
-    video = None
-    if not timed:
-        video = facts.collisions() if mode == "sim" and asked.removed is not None else pairs
+    video = facts.collisions() if mode == "sim" and not timed else None
     return render_answer(letters_said, thinking + verdicts(asked, pairs, names, video))
 
 
