@@ -1,14 +1,12 @@
 """The stage `pretrain`: scenes, a fresh small model, training, measurements, a model folder."""
 
 import shutil
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
-import torch
 
 from videothinker.clevrer.compact import render_compact
 from videothinker.console import say
@@ -39,8 +37,6 @@ UNUSED_TOWER = {
     "vision_intermediate": 32,
 }
 """The vision tower of a model that reads transcripts: there, because the class has one."""
-EQUALS = 0.1
-"""Standard deviation of the entries; the rest of a fresh model has 0.02."""
 HEADROOM = 0.10
 """How much better the right video than another's must make the answers to count as seeing."""
 
@@ -194,25 +190,7 @@ def _fresh(config: PretrainConfig, pool: Path, folder: Path) -> Qwen25VL:
     """A random model whose tokenizer knows the words of this training."""
     if not (folder / "model.safetensors").is_file():
         build_small(folder, _small(config), _corpus(config, pool))
-    policy = _loaded(folder)
-    look_for_equals(policy.model.model.language_model.layers)
-    return policy
-
-
-@torch.no_grad()
-def look_for_equals(layers: Iterable[Any]) -> None:
-    """Let attention begin by looking for tokens like the one it stands on.
-
-    Query and key projections start equal and EQUALS as wide, half of the heads in each layer (after
-    "Mimetic Initialization of Self-Attention Layers", arXiv 2305.09828). Listing what is said
-    elsewhere, and holding a choice against a list, are then learned hundreds of steps earlier.
-    """
-    for layer in layers:
-        attention = layer.self_attn
-        rows = attention.head_dim * -(-attention.num_heads // 2)
-        drawn = torch.empty_like(attention.q_proj.weight[:rows]).normal_(std=EQUALS)
-        attention.q_proj.weight[:rows] = drawn
-        attention.k_proj.weight[:rows] = drawn
+    return _loaded(folder)
 
 
 def _loaded(folder: Path) -> Qwen25VL:
