@@ -4,6 +4,7 @@ Two ways of thinking about a what-if question: describe what is seen and answer 
 perceptual shortcut), or simulate the removal and answer from that (SIM).
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -34,8 +35,7 @@ COLUMNS, ROWS = "abcdefgh", "abcdef"
 NONE = "none"
 YES_NO = ("no", "yes")
 STAYS, GONE, NEW, NEVER = "stays", "gone", "new", "never"
-FATES = {(True, True): STAYS, (True, False): GONE, (False, True): NEW, (False, False): NEVER}
-"""What becomes of a collision once an object is removed: in the video, without the object."""
+"""What becomes of a collision once an object is removed; the last: it is in neither world."""
 MOVES, ASKED, SO, THEN = "Moves:", "Asked:", "So", "then"
 """How the parts of a longer thought begin."""
 CROSSED = {"in": "In", "out": "Out"}
@@ -165,17 +165,15 @@ def simulated_thinking(
     """SIM: what becomes of each collision of the video without the object, then what is new.
 
     `timed` goes through the video slot by slot, as describing does: "Without red: a b BlueRed red
-    gone c d then BlueCyan red new." From a transcript it says whom the object met and where the
-    others go then, and the choices tell what happens: "Without red: BlueRed gone. blue ka kb kc."
-    A list that names only what is new leaves most of it out; one that does not repeat the object's
-    name is learned without ever looking at it.
+    gone c d then BlueCyan red new." From a transcript it first says whom the object met, then holds
+    every pair of the others against both worlds: "Without red: BlueRed gone. red BlueCyan new red
+    BlueGray stays red CyanGray never." A list that names only what is new leaves most of it
+    out, and one that does not repeat the object's name is learned without ever looking at it.
     """
     happen, happened = ({frozenset(pair) for pair in some} for some in (pairs, facts.collisions()))
     name = names[removed]
     if not timed:
-        met = sorted(told([pair], names) for pair in facts.collisions() if removed in pair)
-        ways = sorted(f" {names[way.thing]} {_cells(way)}." for way in facts.elsewhere[removed])
-        return f"{OPENINGS['sim']} {name}: {' '.join([*met, GONE])}.{''.join(ways)}"
+        return f"{OPENINGS['sim']} {name}: {_every_pair(facts, removed, happen, names)}."
     fates = [
         [(told([pair], names), STAYS if frozenset(pair) in happen else GONE) for pair in slot]
         for slot in facts.collisions_by_slot()
@@ -186,6 +184,22 @@ def simulated_thinking(
     return f"{OPENINGS['sim']} {name}: {said}."
 
 
+def _every_pair(
+    facts: Facts, removed: int, happen: set[frozenset[int]], names: Sequence[str]
+) -> str:
+    """Whom the removed object met; who goes where then; the fate of each pair of the others."""
+    happened = {frozenset(pair) for pair in facts.collisions()}
+    met = sorted(pair_word(*(names[k] for k in pair)) for pair in happened if removed in pair)
+    ways = [f"{names[way.thing]} {_cells(way)}." for way in facts.elsewhere[removed]]
+    others = [k for k in range(len(names)) if k != removed]
+    fates = []
+    for i, j in itertools.combinations(sorted(others, key=lambda k: names[k]), 2):
+        pair = frozenset((i, j))
+        fate = (NEVER, GONE, NEW, STAYS)[(pair in happened) + 2 * (pair in happen)]
+        fates.append(f"{names[removed]} {pair_word(names[i], names[j])} {fate}")
+    return " ".join([*met, f"{GONE}.", *sorted(ways), *fates])
+
+
 def _cells(way: Way) -> str:
     """The table's cells in which an object is, or `gone`."""
     return " ".join(
@@ -194,25 +208,13 @@ def _cells(way: Way) -> str:
     )
 
 
-def verdicts(
-    asked: Asked,
-    pairs: Sequence[Pair],
-    names: Sequence[str],
-    video: Sequence[Pair] | None = None,
-) -> str:
-    """Each choice held against what happens: " A BlueRed yes, B CyanGray no.".
-
-    With the `video`'s collisions too it says first what becomes of it: " A BlueRed new yes".
-    """
-    happen, happened = (
-        {frozenset(pair) for pair in some} if some is not None else None for some in (pairs, video)
-    )
-    assert happen is not None
-    said = []
-    for letter, pair in zip(LETTERS, asked.pairs, strict=False):
-        now = frozenset(pair) in happen
-        fate = [] if happened is None else [FATES[frozenset(pair) in happened, now]]
-        said.append(" ".join([letter, told([pair], names), *fate, YES_NO[now]]))
+def verdicts(asked: Asked, pairs: Sequence[Pair], names: Sequence[str]) -> str:
+    """Each choice held against the list: " A BlueRed yes, B CyanGray no."."""
+    happen = {frozenset(pair) for pair in pairs}
+    said = [
+        f"{letter} {told([pair], names)} {YES_NO[frozenset(pair) in happen]}"
+        for letter, pair in zip(LETTERS, asked.pairs, strict=False)
+    ]
     return f" {', '.join(said)}." if said else ""
 
 
@@ -262,8 +264,7 @@ def respond(
     else:
         thinking = seen_thinking(facts, names, timed=timed)
     letters_said = answer_from(asked, pairs) if asked.pairs else asked.gold
-    video = facts.collisions() if mode == "sim" and not timed else None
-    return render_answer(letters_said, thinking + verdicts(asked, pairs, names, video))
+    return render_answer(letters_said, thinking + verdicts(asked, pairs, names))
 
 
 def what_if(facts: Facts, rng: np.random.Generator, inferential_share: float) -> Asked | None:
