@@ -4,7 +4,6 @@ Two ways of thinking about a what-if question: describe what is seen and answer 
 perceptual shortcut), or simulate the removal and answer from that (SIM).
 """
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -12,13 +11,12 @@ from typing import Literal
 import numpy as np
 
 from videothinker.answers import render_answer
-from videothinker.clevrer import compact
-from videothinker.clevrer.compact import AWAY, SLOTS, cell, pair_word, short_names
+from videothinker.clevrer.compact import AWAY, pair_word, short_names
 from videothinker.clevrer.grammar import match_counterfactual, parse_option, resolve, strike
 from videothinker.clevrer.questions import ANSWERS, RawQuestion
 from videothinker.clevrer.scenes import Event
 from videothinker.lab.pretraining.evidence import Evidence, evidence
-from videothinker.lab.pretraining.pool import Facts, Way
+from videothinker.lab.pretraining.pool import Facts
 from videothinker.prompts import LETTERS, render
 from videothinker.world import camera
 from videothinker.world.families import family, single
@@ -32,10 +30,12 @@ OPENINGS: dict[Mode, str] = {"track": "Track:", "obs": "Seen:", "sim": "Without"
 """How each way of thinking begins; a prefill of these words forces it."""
 COLUMNS, ROWS = "abcdefgh", "abcdef"
 """Cells of the image, left to right and top to bottom, for tracking: half a video token's side."""
+SLOTS = "abcdefghijklmnop"
+"""Letters of the two-frame slots, for telling what happens in time."""
 NONE = "none"
 YES_NO = ("no", "yes")
-STAYS, GONE, NEW, NEVER = "stays", "gone", "new", "never"
-"""What becomes of a collision once an object is removed; the last: it is in neither world."""
+STAYS, GONE, NEW = "stays", "gone", "new"
+"""What becomes of a collision once an object is removed."""
 MOVES, ASKED, SO, THEN = "Moves:", "Asked:", "So", "then"
 """How the parts of a longer thought begin."""
 CROSSED = {"in": "In", "out": "Out"}
@@ -151,11 +151,8 @@ def _second_pass(facts: Facts, about: Evidence, names: Sequence[str]) -> list[st
 
 
 def seen_thinking(facts: Facts, names: Sequence[str], *, timed: bool) -> str:
-    """OBS: what happens in the video, slot by slot; of a transcript each place told is a slot."""
-    if timed:
-        return f"{OPENINGS['obs']} {told_in_time(facts, names)}."
-    motion = facts.motion()
-    told_so = compact.told_in_time(motion, range(len(facts.frames)), motion.events, names)
+    """OBS: what happens in the video; `timed` goes through it slot by slot."""
+    told_so = told_in_time(facts, names) if timed else told(facts.collisions(), names)
     return f"{OPENINGS['obs']} {told_so}."
 
 
@@ -164,48 +161,25 @@ def simulated_thinking(
 ) -> str:
     """SIM: what becomes of each collision of the video without the object, then what is new.
 
-    `timed` goes through the video slot by slot, as describing does: "Without red: a b BlueRed red
-    gone c d then BlueCyan red new." From a transcript it first says whom the object met, then holds
-    every pair of the others against both worlds: "Without red: BlueRed gone. red BlueCyan new red
-    BlueGray stays red CyanGray never." A list that names only what is new leaves most of it
-    out, and one that does not repeat the object's name is learned without ever looking at it.
+    "Without red: red BlueRed gone, red CyanGray stays, red BlueCyan new." A bare list of what
+    happens was learned without ever looking at the removed object, and so was one of fates alone;
+    with its name beside each collision the two stand side by side. `timed` goes through the video
+    slot by slot, as describing does: "Without red: a b BlueRed red gone c d then BlueCyan red new."
     """
     happen, happened = ({frozenset(pair) for pair in some} for some in (pairs, facts.collisions()))
     name = names[removed]
-    if not timed:
-        return f"{OPENINGS['sim']} {name}: {_every_pair(facts, removed, happen, names)}."
+    new = [told([pair], names) for pair in pairs if frozenset(pair) not in happened]
     fates = [
         [(told([pair], names), STAYS if frozenset(pair) in happen else GONE) for pair in slot]
         for slot in facts.collisions_by_slot()
     ]
-    new = [told([pair], names) for pair in pairs if frozenset(pair) not in happened]
-    said = _by_slot([[f"{word} {name} {fate}" for word, fate in slot] for slot in fates])
-    said += f" {THEN} {', '.join(f'{word} {name} {NEW}' for word in new)}" if new else ""
-    return f"{OPENINGS['sim']} {name}: {said}."
-
-
-def _every_pair(
-    facts: Facts, removed: int, happen: set[frozenset[int]], names: Sequence[str]
-) -> str:
-    """Whom the removed object met; who goes where then; the fate of each pair of the others."""
-    happened = {frozenset(pair) for pair in facts.collisions()}
-    met = sorted(pair_word(*(names[k] for k in pair)) for pair in happened if removed in pair)
-    ways = [f"{names[way.thing]} {_cells(way)}." for way in facts.elsewhere[removed]]
-    others = [k for k in range(len(names)) if k != removed]
-    fates = []
-    for i, j in itertools.combinations(sorted(others, key=lambda k: names[k]), 2):
-        pair = frozenset((i, j))
-        fate = (NEVER, GONE, NEW, STAYS)[(pair in happened) + 2 * (pair in happen)]
-        fates.append(f"{names[removed]} {pair_word(names[i], names[j])} {fate}")
-    return " ".join([*met, f"{GONE}.", *sorted(ways), *fates])
-
-
-def _cells(way: Way) -> str:
-    """The table's cells in which an object is, or `gone`."""
-    return " ".join(
-        cell(*place) if inside else AWAY
-        for place, inside in zip(way.positions, way.inside, strict=True)
-    )
+    if timed:
+        said = _by_slot([[f"{word} {name} {fate}" for word, fate in slot] for slot in fates])
+        said += f" {THEN} {', '.join(f'{word} {name} {NEW}' for word in new)}" if new else ""
+        return f"{OPENINGS['sim']} {name}: {said}."
+    flat = [fate for slot in fates for fate in slot] + [(word, NEW) for word in new]
+    said = ", ".join(f"{name} {word} {fate}" for word, fate in flat)
+    return f"{OPENINGS['sim']} {name}: {said or NONE}."
 
 
 def verdicts(asked: Asked, pairs: Sequence[Pair], names: Sequence[str]) -> str:
