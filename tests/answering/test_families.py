@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from tests.models.conftest import CORPUS, ENGINE
+from tests.models.plain.tiny import FAMILIES as PLAIN
 from videothinker import cli
 from videothinker.answering.families import table
 from videothinker.models.catalog import FAMILIES, published
@@ -75,6 +76,17 @@ def test_an_unseen_video_is_wrong(
     code, verdicts = verified(three, capsys)
     assert code == cli.WITH_FAILURES
     assert verdicts["the video is seen"] == verdicts["log-probabilities"] == "wrong"
+
+
+@pytest.mark.parametrize("kind", PLAIN)
+def test_the_plain_path_is_right_too(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its videos are spelled in words of their own, and the library places it."""
+    code, verdicts = verified(PLAIN[kind](tmp_path / kind), capsys)
+    assert code == cli.DONE
+    assert verdicts["chat template"] == verdicts["log-probabilities"] == "right"
+    assert verdicts["positions"] == "not checked"
 
 
 def test_an_adapter_is_sent_to_be_merged(
