@@ -50,9 +50,9 @@ TAKEN = ("root", "logs", "grid.yaml")
 """Names in a grid's folder that are no cell's."""
 WRITES_NOTHING = ("ask", "models", "--version")
 """Commands that may go without an `out`: they have no folder of their own."""
-MOST_CELLS, MOST_CHARACTERS, LONGEST_NAME = 1000, 100_000, 120
-"""Cells of a grid, ten times our largest; characters of a command, and of a name or a part of a
-path: a file system takes 255."""
+MOST_CELLS, MOST_CHARACTERS, LONGEST_PATH, LONGEST_NAME = 1000, 100_000, 4000, 120
+"""Cells of a grid, ten times our largest; characters of a command; bytes of a path and of a name:
+file systems take 4,096 and 255."""
 
 
 @dataclass(frozen=True)
@@ -213,8 +213,9 @@ def _out(given: Mapping[str, Any], words: list[str], root: Path, where: str) -> 
             return None
         raise UserError(f"{where}: `out: null` would let it write outside {root}; leave `out` away")
     out = Path(str(given["out"]))
-    if any(len(part.encode()) > 2 * LONGEST_NAME for part in out.parts):
-        raise UserError(f"{where}: its out has a part of more than {2 * LONGEST_NAME} characters")
+    longest = max((len(part.encode()) for part in out.parts), default=0)
+    if len(str(out).encode()) > LONGEST_PATH or longest > 2 * LONGEST_NAME:
+        raise UserError(f"{where}: its out is longer than a path can be; give a short one")
     if root.resolve() not in out.resolve().parents:
         raise UserError(f"{where}: writes to {out}; a grid writes inside its own folder {root}")
     return out

@@ -102,7 +102,7 @@ def test_a_seed_on_the_command_line_replaces_the_grids(tmp_path: Path) -> None:
         ("cells: [{name: a, run: world, size: [3, --out, /tmp/b]}]", "--out among its words"),
         ("cells: [{name: a, run: world, out: null}]", "`out: null` would let it write outside"),
         ("cells: [{name: a, run: ask v q, config: r.yaml, out: null}]", "`out: null` would let"),
-        (f"cells: [{{name: a, run: world, out: '{{root}}/{'a' * 400}'}}]", "more than 240"),
+        (f"cells: [{{name: a, run: world, out: '{{root}}/{'a' * 400}'}}]", "longer than a path"),
         ("cells: [{name: a, run: reproduce grid.yaml}]", "a grid runs no grids"),
         ("cells: [{name: a, run: '{v} g.yaml', over: {v: [reproduce]}}]", "runs no grids"),
         (f"cells: [{{name: a, run: world, each: {MANY}}}]", "makes 100,000 cells"),
@@ -128,7 +128,7 @@ def test_outputs_that_name_each_other_do_not_grow_without_end(tmp_path: Path) ->
         f'{{name: c{i}, run: world, out: "{{c{i - 1}}}/{{c{i - 1}}}/{{c{i - 1}}}"}}'
         for i in range(1, 40)
     ]
-    with pytest.raises(UserError, match="more than 100,000 characters"):
+    with pytest.raises(UserError, match="longer than a path"):
         plan(write(tmp_path, f"cells: [{', '.join(cells)}]"), ReproduceConfig(Path("r")))
 
 
