@@ -49,9 +49,10 @@ def _notes(runs: Sequence[RunFolder], packed: Pack, linked: int) -> list[str]:
     notes = []
     if linked:
         what = count(linked, "video")
+        verb = "is" if linked == 1 else "are"
         notes.append(
-            f"{what} {'is' if linked == 1 else 'are'} linked and not in the page: without room in it, unreadable, or in none of "
-            "the folders given (--video-roots)."
+            f"{what} {verb} linked and not in the page: without room in it, unreadable, or in none "
+            "of the folders given (--video-roots)."
         )
     if packed.without_text:
         what = count(packed.without_text, "question")
