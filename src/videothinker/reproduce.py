@@ -281,6 +281,15 @@ def reproduce(grid: Path, config: ReproduceConfig) -> Path:
     Raises:
         UserError: the grid cannot be planned, its folder is foreign, or a cell failed.
     """
+    return run_grid(grid, config)[0]
+
+
+def run_grid(grid: Path, config: ReproduceConfig) -> tuple[Path, int]:
+    """Run the grid; return the output of its last cell, and how many cells recorded failures.
+
+    Raises:
+        UserError: see `reproduce`.
+    """
     root = config.out
     cells = plan(grid, config)
     copy = root / "grid.yaml"
@@ -314,4 +323,4 @@ def reproduce(grid: Path, config: ReproduceConfig) -> Path:
         say(f"not run within the budget: {', '.join(left)}; the same command resumes")
     last = done[-1].out if done else root
     sys.stdout.write(f"{last}\n")
-    return last
+    return last, sum(cell.code == 1 for cell in done)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from videothinker.cli import main
 from videothinker.errors import UserError
 from videothinker.reproduce import ReproduceConfig, plan, reproduce
 
@@ -164,6 +165,17 @@ def test_a_failed_cell_stops_what_needs_it_and_no_more(
     assert "bad: FAILED with code 2: " in said.replace("\n", " ")
     assert "nowhere" in said
     assert not (tmp_path / "out/logs/after.log").exists()
+
+
+def test_a_grid_with_recorded_failures_does_not_end_as_if_it_had_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    popen = subprocess.Popen
+    grid = write(tmp_path, 'cells: [{name: a, run: "--version", out: null}]')
+    for code in (0, 1):
+        ending = [sys.executable, "-c", f"raise SystemExit({code})"]
+        monkeypatch.setattr(subprocess, "Popen", lambda _, e=ending, **rest: popen(e, **rest))
+        assert main(["reproduce", str(grid), "--out", str(tmp_path / f"{code}")]) == code
 
 
 def test_a_foreign_folder_is_refused(tmp_path: Path) -> None:
