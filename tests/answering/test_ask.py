@@ -86,7 +86,7 @@ def test_one_bad_name_is_one_failed_record(tiny_policy, videos, tmp_path, journa
 
 def test_a_video_beyond_its_budget_is_one_failed_record(tiny_policy, tmp_path, journal):
     """By the same two settings that `evaluate` and `diagnose` have as flags."""
-    for name, size in (("large.mp4", 4096), ("a.mp4", 64)):
+    for name, size in (("large.mp4", 8000), ("a.mp4", 64)):
         with av.open(tmp_path / name, "w") as out:
             stream = out.add_stream("mpeg4", rate=25)
             stream.width, stream.height, stream.pix_fmt = size, size, "yuv420p"
@@ -94,7 +94,7 @@ def test_a_video_beyond_its_budget_is_one_failed_record(tiny_policy, tmp_path, j
                 out.mux(stream.encode(av.VideoFrame(size, size, "yuv420p")))
             out.mux(stream.encode())
     asked = [ask_about(0, "large.mp4"), ask_about(1, "a.mp4")]
-    for budget, says in ({"megabytes": 160}, "more than 160 MB"), ({"deadline": 1e-6}, "within"):
+    for budget, says in ({"megabytes": 256}, "more than 256 MB"), ({"deadline": 1e-6}, "within"):
         samples_file = journal(tmp_path / says / "samples.jsonl")
         found = answer_questions(tiny_policy, asked, tmp_path, DEMO, journal=samples_file, **budget)
         assert found[0].verdict == "failed"
