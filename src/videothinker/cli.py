@@ -112,7 +112,7 @@ VERBS: dict[str, Verb] = {
     "reproduce": Verb(
         "run a grid of commands in the file's order, within a time budget",
         "videothinker.reproduce:ReproduceConfig",
-        "videothinker.reproduce:run_grid",
+        "videothinker.reproduce:reproduce",
         {"grid": (Path, False, "a grid, e.g. recipes/demo.yaml")},
     ),
 }
@@ -245,14 +245,13 @@ def _usage() -> str:
 def _finish(name: str, result: Any, *, as_json: bool) -> int:
     """Print the result for a machine if asked; the exit code tells of recorded failures.
 
-    `result` is what the stage returned: its output path, that and a count of failures (a grid), or
-    one record (`ask`, `models`).
+    `result` is what the stage returned: its output path (a grid's counts its failures), or one
+    record (`ask`, `models`).
     """
     told: dict[str, Any] = {}
-    result, failed = result if isinstance(result, tuple) else (result, 0)
     if isinstance(result, Path) and (result / "run.json").is_file():
         told = json.loads((result / "run.json").read_text())
-    failures = failed or int(told.get("failures", getattr(result, "failures", 0)))
+    failures = int(getattr(result, "failures", 0) or told.get("failures", 0))
     if as_json and isinstance(result, Path):
         summary = result / "summary.json"
         line = {

@@ -33,13 +33,14 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PosixPath
 from typing import Any
 
 from videothinker.console import say
 from videothinker.errors import UserError
 from videothinker.recipes import as_words, read_recipe
 from videothinker.records import leftovers, write_atomic
+from videothinker.runs import prepare_out
 
 PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 KEYS = ("seed", "shared", "cells")
@@ -180,7 +181,8 @@ def _cell(one: dict[str, Any], root: Path, names: Mapping[str, str], grid: Path)
             f"{where}: the name is the cell's folder; give at most {LONGEST_NAME} characters "
             "without a slash"
         )
-    needs = set(PLACEHOLDER.findall(" ".join(map(str, one.values())))) - {"root", "logs"}
+    said = PLACEHOLDER.findall(" ".join(map(str, one.values())))
+    needs = set(said) & names.keys() - {"root", "logs"}  # all are cells that end
     settings = {key: _fill(value, names, where) for key, value in one.items()}
     try:
         words = shlex.split(settings.pop("run"))
@@ -212,7 +214,9 @@ def _out(given: Mapping[str, Any], words: list[str], root: Path, where: str) -> 
         if words[:1] and words[0] in WRITES_NOTHING and "--config" not in flags:
             return None
         raise UserError(f"{where}: `out: null` would let it write outside {root}; leave `out` away")
-    out = Path(str(given["out"]))
+    if not isinstance(given["out"], str):
+        raise UserError(f"{where}: `out` is {given['out']!r}; give one path")
+    out = Path(given["out"])
     longest = max((len(part.encode()) for part in out.parts), default=0)
     if len(str(out).encode()) > LONGEST_PATH or longest > 2 * LONGEST_NAME:
         raise UserError(f"{where}: its out is longer than a path can be; give a short one")
@@ -275,26 +279,24 @@ def _run_all(cells: list[Cell], config: ReproduceConfig, deadline: float) -> Non
             time.sleep(0.05)
 
 
-def reproduce(grid: Path, config: ReproduceConfig) -> Path:
+class Output(PosixPath):
+    """Where a grid's last cell wrote, and how many cells recorded failures."""
+
+    failures = 0
+
+
+def reproduce(grid: Path, config: ReproduceConfig) -> Output:
     """Run the grid; return the output of its last cell.
 
     Raises:
         UserError: the grid cannot be planned, its folder is foreign, or a cell failed.
     """
-    return run_grid(grid, config)[0]
-
-
-def run_grid(grid: Path, config: ReproduceConfig) -> tuple[Path, int]:
-    """Run the grid; return the output of its last cell, and how many cells recorded failures.
-
-    Raises:
-        UserError: see `reproduce`.
-    """
     root = config.out
     cells = plan(grid, config)
     copy = root / "grid.yaml"
-    killed = leftovers(copy) if root.is_dir() else []
-    if root.exists() and set(root.iterdir()) - {*killed} and not copy.exists():
+    prepare_out(root)
+    killed = leftovers(copy)
+    if set(root.iterdir()) - {*killed} and not copy.exists():
         raise UserError(f"{root}: is not empty and holds no grid.yaml; give a new --out")
     for left in killed:
         left.unlink()
@@ -321,6 +323,7 @@ def run_grid(grid: Path, config: ReproduceConfig) -> tuple[Path, int]:
     left = [cell.name for cell in cells if cell.code is None]
     if left:
         say(f"not run within the budget: {', '.join(left)}; the same command resumes")
-    last = done[-1].out if done else root
+    last = Output(done[-1].out if done else root)
+    last.failures = sum(cell.code == 1 for cell in done)
     sys.stdout.write(f"{last}\n")
-    return last, sum(cell.code == 1 for cell in done)
+    return last

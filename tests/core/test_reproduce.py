@@ -101,6 +101,7 @@ def test_a_seed_on_the_command_line_replaces_the_grids(tmp_path: Path) -> None:
         ("cells: [{name: a, run: world --out=/tmp/b}]", "--out among its words"),
         ('cells: [{name: a, run: world, "out=/tmp/b": 1}]', "--out among its words"),
         ("cells: [{name: a, run: world, size: [3, --out, /tmp/b]}]", "--out among its words"),
+        ("cells: [{name: a, run: world, out: [b]}]", "give one path"),
         ("cells: [{name: a, run: world, out: null}]", "`out: null` would let it write outside"),
         ("cells: [{name: a, run: ask v q, config: r.yaml, out: null}]", "`out: null` would let"),
         (f"cells: [{{name: a, run: world, out: '{{root}}/{'a' * 400}'}}]", "longer than a path"),
@@ -138,6 +139,12 @@ def test_a_cell_that_names_the_logs_runs_and_ends(tmp_path: Path) -> None:
     text = 'cells: [{name: a, run: "--version", out: null}, {name: b, run: "diagnose {logs}"}]'
     with pytest.raises(UserError, match="1 of 2 cells failed: b"):
         reproduce(write(tmp_path, text), ReproduceConfig(tmp_path / "out"))
+
+
+def test_what_looks_like_a_name_is_not_waited_for(tmp_path: Path) -> None:
+    text = "cells: [{name: a, run: models, out: null, x: [{b: 1}]}]"
+    (cell,) = plan(write(tmp_path, text), ReproduceConfig(Path("r")))
+    assert cell.needs == set()
 
 
 def test_a_kill_at_its_first_write_does_not_lock_a_grids_folder(tmp_path: Path) -> None:

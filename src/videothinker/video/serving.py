@@ -49,9 +49,11 @@ def serve() -> None:
         try:
             _hold_at_most(request["megabytes"])
             for message, pixels in answer(request):
+                # Before a word is told: it may find no memory, and the parent counts on the pixels.
+                shown = None if pixels is None else np.ascontiguousarray(pixels).data
                 _tell(answers, message)
-                if pixels is not None:
-                    answers.write(np.ascontiguousarray(pixels).data)
+                if shown is not None:
+                    answers.write(shown)
         except MemoryError:
             ending = {"full": True}
         except UserError as error:
