@@ -22,7 +22,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from videothinker.errors import UserError
-from videothinker.records import encode, iter_jsonl, write_atomic, write_jsonl
+from videothinker.records import encode, iter_jsonl, leftovers, write_atomic, write_jsonl
 
 R = TypeVar("R", bound=msgspec.Struct)
 NOT_IN_DIGEST = ("run.json", "checkpoints", "trackers")
@@ -150,7 +150,13 @@ def _hardware() -> dict[str, Any]:
 
 
 def _take_lock(path: Path) -> Any:
-    lock = (path / ".lock").open("a+")
+    try:  # a link in a folder from elsewhere would have the file it leads to overwritten
+        number = os.open(path / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    except OSError as error:
+        raise UserError(
+            f"{path / '.lock'}: cannot be opened as a file ({error.strerror}); delete it"
+        ) from error
+    lock = os.fdopen(number, "r+")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -266,7 +272,7 @@ def open_run(
     """
     prepare_out(out)
     run_json = out / "run.json"
-    strangers = [p.name for p in out.iterdir() if p.name not in (".lock",)]
+    strangers = {p.name for p in out.iterdir()} - {p.name for p in leftovers(run_json)} - {".lock"}
     if strangers and not run_json.exists():
         raise UserError(
             f"{out}: is not empty and holds no run.json (found {sorted(strangers)[0]!r}); "
@@ -274,6 +280,8 @@ def open_run(
         )
     lock = _take_lock(out)
     try:
+        for left in leftovers(run_json):
+            left.unlink()
         entry = _entry(stage, config, inputs or {})
         resumed = done = False
         if run_json.exists() and _has_work(out):
