@@ -58,10 +58,12 @@ class DiagnoseConfig:
     limit: int | None = None
     """Probe this many of the questions, drawn by the seed; None probes all."""
     benchmark: catalog.Name | None = None
-    """What the data is; `jsonl` is our own records. None: clevrer for a folder, jsonl for a
+    """What the data is; `jsonl` is a list of one's own, or our records. None: clevrer for a folder, jsonl for a
     file."""
     data_root: Path | None = None
     """Where the videos of a list of questions lie; None is the list's own folder."""
+    accept_guesses: bool = False
+    """Of a list in other words than ours: what had to be guessed of it, and is named, is right."""
     follow_links: bool = False
     """Read videos behind symbolic links that lead out of the data folder, as a hub cache has."""
     device: str = "auto"
