@@ -58,8 +58,8 @@ class DiagnoseConfig:
     limit: int | None = None
     """Probe this many of the questions, drawn by the seed; None probes all."""
     benchmark: catalog.Name | None = None
-    """What the data is; `jsonl` is a list of one's own, or our records. None: clevrer for a folder, jsonl for a
-    file."""
+    """What the data is; `jsonl` is a list of one's own, or our records. None: clevrer for a folder,
+    jsonl for a file."""
     data_root: Path | None = None
     """Where the videos of a list of questions lie; None is the list's own folder."""
     accept_guesses: bool = False

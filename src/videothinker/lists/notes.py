@@ -38,7 +38,9 @@ class Notes:
     def of(self, kind: Kind) -> dict[str, tuple[int, int]]:
         """What was noted of a kind -> in how many rows, and the first of them."""
         return {
-            what: (count, first) for (one, what), (count, first) in self.found.items() if one == kind
+            what: (count, first)
+            for (one, what), (count, first) in self.found.items()
+            if one == kind
         }
 
     def lines(self, unit: str, *kinds: Kind) -> Iterator[str]:

@@ -52,11 +52,17 @@ def _object(value: dict[str, Any]) -> list[str] | None:
         if isinstance(value.get(key), list):
             return _list(value[key])
     names = list(value)
-    numbers = all(name.strip().isdigit() for name in names)
-    order = sorted(names, key=(lambda n: int(n)) if numbers else (lambda n: n.strip(" ().").upper()))
-    if not numbers and [n.strip(" ().").upper() for n in order] != list(LETTERS[: len(order)]):
-        return None
+    if all(name.strip().isdigit() for name in names):
+        order = sorted(names, key=int)
+    else:
+        order = sorted(names, key=_capital)
+        if [_capital(name) for name in order] != list(LETTERS[: len(order)]):
+            return None
     return _list(without_end([value[name] for name in order]))
+
+
+def _capital(name: str) -> str:
+    return name.strip(" ().").upper()
 
 
 def without_end(items: list[Any]) -> list[Any]:
@@ -89,7 +95,9 @@ def without_letters(choices: Sequence[str]) -> list[str] | None:
     own = [match[1].upper() if match else "" for match in found]
     if len(choices) < 2 or own != list(LETTERS[: len(choices)]):
         return None
-    return [text[match.end() :].strip() for text, match in zip(choices, found, strict=True) if match]
+    return [
+        text[match.end() :].strip() for text, match in zip(choices, found, strict=True) if match
+    ]
 
 
 def in_question(question: str) -> tuple[str, list[str], str] | None:

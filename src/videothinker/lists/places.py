@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 ENDINGS = (".mp4", ".webm", ".mkv", ".avi", ".mov")
-FOLDERS = ("", "videos", "data", "video")
+FOLDERS = ("", "videos/", "data/", "video/")
 """Looked into for names without an ending, as lists of ids have them."""
 SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
@@ -34,46 +34,45 @@ class Places:
         plain = SCHEME.sub("/", name.strip())
         inside = self._base.rstrip("/") + "/"
         if plain.startswith(inside):
-            return os.path.normpath(plain[len(inside) :]), "absolute paths inside the data folder", ""
+            return (
+                os.path.normpath(plain[len(inside) :]),
+                "absolute paths inside the data folder",
+                "",
+            )
         relative = os.path.normpath(plain.lstrip("/")) if plain.strip("/") else plain
         slash = "" if plain == plain.lstrip("/") else "paths without their leading /"
         if self._there(relative):
             return relative, slash, ""
-        for start, folder in self._starts:
-            if relative.startswith(start) and self._there(path := folder + relative[len(start) :]):
-                return path, "", _moved(start, folder)
-        for path, start, folder in self._tails(relative):
-            if self._there(path):
-                self._starts.append((start, folder))
-                return path, "", _moved(start, folder)
-        if os.path.splitext(relative)[1].lower() not in ENDINGS:  # noqa: PTH122 (names, no files)
-            for folder in FOLDERS:
-                for ending in ENDINGS:
-                    if self._there(path := os.path.join(folder, relative + ending)):  # noqa: PTH118
-                        where = f" in {folder}/" if folder else ""
-                        return path, "", f"videos named without an ending are the {ending}{where}"
-        return relative, slash, ""
+        moved = self._moved(relative) or self._with_ending(relative)
+        return (moved[0], "", moved[1]) if moved else (relative, slash, "")
 
-    def _tails(self, relative: str) -> list[tuple[str, str, str]]:
-        """The path without its first folders, one after the other; and in a folder of videos."""
+    def _moved(self, relative: str) -> tuple[str, str] | None:
+        """The path without its first folders, and in a folder `videos`; as earlier ones first."""
         parts = relative.split("/")
-        found: list[tuple[str, str, str]] = []
-        for i in range(len(parts)):
-            start = "".join(f"{part}/" for part in parts[:i])
-            for folder in ("", "videos/"):
-                if i or folder:
-                    found.append((folder + "/".join(parts[i:]), start, folder))
-        return found
+        starts = ("".join(f"{part}/" for part in parts[:i]) for i in range(len(parts)))
+        tails = [(start, folder) for start in starts for folder in ("", "videos/")]
+        for start, folder in (*self._starts, *tails[1:]):
+            path = folder + relative.removeprefix(start)
+            if relative.startswith(start) and self._there(path):
+                if (start, folder) not in self._starts:
+                    self._starts.append((start, folder))
+                begin = f"paths of videos that begin with {start!r}" if start else "paths of videos"
+                return path, f"{begin} begin with {folder!r} in the data folder"
+        return None
+
+    def _with_ending(self, relative: str) -> tuple[str, str] | None:
+        """A name without an ending is that of a file with one, as lists of ids have it."""
+        if relative.lower().endswith(ENDINGS):
+            return None
+        for folder in FOLDERS:
+            for ending in ENDINGS:
+                if self._there(path := f"{folder}{relative}{ending}"):
+                    where = f" in {folder}" if folder else ""
+                    return path, f"videos named without an ending are the {ending}{where}"
+        return None
 
     def _there(self, path: str) -> bool:
         try:
             return os.path.exists(f"{self._base}/{path}")  # noqa: PTH110 (takes any name)
         except ValueError:  # a NUL in it
             return False
-
-
-def _moved(start: str, folder: str) -> str:
-    """In words: what a path began with, and what it begins with here."""
-    if not start:
-        return f"videos lie in {folder}, which their paths leave out"
-    return f"video paths that begin with {start!r} begin with {folder!r} in the data folder"

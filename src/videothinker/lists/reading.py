@@ -95,9 +95,13 @@ def _answered(drafts: Sequence[Draft], notes: Notes, problems: list[Problem]) ->
     for draft in drafts:
         answers = {said.resolve(base, len(draft.choices)) for said in draft.said}
         if None in answers:
-            places = next(s.places for s in draft.said if s.resolve(base, len(draft.choices)) is None)
+            places = next(
+                s.places for s in draft.said if s.resolve(base, len(draft.choices)) is None
+            )
             what = f"answer {', '.join(map(str, places))} is no place among {len(draft.choices)}"
-            problems.append(Problem(draft.number, what, f"this file counts from {base}: correct it"))
+            problems.append(
+                Problem(draft.number, what, f"this file counts from {base}: correct it")
+            )
         elif len(answers) > 1:
             told = " and ".join("".join(answer or ()) for answer in sorted(answers, key=str))
             problems.append(
@@ -147,9 +151,7 @@ def _digest(draft: Draft) -> str:
     return hashlib.sha256(repr(said).encode("utf-8", "replace")).hexdigest()[:12]
 
 
-def _record(
-    draft: Draft, path: Path, notes: Notes, problems: list[Problem]
-) -> Question | None:
+def _record(draft: Draft, path: Path, notes: Notes, problems: list[Problem]) -> Question | None:
     for name, value, made in (
         ("dataset", draft.dataset, f"dataset {path.stem!r}, after the file"),
         ("split", draft.split, f"split {UNSPLIT!r}: nothing is held out"),

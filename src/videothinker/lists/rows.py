@@ -13,9 +13,7 @@ from videothinker.lists.said import Said
 from videothinker.records import Letters, Question
 
 PLACE = re.compile(r"<(?:video|image|audio)>", re.IGNORECASE)
-AT_ENDS = re.compile(
-    r"^(?:\s*<(?:video|image)>)+\s*|\s*(?:<(?:video|image)>\s*)+$", re.IGNORECASE
-)
+AT_ENDS = re.compile(r"^(?:\s*<(?:video|image)>)+\s*|\s*(?:<(?:video|image)>\s*)+$", re.IGNORECASE)
 OPEN = re.compile(
     r"(?:open|free)[-_ ]?(?:ended|form|text)?|ocr|numerical|regression|math|caption(?:ing)?",
     re.IGNORECASE,
@@ -111,10 +109,10 @@ class Reader:
         found = self._layouts.get(keys)
         if found is None:
             found = self._layouts[keys] = layout.find(keys, row)
-        for renamed in found.renamed:
-            self._note(renamed)
-        for key in () if found.own else found.passed_over:
-            self._notes.add("not read", f"key {key}", self._number)
+        if found.renamed:
+            self._note(", ".join(found.renamed))
+        if found.passed_over and not found.own:
+            self._notes.add("not read", f"keys {', '.join(found.passed_over)}", self._number)
         return found
 
     def _is_asked(self, row: Mapping[str, Any], how: Layout) -> bool:
@@ -164,7 +162,7 @@ class Reader:
             value = str(value)
         if value is None or value == "":
             if not how.own and _text(row, "context") is None:
-                self._wrong("has no video", "name it, as \"video\": \"a.mp4\"")
+                self._wrong("has no video", 'name it, as "video": "a.mp4"')
             return None, None
         if not isinstance(value, str):
             self._wrong(f"video is {kind(value)}", "give text: one path a question")
