@@ -173,10 +173,8 @@ def _found(listing: Listing, config: CheckConfig | ConvertConfig, *, decode: boo
 def _tell_videos(found: Checked) -> None:
     for kind, videos in (("missing", found.missing), ("damaged", found.damaged)):
         _tell_kind(kind, videos)
-    if found.missing and not found.questions:
-        return
-    if len(found.missing) > 1:
-        say(f"the paths above start from {found.data_root}; give another folder with --data-root")
+    if found.missing:
+        say("add them, drop their questions, or say where videos lie with --data-root")
 
 
 def _tell_kind(kind: str, videos: Mapping[str, str]) -> None:

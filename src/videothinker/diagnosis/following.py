@@ -48,11 +48,11 @@ def next_lines(chosen: BiasSet, gains: Gains, out: Path) -> list[str]:
         return [_at_chance(gains, out), _nothing(chosen)]
     if not chosen.as_is:
         source = "the probed model" if gains else "the rule on the event logs"
-        return [
+        empty = (
             f"the bias set is empty: by {source} no question to train on is observational, so no "
-            "shortcut is shown that a bias model could take, and CDPO has nothing to repel from",
-            f"next: videothinker train grpo --data {out} --model MODEL --out OUT",
-        ]
+            "shortcut is shown that a bias model could take, and CDPO has nothing to repel from"
+        )
+        return [empty, f"next: videothinker train grpo --data {out} --model MODEL --out OUT"]
     flag = "" if chosen.struck else " --as-is"
     why = [] if chosen.struck else ["no observational question has a premise to strike out"]
     return [*why, f"next: videothinker train bias --data {out} --model MODEL --out OUT{flag}"]

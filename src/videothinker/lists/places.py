@@ -18,6 +18,8 @@ class Places:
         self._base = os.path.abspath(root)  # noqa: PTH100 (resolve would follow the root's link)
         self._known: dict[str, tuple[str, str, str]] = {}
         self._starts: list[tuple[str, str]] = []
+        self.outside: set[str] = set()
+        """Absolute paths of files that are there and not in the data folder."""
 
     def find(self, name: str) -> tuple[str, str, str]:
         """A video's path from the root on.
@@ -44,6 +46,8 @@ class Places:
         if self._there(relative):
             return relative, slash, ""
         moved = self._moved(relative) or self._with_ending(relative)
+        if moved is None and slash and plain == name and os.path.exists(plain):  # noqa: PTH110
+            self.outside.add(name)
         return (moved[0], "", moved[1]) if moved else (relative, slash, "")
 
     def _moved(self, relative: str) -> tuple[str, str] | None:

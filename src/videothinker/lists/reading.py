@@ -1,6 +1,7 @@
 """A list of questions as people have it -> our records, with all that was found on the way."""
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -69,6 +70,7 @@ def read_list(path: Path, root: Path) -> Listing:
             problems.append(Problem(row.number, row.broken, "mend or remove it"))
         else:
             drafts += reader.read(row.number, row.value)
+    problems += _outside(reader.outside, root)
     drafts = _answered(drafts, notes, problems)
     drafts = _named(drafts, path, notes, problems, table.unit)
     made = [(draft.number, _record(draft, path, notes, problems)) for draft in drafts]
@@ -81,6 +83,15 @@ def read_list(path: Path, root: Path) -> Listing:
         problems=problems,
         notes=notes,
     )
+
+
+def _outside(videos: Sequence[tuple[int, str]], root: Path) -> Iterator[Problem]:
+    """Videos that are there and not in the data folder; which folder would hold them all."""
+    folders = [os.path.dirname(name) for _, name in videos]  # noqa: PTH120 (names, any)
+    common = os.path.commonpath(folders) if folders else ""
+    for number, name in videos:
+        what = f"video {name!r} lies outside the data folder {root}"
+        yield Problem(number, what, f"give the videos' folder: --data-root {common}")
 
 
 def _answered(drafts: Sequence[Draft], notes: Notes, problems: list[Problem]) -> list[Draft]:

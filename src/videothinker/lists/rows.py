@@ -57,6 +57,8 @@ class Reader:
         self._notes, self._problems, self._places = notes, problems, places
         self._layouts: dict[tuple[str, ...], Layout] = {}
         self._number = 0
+        self.outside: list[tuple[int, str]] = []
+        """Rows whose video lies outside the data folder, with its path."""
 
     def read(self, number: int, row: Any) -> Iterator[Draft]:
         """The questions of a row; several of a conversation, none of a faulty one."""
@@ -168,6 +170,9 @@ class Reader:
             self._wrong(f"video is {kind(value)}", "give text: one path a question")
             return None, None
         path, read, guessed = self._places.find(value)
+        if value in self._places.outside:
+            self.outside.append((self._number, value))
+            return path, value
         if read:
             self._note(read)
         if guessed:
