@@ -109,16 +109,17 @@ def _read(path: Path, root: Path | None, *, accept_guesses: bool) -> Listing:
     listing = read_list(path, root)
     if listing.problems:
         raise files.all_of(list(lines_of(listing)), DO)
-    for line in (*listing.told(), *listing.guesses()):
-        say(f"{path}: {line}")
-    if (guesses := listing.guesses()) and not accept_guesses:
+    guesses = listing.guesses()
+    if guesses and not accept_guesses:
         raise unconfirmed(path, guesses)
+    for line in (*listing.told(), *guesses):
+        say(f"{path}: {line}")
     return listing
 
 
 def unconfirmed(path: Path, guesses: Sequence[str]) -> UserError:
     """A list whose guesses nobody has accepted."""
     return UserError(
-        f"{path}: had to be guessed at in {len(guesses)} ways: {'; '.join(guesses)}. If all are "
-        f"right add {CONFIRM}; if not, write the list so that nothing is left to guess: {DO}"
+        f"{path}: {'; '.join(guesses)}. Where that is right add {CONFIRM}; where it is not, write "
+        "the list so that nothing is left to guess (docs/your_data.md)"
     )

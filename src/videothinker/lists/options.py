@@ -123,7 +123,7 @@ def faults(choices: Sequence[str]) -> Iterator[tuple[str, str]]:
     empty = [letter for letter, choice in zip(LETTERS, choices, strict=False) if not choice.strip()]
     if empty:
         yield f"choice {', '.join(empty)} is empty", "give its text or leave it out"
-    if len(set(choices)) == len(choices) and not empty:
+    if len({choice.strip() for choice in choices}) == len(choices) and not empty:
         return
     for text, count in Counter(choice.strip() for choice in choices).items():
         if text and count > 1:

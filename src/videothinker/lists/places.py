@@ -20,6 +20,8 @@ class Places:
         self._starts: list[tuple[str, str]] = []
         self.outside: set[str] = set()
         """Absolute paths of files that are there and not in the data folder."""
+        self.lost: set[str] = set()
+        """Names of videos that are nowhere."""
 
     def find(self, name: str) -> tuple[str, str, str]:
         """A video's path from the root on.
@@ -48,7 +50,18 @@ class Places:
         moved = self._moved(relative) or self._with_ending(relative)
         if moved is None and slash and plain == name and os.path.exists(plain):  # noqa: PTH110
             self.outside.add(name)
-        return (moved[0], "", moved[1]) if moved else (relative, slash, "")
+        if moved is not None:
+            return moved[0], "", moved[1]
+        self.lost.add(name)
+        return relative, slash, ""
+
+    def beside(self, name: str) -> tuple[str, str] | None:
+        """Where a lost video would be if it lay as the others do, and the guess; else None."""
+        relative = os.path.normpath(SCHEME.sub("/", name.strip()).lstrip("/"))
+        for start, folder in self._starts:
+            if start and relative.startswith(start):
+                return folder + relative[len(start) :], _told(start, folder)
+        return None
 
     def _moved(self, relative: str) -> tuple[str, str] | None:
         """The path without its first folders, and in a folder `videos`; as earlier ones first."""
@@ -60,8 +73,7 @@ class Places:
             if relative.startswith(start) and self._there(path):
                 if (start, folder) not in self._starts:
                     self._starts.append((start, folder))
-                begin = f"paths of videos that begin with {start!r}" if start else "paths of videos"
-                return path, f"{begin} begin with {folder!r} in the data folder"
+                return path, _told(start, folder)
         return None
 
     def _with_ending(self, relative: str) -> tuple[str, str] | None:
@@ -80,3 +92,8 @@ class Places:
             return os.path.exists(f"{self._base}/{path}")  # noqa: PTH110 (takes any name)
         except ValueError:  # a NUL in it
             return False
+
+
+def _told(start: str, folder: str) -> str:
+    begin = f"paths of videos that begin with {start!r}" if start else "paths of videos"
+    return f"{begin} begin with {folder!r} in the data folder"

@@ -63,7 +63,8 @@ def read_list(path: Path, root: Path) -> Listing:
     notes, problems = Notes(), list[Problem]()
     for note in table.notes:
         notes.add("read", note, 1)
-    reader = Reader(notes, problems, Places(root))
+    places = Places(root)
+    reader = Reader(notes, problems, places)
     drafts: list[Draft] = []
     for row in table.rows:
         if row.broken:
@@ -71,6 +72,7 @@ def read_list(path: Path, root: Path) -> Listing:
         else:
             drafts += reader.read(row.number, row.value)
     problems += _outside(reader.outside, root)
+    _beside(drafts, places, notes)
     drafts = _answered(drafts, notes, problems)
     drafts = _named(drafts, path, notes, problems, table.unit)
     made = [(draft.number, _record(draft, path, notes, problems)) for draft in drafts]
@@ -92,6 +94,14 @@ def _outside(videos: Sequence[tuple[int, str]], root: Path) -> Iterator[Problem]
     for number, name in videos:
         what = f"video {name!r} lies outside the data folder {root}"
         yield Problem(number, what, f"give the videos' folder: --data-root {common}")
+
+
+def _beside(drafts: Sequence[Draft], places: Places, notes: Notes) -> None:
+    """Videos that are nowhere are looked for where the others of their folder turned out to lie."""
+    for draft in drafts:
+        if draft.video_name in places.lost and (found := places.beside(draft.video_name)):
+            draft.video, guess = found
+            notes.add("guessed", guess, draft.number)
 
 
 def _answered(drafts: Sequence[Draft], notes: Notes, problems: list[Problem]) -> list[Draft]:
