@@ -10,6 +10,7 @@ from videothinker.lists.layout import Layout
 from videothinker.lists.notes import Notes, Problem
 from videothinker.lists.places import Places
 from videothinker.lists.said import Said
+from videothinker.prompts import LETTERS
 from videothinker.records import Letters, Question
 
 PLACE = re.compile(r"<(?:video|image|audio)>", re.IGNORECASE)
@@ -300,8 +301,8 @@ class Reader:
         return bare or texts
 
     def _said(self, answers: list[tuple[Any, bool]], texts: list[str], *, own: bool) -> list[Said]:
-        if own and answers and answers[0][0] == []:  # no choice is correct
-            return [Said()]
+        if own and answers and (ours := _letters(answers[0][0], len(texts))) is not None:
+            return [Said(ours)]
         found = [(value, said.read(value, texts, place=place)) for value, place in answers]
         known = [one for _, one in found if one is not None]
         if not known:
@@ -319,6 +320,13 @@ class Reader:
             if one.guess and one.letters not in plain:  # else another key says the same
                 self._guess(one.guess)
         return known
+
+
+def _letters(value: Any, choices: int) -> Letters | None:
+    """An answer in our own words: a list of letters, empty where no choice is right."""
+    allowed = set(LETTERS[:choices])
+    ours = isinstance(value, list) and all(isinstance(x, str) and x in allowed for x in value)
+    return tuple(sorted(set(value))) if ours else None
 
 
 def _short(value: Any) -> str:
