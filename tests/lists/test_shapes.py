@@ -303,6 +303,7 @@ def test_videos_outside_the_data_folder_name_the_folder_to_give(tmp_path):
     rows = [row | {"video": str(away / name)} for name in ("x/a.mp4", "y/b.mp4")]
     found = read(root, rows)
     assert [p.mend for p in found.problems] == [f"give the videos' folder: --data-root {away}"] * 2
+    assert found.questions == []
     again = read_list(root / "list.json", away)
     assert [q.video for q in again.questions] == ["x/a.mp4", "y/b.mp4"]
     assert again.guesses() == []

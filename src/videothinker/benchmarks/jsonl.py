@@ -105,7 +105,7 @@ def read_questions(
 def _read(path: Path, root: Path | None, *, accept_guesses: bool) -> Listing:
     root = root or data_root(path)
     if (path.parent / "run.json").is_file():
-        return Listing(Table(path, "line", []), root, read_jsonl(path, Question), [], [])
+        return Listing(Table(path, "line", []), root, read_jsonl(path, Question), [])
     listing = read_list(path, root)
     if listing.problems:
         raise files.all_of(list(lines_of(listing)), DO)

@@ -66,6 +66,7 @@ def check(path: Path, config: CheckConfig) -> Checked:
     Raises:
         UserError: it is no list at all.
     """
+    path = _list_of(path)
     root = config.data_root or data_root(path)
     listing = _read(path, root)
     found = _found(listing, config, decode=config.decode)
@@ -83,9 +84,9 @@ def check(path: Path, config: CheckConfig) -> Checked:
             f"whole questions: videothinker convert {path}{flags} --out FILE"
         )
     elif found.guesses and not found.accepted:
-        say(f"{path}: {_count(found)}; if every guess is right, add {CONFIRM} to each command")
+        say(f"{path}: {_count(found)}; where every guess is right, add {CONFIRM} to each command")
     else:
-        say(f"{path}: all {found.questions:,} questions can be asked")
+        say(f"{path}: all its questions can be asked")
         confirmed = f" {CONFIRM}" if found.guesses else ""
         say(f"next: videothinker diagnose {path}{where}{confirmed} --out runs/audit")
     return found
@@ -102,13 +103,14 @@ def convert(path: Path, config: ConvertConfig) -> Checked:
         UserError: it is no list at all; rows have problems and `keep_going` is off; guesses are
             not accepted; or another file is in the way. Nothing is written then.
     """
+    path = _list_of(path)
     root = config.data_root or data_root(path)
     listing = _read(path, root)
     guesses = listing.guesses()
     if listing.problems and not config.keep_going:
         raise UserError(
-            f"{path}: {len(listing.problems):,} problems, named above; nothing was written. Mend "
-            "them, or leave their rows out with --keep-going"
+            f"{path}: {_several(len(listing.problems), 'problem')}, named above; nothing was "
+            "written. Mend them, or leave their rows out with --keep-going"
         )
     if not listing.questions:
         raise UserError(f"{path}: holds no whole question; nothing was written")
@@ -119,17 +121,21 @@ def convert(path: Path, config: ConvertConfig) -> Checked:
     _write(config.out, inside)
     _tell_videos(found)
     where = "" if rooted else f" --data-root {root}"
-    say(f"wrote {len(inside):,} questions to {config.out}")
+    say(f"wrote {_several(len(inside), 'question')} to {config.out}")
     say(f"next: videothinker diagnose {config.out}{where} --out runs/audit")
     return msgspec.structs.replace(found, written=str(config.out))
 
 
+def _list_of(path: Path) -> Path:
+    """The list itself, where its folder is given, as a diagnose folder."""
+    inside = path / "questions.jsonl"
+    return inside if inside.is_file() else path
+
+
 def _read(path: Path, root: Path) -> Listing:
     listing = read_list(path, root)
-    say(
-        f"{path}: {len(listing.questions):,} whole questions in {len(listing.table.rows):,} "
-        f"{listing.table.unit}s"
-    )
+    rows = _several(len(listing.table.rows), listing.table.unit)
+    say(f"{path}: {_several(len(listing.questions), 'whole question')} in {rows}")
     for line in listing.told():
         say(line)
     for line in listing.guesses():
@@ -141,7 +147,7 @@ def _read(path: Path, root: Path) -> Listing:
 
 def problem_table(problems: Sequence[Problem], unit: str) -> Table:
     """The first problems in a table, and how many there are beyond."""
-    table = Table(unit, "what is wrong", "how to mend it", title=f"{len(problems):,} problems")
+    table = Table(unit, "what is wrong", "how to mend it", title=_several(len(problems), "problem"))
     for one in problems[:NAMED]:
         table.add_row(str(one.number), Text(one.what), Text(one.mend))
     if len(problems) > NAMED:
@@ -180,7 +186,7 @@ def _tell_videos(found: Checked) -> None:
 def _tell_kind(kind: str, videos: Mapping[str, str]) -> None:
     if not videos:
         return
-    say(f"{len(videos):,} {kind} {'video' if len(videos) == 1 else 'videos'}:")
+    say(f"{_several(len(videos), f'{kind} video')}:")
     for sentence in list(videos.values())[:NAMED]:
         say(f"  {sentence}")
     if len(videos) > NAMED:
@@ -189,17 +195,19 @@ def _tell_kind(kind: str, videos: Mapping[str, str]) -> None:
 
 def _count(found: Checked) -> str:
     """`3 problems, 2 missing videos`."""
+    guesses = 0 if found.accepted else len(found.guesses)
     counts = {
-        "problems": len(found.problems),
-        "missing videos": len(found.missing),
-        "damaged videos": len(found.damaged),
-        "guesses": 0 if found.accepted else len(found.guesses),
+        "problem": len(found.problems),
+        "missing video": len(found.missing),
+        "damaged video": len(found.damaged),
     }
-    return ", ".join(
-        f"{count:,} {name if count > 1 else name[:-2] if name == 'guesses' else name[:-1]}"
-        for name, count in counts.items()
-        if count
-    )
+    told = [_several(count, name) for name, count in counts.items() if count]
+    return ", ".join([*told, *([f"{guesses:,} to confirm"] if guesses else [])])
+
+
+def _several(count: int, name: str) -> str:
+    """`1 line`, `2 lines`."""
+    return f"{count:,} {name}{'' if count == 1 else 's'}"
 
 
 def _from(out: Path, root: Path, questions: Sequence[Question]) -> tuple[list[Question], bool]:

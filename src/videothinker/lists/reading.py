@@ -29,8 +29,6 @@ class Listing:
     root: Path
     """Where its videos lie."""
     questions: list[Question]
-    numbers: list[int]
-    """Line, item or row of each question."""
     problems: list[Problem]
     """In the file's order; a row may have several."""
     notes: Notes = field(default_factory=Notes)
@@ -72,16 +70,17 @@ def read_list(path: Path, root: Path) -> Listing:
         else:
             drafts += reader.read(row.number, row.value)
     problems += _outside(reader.outside, root)
+    away = {number for number, _ in reader.outside}
+    drafts = [draft for draft in drafts if draft.number not in away]
     _beside(drafts, places, notes)
     drafts = _answered(drafts, notes, problems)
     drafts = _named(drafts, path, notes, problems, table.unit)
-    made = [(draft.number, _record(draft, path, notes, problems)) for draft in drafts]
+    made = [_record(draft, path, notes, problems) for draft in drafts]
     problems.sort(key=lambda problem: problem.number)
     return Listing(
         table=table,
         root=root,
-        questions=[question for _, question in made if question is not None],
-        numbers=[number for number, question in made if question is not None],
+        questions=[question for question in made if question is not None],
         problems=problems,
         notes=notes,
     )
@@ -173,18 +172,18 @@ def _digest(draft: Draft) -> str:
 
 
 def _record(draft: Draft, path: Path, notes: Notes, problems: list[Problem]) -> Question | None:
-    for name, value, made in (
-        ("dataset", draft.dataset, f"dataset {path.stem!r}, after the file"),
-        ("split", draft.split, f"split {UNSPLIT!r}: nothing is held out"),
-        ("type", draft.type, "type 'question'"),
-    ):
-        if value is None:
-            notes.add("made", made, draft.number)
-        elif name == "split" and value in SPLITS:
-            notes.add("read", f"split {value} as {SPLITS[value]}", draft.number)
-    split = UNSPLIT if draft.split is None else SPLITS.get(draft.split, draft.split)
-    if draft.own:
-        split = draft.split or UNSPLIT
+    """The question, with what its row does not name and decides no answer."""
+    if draft.dataset is None:
+        notes.add("made", f"dataset {path.stem!r}, after the file", draft.number)
+    if draft.type is None:
+        notes.add("made", "type 'question'", draft.number)
+    split = draft.split
+    if split is None:
+        split = UNSPLIT
+        notes.add("made", f"split {UNSPLIT!r}: nothing is held out", draft.number)
+    elif split in SPLITS and not draft.own:
+        split = SPLITS[split]
+        notes.add("read", f"split {draft.split} as {split}", draft.number)
     fields = {
         "id": draft.id,
         "dataset": draft.dataset or path.stem,

@@ -42,8 +42,6 @@ class Table:
     unit: str
     """What `Row.number` counts: line, item or row."""
     rows: list[Row]
-    numbers_are_text: bool = False
-    """CSV knows no numbers: `2` is text there."""
     notes: list[str] = field(default_factory=list[str])
 
     def place(self, number: int) -> str:
@@ -186,7 +184,7 @@ def _csv(path: Path, data: bytes) -> Table:
             f"{path}:{reader.line_num}: is no CSV ({error}); {ALLOWED}: quote texts that hold "
             "quotes or line breaks"
         ) from error
-    return Table(path, "line", rows, numbers_are_text=True)
+    return Table(path, "line", rows)
 
 
 def read_parquet(path: Path, wanted: str) -> list[Any]:
