@@ -4,7 +4,7 @@ from pathlib import Path
 
 from videothinker.diagnosis.biasset import BiasSet
 from videothinker.diagnosis.following import is_at_chance, next_lines, over_guessing
-from videothinker.records import Question, Sample
+from videothinker.records import Question, Sample, Verdict
 
 OUT = Path("runs/d")
 
@@ -19,10 +19,12 @@ def questions(count: int) -> list[Question]:
     ]  # fmt: skip
 
 
-def answers(every: list[Question], right: int) -> dict[str, list[Sample]]:
+def answers(every: list[Question], right: int, verdict: Verdict = "ok") -> dict[str, list[Sample]]:
     return {
         q.id: [
-            Sample(question_id=q.id, model="m", protocol="p", verdict="ok", exact=float(i < right))
+            Sample(
+                question_id=q.id, model="m", protocol="p", verdict=verdict, exact=float(i < right)
+            )
         ]
         for i, q in enumerate(every)
     }
@@ -62,4 +64,8 @@ def test_the_next_step_is_to_train_only_where_there_is_something_to_train_on():
     weak = " ".join(next_lines(bias(3, 5), poor, OUT))
     assert "not shown to be better than a guess: full +2.5 points" in weak
     assert "next: another --probe MODEL; the bias set holds 5 questions by chance" in weak
+    assert "No answer could be read of 0 of its 40 samples in runs/d/samples.jsonl: probe a" in weak
+    cut = over_guessing(every, {"full": answers(every, 0, "truncated")})
+    assert "read of 40 of its 40 samples" in next_lines(bias(0, 0), cut, OUT)[0]
+    assert "raise --max-new-tokens" in next_lines(bias(0, 0), cut, OUT)[0]
     assert "train" not in weak.split("next:")[1].replace("to train on", "")

@@ -16,7 +16,8 @@ Gains = Mapping[str, Mapping[str, Any]]
 def over_guessing(
     questions: Sequence[Question], samples: Mapping[str, Mapping[str, Sequence[Sample]]]
 ) -> dict[str, dict[str, Any]]:
-    """Probe -> how much more often than a guess the model is right, with its interval.
+    """Probe -> how much more often than a guess the model is right, with its interval; and of how
+    many samples no answer could be read.
 
     Mean over questions of (share of right samples - expected score of a guess), in [-1, 1],
     clustered by video. Only one letter counts as a guess where every question has one right choice.
@@ -27,7 +28,10 @@ def over_guessing(
         asked = [q for q in questions if drawn.get(q.id)]
         if asked:
             gains = [exact(drawn[q.id]) - chance(q, several=several) for q in asked]
-            found[probe] = asdict(mean(gains, [cluster_of(q) for q in asked], low=-1.0))
+            told = asdict(mean(gains, [cluster_of(q) for q in asked], low=-1.0))
+            all_of = [sample for q in asked for sample in drawn[q.id]]
+            unread = sum(sample.verdict != "ok" for sample in all_of)
+            found[probe] = {**told, "samples": len(all_of), "unread": unread}
     return found
 
 
@@ -64,10 +68,14 @@ def _at_chance(gains: Gains, out: Path) -> str:
         f"{100 * row['high']:+.1f})"
         for probe, row in gains.items()
     )
+    samples, unread = (sum(row[key] for row in gains.values()) for key in ("samples", "unread"))
+    do = "probe a stronger model, or more questions"
+    if 2 * unread > samples:
+        do = "look at them there, and raise --max-new-tokens or probe a model that keeps the format"
     return (
-        f"the probed model is not shown to be better than a guess: {told}. Its labels say nothing "
-        f"about these questions. Look at its answers in {out}/samples.jsonl: where few can be read "
-        "it does not keep the answer format; else probe a stronger model, or more questions"
+        f"the probed model is not shown to be better than a guess: {told}. So its labels say "
+        f"nothing about these questions. No answer could be read of {unread:,} of its {samples:,} "
+        f"samples in {out}/samples.jsonl: {do}"
     )
 
 
