@@ -48,8 +48,8 @@ def read(value: Any, choices: Sequence[str], *, place: bool = False) -> Said | N
     if isinstance(value, str):
         inner = TAGS.findall(value)
         return _text((inner[-1] if inner else value).strip(), choices, place=place)
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
-        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or value % 1 != 0:
+        return None  # the last is true of infinity and of no number, too
     return _number(int(value), choices, place=place)
 
 

@@ -3,6 +3,7 @@
 import csv
 import importlib
 import io
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ SHORT = "it ends in the middle; download it again"
 QUESTION_WORDS = ("question", "problem", "query", "conversations")
 """A table, or an object, without any of these is no list of questions."""
 SEPARATORS = ",\t;"
+_DECODER = msgspec.json.Decoder()
 
 
 @dataclass(frozen=True)
@@ -91,21 +93,39 @@ def _folder(path: Path) -> UserError:
 
 
 def _lines(path: Path, data: bytes) -> Iterator[Row]:
-    decode = msgspec.json.Decoder().decode
     for number, line in enumerate(data.split(b"\n"), 1):
         if not line.strip():
             continue
         try:
-            yield Row(number, decode(line))
+            yield Row(number, _decode(line))
         except UnicodeDecodeError as error:
             raise files.not_utf8(f"{path}:{number}", error) from error
         except msgspec.MsgspecError as error:
             yield Row(number, None, f"is no JSON ({error})")
 
 
+def _decode(data: bytes) -> Any:
+    """JSON, and what Python calls JSON: `NaN` and `Infinity` stand for a value that is missing.
+
+    Raises:
+        UnicodeDecodeError: it is no UTF-8.
+        msgspec.MsgspecError: it is no JSON.
+    """
+    try:
+        return _DECODER.decode(data)
+    except msgspec.MsgspecError:
+        if b"NaN" not in data and b"Infinity" not in data:
+            raise
+        try:
+            return json.loads(data, parse_constant=lambda _: None)
+        except json.JSONDecodeError:
+            pass
+        raise
+
+
 def _whole(path: Path, data: bytes) -> Any:
     try:
-        return msgspec.json.decode(data)
+        return _decode(data)
     except UnicodeDecodeError as error:
         raise files.not_utf8(str(path), error) from error
     except msgspec.MsgspecError as error:
