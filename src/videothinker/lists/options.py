@@ -93,7 +93,7 @@ def without_letters(choices: Sequence[str]) -> list[str] | None:
     """`A. left`, `B. right` -> left, right; None where not all begin with their own letter."""
     found = [OWN_LETTER.match(choice) for choice in choices]
     own = [match[1].upper() if match else "" for match in found]
-    if len(choices) < 2 or own != list(LETTERS[: len(choices)]):
+    if not own or own != list(LETTERS[: len(choices)]):
         return None
     return [
         text[match.end() :].strip() for text, match in zip(choices, found, strict=True) if match

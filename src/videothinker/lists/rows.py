@@ -296,7 +296,9 @@ class Reader:
         if not isinstance(value, list):
             self._note(f"choices from {kind(value)}")
         bare = options.without_letters(texts)
-        if bare is not None:
+        if bare is not None and len(bare) == 1:  # `A. Smith` may be a name
+            self._guess("a single choice that begins with A is without its letter")
+        elif bare is not None:
             self._note("choices without their letters")
         return bare or texts
 
