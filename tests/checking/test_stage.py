@@ -108,6 +108,15 @@ def test_all_problems_stand_in_one_table(folder, capsys):
     assert [q.id for q in read_jsonl(out, Question)] == ["99"]
 
 
+def test_a_list_of_open_questions_alone_is_not_fine(folder, capsys):
+    path = put(folder, {"problem": "What?", "problem_type": "free-form", "path": "a.mp4"})
+    code, told = run(capsys, "check", path)
+    assert code == 1
+    assert "left out: open questions, without choices (item 1)" in told
+    with pytest.raises(UserError, match=r"no question \(rows: 1 open questions, without choices"):
+        jsonl.load(path)
+
+
 def test_what_is_no_list_is_a_users_error(folder, capsys):
     for name in ("a.mp4", "", "gone.json"):
         code, told = run(capsys, "check", folder / name)

@@ -53,7 +53,8 @@ def load(
     found = tuple(q for q in questions if split in ("all", q.split))
     others = Counter(f"of split {q.split}" for q in questions if split not in ("all", q.split))
     if not questions:
-        raise UserError(f"{path}: holds no question; {DO}")
+        rest = ", ".join(f"{count:,} {why}" for why, count in listing.left_out().items())
+        raise UserError(f"{path}: holds no question{f' (rows: {rest})' if rest else ''}; {DO}")
     if not found:
         splits = ", ".join(sorted({q.split for q in questions}))
         raise UserError(f"{path}: holds no question of split {split!r}; it has {splits}")

@@ -51,9 +51,10 @@ class Checked(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     @property
     def failures(self) -> int:
-        """Problems, bad videos, and guesses that nobody has accepted."""
+        """Problems, bad videos, guesses that nobody has accepted; a list without a question."""
         open_guesses = 0 if self.accepted else len(self.guesses)
-        return len(self.problems) + len(self.missing) + len(self.damaged) + open_guesses
+        found = len(self.problems) + len(self.missing) + len(self.damaged) + open_guesses
+        return found or int(self.questions == 0)
 
 
 def check(path: Path, config: CheckConfig) -> Checked:
