@@ -13,7 +13,7 @@ class CheckConfig:
     accept_guesses: bool = False
     """What had to be guessed of the list, and is named, is right."""
     decode: bool = False
-    """Decode a frame at the start and the end of every video too: slow, and certain. Without it
+    """Decode a frame at the start and the end of every video too: slower and surer. Without it
     the beginning of each file and its announced length are looked at."""
     follow_links: bool = False
     """Read videos behind symbolic links that lead out of the data folder, as a hub cache has."""
