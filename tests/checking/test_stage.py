@@ -154,3 +154,13 @@ def test_a_long_list_is_checked_at_ten_thousand_lines_a_second(folder):
     began = time.process_time()
     assert check(path, CheckConfig()).questions == 20_000
     assert time.process_time() - began < 2
+
+
+def test_evaluate_takes_such_a_list(folder, capsys):
+    (folder / "lists").mkdir()
+    path = put(folder / "lists", {**ROW, "path": "/old/disk/a.mp4"})
+    words = ("evaluate", "--data", path, "--data-root", folder, "--check")
+    assert run(capsys, *words)[0] == 2
+    code, told = run(capsys, *words, "--accept-guesses")
+    assert code == 0
+    assert "all 1 questions have their videos" in told
