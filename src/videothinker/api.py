@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from videothinker.answering.config import AskConfig, ModelsConfig
     from videothinker.answering.families import models
     from videothinker.answering.single import ask
+    from videothinker.checking.config import CheckConfig, ConvertConfig
+    from videothinker.checking.stage import check, convert
     from videothinker.diagnosis.config import DiagnoseConfig
     from videothinker.diagnosis.stage import diagnose
     from videothinker.evaluation.config import EvaluateConfig
@@ -34,6 +36,8 @@ __all__ = [
     "AskConfig",
     "BiasConfig",
     "CdpoConfig",
+    "CheckConfig",
+    "ConvertConfig",
     "DiagnoseConfig",
     "EvaluateConfig",
     "ExportConfig",
@@ -44,6 +48,8 @@ __all__ = [
     "ReproduceConfig",
     "WorldConfig",
     "ask",
+    "check",
+    "convert",
     "diagnose",
     "evaluate",
     "export",

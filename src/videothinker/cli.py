@@ -51,11 +51,23 @@ VERBS: dict[str, Verb] = {
         "videothinker.world.config:WorldConfig",
         "videothinker.world.stage:world",
     ),
+    "check": Verb(
+        "read a list of questions in any common shape and say all that is wrong with it",
+        "videothinker.checking.config:CheckConfig",
+        "videothinker.checking.stage:check",
+        {"list": (Path, False, "JSON lines, a JSON array, CSV or parquet")},
+    ),
+    "convert": Verb(
+        "write such a list as our own records, one JSON object a line",
+        "videothinker.checking.config:ConvertConfig",
+        "videothinker.checking.stage:convert",
+        {"list": (Path, False, "JSON lines, a JSON array, CSV or parquet")},
+    ),
     "diagnose": Verb(
         "label which questions can be answered without reasoning; write the bias set",
         "videothinker.diagnosis.config:DiagnoseConfig",
         "videothinker.diagnosis.stage:diagnose",
-        {"data": (Path, False, "a CLEVRER folder, or a questions.jsonl")},
+        {"data": (Path, False, "a CLEVRER folder, or a list of questions")},
     ),
     "pretrain": Verb(
         "train a small video LLM from scratch on simulated videos",

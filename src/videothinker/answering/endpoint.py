@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 from videothinker.errors import UserError
 
 KEY_VARIABLE = "VIDEOTHINKER_API_KEY"
-MAY_CHANGE = ("served",)
+MAY_CHANGE = ("served", "accept_guesses")
 """A run goes on at another address, in another hurry: what decides answers is told with `device`,
-and the model by its name."""
+and the model by its name. Guesses about a list that were accepted are read as before."""
 VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 
 

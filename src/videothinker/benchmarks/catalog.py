@@ -44,18 +44,29 @@ def about(name: str) -> Benchmark:
     return _file(name).BENCHMARK
 
 
-def load(name: str, data: Path, split: str | None = None) -> Benchmark:
+def load(
+    name: str,
+    data: Path,
+    split: str | None = None,
+    *,
+    root: Path | None = None,
+    accept_guesses: bool = False,
+) -> Benchmark:
     """Read a benchmark.
 
     Args:
         name: one of NAMES; `-list` is the authors' format.
         data: its folder as downloaded, or the file where the format is one file.
-        split: of CLEVRER and of our own records; the other benchmarks have one.
+        split: of CLEVRER and of lists of one's own; the other benchmarks have one.
+        root: of a list of one's own, where its videos lie; None is the list's folder.
+        accept_guesses: of a list of one's own, what had to be guessed is right.
 
     Raises:
         UserError: an unknown name, or files that are not the published ones.
     """
     file = _file(name)
+    if name == "jsonl":
+        return file.load(data, split, root=root, accept_guesses=accept_guesses)
     if split is None or not file.BENCHMARK.has_splits:
         return file.load(data)
     return file.load(data, split)

@@ -4,7 +4,6 @@ A JSON list is read, JSON lines, and parquet where pyarrow is installed. A row w
 missing column is named, all of a file at once.
 """
 
-import importlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import msgspec
 
 from videothinker import files
 from videothinker.errors import UserError
+from videothinker.lists.table import SHORT, read_parquet
 from videothinker.prompts import LETTERS
 from videothinker.records import Question
 
@@ -23,7 +23,6 @@ T = TypeVar("T")
 WANTED = "the published file as it was downloaded"
 OWN_LETTER = re.compile(r"\s*\(?([A-Z])[.:)]")
 SOLUTION = re.compile(r"<answer>([A-Z])</answer>")
-SHORT = "it ends in the middle; download it again"
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ def read_rows(
 def _items(path: Path) -> list[Any]:
     """A list's items, of whatever shape."""
     if path.suffix == ".parquet":
-        return _read_parquet(path)
+        return read_parquet(path, WANTED)
     data = files.read_bytes(path, WANTED)
     if not data.lstrip().startswith(b"{"):
         return read_json(path, list[Any])
@@ -117,24 +116,6 @@ def _not_published(where: str, error: msgspec.MsgspecError, *, cut: bool) -> Use
     if cut and "truncated" in str(error):
         return UserError(f"{where}: is not whole JSON ({error}): {SHORT}")
     return UserError(f"{where}: is not the published file ({error}); give {WANTED}")
-
-
-def _read_parquet(path: Path) -> list[Any]:
-    try:
-        arrow = importlib.import_module("pyarrow")
-        parquet = importlib.import_module("pyarrow.parquet")
-    except ImportError as error:
-        raise UserError(
-            f"{path}: is parquet, which needs pyarrow to read: install it (pip install pyarrow), "
-            'or make JSON beside it where it is: python -c "import pyarrow.parquet as p, json; '
-            f"json.dump(p.read_table('{path.name}').to_pylist(), open('{path.stem}.json', 'w'))\""
-        ) from error
-    try:
-        return parquet.read_table(path).to_pylist()
-    except (OSError, arrow.ArrowException) as error:
-        whole = path.stat().st_size > 12 and path.read_bytes()[-4:] == b"PAR1"
-        do = f"give {WANTED}" if whole else SHORT
-        raise UserError(f"{path}: cannot be read as parquet ({error}); {do}") from error
 
 
 def letter_of(text: str, choices: Sequence[str], where: Place | str) -> tuple[str]:

@@ -59,14 +59,16 @@ class DiagnoseConfig:
     limit: int | None = None
     """Probe this many of the questions, drawn by the seed; None probes all."""
     benchmark: catalog.Name | None = None
-    """What the data is; `jsonl` is our own records. None: clevrer for a folder, jsonl for a
-    file."""
+    """What the data is; `jsonl` is a list of one's own, or our records. None: clevrer for a folder,
+    jsonl for a file."""
     data_root: Path | None = None
     """Where the videos of a list of questions lie; None is the list's own folder."""
     deadline: float = DEADLINE
     """Seconds a video may take to decode before it is recorded as a failure."""
     decode_megabytes: int = MEGABYTES
     """Memory that decoding may hold, of 10^6 bytes; one that needs more is a failure too."""
+    accept_guesses: bool = False
+    """Of a list in other words than ours: what had to be guessed of it, and is named, is right."""
     follow_links: bool = False
     """Read videos behind symbolic links that lead out of the data folder, as a hub cache has."""
     device: str = "auto"

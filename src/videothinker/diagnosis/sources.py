@@ -112,7 +112,13 @@ def read_list(data: Path, config: DiagnoseConfig) -> Benchmark | None:
         raise UserError(f"{data}: is not there; give a folder in CLEVRER's layout, or a file")
     if has_logs(data, config):
         return None
-    return catalog.load(config.benchmark or "jsonl", data, config.split)
+    return catalog.load(
+        config.benchmark or "jsonl",
+        data,
+        config.split,
+        root=config.data_root,
+        accept_guesses=config.accept_guesses,
+    )
 
 
 def inputs_of(

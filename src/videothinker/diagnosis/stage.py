@@ -1,6 +1,6 @@
 """`videothinker diagnose`: which questions can be answered without reasoning?"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from videothinker.diagnosis.audit import audit, kinds_of
 from videothinker.diagnosis.biasset import BiasSet, bias_set
 from videothinker.diagnosis.config import RULES, DiagnoseConfig
 from videothinker.diagnosis.effects import swaps
+from videothinker.diagnosis.following import next_lines, over_guessing
 from videothinker.diagnosis.insight import insight, insight_lines
 from videothinker.diagnosis.premises import natural_pairs, pair_line, told
 from videothinker.diagnosis.probes import FLAGS, diagnose_by_probes
@@ -61,7 +62,7 @@ def _audit(
 
 def _with_probes(
     run: Run, source: Source, config: DiagnoseConfig
-) -> tuple[list[Diagnosis], dict[str, Any]]:
+) -> tuple[list[Diagnosis], dict[str, Any], dict[str, Any]]:
     # torch and transformers are heavy, and labelling from logs needs neither.
     from videothinker.diagnosis.probing import probe  # noqa: PLC0415
 
@@ -75,7 +76,7 @@ def _with_probes(
     diagnoses = diagnose_by_probes(kept, probed.samples, logs)
     swapped = swaps(probed.pairs, probed.pair_samples)
     found = insight(probed.questions, diagnoses, probed.samples, config.seed, swapped)
-    return diagnoses, found
+    return diagnoses, found, over_guessing(probed.questions, probed.samples)
 
 
 def _placed(config: DiagnoseConfig, model: str) -> DiagnoseConfig:
@@ -97,7 +98,13 @@ def _tell(summary: dict[str, Any], rule: str, audited: Sequence[str]) -> None:
         say(line)
 
 
-def _tell_next(run: Run, data: Path, config: DiagnoseConfig, chosen: BiasSet | None) -> None:
+def _tell_next(
+    run: Run,
+    data: Path,
+    config: DiagnoseConfig,
+    chosen: BiasSet | None,
+    gains: Mapping[str, Any],
+) -> None:
     if chosen is None:
         say(
             "no question is labelled: no event logs speak of them; give --probe MODEL, or a folder "
@@ -105,6 +112,8 @@ def _tell_next(run: Run, data: Path, config: DiagnoseConfig, chosen: BiasSet | N
         )
         say(f"wrote {run.path}/questions.jsonl, audit.jsonl, natural_pairs.jsonl")
         what = f" --benchmark {config.benchmark}" if config.benchmark else ""
+        what += f" --data-root {config.data_root}" if config.data_root else ""
+        what += " --accept-guesses" if config.accept_guesses else ""
         say(f"next: videothinker diagnose {data}{what} --probe MODEL --out OUT")
         return
     say(
@@ -115,7 +124,8 @@ def _tell_next(run: Run, data: Path, config: DiagnoseConfig, chosen: BiasSet | N
         f"wrote {run.path}/questions.jsonl, diagnosis.jsonl, bias.jsonl, bias_as_is.jsonl, "
         "audit.jsonl, natural_pairs.jsonl"
     )
-    say(f"next: videothinker train bias --data {run.path} --model MODEL --out OUT")
+    for line in next_lines(chosen, gains, run.path):
+        say(line)
 
 
 def diagnose(data: Path, config: DiagnoseConfig) -> Path:
@@ -150,9 +160,9 @@ def diagnose(data: Path, config: DiagnoseConfig) -> Path:
         run.failures = len(source.problems)
         for note in source.notes:
             say(f"not diagnosed or not as published: {note}")
-        diagnoses, probing = list(source.logs), None
+        diagnoses, probing, gains = list(source.logs), None, dict[str, Any]()
         if config.probe is not None:
-            diagnoses, probing = _with_probes(run, source, config)
+            diagnoses, probing, gains = _with_probes(run, source, config)
         rule = diagnoses[0].rule if diagnoses else config.rule
         flags = {name for d in diagnoses for name in d.flags}
         rules = [name for name in (*RULES, *FLAGS.values()) if name in flags]
@@ -162,11 +172,12 @@ def diagnose(data: Path, config: DiagnoseConfig) -> Path:
             summary["minimal_pairs"] = rule_counts(source.pair_logs, RULES)
         if probing is not None:
             summary["probing"] = probing
+            summary["over_guessing"] = gains
         if "endpoint" in run.facts:
             summary["endpoint"] = run.facts["endpoint"]
         found, audited = _audit(run, source, diagnoses, config.seed)
         summary |= found
         write_atomic(run.path / "summary.json", msgspec.json.format(msgspec.json.encode(summary)))
         _tell(summary, rule, audited)
-        _tell_next(run, data, config, chosen)
+        _tell_next(run, data, config, chosen, gains)
     return config.out

@@ -40,8 +40,14 @@ def evaluate(data: Path, config: EvaluateConfig) -> Path:
     Raises:
         UserError: a wrong or partial download, a model that cannot be loaded, nothing to ask.
     """
-    benchmark = catalog.load(config.benchmark, data, config.split)
-    root = jsonl.data_root(data)
+    benchmark = catalog.load(
+        config.benchmark,
+        data,
+        config.split,
+        root=config.data_root,
+        accept_guesses=config.accept_guesses,
+    )
+    root = config.data_root or jsonl.data_root(data)
     if config.check:
         check(benchmark, root, follow_links=config.follow_links)
         return data

@@ -17,6 +17,7 @@ ORDER = ("Base", "Bias model", "GRPO", "CDPO")
 NOT_A_SETTING = frozenset(
     {
         *("seed", "out", "json", "data_root", "model", "bias", "success", "log_with"),
+        "accept_guesses",
         *("save_steps", "save_total_limit", "eval_steps", "eval_questions", "on_bad_video"),
     }
 )

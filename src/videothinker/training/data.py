@@ -102,7 +102,9 @@ def load_training_set(data: Path, config: TrainConfig) -> TrainingSet:
             f"{data}: its questions are audited and not labelled, so there is no {source.name}; "
             "label them first: videothinker diagnose with --probe MODEL"
         )
-    questions = every = jsonl.read_questions(source)
+    questions = every = jsonl.read_questions(
+        source, root=config.data_root, accept_guesses=config.accept_guesses
+    )
     labels: dict[str, Label] = {
         q.id: ROLES[q.groups["role"]] for q in questions if q.groups.get("role") in ROLES
     }

@@ -204,7 +204,7 @@ def _open(
     # what was used of the questions is compared by `resuming`, not the files' bytes
     may_change = (
         "data", "diagnosis", "data_root", "on_bad_video", "follow_links", "deadline",
-        "decode_megabytes", "optimizer_device", "offload_bias",
+        "decode_megabytes", "optimizer_device", "offload_bias", "accept_guesses",
     )  # fmt: skip
     return open_run(config.out, f"train_{config.stage}", config, inputs, may_change=may_change)
 

@@ -1,0 +1,62 @@
+"""Which videos of a list are missing or damaged, each by name."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from videothinker.checking.headers import damage
+from videothinker.console import progress
+from videothinker.video import BadVideo, check_there, read_clip
+from videothinker.video.paths import locate, reason
+
+
+def bad_videos(
+    root: Path, videos: Iterable[str], *, follow_links: bool, decode: bool
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Look at every video once.
+
+    Args:
+        root: the data folder.
+        videos: paths from there on.
+        follow_links: links may lead out of it.
+        decode: decode a frame at both ends, too.
+
+    Returns:
+        The missing ones and the damaged ones -> one sentence each.
+    """
+    names = sorted(set(videos))
+    missing: dict[str, str] = {}
+    damaged: dict[str, str] = {}
+    with progress("looking at videos", len(names)) as bar:
+        for name in names:
+            try:
+                if os.path.lexists(f"{root}/{name}"):  # before `locate`, which costs ten times this
+                    _look(root, name, follow_links=follow_links, decode=decode)
+                else:
+                    missing[name] = f"video {name!r} is missing from {root}"
+            except BadVideo as error:
+                damaged[name] = str(error)
+            except ValueError:  # a NUL in it
+                missing[name] = f"video {name!r} has a name that no file can have"
+            bar.advance()
+    return missing, damaged
+
+
+def _look(root: Path, name: str, *, follow_links: bool, decode: bool) -> None:
+    """One video.
+
+    Raises:
+        BadVideo: it is missing or damaged.
+    """
+    path = locate(root, name, follow_links=follow_links)
+    if path.is_dir():
+        check_there(root, name, follow_links=follow_links)
+    else:
+        try:
+            wrong = damage(path)
+        except OSError as error:
+            wrong = f"cannot be read ({reason(error)}); check its permissions"
+        if wrong is not None:
+            raise BadVideo(f"video {name!r} {wrong}")
+    if decode:
+        read_clip(root, name, 2, follow_links=follow_links)

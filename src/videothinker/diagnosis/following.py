@@ -1,0 +1,85 @@
+"""What can be done with a diagnosis: the next command, or in words why there is none yet."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from videothinker.dependence import chance, cluster_of, exact
+from videothinker.diagnosis.biasset import BiasSet
+from videothinker.estimates import mean
+from videothinker.records import Question, Sample
+
+Gains = Mapping[str, Mapping[str, Any]]
+
+
+def over_guessing(
+    questions: Sequence[Question], samples: Mapping[str, Mapping[str, Sequence[Sample]]]
+) -> dict[str, dict[str, Any]]:
+    """Probe -> how much more often than a guess the model is right, with its interval; and of how
+    many samples no answer could be read.
+
+    Mean over questions of (share of right samples - expected score of a guess), in [-1, 1],
+    clustered by video. Only one letter counts as a guess where every question has one right choice.
+    """
+    several = any(len(question.answer) > 1 for question in questions)
+    found: dict[str, dict[str, Any]] = {}
+    for probe, drawn in samples.items():
+        asked = [q for q in questions if drawn.get(q.id)]
+        if asked:
+            gains = [exact(drawn[q.id]) - chance(q, several=several) for q in asked]
+            told = asdict(mean(gains, [cluster_of(q) for q in asked], low=-1.0))
+            all_of = [sample for q in asked for sample in drawn[q.id]]
+            unread = sum(sample.verdict != "ok" for sample in all_of)
+            found[probe] = {**told, "samples": len(all_of), "unread": unread}
+    return found
+
+
+def is_at_chance(gains: Gains) -> bool:
+    """Under no probe is it shown to be better than a guess."""
+    return bool(gains) and all(row["low"] <= 0 for row in gains.values())
+
+
+def next_lines(chosen: BiasSet, gains: Gains, out: Path) -> list[str]:
+    """The next step.
+
+    Args:
+        chosen: the bias set.
+        gains: see `over_guessing`; empty where no model was probed.
+        out: the diagnose folder.
+    """
+    if is_at_chance(gains):
+        return [_at_chance(gains, out), _nothing(chosen)]
+    if not chosen.as_is:
+        source = "the probed model" if gains else "the rule on the event logs"
+        empty = (
+            f"the bias set is empty: by {source} no question to train on is observational, so no "
+            "shortcut is shown that a bias model could take, and CDPO has nothing to repel from"
+        )
+        return [empty, f"next: videothinker train grpo --data {out} --model MODEL --out OUT"]
+    flag = "" if chosen.struck else " --as-is"
+    why = [] if chosen.struck else ["no observational question has a premise to strike out"]
+    return [*why, f"next: videothinker train bias --data {out} --model MODEL --out OUT{flag}"]
+
+
+def _at_chance(gains: Gains, out: Path) -> str:
+    told = ", ".join(
+        f"{probe} {100 * row['value']:+.1f} points (95 % {100 * row['low']:+.1f} to "
+        f"{100 * row['high']:+.1f})"
+        for probe, row in gains.items()
+    )
+    samples, unread = (sum(row[key] for row in gains.values()) for key in ("samples", "unread"))
+    do = "probe a stronger model, or more questions"
+    if 2 * unread > samples:
+        do = "look at them there, and raise --max-new-tokens or probe a model that keeps the format"
+    return (
+        f"the probed model is not shown to be better than a guess: {told}. So its labels say "
+        f"nothing about these questions. No answer could be read of {unread:,} of its {samples:,} "
+        f"samples in {out}/samples.jsonl: {do}"
+    )
+
+
+def _nothing(chosen: BiasSet) -> str:
+    count = len(chosen.as_is)
+    held = "is empty" if not count else f"holds {count} questions by chance"
+    return f"next: another --probe MODEL; the bias set {held}, and is nothing to train on"

@@ -1,0 +1,211 @@
+"""A list of questions as people have it -> our records, with all that was found on the way."""
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from videothinker.lists.notes import Notes, Problem
+from videothinker.lists.places import Places
+from videothinker.lists.rows import Draft, Reader
+from videothinker.lists.said import base_of
+from videothinker.lists.table import Table, read_table
+from videothinker.records import Question
+
+SPLITS = {"val": "validation", "valid": "validation", "dev": "validation"}
+UNSPLIT = "unsplit"
+"""The split of a list that names none: nothing is held out, and training says so."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a list holds."""
+
+    table: Table
+    root: Path
+    """Where its videos lie."""
+    questions: list[Question]
+    problems: list[Problem]
+    """In the file's order; a row may have several."""
+    notes: Notes = field(default_factory=Notes)
+
+    def guesses(self) -> list[str]:
+        """What must be confirmed, a sentence each."""
+        return list(self.notes.lines(self.table.unit, "guessed"))
+
+    def told(self) -> list[str]:
+        """Everything else that was found, a sentence each."""
+        return list(self.notes.lines(self.table.unit, "left out", "read", "made", "not read"))
+
+    def left_out(self) -> dict[str, int]:
+        """Why -> how many rows are no multiple-choice questions about videos."""
+        return {what: count for what, (count, _) in self.notes.of("left out").items()}
+
+
+def read_list(path: Path, root: Path) -> Listing:
+    """Read a list.
+
+    Args:
+        path: JSON lines, a JSON array, CSV or parquet.
+        root: the folder from which its videos' paths start.
+
+    Raises:
+        UserError: it is no list at all (see `table.read_table`); what is wrong with single rows is
+            in `Listing.problems`.
+    """
+    table = read_table(path)
+    notes, problems = Notes(), list[Problem]()
+    for note in table.notes:
+        notes.add("read", note, 1)
+    places = Places(root)
+    reader = Reader(notes, problems, places)
+    drafts: list[Draft] = []
+    for row in table.rows:
+        if row.broken:
+            problems.append(Problem(row.number, row.broken, "mend or remove it"))
+        else:
+            drafts += reader.read(row.number, row.value)
+    problems += _outside(reader.outside, root)
+    away = {number for number, _ in reader.outside}
+    drafts = [draft for draft in drafts if draft.number not in away]
+    _beside(drafts, places, notes)
+    drafts = _answered(drafts, notes, problems)
+    drafts = _named(drafts, path, notes, problems, table.unit)
+    made = [_record(draft, path, notes, problems) for draft in drafts]
+    problems.sort(key=lambda problem: problem.number)
+    return Listing(
+        table=table,
+        root=root,
+        questions=[question for question in made if question is not None],
+        problems=problems,
+        notes=notes,
+    )
+
+
+def _outside(videos: Sequence[tuple[int, str]], root: Path) -> Iterator[Problem]:
+    """Videos that are there and not in the data folder; which folder would hold them all."""
+    folders = [os.path.dirname(name) for _, name in videos]  # noqa: PTH120 (names, any)
+    common = os.path.commonpath(folders) if folders else ""
+    for number, name in videos:
+        what = f"video {name!r} lies outside the data folder {root}"
+        yield Problem(number, what, f"give the videos' folder: --data-root {common}")
+
+
+def _beside(drafts: Sequence[Draft], places: Places, notes: Notes) -> None:
+    """Videos that are nowhere are looked for where the others of their folder turned out to lie."""
+    for draft in drafts:
+        if draft.video_name in places.lost and (found := places.beside(draft.video_name)):
+            draft.video, guess = found
+            notes.add("guessed", guess, draft.number)
+
+
+def _answered(drafts: Sequence[Draft], notes: Notes, problems: list[Problem]) -> list[Draft]:
+    """Places turned into letters, by how the whole file counts; keys that disagree are told."""
+    counted = [
+        (place, len(d.choices), d.number) for d in drafts for s in d.said for place in s.places
+    ]
+    base, guess = base_of([(place, count) for place, count, _ in counted])
+    for _, _, number in counted:
+        notes.add("guessed" if guess else "read", guess or f"places count from {base}", number)
+    kept: list[Draft] = []
+    for draft in drafts:
+        answers = {said.resolve(base, len(draft.choices)) for said in draft.said}
+        if None in answers:
+            places = next(
+                s.places for s in draft.said if s.resolve(base, len(draft.choices)) is None
+            )
+            what = f"answer {', '.join(map(str, places))} is no place among {len(draft.choices)}"
+            problems.append(
+                Problem(draft.number, what, f"this file counts from {base}: correct it")
+            )
+        elif len(answers) > 1:
+            told = " and ".join("".join(answer or ()) for answer in sorted(answers, key=str))
+            problems.append(
+                Problem(draft.number, f"its answers say {told}", "make them one, or keep one key")
+            )
+        else:
+            draft.answer = answers.pop() or () if answers else ()
+            kept.append(draft)
+    return kept
+
+
+def _named(
+    drafts: Sequence[Draft], path: Path, notes: Notes, problems: list[Problem], unit: str
+) -> list[Draft]:
+    """Every question its own id: its own, one within its video, or one made of what it says."""
+    own = Counter(draft.id for draft in drafts if draft.id is not None)
+    inside = Counter(_within(draft) for draft in drafts if draft.id is not None)
+    strict = any(draft.own for draft in drafts)
+    repeats = not strict and max(own.values(), default=0) > 1 == max(inside.values(), default=0)
+    for draft in drafts:
+        if draft.id is None:
+            draft.id = f"{path.stem}/{_digest(draft)}"
+            notes.add("made", "ids, of video, question and choices", draft.number)
+        elif repeats:
+            draft.id = _within(draft)
+            notes.add("guessed", "ids come again: each is one within its video", draft.number)
+    kept: list[Draft] = []
+    seen: dict[str, int] = {}
+    for draft in drafts:
+        name = draft.id or ""
+        if name in seen:
+            what = f"id {name!r} is that of {unit} {seen[name]} too"
+            problems.append(Problem(draft.number, what, "give each question its own"))
+        else:
+            seen[name] = draft.number
+            kept.append(draft)
+    return kept
+
+
+def _within(draft: Draft) -> str:
+    return f"{PurePosixPath(draft.video or '').stem}/{draft.id}"
+
+
+def _digest(draft: Draft) -> str:
+    """Twelve letters that stay while the question does, wherever in the file it stands."""
+    said = (draft.video_name, draft.clip, draft.context, draft.question, draft.choices)
+    return hashlib.sha256(repr(said).encode("utf-8", "replace")).hexdigest()[:12]
+
+
+def _record(draft: Draft, path: Path, notes: Notes, problems: list[Problem]) -> Question | None:
+    """The question, with what its row does not name and decides no answer."""
+    if draft.dataset is None:
+        notes.add("made", f"dataset {path.stem!r}, after the file", draft.number)
+    if draft.type is None:
+        notes.add("made", "type 'question'", draft.number)
+    split = draft.split
+    if split is None:
+        split = UNSPLIT
+        notes.add("made", f"split {UNSPLIT!r}: nothing is held out", draft.number)
+    elif split in SPLITS and not draft.own:
+        split = SPLITS[split]
+        notes.add("read", f"split {draft.split} as {split}", draft.number)
+    fields = {
+        "id": draft.id,
+        "dataset": draft.dataset or path.stem,
+        "split": split,
+        "video": draft.video,
+        "clip": draft.clip,
+        "context": draft.context,
+        "question": draft.question,
+        "question_struck": draft.struck,
+        "choices": draft.choices,
+        "answer": draft.answer,
+        "type": draft.type or "question",
+        "groups": draft.groups,
+    }
+    try:
+        return msgspec.convert(fields, Question)
+    except msgspec.ValidationError as error:
+        problems.append(Problem(draft.number, f"is no question: {error}", "correct it"))
+        return None
+
+
+def lines_of(listing: Listing) -> Iterator[str]:
+    """Each problem with its place in the file."""
+    for problem in listing.problems:
+        yield f"{listing.table.place(problem.number)}: {problem}"

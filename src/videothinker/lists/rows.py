@@ -1,0 +1,350 @@
+"""One row of a list -> drafts of questions: what each says, before the whole file is known."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from videothinker.lists import layout, options, said
+from videothinker.lists.layout import Layout
+from videothinker.lists.notes import Notes, Problem
+from videothinker.lists.places import Places
+from videothinker.lists.said import Said
+from videothinker.prompts import LETTERS
+from videothinker.records import Letters, Question
+
+PLACE = re.compile(r"<(?:video|image|audio)>", re.IGNORECASE)
+AT_ENDS = re.compile(r"^(?:\s*<(?:video|image)>)+\s*|\s*(?:<(?:video|image)>\s*)+$", re.IGNORECASE)
+OPEN = re.compile(
+    r"(?:open|free)[-_ ]?(?:ended|form|text)?|ocr|numerical|regression|math|caption(?:ing)?",
+    re.IGNORECASE,
+)
+"""Kinds of questions that have no choices, as lists call them."""
+FORMS = re.compile(r"multi(?:ple)?[-_ ]?choices?|mcq?|mcqa", re.IGNORECASE)
+"""What a list calls the form of its questions, which is not their type."""
+YES_NO = ("yes", "no")
+SPAN = re.compile(r"\s*([0-9.]+)\s*-\s*([0-9.]+)\s*")
+TEXTS = ("question_struck", "context")
+
+
+@dataclass
+class Draft:
+    """A question as its row has it."""
+
+    number: int
+    own: bool
+    id: str | None
+    dataset: str | None
+    split: str | None
+    type: str | None
+    video: str | None
+    video_name: str | None
+    """As it stands in the row."""
+    clip: Any
+    context: str | None
+    question: str
+    struck: str | None
+    choices: list[str]
+    said: list[Said]
+    """What each key with an answer says."""
+    groups: Any = field(default_factory=dict[str, str])
+    answer: Letters = ()
+
+
+class Reader:
+    """Reads rows one after the other; what it finds goes into `notes` and `problems`."""
+
+    def __init__(self, notes: Notes, problems: list[Problem], places: Places) -> None:
+        self._notes, self._problems, self._places = notes, problems, places
+        self._layouts: dict[tuple[str, ...], Layout] = {}
+        self._number = 0
+        self.outside: list[tuple[int, str]] = []
+        """Rows whose video lies outside the data folder, with its path."""
+
+    def read(self, number: int, row: Any) -> Iterator[Draft]:
+        """The questions of a row; several of a conversation, none of a faulty one."""
+        self._number = number
+        if not isinstance(row, dict):
+            self._wrong(f"is {kind(row)}, not an object", "write keys and values")
+            return
+        how = self._layout(row)
+        if not self._is_asked(row, how):
+            return
+        before = len(self._problems)
+        if how.own:
+            self._check_own(row)
+        video, name = self._video(row, how)
+        clip = self._clip(row, how)
+        for question, choices, answers in self._turns(row, how):
+            found = self._question(question, choices, answers, how)
+            if found is None or len(self._problems) > before:
+                continue
+            asked, texts, told = found
+            yield Draft(
+                number=number,
+                own=how.own,
+                id=_text(row, how.id),
+                dataset=_text(row, how.dataset),
+                split=_text(row, how.split),
+                type=self._type(row, how),
+                video=video,
+                video_name=name,
+                clip=clip,
+                context=_text(row, "context"),
+                question=asked,
+                struck=_text(row, "question_struck"),
+                choices=texts,
+                said=told,
+                groups=row.get("groups") or {},
+            )
+
+    def _wrong(self, what: str, mend: str) -> None:
+        self._problems.append(Problem(self._number, what, mend))
+
+    def _note(self, what: str) -> None:
+        self._notes.add("read", what, self._number)
+
+    def _guess(self, what: str) -> None:
+        self._notes.add("guessed", what, self._number)
+
+    def _layout(self, row: Mapping[str, Any]) -> Layout:
+        keys = tuple(key for key, value in row.items() if value is not None)
+        found = self._layouts.get(keys)
+        if found is None:
+            found = self._layouts[keys] = layout.find(keys, row)
+        if found.renamed:
+            self._note(", ".join(found.renamed))
+        if found.passed_over and not found.own:
+            self._notes.add("not read", f"keys {', '.join(found.passed_over)}", self._number)
+        return found
+
+    def _is_asked(self, row: Mapping[str, Any], how: Layout) -> bool:
+        """Is it a multiple-choice question about a video? Else it is counted."""
+        kinds = [str(row[key]).strip() for key in how.kinds]
+        if any(one.lower() == "image" for one in kinds):
+            self._notes.add("left out", "about images", self._number)
+            return False
+        if not self._has_choices(row, how) and any(OPEN.fullmatch(one) for one in kinds):
+            self._notes.add("left out", "open questions, without choices", self._number)
+            return False
+        return True
+
+    def _has_choices(self, row: Mapping[str, Any], how: Layout) -> bool:
+        value = [row[key] for key in how.columns] if how.choices is None else row[how.choices]
+        items: list[Any] = list(value.values()) if isinstance(value, dict) else value
+        return bool(options.without_end(items) if isinstance(items, list) else items)
+
+    def _check_own(self, row: Mapping[str, Any]) -> None:
+        """A row in our own words: a key that is none of them is a slip, as `question_stuck`."""
+        known = Question.__struct_fields__
+        if unknown := [name for name in row if name not in known]:
+            self._wrong(f"unknown field {', '.join(unknown)}", f"allowed are {', '.join(known)}")
+        for name in layout.NEEDED:
+            if row[name] is None:
+                self._wrong(f"{name} is null", "give text")
+        for name in TEXTS:
+            if not isinstance(row.get(name), str | None):
+                self._wrong(f"{name} is {kind(row[name])}", "give text")
+
+    def _type(self, row: Mapping[str, Any], how: Layout) -> str | None:
+        for key in how.types:
+            found = _text(row, key)
+            if found and (how.own or not FORMS.fullmatch(found)):
+                if key != "type":
+                    self._note(f"{key} as type")
+                return found
+        return None
+
+    def _video(self, row: Mapping[str, Any], how: Layout) -> tuple[str | None, str | None]:
+        value = None if how.video is None else row[how.video]
+        if isinstance(value, list) and len(value) == 1 and not how.own:
+            value = value[0]
+        if isinstance(value, dict):
+            value = value.get("path")
+        if isinstance(value, int) and not isinstance(value, bool) and not how.own:
+            value = str(value)
+        if value is None or value == "":
+            if not how.own and _text(row, "context") is None:
+                self._wrong("has no video", 'name it, as "video": "a.mp4"')
+            return None, None
+        if not isinstance(value, str):
+            self._wrong(f"video is {kind(value)}", "give text: one path a question")
+            return None, None
+        path, read, guessed = self._places.find(value)
+        if value in self._places.outside:
+            self.outside.append((self._number, value))
+            return path, value
+        if read:
+            self._note(read)
+        if guessed:
+            self._guess(guessed)
+        return path, value
+
+    def _clip(self, row: Mapping[str, Any], how: Layout) -> Any:
+        values = [row[key] for key in how.clip]
+        if not values:
+            return None
+        if len(values) == 1:
+            span = SPAN.fullmatch(values[0]) if isinstance(values[0], str) else None
+            ends = list(span.groups()) if span else values[0]
+        else:
+            ends = values
+        try:
+            start, end = (float(one) for one in ends)
+        except (TypeError, ValueError):
+            self._wrong(f"clip {ends!r} is no part of a video", "give start and end, in seconds")
+            return None
+        if not 0 <= start < end < float("inf"):
+            what = f"clip {[f'{start:g}', f'{end:g}']} is no part of a video"
+            self._wrong(what.replace("'", ""), "give start and end, in seconds")
+        return start, end
+
+    def _turns(
+        self, row: Mapping[str, Any], how: Layout
+    ) -> Iterator[tuple[Any, Any, list[tuple[Any, bool]]]]:
+        """Question, choices and answers, each with whether a number in it is a place."""
+        if how.talk is not None:
+            yield from self._talk(row[how.talk])
+            return
+        if how.question is None:
+            self._wrong("has no question", f"give it under one of {', '.join(layout.QUESTION)}")
+            return
+        choices: Any = None if how.choices is None else row[how.choices]
+        if how.columns:
+            choices = options.without_end([row[key] for key in how.columns])
+        question: Any = row[how.question]
+        other = None if how.other_question is None else row[how.other_question]
+        if isinstance(other, str) and isinstance(question, str):
+            one, two = question.strip(), other.strip()
+            if not two.startswith(one) and not one.startswith(two):
+                self._guess(f"the question is under {how.question}, not {how.other_question}")
+        yield question, choices, [(row[key], place) for key, place in how.answers]
+
+    def _talk(self, turns: Any) -> Iterator[tuple[Any, Any, list[tuple[Any, bool]]]]:
+        """A conversation's pairs; `from` and `value`, or `role` and `content`."""
+        spoken: list[tuple[str, Any]] = []
+        for turn in turns if isinstance(turns, list) else []:
+            if isinstance(turn, dict):
+                who = str(turn.get("from", turn.get("role", ""))).lower()
+                spoken.append((who, turn.get("value", turn.get("content"))))
+        spoken = [(who, what) for who, what in spoken if who != "system"]
+        people = [who in ("human", "user") for who, _ in spoken]
+        if not spoken or people != [i % 2 == 0 for i in range(len(spoken))] or len(spoken) % 2:
+            self._wrong("is no conversation", "give turns of human and gpt, one after the other")
+            return
+        for (_, question), (_, answer) in zip(spoken[::2], spoken[1::2], strict=True):
+            if isinstance(question, str) and options.in_question(question) is None:
+                self._notes.add("left out", "open questions, without choices", self._number)
+            else:
+                yield question, None, [(answer, False)]
+
+    def _question(
+        self, question: Any, choices: Any, answers: list[tuple[Any, bool]], how: Layout
+    ) -> tuple[str, list[str], list[Said]] | None:
+        if not isinstance(question, str) or not question.strip():
+            what = "is empty" if isinstance(question, str) else f"is {kind(question)}"
+            if question is not None:
+                self._wrong(f"question {what}", "give text")
+            return None
+        asked = self._without_places(question)
+        texts = self._choices(choices, asked, answers)
+        if texts is None:
+            return None
+        below = options.in_question(asked)
+        if below is not None and below[1] == texts and below[0]:
+            if choices is not None:
+                self._note("choices that stand in the question too: taken out of it")
+            asked = below[0]
+        for what, mend in options.faults(texts):
+            self._wrong(what, mend)
+        return asked, texts, self._said(answers, texts, own=how.own) if texts else []
+
+    def _without_places(self, question: str) -> str:
+        if "<" not in question:
+            return question
+        asked = AT_ENDS.sub("", question)
+        if asked != question:
+            self._note("<video> or <image> at an end of the question: left out")
+        if mark := PLACE.search(asked):
+            self._wrong(
+                f"question holds {mark[0]}, which would be shown as it stands", "leave it out"
+            )
+        return asked
+
+    def _choices(
+        self, value: Any, question: str, answers: list[tuple[Any, bool]]
+    ) -> list[str] | None:
+        if value is None or value in ([], {}, ""):
+            below = options.in_question(question)
+            if below is not None and below[0]:
+                self._note("choices from the lines of the question")
+                if below[2]:
+                    self._note(f"not asked: {below[2][:80]!r}")
+                return below[1]
+            if any(isinstance(a, str) and a.strip(" .").lower() in YES_NO for a, _ in answers):
+                self._guess("no choices, and answers yes or no: those are the choices")
+                return list(YES_NO)
+            self._wrong("has no choices", 'give at least two, as "choices": ["left", "right"]')
+            return None
+        texts = options.texts_of(value)
+        if texts is None:
+            self._wrong(
+                f"choices is {kind(value)} that holds no list of texts",
+                "give a list of texts, in the order of their letters",
+            )
+            return None
+        if not isinstance(value, list):
+            self._note(f"choices from {kind(value)}")
+        bare = options.without_letters(texts)
+        if bare is not None and len(bare) == 1:  # `A. Smith` may be a name
+            self._guess("a single choice that begins with A is without its letter")
+        elif bare is not None:
+            self._note("choices without their letters")
+        return bare or texts
+
+    def _said(self, answers: list[tuple[Any, bool]], texts: list[str], *, own: bool) -> list[Said]:
+        if own and answers and (ours := _letters(answers[0][0], len(texts))) is not None:
+            return [Said(ours)]
+        found = [(value, said.read(value, texts, place=place)) for value, place in answers]
+        known = [one for _, one in found if one is not None]
+        if not known:
+            if not answers or answers[0][0] in ("", []):
+                self._wrong("has no answer", 'give the letters of the right choices, as ["A"]')
+            else:
+                self._wrong(
+                    f"answer {_short(answers[0][0])} is none of its {len(texts)} choices",
+                    "give a letter, a choice's text or its place",
+                )
+        elif len(known) < len(found):
+            self._guess("of several keys with an answer, those that say a choice")
+        plain = {one.letters for one in known if not one.guess}
+        for one in known:
+            if one.guess and one.letters not in plain:  # else another key says the same
+                self._guess(one.guess)
+        return known
+
+
+def _letters(value: Any, choices: int) -> Letters | None:
+    """An answer in our own words: a list of letters, empty where no choice is right."""
+    allowed = set(LETTERS[:choices])
+    ours = isinstance(value, list) and all(isinstance(x, str) and x in allowed for x in value)
+    return tuple(sorted(set(value))) if ours else None
+
+
+def _short(value: Any) -> str:
+    told = repr(value)
+    return told if len(told) <= 80 else f"{told[:77]}..."
+
+
+def _text(row: Mapping[str, Any], key: str | None) -> str | None:
+    """A value as text; None where there is none."""
+    value = None if key is None else row.get(key)
+    if value is None or value == "" or isinstance(value, list | dict):
+        return None
+    return value if isinstance(value, str) else str(value)
+
+
+def kind(value: Any) -> str:
+    """What a value is, for someone who does not program."""
+    kinds = {str: "text", bool: "true or false", dict: "an object", list: "a list"}
+    return "null" if value is None else kinds.get(type(value), "a number")

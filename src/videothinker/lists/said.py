@@ -1,0 +1,106 @@
+"""What an answer says: letters, a choice's text, or places whose counting the whole file tells."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from videothinker import letters
+from videothinker.prompts import LETTERS
+from videothinker.records import Letters
+
+TAGS = re.compile(r"<answer>(.*?)</answer>", re.IGNORECASE | re.DOTALL)
+NUMBER = re.compile(r"[0-9]{1,3}(?:\.0)?")
+ANY_TEXT_ENDING = " .*\"'`"
+
+
+@dataclass(frozen=True)
+class Said:
+    """An answer as far as one row tells."""
+
+    letters: Letters = ()
+    places: tuple[int, ...] = ()
+    """Numbers that count the choices from 0 or from 1."""
+    guess: str = ""
+    """What else it could say; empty where it is plain."""
+
+    def resolve(self, base: int, choices: int) -> Letters | None:
+        """Its letters, with places counted from `base`; None where a place is none of `choices`."""
+        if not self.places:
+            return self.letters
+        at = sorted({place - base for place in self.places})
+        if at[0] < 0 or at[-1] >= choices:
+            return None
+        return tuple(LETTERS[i] for i in at)
+
+
+def read(value: Any, choices: Sequence[str], *, place: bool = False) -> Said | None:
+    """What an answer says; None where that cannot be told.
+
+    Args:
+        value: a letter, several, a choice's text, its place, `<answer>A</answer>`, or a list of
+            these.
+        choices: the texts, without letters.
+        place: a number is a place, whatever the choices say.
+    """
+    if isinstance(value, list):
+        return _several(value, choices, place=place)
+    if isinstance(value, str):
+        inner = TAGS.findall(value)
+        return _text((inner[-1] if inner else value).strip(), choices, place=place)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value % 1 != 0:
+        return None  # the last is true of infinity and of no number, too
+    return _number(int(value), choices, place=place)
+
+
+def _several(values: list[Any], choices: Sequence[str], *, place: bool) -> Said | None:
+    found = [read(value, choices, place=place) for value in values]
+    if not found or None in found:
+        return None
+    known = [one for one in found if one is not None]
+    places = tuple(place for one in known for place in one.places)
+    told = tuple(sorted({letter for one in known for letter in one.letters}))
+    if places and told:
+        return None
+    return Said(told, places, next((one.guess for one in known if one.guess), ""))
+
+
+def _number(number: int, choices: Sequence[str], *, place: bool) -> Said | None:
+    text = str(number)
+    if place or text not in choices:
+        return Said(places=(number,)) if 0 <= number <= len(choices) else None
+    return _text(text, choices, place=False)
+
+
+def _text(text: str, choices: Sequence[str], *, place: bool) -> Said | None:
+    allowed = LETTERS[: len(choices)]
+    at = choices.index(text) if text in choices else -1
+    if len(text) == 1 and text in allowed:
+        same = at < 0 or LETTERS[at] == text
+        return Said((text,), guess="" if same else f"answer {text!r} as a letter, not a text")
+    if NUMBER.fullmatch(text):
+        number = int(text.removesuffix(".0"))
+        if at < 0 or place:
+            return Said(places=(number,)) if 0 <= number <= len(choices) else None
+        other = f"answer {text!r} as a choice's text, not its place"
+        return Said((LETTERS[at],), guess=other if number <= len(choices) else "")
+    if at >= 0:
+        return Said((LETTERS[at],)) if choices.count(text) == 1 else None
+    said = letters.read_letters(text, choices)
+    return None if said is None else Said(said)
+
+
+def base_of(places: Sequence[tuple[int, int]]) -> tuple[int, str]:
+    """From what a file counts its choices: 0 or 1.
+
+    Args:
+        places: each answer's number, and how many choices it has.
+
+    Returns:
+        The base, and why it is a guess; empty where a number decides it.
+    """
+    if any(place == 0 for place, _ in places):
+        return 0, ""
+    if any(place == count for place, count in places):
+        return 1, ""
+    return 0, "numbers in answers count the choices from 0 (no answer is 0, and none the last)"

@@ -1,0 +1,230 @@
+"""A file of questions as rows: JSON lines, a JSON array, CSV or parquet, told by what is in it."""
+
+import csv
+import importlib
+import io
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from videothinker import files
+from videothinker.errors import UserError
+
+WANTED = "a list of questions: JSON lines, a JSON array, CSV or parquet"
+ALLOWED = f"allowed is {WANTED}"
+SHORT = "it ends in the middle; download it again"
+QUESTION_WORDS = ("question", "problem", "query", "conversations")
+"""A table, or an object, without any of these is no list of questions."""
+SEPARATORS = ",\t;"
+_DECODER = msgspec.json.Decoder()
+
+
+@dataclass(frozen=True)
+class Row:
+    """One question as it stands in its file."""
+
+    number: int
+    """Line of a text file, else the item's or row's place; from 1."""
+    value: Any
+    """What was read: an object, if the file is right."""
+    broken: str = ""
+    """Why nothing could be read of it; empty where something was."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """All rows of a file."""
+
+    path: Path
+    unit: str
+    """What `Row.number` counts: line, item or row."""
+    rows: list[Row]
+    notes: list[str] = field(default_factory=list[str])
+
+    def place(self, number: int) -> str:
+        """`path:3` for a line, `path: item 3` for the others."""
+        if self.unit == "line":
+            return f"{self.path}:{number}"
+        return f"{self.path}: {self.unit} {number}"
+
+
+def read_table(path: Path) -> Table:
+    """The rows of a list, in the file's order; blank lines are passed over.
+
+    Raises:
+        UserError: no such file, or one that is no list of rows; what it is and what is allowed.
+    """
+    if path.is_dir():
+        raise _folder(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); give {WANTED}") from error
+    if data.startswith(b"PAR1"):
+        rows = read_parquet(path, WANTED)
+        return Table(path, "row", [Row(i, row) for i, row in enumerate(rows, 1)])
+    if _is_csv(path, data):
+        return _csv(path, data)
+    files.refuse_foreign(path, data[: files.HEAD], WANTED)
+    data = data.removeprefix(files.BOM)
+    if data.lstrip().startswith(b"["):
+        items = _whole(path, data)
+        return Table(path, "item", [Row(i, item) for i, item in enumerate(items, 1)])
+    if files.is_spread(data) or b"\n" not in data.strip():
+        return _object(path, data)
+    return Table(path, "line", list(_lines(path, data)))
+
+
+def _folder(path: Path) -> UserError:
+    """A folder: of `datasets`, which names how to write it as JSON, or of something else."""
+    if any((path / name).is_file() for name in ("dataset_info.json", "dataset_dict.json")):
+        return UserError(
+            f"{path}: is a folder of the library `datasets`, which is not read here; with "
+            'datasets installed write it as JSON lines: python -c "from datasets import '
+            f"load_from_disk; load_from_disk('{path}').to_json('list.jsonl')\" "
+            "(of several splits, each: load_from_disk(...)['train'])"
+        )
+    return UserError(f"{path}: is a folder; give {WANTED}")
+
+
+def _lines(path: Path, data: bytes) -> Iterator[Row]:
+    for number, line in enumerate(data.split(b"\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            yield Row(number, _decode(line))
+        except UnicodeDecodeError as error:
+            raise files.not_utf8(f"{path}:{number}", error) from error
+        except msgspec.MsgspecError as error:
+            yield Row(number, None, f"is no JSON ({error})")
+
+
+def _decode(data: bytes) -> Any:
+    """JSON, and what Python calls JSON: `NaN` and `Infinity` stand for a value that is missing.
+
+    Raises:
+        UnicodeDecodeError: it is no UTF-8.
+        msgspec.MsgspecError: it is no JSON.
+    """
+    try:
+        return _DECODER.decode(data)
+    except msgspec.MsgspecError:
+        if b"NaN" not in data and b"Infinity" not in data:
+            raise
+        try:
+            return json.loads(data, parse_constant=lambda _: None)
+        except json.JSONDecodeError:
+            pass
+        raise
+
+
+def _whole(path: Path, data: bytes) -> Any:
+    try:
+        return _decode(data)
+    except UnicodeDecodeError as error:
+        raise files.not_utf8(str(path), error) from error
+    except msgspec.MsgspecError as error:
+        do = SHORT if "truncated" in str(error) else ALLOWED
+        raise UserError(f"{path}: is no JSON ({error}); {do}") from error
+
+
+def _object(path: Path, data: bytes) -> Table:
+    """One JSON object: a single question, or the list under its only key that holds one.
+
+    Raises:
+        UserError: neither; its keys are named.
+    """
+    if not data.strip():
+        return Table(path, "line", [])
+    if not files.is_spread(data):  # one line of JSON lines, perhaps cut off
+        rows = list(_lines(path, data))
+        if not isinstance(rows[0].value, dict) or _asks(rows[0].value):
+            return Table(path, "line", rows)
+    found: Any = _whole(path, data)
+    lists = {key: value for key, value in found.items() if _is_rows(value)}
+    if _asks(found):
+        lists = {"": [found]}
+    if len(lists) != 1:
+        keys = ", ".join(list(found)[:10])
+        raise UserError(
+            f"{path}: is one JSON object ({keys}) and {len(lists)} of its values are lists of "
+            f"questions; {ALLOWED}: give its questions alone"
+        )
+    ((key, items),) = lists.items()
+    notes = [f"the list under {key!r}"] if key else []
+    return Table(path, "item", [Row(i, item) for i, item in enumerate(items, 1)], notes=notes)
+
+
+def _is_rows(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
+
+
+def _asks(row: Mapping[str, Any]) -> bool:
+    return any(str(key).strip().lower() in QUESTION_WORDS for key in row)
+
+
+def _first_line(data: bytes) -> str:
+    return data[: files.HEAD].removeprefix(files.BOM).split(b"\n")[0].decode("utf-8", "replace")
+
+
+def _is_csv(path: Path, data: bytes) -> bool:
+    """By its name or its header: columns, one of which is a question."""
+    head = _first_line(data)
+    if head.lstrip()[:1] in ("{", "[", "<") or b"\0" in data[: files.HEAD]:
+        return False
+    names = [name.strip(' "\r').lower() for name in re.split(f"[{SEPARATORS}]", head)]
+    return len(names) > 1 and (
+        path.suffix.lower() in (".csv", ".tsv") or bool(set(names) & set(QUESTION_WORDS))
+    )
+
+
+def _csv(path: Path, data: bytes) -> Table:
+    """Rows of a CSV with a header; the separator is the one its header holds most of."""
+    head = _first_line(data)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise files.not_utf8(str(path), error) from error
+    separator = max(SEPARATORS, key=head.count)
+    csv.field_size_limit(1 << 24)
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    rows: list[Row] = []
+    try:
+        for row in reader:
+            wide = None in row or None in row.values()
+            told = f"has not the {len(reader.fieldnames or ())} columns of the header"
+            rows.append(Row(reader.line_num, None if wide else row, told if wide else ""))
+    except csv.Error as error:
+        raise UserError(
+            f"{path}:{reader.line_num}: is no CSV ({error}); {ALLOWED}: quote texts that hold "
+            "quotes or line breaks"
+        ) from error
+    return Table(path, "line", rows)
+
+
+def read_parquet(path: Path, wanted: str) -> list[Any]:
+    """The rows of a parquet file, where pyarrow is installed.
+
+    Raises:
+        UserError: pyarrow is not there, and how to do without it; or the file is no parquet.
+    """
+    try:
+        arrow = importlib.import_module("pyarrow")
+        parquet = importlib.import_module("pyarrow.parquet")
+    except ImportError as error:
+        raise UserError(
+            f"{path}: is parquet, which needs pyarrow to read: install it (pip install pyarrow), "
+            'or make JSON beside it where it is: python -c "import pyarrow.parquet as p, json; '
+            f"json.dump(p.read_table('{path.name}').to_pylist(), open('{path.stem}.json', 'w'))\""
+        ) from error
+    try:
+        return parquet.read_table(path).to_pylist()
+    except (OSError, arrow.ArrowException) as error:
+        whole = path.stat().st_size > 12 and path.read_bytes()[-4:] == b"PAR1"
+        do = f"give {wanted}" if whole else SHORT
+        raise UserError(f"{path}: cannot be read as parquet ({error}); {do}") from error

@@ -1,0 +1,166 @@
+"""`check` and `convert` as a user meets them: what is told, what is written, the exit code."""
+
+import json
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+import videothinker.answering
+from videothinker import cli
+from videothinker.benchmarks import jsonl
+from videothinker.checking.config import CheckConfig, ConvertConfig
+from videothinker.checking.stage import check, convert
+from videothinker.errors import UserError
+from videothinker.records import Question, read_jsonl
+
+CLIP = Path(videothinker.answering.__file__).with_name("clip.mp4")
+ROW = {"problem": "Which way?", "options": ["A. left", "B. right"], "solution": "B"}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    shutil.copy(CLIP, tmp_path / "a.mp4")
+    (tmp_path / "cut.mp4").write_bytes(CLIP.read_bytes()[:9000])
+    return tmp_path
+
+
+def put(folder, *rows):
+    path = folder / "list.json"
+    path.write_text(json.dumps(list(rows)))
+    return path
+
+
+def run(capsys, *words):
+    code = cli.main([str(word) for word in words])
+    return code, " ".join(capsys.readouterr().err.split())
+
+
+def test_a_list_that_is_fine_is_done(folder, capsys):
+    path = put(folder, {**ROW, "path": "a.mp4"})
+    code, told = run(capsys, "check", path)
+    assert code == 0
+    assert "read: problem as question, options as choices, solution as answer, path as v" in told
+    assert f"next: videothinker diagnose {path} --out runs/audit" in told
+
+
+def test_missing_and_damaged_videos_are_named_and_are_no_refusal_to_convert(folder, capsys):
+    path = put(folder, *({**ROW, "path": name} for name in ("a.mp4", "cut.mp4", "gone.mp4")))
+    code, told = run(capsys, "check", path, "--decode")
+    assert code == 1
+    assert "1 missing video: video 'gone.mp4' is missing" in told
+    assert "1 damaged video: video 'cut.mp4' ends in the middle" in told
+    code, told = run(capsys, "convert", path, "--out", folder / "ours.jsonl")
+    assert code == 1
+    assert "video 'gone.mp4' is missing" in told
+    made = read_jsonl(folder / "ours.jsonl", Question)
+    assert [q.video for q in made] == ["a.mp4", "cut.mp4", "gone.mp4"]
+    assert {q.answer for q in made} == {("B",)}
+    assert jsonl.load(folder / "ours.jsonl").questions == tuple(made)
+
+
+def test_decoding_finds_what_a_header_hides(folder):
+    data = bytearray(CLIP.read_bytes())
+    at = data.find(b"mdat") + 4
+    data[at : at + 400] = b"\xff" * 400
+    (folder / "hurt.mp4").write_bytes(data)
+    path = put(folder, {**ROW, "path": "hurt.mp4"})
+    assert check(path, CheckConfig()).damaged == {}
+    assert list(check(path, CheckConfig(decode=True)).damaged) == ["hurt.mp4"]
+
+
+def test_guesses_must_be_confirmed(folder, capsys):
+    path = put(folder, {**ROW, "path": "/old/disk/a.mp4"}, {**ROW, "path": "/old/disk/gone.mp4"})
+    guess = "guessed: paths of videos that begin with 'old/disk/' begin with '' in the data folder"
+    code, told = run(capsys, "check", path)
+    assert code == 1
+    assert f"{guess} (2 rows, first item 1)" in told
+    out = folder / "ours.jsonl"
+    code, told = run(capsys, "convert", path, "--out", out)
+    assert code == 2
+    assert guess in told
+    assert not out.exists()
+    done = convert(path, ConvertConfig(out=out, accept_guesses=True))
+    assert list(done.missing) == ["gone.mp4"]
+    assert done.failures == 1
+    code, told = run(capsys, "diagnose", path, "--out", folder / "audit")
+    assert (code, "--accept-guesses" in told) == (2, True)
+    assert run(capsys, "diagnose", path, "--out", folder / "audit", "--accept-guesses")[0] == 0
+    read = read_jsonl(folder / "audit" / "questions.jsonl", Question)
+    assert [q.video for q in read] == ["a.mp4", "gone.mp4"]
+
+
+def test_all_problems_stand_in_one_table(folder, capsys):
+    wrong = [{**ROW, "path": "a.mp4", "solution": "C", "id": i} for i in range(23)]
+    path = put(folder, {**ROW, "path": "a.mp4", "id": 99}, *wrong)
+    code, told = run(capsys, "check", path, "--out", folder / "found.jsonl")
+    assert code == 1
+    assert "23 problems" in told
+    assert "and 3 more" in told
+    assert told.count("answer 'C' is none of its") == 20
+    found = json.loads((folder / "found.jsonl").read_text())
+    assert [p["number"] for p in found["problems"]] == list(range(2, 25))
+    out = folder / "ours.jsonl"
+    assert run(capsys, "convert", path, "--out", out)[0] == 2
+    assert not out.exists()
+    assert run(capsys, "convert", path, "--out", out, "--keep-going")[0] == 1
+    assert [q.id for q in read_jsonl(out, Question)] == ["99"]
+
+
+def test_a_list_of_open_questions_alone_is_not_fine(folder, capsys):
+    path = put(folder, {"problem": "What?", "problem_type": "free-form", "path": "a.mp4"})
+    code, told = run(capsys, "check", path)
+    assert code == 1
+    assert "left out: open questions, without choices (item 1)" in told
+    with pytest.raises(UserError, match=r"no question \(rows: 1 open questions, without choices"):
+        jsonl.load(path)
+
+
+def test_what_is_no_list_is_a_users_error(folder, capsys):
+    for name in ("a.mp4", "", "gone.json"):
+        code, told = run(capsys, "check", folder / name)
+        assert code == 2
+        assert "a list of questions: JSON lines, a JSON array, CSV or parquet" in told
+    (folder / "dataset_info.json").write_text("{}")
+    assert "load_from_disk" in run(capsys, "check", folder)[1]
+
+
+def test_videos_are_named_from_the_new_lists_folder(folder):
+    path = put(folder / "..", {**ROW, "path": "a.mp4"})
+    out = folder.parent / "ours.jsonl"
+    convert(path, ConvertConfig(out=out, data_root=folder))
+    assert read_jsonl(out, Question)[0].video == f"{folder.name}/a.mp4"
+    away = folder / "deep" / "ours.jsonl"
+    convert(path, ConvertConfig(out=away, data_root=folder))
+    assert read_jsonl(away, Question)[0].video == "a.mp4"
+
+
+def test_another_file_is_not_written_over(folder):
+    path = put(folder, {**ROW, "path": "a.mp4"})
+    before = path.read_bytes()
+    with pytest.raises(UserError, match="holds something else"):
+        convert(path, ConvertConfig(out=path))
+    assert path.read_bytes() == before
+    first = convert(path, ConvertConfig(out=folder / "ours.jsonl"))
+    assert convert(path, ConvertConfig(out=folder / "ours.jsonl")) == first
+
+
+def test_a_long_list_is_checked_at_ten_thousand_lines_a_second(folder):
+    """100,000 lines in under 10 s; processor time, so that a busy machine is no fault."""
+    path = folder / "long.jsonl"
+    row = {**ROW, "path": "a.mp4"}
+    path.write_text("".join(json.dumps(row | {"id": i}) + "\n" for i in range(20_000)))
+    began = time.process_time()
+    assert check(path, CheckConfig()).questions == 20_000
+    assert time.process_time() - began < 2
+
+
+def test_evaluate_takes_such_a_list(folder, capsys):
+    (folder / "lists").mkdir()
+    path = put(folder / "lists", {**ROW, "path": "/old/disk/a.mp4"})
+    words = ("evaluate", "--data", path, "--data-root", folder, "--check")
+    assert run(capsys, *words)[0] == 2
+    code, told = run(capsys, *words, "--accept-guesses")
+    assert code == 0
+    assert "all 1 questions have their videos" in told

@@ -1,0 +1,116 @@
+"""Files of rows, told by what is in them; and rows of anything, which never end in a traceback."""
+
+import json
+import sys
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from videothinker.errors import UserError
+from videothinker.lists.layout import ANSWER, CHOICES, QUESTION, VIDEO
+from videothinker.lists.reading import read_list
+from videothinker.lists.said import read
+from videothinker.lists.table import read_table
+from videothinker.records import encode
+
+ROW = {"question": "Which?", "options": ["left", "right"], "answer": "A", "video": "a.mp4"}
+
+
+@pytest.mark.parametrize(
+    ("text", "unit", "numbers"),
+    [
+        (json.dumps(ROW) + "\n\n" + json.dumps(ROW), "line", [1, 3]),
+        ("\ufeff" + json.dumps([ROW, ROW], indent=1), "item", [1, 2]),
+        (json.dumps({"version": "1", "data": [ROW]}, indent=1), "item", [1]),
+        (json.dumps({"version": "1", "data": [ROW]}), "item", [1]),
+        (json.dumps(ROW, indent=1), "item", [1]),
+        (json.dumps([ROW | {"seconds": float("nan")}]), "item", [1]),
+        (json.dumps(ROW), "line", [1]),
+        ('question,video\n"Which\nway, then?",a.mp4\nWho?,b.mp4\n', "line", [3, 4]),
+        ("question;video\nWhich, then?;a.mp4\n", "line", [2]),
+        ("video\tquestion\r\na.mp4\tWhich?\r\n", "line", [2]),
+        ("", "line", []),
+    ],
+)
+def test_a_file_is_told_by_what_is_in_it(tmp_path, text, unit, numbers):
+    path = tmp_path / "list.txt"
+    path.write_bytes(text.encode())
+    table = read_table(path)
+    assert (table.unit, [row.number for row in table.rows]) == (unit, numbers)
+    assert all(set(row.value) & set(ROW) and not row.broken for row in table.rows)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (json.dumps([ROW])[:-5], "is no JSON (Input data was truncated); it ends in the middle"),
+        (json.dumps({"a": [ROW], "b": [ROW]}), "(a, b) and 2 of its values are lists of questions"),
+        ('question,video\n"Which,a.mp4\n', "is no CSV (unexpected end of data)"),
+        ("Which way?\n", "is plain text"),
+    ],
+)
+def test_what_is_no_list_is_one_sentence(tmp_path, text, says):
+    path = tmp_path / "list.txt"
+    path.write_text(text)
+    with pytest.raises(UserError) as caught:
+        read_table(path)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_lines_that_are_cut_off_or_of_another_width_are_problems(tmp_path):
+    path = tmp_path / "list.csv"
+    path.write_text("question,video\nWhich?,a.mp4,b.mp4\nWhich?\n")
+    assert [row.broken for row in read_table(path).rows] == [
+        "has not the 2 columns of the header"
+    ] * 2
+    path = tmp_path / "list.jsonl"
+    path.write_text(f"{json.dumps(ROW)}\n{json.dumps(ROW)[:-3]}\n")
+    assert [p.number for p in read_list(path, tmp_path).problems] == [2]
+
+
+def test_parquet_without_its_reader_says_how_to_do_without(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    path = tmp_path / "list.parquet"
+    path.write_bytes(b"PAR1....PAR1")
+    with pytest.raises(UserError, match=r"pip install pyarrow.*to_pylist"):
+        read_table(path)
+
+
+def test_no_number_and_infinity_are_no_places():
+    assert read(float("nan"), ["a", "b"]) is None
+    assert read(float("inf"), ["a", "b"]) is None
+    assert read(1.5, ["a", "b"]) is None
+    found = read(1.0, ["a", "b"])
+    assert found is not None
+    assert found.places == (1,)
+
+
+TEXTS = st.sampled_from(["", "A", "a.mp4", "/x/a.mp4", "A. x\nB. y", "['a', 'b']", "1-2", "0", "x"])
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 5) | st.floats(allow_nan=False, width=16) | TEXTS,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["A", "B", "text", "from", "value", "path"]), inner)
+    ),
+    max_leaves=6,
+)
+KEYS = [*QUESTION[:2], *CHOICES[:2], *ANSWER[:2], *VIDEO[:2], "answer_idx", "conversations"]
+KEYS += ["id", "clip", "start", "end", "ts", "split", "type", "groups", "a0", "a1", "dataset"]
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.lists(st.dictionaries(st.sampled_from(KEYS), ANYTHING, max_size=5), max_size=3))
+def test_any_row_is_a_question_or_a_problem_and_ours_are_read_as_they_are(tmp_path, changes):
+    path, ours = tmp_path / "list.json", tmp_path / "ours.jsonl"
+    path.write_text(json.dumps([ROW, *(ROW | change for change in changes)]))
+    found = read_list(path, tmp_path)
+    assert all(problem.what and problem.mend for problem in found.problems)
+    assert len({q.id for q in found.questions}) == len(found.questions)
+    ours.write_bytes(b"".join(map(encode, found.questions)))
+    again = read_list(ours, tmp_path)
+    assert again.questions == found.questions
+    assert again.problems == again.guesses() == []
