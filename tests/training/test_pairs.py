@@ -105,7 +105,9 @@ def group(letters: str) -> Any:
 
 def collecting(monkeypatch: pytest.MonkeyPatch, says: Mapping[str, str], processes: Any) -> Any:
     """As much of a loop as collecting needs; its policy says what is written, by question."""
-    monkeypatch.setattr(loop, "generate", lambda _, prompts, *__: [group(says[p]) for p in prompts])
+    monkeypatch.setattr(
+        loop, "generate", lambda _, prompts, *__, **___: [group(says[p]) for p in prompts]
+    )
     labels = SimpleNamespace(labels={})
     return SimpleNamespace(
         config=config(num_generations=4),
@@ -114,6 +116,7 @@ def collecting(monkeypatch: pytest.MonkeyPatch, says: Mapping[str, str], process
         draw=DRAWN.__getitem__,
         rewards={"pair_consistency": pair_consistency},
         processes=processes,
+        at_once=None,
     )
 
 
