@@ -44,5 +44,5 @@ def test_commands_parse(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_commands_are_found() -> None:
-    assert len(commands(REPO / "docs" / "your_data.md")) == 6
+    assert len(commands(REPO / "docs" / "your_data.md")) == 8
     assert len(commands(REPO / "docs" / "quickstart.md")) >= 9
