@@ -323,6 +323,8 @@ def _terminated(*_: object) -> None:
 def entry() -> None:
     """The console script."""
     signal.signal(signal.SIGTERM, _terminated)
+    if "VIDEOTHINKER_GRID" in os.environ:
+        load("videothinker.reproduce:follow")()
     try:
         code = main()
         sys.stdout.flush()

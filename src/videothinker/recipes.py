@@ -1,4 +1,7 @@
-"""Recipes: YAML settings of one verb. They become flags, so that one parser checks both."""
+"""Recipes: YAML settings of one verb. They become flags, so that one parser checks both.
+
+Of YAML what a recipe needs is read: mappings, lists and plain values, with anchors and `<<`.
+"""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -7,23 +10,83 @@ from typing import Any
 import yaml
 
 from videothinker.errors import UserError
+from videothinker.files import border
+
+LARGEST = 1 << 20
+"""Bytes of a recipe."""
+DEEPEST = 20
+"""Lists and mappings inside each other; a grid needs 5."""
+MOST = 100_000
+"""Values, those behind an alias counted as often as it stands there."""
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without a name that comes twice; hyphens and underscores are one, as in flags."""
+
+    def compose_mapping_node(self, anchor: Any) -> Any:
+        node = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            name = str(key.value).replace("-", "_")
+            if name in seen:
+                raise ValueError(f"{key.value!r} stands twice{key.start_mark}")
+            seen.add(name)
+        return node
 
 
 def read_recipe(path: Path) -> dict[str, Any]:
     """A YAML mapping of settings, hyphens read as underscores.
 
     Raises:
-        UserError: the file is missing, not YAML, or not a mapping.
+        UserError: the file is missing, not YAML, or not a mapping; it has tags, a name twice, or
+            more than a recipe can mean.
     """
     try:
-        found = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError) as error:
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
+    except (OSError, ValueError) as error:  # a name with a NUL is a ValueError
         raise UserError(f"recipe {path}: cannot be read ({error}); give a YAML file") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"recipe {path}: is not YAML: {' '.join(str(error).split())}") from error
+    if len(data) > LARGEST:
+        raise UserError(
+            f"recipe {path}: has more than {LARGEST:,} bytes; give a YAML file of fewer"
+        )
+    with border(f"recipe {path}: is not YAML", "see recipes/ for examples"):
+        text = data.decode("utf-8-sig")
+        _refuse_odd(text)
+        found = yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
     if not isinstance(found, dict):
         raise UserError(f"recipe {path}: holds no `name: value` lines; see recipes/ for examples")
     return {str(key).replace("-", "_"): value for key, value in found.items()}
+
+
+def _refuse_odd(text: str) -> None:
+    """Look at YAML's events, before anything is built of them.
+
+    Raises:
+        ValueError: a tag, too many levels, an alias inside what it stands for, or too many values.
+    """
+    begun: list[tuple[str | None, int]] = []  # anchor, values before it
+    sizes: dict[str, int] = {}  # anchor -> values behind it
+    total = 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        if getattr(event, "tag", None) is not None:
+            raise ValueError(f"the tag {event.tag!r} is not read{event.start_mark}")
+        anchor = getattr(event, "anchor", None)
+        if isinstance(event, yaml.AliasEvent):
+            if anchor not in sizes:
+                raise ValueError(f"*{anchor} stands inside what it is for{event.start_mark}")
+            total += sizes[anchor]
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = begun.pop()
+            sizes[anchor or ""] = total - before
+        elif isinstance(event, yaml.NodeEvent):
+            total += 1
+            if isinstance(event, yaml.CollectionStartEvent):
+                begun.append((anchor, total - 1))
+            else:
+                sizes[anchor or ""] = 1
+        if len(begun) > DEEPEST or total > MOST:
+            raise ValueError(f"more than {DEEPEST} levels or {MOST:,} values{event.start_mark}")
 
 
 def as_words(settings: Mapping[str, Any], where: str) -> list[str]:

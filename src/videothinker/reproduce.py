@@ -24,8 +24,10 @@ import itertools
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,14 +36,18 @@ from typing import Any
 
 from videothinker.console import say
 from videothinker.errors import UserError
+from videothinker.files import border
 from videothinker.recipes import as_words, read_recipe
 from videothinker.records import write_atomic
+from videothinker.runs import on_disk
 
 PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 KEYS = ("seed", "shared", "cells")
 """`shared` is only a place for YAML anchors (`<<: *name`)."""
 AXES = ("each", "over")
 """What multiplies a cell: by the values of settings, and by words that only its texts hold."""
+LEASH = "VIDEOTHINKER_GRID"
+"""Names to a cell the pipe whose other end its grid holds."""
 
 
 @dataclass(frozen=True)
@@ -138,14 +144,17 @@ def plan(grid: Path, config: ReproduceConfig) -> list[Cell]:
         if not {"name", "run"} <= entry.keys():
             raise UserError(f"{grid}: a cell needs `name` and `run`; one has {sorted(entry)}")
         for one in _expand(entry, seed, str(grid)):
-            name = one.pop("name")
+            name, command = one.pop("name"), one.pop("run")
             where = f"{grid}: cell {name!r}"
+            if not isinstance(name, str) or not isinstance(command, str):
+                raise UserError(f"{where}: `name` and `run` must be texts; put them in quotes")
             if name in names:
                 raise UserError(f"{where}: the name is taken; give each cell its own")
-            text = " ".join(str(value) for value in one.values())
+            text = " ".join(str(value) for value in (command, *one.values()))
             needs = {match for match in PLACEHOLDER.findall(text) if match != "root"}
             settings = {key: _fill(value, names, where) for key, value in one.items()}
-            words = shlex.split(settings.pop("run"))
+            with border(f"{where}: `run` is no command", "close its quotes"):
+                words = shlex.split(_fill(command, names, where))
             settings = {"out": str(root / name)} | settings
             given = {key: value for key, value in settings.items() if value is not None}
             words += as_words(given, where)
@@ -156,10 +165,27 @@ def plan(grid: Path, config: ReproduceConfig) -> list[Cell]:
     return cells
 
 
-def _start(cell: Cell, root: Path, threads: int) -> None:
+def follow() -> None:
+    """In a cell: end with its grid, however that ends.
+
+    The grid holds the other end of a pipe and never writes, so reading returns when it is gone,
+    killed or hung up on. A cell leads its own group of processes and takes them along; what it has
+    written is resumed as after any kill.
+    """
+    pipe = int(os.environ.pop(LEASH))
+
+    def watch() -> None:
+        os.read(pipe, 1)
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _start(cell: Cell, root: Path, threads: int, leash: int) -> None:
     log = root / "logs" / f"{cell.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    environment[LEASH] = str(leash)
     cell.started = time.monotonic()
     with log.open("ab") as file:
         file.write(f"$ videothinker {shlex.join(cell.words)}\n".encode())
@@ -170,6 +196,7 @@ def _start(cell: Cell, root: Path, threads: int) -> None:
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             env=environment,
+            pass_fds=(leash,),
             start_new_session=True,  # Ctrl-C reaches the cells once, through us
         )
 
@@ -186,7 +213,7 @@ def _finish(cell: Cell, root: Path, done: int, planned: int) -> None:
     say(f"[{done}/{planned}] {cell.name}: FAILED with code {cell.code}: {last} (see {log})")
 
 
-def _run_all(cells: list[Cell], config: ReproduceConfig, deadline: float) -> None:
+def _run_all(cells: list[Cell], config: ReproduceConfig, deadline: float, leash: int) -> None:
     """Start cells in order, as many at a time as allowed, each after what it needs."""
     ended: dict[str, bool] = {}
     waiting, running = list(cells), list[Cell]()
@@ -203,7 +230,7 @@ def _run_all(cells: list[Cell], config: ReproduceConfig, deadline: float) -> Non
             waiting, ready = [], []
         for cell in ready[: config.jobs - len(running)]:
             say(f"{cell.name}: {' '.join(cell.words[:2])} ...")
-            _start(cell, config.out, config.threads)
+            _start(cell, config.out, config.threads, leash)
             waiting.remove(cell)
             running.append(cell)
         if running:
@@ -219,13 +246,16 @@ def reproduce(grid: Path, config: ReproduceConfig) -> Path:
     root = config.out
     cells = plan(grid, config)
     copy = root / "grid.yaml"
-    if root.exists() and any(root.iterdir()) and not copy.exists():
-        raise UserError(f"{root}: is not empty and holds no grid.yaml; give a new --out")
-    write_atomic(copy, grid.read_bytes())
+    with on_disk(root):
+        if root.exists() and any(root.iterdir()) and not copy.exists():
+            raise UserError(f"{root}: is not empty and holds no grid.yaml; give a new --out")
+        write_atomic(copy, grid.read_bytes())
     began = time.monotonic()
     deadline = began + 60 * config.budget_minutes if config.budget_minutes else float("inf")
+    leash, held = os.pipe()
     try:
-        _run_all(cells, config, deadline)
+        with on_disk(root):
+            _run_all(cells, config, deadline, leash)
     except BaseException:  # interrupted, or the disk is full: no cell is left at work
         running = [c.process for c in cells if c.process is not None and c.process.poll() is None]
         for process in running:
@@ -233,6 +263,9 @@ def reproduce(grid: Path, config: ReproduceConfig) -> Path:
         for process in running:
             process.wait()
         raise
+    finally:
+        os.close(leash)
+        os.close(held)
     done = [cell for cell in cells if cell.code in (0, 1)]
     say(f"{len(done)} of {len(cells)} cells done in {(time.monotonic() - began) / 60:.1f} minutes")
     failed = [cell.name for cell in cells if cell.code not in (0, 1, None)]

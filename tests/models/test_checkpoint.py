@@ -14,9 +14,10 @@ from safetensors.torch import load_file, save_file
 
 from tests.models.qwen2_5_vl.test_model import official_layout
 from videothinker.errors import UserError
+from videothinker.files import border
 from videothinker.generation.base import Sampling
 from videothinker.generation.shared_prefix import generate
-from videothinker.models.border import border, parse
+from videothinker.models.border import parse
 from videothinker.models.catalog import load_policy
 from videothinker.models.checkpoint import ConfigFile, read_header
 from videothinker.models.loaded import Policy

@@ -16,6 +16,7 @@ from videothinker.benchmarks.base import Benchmark
 from videothinker.errors import UserError
 from videothinker.prompts import LETTERS
 from videothinker.records import Diagnosis, Question, read_jsonl
+from videothinker.runs import read_run_file
 
 BENCHMARK = Benchmark(name="jsonl", groupings=("type", "negated"), several=True, has_splits=True)
 DO = (
@@ -54,9 +55,9 @@ def data_root(data: Path) -> Path:
     folder = data if data.is_dir() else data.parent
     run_json = folder / "run.json"
     if run_json.is_file():
-        facts = msgspec.json.decode(run_json.read_bytes()).get("facts") or {}
-        if facts.get("data_root"):
-            return Path(facts["data_root"])
+        root = read_run_file(run_json).facts.get("data_root")
+        if isinstance(root, str) and root:
+            return Path(root)
     return folder
 
 
@@ -87,9 +88,10 @@ def read_questions(path: Path) -> list[Question]:
     for number, line in _lines(path):
         try:
             raw: Any = msgspec.json.decode(line)
+            files.refuse_repeats(line)
         except UnicodeDecodeError as error:
             raise files.not_utf8(f"{path}:{number}", error) from error
-        except msgspec.MsgspecError as error:
+        except (ValueError, RecursionError) as error:
             problems.append(f"{path}:{number}: is no JSON ({error})")
             continue
         wrong = list(_faults(raw))
@@ -120,7 +122,7 @@ def _columns(data: bytes) -> str:
     """What the first item of a JSON array has; nothing where that cannot be told."""
     try:
         items = msgspec.json.decode(data)
-    except ValueError:  # of msgspec, or no UTF-8
+    except (ValueError, RecursionError):  # of msgspec, or no UTF-8
         return ""
     first = items[0] if isinstance(items, list) and items else items
     return ", ".join(first) if isinstance(first, dict) else ""

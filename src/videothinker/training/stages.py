@@ -204,7 +204,7 @@ def _open(
     # what was used of the questions is compared by `resuming`, not the files' bytes
     may_change = (
         "data", "diagnosis", "data_root", "on_bad_video", "follow_links", "optimizer_device",
-        "offload_bias",
+        "offload_bias", "reward_timeout",
     )  # fmt: skip
     return open_run(config.out, f"train_{config.stage}", config, inputs, may_change=may_change)
 
