@@ -18,6 +18,8 @@ DEEPEST = 20
 """Lists and mappings inside each other; a grid needs 5."""
 MOST = 100_000
 """Values, those behind an alias counted as often as it stands there."""
+NAMES = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
+"""What a key may be: text, or `<<`."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -27,6 +29,8 @@ class _Loader(yaml.SafeLoader):
         node = super().compose_mapping_node(anchor)
         seen: set[str] = set()
         for key, _ in node.value:
+            if key.tag not in NAMES:
+                raise ValueError(f"{key.value!r} is no name; put it in quotes{key.start_mark}")
             name = str(key.value).replace("-", "_")
             if name in seen:
                 raise ValueError(f"{key.value!r} stands twice{key.start_mark}")
