@@ -30,10 +30,12 @@ class _Loader(yaml.SafeLoader):
         seen: set[str] = set()
         for key, _ in node.value:
             if key.tag not in NAMES:
-                raise ValueError(f"{key.value!r} is no name; put it in quotes{key.start_mark}")
+                raise ValueError(
+                    f"{key.value!r} is no name; put it in quotes (line {key.start_mark.line + 1})"
+                )
             name = str(key.value).replace("-", "_")
             if name in seen:
-                raise ValueError(f"{key.value!r} stands twice{key.start_mark}")
+                raise ValueError(f"{key.value!r} stands twice (line {key.start_mark.line + 1})")
             seen.add(name)
         return node
 
@@ -54,7 +56,7 @@ def read_recipe(path: Path) -> dict[str, Any]:
         raise UserError(
             f"recipe {path}: has more than {LARGEST:,} bytes; give a YAML file of fewer"
         )
-    with border(f"recipe {path}: is not YAML", "see recipes/ for examples"):
+    with border(f"recipe {path}: is not YAML as recipes have it", "see recipes/ for examples"):
         text = data.decode("utf-8-sig")
         _refuse_odd(text)
         found = yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
@@ -74,11 +76,15 @@ def _refuse_odd(text: str) -> None:
     total = 0
     for event in yaml.parse(text, yaml.SafeLoader):
         if getattr(event, "tag", None) is not None:
-            raise ValueError(f"the tag {event.tag!r} is not read{event.start_mark}")
+            raise ValueError(
+                f"the tag {event.tag!r} is not read (line {event.start_mark.line + 1})"
+            )
         anchor = getattr(event, "anchor", None)
         if isinstance(event, yaml.AliasEvent):
             if anchor not in sizes:
-                raise ValueError(f"*{anchor} stands inside what it is for{event.start_mark}")
+                raise ValueError(
+                    f"*{anchor} stands inside what it is for (line {event.start_mark.line + 1})"
+                )
             total += sizes[anchor]
         elif isinstance(event, yaml.CollectionEndEvent):
             anchor, before = begun.pop()
@@ -90,7 +96,9 @@ def _refuse_odd(text: str) -> None:
             else:
                 sizes[anchor or ""] = 1
         if len(begun) > DEEPEST or total > MOST:
-            raise ValueError(f"more than {DEEPEST} levels or {MOST:,} values{event.start_mark}")
+            raise ValueError(
+                f"more than {DEEPEST} levels or {MOST:,} values (line {event.start_mark.line + 1})"
+            )
 
 
 def as_words(settings: Mapping[str, Any], where: str) -> list[str]:
