@@ -63,7 +63,7 @@ def on_disk(out: Path) -> Iterator[None]:
     """Inside, a disk that is full, read-only or unplugged is one sentence and no fault of ours."""
     try:
         yield
-    except BrokenPipeError:  # whoever read what is printed has left
+    except (UserError, BrokenPipeError):  # the latter: whoever read what is printed has left
         raise
     except Exception as error:
         # so Rust prints what the system said: tokenizers are written by it
