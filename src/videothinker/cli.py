@@ -4,6 +4,7 @@ A verb's flags are the fields of its config dataclass; `--config recipe.yaml` se
 a flag beats the recipe. Nothing heavy is imported before the verb is known and its flags are good.
 """
 
+import contextlib
 import dataclasses
 import importlib
 import json
@@ -22,7 +23,8 @@ from videothinker import __version__
 from videothinker.errors import UserError
 from videothinker.recipes import as_words, check_keys, read_recipe
 
-DONE, WITH_FAILURES, USER_ERROR, FAULT, INTERRUPTED = 0, 1, 2, 70, 130
+DONE, WITH_FAILURES, USER_ERROR, FAULT, INTERRUPTED, UNREAD = 0, 1, 2, 70, 130, 141
+"""What a command ends with; the last is what a shell says of one that SIGPIPE ended."""
 
 
 @dataclass(frozen=True)
@@ -235,7 +237,7 @@ def _usage() -> str:
             *lines,
             "",
             "exit codes: 0 done, 1 done with recorded failures, 2 user error, 70 fault of ours,",
-            "130 interrupted",
+            "130 interrupted, 141 nobody read its output to the end",
         ]
     )
 
@@ -243,12 +245,13 @@ def _usage() -> str:
 def _finish(name: str, result: Any, *, as_json: bool) -> int:
     """Print the result for a machine if asked; the exit code tells of recorded failures.
 
-    `result` is what the stage returned: its output path, or one record (`ask`, `models`).
+    `result` is what the stage returned: its output path (a grid's counts its failures), or one
+    record (`ask`, `models`).
     """
     told: dict[str, Any] = {}
     if isinstance(result, Path) and (result / "run.json").is_file():
         told = json.loads((result / "run.json").read_text())
-    failures = int(told.get("failures", getattr(result, "failures", 0)))
+    failures = int(getattr(result, "failures", 0) or told.get("failures", 0))
     if as_json and isinstance(result, Path):
         summary = result / "summary.json"
         line = {
@@ -280,7 +283,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     code = DONE
     try:
         dry = take_dry_run(words)
-        name, arguments, as_json = parse(words)
+        try:
+            name, arguments, as_json = parse(words)
+        except SystemExit as stop:  # tyro has printed its help or its sentence
+            return stop.code if isinstance(stop.code, int) else USER_ERROR
         if dry is not None:
             plan = load("videothinker.training.stages:dry_run")
             plan(*arguments, **dry, as_json=as_json)
@@ -293,8 +299,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("videothinker: interrupted; the same command resumes\n")
         code = INTERRUPTED
-    except SystemExit as stop:  # tyro has printed its sentence
-        code = stop.code if isinstance(stop.code, int) else USER_ERROR
+    except SystemExit as stop:  # of a user's reward function, say; no stage of ours ends so
+        traceback.print_exc()
+        sys.stderr.write(
+            f"videothinker: something called sys.exit({stop.code!r}) before the work was done, see "
+            "above; take that call out of your own code, and the same command resumes\n"
+        )
+        code = FAULT
     except Exception as error:  # Python's own exit code, 1, would say "done, with failures"
         if isinstance(error, BrokenPipeError) and _unread():
             raise
@@ -304,13 +315,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _unread() -> bool:
-    """Whether stdout is a pipe that nobody reads any more."""
-    try:
-        pipe = sys.stdout.fileno()
-    except OSError:
-        return False
+    """Whether stdout or stderr is a pipe that nobody reads any more."""
     poll = select.poll()
-    poll.register(pipe, 0)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            poll.register(stream.fileno(), 0)
+        except (OSError, ValueError):  # no file behind it, or closed
+            continue
     return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
@@ -323,15 +334,31 @@ def _terminated(*_: object) -> None:
 def entry() -> None:
     """The console script."""
     signal.signal(signal.SIGTERM, _terminated)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started us, as by `>&-`
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115  (until the end)
     if "VIDEOTHINKER_GRID" in os.environ:
         load("videothinker.reproduce:follow")()
     try:
         code = main()
         sys.stdout.flush()
+        sys.stderr.flush()
     except BrokenPipeError:  # whoever read us, as `| head` does, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = DONE
+        code = UNREAD
+        _let_go(sys.stdout, sys.stderr)
+    except OSError as error:  # main() handles all but its own printing
+        code = USER_ERROR
+        _let_go(sys.stdout)
+        with contextlib.suppress(OSError):
+            sys.stderr.write(f"videothinker: the output cannot be written ({error.strerror})\n")
     sys.exit(code)
+
+
+def _let_go(*streams: typing.TextIO) -> None:
+    """Send what is left in the buffers nowhere: Python's flush at its end would change the code."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in streams:
+        os.dup2(nowhere, stream.fileno())
 
 
 if __name__ == "__main__":

@@ -15,7 +15,16 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-stderr = Console(stderr=True, highlight=False)
+
+class _Console(Console):
+    """Rich's own ends the process with exit code 1 where nobody reads any more: that is a lie."""
+
+    def on_broken_pipe(self) -> None:
+        """Let the command line hear of it."""
+        raise  # noqa: PLE0704  (rich calls this while it handles the BrokenPipeError)
+
+
+stderr = _Console(stderr=True, highlight=False)
 
 
 def say(text: str) -> None:

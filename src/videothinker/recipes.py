@@ -12,12 +12,10 @@ import yaml
 from videothinker.errors import UserError
 from videothinker.files import border
 
-LARGEST = 1 << 20
-"""Bytes of a recipe."""
+LARGEST = 1 << 18
+"""Bytes of a recipe, and characters of it with its anchors written out; ours take up to 2^16."""
 DEEPEST = 20
 """Lists and mappings inside each other; a grid needs 5."""
-MOST = 100_000
-"""Values, those behind an alias counted as often as it stands there."""
 NAMES = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
 """What a key may be: text, or `<<`."""
 
@@ -69,35 +67,33 @@ def _refuse_odd(text: str) -> None:
     """Look at YAML's events, before anything is built of them.
 
     Raises:
-        ValueError: a tag, too many levels, an alias inside what it stands for, or too many values.
+        ValueError: a tag, too many levels, or more than it may hold with its anchors written out.
     """
-    begun: list[tuple[str | None, int]] = []  # anchor, values before it
-    sizes: dict[str, int] = {}  # anchor -> values behind it
+    begun: list[tuple[str | None, int]] = []  # anchor, characters before it
+    sizes: dict[str | None, int] = {}  # anchor -> characters behind it; all of it once it has ended
     total = 0
     for event in yaml.parse(text, yaml.SafeLoader):
+        line = event.start_mark.line + 1
         if getattr(event, "tag", None) is not None:
-            raise ValueError(
-                f"the tag {event.tag!r} is not read (line {event.start_mark.line + 1})"
-            )
+            raise ValueError(f"the tag {event.tag!r} is not read (line {line})")
         anchor = getattr(event, "anchor", None)
         if isinstance(event, yaml.AliasEvent):
-            if anchor not in sizes:
-                raise ValueError(
-                    f"*{anchor} stands inside what it is for (line {event.start_mark.line + 1})"
-                )
-            total += sizes[anchor]
+            total += sizes.get(anchor, LARGEST + 1)  # one inside itself never ends
         elif isinstance(event, yaml.CollectionEndEvent):
             anchor, before = begun.pop()
-            sizes[anchor or ""] = total - before
-        elif isinstance(event, yaml.NodeEvent):
+            sizes[anchor] = total - before
+        elif isinstance(event, yaml.CollectionStartEvent):
+            begun.append((anchor, total))
             total += 1
-            if isinstance(event, yaml.CollectionStartEvent):
-                begun.append((anchor, total - 1))
-            else:
-                sizes[anchor or ""] = 1
-        if len(begun) > DEEPEST or total > MOST:
+        elif isinstance(event, yaml.ScalarEvent):
+            total += 1 + len(event.value)
+            sizes[anchor] = 1 + len(event.value)
+        if len(begun) > DEEPEST:
+            raise ValueError(f"is nested too deeply, {len(begun)} levels (line {line})")
+        if total > LARGEST:
             raise ValueError(
-                f"more than {DEEPEST} levels or {MOST:,} values (line {event.start_mark.line + 1})"
+                "its anchors (`*name`, `<<`) stand for more than "
+                f"{LARGEST:,} characters (line {line})"
             )
 
 

@@ -5,6 +5,7 @@ letters. Aggregates are computed from these records, never from the state of a l
 """
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -161,6 +162,12 @@ def write_atomic(path: Path, data: bytes) -> None:
         with suppress(OSError):
             beside.unlink()
         raise
+
+
+def leftovers(path: Path) -> list[Path]:
+    """What kills left of `write_atomic(path, ...)`: halves of the file, safe to delete."""
+    name = re.compile(rf"\.{re.escape(path.name)}\.[0-9]+\.tmp")
+    return [p for p in path.parent.iterdir() if name.fullmatch(p.name) and not p.is_dir()]
 
 
 def write_jsonl(path: Path, records: Iterable[msgspec.Struct]) -> Path:

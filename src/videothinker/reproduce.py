@@ -18,9 +18,13 @@ A grid is YAML::
 `{other}` stands for the folder of the cell called `other`, which is run first; `{root}` for the
 grid's own folder; `seed: null` leaves a setting out. Cells that are done are left alone, so the
 same command resumes.
+
+A grid is a program: its cells run the commands it says, with the files that it names. It writes in
+its own folder alone and always ends: see docs/security.md.
 """
 
 import itertools
+import math
 import os
 import re
 import shlex
@@ -31,15 +35,14 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PosixPath
 from typing import Any
 
 from videothinker.console import say
 from videothinker.errors import UserError
-from videothinker.files import border
 from videothinker.recipes import as_words, read_recipe
-from videothinker.records import write_atomic
-from videothinker.runs import on_disk
+from videothinker.records import leftovers, write_atomic
+from videothinker.runs import on_disk, prepare_out
 
 PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 KEYS = ("seed", "shared", "cells")
@@ -48,6 +51,13 @@ AXES = ("each", "over")
 """What multiplies a cell: by the values of settings, and by words that only its texts hold."""
 LEASH = "VIDEOTHINKER_GRID"
 """Names to a cell the pipe whose other end its grid holds."""
+TAKEN = ("root", "logs", "grid.yaml")
+"""Names in a grid's folder that are no cell's."""
+WRITES_NOTHING = ("ask", "models", "--version")
+"""Commands that may go without an `out`: they have no folder of their own."""
+MOST_CELLS, MOST_CHARACTERS, LONGEST_PATH, LONGEST_NAME = 1000, 100_000, 4000, 120
+"""Cells of a grid, ten times our largest; characters of a command; bytes of a path and of a name:
+file systems take 4,096 and 255."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +121,9 @@ def _expand(entry: Mapping[str, Any], seed: int | None, where: str) -> list[dict
     for key, axes in zip(AXES, (settings, words), strict=True):
         if not isinstance(axes, dict) or not all(isinstance(v, list) for v in axes.values()):
             raise UserError(f"{where}: `{key}` must map names to lists, e.g. {key}: {{seed: [0]}}")
+    cells = math.prod(len(values) for values in (*settings.values(), *words.values()))
+    if cells > MOST_CELLS:
+        raise UserError(f"{where}: one entry makes {cells:,} cells; at most {MOST_CELLS:,} are run")
     plain = {key: value for key, value in entry.items() if key not in AXES}
     found: list[dict[str, Any]] = []
     for values in itertools.product(*words.values(), *settings.values()):
@@ -144,22 +157,10 @@ def plan(grid: Path, config: ReproduceConfig) -> list[Cell]:
         if not {"name", "run"} <= entry.keys():
             raise UserError(f"{grid}: a cell needs `name` and `run`; one has {sorted(entry)}")
         for one in _expand(entry, seed, str(grid)):
-            name, command = one.pop("name"), one.pop("run")
-            where = f"{grid}: cell {name!r}"
-            if not isinstance(name, str) or not isinstance(command, str):
-                raise UserError(f"{where}: `name` and `run` must be texts; put them in quotes")
-            if name in names:
-                raise UserError(f"{where}: the name is taken; give each cell its own")
-            text = " ".join(str(value) for value in (command, *one.values()))
-            needs = {match for match in PLACEHOLDER.findall(text) if match != "root"}
-            settings = {key: _fill(value, names, where) for key, value in one.items()}
-            with border(f"{where}: `run` is no command", "close its quotes"):
-                words = shlex.split(_fill(command, names, where))
-            settings = {"out": str(root / name)} | settings
-            given = {key: value for key, value in settings.items() if value is not None}
-            words += as_words(given, where)
-            names[name] = str(settings["out"] or root / name)
-            cells.append(Cell(name, words, needs, Path(names[name])))
+            cells.append(_cell(one, root, names, grid))
+            names[cells[-1].name] = str(cells[-1].out)
+            if len(cells) > MOST_CELLS:
+                raise UserError(f"{grid}: holds more than {MOST_CELLS:,} cells; divide it")
     if not cells:
         raise UserError(f"{grid}: holds no cells; give at least one")
     return cells
@@ -179,6 +180,69 @@ def follow() -> None:
         os.killpg(os.getpgrp(), signal.SIGKILL)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _cell(one: dict[str, Any], root: Path, names: Mapping[str, str], grid: Path) -> Cell:
+    """One cell; `names` holds the folders of those before it.
+
+    Raises:
+        UserError: a name or an output that leaves the grid's folder, a grid inside a grid, a
+            reference to no cell before it.
+    """
+    name = one.pop("name")
+    where = f"{grid}: cell {str(name)[:LONGEST_NAME]!r}"
+    if not isinstance(name, str) or not isinstance(one["run"], str):
+        raise UserError(f"{where}: `name` and `run` must be texts; put them in quotes")
+    if name in (*names, *TAKEN):
+        raise UserError(f"{where}: the name is taken; give each cell its own")
+    foreign = name == ".." or Path(name).name != name or "\0" in name
+    if foreign or len(name.encode()) > LONGEST_NAME:
+        raise UserError(
+            f"{where}: the name is the cell's folder; give at most {LONGEST_NAME} characters "
+            "without a slash"
+        )
+    said = PLACEHOLDER.findall(" ".join(map(str, one.values())))
+    needs = set(said) & names.keys() - {"root", "logs"}  # all are cells that end
+    settings = {key: _fill(value, names, where) for key, value in one.items()}
+    try:
+        words = shlex.split(settings.pop("run"))
+    except ValueError as error:
+        raise UserError(f"{where}: `run` is no command ({error}); mend its quotes") from error
+    if words[:1] == ["reproduce"]:
+        raise UserError(f"{where}: runs a grid; a grid runs no grids: list that one's cells here")
+    settings = {"out": str(root / name)} | settings
+    given = {key: value for key, value in settings.items() if value is not None}
+    words += as_words(given, where)
+    if sum(map(len, words)) > MOST_CHARACTERS or "\0" in "".join(words):
+        raise UserError(
+            f"{where}: its command has more than {MOST_CHARACTERS:,} characters or a NUL; no "
+            "program can be given that"
+        )
+    return Cell(name, words, needs, _out(given, words, root, where) or root / name)
+
+
+def _out(given: Mapping[str, Any], words: list[str], root: Path, where: str) -> Path | None:
+    """Where a cell writes: inside the grid's folder, whatever its words say; null for nowhere.
+
+    Raises:
+        UserError: it would write elsewhere.
+    """
+    flags = [word.partition("=")[0].replace("_", "-") for word in words]
+    if flags.count("--out") != ("out" in given):
+        raise UserError(f"{where}: says --out among its words; say where it writes as `out: ...`")
+    if "out" not in given:
+        if words[:1] and words[0] in WRITES_NOTHING and "--config" not in flags:
+            return None
+        raise UserError(f"{where}: `out: null` would let it write outside {root}; leave `out` away")
+    if not isinstance(given["out"], str):
+        raise UserError(f"{where}: `out` is {given['out']!r}; give one path")
+    out = Path(given["out"])
+    longest = max((len(part.encode()) for part in out.parts), default=0)
+    if len(str(out).encode()) > LONGEST_PATH or longest > 2 * LONGEST_NAME:
+        raise UserError(f"{where}: its out is longer than a path can be; give a short one")
+    if root.resolve() not in out.resolve().parents:
+        raise UserError(f"{where}: writes to {out}; a grid writes inside its own folder {root}")
+    return out
 
 
 def _start(cell: Cell, root: Path, threads: int, leash: int) -> None:
@@ -237,7 +301,13 @@ def _run_all(cells: list[Cell], config: ReproduceConfig, deadline: float, leash:
             time.sleep(0.05)
 
 
-def reproduce(grid: Path, config: ReproduceConfig) -> Path:
+class Output(PosixPath):
+    """Where a grid's last cell wrote, and how many cells recorded failures."""
+
+    failures = 0
+
+
+def reproduce(grid: Path, config: ReproduceConfig) -> Output:
     """Run the grid; return the output of its last cell.
 
     Raises:
@@ -247,8 +317,12 @@ def reproduce(grid: Path, config: ReproduceConfig) -> Path:
     cells = plan(grid, config)
     copy = root / "grid.yaml"
     with on_disk(root):
-        if root.exists() and any(root.iterdir()) and not copy.exists():
+        prepare_out(root)
+        killed = leftovers(copy)
+        if set(root.iterdir()) - {*killed} and not copy.exists():
             raise UserError(f"{root}: is not empty and holds no grid.yaml; give a new --out")
+        for left in killed:
+            left.unlink()
         write_atomic(copy, grid.read_bytes())
     began = time.monotonic()
     deadline = began + 60 * config.budget_minutes if config.budget_minutes else float("inf")
@@ -277,6 +351,7 @@ def reproduce(grid: Path, config: ReproduceConfig) -> Path:
     left = [cell.name for cell in cells if cell.code is None]
     if left:
         say(f"not run within the budget: {', '.join(left)}; the same command resumes")
-    last = done[-1].out if done else root
+    last = Output(done[-1].out if done else root)
+    last.failures = sum(cell.code == 1 for cell in done)
     sys.stdout.write(f"{last}\n")
     return last

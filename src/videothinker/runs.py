@@ -24,7 +24,7 @@ import msgspec
 
 from videothinker.errors import UserError
 from videothinker.files import border, refuse_repeats
-from videothinker.records import encode, iter_jsonl, write_atomic, write_jsonl
+from videothinker.records import encode, iter_jsonl, leftovers, write_atomic, write_jsonl
 
 R = TypeVar("R", bound=msgspec.Struct)
 NOT_IN_DIGEST = ("run.json", "checkpoints", "trackers")
@@ -204,7 +204,13 @@ def _hardware() -> dict[str, Any]:
 
 
 def _take_lock(path: Path) -> Any:
-    lock = (path / ".lock").open("a+")
+    try:  # a link in a folder from elsewhere would have the file it leads to overwritten
+        number = os.open(path / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    except OSError as error:
+        raise UserError(
+            f"{path / '.lock'}: cannot be opened as a file ({error.strerror}); delete it"
+        ) from error
+    lock = os.fdopen(number, "r+")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -320,7 +326,8 @@ def open_run(
     with on_disk(out):
         prepare_out(out)
         run_json = out / "run.json"
-        strangers = [p.name for p in out.iterdir() if p.name not in (".lock",)]
+        killed = {p.name for p in leftovers(run_json)}
+        strangers = {p.name for p in out.iterdir()} - killed - {".lock"}
         if strangers and not run_json.exists():
             raise UserError(
                 f"{out}: is not empty and holds no run.json (found {sorted(strangers)[0]!r}); "
@@ -328,6 +335,8 @@ def open_run(
             )
         lock = _take_lock(out)
         try:
+            for left in leftovers(run_json):
+                left.unlink()
             yield from _held(out, _entry(stage, config, inputs or {}), config, may_change, lock)
         finally:
             lock.close()

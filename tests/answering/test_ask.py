@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import av
 import pytest
 import torch
 
@@ -81,6 +82,24 @@ def test_one_bad_name_is_one_failed_record(tiny_policy, videos, tmp_path, journa
     samples_file = journal(tmp_path / "samples.jsonl")
     found = answer_questions(tiny_policy, asked, videos, DEMO, journal=samples_file)
     assert [s.verdict == "failed" for s in found] == [True] * 4 + [False]
+
+
+def test_a_video_beyond_its_budget_is_one_failed_record(tiny_policy, tmp_path, journal):
+    """By the same two settings that `evaluate` and `diagnose` have as flags."""
+    for name, size in (("large.mp4", 8000), ("a.mp4", 64)):
+        with av.open(tmp_path / name, "w") as out:
+            stream = out.add_stream("mpeg4", rate=25)
+            stream.width, stream.height, stream.pix_fmt = size, size, "yuv420p"
+            for _ in range(2):
+                out.mux(stream.encode(av.VideoFrame(size, size, "yuv420p")))
+            out.mux(stream.encode())
+    asked = [ask_about(0, "large.mp4"), ask_about(1, "a.mp4")]
+    for budget, says in ({"megabytes": 256}, "more than 256 MB"), ({"deadline": 1e-6}, "within"):
+        samples_file = journal(tmp_path / says / "samples.jsonl")
+        found = answer_questions(tiny_policy, asked, tmp_path, DEMO, journal=samples_file, **budget)
+        assert found[0].verdict == "failed"
+        assert says in str(found[0].error)
+        assert (found[1].verdict == "failed") == ("deadline" in budget)
 
 
 def test_links_are_followed_where_they_are_meant(tiny_policy, videos, tmp_path, journal):

@@ -7,11 +7,14 @@ import pytest
 import torch
 
 from tests.models.conftest import CORPUS, ENGINE
+from tests.models.plain.tiny import FAMILIES as PLAIN
 from videothinker import cli
 from videothinker.answering.families import table
 from videothinker.models.catalog import FAMILIES, published
 from videothinker.models.qwen3_vl.model import Qwen3VL
 from videothinker.models.qwen_vl.small import build_small
+
+SHIPPED = Path(__file__).parents[2] / "models" / "base-video"
 
 
 @pytest.fixture(scope="module")
@@ -20,9 +23,11 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_small(tmp_path_factory.mktemp("three"), ENGINE["qwen3_vl"], CORPUS)
 
 
-def verified(folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, str]]:
+def verified(
+    folder: Path, capsys: pytest.CaptureFixture[str], *flags: str
+) -> tuple[int, dict[str, str]]:
     """The exit code, and the verdicts by name."""
-    code = cli.main(["models", "--verify", str(folder), "--json"])
+    code = cli.main(["models", "--verify", str(folder), "--json", *flags])
     checks = json.loads(capsys.readouterr().out)["checks"]
     return code, {check["what"]: check["verdict"] for check in checks}
 
@@ -44,6 +49,13 @@ def test_a_sound_model_is_right(three: Path, capsys: pytest.CaptureFixture[str])
     assert unchecked <= {"token ids", "frames to patches"}  # they need torchvision
     assert set(verdicts.values()) <= {"right", "not checked"}
     assert verdicts["log-probabilities"] == verdicts["greedy words"] == "right"
+
+
+def test_words_that_part_by_rounding_are_not_wrong(capsys: pytest.CaptureFixture[str]) -> None:
+    """The shipped base is right in float32, and two of its next words are near each other."""
+    code, verdicts = verified(SHIPPED, capsys, "--dtype", "bfloat16")
+    assert code == cli.DONE
+    assert verdicts["log-probabilities"] == "right"
 
 
 def test_dropped_tower_features_are_wrong(
@@ -75,6 +87,17 @@ def test_an_unseen_video_is_wrong(
     code, verdicts = verified(three, capsys)
     assert code == cli.WITH_FAILURES
     assert verdicts["the video is seen"] == verdicts["log-probabilities"] == "wrong"
+
+
+@pytest.mark.parametrize("kind", PLAIN)
+def test_the_plain_path_is_right_too(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its videos are spelled in words of their own, and the library places it."""
+    code, verdicts = verified(PLAIN[kind](tmp_path / kind), capsys)
+    assert code == cli.DONE
+    assert verdicts["chat template"] == verdicts["log-probabilities"] == "right"
+    assert verdicts["positions"] == "not checked"
 
 
 def test_an_adapter_is_sent_to_be_merged(

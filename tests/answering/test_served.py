@@ -196,6 +196,11 @@ def test_bad_settings_are_refused_without_showing_a_key(name, value):
     assert KEY not in str(caught.value)
 
 
+def test_a_setting_of_a_server_needs_one() -> None:
+    with pytest.raises(UserError, match="endpoint_input came without an endpoint"):
+        EndpointConfig(endpoint_input="video")
+
+
 def test_the_key_comes_from_the_environment_alone(monkeypatch):
     monkeypatch.delenv("VIDEOTHINKER_API_KEY", raising=False)
     assert read_key("VIDEOTHINKER_API_KEY") is None

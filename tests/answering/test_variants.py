@@ -71,23 +71,17 @@ def test_a_transcript_under_each_variant():
     assert all(word in events for word in ("hit.", "miss.", "end."))
 
 
-def test_places_and_events_of_a_compact_transcript_are_shuffled_too():
-    """All objects in one order, so that who is near whom at a moment stays; events apart."""
-    lines = ("red: aa ab ac.", "blue: ba gone bc.", "Events (4% missing): a b BlueRed c.")
-    places, events = set(), set()
-    for seed in range(40):
+def test_the_events_of_a_compact_transcript_are_shuffled_too():
+    lines = ("Frame 0: red aa.", "Frame 1: red bb.", "Events (4% missing): red enters, A collide.")
+    seen: set[str] = set()
+    for seed in range(8):
         told = ask_about(0, None, context="\n".join(lines))
         mixed = apply(told, "shuffled", None, np.random.default_rng(seed)).context.split("\n")
-        places.add(tuple(mixed[:2]))
-        events.add(mixed[2])
-    assert len(places) == 6
-    assert ("red: ac aa ab.", "blue: bc ba gone.") in places
-    assert events == {
-        f"Events (4% missing): {told}."
-        for told in ("a BlueRed b c", "a b BlueRed c", "a b c BlueRed")
-    }
+        assert sorted(line[9:] for line in mixed[:2]) == ["red aa.", "red bb."]
+        seen.add(mixed[2])
+    assert seen == {lines[2], "Events (4% missing): A collide, red enters."}
     one = apply(told, "one_frame", None, generator()).context
-    assert one == "red: ab.\nblue: gone."
+    assert one == "Frame 1: red bb."
 
 
 def test_only_a_premise_can_be_struck():

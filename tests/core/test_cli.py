@@ -1,5 +1,6 @@
 """The command line: fast, one parser for flags and recipes, one sentence for a mistake."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -106,3 +107,49 @@ def test_a_broken_pipe_that_is_not_ours_is_a_fault(
 
     monkeypatch.setattr("videothinker.world.stage.world", broken)
     assert cli.main(["world", "--out", str(tmp_path / "w")]) == cli.FAULT
+
+
+@pytest.mark.parametrize("code", [0, 1, None])
+def test_nothing_that_calls_sys_exit_passes_for_a_done_run(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    code: int | None,
+) -> None:
+    """As a reward function did: exit code 0 and no model, or 1, "done with failures"."""
+    monkeypatch.setattr("videothinker.world.stage.world", lambda *_: sys.exit(code))
+    assert cli.main(["world", "--out", str(tmp_path / "w")]) == cli.FAULT
+    assert f"something called sys.exit({code!r})" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("unread", ["stdout", "stderr"])
+@pytest.mark.parametrize("word", ["--version", "nonsense", "models"])
+def test_a_pipe_that_nobody_reads_ends_as_a_shell_says(word: str, unread: str) -> None:
+    """141; where nothing is written to that pipe, the command's own code."""
+    silent = {"stdout": ("nonsense", "models"), "stderr": ("--version",)}
+    own = {"nonsense": 2, "models": 0, "--version": 0}
+    reading, writing = os.pipe()
+    os.close(reading)
+    other = {"stdout": "stderr", "stderr": "stdout"}[unread]
+    done = subprocess.run(
+        [sys.executable, "-m", "videothinker.cli", word],
+        check=False,
+        **{unread: writing, other: subprocess.DEVNULL},
+    )
+    os.close(writing)
+    assert done.returncode == (own[word] if word in silent[unread] else 141)
+
+
+def test_output_that_cannot_be_written_is_a_sentence() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "videothinker.cli", "--help"],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == ("videothinker: the output cannot be written (No space left on device)\n")
+
+
+def test_closed_output_is_no_failure() -> None:
+    code = 'exec "$0" -m videothinker.cli --version >&- 2>&-'
+    assert subprocess.run(["/bin/sh", "-c", code, sys.executable], check=False).returncode == 0

@@ -1,10 +1,12 @@
 """Every shipped recipe and grid is parsed by the very parser a user's command goes through."""
 
+import time
 from pathlib import Path
 
 import pytest
 
 from videothinker import cli
+from videothinker.errors import UserError
 from videothinker.models.catalog import published
 from videothinker.recipes import read_recipe
 from videothinker.reproduce import ReproduceConfig, plan
@@ -53,3 +55,38 @@ def test_the_papers_settings_are_the_papers() -> None:
     assert (config.repulsion, config.divergence, config.schedule) == (0.01, "k3", "constant")
     assert (config.max_steps, config.train_questions, config.learning_rate) == (500, 1000, 1e-6)
     assert (config.frames, config.max_pixels) == (16, 128 * 28 * 28)
+
+
+def bomb(item: str) -> str:
+    """Nine anchors, each of which stands for nine of the one before: 9^9 of the first."""
+    lines = ["a0: &a0 {x: 1}"]
+    lines += [f"a{i}: &a{i} " + item.format(", ".join([f"*a{i - 1}"] * 9)) for i in range(1, 10)]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (bomb("[{}]"), "anchors .* stand for more than 262,144 characters"),
+        (bomb("{{<<: [{}]}}"), "anchors .* stand for more than 262,144 characters"),
+        ("a: &a [*a]", "anchors .* stand for more than 262,144 characters"),
+        ("a: &a {b: *a}", "anchors .* stand for more than 262,144 characters"),
+        ("a: " + "[" * 5000 + "]" * 5000, "is nested too deeply"),
+        ("a: 1\n" * 60_000, "more than 262,144 bytes"),
+    ],
+)
+def test_a_recipe_that_would_fill_the_memory_is_refused(
+    tmp_path: Path, text: str, says: str
+) -> None:
+    (tmp_path / "r.yaml").write_text(text)
+    began = time.process_time()
+    with pytest.raises(UserError, match=says):
+        read_recipe(tmp_path / "r.yaml")
+    assert time.process_time() - began < 5
+
+
+def test_anchors_keep_their_meaning(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text("a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\nc: [*a, *a]\n")
+    found = read_recipe(tmp_path / "r.yaml")
+    assert found["b"] == {"x": 1, "y": 3}
+    assert found["c"] == [{"x": 1, "y": 2}] * 2

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from videothinker.cli import main
 from videothinker.errors import UserError
 from videothinker.reproduce import ReproduceConfig, plan, reproduce
 
@@ -25,6 +26,9 @@ cells:
     learning_rate: "{rate}"
   - {name: page, run: "report {world} {grpo-1e-5-s1}", out: "{root}/page.html", seed: null}
 """
+
+
+MANY = "{" + ", ".join(f"{key}: [{', '.join('0123456789')}]" for key in "abcde") + "}"
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -78,11 +82,79 @@ def test_a_seed_on_the_command_line_replaces_the_grids(tmp_path: Path) -> None:
         ("cells: [{name: a, run: world, each: 3}]", "each"),
         ("cells: [{name: a, run: world, over: {seed: 3}}]", "`over` must map"),
         ("cells: [", "is not YAML"),
+        ("cells: [{name: ../a, run: world}]", "without a slash"),
+        ("cells: [{name: /tmp/a, run: world}]", "without a slash"),
+        ("cells: [{name: .., run: world}]", "without a slash"),
+        ('cells: [{name: ".", run: world}]', "without a slash"),
+        ('cells: [{name: "{n}", over: {n: [../a]}, run: world}]', "without a slash"),
+        ('cells: [{name: "a\\0b", run: world}]', "without a slash"),
+        (f"cells: [{{name: {'a' * 400}, run: world}}]", "at most 120"),
+        ("cells: [{name: logs, run: world}]", "the name is taken"),
+        ("cells: [{name: grid.yaml, run: world}]", "the name is taken"),
+        ("cells: [{name: 3, run: world}]", "must be texts"),
+        ("cells: [{name: a, run: null}]", "must be texts"),
+        ('cells: [{name: a, run: "world \'"}]', "No closing quotation"),
+        ("cells: [{name: a, run: world, out: ../b}]", "writes inside its own folder"),
+        ('cells: [{name: a, run: world, out: "{root}/../b"}]', "writes inside its own folder"),
+        ('cells: [{name: a, run: world, out: "{root}"}]', "writes inside its own folder"),
+        ("cells: [{name: a, run: world, out: /tmp/b}]", "writes inside its own folder"),
+        ("cells: [{name: a, run: world --out /tmp/b}]", "--out among its words"),
+        ("cells: [{name: a, run: world --out=/tmp/b}]", "--out among its words"),
+        ('cells: [{name: a, run: world, "out=/tmp/b": 1}]', "--out among its words"),
+        ("cells: [{name: a, run: world, size: [3, --out, /tmp/b]}]", "--out among its words"),
+        ("cells: [{name: a, run: world, out: [b]}]", "give one path"),
+        ("cells: [{name: a, run: world, out: null}]", "`out: null` would let it write outside"),
+        ("cells: [{name: a, run: ask v q, config: r.yaml, out: null}]", "`out: null` would let"),
+        (f"cells: [{{name: a, run: world, out: '{{root}}/{'a' * 400}'}}]", "longer than a path"),
+        ("cells: [{name: a, run: reproduce grid.yaml}]", "a grid runs no grids"),
+        ("cells: [{name: a, run: '{v} g.yaml', over: {v: [reproduce]}}]", "runs no grids"),
+        (f"cells: [{{name: a, run: world, each: {MANY}}}]", "makes 100,000 cells"),
+        (f"cells: [{{name: a, run: world, x: '{'a' * 100_001}'}}]", "more than 100,000 char"),
     ],
 )
 def test_a_bad_grid_is_one_sentence(tmp_path: Path, text: str, says: str) -> None:
     with pytest.raises(UserError, match=says):
         plan(write(tmp_path, text), ReproduceConfig())
+
+
+def test_a_link_does_not_lead_a_cell_out(tmp_path: Path) -> None:
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r/a").symlink_to(tmp_path)
+    with pytest.raises(UserError, match="writes inside its own folder"):
+        plan(write(tmp_path, "cells: [{name: a, run: world}]"), ReproduceConfig(tmp_path / "r"))
+
+
+def test_outputs_that_name_each_other_do_not_grow_without_end(tmp_path: Path) -> None:
+    """Each names the one before it three times: 3^40 characters."""
+    cells = ["{name: c0, run: world}"]
+    cells += [
+        f'{{name: c{i}, run: world, out: "{{c{i - 1}}}/{{c{i - 1}}}/{{c{i - 1}}}"}}'
+        for i in range(1, 40)
+    ]
+    with pytest.raises(UserError, match="longer than a path"):
+        plan(write(tmp_path, f"cells: [{', '.join(cells)}]"), ReproduceConfig(Path("r")))
+
+
+def test_a_cell_that_names_the_logs_runs_and_ends(tmp_path: Path) -> None:
+    """It waited for a cell called `logs` for ever."""
+    text = 'cells: [{name: a, run: "--version", out: null}, {name: b, run: "diagnose {logs}"}]'
+    with pytest.raises(UserError, match="1 of 2 cells failed: b"):
+        reproduce(write(tmp_path, text), ReproduceConfig(tmp_path / "out"))
+
+
+def test_what_looks_like_a_name_is_not_waited_for(tmp_path: Path) -> None:
+    text = "cells: [{name: a, run: models, out: null, x: [{b: 1}]}]"
+    (cell,) = plan(write(tmp_path, text), ReproduceConfig(Path("r")))
+    assert cell.needs == set()
+
+
+def test_a_kill_at_its_first_write_does_not_lock_a_grids_folder(tmp_path: Path) -> None:
+    grid = write(tmp_path, 'cells: [{name: alone, run: "--version", out: null}]')
+    (tmp_path / "out").mkdir()
+    left = tmp_path / "out/.grid.yaml.12.tmp"
+    left.write_text("half")
+    reproduce(grid, ReproduceConfig(tmp_path / "out"))
+    assert not left.exists()
 
 
 def test_a_failed_cell_stops_what_needs_it_and_no_more(
@@ -101,6 +173,17 @@ def test_a_failed_cell_stops_what_needs_it_and_no_more(
     assert "bad: FAILED with code 2: " in said.replace("\n", " ")
     assert "nowhere" in said
     assert not (tmp_path / "out/logs/after.log").exists()
+
+
+def test_a_grid_with_recorded_failures_does_not_end_as_if_it_had_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    popen = subprocess.Popen
+    grid = write(tmp_path, 'cells: [{name: a, run: "--version", out: null}]')
+    for code in (0, 1):
+        ending = [sys.executable, "-c", f"raise SystemExit({code})"]
+        monkeypatch.setattr(subprocess, "Popen", lambda _, e=ending, **rest: popen(e, **rest))
+        assert main(["reproduce", str(grid), "--out", str(tmp_path / f"{code}")]) == code
 
 
 def test_a_foreign_folder_is_refused(tmp_path: Path) -> None:

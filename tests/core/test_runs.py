@@ -1,6 +1,7 @@
 """Run folders: resumable at any byte, never shared, never foreign."""
 
 import errno
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -96,6 +97,46 @@ def test_a_run_that_wrote_nothing_does_not_hold_its_folder(tmp_path: Path) -> No
     assert status(tmp_path) == "failed"
     steps(tmp_path, 3, config=Config(rate=0.1))
     assert status(tmp_path) == "done"
+
+
+KILLED_AT_ITS_FIRST_WRITE = """
+import os, signal, sys
+from pathlib import Path
+from videothinker.runs import open_run
+from tests.core.test_runs import Config
+os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+with open_run(Path(sys.argv[1]), "count", Config()):
+    pass
+"""
+
+
+def test_a_kill_before_run_json_has_its_name_does_not_lock_the_folder(tmp_path: Path) -> None:
+    out = tmp_path / "a"
+    code = KILLED_AT_ITS_FIRST_WRITE
+    done = subprocess.run([sys.executable, "-c", code, str(out)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    (left,) = out.glob(".run.json.*.tmp")
+    steps(out, 3)
+    assert status(out) == "done"
+    assert not left.exists()
+
+
+def test_only_what_we_wrote_counts_as_left_by_a_kill(tmp_path: Path) -> None:
+    names = (".run.json.12.tmp", ".thesis.tex.12.tmp")
+    for name in names:
+        (tmp_path / name).write_text("half")
+    with pytest.raises(UserError, match=r"found '\.thesis\.tex\.12\.tmp'"):
+        steps(tmp_path, 3)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(names)
+
+
+def test_a_lock_that_is_a_link_is_refused_and_its_file_untouched(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("precious")
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/.lock").symlink_to("../precious")
+    with pytest.raises(UserError, match=r"\.lock: cannot be opened as a file"):
+        steps(tmp_path / "a", 3)
+    assert (tmp_path / "precious").read_text() == "precious"
 
 
 def test_another_input_is_refused(tmp_path: Path) -> None:

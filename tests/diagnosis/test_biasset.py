@@ -52,9 +52,11 @@ def test_order_split_and_premise():
     assert found.split == "train"
     assert found.struck[0].question == "What will happen?"
     assert found.struck[0].question_struck is None
-    other = bias_set(questions, {"v": "observational", "a": "inferential", "b": "excluded"})
+    other = bias_set([questions[3]], {"v": "observational"})
     assert [q.id for q in other.as_is] == ["v"]
     assert other.split is None
+    held_out = bias_set(questions, {"v": "observational", "a": "inferential", "b": "excluded"})
+    assert (held_out.as_is, held_out.split) == ((), "train")
     with pytest.raises(ValueError, match="no premise"):
         without_premise(questions[2])
 

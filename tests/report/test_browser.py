@@ -110,7 +110,12 @@ def test_linked_videos_play(opened: Chromium) -> None:
 def test_embedded_videos_play_without_their_files(
     chromium: Chromium, made_runs: list[Path], tmp_path: Path
 ) -> None:
-    page = report(made_runs, ReportConfig(out=tmp_path / "with.html", embed_videos=True))
+    page = report(
+        made_runs,
+        ReportConfig(
+            out=tmp_path / "with.html", embed_videos=True, video_roots=(made_runs[0].parent,)
+        ),
+    )
     chromium.messages.clear()
     chromium.requests.clear()
     chromium.open(page)

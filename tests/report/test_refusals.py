@@ -1,6 +1,8 @@
 """What a report refuses, leaves out by name, or keeps apart; and that text stays text."""
 
+import base64
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -115,10 +117,71 @@ def test_two_worlds_under_one_id_are_two_boards(made_runs: list[Path], tmp_path:
 
 def test_videos_are_embedded_as_far_as_there_is_room(made_runs: list[Path], tmp_path: Path) -> None:
     size = (made_runs[0].parent / "video" / "000.mp4").stat().st_size * 1.4 / 1e6
-    config = ReportConfig(out=tmp_path / "r.html", embed_videos=True, embed_megabytes=size)
+    roots = (made_runs[0].parent,)
+    config = ReportConfig(
+        out=tmp_path / "r.html", embed_videos=True, embed_megabytes=size, video_roots=roots
+    )
     text = report(made_runs, config).read_text()
     assert text.count('id="video-') == 1
-    assert "23 videos did not fit into the page" in text
+    assert "23 videos are linked and not in the page" in text
+
+
+def embedded(page: Path) -> list[bytes]:
+    found = re.findall(r'id="video-[0-9]+"[^>]*>([^<]*)<', page.read_text())
+    return [base64.b64decode(text) for text in found]
+
+
+def strangers(made_runs: list[Path], to: Path, root: str, name: str) -> list[Path]:
+    """Run folders whose run.json says that the videos lie in `root`, and that all are `name`."""
+    runs = copied(made_runs, to)
+    for run in runs:
+        plain = json.loads((run / "run.json").read_text())
+        if "data_root" in (plain.get("facts") or {}):
+            plain["facts"]["data_root"] = root
+            (run / "run.json").write_text(json.dumps(plain))
+        listed = run / "questions.jsonl"
+        if listed.exists():
+            told = re.sub(r'"video":"[^"]*"', lambda _: f'"video":"{name}"', listed.read_text())
+            listed.write_text(told)
+    return runs
+
+
+@pytest.mark.parametrize("kind", ["text", "video"])
+@pytest.mark.parametrize("root", ["/", "{outside}", "{runs}/link", "{runs}/../outside"])
+def test_a_strangers_run_embeds_nothing_from_outside(
+    made_runs: list[Path], tmp_path: Path, root: str, kind: str
+) -> None:
+    """With `data_root: /` any file of the reader's could be put into the page."""
+    outside, runs = tmp_path / "outside", tmp_path / "runs"
+    outside.mkdir()
+    secret = outside / "secret.mp4"
+    secret.write_bytes(b"root:x:0:0:root") if kind == "text" else write_video(secret)
+    name = secret.relative_to("/").as_posix() if root == "/" else secret.name
+    said = root.format(outside=outside, runs=runs)
+    folders = strangers(made_runs, runs, said, name)
+    (runs / "link").symlink_to(outside)
+    page = report(folders, ReportConfig(out=tmp_path / "r.html", embed_videos=True))
+    assert embedded(page) == []
+    assert "1 video is linked and not in the page" in page.read_text()
+    told = ReportConfig(out=tmp_path / "r.html", embed_videos=True, video_roots=(outside,))
+    assert embedded(report(folders, told)) == ([secret.read_bytes()] if kind == "video" else [])
+
+
+def test_videos_inside_a_given_folder_are_embedded(made_runs: list[Path], tmp_path: Path) -> None:
+    """The folder of all runs, with the videos in it, is what the user named."""
+    copied(made_runs, tmp_path / "runs")
+    for run in (tmp_path / "runs").glob("*/run.json"):
+        old, new = str(made_runs[0].parent), str(tmp_path / "runs")
+        run.write_text(run.read_text().replace(old, new))
+    config = ReportConfig(out=tmp_path / "r.html", embed_videos=True)
+    assert len(embedded(report([tmp_path / "runs"], config))) == 24
+
+
+def test_roots_that_say_nothing_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="add --embed-videos"):
+        ReportConfig(video_roots=(tmp_path,))
+    with pytest.raises(UserError, match="is not a folder"):
+        ReportConfig(embed_videos=True, video_roots=(tmp_path / "none",))
 
 
 def test_a_run_before_its_first_record_is_listed(made_runs: list[Path], tmp_path: Path) -> None:

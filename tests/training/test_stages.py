@@ -133,6 +133,22 @@ def test_a_run_whose_reward_is_always_one_says_so_and_is_no_success(
     assert "in flat no group had a signal" in capsys.readouterr().err
 
 
+def test_a_reward_that_ends_the_process_is_no_success(
+    toy: Path, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, recipe = tmp_path / "left", tmp_path / "left.yaml"
+    recipe.write_text(
+        "dtype: float32\ngradient_checkpointing: false\nmax_completion_length: 6\n"
+        "num_generations: 4\nmax_steps: 2\neval_steps: 0\n"
+        "reward_funcs: [tests.training.toy_training:leaves]\n"
+    )
+    words = ["train", "grpo", "--config", str(recipe), "--data", str(toy), "--model", str(base)]
+    assert main([*words, "--out", str(out)]) not in (0, 1)
+    assert "leaves" in capsys.readouterr().err
+    assert msgspec.json.decode((out / "run.json").read_bytes())["status"] == "failed"
+    assert not (out / "model").exists()
+
+
 def test_a_prompt_over_the_limit_is_an_error_that_names_the_question(
     toy: Path, quick: dict[str, Any], tmp_path: Path
 ) -> None:

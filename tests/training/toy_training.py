@@ -1,5 +1,7 @@
 """The toy questions of the trainer's tests, and how their model differs from the other rooms'."""
 
+import sys
+
 from videothinker.records import Question
 
 COLORS = ("red", "blue", "green", "gray")
@@ -76,3 +78,8 @@ def returns_nan(prompts: list[str], completions: list[str], **columns: object) -
 
 def returns_few(prompts: list[str], completions: list[str], **columns: object) -> list[float]:
     return [1.0]
+
+
+def leaves(prompts: list[str], completions: list[str], **columns: object) -> list[float]:
+    """As a script does at its end: the process would end with exit code 0 and without a model."""
+    sys.exit(0)

@@ -89,6 +89,19 @@ def test_images_of_several_sizes_are_refused(tmp_path: Path) -> None:
         read_clip(tmp_path, "f", 2)
 
 
+@pytest.mark.parametrize(("name", "width"), [("\udcff8.png", 8), ("f\udcff8.png", 8), ("0.png", 9)])
+def test_a_name_that_is_not_utf8_can_be_told(tmp_path: Path, name: str, width: int) -> None:
+    """As GBK leaves it on a disk; a failure is stored as UTF-8."""
+    put(tmp_path / "f", {f"\udcff{i}.png": i for i in range(2)})
+    put(tmp_path / "f", {name: 3}, width=width)
+    if name == "\udcff8.png":
+        assert len(read_clip(tmp_path, "f", 4).frames) == 3
+        return
+    with pytest.raises(BadVideo, match=r"\\udcff|one numbered") as caught:
+        read_clip(tmp_path, "f", 4)
+    str(caught.value).encode()
+
+
 def test_a_photographs_orientation_is_applied(tmp_path: Path) -> None:
     """6 in EXIF: the stored picture is to be turned clockwise."""
     (tmp_path / "f").mkdir()

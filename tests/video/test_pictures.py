@@ -191,6 +191,19 @@ def test_the_child_holds_one_frame_at_a_time(tmp_path: Path) -> None:
         assert int(peak.split()[1]) < 400_000  # kB
 
 
+def test_a_video_beyond_the_memory_budget_is_refused_and_the_next_one_reads(
+    tmp_path: Path,
+) -> None:
+    """64 million pixels: 96 MB as stored and 192 MB in RGB, beside the decoder's own."""
+    write_jpegs(tmp_path / "large.mkv", [jpeg(8000, 8000)], 8000, 8000)
+    write_jpegs(tmp_path / "small.mkv", [jpeg(64, 48)] * 2, 64, 48)
+    for _ in range(2):
+        with pytest.raises(BadVideo, match=r"'large\.mkv' needs more than 256 MB .*--decode-mega"):
+            read_clip(tmp_path, "large.mkv", 1, megabytes=256)
+        assert len(read_clip(tmp_path, "small.mkv", 2, megabytes=256).frames) == 2
+    assert read_clip(tmp_path, "large.mkv", 1, megabytes=1024).frames.shape == (1, 8000, 8000, 3)
+
+
 def test_frames_beyond_the_budget_are_refused(tmp_path: Path) -> None:
     write_jpegs(tmp_path / "larger.mkv", [jpeg(9000, 8000)], 9000, 8000)
     with pytest.raises(BadVideo, match="9000x8000 pixels; at most 67 million"):

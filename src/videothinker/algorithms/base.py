@@ -16,6 +16,7 @@ from typing import ClassVar, Literal, get_args, get_origin
 
 from videothinker.algorithms.choices import DivergenceName, LossType, Place, Scale
 from videothinker.algorithms.control import Signs
+from videothinker.budget import DEADLINE, MEGABYTES, check_budget
 from videothinker.errors import UserError
 
 Sampling = Literal["uniform", "bias-failure", "base-failure", "label"]
@@ -73,6 +74,10 @@ class TrainConfig:
     on_bad_video: Literal["stop", "drop"] = "stop"
     """All videos that the run may ask for are looked at before step 1: `drop` leaves out the
     questions of those that cannot be read, as if the list had never held them. Ours."""
+    deadline: float = DEADLINE
+    """Seconds a video may take to decode before it counts as bad."""
+    decode_megabytes: int = MEGABYTES
+    """Memory that decoding may hold, of 10^6 bytes; a video that needs more counts as bad."""
     follow_links: bool = False
     """Read videos behind symbolic links that lead out of the data folder, as a hub cache has.
     Ours: off."""
@@ -169,6 +174,7 @@ class TrainConfig:
                 require(self, name, value >= 1, "an integer of at least 1")
             elif field.type is float and name not in OWN_RULE:
                 require(self, name, value > 0 and math.isfinite(value), "a number above 0")
+        check_budget(self.deadline, self.decode_megabytes)
         require(self, "num_generations", self.num_generations >= 2, "at least 2 (a group)")
         require(self, "epsilon", 0 < self.epsilon < 1, "between 0 and 1")
         require(self, "min_pixels", self.min_pixels <= self.max_pixels, "at most max_pixels")

@@ -14,6 +14,7 @@ from typing import Any
 from videothinker import answers
 from videothinker.answering import variants
 from videothinker.benchmarks.protocols import Protocol, labels, render
+from videothinker.budget import DEADLINE, MEGABYTES
 from videothinker.console import progress
 from videothinker.errors import UserError
 from videothinker.generation.base import Sampling, generate
@@ -42,6 +43,7 @@ class Asking:
     seed: int
     data_root: Path
     deadline: float
+    megabytes: int
     follow_links: bool
 
     def keys(self, question: Question) -> list[Key]:
@@ -68,7 +70,8 @@ def answer_questions(
     model: str | None = None,
     rows: int = 32,
     videos: int = 8,
-    deadline: float = 60.0,
+    deadline: float = DEADLINE,
+    megabytes: int = MEGABYTES,
     follow_links: bool = False,
 ) -> list[Sample]:
     """Answer every question `samples` times, computing only what `journal` does not hold.
@@ -86,6 +89,7 @@ def answer_questions(
         rows: completions decoded at once.
         videos: most videos held at once.
         deadline: seconds a video may take to decode.
+        megabytes: memory, of 10^6 bytes, that decoding may hold.
         follow_links: symbolic links may lead out of `data_root`.
 
     Returns:
@@ -106,6 +110,7 @@ def answer_questions(
         seed=seed,
         data_root=data_root,
         deadline=deadline,
+        megabytes=megabytes,
         follow_links=follow_links,
     )
     done = _complete(asking, questions, journal, max(1, rows // samples), videos)
@@ -252,6 +257,7 @@ def _see(asking: Asking, question: Question) -> Any:
             asking.protocol,
             clip=question.clip,
             deadline=asking.deadline,
+            megabytes=asking.megabytes,
             follow_links=asking.follow_links,
         )
         if variants.PROBES[asking.variant].draws:
@@ -268,7 +274,8 @@ def read_frames(
     protocol: Protocol,
     *,
     clip: tuple[float, float] | None = None,
-    deadline: float = 60.0,
+    deadline: float = DEADLINE,
+    megabytes: int = MEGABYTES,
     follow_links: bool = False,
 ) -> Clip:
     """The frames a protocol asks for, as far as there are so many.
@@ -280,7 +287,13 @@ def read_frames(
     def some(frames: int) -> Clip:
         part = clip if protocol.clip else None
         return read_clip(
-            root, video, frames, clip=part, deadline=deadline, follow_links=follow_links
+            root,
+            video,
+            frames,
+            clip=part,
+            deadline=deadline,
+            megabytes=megabytes,
+            follow_links=follow_links,
         )
 
     if protocol.fps is None:

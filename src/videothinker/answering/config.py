@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from videothinker.answering.endpoint import NOT_SERVED, EndpointConfig
+from videothinker.budget import DEADLINE, MEGABYTES, check_budget
 from videothinker.errors import UserError
 
 
@@ -27,6 +28,10 @@ class AskConfig:
     """0 is greedy."""
     seed: int = 0
     """Seeds the sampling, where the temperature is above 0."""
+    deadline: float = DEADLINE
+    """Seconds a video may take to decode before it is refused."""
+    decode_megabytes: int = MEGABYTES
+    """Memory that decoding may hold, of 10^6 bytes; a video that needs more is refused."""
     follow_links: bool = False
     """Read a video behind a symbolic link that leads out of the folder, as a hub cache has."""
     device: str = "auto"
@@ -43,6 +48,7 @@ class AskConfig:
                 raise UserError(f"{name} is {getattr(self, name)}; give 1 or more")
         if self.temperature < 0:
             raise UserError(f"temperature is {self.temperature}; give 0 (greedy) or more")
+        check_budget(self.deadline, self.decode_megabytes)
         if not self.choice:
             raise UserError("no --choice came; give at least one, e.g. --choice yes no")
 

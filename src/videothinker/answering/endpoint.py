@@ -1,7 +1,7 @@
 """The settings of a model that is served elsewhere: the same for every verb that asks."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -48,6 +48,10 @@ class EndpointConfig:
             )
         if self.endpoint is not None:
             check_url(self.endpoint)
+            return
+        idle = [f.name for f in fields(self) if getattr(self, f.name) != f.default]
+        if idle:
+            raise UserError(f"{idle[0]} came without an endpoint; give --endpoint URL, or leave it")
 
     @property
     def url(self) -> str:

@@ -82,7 +82,9 @@ def _verify(model: str, config: ModelsConfig) -> Families:
     say(table([head, *((c.what, c.ours, c.library, c.verdict) for c in checks)]))
     say("\n".join(f"  {c.what}: {c.note}" for c in checks if c.note))
     found = Families(model=model, checks=checks)
-    say(f"{model}: {found.failures} of {len(checks)} checks are wrong")
+    left = sum(check.verdict == "not checked" for check in checks)
+    told = f", {left} more could not be made" if left else ""
+    say(f"{model}: {found.failures} of {len(checks) - left} checks are wrong{told}")
     return found
 
 

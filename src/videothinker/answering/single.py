@@ -44,7 +44,14 @@ def ask(video: Path, question: str, config: AskConfig) -> AskResult:
     Raises:
         UserError: the video cannot give the frames, or the model cannot be loaded.
     """
-    clip = read_clip(video.parent, video.name, config.frames, follow_links=config.follow_links)
+    clip = read_clip(
+        video.parent,
+        video.name,
+        config.frames,
+        deadline=config.deadline,
+        megabytes=config.decode_megabytes,
+        follow_links=config.follow_links,
+    )
     placed = place(config.model, config.device, config.dtype, config.served)
     for line in placed.lines:
         say(line)

@@ -15,10 +15,8 @@ from videothinker.video import Clip
 
 OPTIONS_ONLY = "Which of these is right?"
 STATED = re.compile(r"(Frame \d+: )(.*)")
-PLACES = re.compile(r"(.+: )((?:[a-t]{2}|gone)(?: (?:[a-t]{2}|gone))*)\.")
-"""A compact transcript's line of one object."""
-LISTED = re.compile(r"( \([^)]*\): )(a\b.*)\.")
-"""Its events, in one line, each after the letter of its moment."""
+LISTED = re.compile(r"( \([^)]*\): )(.+)\.")
+"""A compact transcript's events, in one line."""
 
 
 @dataclass(frozen=True)
@@ -72,14 +70,13 @@ def _options_only(_question: Question, _shown: Shown, _generator: np.random.Gene
 
 
 def _one_frame(_question: Question, shown: Shown, _generator: np.random.Generator) -> Shown:
-    """Of a transcript: the middle state line, or each object's middle place, and no events."""
+    """Of a transcript: the middle state line, and no events."""
     clip, context = shown.clip, shown.context
     if context is not None:
         lines = context.partition("\nEvents")[0].split("\n")
         told = [i for i, line in enumerate(lines) if STATED.fullmatch(line)]
         kept = told[len(told) // 2 : len(told) // 2 + 1]
-        lines = [line for i, line in enumerate(lines) if i in kept or i not in told]
-        context = "\n".join(_of_places(line, lambda told: [told[len(told) // 2]]) for line in lines)
+        context = "\n".join(line for i, line in enumerate(lines) if i in kept or i not in told)
     if clip is not None:
         count = len(clip.frames)
         clip = replace(clip, frames=clip.frames[np.full(count, count // 2)])
@@ -96,12 +93,9 @@ def _shuffled(_question: Question, shown: Shown, generator: np.random.Generator)
         states, mark, events = context.partition("\nEvents")
         states = _exchange(states, generator)
         if listed := LISTED.fullmatch(events):
-            moments = re.findall(r"\b([a-p])\b((?: (?![a-p]\b)\S+)*)", listed[2])
-            drawn = generator.permutation(len(moments))
-            told = " ".join(
-                letter + moments[i][1] for (letter, _), i in zip(moments, drawn, strict=True)
-            )
-            context = f"{states}{mark}{listed[1]}{told}."
+            told = listed[2].split(", ")
+            drawn = ", ".join(told[i] for i in generator.permutation(len(told)))
+            context = f"{states}{mark}{listed[1]}{drawn}."
         else:
             context = states + mark + _exchange(events, generator)
     if clip is not None:
@@ -109,29 +103,12 @@ def _shuffled(_question: Question, shown: Shown, generator: np.random.Generator)
     return replace(shown, clip=clip, context=context)
 
 
-def _of_places(line: str, change: Callable[[list[str]], list[str]]) -> str:
-    """A compact transcript's line of an object with other places; any other line as it is."""
-    found = PLACES.fullmatch(line)
-    return line if found is None else f"{found[1]}{' '.join(change(found[2].split(' ')))}."
-
-
 def _exchange(block: str, generator: np.random.Generator) -> str:
-    """Contents of `Frame n: ...` lines exchanged among themselves, or the places of all objects."""
+    """The contents of `Frame n: ...` lines exchanged among themselves."""
     lines = [(line, STATED.fullmatch(line)) for line in block.split("\n")]
     bodies = [match[2] for _, match in lines if match]
     drawn = iter(generator.permutation(len(bodies)))
-    count = max(
-        (len(m[2].split(" ")) for line, _ in lines if (m := PLACES.fullmatch(line))), default=0
-    )
-    order = generator.permutation(count) if count else ()
-
-    def mixed(places: list[str]) -> list[str]:
-        return [places[i] for i in order]
-
-    return "\n".join(
-        match[1] + bodies[next(drawn)] if match else _of_places(line, mixed)
-        for line, match in lines
-    )
+    return "\n".join(match[1] + bodies[next(drawn)] if match else line for line, match in lines)
 
 
 STILL = "the middle frame in the place of every frame: looks stay, motion goes"

@@ -26,8 +26,6 @@ class Motion:
     positions_TN2: NDArray[np.float64]
     velocities_TN2: NDArray[np.float64]
     visible_TN: NDArray[np.bool_]
-    frames_T: NDArray[np.int_]
-    """The frame of the video that each of the T is; events are told in these."""
 
 
 def read_motion(annotation: Annotation) -> Motion:
@@ -49,14 +47,7 @@ def read_motion(annotation: Annotation) -> Motion:
         for thing in frame.objects:
             positions_TN2[t, place[thing.object_id]] = thing.location[:2]
             velocities_TN2[t, place[thing.object_id]] = thing.velocity[:2]
-    return Motion(
-        scene.objects,
-        scene.events,
-        positions_TN2,
-        velocities_TN2,
-        scene.visible_TN,
-        np.arange(len(positions_TN2)),
-    )
+    return Motion(scene.objects, scene.events, positions_TN2, velocities_TN2, scene.visible_TN)
 
 
 def describe(event: Event, names: Sequence[str]) -> str:

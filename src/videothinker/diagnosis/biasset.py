@@ -40,15 +40,16 @@ def without_premise(question: Question) -> Question:
 def bias_set(questions: Iterable[Question], labels: Mapping[str, Label]) -> BiasSet:
     """Choose the observational questions of the training split.
 
-    Held-out splits never enter a set to train on; where no question belongs to `train` (a
-    benchmark's list, say) all of them are used.
+    Held-out splits never enter a set to train on, not where no training question is observational
+    either; where no question at all belongs to `train` (a benchmark's list, say) all are used.
 
     Args:
         questions: in the order the set shall have.
         labels: question id -> label; a question without one is not in the set.
     """
+    questions = tuple(questions)
+    train = any(q.split == "train" for q in questions)
     labelled = [q for q in questions if labels.get(q.id) == "observational"]
-    train = any(q.split == "train" for q in labelled)
     chosen = [q for q in labelled if q.split == "train" or not train]
     struck = tuple(without_premise(q) for q in chosen if q.question_struck is not None)
     return BiasSet(struck, tuple(chosen), len(chosen) - len(struck), "train" if train else None)

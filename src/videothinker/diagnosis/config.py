@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 from videothinker.answering.endpoint import NOT_SERVED, EndpointConfig
 from videothinker.benchmarks import catalog, protocols
+from videothinker.budget import DEADLINE, MEGABYTES, check_budget
 from videothinker.errors import UserError
 from videothinker.records import Variant
 
@@ -62,6 +63,10 @@ class DiagnoseConfig:
     file."""
     data_root: Path | None = None
     """Where the videos of a list of questions lie; None is the list's own folder."""
+    deadline: float = DEADLINE
+    """Seconds a video may take to decode before it is recorded as a failure."""
+    decode_megabytes: int = MEGABYTES
+    """Memory that decoding may hold, of 10^6 bytes; one that needs more is a failure too."""
     follow_links: bool = False
     """Read videos behind symbolic links that lead out of the data folder, as a hub cache has."""
     device: str = "auto"
@@ -94,5 +99,6 @@ class DiagnoseConfig:
                 f"endpoint {self.served.endpoint} came without --probe; give the name that the "
                 "server has for the model to probe"
             )
+        check_budget(self.deadline, self.decode_megabytes)
         if self.miss_rate is not None and not 0 <= self.miss_rate <= 1:
             raise UserError(f"miss_rate is {self.miss_rate}; give a share from 0 to 1")

@@ -80,6 +80,8 @@ class Asker:
             seed=self.config.seed,
             journal=self.journal,
             model=self.digest,
+            deadline=self.config.deadline,
+            megabytes=self.config.decode_megabytes,
             follow_links=self.config.follow_links,
             **batch_sizes(32, self.config.served),
         )

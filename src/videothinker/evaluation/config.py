@@ -6,6 +6,7 @@ from typing import Literal
 
 from videothinker.answering.endpoint import NOT_SERVED, EndpointConfig
 from videothinker.benchmarks import catalog, protocols
+from videothinker.budget import DEADLINE, MEGABYTES, check_budget
 from videothinker.errors import UserError
 from videothinker.records import Variant
 
@@ -58,8 +59,10 @@ class EvaluateConfig:
     """Compare the download with the published counts, name what is missing, and stop."""
     rows: int = 32
     """Completions decoded at once."""
-    deadline: float = 60.0
+    deadline: float = DEADLINE
     """Seconds a video may take to decode before it is recorded as a failure."""
+    decode_megabytes: int = MEGABYTES
+    """Memory that decoding may hold, of 10^6 bytes; one that needs more is a failure too."""
     follow_links: bool = False
     """Read videos behind symbolic links that lead out of the data folder, as a hub cache has."""
     device: str = "auto"
@@ -81,5 +84,4 @@ class EvaluateConfig:
             raise UserError(f"variants are {list(self.variants)}; name each once, at least one")
         if self.temperature is not None and self.temperature < 0:
             raise UserError(f"temperature is {self.temperature}; give 0 (greedy) or more")
-        if self.deadline <= 0:
-            raise UserError(f"deadline is {self.deadline}; give seconds above 0")
+        check_budget(self.deadline, self.decode_megabytes)

@@ -148,6 +148,7 @@ def _ask(
                 model=digest,
                 **batch_sizes(config.rows, config.served),
                 deadline=config.deadline,
+                megabytes=config.decode_megabytes,
                 follow_links=config.follow_links,
             )
     settle(policy)

@@ -17,7 +17,7 @@ NAME = "videothinker"
 """What `set_attn_implementation` is given."""
 
 
-class Plan(Protocol):
+class AttentionPlan(Protocol):
     """Which query sees which key, in every layer of one forward pass."""
 
     def attend(
@@ -35,7 +35,7 @@ def attend(
     attention_mask: Tensor | None,
     *,
     scaling: float,
-    plan: Plan | None = None,
+    plan: AttentionPlan | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
     """Follow `plan`, or do what sdpa does; the signature is `AttentionInterface`'s."""

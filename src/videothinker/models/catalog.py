@@ -179,7 +179,7 @@ def read_shape(config: Mapping[str, Any], name: str = "config.json") -> Shape:
     kind = config.get("model_type")
     family = FAMILIES.get(str(kind))
     if family is None or not family.shapes:
-        planned = " and ".join(f"{k!r} ({f.name})" for k, f in FAMILIES.items() if f.shapes)
+        planned = ", ".join(f"{k!r} ({f.name})" for k, f in FAMILIES.items() if f.shapes)
         raise Unplanned(
             f"{name} is of type {kind!r}; only {planned} are planned: run it without --dry-run, or "
             "give a model of these"

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from videothinker.errors import UserError
 from videothinker.models import adapters
-from videothinker.models.attention import Plan
+from videothinker.models.attention import AttentionPlan
 from videothinker.models.base import Group, Model, Prompt, Video
 from videothinker.models.folders import Base
 from videothinker.models.templates import chat_text
@@ -180,7 +180,7 @@ class PrefixPolicy(Policy):
         self,
         text_BN: Tensor,
         places_XBL: Tensor,
-        plan: Plan,
+        plan: AttentionPlan,
         *,
         prompt: Prompt | None = None,
         first: int = 0,

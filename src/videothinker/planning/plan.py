@@ -277,7 +277,14 @@ def _frame_size(root: Path, video: str, config: TrainConfig) -> tuple[int, int] 
     from videothinker.video import BadVideo, read_clip  # noqa: PLC0415
 
     try:
-        clip = read_clip(root, video, 1, follow_links=config.follow_links)
+        clip = read_clip(
+            root,
+            video,
+            1,
+            deadline=config.deadline,
+            megabytes=config.decode_megabytes,
+            follow_links=config.follow_links,
+        )
         return clip.frames.shape[1:3]
     except BadVideo:
         return None

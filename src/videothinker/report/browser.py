@@ -47,8 +47,9 @@ class Pack:
     """Questions whose thinking is left out for size."""
     lost_videos: int
     """Questions whose video file is not where the run says."""
-    videos: tuple[Path, ...]
-    """Videos the page shows, in the order of their numbers in the pack."""
+    videos: dict[Path, Path]
+    """Videos the page shows, in the order of their numbers in the pack, and the folder that the run
+    they come from says they lie in."""
 
 
 def reason(diagnosis: Diagnosis) -> str:
@@ -143,6 +144,7 @@ class _Videos:
     def __init__(self, page: Path, *, follow_links: bool) -> None:
         self.base, self.follow_links = page.resolve().parent, follow_links
         self.paths: dict[Path, int] = {}
+        self.roots: dict[Path, Path] = {}
         self.lost = 0
 
     def link(self, question: Question, root: Path) -> dict[str, Any] | None:
@@ -156,6 +158,7 @@ class _Videos:
             self.lost += 1
             return {"href": None, "number": None, "name": question.video}
         number = self.paths.setdefault(path, len(self.paths))
+        self.roots.setdefault(path, root.resolve())
         href = quote(Path(os.path.relpath(path, self.base)).as_posix())
         return {"href": href, "number": number, "name": question.video}
 
@@ -258,8 +261,8 @@ def pack(
             fits = len(_squeeze(lists, set(order[:middle]))) <= room
             low, high = (middle, high) if fits else (low, middle)
         packed = _squeeze(lists, set(order[:low]))
-        return Pack(packed, len(order) - low, videos.lost, tuple(videos.paths))
-    return Pack(packed, 0, videos.lost, tuple(videos.paths))
+        return Pack(packed, len(order) - low, videos.lost, videos.roots)
+    return Pack(packed, 0, videos.lost, videos.roots)
 
 
 def shrink(path: Path) -> bytes:
@@ -279,22 +282,44 @@ def shrink(path: Path) -> bytes:
         return out.read_bytes()
 
 
-def embed(paths: Sequence[Path], megabytes: float) -> dict[int, str]:
-    """Number -> base64 of an MP4 of each path, in order, as far as there is room.
+def embed(videos: Mapping[Path, Path], allowed: Sequence[Path], megabytes: float) -> dict[int, str]:
+    """Number -> base64 of an MP4 of each video, in order, as far as there is room.
 
-    One that cannot be shrunk, or has no room, stays a link; the page counts those.
+    One that lies elsewhere than the user said, does not decode, or has no room, stays a link; the
+    page counts those. Where a run's videos lie is told by its own run.json, which may be a
+    stranger's: it must be within what the user named.
+
+    Args:
+        videos: path -> the folder that its run says it lies in.
+        allowed: the folders the user named.
+        megabytes: room in the page.
     """
     found: dict[int, str] = {}
     room = int(megabytes * MEGABYTE)
-    with progress("embedding videos", len(paths)) as bar:
-        for number, path in enumerate(paths):
+    roots = [root.resolve() for root in allowed]
+    with progress("embedding videos", len(videos)) as bar:
+        for number, (path, root) in enumerate(videos.items()):
             bar.advance()
-            try:
-                data = path.read_bytes() if path.stat().st_size <= LARGEST else shrink(path)
-            except UserError:
+            if not any(root.is_relative_to(one) or path.is_relative_to(one) for one in roots):
                 continue
-            text = base64.b64encode(data).decode()
+            try:
+                text = base64.b64encode(_playable(path)).decode()
+            except (UserError, OSError):
+                continue
             if len(text) <= room:
                 room -= len(text)
                 found[number] = text
     return found
+
+
+def _playable(path: Path) -> bytes:
+    """A video's bytes: its own where it is small, and only if they decode.
+
+    Raises:
+        UserError: it is no video that can be read.
+        OSError: it is gone.
+    """
+    if path.stat().st_size > LARGEST:
+        return shrink(path)
+    read_clip(path.parent, path.name, 1)
+    return path.read_bytes()

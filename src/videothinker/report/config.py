@@ -20,6 +20,9 @@ class ReportConfig:
     (observational against inferential), or all."""
     embed_videos: bool = False
     """Put small videos into the page instead of linking them (the page may then exceed 5 MB)."""
+    video_roots: tuple[Path, ...] = ()
+    """With embed_videos: folders whose videos may go into the page, besides the folders of runs
+    that are given. Where a run says that its videos lie is not enough: it may be a stranger's."""
     embed_megabytes: float = 40.0
     """With embed_videos: room for the videos, in MB of page; those beyond it stay links."""
     follow_links: bool = False
@@ -37,6 +40,11 @@ class ReportConfig:
             raise UserError(f"--out is {str(self.out)!r}; a report is one file ending in .html")
         if self.listed_questions < 0:
             raise UserError(f"listed_questions is {self.listed_questions}; give 0 or more")
+        gone = [str(root) for root in self.video_roots if not root.is_dir()]
+        if gone:
+            raise UserError(f"video_roots holds {gone[0]!r}, which is not a folder; give folders")
+        if self.video_roots and not self.embed_videos:
+            raise UserError("video_roots says what may be embedded; add --embed-videos")
         for name in ("text_megabytes", "embed_megabytes"):
             if getattr(self, name) <= 0:
                 raise UserError(f"{name} is {getattr(self, name)}; give more than 0")

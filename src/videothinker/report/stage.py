@@ -49,7 +49,11 @@ def _notes(runs: Sequence[RunFolder], packed: Pack, linked: int) -> list[str]:
     notes = []
     if linked:
         what = count(linked, "video")
-        notes.append(f"{what} did not fit into the page (too many, or unreadable) and are linked.")
+        verb = "is" if linked == 1 else "are"
+        notes.append(
+            f"{what} {verb} linked and not in the page: without room in it, unreadable, or in none "
+            "of the folders given (--video-roots)."
+        )
     if packed.without_text:
         what = count(packed.without_text, "question")
         notes.append(f"{what} show answers without thinking, to keep the page small.")
@@ -64,7 +68,9 @@ def _notes(runs: Sequence[RunFolder], packed: Pack, linked: int) -> list[str]:
     return notes
 
 
-def _context(runs: Sequence[RunFolder], config: ReportConfig) -> dict[str, Any]:
+def _context(
+    runs: Sequence[RunFolder], config: ReportConfig, given: Sequence[Path]
+) -> dict[str, Any]:
     boards, diagnoses, curves = read_boards(runs), read_diagnoses(runs), read_curves(runs)
     packed = pack(
         boards,
@@ -75,7 +81,11 @@ def _context(runs: Sequence[RunFolder], config: ReportConfig) -> dict[str, Any]:
         megabytes=config.text_megabytes,
     )
     claim = make_claim(boards, runs, diagnoses)
-    embedded = embed(packed.videos, config.embed_megabytes) if config.embed_videos else {}
+    embedded = (
+        embed(packed.videos, [*given, *config.video_roots], config.embed_megabytes)
+        if config.embed_videos
+        else {}
+    )
     linked = len(packed.videos) - len(embedded) if config.embed_videos else 0
     return {
         "title": config.title,
@@ -159,7 +169,7 @@ def report(runs: Sequence[Path], config: ReportConfig) -> Path:
         raise UserError(f"{config.out}: is a folder; give an .html file to write")
     prepare_out(config.out.resolve().parent)
     folders = read_runs(runs)
-    write_atomic(config.out, render(_context(folders, config)).encode())
+    write_atomic(config.out, render(_context(folders, config, runs)).encode())
     size = config.out.stat().st_size / 1e6
     say(f"read {count(len(folders), 'run')}: {', '.join(folder.name for folder in folders)}")
     say(f"wrote {config.out} ({size:.1f} MB); open it in a browser, or send it")

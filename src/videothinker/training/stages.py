@@ -203,8 +203,9 @@ def _open(
             inputs[name] = Path(model_folder(source))
     # what was used of the questions is compared by `resuming`, not the files' bytes
     may_change = (
-        "data", "diagnosis", "data_root", "on_bad_video", "follow_links", "optimizer_device",
-        "offload_bias", "reward_timeout",
+        "data", "diagnosis", "data_root", "on_bad_video", "follow_links", "deadline",
+        "decode_megabytes", "optimizer_device", "offload_bias",
+        "reward_timeout",
     )  # fmt: skip
     return open_run(config.out, f"train_{config.stage}", config, inputs, may_change=may_change)
 

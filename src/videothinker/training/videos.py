@@ -35,7 +35,15 @@ def read_frames(root: Path, part: Part, config: TrainConfig) -> Clip:
     Raises:
         BadVideo: it cannot give them.
     """
-    return read_clip(root, part[0], config.frames, clip=part[1], follow_links=config.follow_links)
+    return read_clip(
+        root,
+        part[0],
+        config.frames,
+        clip=part[1],
+        deadline=config.deadline,
+        megabytes=config.decode_megabytes,
+        follow_links=config.follow_links,
+    )
 
 
 class DecodedVideo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -73,6 +73,8 @@ def read_file(
             places = dict(zip(distinct.tolist(), slots, strict=True))
             yield from _in_order(path, picture, places, total=len(shown.ticks))
     except (FFmpegError, ValueError, OSError) as error:
+        if isinstance(error, MemoryError):  # FFmpeg's is one too
+            raise
         reason = getattr(error, "strerror", None) or str(error)
         raise BadVideo(
             f"video {name!r} cannot be decoded ({reason}); give an mp4, mkv, webm, avi or ts file"

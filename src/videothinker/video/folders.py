@@ -94,7 +94,7 @@ def _numbers(names: Sequence[str], folder: str) -> dict[str, float]:
     differing = [column for column in zip(*keys.values(), strict=False) if len(set(column)) > 1]
     unclear = len(differing) > 1 and any("#.#" in pattern for pattern in patterns)
     if len(patterns) > 1 or len(set(keys.values())) < len(names) or unclear:
-        few = ", ".join(sorted(names)[:3])
+        few = _told(", ".join(sorted(names)[:3]))
         raise BadVideo(
             f"frame folder {folder!r} holds {len(names)} images that are not one numbered sequence "
             f"({few} ...); name them alike but for a number each, as frame_1.jpg, frame_2.jpg"
@@ -103,6 +103,11 @@ def _numbers(names: Sequence[str], folder: str) -> dict[str, float]:
         first = min(differing[0])
         return dict(zip(keys, (float(number - first) for number in differing[0]), strict=True))
     return {name: float(place) for place, name in enumerate(sorted(keys, key=lambda n: keys[n]))}
+
+
+def _told(names: str) -> str:
+    """Names that can be stored and printed: those of a disk need not be UTF-8."""
+    return names.encode("utf-8", "backslashreplace").decode()
 
 
 def _common_size(paths: Sequence[Path], name: str) -> tuple[int, int]:
@@ -120,7 +125,7 @@ def _common_size(paths: Sequence[Path], name: str) -> tuple[int, int]:
                 )
             sizes.setdefault(size, path)
     if len(sizes) > 1:
-        few = ", ".join(f"{p.name} {w}x{h}" for (w, h), p in list(sizes.items())[:3])
+        few = _told(", ".join(f"{p.name} {w}x{h}" for (w, h), p in list(sizes.items())[:3]))
         raise BadVideo(
             f"frame folder {name!r} holds images of {len(sizes)} sizes ({few}); "
             "give one video's frames, all of one size"

@@ -1,6 +1,7 @@
 """Read a clip: decoding runs in a child process with a deadline, and its frames come back.
 
-A file that makes the decoder hang is killed and named; one that crashes it is named too.
+A file that makes the decoder hang, or ask for more memory than its budget, is stopped and named;
+one that crashes it is named too.
 """
 
 import atexit
@@ -15,9 +16,13 @@ from typing import Any
 
 import numpy as np
 
+from videothinker.budget import DEADLINE, MEGABYTES
 from videothinker.errors import UserError
 from videothinker.video.clips import BadVideo, Clip
 from videothinker.video.paths import locate
+
+ALONE = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""Of the child, which does no linear algebra: stacks of threads would count as memory."""
 
 
 def read_clip(
@@ -26,7 +31,8 @@ def read_clip(
     frames: int,
     *,
     clip: tuple[float, float] | None = None,
-    deadline: float = 60.0,
+    deadline: float = DEADLINE,
+    megabytes: int = MEGABYTES,
     follow_links: bool = False,
 ) -> Clip:
     """Read at most `frames` frames, uniform in time from the first to the last one of `clip`.
@@ -39,6 +45,7 @@ def read_clip(
         frames: how many are wanted, at least 1.
         clip: start and end in seconds; None is the whole video.
         deadline: seconds after which decoding is killed.
+        megabytes: memory, of 10^6 bytes, that the process which decodes may hold.
         follow_links: symbolic links may lead out of `root`.
 
     Raises:
@@ -54,6 +61,7 @@ def read_clip(
         "clip": clip,
         "base": str(root.resolve()),
         "follow_links": follow_links,
+        "megabytes": megabytes,
     }
     return _DECODER.read(request, deadline)
 
@@ -91,6 +99,12 @@ class _Decoder:
                 f"video {name!r} did not decode within {deadline:g} s and was stopped; "
                 "check the file"
             ) from None
+        except MemoryError:
+            self.stop()
+            raise BadVideo(
+                f"video {name!r} needs more than {request['megabytes']:,} MB to decode and was "
+                "stopped; give more as --decode-megabytes, or make a smaller copy"
+            ) from None
         except (BrokenPipeError, EOFError):
             self.stop()
             raise BadVideo(f"video {name!r} crashed the decoder; check the file") from None
@@ -107,6 +121,7 @@ class _Decoder:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 bufsize=0,
+                env=os.environ | ALONE,
             )
         return self._child
 
@@ -114,6 +129,8 @@ class _Decoder:
         frames: np.ndarray | None = None
         times, seconds = np.zeros(0), 0.0
         while "end" not in (told := self._take_message(child, end)):
+            if "full" in told:
+                raise MemoryError
             if "error" in told:
                 raise BadVideo(told["error"])
             if "times" in told:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,15 +45,29 @@ def serve() -> None:
     os.dup2(2, 1)
     for line in sys.stdin.buffer:
         ending: dict[str, Any] = {"end": True}
+        request = json.loads(line)
         try:
-            for message, pixels in answer(json.loads(line)):
+            _hold_at_most(request["megabytes"])
+            for message, pixels in answer(request):
+                # Before a word is told: it may find no memory, and the parent counts on the pixels.
+                shown = None if pixels is None else np.ascontiguousarray(pixels).data
                 _tell(answers, message)
-                if pixels is not None:
-                    answers.write(np.ascontiguousarray(pixels).data)
+                if shown is not None:
+                    answers.write(shown)
+        except MemoryError:
+            ending = {"full": True}
         except UserError as error:
             ending = {"error": str(error)}
         _tell(answers, ending)
         answers.flush()
+
+
+def _hold_at_most(megabytes: int) -> None:
+    """Beyond it, asking for memory fails, here and in the libraries; never above a limit set."""
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    wanted = megabytes * 1_000_000
+    limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
 
 
 def _tell(answers: Any, message: dict[str, Any]) -> None:

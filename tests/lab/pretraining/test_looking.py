@@ -9,7 +9,7 @@ import torch
 
 from tests.lab.pretraining.toy_pretraining import POOL
 from videothinker import answers
-from videothinker.clevrer.compact import pair_word, render_compact, short_names
+from videothinker.clevrer.compact import pair_word, short_names
 from videothinker.clevrer.programs import COLORS
 from videothinker.lab.pretraining.evidence import evidence, seen_scene
 from videothinker.lab.pretraining.heads import Heads, dense_truth, labels_of, seen_by_heads
@@ -71,9 +71,7 @@ def test_each_collision_is_told_in_its_slot(pretraining_scenes, rng):
         assert len(said) - len(letters) == len(one.collisions())
         asked = which_collide(one, rng)
         assert respond(one, asked, "obs", rng, 0.0, timed=True).startswith("<think>Seen: a")
-        spoken = respond(one, asked, "obs", rng, 0.0, timed=False)
-        told = render_compact(one.motion(), frames=len(one.frames)).rpartition(": ")[2]
-        assert spoken.startswith(f"<think>Seen: {told}")
+        assert "Seen: a" not in respond(one, asked, "obs", rng, 0.0, timed=False)
 
 
 def test_a_descriptive_question_is_answered_from_what_was_just_told(pretraining_scenes, rng):

@@ -22,6 +22,8 @@ from videothinker.seeds import derive, numpy_generator
 
 NOISE = 2.0
 """Standard deviation of the pixel noise added in training, of 255: compression leaves as much."""
+TRANSCRIPT_FRAMES = 4
+"""Frames at which a transcript tells places (4 of 16 sampled are also 4 of all 128)."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +69,9 @@ class Batches:
         rng = numpy_generator(config.seed, "pretraining step", step)
         chosen = self.scenes(step)
         facts = [self.facts[place] for place in chosen]
-        flipped = rng.random(len(chosen)) < 0.5
-        facts = [recolored(one, rng.permutation(len(COLORS))) for one in facts]
-        if config.tier == "transcript":
-            facts = [
-                one.flipped() if mirror else one for one, mirror in zip(facts, flipped, strict=True)
-            ]
+        flipped = rng.random(len(chosen)) < (0.5 if config.tier == "video" else 0.0)
+        if config.tier == "video":
+            facts = [recolored(one, rng.permutation(len(COLORS))) for one in facts]
         tasks = draw(facts, step, config, rng, flipped.tolist())
         ids, weights = speller.segments(tasks or [("", "")] * len(chosen))
         if not tasks:
@@ -84,7 +83,7 @@ class Batches:
                 [
                     render_compact(
                         one.motion(),
-                        frames=config.pool.frames,
+                        frames=TRANSCRIPT_FRAMES,
                         miss_rate=config.miss_rate,
                         seed=seed,
                     )

@@ -41,7 +41,7 @@ def stage_of(step: int, config: PretrainConfig) -> int:
 def kinds_at(step: int, config: PretrainConfig) -> dict[str, float]:
     """What is asked at a step; the transcript tier has nothing to track."""
     if config.tier == "transcript":
-        return {"collisions": 0.1, "descriptive": 0.05, "what_if": 0.85}
+        return {"collisions": 0.1, "descriptive": 0.1, "what_if": 0.8}
     return STAGES[stage_of(step, config)]
 
 

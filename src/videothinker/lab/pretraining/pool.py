@@ -36,19 +36,8 @@ SLOT = 2
 """Frames a video token covers (the temporal patch size)."""
 CHUNK = 128
 """Scenes a file."""
-MOVED = 0.05
-"""So far from its place in the video an object is elsewhere, table units."""
 DESCRIPTIVE = 8
 """Descriptive questions a scene, at most."""
-
-
-class Way(msgspec.Struct, frozen=True):
-    """Where an object is at the F sampled frames of some world."""
-
-    thing: int
-    positions: list[tuple[float, float]]
-    inside: list[bool]
-    """In the camera's view."""
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,8 +60,6 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """Collisions in the two seconds after it."""
     without: tuple[tuple[Event, ...], ...]
     """For each object, the collisions of the world without it, video and after."""
-    elsewhere: tuple[tuple[Way, ...], ...]
-    """For each object, the paths of those that go another way without it."""
     descriptive: tuple[RawQuestion, ...]
     """Descriptive questions, as the world asks them."""
     fragile: Fragile | None = None
@@ -140,19 +127,6 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
             np.array(self.positions),
             np.array(self.velocities),
             np.array(self.inside),
-            np.array(self.frames),
-        )
-
-    def flipped(self) -> "Facts":
-        """The same scene in a mirror: left is right."""
-        turned = msgspec.structs.replace
-        return turned(
-            self,
-            positions=[[(-x, y) for x, y in row] for row in self.positions],
-            elsewhere=tuple(
-                tuple(turned(way, positions=[(-x, y) for x, y in way.positions]) for way in ways)
-                for ways in self.elsewhere
-            ),
         )
 
 
@@ -189,20 +163,8 @@ def facts(world: World, frames: int, seed: int, fragile: Fragile | None = None) 
             tuple(Event("collision", hit.frame, hit.pair) for hit in other.collisions)
             for other in world.without
         ),
-        elsewhere=tuple(_elsewhere(run, other, at) for other in world.without),
         descriptive=tuple(descriptive(moving, Names(scene.objects, rng), DESCRIPTIVE)),
         fragile=fragile,
-    )
-
-
-def _elsewhere(video: Trajectory, other: Trajectory, at: np.ndarray) -> tuple[Way, ...]:
-    """The paths of another world that leave those of the video, at the sampled frames."""
-    moved_FN2 = np.abs(other.positions_TN2[at] - video.positions_TN2[at])
-    shown_FN = video.inside_TN[at] | other.inside_TN[at]
-    away_N = ((moved_FN2.max(axis=-1) > MOVED) & shown_FN).any(axis=0)  # the removed one's are NaN
-    return tuple(
-        Way(thing, _rounded(other.positions_TN2[at, thing]), other.inside_TN[at, thing].tolist())
-        for thing in np.nonzero(away_N)[0].tolist()
     )
 
 

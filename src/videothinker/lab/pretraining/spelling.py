@@ -21,8 +21,6 @@ DECISION_WEIGHT = 2.0
 """From frames: what the words weigh that decide, those that say who moves and by which an answer
 is pointed at, and a named collision, also where a choice repeats it: a missed one costs more than
 a false one."""
-CHANGE_WEIGHT = 3.0
-"""From transcripts: what the fate of a pair weighs that the removal changes; most pairs stay."""
 DECISIONS = (STAYS, GONE, NEW, *YES_NO)
 TURN = "<|im_end|>\n<|im_start|>assistant\n"
 END = "<|im_end|>"
@@ -104,16 +102,19 @@ def video_speller(
         watching=watching,
     )
 
+    def single(words: Sequence[str]) -> list[int]:
+        """The ids of those words, after a space, that are one token; others keep their weight."""
+        spelt = policy.tokenizer([f" {w}" for w in words], add_special_tokens=False)["input_ids"]
+        return [ids[0] for ids in spelt if len(ids) == 1]
+
     pairs = [pair_word(a, b) for a in COLORS for b in COLORS if a < b]
     return Speller(
         policy,
         layout,
         tuple(ids[:end].tolist()),
-        dict.fromkeys(_single(policy, [*pairs, *DECISIONS]), DECISION_WEIGHT),
-        dict.fromkeys(
-            _single(policy, [word.rstrip(":") for word in (MOVES, ASKED)]), DECISION_WEIGHT
-        )
-        | dict.fromkeys(_single(policy, [SO]), ANSWER_WEIGHT),
+        dict.fromkeys(single([*pairs, *DECISIONS]), DECISION_WEIGHT),
+        dict.fromkeys(single([word.rstrip(":") for word in (MOVES, ASKED)]), DECISION_WEIGHT)
+        | dict.fromkeys(single([SO]), ANSWER_WEIGHT),
     )
 
 
@@ -124,11 +125,4 @@ def text_speller(policy: Qwen25VL, longest: int = 1024) -> Speller:
     )
     head = policy.tokenizer(text.partition("x<|im_end|>")[0], add_special_tokens=False)["input_ids"]
     places_3P = torch.arange(longest).expand(3, -1)
-    weights = dict.fromkeys(_single(policy, (GONE, NEW, *YES_NO)), CHANGE_WEIGHT)
-    return Speller(policy, Layout(places_3P, longest), tuple(head), weights)
-
-
-def _single(policy: Qwen25VL, words: Sequence[str]) -> list[int]:
-    """The ids of those words, after a space, that are one token; others keep their weight."""
-    spelt = policy.tokenizer([f" {w}" for w in words], add_special_tokens=False)["input_ids"]
-    return [ids[0] for ids in spelt if len(ids) == 1]
+    return Speller(policy, Layout(places_3P, longest), tuple(head))

@@ -11,7 +11,7 @@ import numpy as np
 from videothinker.clevrer.compact import render_compact
 from videothinker.console import say
 from videothinker.errors import UserError
-from videothinker.lab.pretraining.batches import Batches
+from videothinker.lab.pretraining.batches import TRANSCRIPT_FRAMES, Batches
 from videothinker.lab.pretraining.config import PoolConfig, PretrainConfig
 from videothinker.lab.pretraining.curriculum import draw
 from videothinker.lab.pretraining.loop import in_bfloat16, train
@@ -234,7 +234,7 @@ def _corpus(config: PretrainConfig, pool: Path) -> list[str]:
             found += [words, completion]
     if config.tier == "transcript":
         found += [
-            render_compact(one.motion(), frames=config.pool.frames, miss_rate=config.miss_rate)
+            render_compact(one.motion(), frames=TRANSCRIPT_FRAMES, miss_rate=config.miss_rate)
             for one in facts
         ]
     return found

@@ -11,13 +11,12 @@ from typing import Literal
 import numpy as np
 
 from videothinker.answers import render_answer
-from videothinker.clevrer import compact
-from videothinker.clevrer.compact import AWAY, HIT, cell, pair_word, short_names
+from videothinker.clevrer.compact import AWAY, pair_word, short_names
 from videothinker.clevrer.grammar import match_counterfactual, parse_option, resolve, strike
 from videothinker.clevrer.questions import ANSWERS, RawQuestion
 from videothinker.clevrer.scenes import Event
 from videothinker.lab.pretraining.evidence import Evidence, evidence
-from videothinker.lab.pretraining.pool import Facts, Way
+from videothinker.lab.pretraining.pool import Facts
 from videothinker.prompts import LETTERS, render
 from videothinker.world import camera
 from videothinker.world.families import family, single
@@ -35,11 +34,8 @@ SLOTS = "abcdefghijklmnop"
 """Letters of the two-frame slots, for telling what happens in time."""
 NONE = "none"
 YES_NO = ("no", "yes")
-MISS = "miss"
-"""A collision that a transcript does not tell."""
-STAYS, GONE, NEW, NEVER = "stays", "gone", "new", "never"
-FATES = {(True, True): STAYS, (True, False): GONE, (False, True): NEW, (False, False): NEVER}
-"""What becomes of a collision once an object is removed: in the video, without the object."""
+STAYS, GONE, NEW = "stays", "gone", "new"
+"""What becomes of a collision once an object is removed."""
 MOVES, ASKED, SO, THEN = "Moves:", "Asked:", "So", "then"
 """How the parts of a longer thought begin."""
 CROSSED = {"in": "In", "out": "Out"}
@@ -155,9 +151,9 @@ def _second_pass(facts: Facts, about: Evidence, names: Sequence[str]) -> list[st
 
 
 def seen_thinking(facts: Facts, names: Sequence[str], *, timed: bool) -> str:
-    """OBS: what happens in the video, slot by slot if `timed`, else as a transcript says it."""
-    said = told_in_time(facts, names) if timed else compact.told(facts.events, names)
-    return f"{OPENINGS['obs']} {said}."
+    """OBS: what happens in the video; `timed` goes through it slot by slot."""
+    told_so = told_in_time(facts, names) if timed else told(facts.collisions(), names)
+    return f"{OPENINGS['obs']} {told_so}."
 
 
 def simulated_thinking(
@@ -165,61 +161,35 @@ def simulated_thinking(
 ) -> str:
     """SIM: what becomes of each collision of the video without the object, then what is new.
 
-    `timed` goes through the video slot by slot, as describing does: "Without red: a b BlueRed red
-    gone c d then BlueCyan red new." From a transcript it says whom the object met and where the
-    others go then, and the choices tell what happens: "Without red: BlueRed gone. blue ka kb kc."
-    A list that names only what is new leaves most of it out; one that does not repeat the object's
-    name is learned without ever looking at it.
+    "Without red: red BlueRed gone, red CyanGray stays, red BlueCyan new." A bare list of what
+    happens was learned without ever looking at the removed object, and so was one of fates alone;
+    with its name beside each collision the two stand side by side. `timed` goes through the video
+    slot by slot, as describing does: "Without red: a b BlueRed red gone c d then BlueCyan red new."
     """
     happen, happened = ({frozenset(pair) for pair in some} for some in (pairs, facts.collisions()))
     name = names[removed]
-    if not timed:
-        met = sorted(told([pair], names) for pair in facts.collisions() if removed in pair)
-        return f"{OPENINGS['sim']} {name}: {' '.join([*met, GONE])}."
+    new = [told([pair], names) for pair in pairs if frozenset(pair) not in happened]
     fates = [
         [(told([pair], names), STAYS if frozenset(pair) in happen else GONE) for pair in slot]
         for slot in facts.collisions_by_slot()
     ]
-    new = [told([pair], names) for pair in pairs if frozenset(pair) not in happened]
-    said = _by_slot([[f"{word} {name} {fate}" for word, fate in slot] for slot in fates])
-    said += f" {THEN} {', '.join(f'{word} {name} {NEW}' for word in new)}" if new else ""
-    return f"{OPENINGS['sim']} {name}: {said}."
+    if timed:
+        said = _by_slot([[f"{word} {name} {fate}" for word, fate in slot] for slot in fates])
+        said += f" {THEN} {', '.join(f'{word} {name} {NEW}' for word in new)}" if new else ""
+        return f"{OPENINGS['sim']} {name}: {said}."
+    flat = [fate for slot in fates for fate in slot] + [(word, NEW) for word in new]
+    said = ", ".join(f"{name} {word} {fate}" for word, fate in flat)
+    return f"{OPENINGS['sim']} {name}: {said or NONE}."
 
 
-def _cells(way: Way) -> str:
-    """The table's cells in which an object is, or `gone`."""
-    return " ".join(
-        cell(*place) if inside else AWAY
-        for place, inside in zip(way.positions, way.inside, strict=True)
-    )
-
-
-def verdicts(
-    asked: Asked,
-    pairs: Sequence[Pair],
-    names: Sequence[str],
-    video: Sequence[Pair] | None = None,
-) -> str:
-    """Each choice held against what happens: " A BlueRed yes, B CyanGray no.".
-
-    With the `video`'s collisions it first says by which word a transcript tells them, or what
-    becomes of them: " A BlueRed hit yes, B CyanGray miss no.", " A BlueRed new yes".
-    """
+def verdicts(asked: Asked, pairs: Sequence[Pair], names: Sequence[str]) -> str:
+    """Each choice held against the list: " A BlueRed yes, B CyanGray no."."""
     happen = {frozenset(pair) for pair in pairs}
-    said = []
-    for letter, pair in zip(LETTERS, asked.pairs, strict=False):
-        now = frozenset(pair) in happen
-        words = [letter, told([pair], names), YES_NO[now]]
-        if video is not None:
-            words.insert(2, _word(pair, video, now=now, changed=video is not pairs))
-        said.append(" ".join(words))
+    said = [
+        f"{letter} {told([pair], names)} {YES_NO[frozenset(pair) in happen]}"
+        for letter, pair in zip(LETTERS, asked.pairs, strict=False)
+    ]
     return f" {', '.join(said)}." if said else ""
-
-
-def _word(pair: Pair, video: Sequence[Pair], *, now: bool, changed: bool) -> str:
-    if not changed:
-        return HIT if now else MISS
-    return FATES[any(frozenset(pair) == frozenset(one) for one in video), now]
 
 
 def corrupted(
@@ -268,10 +238,7 @@ def respond(
     else:
         thinking = seen_thinking(facts, names, timed=timed)
     letters_said = answer_from(asked, pairs) if asked.pairs else asked.gold
-    video = None
-    if not timed:
-        video = facts.collisions() if mode == "sim" and asked.removed is not None else pairs
-    return render_answer(letters_said, thinking + verdicts(asked, pairs, names, video))
+    return render_answer(letters_said, thinking + verdicts(asked, pairs, names))
 
 
 def what_if(facts: Facts, rng: np.random.Generator, inferential_share: float) -> Asked | None:

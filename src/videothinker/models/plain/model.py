@@ -90,6 +90,14 @@ class Plain(Policy):
         words = broken.sub(lambda found: f"{found[0][0]} {found[0][1:]}", words)
         return words.replace(place, f"{place[0]} {place[1:]}")
 
+    def spell_video(self, video: base.Video) -> tuple[str, list[str]]:
+        """Its words in one piece, a run of placeholders as one."""
+        assert isinstance(video, Video)
+        words = video.words
+        for mark in self.tokenizer.convert_ids_to_tokens(self.frames.placeholders):
+            words = re.sub(f"({re.escape(mark)})+", r"\1", words)
+        return self.frames.place, [words]
+
     def positions(self, prompt: base.Prompt) -> Tensor | None:
         """Known of few families."""
         return self.frames.positions(prompt)

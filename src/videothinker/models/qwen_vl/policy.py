@@ -14,7 +14,7 @@ from torch import Tensor
 
 from videothinker.errors import UserError
 from videothinker.models import attention
-from videothinker.models.attention import Plan
+from videothinker.models.attention import AttentionPlan
 from videothinker.models.base import Group, Prompt
 from videothinker.models.checkpoint import Checkpoint
 from videothinker.models.loaded import PrefixPolicy
@@ -81,7 +81,7 @@ class QwenVL(PrefixPolicy):
         self,
         text_BN: Tensor,
         places_XBL: Tensor,
-        plan: Plan,
+        plan: AttentionPlan,
         *,
         prompt: Prompt | None = None,
         first: int = 0,

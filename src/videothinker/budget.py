@@ -1,0 +1,22 @@
+"""What decoding one video may cost: `--deadline` and `--decode-megabytes` of every verb."""
+
+from videothinker.errors import UserError
+
+DEADLINE = 60.0
+"""Seconds that decoding one clip may take."""
+MEGABYTES = 2048
+"""Memory, of 10^6 bytes, that the process which decodes may hold."""
+LEAST = 256
+"""The decoder's libraries take a part of it before they see a video."""
+
+
+def check_budget(deadline: float, megabytes: int) -> None:
+    """Refuse a budget in which nothing decodes.
+
+    Raises:
+        UserError: no time, or less memory than the decoder itself takes.
+    """
+    if not deadline > 0:
+        raise UserError(f"deadline is {deadline}; give seconds above 0")
+    if megabytes < LEAST:
+        raise UserError(f"decode_megabytes is {megabytes}; give {LEAST} or more")
