@@ -14,6 +14,7 @@ help:
 	@echo "make demo   - the whole line on a small simulated world; the last line is the report"
 	@echo "make test   - the test suite      make check - lint, types, layering"
 	@echo "make venv   - only build $(VENV)    make fix   - format and fix lint"
+	@echo "make soak MINUTES=10 - files changed at random; counts add up in benchmarks/results/soak.json"
 	@echo "make bench-step - one CDPO step against the naive one; the last line is JSON"
 
 venv: $(VENV)/.run
@@ -55,8 +56,8 @@ bench-step: $(VENV)/.run
 docs: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/docs -q
 
-soak: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -m soak tests
+soak: $(VENV)/.run
+	$(BIN)/python benchmarks/soak.py --minutes $(or $(MINUTES),10)
 
 clean:
 	rm -rf $(VENV) runs

@@ -1,7 +1,14 @@
-"""Files as people have them: what a file is that is not the JSON read here, in a sentence."""
+"""The border to files as people have them: what is wrong with one, in a sentence.
 
-from collections.abc import Sequence
+Standard library alone.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from videothinker.errors import UserError
 
@@ -22,6 +29,51 @@ MAGIC = {
     b"version https://git-lfs": ("a Git LFS pointer in the place of the file", "run git lfs pull"),
     b"<": ("a web page or XML", "save the file itself, not the page about it"),
 }
+
+
+@contextmanager
+def border(subject: str, remedy: str) -> Iterator[None]:
+    """Inside, whatever a library raises over a stranger's file becomes one sentence.
+
+    Only around calls that read such a file. The cause stays attached for whoever looks for it.
+    """
+    try:
+        yield
+    except (UserError, KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:  # a panic of tokenizers' or safetensors' Rust is no Exception
+        raise UserError(f"{subject} ({reason(error)}); {remedy}") from error
+
+
+def reason(error: BaseException) -> str:
+    """A library's error on one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
+
+
+def load_json(text: str | bytes) -> Any:
+    """JSON in which no object holds a key twice: readers would differ in which one counts.
+
+    Raises:
+        ValueError: a key that comes twice, or what `json.loads` raises.
+    """
+    return json.loads(text, object_pairs_hook=_entries)
+
+
+def refuse_repeats(text: bytes) -> None:
+    """The same of JSON that another reader has taken, without building it.
+
+    Raises:
+        ValueError: a key that comes twice.
+    """
+    json.loads(text, object_pairs_hook=lambda pairs: _entries(pairs) and None)
+
+
+def _entries(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        name, count = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise ValueError(f"the key {name[:80]!r} comes {count} times in one object")
+    return found
 
 
 def read_bytes(path: Path, wanted: str) -> bytes:

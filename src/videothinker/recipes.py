@@ -1,7 +1,8 @@
-"""Recipes: YAML settings of one verb. They become flags, so that one parser checks both."""
+"""Recipes: YAML settings of one verb. They become flags, so that one parser checks both.
 
-import itertools
-import math
+Of YAML what a recipe needs is read: mappings, lists and plain values, with anchors and `<<`.
+"""
+
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,65 +10,91 @@ from typing import Any
 import yaml
 
 from videothinker.errors import UserError
+from videothinker.files import border
 
 LARGEST = 1 << 18
 """Bytes of a recipe, and characters of it with its anchors written out; ours take up to 2^16."""
+DEEPEST = 20
+"""Lists and mappings inside each other; a grid needs 5."""
+NAMES = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
+"""What a key may be: text, or `<<`."""
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without a name that comes twice; hyphens and underscores are one, as in flags."""
+
+    def compose_mapping_node(self, anchor: Any) -> Any:
+        node = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.tag not in NAMES:
+                raise ValueError(
+                    f"{key.value!r} is no name; put it in quotes (line {key.start_mark.line + 1})"
+                )
+            name = str(key.value).replace("-", "_")
+            if name in seen:
+                raise ValueError(f"{key.value!r} stands twice (line {key.start_mark.line + 1})")
+            seen.add(name)
+        return node
 
 
 def read_recipe(path: Path) -> dict[str, Any]:
     """A YAML mapping of settings, hyphens read as underscores.
 
     Raises:
-        UserError: the file is missing, not YAML, or not a mapping.
+        UserError: the file is missing, not YAML, or not a mapping; it has tags, a name twice, or
+            more than a recipe can mean.
     """
     try:
         with path.open("rb") as file:
             data = file.read(LARGEST + 1)
-        if len(data) > LARGEST:
-            raise UserError(
-                f"recipe {path}: has more than {LARGEST:,} bytes; settings need less: give a recipe"
-            )
-        found = _load(data.decode("utf-8"), path)
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # a name with a NUL is a ValueError
         raise UserError(f"recipe {path}: cannot be read ({error}); give a YAML file") from error
-    except RecursionError as error:
-        raise UserError(f"recipe {path}: is nested too deeply; write it flatter") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"recipe {path}: is not YAML: {' '.join(str(error).split())}") from error
+    if len(data) > LARGEST:
+        raise UserError(
+            f"recipe {path}: has more than {LARGEST:,} bytes; give a YAML file of fewer"
+        )
+    with border(f"recipe {path}: is not YAML as recipes have it", "see recipes/ for examples"):
+        text = data.decode("utf-8-sig")
+        _refuse_odd(text)
+        found = yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
     if not isinstance(found, dict):
         raise UserError(f"recipe {path}: holds no `name: value` lines; see recipes/ for examples")
     return {str(key).replace("-", "_"): value for key, value in found.items()}
 
 
-def _load(text: str, path: Path) -> Any:
-    """The document's values, unless its anchors stand for more than it may hold written out."""
-    loader = yaml.SafeLoader(text)
-    try:
-        node = loader.get_single_node()
-        if node is None:
-            return None
-        size = _written_out(node, {})
-        if size > LARGEST:
-            raise UserError(
-                f"recipe {path}: its anchors (`*name`, `<<`) stand for more than {LARGEST:,} "
-                "characters once they are written out; use fewer of them"
+def _refuse_odd(text: str) -> None:
+    """Look at YAML's events, before anything is built of them.
+
+    Raises:
+        ValueError: a tag, too many levels, or more than it may hold with its anchors written out.
+    """
+    begun: list[tuple[str | None, int]] = []  # anchor, characters before it
+    sizes: dict[str | None, int] = {}  # anchor -> characters behind it; all of it once it has ended
+    total = 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        line = event.start_mark.line + 1
+        if getattr(event, "tag", None) is not None:
+            raise ValueError(f"the tag {event.tag!r} is not read (line {line})")
+        anchor = getattr(event, "anchor", None)
+        if isinstance(event, yaml.AliasEvent):
+            total += sizes.get(anchor, LARGEST + 1)  # one inside itself never ends
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = begun.pop()
+            sizes[anchor] = total - before
+        elif isinstance(event, yaml.CollectionStartEvent):
+            begun.append((anchor, total))
+            total += 1
+        elif isinstance(event, yaml.ScalarEvent):
+            total += 1 + len(event.value)
+            sizes[anchor] = 1 + len(event.value)
+        if len(begun) > DEEPEST:
+            raise ValueError(f"is nested too deeply, {len(begun)} levels (line {line})")
+        if total > LARGEST:
+            raise ValueError(
+                "its anchors (`*name`, `<<`) stand for more than "
+                f"{LARGEST:,} characters (line {line})"
             )
-        return loader.construct_document(node)
-    finally:
-        loader.dispose()
-
-
-def _written_out(node: yaml.Node, known: dict[int, float]) -> float:
-    """Characters of a node with each anchor in its place; infinite where one holds itself."""
-    if isinstance(node, yaml.ScalarNode):
-        return 1 + len(node.value)
-    if id(node) not in known:
-        known[id(node)] = math.inf  # until it is counted
-        inside = itertools.chain.from_iterable(
-            one if isinstance(one, tuple) else (one,) for one in node.value
-        )
-        known[id(node)] = 1 + sum(_written_out(one, known) for one in inside)
-    return known[id(node)]
 
 
 def as_words(settings: Mapping[str, Any], where: str) -> list[str]:

@@ -7,6 +7,7 @@ letters. Aggregates are computed from these records, never from the state of a l
 import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -151,11 +152,16 @@ def write_atomic(path: Path, data: bytes) -> None:
     """Write beside, fsync, rename: a reader sees the old file or the new one, never half."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with beside.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    try:
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            beside.unlink()
+        raise
 
 
 def leftovers(path: Path) -> list[Path]:
@@ -221,8 +227,12 @@ def _decoded(path: Path, kind: type[R]) -> Iterator[R | str]:
             if not text.strip():
                 continue
             try:
-                yield decoder.decode(text)
+                found = decoder.decode(text)
+                if encode(found).rstrip() != text.rstrip():  # not as we write it
+                    files.refuse_repeats(text)
             except UnicodeDecodeError as error:
                 raise files.not_utf8(f"{path}:{number}", error) from error
-            except msgspec.MsgspecError as error:
+            except (ValueError, RecursionError) as error:  # of msgspec and json
                 yield f"{path}:{number}: not a {kind.__name__} record: {error}"
+            else:
+                yield found

@@ -28,8 +28,10 @@ import math
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -40,13 +42,15 @@ from videothinker.console import say
 from videothinker.errors import UserError
 from videothinker.recipes import as_words, read_recipe
 from videothinker.records import leftovers, write_atomic
-from videothinker.runs import prepare_out
+from videothinker.runs import on_disk, prepare_out
 
 PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 KEYS = ("seed", "shared", "cells")
 """`shared` is only a place for YAML anchors (`<<: *name`)."""
 AXES = ("each", "over")
 """What multiplies a cell: by the values of settings, and by words that only its texts hold."""
+LEASH = "VIDEOTHINKER_GRID"
+"""Names to a cell the pipe whose other end its grid holds."""
 TAKEN = ("root", "logs", "grid.yaml")
 """Names in a grid's folder that are no cell's."""
 WRITES_NOTHING = ("ask", "models", "--version")
@@ -162,6 +166,22 @@ def plan(grid: Path, config: ReproduceConfig) -> list[Cell]:
     return cells
 
 
+def follow() -> None:
+    """In a cell: end with its grid, however that ends.
+
+    The grid holds the other end of a pipe and never writes, so reading returns when it is gone,
+    killed or hung up on. A cell leads its own group of processes and takes them along; what it has
+    written is resumed as after any kill.
+    """
+    pipe = int(os.environ.pop(LEASH))
+
+    def watch() -> None:
+        os.read(pipe, 1)
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _cell(one: dict[str, Any], root: Path, names: Mapping[str, str], grid: Path) -> Cell:
     """One cell; `names` holds the folders of those before it.
 
@@ -225,10 +245,11 @@ def _out(given: Mapping[str, Any], words: list[str], root: Path, where: str) -> 
     return out
 
 
-def _start(cell: Cell, root: Path, threads: int) -> None:
+def _start(cell: Cell, root: Path, threads: int, leash: int) -> None:
     log = root / "logs" / f"{cell.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    environment[LEASH] = str(leash)
     cell.started = time.monotonic()
     with log.open("ab") as file:
         file.write(f"$ videothinker {shlex.join(cell.words)}\n".encode())
@@ -239,6 +260,7 @@ def _start(cell: Cell, root: Path, threads: int) -> None:
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             env=environment,
+            pass_fds=(leash,),
             start_new_session=True,  # Ctrl-C reaches the cells once, through us
         )
 
@@ -255,7 +277,7 @@ def _finish(cell: Cell, root: Path, done: int, planned: int) -> None:
     say(f"[{done}/{planned}] {cell.name}: FAILED with code {cell.code}: {last} (see {log})")
 
 
-def _run_all(cells: list[Cell], config: ReproduceConfig, deadline: float) -> None:
+def _run_all(cells: list[Cell], config: ReproduceConfig, deadline: float, leash: int) -> None:
     """Start cells in order, as many at a time as allowed, each after what it needs."""
     ended: dict[str, bool] = {}
     waiting, running = list(cells), list[Cell]()
@@ -272,7 +294,7 @@ def _run_all(cells: list[Cell], config: ReproduceConfig, deadline: float) -> Non
             waiting, ready = [], []
         for cell in ready[: config.jobs - len(running)]:
             say(f"{cell.name}: {' '.join(cell.words[:2])} ...")
-            _start(cell, config.out, config.threads)
+            _start(cell, config.out, config.threads, leash)
             waiting.remove(cell)
             running.append(cell)
         if running:
@@ -294,17 +316,20 @@ def reproduce(grid: Path, config: ReproduceConfig) -> Output:
     root = config.out
     cells = plan(grid, config)
     copy = root / "grid.yaml"
-    prepare_out(root)
-    killed = leftovers(copy)
-    if set(root.iterdir()) - {*killed} and not copy.exists():
-        raise UserError(f"{root}: is not empty and holds no grid.yaml; give a new --out")
-    for left in killed:
-        left.unlink()
-    write_atomic(copy, grid.read_bytes())
+    with on_disk(root):
+        prepare_out(root)
+        killed = leftovers(copy)
+        if set(root.iterdir()) - {*killed} and not copy.exists():
+            raise UserError(f"{root}: is not empty and holds no grid.yaml; give a new --out")
+        for left in killed:
+            left.unlink()
+        write_atomic(copy, grid.read_bytes())
     began = time.monotonic()
     deadline = began + 60 * config.budget_minutes if config.budget_minutes else float("inf")
+    leash, held = os.pipe()
     try:
-        _run_all(cells, config, deadline)
+        with on_disk(root):
+            _run_all(cells, config, deadline, leash)
     except BaseException:  # interrupted, or the disk is full: no cell is left at work
         running = [c.process for c in cells if c.process is not None and c.process.poll() is None]
         for process in running:
@@ -312,6 +337,9 @@ def reproduce(grid: Path, config: ReproduceConfig) -> Output:
         for process in running:
             process.wait()
         raise
+    finally:
+        os.close(leash)
+        os.close(held)
     done = [cell for cell in cells if cell.code in (0, 1)]
     say(f"{len(done)} of {len(cells)} cells done in {(time.monotonic() - began) / 60:.1f} minutes")
     failed = [cell.name for cell in cells if cell.code not in (0, 1, None)]

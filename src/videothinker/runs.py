@@ -12,21 +12,69 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import IO, Any, Generic, TypeVar
 
 import msgspec
 
 from videothinker.errors import UserError
+from videothinker.files import border, refuse_repeats
 from videothinker.records import encode, iter_jsonl, leftovers, write_atomic, write_jsonl
 
 R = TypeVar("R", bound=msgspec.Struct)
 NOT_IN_DIGEST = ("run.json", "checkpoints", "trackers")
 VERSIONS = ("videothinker", "torch", "transformers", "accelerate", "peft", "av", "pymunk", "numpy")
+
+ROOM = 1 << 16
+"""Bytes held back for the last `run.json` of a run whose disk is full."""
+
+
+class RunFile(msgspec.Struct, frozen=True, kw_only=True):
+    """What is read of a `run.json`."""
+
+    stage: str = ""
+    config: dict[str, Any] = {}
+    inputs: dict[str, str | None] = {}
+    status: str = ""
+    times: list[dict[str, Any]] = []
+    facts: dict[str, Any] = {}
+
+
+def read_run_file(path: Path) -> RunFile:
+    """A `run.json`.
+
+    Raises:
+        UserError: it cannot be read, or is none.
+    """
+    with border(f"{path}: is no record of a run", "give the folder as the run left it, or another"):
+        data = path.read_bytes()
+        found = msgspec.json.decode(data, type=RunFile)
+        refuse_repeats(data)
+    return found
+
+
+@contextmanager
+def on_disk(out: Path) -> Iterator[None]:
+    """Inside, a disk that is full, read-only or unplugged is one sentence and no fault of ours."""
+    try:
+        yield
+    except (UserError, BrokenPipeError):  # the latter: whoever read what is printed has left
+        raise
+    except Exception as error:
+        # so Rust prints what the system said: tokenizers are written by it
+        if "(os error " not in str(error) and getattr(error, "errno", None) is None:
+            raise
+        at = getattr(error, "filename", None) or out
+        told = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"{at}: cannot be read or written ({told}); see to that disk, and the same command "
+            "resumes"
+        ) from error
 
 
 def digest_path(path: Path) -> str:
@@ -65,12 +113,18 @@ class Journal(Generic[R]):
             if whole != len(data):  # a line torn by a kill
                 write_atomic(path, data[:whole])
         self.records: list[R] = list(iter_jsonl(path, kind)) if path.exists() else []
-        self._file = path.open("ab")
+        self._file = path.open("ab", buffering=0)
 
     def append(self, *records: R) -> None:
-        """Add records; they are on disk (in the page cache) when this returns."""
-        self._file.write(b"".join(encode(record) for record in records))
-        self._file.flush()
+        """Add records; they are on disk (in the page cache) when this returns, or none is."""
+        size = os.fstat(self._file.fileno()).st_size
+        rest = b"".join(encode(record) for record in records)
+        try:
+            while rest:  # a disk that is nearly full takes a part
+                rest = rest[self._file.write(rest) :]
+        except OSError:
+            self._file.truncate(size)
+            raise
         self.records.extend(records)
 
     def keep(self, wanted: Callable[[R], bool]) -> None:
@@ -78,13 +132,13 @@ class Journal(Generic[R]):
         self._file.close()
         self.records = [record for record in self.records if wanted(record)]
         write_jsonl(self.path, self.records)
-        self._file = self.path.open("ab")
+        self._file = self.path.open("ab", buffering=0)
 
     def close(self) -> None:
-        """Sync and close."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
+        """Sync and close; a second time does nothing."""
+        if not self._file.closed:
+            with self._file:
+                os.fsync(self._file.fileno())
 
 
 class Run:
@@ -190,7 +244,7 @@ def _since_added(old: Mapping[str, Any], config: object) -> dict[str, Any]:
 
 
 def _compare(
-    path: Path, old: dict[str, Any], new: dict[str, Any], may_change: Collection[str]
+    path: Path, old: Mapping[str, Any], new: Mapping[str, Any], may_change: Collection[str]
 ) -> None:
     if old["stage"] != new["stage"]:
         raise UserError(
@@ -207,11 +261,10 @@ def _compare(
                 )
 
 
-def _has_work(path: Path) -> bool:
+def _has_work(path: Path, old: RunFile) -> bool:
     """False where an earlier run ended, on a user's mistake say, before it wrote anything."""
-    status = msgspec.json.decode((path / "run.json").read_bytes())["status"]
     names = {child.name for child in path.iterdir()}
-    return status == "done" or bool(names - {"run.json", ".lock"})
+    return old.status == "done" or bool(names - {"run.json", ".lock"})
 
 
 def _entry(stage: str, config: object, inputs: Mapping[str, Path | None]) -> dict[str, Any]:
@@ -270,57 +323,79 @@ def open_run(
         UserError: unwritable, foreign (non-empty without run.json), another config or input, or
             held by another process (its pid is named).
     """
-    prepare_out(out)
+    with on_disk(out):
+        prepare_out(out)
+        run_json = out / "run.json"
+        killed = {p.name for p in leftovers(run_json)}
+        strangers = {p.name for p in out.iterdir()} - killed - {".lock"}
+        if strangers and not run_json.exists():
+            raise UserError(
+                f"{out}: is not empty and holds no run.json (found {sorted(strangers)[0]!r}); "
+                "give a new folder"
+            )
+        lock = _take_lock(out)
+        try:
+            for left in leftovers(run_json):
+                left.unlink()
+            yield from _held(out, _entry(stage, config, inputs or {}), config, may_change, lock)
+        finally:
+            lock.close()
+
+
+def _held(
+    out: Path, entry: dict[str, Any], config: object, may_change: Collection[str], lock: IO[str]
+) -> Iterator[Run]:
+    """The run in a folder that is ours: begun, taken up or done."""
     run_json = out / "run.json"
-    strangers = {p.name for p in out.iterdir()} - {p.name for p in leftovers(run_json)} - {".lock"}
-    if strangers and not run_json.exists():
-        raise UserError(
-            f"{out}: is not empty and holds no run.json (found {sorted(strangers)[0]!r}); "
-            "give a new folder"
-        )
-    lock = _take_lock(out)
-    try:
-        for left in leftovers(run_json):
-            left.unlink()
-        entry = _entry(stage, config, inputs or {})
-        resumed = done = False
-        if run_json.exists() and _has_work(out):
-            old = msgspec.json.decode(run_json.read_bytes())
-            told = {**old, "config": _since_added(old["config"], config)}
-            there, here = (msgspec.json.decode(msgspec.json.encode(e)) for e in (told, entry))
-            _compare(out, there, here, may_change)
-            resumed, done = True, old["status"] == "done"
-            entry["times"] = old["times"]
-            if done:
-                entry = old
-        run = Run(out, resumed=resumed, done=done)
-        run.facts = entry.get("facts", {})
-        if done:
-            yield run
-            return
-        yield from _recorded(run, run_json, entry)
-    finally:
-        lock.close()
+    old = read_run_file(run_json) if run_json.exists() else None
+    run = Run(out, resumed=False, done=False)
+    if old is not None and _has_work(out, old):
+        told = {**msgspec.structs.asdict(old), "config": _since_added(old.config, config)}
+        there, here = (msgspec.json.decode(msgspec.json.encode(e)) for e in (told, entry))
+        _compare(out, there, here, may_change)
+        entry["times"], run.facts = old.times, old.facts if old.status == "done" else {}
+        run.resumed, run.done = True, old.status == "done"
+    if run.done:
+        yield run
+    else:
+        yield from _recorded(run, run_json, entry, lock)
 
 
-def _recorded(run: Run, run_json: Path, entry: dict[str, Any]) -> Iterator[Run]:
+def _recorded(run: Run, run_json: Path, entry: dict[str, Any], lock: IO[str]) -> Iterator[Run]:
     started = time.time()
 
     def save(status: str) -> None:
+        _refuse_gone(run.path, lock)
         entry.update(status=status, facts=run.facts, failures=run.failures)
         times = [*entry["times"], {"started": started, "ended": time.time(), "status": status}]
         write_atomic(run_json, msgspec.json.format(msgspec.json.encode({**entry, "times": times})))
 
     save("running")
+    # without a name: it is gone with the process, however that ends
+    with tempfile.TemporaryFile(dir=run.path, prefix=".room", buffering=0) as room:
+        room.write(bytes(ROOM))
+        try:
+            yield run
+            run.close()
+            room.close()
+            save("done")
+        except BaseException as error:
+            room.close()
+            with suppress(OSError, UserError):  # the first failure is the one to tell
+                run.close()
+            with suppress(OSError, UserError):
+                save("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+            raise
+
+
+def _refuse_gone(path: Path, lock: IO[str]) -> None:
+    """Refuse to go on in a folder that is not there any more: its files have no names."""
     try:
-        yield run
-    except KeyboardInterrupt:
-        run.close()
-        save("interrupted")
-        raise
-    except BaseException:
-        run.close()
-        save("failed")
-        raise
-    run.close()
-    save("done")
+        there = os.path.samestat(os.fstat(lock.fileno()), (path / ".lock").stat())
+    except OSError:
+        there = False
+    if not there:
+        raise UserError(
+            f"{path}: was removed, or its disk unplugged, while the run wrote in it; put it back "
+            "and run the same command"
+        )

@@ -1,5 +1,6 @@
 """The executor: real programs, both spellings, answers worked out by hand."""
 
+import contextlib
 import itertools
 import json
 from dataclasses import replace
@@ -255,3 +256,55 @@ def test_what_parses_runs_or_is_undefined(scene: Scene, data: st.DataObject) -> 
         assert found is None or isinstance(found, int)
     else:
         assert isinstance(found, kinds.get(stack[0], str))
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from(TOKENS), max_size=12), st.booleans())
+def test_any_tokens_run_to_a_value_or_a_sentence(
+    scene: Scene, tokens: list[str], closed: bool
+) -> None:
+    """Also on a scene of which nothing is known but its objects and events."""
+    known = replace(scene, unseen=None, counterfactual=None, moving_TN=None, visible_TN=None)
+    for one in (scene, known):
+        for what in (run, removed_object):
+            with contextlib.suppress(UserError):
+                what([*tokens, "get_counterfact"] if closed else tokens, one)
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        ["events", "unique", "filter_color"],
+        ["start", "query_color"],
+        ["objects", "count", "count"],
+        ["objects", "red"],
+        ["all_events", "red", "filter_order"],
+    ],
+)
+def test_a_value_of_another_kind_is_refused_before_anything_runs(
+    scene: Scene, program: list[str]
+) -> None:
+    with pytest.raises(UserError, match="q7: "):
+        run(program, scene, where="q7")
+
+
+def test_a_frame_outside_the_video_has_no_answer(scene: Scene) -> None:
+    """The first collision to come is at frame 140 of 128; a possible one at none (-1)."""
+    for events in ("unseen_events", "all_events"):
+        program = [
+            "objects",
+            events,
+            "first",
+            "filter_order",
+            "get_frame",
+            "filter_moving",
+            "count",
+        ]
+        with pytest.raises(Undefined, match="none of the video's 128"):
+            run(program, scene)
+
+
+def test_a_counterfactual_without_its_object_is_refused(scene: Scene) -> None:
+    for before in ("events", "objects"):
+        with pytest.raises(UserError, match="q7: 'get_counterfact' follows no object"):
+            removed_object([before, "get_counterfact"], scene, where="q7")

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -230,3 +231,34 @@ def test_a_terminated_grid_takes_its_cells_along_and_resumes(tmp_path: Path) -> 
     assert json.loads(run_json.read_text())["status"] == "interrupted"
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=300)
     assert json.loads(run_json.read_text())["status"] == "done"
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGHUP])
+def test_a_killed_grid_leaves_no_cell_at_work(tmp_path: Path, how: signal.Signals) -> None:
+    """The cell holds its folder's lock as long as it lives."""
+    made = "{name: world, run: world, scenes: 4000, frames: 0, give_aways: allowed}"
+    grid = write(tmp_path, f"cells: [{made}]")
+    command = [sys.executable, "-m", "videothinker.cli", "reproduce", str(grid), "--out", "r"]
+    run = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
+    lock = tmp_path / "r/world/.lock"
+    await_(lambda: lock.exists() and lock.read_text() != "")
+    cell = int(lock.read_text())
+    run.send_signal(how)
+    assert run.wait(timeout=60) == -how
+    await_(lambda: not at_work(cell))
+
+
+def await_(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def at_work(process: int) -> bool:
+    """Is it there, and not only its exit code, which nobody may collect?"""
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"

@@ -1,5 +1,6 @@
 """Run folders: resumable at any byte, never shared, never foreign."""
 
+import errno
 import signal
 import subprocess
 import sys
@@ -8,9 +9,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import torch
 
 from videothinker.errors import UserError
-from videothinker.records import Step
+from videothinker.models.tensor_file import write_tensors
+from videothinker.records import Step, write_atomic
 from videothinker.runs import digest_path, open_run
 
 
@@ -203,3 +206,76 @@ def test_the_digest_leaves_out_what_may_vary(tmp_path: Path) -> None:
     assert digest_path(tmp_path / "a") == before
     (tmp_path / "a/metrics.jsonl").write_text("")
     assert digest_path(tmp_path / "a") != before
+
+
+LIMITED = """
+import resource, signal, sys
+from pathlib import Path
+from tests.core.test_runs import steps
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
+steps(Path(sys.argv[1]), 40)
+"""
+
+
+def test_a_disk_that_takes_no_more_is_a_sentence_and_resumes_to_the_same_bytes(
+    tmp_path: Path,
+) -> None:
+    """The kernel refuses what makes a file longer than 2,600 bytes: a part of a line goes in."""
+    steps(tmp_path / "whole", 40)
+    assert (tmp_path / "whole/metrics.jsonl").stat().st_size > 2600
+    out, record = tmp_path / "cut", open_run.__module__
+    for room in ("2600", "1700"):
+        code = f"import {record}; {record}.ROOM = 1000\n{LIMITED}"
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(out), room],
+            capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+        assert "UserError" in done.stderr.splitlines()[-1]
+        assert f"{out}" in done.stderr
+        assert "File too large" in done.stderr
+        assert status(out) == "failed"
+        assert {path.name for path in out.iterdir()} == {".lock", "run.json", "metrics.jsonl"}
+        assert (out / "metrics.jsonl").read_bytes().endswith(b"\n")
+    steps(out, 40)
+    assert digest_path(out) == digest_path(tmp_path / "whole")
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()  # a file cannot be renamed onto a folder
+    with pytest.raises(OSError, match="directory"):
+        write_atomic(tmp_path / "a", b"x")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    with pytest.raises(OSError, match="directory"):
+        write_tensors(tmp_path / "a", {"w": torch.zeros(3)})
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_folder_that_was_unplugged_is_not_done(tmp_path: Path) -> None:
+    out = tmp_path / "a"
+    with pytest.raises(UserError, match="unplugged"), open_run(out, "count", Config()):
+        out.rename(tmp_path / "elsewhere")
+    assert not out.exists()
+    assert status(tmp_path / "elsewhere") == "running"
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "x/model"), "x/model: .*No space left"),
+        (Exception("No space left on device (os error 28)"), "No space left"),
+        (OSError(errno.EROFS, "Read-only file system"), "Read-only"),
+    ],
+)
+def test_what_the_disk_says_inside_a_run_is_a_sentence(
+    tmp_path: Path, error: Exception, says: str
+) -> None:
+    """The second is how tokenizers' Rust tells it."""
+    with pytest.raises(UserError, match=says), open_run(tmp_path / "a", "count", Config()):
+        raise error
+    assert status(tmp_path / "a") == "failed"
+
+
+def test_a_fault_of_ours_stays_one(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="no errno"), open_run(tmp_path / "a", "count", Config()):
+        raise OSError("no errno")

@@ -4,6 +4,7 @@ import json
 import random
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ from safetensors.torch import load_file, save_file
 
 from tests.models.qwen2_5_vl.test_model import official_layout
 from videothinker.errors import UserError
+from videothinker.files import border
 from videothinker.generation.base import Sampling
 from videothinker.generation.shared_prefix import generate
-from videothinker.models.border import border, parse
+from videothinker.models.border import parse
 from videothinker.models.catalog import load_policy
 from videothinker.models.checkpoint import ConfigFile, read_header
 from videothinker.models.loaded import Policy
@@ -375,3 +377,14 @@ def test_mutations_load_or_end_in_a_sentence(tiny_folder: Path, tmp_path: Path, 
         (group,) = generate(found, [found.encode("Who?")], Sampling(2, 3), [1])
         found.decode(group)
     assert "refused" in outcomes
+
+
+@dataclass(frozen=True)
+class Size:
+    edge: int | None = None
+
+
+@pytest.mark.parametrize("content", [[1], ["edge"], "edge", 7, None])
+def test_an_entry_that_is_no_object_is_refused(content: object) -> None:
+    with pytest.raises(UserError, match="size is .*; allowed is an object"):
+        parse(Size, content, "preprocessor config, size")

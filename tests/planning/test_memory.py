@@ -24,7 +24,7 @@ from videothinker.planning.live_bytes import LiveBytes
 from videothinker.planning.memory import Workload
 from videothinker.planning.plan import GIB, make_plan
 from videothinker.training.adapters import add_adapter
-from videothinker.training.checkpoints import save_checkpoint
+from videothinker.training.checkpoints import Progress, save_checkpoint
 from videothinker.training.models import save_model
 from videothinker.training.optimizer import MasterAdamW
 from videothinker.training.step import Bias, accumulate_gradients
@@ -216,7 +216,7 @@ def test_the_plan_counts_the_final_save(
         setting.policy.base = find_base(str(folders["wide"]))
     present = [*setting.policy.model.parameters(), *setting.optimizer.state().values()]
     with LiveBytes(present) as live:
-        save_checkpoint(tmp_path, setting.policy, setting.optimizer, {"step": 1}, keep=1)
+        save_checkpoint(tmp_path, setting.policy, setting.optimizer, Progress(step=1), keep=1)
         save_model(setting.policy, tmp_path / "model")
     work = setting.workload(folders["wide"])
     found = {name: sum(parts.values()) for name, parts in memory.moments(work).items()}

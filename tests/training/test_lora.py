@@ -287,7 +287,9 @@ def test_saving_stays_under_the_steps_peak(
         step()
         peak, resting = live.peak, live.now
         live.peak = live.now
-        checkpoints.save_checkpoint(tmp_path / "c", policy, optimizer, {"step": 1}, keep=1)
+        checkpoints.save_checkpoint(
+            tmp_path / "c", policy, optimizer, checkpoints.Progress(step=1), keep=1
+        )
         save_model(policy, tmp_path / "model")
     assert live.peak - resting < 0.02 * resting  # counters of steps, and nothing of a weight's size
     assert live.peak < peak

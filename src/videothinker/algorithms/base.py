@@ -125,6 +125,8 @@ class TrainConfig:
     """Ours by name, or `module:function` with TRL's signature. Paper: soft accuracy + format."""
     reward_weights: tuple[float, ...] | None = None
     """A weight for each reward function. Paper: all one (null)."""
+    reward_timeout: float = 600.0
+    """Seconds that a reward function may take over one group of completions. Ours."""
     sampling: Sampling = "uniform"
     """How a step's questions are drawn. Paper: uniform, every question once before any twice."""
     inferential_share: float | None = None

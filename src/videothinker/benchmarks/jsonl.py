@@ -7,8 +7,6 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
-
 from videothinker import files
 from videothinker.benchmarks.base import Benchmark
 from videothinker.console import say
@@ -16,6 +14,7 @@ from videothinker.errors import UserError
 from videothinker.lists.reading import Listing, lines_of, read_list
 from videothinker.lists.table import Table
 from videothinker.records import Diagnosis, Question, read_jsonl
+from videothinker.runs import read_run_file
 
 BENCHMARK = Benchmark(name="jsonl", groupings=("type", "negated"), several=True, has_splits=True)
 DO = (
@@ -66,9 +65,9 @@ def data_root(data: Path) -> Path:
     folder = data if data.is_dir() else data.parent
     run_json = folder / "run.json"
     if run_json.is_file():
-        facts = msgspec.json.decode(run_json.read_bytes()).get("facts") or {}
-        if facts.get("data_root"):
-            return Path(facts["data_root"])
+        root = read_run_file(run_json).facts.get("data_root")
+        if isinstance(root, str) and root:
+            return Path(root)
     return folder
 
 

@@ -44,11 +44,13 @@ def read_json(path: Path, kind: type[T]) -> T:
     """
     data = files.read_bytes(path, WANTED)
     try:
-        return msgspec.json.decode(data, type=kind)
+        found = msgspec.json.decode(data, type=kind)
+        files.refuse_repeats(data)
     except UnicodeDecodeError as error:
         raise files.not_utf8(str(path), error) from error
-    except msgspec.MsgspecError as error:
+    except (ValueError, RecursionError) as error:
         raise _not_published(str(path), error, cut=True) from error
+    return found
 
 
 def read_rows(
@@ -104,14 +106,15 @@ def _items(path: Path) -> list[Any]:
     for i, line in enumerate(lines):
         try:
             items.append(msgspec.json.decode(line))
+            files.refuse_repeats(line)
         except UnicodeDecodeError as error:
             raise files.not_utf8(f"{path}: item {i}", error) from error
-        except msgspec.MsgspecError as error:
+        except (ValueError, RecursionError) as error:
             raise _not_published(f"{path}: item {i}", error, cut=i == len(lines) - 1) from error
     return items
 
 
-def _not_published(where: str, error: msgspec.MsgspecError, *, cut: bool) -> UserError:
+def _not_published(where: str, error: Exception, *, cut: bool) -> UserError:
     """A file that is cut off, or of another shape."""
     if cut and "truncated" in str(error):
         return UserError(f"{where}: is not whole JSON ({error}): {SHORT}")

@@ -90,6 +90,7 @@ class _WithoutTrajectory(msgspec.Struct, frozen=True):
     video_filename: str
     object_property: tuple[ObjectProperty, ...]
     collision: tuple[AnnotatedCollision, ...]
+    motion_trajectory: msgspec.Raw = msgspec.Raw()
     length: Length = FRAMES
 
 
@@ -107,7 +108,11 @@ def decode_file(path: Path, decode: Callable[[bytes], T], what: str) -> T:
     """
     data = files.read_bytes(path, what)
     try:
-        return decode(data)
+        found = decode(data)
+        # what was stepped over is not looked into either
+        unread = getattr(found, "motion_trajectory", None)
+        skipped = bytes(unread) if isinstance(unread, msgspec.Raw) else b""
+        files.refuse_repeats(data.replace(skipped, b"0", 1) if skipped else data)
     except UnicodeDecodeError as error:
         raise files.not_utf8(str(path), error) from error
     except msgspec.ValidationError as error:
@@ -117,6 +122,9 @@ def decode_file(path: Path, decode: Callable[[bytes], T], what: str) -> T:
         where = "" if "byte" in str(error) else f" (byte {len(data)})"
         do = "copy or download the file again" if cut else f"give {what}"
         raise UserError(f"{path}: is not whole JSON: {error}{where}; {do}") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: is not {what}: {error}; give one that is") from error
+    return found
 
 
 def read_annotation(path: Path, *, trajectories: bool = False) -> Annotation:

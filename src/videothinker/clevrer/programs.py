@@ -6,6 +6,7 @@ Semantics: the paper's tables 4 to 6 (Yi et al., ICLR 2020, arXiv 1910.01442).
 """
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
 from videothinker.clevrer.scenes import Event, Scene
@@ -42,6 +43,8 @@ def _filter_motion(
     if scene.moving_TN is None or scene.visible_TN is None:
         raise Undefined("the program asks what moves; read the annotation with its trajectories")
     seen_TN, moving_TN = scene.visible_TN, scene.moving_TN & scene.visible_TN
+    if frame is not None and not 0 <= frame < len(seen_TN):
+        raise Undefined(f"frame {frame} is none of the video's {len(seen_TN)}")
     if frame is None:
         return [i for i in ids if seen_TN[:, i].any() and bool(moving_TN[:, i].any()) == moves]
     return [i for i in ids if seen_TN[frame, i] and bool(moving_TN[frame, i]) == moves]
@@ -261,29 +264,35 @@ def run(program: Sequence[str], scene: Scene, *, where: str = "program") -> Any:
     """Run a program; the last value on the stack, whatever its kind (an event, objects, ...).
 
     Raises:
-        UserError: an unknown token.
+        UserError: not a program; see `parse`.
         Undefined: it has no answer on this scene.
     """
+    if not _is_program(tuple(program)):
+        parse(program, where=where)
     stack: list[Any] = []
     for token in _plain(program):
         module = _ALL.get(token)
         if module is None:
-            if token not in LITERALS:
-                raise _unknown(token, where)
             stack.append(None if token == "null" else token)  # noqa: S105
             continue
         start = len(stack) - len(module.takes)
-        if start < 0:
-            raise UserError(f"{where}: {token!r} takes more values than the {len(stack)} there are")
         given = stack[start:]
         del stack[start:]
         try:
             stack.append(module.run(scene, *given))
         except Undefined as error:
             raise Undefined(f"{where}: {error}") from None
-    if len(stack) != 1:
-        raise UserError(f"{where}: the program leaves {len(stack)} values; it must leave one")
     return stack[0]
+
+
+@lru_cache(maxsize=4096)
+def _is_program(program: tuple[str, ...]) -> bool:
+    """Does it pass `parse`? The same few programs are run on every scene."""
+    try:
+        parse(program)
+    except UserError:
+        return False
+    return True
 
 
 def execute(program: Sequence[str], scene: Scene, *, where: str = "program") -> str:
@@ -311,8 +320,11 @@ def removed_object(question: Sequence[str], scene: Scene, *, where: str = "progr
     place = next((i for i, token in enumerate(question) if token in names), None)
     if place is None:
         raise UserError(f"{where}: the program removes no object; give a counterfactual question's")
-    begin = max(i for i, token in enumerate(question[:place]) if token == "objects")  # noqa: S105
-    return cast("int", run(question[begin:place], scene, where=where))
+    begins = [i for i, token in enumerate(question[:place]) if token == "objects"]  # noqa: S105
+    thing = question[max(begins, default=place) : place]
+    if not thing or parse(thing, where=where) != "object":
+        raise UserError(f"{where}: {question[place]!r} follows no object; give a whole program")
+    return cast("int", run(thing, scene, where=where))
 
 
 def negated(question: Sequence[str]) -> bool:

@@ -109,10 +109,10 @@ def _decode(data: bytes) -> Any:
 
     Raises:
         UnicodeDecodeError: it is no UTF-8.
-        msgspec.MsgspecError: it is no JSON.
+        msgspec.MsgspecError: it is no JSON, or has a key twice.
     """
     try:
-        return _DECODER.decode(data)
+        found = _DECODER.decode(data)
     except msgspec.MsgspecError:
         if b"NaN" not in data and b"Infinity" not in data:
             raise
@@ -121,6 +121,11 @@ def _decode(data: bytes) -> Any:
         except json.JSONDecodeError:
             pass
         raise
+    try:
+        files.refuse_repeats(data)
+    except (ValueError, RecursionError) as error:
+        raise msgspec.DecodeError(str(error)) from error
+    return found
 
 
 def _whole(path: Path, data: bytes) -> Any:

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from transformers.utils.hub import cached_file
 
 from videothinker.errors import UserError
-from videothinker.models.border import border, read_object
+from videothinker.files import border
+from videothinker.models.border import read_object
 from videothinker.models.checkpoint import read_header, refuse_odd_tensors
 from videothinker.models.folders import ADAPTER_CONFIG, BASE, Base
 from videothinker.models.tensor_file import write_tensors

@@ -1,18 +1,18 @@
-"""The border to files of strangers: JSON to typed structs, and a library's errors to one sentence.
+"""The border to a model's files: JSON to typed structs.
 
 What is read here becomes a struct whose fields have the types they say, or a `UserError`. Standard
 library alone.
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from videothinker.errors import UserError
+from videothinker.files import border, load_json
 
 T = TypeVar("T")
 LARGEST = 1 << 28
@@ -30,21 +30,6 @@ AGAIN = "take the file from where the model was published"
 RUNS_NOT = "take its config.json from where the model was published"
 
 
-@contextmanager
-def border(subject: str, remedy: str) -> Iterator[None]:
-    """Inside, whatever a library raises over a stranger's file becomes one sentence.
-
-    Only around calls that read such a file. The cause stays attached for whoever looks for it.
-    """
-    try:
-        yield
-    except (UserError, KeyboardInterrupt, SystemExit, GeneratorExit):
-        raise
-    except BaseException as error:  # a panic of tokenizers' or safetensors' Rust is no Exception
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
-        raise UserError(f"{subject} ({reason}); {remedy}") from error
-
-
 def read_object(path: Path) -> dict[str, Any]:
     """The JSON object in a file of UTF-8.
 
@@ -54,18 +39,21 @@ def read_object(path: Path) -> dict[str, Any]:
     with border(f"{path} is not readable JSON", AGAIN):
         if (size := path.stat().st_size) > LARGEST:
             raise UserError(f"{path} has {size:,} bytes; at most {LARGEST:,} are read: {AGAIN}")
-        content = json.loads(path.read_bytes().decode("utf-8"))
+        content = load_json(path.read_bytes().decode("utf-8"))
     if not isinstance(content, dict):
         raise UserError(f"{path} holds {_kind(content)}; a JSON object is allowed: {AGAIN}")
     return content
 
 
-def parse(struct: type[T], content: Mapping[str, Any], where: Path | str) -> T:
+def parse(struct: type[T], content: object, where: Path | str) -> T:
     """A dataclass from the entries of its names; all other entries are left alone.
 
     Raises:
-        UserError: an entry is missing or of another type; `where` and its name are told.
+        UserError: no object, or an entry is missing or of another type; `where` and its name are
+            told.
     """
+    if not isinstance(content, Mapping):
+        raise UserError(f"{where} is {_told(content)}; allowed is {KINDS[dict]}: {AGAIN}")
     hints = get_type_hints(struct)
     found: dict[str, Any] = {}
     for one in fields(struct):  # pyright: ignore[reportArgumentType]

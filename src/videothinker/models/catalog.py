@@ -10,10 +10,11 @@ import torch
 from transformers import AutoConfig
 
 from videothinker.errors import Unplanned, UserError
+from videothinker.files import border
 from videothinker.models import adapters
 from videothinker.models.attention import leave_cudnn_out
 from videothinker.models.base import Load, Model
-from videothinker.models.border import AGAIN, RUNS_NOT, border, read_object
+from videothinker.models.border import AGAIN, RUNS_NOT, read_object
 from videothinker.models.folders import adapter_folder, complete_folder, model_folder, read_base
 from videothinker.models.loaded import Policy, try_out
 from videothinker.models.loading import open_checkpoint, refuse_not_finite

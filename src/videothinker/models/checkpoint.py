@@ -4,7 +4,6 @@ Everything is told by `config.json` and the headers of the weights, so that a fo
 used is refused in a moment, and a model is counted before it takes memory. Standard library alone.
 """
 
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping
@@ -13,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from videothinker.errors import UserError
-from videothinker.models.border import AGAIN, border, parse, read_object
+from videothinker.files import border, load_json
+from videothinker.models.border import AGAIN, parse, read_object
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 OBJECTS = (
@@ -217,7 +217,7 @@ def read_header(path: Path) -> dict[str, Stored]:
 
 
 def _header(raw: bytes, path: Path) -> dict[str, Stored]:
-    content = json.loads(raw.decode("utf-8"))
+    content = load_json(raw.decode("utf-8"))
     if not isinstance(content, dict):
         raise TypeError("its header is no object")
     found = {

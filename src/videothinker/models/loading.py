@@ -18,7 +18,8 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from videothinker.errors import UserError
-from videothinker.models.border import AGAIN, border, parse, read_object
+from videothinker.files import border
+from videothinker.models.border import AGAIN, parse, read_object
 from videothinker.models.checkpoint import Checkpoint, read_checkpoint
 from videothinker.models.folders import model_folder
 from videothinker.models.templates import chat_text

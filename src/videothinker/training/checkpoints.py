@@ -5,12 +5,16 @@ is no random state to keep: every draw is seeded by (seed, stage, step, item).
 """
 
 import json
+import math
 import shutil
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from safetensors.torch import load_file
 
+from videothinker.errors import UserError
+from videothinker.files import border, load_json
+from videothinker.models.border import parse
 from videothinker.models.loaded import Policy
 from videothinker.models.tensor_file import write_tensors
 from videothinker.records import write_atomic
@@ -18,10 +22,27 @@ from videothinker.training.models import save_model
 from videothinker.training.optimizer import MasterAdamW
 
 OPTIMIZER, STATE = "optimizer.safetensors", "state.json"
+GONE = "remove this checkpoint's folder to go on from the one before, or give another --out"
+
+
+@dataclass
+class Progress:
+    """Where the loop stands; written into every checkpoint."""
+
+    step: int = 0
+    position: int = 0
+    """Questions drawn so far, dropped ones included."""
+    entropy: float | None = None
+    """Of the last good step, in nats a token: what the guard looks at."""
+    divergence: float | None = None
+    """KL(policy || bias) of the last good step, in nats a token, whatever divergence is trained:
+    what the controller and the guard look at."""
+    bad_in_a_row: int = 0
+    """Steps whose loss or gradient was not a number."""
 
 
 def save_checkpoint(
-    folder: Path, policy: Policy, optimizer: MasterAdamW, state: dict[str, Any], *, keep: int
+    folder: Path, policy: Policy, optimizer: MasterAdamW, progress: Progress, *, keep: int
 ) -> None:
     """Write `step-N` beside and rename it into place; older ones beyond `keep` go.
 
@@ -29,18 +50,22 @@ def save_checkpoint(
         folder: the run's `checkpoints/`.
         policy: saved as the run's `model/` is: a folder that plain transformers or peft loads.
         optimizer: saved with its float32 master weights.
-        state: JSON-ready; its `step` names the checkpoint.
+        progress: its `step` names the checkpoint.
         keep: how many checkpoints stay.
     """
-    target = folder / f"step-{state['step']}"
-    beside = folder / f".step-{state['step']}.tmp"
+    target = folder / f"step-{progress.step}"
+    beside = folder / f".step-{progress.step}.tmp"
     for leftover in (beside, target):
         if leftover.exists():
             shutil.rmtree(leftover)
-    save_model(policy, beside)
-    write_tensors(beside / OPTIMIZER, optimizer.state())
-    write_atomic(beside / STATE, json.dumps(state, sort_keys=True).encode())
-    beside.rename(target)
+    try:
+        save_model(policy, beside)
+        write_tensors(beside / OPTIMIZER, optimizer.state())
+        write_atomic(beside / STATE, json.dumps(asdict(progress), sort_keys=True).encode())
+        beside.rename(target)
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
     for old in _all(folder)[:-keep]:
         shutil.rmtree(old)
 
@@ -50,13 +75,41 @@ def last_checkpoint(folder: Path) -> Path | None:
     return _all(folder)[-1] if _all(folder) else None
 
 
-def load_checkpoint(checkpoint: Path, optimizer: MasterAdamW) -> dict[str, Any]:
-    """Put the weights (through the optimizer's masters) and moments back; returns the state."""
-    optimizer.load(load_file(checkpoint / OPTIMIZER))
-    return json.loads((checkpoint / STATE).read_text())
+def load_checkpoint(checkpoint: Path, optimizer: MasterAdamW) -> Progress:
+    """Put the weights (through the optimizer's masters) and moments back; returns the progress.
+
+    Raises:
+        UserError: it is damaged, or of another model.
+    """
+    progress = read_progress(checkpoint)
+    with border(f"{checkpoint / OPTIMIZER} is no optimizer's state of this model", GONE):
+        optimizer.load(load_file(checkpoint / OPTIMIZER))
+    return progress
+
+
+def read_progress(checkpoint: Path) -> Progress:
+    """Where the loop stood at a checkpoint.
+
+    Raises:
+        UserError: it is not whole, or says what cannot be.
+    """
+    path = checkpoint / STATE
+    with border(f"{path} is not readable JSON", GONE):
+        content = load_json(path.read_text(encoding="utf-8"))
+    found = parse(Progress, content, path)
+    counts = (found.step, found.position, found.bad_in_a_row)
+    measured = [one for one in (found.entropy, found.divergence) if one is not None]
+    named = checkpoint.name == f"step-{found.step}"
+    if not named or min(counts) < 0 or not all(map(math.isfinite, measured)):
+        raise UserError(f"{path} says {asdict(found)}, which {checkpoint.name} cannot be; {GONE}")
+    return found
 
 
 def _all(folder: Path) -> list[Path]:
     """Complete checkpoints, oldest first."""
-    found = [path for path in folder.glob("step-*") if (path / STATE).is_file()]
-    return sorted(found, key=lambda path: int(path.name.removeprefix("step-")))
+    found = {
+        int(number): path
+        for path in folder.glob("step-*")
+        if (number := path.name.removeprefix("step-")).isdecimal() and (path / STATE).is_file()
+    }
+    return [found[number] for number in sorted(found)]

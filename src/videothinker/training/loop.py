@@ -26,7 +26,12 @@ from videothinker.models.loaded import Policy
 from videothinker.records import Question, Step
 from videothinker.runs import Journal
 from videothinker.seeds import derive
-from videothinker.training.checkpoints import last_checkpoint, load_checkpoint, save_checkpoint
+from videothinker.training.checkpoints import (
+    Progress,
+    last_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+)
 from videothinker.training.data import partners
 from videothinker.training.metrics import completion_tokens, step_record
 from videothinker.training.optimizer import MasterAdamW
@@ -40,22 +45,6 @@ from videothinker.training.rollouts import (
     validate,
 )
 from videothinker.training.step import Bias, Sums, accumulate_gradients, log_ratios, measure
-
-
-@dataclass
-class Progress:
-    """Where the loop stands; written into every checkpoint."""
-
-    step: int = 0
-    position: int = 0
-    """Questions drawn so far, dropped ones included."""
-    entropy: float | None = None
-    """Of the last good step, in nats a token: what the guard looks at."""
-    divergence: float | None = None
-    """KL(policy || bias) of the last good step, in nats a token, whatever divergence is trained:
-    what the controller and the guard look at."""
-    bad_in_a_row: int = 0
-    """Steps whose loss or gradient was not a number."""
 
 
 @dataclass
@@ -169,7 +158,9 @@ def score_groups(
         if success is not None:
             columns["partner_success"] = [success.get(item)] * count
         words = [loop.prompts.words(question)] * count
-        rewards_RG = score(loop.rewards, words, texts[item], columns)
+        rewards_RG = score(
+            loop.rewards, words, texts[item], columns, seconds=loop.config.reward_timeout
+        )
         row = Scored(
             item=item,
             question_id=question.id,
@@ -331,15 +322,15 @@ def remember(progress: Progress, sums: Sums) -> None:
 def checkpoint(loop: Loop, progress: Progress) -> None:
     """Save what a killed run needs to go on to the same end."""
     if loop.processes.main:
-        state, keep = asdict(progress), loop.config.save_total_limit
-        save_checkpoint(loop.checkpoints, loop.policy, loop.optimizer, state, keep=keep)
+        keep = loop.config.save_total_limit
+        save_checkpoint(loop.checkpoints, loop.policy, loop.optimizer, progress, keep=keep)
     loop.processes.wait()
 
 
 def resume(loop: Loop) -> Progress:
     """Take up the last checkpoint; forget the records of later steps, they will come again."""
     found = last_checkpoint(loop.checkpoints)
-    progress = Progress(**load_checkpoint(found, loop.optimizer)) if found else Progress()
+    progress = load_checkpoint(found, loop.optimizer) if found else Progress()
     if loop.journal:
         loop.journal.keep(lambda record: record.step <= progress.step)
         if found:

@@ -8,7 +8,6 @@ would have given from the start.
 """
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -20,7 +19,7 @@ from videothinker import console
 from videothinker.algorithms.base import TrainConfig
 from videothinker.errors import UserError
 from videothinker.records import Question, Sample, read_jsonl, write_jsonl
-from videothinker.training.checkpoints import STATE, last_checkpoint
+from videothinker.training.checkpoints import last_checkpoint, read_progress
 from videothinker.training.data import Part, TrainingSet, part_of
 
 QUESTIONS, BAD_VIDEOS = "questions.jsonl", "bad_videos.jsonl"
@@ -66,10 +65,10 @@ def read_past(run: Path) -> Past:
     used = tuple(read_jsonl(path, Used)) if path.is_file() else ()
     if last is None:
         return Past(used=used)
-    state = json.loads((last / STATE).read_text())
+    state = read_progress(last)
     path = folder / BAD_VIDEOS
     bad = {(row.video, row.clip): row.reason for row in read_jsonl(path, LeftOut)} if used else {}
-    return Past(state["step"], state["position"], used, bad)
+    return Past(state.step, state.position, used, bad)
 
 
 def refusal(past: Past, data: TrainingSet, config: TrainConfig) -> str | None:

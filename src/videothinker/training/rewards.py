@@ -9,8 +9,11 @@ parser is the one that evaluation uses.
 
 import importlib
 import inspect
-import math
-from collections.abc import Callable, Mapping, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
 from typing import Any, cast
 
 import torch
@@ -18,6 +21,7 @@ from torch import Tensor
 
 from videothinker.answers import exact, parse, soft
 from videothinker.errors import UserError
+from videothinker.files import border, reason
 from videothinker.models.base import Group
 from videothinker.records import Question
 
@@ -27,6 +31,13 @@ KEYWORDS = (
     "truncated", "partner_success",
 )  # fmt: skip
 """What a reward function may be called with."""
+LARGEST = 1e6
+"""Of a reward, either side of zero: far above any scale in use, far below where a group's deviation
+loses its digits."""
+
+
+class Overdue(BaseException):
+    """A reward function's time is over; no `except Exception` inside it takes this."""
 
 
 def soft_accuracy(
@@ -117,10 +128,12 @@ def _import(name: str) -> RewardFunc:
             f"reward function {name!r} is unknown; allowed are {', '.join(OURS)} "
             "or your own as module:function"
         )
+    subject = f"reward function {name!r} cannot be imported"
     try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise UserError(f"reward function {name!r} cannot be imported: {error}") from error
+        with border(subject, "give module:function, the module where Python finds it"):
+            found = getattr(importlib.import_module(module), attribute)
+    except SystemExit as error:
+        raise UserError(f"{subject}: its module ends the process when imported") from error
     if not callable(found):
         raise UserError(f"reward function {name!r} is a {type(found).__name__}, not a function")
     try:
@@ -153,6 +166,8 @@ def score(
     prompts: Sequence[str],
     completions: Sequence[str],
     columns: Mapping[str, Sequence[Any]],
+    *,
+    seconds: float,
 ) -> Tensor:
     """Call every reward function once on all completions.
 
@@ -160,32 +175,95 @@ def score(
         functions: name -> function.
         prompts: N prompts as shown.
         completions: N completions.
-        columns: name -> N values, passed as keywords.
+        columns: name -> N values, passed as keywords; each function gets its own copy.
+        seconds: that each may take.
 
     Returns:
         Rewards [R, N] in float64, R functions.
 
     Raises:
-        UserError: a function returned another number of rewards than completions, or one that is
-            None, infinite or not a number (the function, the question and the value are named).
+        UserError: a function raised, ended the process or took too long, returned another number of
+            rewards than completions, or one that is no number from -1e6 to 1e6 (the function, the
+            question and the value are named).
     """
     rows: list[list[float]] = []
     for name, function in functions.items():
-        values = function(prompts=list(prompts), completions=list(completions), **columns)
-        if not isinstance(values, Sequence) or len(values) != len(completions):
-            got = f"{len(values)} rewards" if isinstance(values, Sequence) else repr(values)
-            raise UserError(
-                f"reward function {name!r} returned {got} for {len(completions)} completions; "
-                "it must return a list with one number a completion"
-            )
-        for value, question in zip(values, columns["question_id"], strict=True):
-            if not isinstance(value, int | float) or not math.isfinite(value):
-                raise UserError(
-                    f"reward function {name!r} returned {value!r} for question {question!r}; "
-                    "it must return a finite number"
-                )
-        rows.append([float(value) for value in values])
+        told = deepcopy(dict(columns))
+        with _called(name, columns["question_id"], seconds):
+            values = function(prompts=list(prompts), completions=list(completions), **told)
+        rows.append(_numbers(name, values, columns["question_id"]))
     return torch.tensor(rows, dtype=torch.float64)
+
+
+def _numbers(name: str, values: object, question_id: Sequence[str]) -> list[float]:
+    """What a function returned, if it is one number a completion."""
+    if not isinstance(values, list | tuple) or len(values) != len(question_id):
+        sized = isinstance(values, list | tuple)
+        got = f"{len(values)} rewards" if sized else _told(values)
+        raise UserError(
+            f"reward function {name!r} returned {got} for {len(question_id)} completions; "
+            "it must return a list with one number a completion"
+        )
+    for value, question in zip(values, question_id, strict=True):
+        if not isinstance(value, int | float) or not -LARGEST <= value <= LARGEST:
+            raise UserError(
+                f"reward function {name!r} returned {_told(value)} for question {question!r}; "
+                f"it must return Python numbers from {-LARGEST:,.0f} to {LARGEST:,.0f}"
+            )
+    return [float(value) for value in values]
+
+
+def _told(value: object) -> str:
+    """A value where it is short and plain, else what it is."""
+    if value is None or isinstance(value, float):
+        return repr(value)
+    kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+    if isinstance(value, int):
+        return f"a whole number of {value.bit_length()} bits"
+    return f"a value of type {kind}"
+
+
+@contextmanager
+def _called(name: str, question_id: Sequence[str], seconds: float) -> Iterator[None]:
+    """Inside, a stranger's function is called: whatever it does but return is one sentence."""
+    said = f"reward function {name!r}, called for question {question_id[0]!r},"
+    again = "mend it, and the same command resumes"
+    try:
+        with _limited(seconds):
+            yield
+    except (UserError, KeyboardInterrupt):
+        raise
+    except Overdue as error:
+        raise UserError(
+            f"{said} did not end within {seconds:g} s; {again}, or give it more --reward-timeout"
+        ) from error
+    except SystemExit as error:
+        raise UserError(f"{said} ended the process (exit code {error.code}); {again}") from error
+    except BaseException as error:
+        raise UserError(f"{said} raised {reason(error)}; {again}") from error
+
+
+@contextmanager
+def _limited(seconds: float) -> Iterator[None]:
+    """Inside, `Overdue` is raised after so many seconds, and again until it gets through.
+
+    Python code and what waits for the system is interrupted; a library's loop in C that does not
+    look for signals is not. Signals reach the main thread alone: in another there is no limit.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise Overdue
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def weighted(rewards_RG: Tensor, weights: Sequence[float] | None) -> list[float]:

@@ -205,6 +205,7 @@ def _open(
     may_change = (
         "data", "diagnosis", "data_root", "on_bad_video", "follow_links", "deadline",
         "decode_megabytes", "optimizer_device", "offload_bias", "accept_guesses",
+        "reward_timeout",
     )  # fmt: skip
     return open_run(config.out, f"train_{config.stage}", config, inputs, may_change=may_change)
 

@@ -14,6 +14,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -66,6 +67,9 @@ def world(config: WorldConfig) -> Path:
                 _make_split(config, split, count)
             run.facts = _assemble(config, counts)
         except OSError as error:
+            for half in config.out.glob(".*.tmp"):
+                with suppress(OSError):
+                    half.unlink()
             raise UserError(
                 f"{config.out}: cannot be written on ({error.strerror}); "
                 "free some room, then run the same command again to resume"

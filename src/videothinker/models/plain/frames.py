@@ -20,8 +20,9 @@ from torch.nn.functional import interpolate
 from transformers.video_processing_utils import VideoProcessorMixin
 
 from videothinker.errors import UserError
+from videothinker.files import border
 from videothinker.models import base
-from videothinker.models.border import AGAIN, border, parse
+from videothinker.models.border import AGAIN, parse
 
 FILTERS = {1: "lanczos", 2: "bilinear", 3: "bicubic"}
 """`resample` as Pillow numbers it -> torch's name."""

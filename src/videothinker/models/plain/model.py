@@ -22,8 +22,8 @@ from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 
 from videothinker.errors import UserError
+from videothinker.files import border
 from videothinker.models import base
-from videothinker.models.border import border
 from videothinker.models.checkpoint import Checkpoint
 from videothinker.models.loaded import Policy, refuse_long
 from videothinker.models.loading import bare_tokenizer, check_tokenizer, read_weights

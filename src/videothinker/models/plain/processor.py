@@ -11,7 +11,8 @@ from torch import Tensor
 from transformers import AutoProcessor
 
 from videothinker.errors import UserError
-from videothinker.models.border import AGAIN, border
+from videothinker.files import border
+from videothinker.models.border import AGAIN
 from videothinker.models.plain.frames import Frames, Prompt, Video, digest, moments
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")

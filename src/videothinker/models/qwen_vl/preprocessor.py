@@ -9,7 +9,8 @@ from typing import Any
 from transformers.image_processing_base import ImageProcessingMixin
 
 from videothinker.errors import UserError
-from videothinker.models.border import AGAIN, border, parse, read_object
+from videothinker.files import border
+from videothinker.models.border import AGAIN, parse, read_object
 from videothinker.models.qwen_vl.videos import VisionSettings
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
