@@ -109,6 +109,8 @@ def _read(path: Path, root: Path | None, *, accept_guesses: bool) -> Listing:
     listing = read_list(path, root)
     if listing.problems:
         raise files.all_of(list(lines_of(listing)), DO)
+    if not listing.table.rows:
+        raise UserError(f"{path}: holds no question; {DO}")
     guesses = listing.guesses()
     if guesses and not accept_guesses:
         raise unconfirmed(path, guesses)

@@ -113,12 +113,14 @@ def _decode(data: bytes) -> Any:
     """
     try:
         found = _DECODER.decode(data)
+    except RecursionError as error:
+        raise msgspec.DecodeError("nested too deeply") from error
     except msgspec.MsgspecError:
         if b"NaN" not in data and b"Infinity" not in data:
             raise
         try:
             return json.loads(data, parse_constant=lambda _: None)
-        except json.JSONDecodeError:
+        except (json.JSONDecodeError, RecursionError):
             pass
         raise
     try:
