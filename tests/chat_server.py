@@ -66,7 +66,8 @@ class ChatServer:
         self.bodies: list[Body] = []
         self.headers: list[dict[str, str]] = []
         self.times: list[float] = []
-        self.now = self.most = 0
+        self.most = 0
+        self.at_work: set[BaseHTTPRequestHandler] = set()
         self.elsewhere = ""
         self.refusal = "at most 0 image(s) are taken"
         self.lock = threading.Lock()
@@ -110,15 +111,19 @@ class ChatServer:
             self.bodies.append(body)
             self.headers.append(dict(handler.headers))
             self.times.append(time.monotonic())
-            self.now += 1
-            self.most = max(self.most, self.now)
+            self.at_work.add(handler)
+            self.most = max(self.most, len(self.at_work))
         try:
             if handler.path != "/v1/chat/completions":
                 act = "unknown model"
             self._act(handler, body, act)
         finally:
-            with self.lock:
-                self.now -= 1
+            self._leave(handler)
+
+    def _leave(self, handler: BaseHTTPRequestHandler) -> None:
+        """Before the last byte is sent: whoever has it may ask again at once."""
+        with self.lock:
+            self.at_work.discard(handler)
 
     def _act(self, handler: BaseHTTPRequestHandler, body: Body, act: str) -> None:
         key = handler.headers.get("Authorization", "")
@@ -148,6 +153,7 @@ class ChatServer:
             self._send(handler, 200, json.dumps(completion(body, text)).encode())
 
     def _send(self, handler: BaseHTTPRequestHandler, status: int, data: bytes) -> None:
+        self._leave(handler)
         handler.send_response(status)
         if self.after is not None:
             handler.send_header("Retry-After", self.after)
