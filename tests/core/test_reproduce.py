@@ -237,14 +237,19 @@ def test_a_terminated_grid_takes_its_cells_along_and_resumes(tmp_path: Path) -> 
 def test_a_killed_grid_leaves_no_cell_at_work(tmp_path: Path, how: signal.Signals) -> None:
     """The cell holds its folder's lock as long as it lives."""
     made = "{name: world, run: world, scenes: 4000, frames: 0, give_aways: allowed}"
-    grid = write(tmp_path, f"cells: [{made}]")
-    command = [sys.executable, "-m", "videothinker.cli", "reproduce", str(grid), "--out", "r"]
-    run = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
-    lock = tmp_path / "r/world/.lock"
-    await_(lambda: lock.exists() and lock.read_text() != "")
-    cell = int(lock.read_text())
-    run.send_signal(how)
-    assert run.wait(timeout=60) == -how
+    write(tmp_path, f"cells: [{made}]")
+    heard = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL); "  # nohup passes it by
+    begun = "from videothinker.cli import main; main(['reproduce', 'grid.yaml', '--out', 'r'])"
+    command = [sys.executable, "-c", heard + begun]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as run:
+        lock = tmp_path / "r/world/.lock"
+        await_(lambda: lock.exists() and lock.read_text() != "")
+        cell = int(lock.read_text())
+        run.send_signal(how)
+        try:
+            assert run.wait(timeout=60) == -how
+        finally:
+            run.kill()
     await_(lambda: not at_work(cell))
 
 
