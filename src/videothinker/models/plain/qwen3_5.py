@@ -4,7 +4,6 @@ transformers 5.23 keeps the marks of the template's place around all pairs, so t
 there twice; as first published (transformers 4.57, and in vLLM) they go with the place, as here.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,8 @@ from videothinker.models.plain.frames import (
     read_look,
     side,
 )
-from videothinker.models.qwen_vl.patches import frames_to_patches, smart_resize
+from videothinker.models.qwen_vl.patches import frames_to_patches, smart_resize_video
+from videothinker.models.qwen_vl.videos import step_times
 
 PAIR = 2
 """Frames of a temporal patch."""
@@ -69,14 +69,20 @@ class OwnFrames(Frames):
     ) -> Video:
         """An odd last frame is repeated; bounds of the model's own hold for all frames together."""
         count = len(frames_THW3)
-        shown_at = moments(count, seconds, times)
-        shown_at += shown_at[-1:] * (count % PAIR)
+        shown_at = step_times(moments(count, seconds, times), PAIR)
         if count == 1:  # the processor refuses it
             frames_THW3 = frames_THW3.repeat(PAIR, axis=0)
         shown = len(frames_THW3)
         least = self.least if min_pixels is None else min_pixels * shown
         most = self.most if max_pixels is None else max_pixels * shown
-        height, width = self._size(shown, *frames_THW3.shape[1:3], least=least, most=most)
+        height, width = smart_resize_video(
+            shown,
+            *frames_THW3.shape[1:3],
+            temporal=PAIR,
+            factor=self.patch * self.merge,
+            min_pixels=least,
+            max_pixels=most,
+        )
         resized = self.look.resize(channels_first(frames_THW3), height, width)
         patches = frames_to_patches(
             resized.permute(0, 2, 3, 1).numpy(),
@@ -94,45 +100,16 @@ class OwnFrames(Frames):
         }
         each = height * width // (self.patch * self.merge) ** 2
         pair = self._between("{0}" * each)
-        words = "".join(
-            f"<{(one + other) / 2:.1f} seconds>{pair}"
-            for one, other in zip(shown_at[::PAIR], shown_at[1::PAIR], strict=True)
-        )
+        words = "".join(f"<{moment:.1f} seconds>{pair}" for moment in shown_at)
         return Video(
             frames=count,
             height=height,
             width=width,
-            tokens=each * len(shown_at) // PAIR,
+            tokens=each * len(shown_at),
             digest=digest(values, words),
             values=values,
             words=words,
         )
-
-    def _size(
-        self, frames: int, height: int, width: int, *, least: int, most: int
-    ) -> tuple[int, int]:
-        """Sides divisible by a merged patch; the bounds are those of all frames together.
-
-        Source: `smart_resize` of transformers 5.23 (`qwen3_vl`).
-        """
-        factor = self.patch * self.merge
-        if min(height, width) < factor:
-            scale = max(factor / height, factor / width)
-            height, width = int(height * scale), int(width * scale)
-        rows, columns = smart_resize(
-            height, width, factor=factor, min_pixels=1, max_pixels=height * width * factor**2
-        )
-        area = height * width * frames
-        filled = round(frames / PAIR) * PAIR * rows * columns
-        if filled > most:
-            shrink = math.sqrt(area / most)
-            rows = max(factor, math.floor(height / shrink / factor) * factor)
-            columns = max(factor, math.floor(width / shrink / factor) * factor)
-        elif filled < least:
-            grow = math.sqrt(least / area)
-            rows = math.ceil(height * grow / factor) * factor
-            columns = math.ceil(width * grow / factor) * factor
-        return rows, columns
 
     def marked(self, ids_P: Tensor, video: Any, kinds: Mapping[str, Tensor]) -> Prompt:
         """The forward counts positions by what is a video's."""
