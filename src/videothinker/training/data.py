@@ -83,6 +83,22 @@ def _count(values: object) -> dict[str, int]:
     return dict(sorted(Counter(values).items()))  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
+def _tell_left_out(
+    every: Sequence[Question],
+    questions: Sequence[Question],
+    asked: Sequence[Question],
+    usable: Sequence[Question],
+) -> None:
+    """Each list is a part of the one before it."""
+    splits, kept_splits = (Counter(f"of split {q.split}" for q in qs) for qs in (every, questions))
+    left_out = splits - kept_splits
+    left_out["without a diagnosis"] = len(questions) - len(asked)
+    left_out["without a right answer, or that the diagnosis excludes"] = len(asked) - len(usable)
+    for why, count in left_out.items():
+        if count:
+            console.say(f"left out: {count:,} questions {why}")
+
+
 def load_training_set(data: Path, config: TrainConfig) -> TrainingSet:
     """Read a diagnose folder (or one of its question files) and draw.
 
@@ -126,13 +142,7 @@ def load_training_set(data: Path, config: TrainConfig) -> TrainingSet:
     if not usable:
         raise UserError(f"{source}: holds no training question with an answer; run diagnose again")
     tier_of(usable)
-    splits, kept_splits = (Counter(f"of split {q.split}" for q in qs) for qs in (every, questions))
-    left_out = splits - kept_splits
-    left_out["without a diagnosis"] = len(questions) - len(asked)
-    left_out["without a right answer, or that the diagnosis excludes"] = len(asked) - len(usable)
-    for why, count in left_out.items():
-        if count:
-            console.say(f"left out: {count:,} questions {why}")
+    _tell_left_out(every, questions, asked, usable)
     ordered = tuple(in_order(usable, config.seed, 0))
     train, validation = _draw(ordered, labels, config, source)
     return TrainingSet(
