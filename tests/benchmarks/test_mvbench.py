@@ -9,19 +9,6 @@ from videothinker.benchmarks import mvbench
 from videothinker.errors import UserError
 
 MVBENCH = {"video": "v.mp4", "question": "What?", "candidates": ["x", "y"], "answer": "y"}
-MME = {
-    "video_id": "001",
-    "duration": "short",
-    "domain": "Knowledge",
-    "sub_category": "Astronomy",
-    "url": "https://example.org/v",
-    "videoID": "fFjv93ACGo8",
-    "question_id": "001-1",
-    "task_type": "Counting Problem",
-    "question": "How many?",
-    "options": ["A. one", "B. two", "C. three", "D. four."],
-    "answer": "C",
-}
 
 
 def put_mvbench(root: Path, **changes: object) -> Path:
