@@ -76,6 +76,7 @@ def tower(visual: Any, pixels_BNF: Tensor, grid_thw: tuple[int, int, int]) -> Te
     per_slot = patches // slots
     grid = torch.tensor([grid_thw])
     positions = get_vision_position_ids(grid, visual.spatial_merge_size)[:per_slot]
+    positions = positions.to(pixels_BNF.device)
     cos, sin = visual.rotary_pos_emb(pixels_BNF, positions)  # the same in every slot
     weight = visual.patch_embed.proj.weight.flatten(1)
     x = F.linear(pixels_BNF, weight).view(batch * slots, per_slot, -1)
@@ -131,7 +132,7 @@ def _attend(layer: Any, prefix: Tensor, segments: Tensor, rotary: Any, mask: Ten
     (cos_p, sin_p), (cos_s, sin_s) = rotary
     P, K = prefix.shape[1], segments.shape[1]
     q, kp, vp = (t.transpose(1, 2) for t in _project(attention, prefix, cos_p, sin_p))  # B H P d
-    causal = torch.ones(P, P, dtype=torch.bool).triu(1)
+    causal = torch.ones(P, P, dtype=torch.bool, device=prefix.device).triu(1)
     out_p = _mix(attention, q, kp, vp, causal)
 
     turned = _project(attention, segments, cos_s, sin_s)
@@ -141,7 +142,9 @@ def _attend(layer: Any, prefix: Tensor, segments: Tensor, rotary: Any, mask: Ten
         for far, near in ((kp, ks), (vp, vs))
     )
     scores = (qs * attention.scaling @ keys.transpose(-1, -2)).masked_fill(mask, -1e9)
-    with torch.autocast("cpu", enabled=False):  # its float32 would double the largest tensor
+    with torch.autocast(
+        scores.device.type, enabled=False
+    ):  # its float32 would double the largest tensor
         weights = torch.softmax(scores, -1)
     out_s = (weights @ values).transpose(2, 3).flatten(3)
     return attention.o_proj(out_p), attention.o_proj(out_s)
@@ -158,6 +161,10 @@ def _prefix(model: Any, batch: DenseBatch, layout: Layout) -> tuple[Tensor, Tens
     return torch.cat(parts, 1), seen
 
 
+def _positions(layout: Layout, like: Tensor) -> Tensor:
+    return layout.prefix_positions_3P.to(like.device)
+
+
 def watch(model: Any, batch: DenseBatch, layout: Layout) -> tuple[Tensor, Tensor]:
     """The tower's tokens and the states at them after `watching` layers, `B M D` each; no words."""
     language = model.model.language_model
@@ -165,9 +172,9 @@ def watch(model: Any, batch: DenseBatch, layout: Layout) -> tuple[Tensor, Tensor
     assert seen is not None
     end = layout.video_start + layout.video_tokens
     prefix = prefix[:, :end]
-    rotary = language.rotary_emb(prefix, layout.prefix_positions_3P[:, None, :end])
+    rotary = language.rotary_emb(prefix, _positions(layout, prefix)[:, None, :end])
     cos, sin = (t[:, :, None] for t in rotary)
-    causal = torch.ones(end, end, dtype=torch.bool).triu(1)
+    causal = torch.ones(end, end, dtype=torch.bool, device=prefix.device).triu(1)
     for layer in language.layers[: layout.watching or None]:
         prefix = prefix + _own(layer, _norm(layer.input_layernorm, prefix), cos, sin, causal)
         prefix = prefix + _mlp(layer.mlp, _norm(layer.post_attention_layernorm, prefix))
@@ -187,18 +194,19 @@ def forward(model: Any, batch: DenseBatch, layout: Layout) -> tuple[Tensor, Tens
     prefix, seen = _prefix(model, batch, layout)
     segments = language.embed_tokens(batch.segment_ids_BKL)
     size, P = batch.prefix_ids_BP.shape
+    device = prefix.device
     L = batch.segment_ids_BKL.shape[-1]
     missing_B = layout.prefix_positions_3P.shape[1] - batch.prefix_lengths_B
     starts_B = layout.next_position - missing_B
-    rotary_p = language.rotary_emb(prefix, layout.prefix_positions_3P[:, None, :P])
-    positions = (starts_B[:, None] + torch.arange(L)).expand(3, -1, -1)
+    rotary_p = language.rotary_emb(prefix, _positions(layout, prefix)[:, None, :P])
+    positions = (starts_B[:, None] + torch.arange(L, device=device)).expand(3, -1, -1)
     rotary_s = language.rotary_emb(segments, positions)
     rotary = (
         tuple(t[:, :, None] for t in rotary_p),  # 1 P 1 d
         tuple(t[:, None, :, None] for t in rotary_s),  # B 1 L 1 d
     )
-    outside_BP = torch.arange(P) >= batch.prefix_lengths_B[:, None]
-    later_LL = torch.ones(L, L, dtype=torch.bool).triu(1)
+    outside_BP = torch.arange(P, device=device) >= batch.prefix_lengths_B[:, None]
+    later_LL = torch.ones(L, L, dtype=torch.bool, device=device).triu(1)
     mask = torch.cat((outside_BP[:, None].expand(-1, L, -1), later_LL.expand(size, -1, -1)), -1)
     mask = mask[:, None, None]
     watched = prefix

@@ -8,7 +8,7 @@ import torch
 
 from videothinker.console import progress, say
 from videothinker.lab.pretraining import dense
-from videothinker.lab.pretraining.batches import Batches, Drawn, patches
+from videothinker.lab.pretraining.batches import Batches, Drawn, moved, patches
 from videothinker.lab.pretraining.config import PretrainConfig
 from videothinker.lab.pretraining.curriculum import kinds_at
 from videothinker.lab.pretraining.heads import Heads, seen_by_heads
@@ -26,10 +26,12 @@ PROBED = 32
 """Held-out videos the heads look at together."""
 
 
-def in_bfloat16(precision: str) -> bool:
+def in_bfloat16(precision: str, device: str) -> bool:
     """Whether matrix products are done in bfloat16."""
     if precision != "auto":
         return precision == "bfloat16"
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported()
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001 - no public name
 
 
@@ -38,7 +40,8 @@ def losses_of(
 ) -> tuple[torch.Tensor, dict[str, float]]:
     """The loss to minimise, and its parts."""
     words, right = torch.zeros(()), torch.zeros(())
-    with torch.autocast("cpu", torch.bfloat16, enabled=in_bfloat16(precision)):
+    device = policy.device.type
+    with torch.autocast(device, torch.bfloat16, enabled=in_bfloat16(precision, device)):
         if drawn.speaks:
             hidden, seen, state = dense.forward(policy.model, drawn.batch, speller.layout)
             words, right = dense.losses(policy.model, hidden, drawn.batch)
@@ -58,16 +61,19 @@ def probe(
 ) -> dict[str, float]:
     """What the heads tell of held-out scenes: the curve of the stage without words."""
     colors, pairs = [], []
+    device = policy.device
     frames = scenes.frames or ()
     for start in range(0, len(frames), PROBED):
         shown = torch.from_numpy(np.stack(frames[start : start + PROBED]))
         pixels = patches(shown, policy.vision)
         prefix = torch.tensor(speller.prefix_ids).expand(len(shown), -1)
         batch = dense.DenseBatch(prefix, torch.empty(0), torch.empty(0), torch.empty(0), pixels)
-        with torch.autocast("cpu", torch.bfloat16, enabled=in_bfloat16(precision)):
+        batch = moved(batch, device)
+        bfloat16 = in_bfloat16(precision, device.type)
+        with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
             seen, state = dense.watch(policy.model, batch, speller.layout)
-        colors.append(heads.colors(seen.float()))
-        pairs.append(heads.pairs(state.float()))
+        colors.append(heads.colors(seen.float()).cpu())
+        pairs.append(heads.pairs(state.float()).cpu())
     return seen_by_heads(torch.cat(colors), torch.cat(pairs), scenes.facts)
 
 
@@ -110,17 +116,17 @@ def train(
         held_out: scenes that the heads are asked about before that.
     """
     torch.manual_seed(derive(config.seed, "pretraining heads"))
-    heads = Heads(config.shape.hidden) if config.tier == "video" else None
+    torch.use_deterministic_algorithms(mode=config.device == "cuda", warn_only=True)
+    heads = Heads(config.shape.hidden).to(policy.device) if config.tier == "video" else None
     modules = [policy.model, *([heads] if heads is not None else [])]
     optimizer = Optimizer(modules, config)
     first = load_checkpoint(optimizer, checkpoints)
     journal.keep(lambda loss: loss.step < first)
     policy.model.train()
     with progress(f"pretrain ({config.tier})", config.steps, done=first) as bar:
-        for step in range(first, config.steps):
-            loss, parts = losses_of(
-                policy, heads, batches.step(step), batches.speller, config.precision
-            )
+        for step, drawn in enumerate(batches.ahead(first, config.steps), start=first):
+            drawn = drawn.to(policy.device)  # noqa: PLW2901
+            loss, parts = losses_of(policy, heads, drawn, batches.speller, config.precision)
             loss.backward()
             optimizer.step(step)
             done = step + 1
@@ -134,7 +140,7 @@ def train(
                 f"loss {sum(parts.get(key, 0.0) for key in LOSSES) + journal.records[-1].loss:.3f}"
             )
             bar.advance()
-            if done % config.save_every == 0 and done < config.steps:
+            if done % config.save_every == 0 or done == config.steps:
                 save_checkpoint(optimizer, checkpoints, done)
             if due and kinds_at(step, config):
                 policy.model.eval()

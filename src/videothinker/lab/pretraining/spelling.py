@@ -10,7 +10,16 @@ from torch import Tensor
 from videothinker.clevrer.compact import pair_word
 from videothinker.clevrer.programs import COLORS
 from videothinker.lab.pretraining.dense import Layout
-from videothinker.lab.pretraining.targets import ASKED, GONE, MOVES, NEW, SO, STAYS, YES_NO
+from videothinker.lab.pretraining.targets import (
+    ASKED,
+    GONE,
+    MOVES,
+    NEVER,
+    NEW,
+    SO,
+    STAYS,
+    YES_NO,
+)
 from videothinker.models.qwen2_5_vl.model import Qwen25VL
 
 ANSWER_WEIGHT = 4.0
@@ -21,7 +30,9 @@ DECISION_WEIGHT = 2.0
 """From frames: what the words weigh that decide, those that say who moves and by which an answer
 is pointed at, and a named collision, also where a choice repeats it: a missed one costs more than
 a false one."""
-DECISIONS = (STAYS, GONE, NEW, *YES_NO)
+CHANGE_WEIGHT = 3.0
+"""From transcripts: what the fate of a pair weighs that the removal changes; most pairs stay."""
+DECISIONS = (STAYS, GONE, NEW, NEVER, *YES_NO)
 TURN = "<|im_end|>\n<|im_start|>assistant\n"
 END = "<|im_end|>"
 
@@ -102,19 +113,16 @@ def video_speller(
         watching=watching,
     )
 
-    def single(words: Sequence[str]) -> list[int]:
-        """The ids of those words, after a space, that are one token; others keep their weight."""
-        spelt = policy.tokenizer([f" {w}" for w in words], add_special_tokens=False)["input_ids"]
-        return [ids[0] for ids in spelt if len(ids) == 1]
-
     pairs = [pair_word(a, b) for a in COLORS for b in COLORS if a < b]
     return Speller(
         policy,
         layout,
         tuple(ids[:end].tolist()),
-        dict.fromkeys(single([*pairs, *DECISIONS]), DECISION_WEIGHT),
-        dict.fromkeys(single([word.rstrip(":") for word in (MOVES, ASKED)]), DECISION_WEIGHT)
-        | dict.fromkeys(single([SO]), ANSWER_WEIGHT),
+        dict.fromkeys(_single(policy, [*pairs, *DECISIONS]), DECISION_WEIGHT),
+        dict.fromkeys(
+            _single(policy, [word.rstrip(":") for word in (MOVES, ASKED)]), DECISION_WEIGHT
+        )
+        | dict.fromkeys(_single(policy, [SO]), ANSWER_WEIGHT),
     )
 
 
@@ -125,4 +133,11 @@ def text_speller(policy: Qwen25VL, longest: int = 1024) -> Speller:
     )
     head = policy.tokenizer(text.partition("x<|im_end|>")[0], add_special_tokens=False)["input_ids"]
     places_3P = torch.arange(longest).expand(3, -1)
-    return Speller(policy, Layout(places_3P, longest), tuple(head))
+    weights = dict.fromkeys(_single(policy, (GONE, NEW, *YES_NO)), CHANGE_WEIGHT)
+    return Speller(policy, Layout(places_3P, longest), tuple(head), weights)
+
+
+def _single(policy: Qwen25VL, words: Sequence[str]) -> list[int]:
+    """The ids of those words, after a space, that are one token; others keep their weight."""
+    spelt = policy.tokenizer([f" {w}" for w in words], add_special_tokens=False)["input_ids"]
+    return [ids[0] for ids in spelt if len(ids) == 1]
