@@ -19,6 +19,7 @@ from videothinker.lab.pretraining.lights import lights_of, paint, recolored
 from videothinker.lab.pretraining.measure import PAIR
 from videothinker.lab.pretraining.pool import SLOT, frames_of, half_color
 from videothinker.lab.pretraining.targets import (
+    FATES,
     GONE,
     NEVER,
     NEW,
@@ -219,7 +220,7 @@ def test_simulating_from_frames_lists_the_video_then_says_what_becomes_of_the_ch
         timed = respond(one, asked, "sim", rng, 0.0, timed=True)
         assert timed.startswith(f"{opening} {told_in_time(one, names)}. {gone} A ")
         for word in words.values():
-            fate = fates[word in before, word in happen]
+            fate = FATES[word in before, word in happen]
             assert f" {word} {fate} {'yes' if word in happen else 'no'}" in timed
             checked[fate] += 1
         told = respond(one, asked, "sim", rng, 0.0, timed=False)
