@@ -112,6 +112,8 @@ class PretrainConfig:
     out: Path = Path("runs/pretrain")
     tier: Tier = "video"
     """`video` sees frames; `transcript` reads object places and an event log in their stead."""
+    start: Path | None = None
+    """A small model to go on from, as an earlier run wrote it; null: random weights."""
     seed: int = 0
     pool: PoolConfig = field(default_factory=PoolConfig)
     shape: ShapeConfig = field(default_factory=ShapeConfig)

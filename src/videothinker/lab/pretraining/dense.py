@@ -6,7 +6,8 @@ large matrix products, and the K questions about an item read its prefix (video 
 The weights are the model's own; a test holds this forward to transformers' own logits.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import torch
@@ -43,6 +44,10 @@ class Layout:
     watching: int = 0
     """Layers below the state that is asked about the video tokens; 0 for all."""
 
+    def to(self, device: torch.device) -> "Layout":
+        """The same on a device."""
+        return replace(self, prefix_positions_3P=self.prefix_positions_3P.to(device))
+
 
 def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     half = x.shape[-1] // 2
@@ -66,6 +71,11 @@ def _mlp(module: Any, x: Tensor) -> Tensor:
     return module.down_proj(F.silu(module.gate_proj(x)) * module.up_proj(x))
 
 
+@cache
+def _places(grid_thw: tuple[int, int, int], merge: int, device: torch.device) -> Tensor:
+    return get_vision_position_ids(torch.tensor([grid_thw]), merge).to(device)
+
+
 def tower(visual: Any, pixels_BNF: Tensor, grid_thw: tuple[int, int, int]) -> Tensor:
     """Merged video tokens `B M D` of videos that share one grid (full attention within a slot).
 
@@ -74,9 +84,7 @@ def tower(visual: Any, pixels_BNF: Tensor, grid_thw: tuple[int, int, int]) -> Te
     batch, patches, _ = pixels_BNF.shape
     slots = grid_thw[0]
     per_slot = patches // slots
-    grid = torch.tensor([grid_thw])
-    positions = get_vision_position_ids(grid, visual.spatial_merge_size)[:per_slot]
-    positions = positions.to(pixels_BNF.device)
+    positions = _places(grid_thw, visual.spatial_merge_size, pixels_BNF.device)[:per_slot]
     cos, sin = visual.rotary_pos_emb(pixels_BNF, positions)  # the same in every slot
     weight = visual.patch_embed.proj.weight.flatten(1)
     x = F.linear(pixels_BNF, weight).view(batch * slots, per_slot, -1)
@@ -161,10 +169,6 @@ def _prefix(model: Any, batch: DenseBatch, layout: Layout) -> tuple[Tensor, Tens
     return torch.cat(parts, 1), seen
 
 
-def _positions(layout: Layout, like: Tensor) -> Tensor:
-    return layout.prefix_positions_3P.to(like.device)
-
-
 def watch(model: Any, batch: DenseBatch, layout: Layout) -> tuple[Tensor, Tensor]:
     """The tower's tokens and the states at them after `watching` layers, `B M D` each; no words."""
     language = model.model.language_model
@@ -172,7 +176,7 @@ def watch(model: Any, batch: DenseBatch, layout: Layout) -> tuple[Tensor, Tensor
     assert seen is not None
     end = layout.video_start + layout.video_tokens
     prefix = prefix[:, :end]
-    rotary = language.rotary_emb(prefix, _positions(layout, prefix)[:, None, :end])
+    rotary = language.rotary_emb(prefix, layout.prefix_positions_3P[:, None, :end])
     cos, sin = (t[:, :, None] for t in rotary)
     causal = torch.ones(end, end, dtype=torch.bool, device=prefix.device).triu(1)
     for layer in language.layers[: layout.watching or None]:
@@ -198,7 +202,7 @@ def forward(model: Any, batch: DenseBatch, layout: Layout) -> tuple[Tensor, Tens
     L = batch.segment_ids_BKL.shape[-1]
     missing_B = layout.prefix_positions_3P.shape[1] - batch.prefix_lengths_B
     starts_B = layout.next_position - missing_B
-    rotary_p = language.rotary_emb(prefix, _positions(layout, prefix)[:, None, :P])
+    rotary_p = language.rotary_emb(prefix, layout.prefix_positions_3P[:, None, :P])
     positions = (starts_B[:, None] + torch.arange(L, device=device)).expand(3, -1, -1)
     rotary_s = language.rotary_emb(segments, positions)
     rotary = (
@@ -227,13 +231,16 @@ def losses(model: Any, hidden_BKLD: Tensor, batch: DenseBatch) -> tuple[Tensor, 
 
     Assumes that the first token of a segment is never a target (a question stands before it).
     """
-    wanted = batch.weights_BKL[..., 1:] > 0
-    if not wanted.any():
-        return hidden_BKLD.new_zeros(()), hidden_BKLD.new_zeros(())
-    hidden = hidden_BKLD[..., :-1, :][wanted]
-    targets = batch.segment_ids_BKL[..., 1:][wanted]
-    weights = batch.weights_BKL[..., 1:][wanted]
+    hidden, targets, weights = (
+        hidden_BKLD[..., :-1, :].flatten(0, 2),
+        batch.segment_ids_BKL[..., 1:].flatten(),
+        batch.weights_BKL[..., 1:].flatten(),
+    )
+    wanted = weights > 0
+    if not hidden.is_cuda:  # there it would be a size that depends on the content
+        hidden, targets, weights = hidden[wanted], targets[wanted], weights[wanted]
+        wanted = wanted[wanted]
     logits = model.lm_head(hidden).float()
     each = F.cross_entropy(logits, targets, reduction="none")
-    right = (logits.detach().argmax(-1) == targets).float().mean()
-    return (each * weights).sum() / weights.sum(), right
+    right = (logits.detach().argmax(-1) == targets) & wanted
+    return (each * weights).sum() / weights.sum(), right.sum() / wanted.sum()

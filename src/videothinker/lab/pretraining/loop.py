@@ -1,5 +1,6 @@
 """The training loop: draw, forward, update, now and then save and measure."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from videothinker.lab.pretraining.curriculum import kinds_at
 from videothinker.lab.pretraining.heads import Heads, seen_by_heads
 from videothinker.lab.pretraining.measure import HeldOut
 from videothinker.lab.pretraining.optimizer import Optimizer
+from videothinker.lab.pretraining.recorded import Parts, RecordedBackward
 from videothinker.lab.pretraining.spelling import Speller
 from videothinker.models.qwen2_5_vl.model import Qwen25VL
 from videothinker.records import Step
@@ -35,11 +37,11 @@ def in_bfloat16(precision: str, device: str) -> bool:
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001 - no public name
 
 
-def losses_of(
+def backward(
     policy: Qwen25VL, heads: Heads | None, drawn: Drawn, speller: Speller, precision: str
-) -> tuple[torch.Tensor, dict[str, float]]:
-    """The loss to minimise, and its parts."""
-    words, right = torch.zeros(()), torch.zeros(())
+) -> Parts:
+    """The parts of the loss; its gradients are added to those there are."""
+    words = right = torch.zeros((), device=policy.device)
     device = policy.device.type
     with torch.autocast(device, torch.bfloat16, enabled=in_bfloat16(precision, device)):
         if drawn.speaks:
@@ -47,12 +49,14 @@ def losses_of(
             words, right = dense.losses(policy.model, hidden, drawn.batch)
         else:
             seen, state = dense.watch(policy.model, drawn.batch, speller.layout)
-    parts = {"words": words.item(), "teacher_forced": right.item()}
-    if heads is None or drawn.truth is None or seen is None:
-        return words, parts
-    found = heads.losses(seen.float(), state.float(), drawn.truth)
-    total = words + torch.stack(list(found.values())).sum()
-    return total, {**parts, **{name: value.item() for name, value in found.items()}}
+    parts = {"words": words, "teacher_forced": right}
+    total = words
+    if heads is not None and drawn.truth is not None and seen is not None:
+        found = heads.losses(seen.float(), state.float(), drawn.truth)
+        total = words + torch.stack(list(found.values())).sum()
+        parts |= found
+    total.backward()
+    return {name: value.detach() for name, value in parts.items()}
 
 
 @torch.no_grad()
@@ -116,19 +120,28 @@ def train(
         held_out: scenes that the heads are asked about before that.
     """
     torch.manual_seed(derive(config.seed, "pretraining heads"))
-    torch.use_deterministic_algorithms(mode=config.device == "cuda", warn_only=True)
+    if config.device == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else sums change their order
+        torch.use_deterministic_algorithms(mode=True, warn_only=True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads it
     heads = Heads(config.shape.hidden).to(policy.device) if config.tier == "video" else None
     modules = [policy.model, *([heads] if heads is not None else [])]
     optimizer = Optimizer(modules, config)
     first = load_checkpoint(optimizer, checkpoints)
     journal.keep(lambda loss: loss.step < first)
     policy.model.train()
+
+    def run(drawn: Drawn) -> Parts:
+        return backward(policy, heads, drawn, batches.speller, config.precision)
+
+    if config.device == "cuda":
+        run = RecordedBackward(run, list(optimizer.named.values()))
     with progress(f"pretrain ({config.tier})", config.steps, done=first) as bar:
         for step, drawn in enumerate(batches.ahead(first, config.steps), start=first):
             drawn = drawn.to(policy.device)  # noqa: PLW2901
-            loss, parts = losses_of(policy, heads, drawn, batches.speller, config.precision)
-            loss.backward()
+            found = run(drawn)
             optimizer.step(step)
+            parts = dict(zip(found, torch.stack([*found.values()]).tolist(), strict=True))
             done = step + 1
             due = done % config.measure_every == 0 and done < config.steps
             if due and heads is not None:

@@ -49,6 +49,8 @@ class Speller:
     """Token id -> loss weight, where it is not 1."""
     onward_weights: Mapping[int, float] = field(default_factory=dict)
     """Token id -> loss weight, at least, of everything from it to the thinking's end."""
+    multiple: int = 8
+    """Of which lengths are multiples; on a GPU every length is recorded anew."""
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text on its own."""
@@ -59,12 +61,12 @@ class Speller:
     ) -> tuple[Tensor, Tensor]:
         """Ids and loss weights `[n, L]` of (words after the prefix, completion) pairs.
 
-        `length` fixes L; without it L is the longest, rounded up to a multiple of 8.
+        `length` fixes L; without it L is the longest, rounded up to a multiple of `multiple`.
         """
         heads = self.ids([f"{words}{TURN}" for words, _ in pairs])
         tails = self.ids([f"{completion}{END}" for _, completion in pairs])
         longest = max(len(a) + len(b) for a, b in zip(heads, tails, strict=True))
-        size = length or -(-longest // 8) * 8
+        size = length or -(-longest // self.multiple) * self.multiple
         if longest > size:
             raise ValueError(f"a segment of {longest} tokens does not fit into {size}")
         ids = np.full((len(pairs), size), self.policy.pad_id, dtype=np.int64)
@@ -87,7 +89,7 @@ class Speller:
     def contexts(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Transcript tier: prefix ids `[B, P]`, right-padded, and their lengths `[B]`."""
         rows = [[*self.prefix_ids, *ids] for ids in self.ids([f"{text}\n" for text in texts])]
-        longest = -(-max(map(len, rows)) // 8) * 8
+        longest = -(-max(map(len, rows)) // self.multiple) * self.multiple
         ids = torch.full((len(rows), longest), self.policy.pad_id)
         for row, one in enumerate(rows):
             ids[row, : len(one)] = torch.tensor(one)

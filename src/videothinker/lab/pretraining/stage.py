@@ -61,7 +61,9 @@ def pretrain(data: Path | None, config: PretrainConfig) -> Path:
     if data is not None:
         config = replace(config, pool=_like(data, config.pool))
     scene_config(config.pool)  # a bad dial is refused before anything is written
-    with open_run(config.out, "pretrain", config, may_change=MAY_CHANGE) as run:
+    start = None if config.start is None else config.start / "model.safetensors"
+    inputs = {"start": start}
+    with open_run(config.out, "pretrain", config, inputs, may_change=MAY_CHANGE) as run:
         model = config.out / "model"
         if run.done:
             say(f"{config.out}: already done; the model is in {model}")
@@ -82,7 +84,11 @@ def _run(run: Run, config: PretrainConfig) -> None:
     )
     policy = _fresh(config, pool, work / "start")
     policy.model.to(config.device)
-    speller = _speller(policy, config)
+    speller = replace(
+        (speller := _speller(policy, config)),
+        layout=speller.layout.to(policy.device),
+        multiple=32 if config.device == "cuda" else 8,
+    )
     held_out = _held_out(config, pool)
     measured = run.journal("measured.jsonl", Measured)
     curve = run.journal("metrics.jsonl", Step)
@@ -191,7 +197,9 @@ def _like(data: Path, pool: PoolConfig) -> PoolConfig:
 
 
 def _fresh(config: PretrainConfig, pool: Path, folder: Path) -> Qwen25VL:
-    """A random model whose tokenizer knows the words of this training."""
+    """`start`, or a random model whose tokenizer knows the words of this training."""
+    if config.start is not None:
+        return _loaded(config.start)
     if not (folder / "model.safetensors").is_file():
         build_small(folder, _small(config), _corpus(config, pool))
     return _loaded(folder)
