@@ -22,13 +22,21 @@ from videothinker.generation.base import Sampling
 from videothinker.generation.shared_prefix import generate
 from videothinker.models import attention
 from videothinker.models.base import Prompt
-from videothinker.models.qwen2_5_vl.encoding import VisionSettings
 from videothinker.models.qwen2_5_vl.model import Qwen25VL
-from videothinker.models.qwen_vl.policy import install
+from videothinker.models.qwen2_vl.model import Qwen2VL
+from videothinker.models.qwen3_vl.model import Qwen3VL
+from videothinker.models.qwen_vl.policy import QwenVL, install
+from videothinker.models.qwen_vl.videos import VisionSettings
 from videothinker.training.adapters import add_adapter
 from videothinker.training.optimizer import MasterAdamW
 from videothinker.training.step import Bias, accumulate_gradients
 
+POLICIES: dict[str, tuple[Any, type[QwenVL]]] = {
+    "qwen2_5_vl": (transformers.Qwen2_5_VLForConditionalGeneration, Qwen25VL),
+    "qwen2_vl": (transformers.Qwen2VLForConditionalGeneration, Qwen2VL),
+    "qwen3_vl": (transformers.Qwen3VLForConditionalGeneration, Qwen3VL),
+}
+"""Family -> transformers' class and the engine's."""
 OBJECTIVE = Objective(divergence="k3", repulsion=0.01)
 
 
@@ -84,7 +92,7 @@ class TimedLogps(dict[int, Tensor]):
 
 
 class Setting:
-    """Qwen25VL, bias model and optimizer of one kind of training."""
+    """Policy, bias model and optimizer of one kind of training."""
 
     def __init__(self, case: Case, config: Any, device: torch.device) -> None:
         self.device = device
@@ -125,15 +133,18 @@ def release() -> None:
         torch.cuda.empty_cache()
 
 
-def build(config: Any, device: torch.device, seed: int) -> Qwen25VL:
-    """Random weights of `config` in bfloat16, on the device from the start."""
+def build(
+    config: Any, device: torch.device, seed: int, dtype: torch.dtype = torch.bfloat16
+) -> QwenVL:
+    """Random weights of `config`, on the device from the start."""
+    kind, policy = POLICIES[config.model_type]
     torch.manual_seed(seed)
     usual = torch.get_default_dtype()
-    torch.set_default_dtype(torch.bfloat16)  # rotary tables stay float32, as when weights are read
+    torch.set_default_dtype(dtype)  # rotary tables stay float32, as when weights are read
     try:
         with torch.device(device):
             # a copy: the model notes in it how it attends, which no new one may be told
-            model: Any = transformers.Qwen2_5_VLForConditionalGeneration(deepcopy(config))
+            model: Any = kind(deepcopy(config))
     finally:
         torch.set_default_dtype(usual)
     model = model.to(device).eval()
@@ -143,7 +154,7 @@ def build(config: Any, device: torch.device, seed: int) -> Qwen25VL:
     model.generation_config.pad_token_id = 0
     words = SimpleNamespace(pad_token_id=0, eos_token_id=-1)
     vision = VisionSettings(14, 2, 2, (0.5,) * 3, (0.5,) * 3, 1, 1)
-    return Qwen25VL(model=model, tokenizer=words, vision=vision)
+    return policy(model=model, tokenizer=words, vision=vision)
 
 
 def shared_step(setting: Setting, prompts: list[Prompt], length: int, *, static: bool) -> Clock:
