@@ -68,7 +68,7 @@ class Pages:
         stays, and one may have as many rows as before.
         """
         for number, pages in enumerate(self.own_pages):
-            self.own_pages[number] = pages[:, rows]
+            self.own_pages[number] = pages.index_select(1, rows)
         self.own_mask_RL = self.own_mask_RL[rows]
         self.width = min(self.width, len(rows))
         self._place(self.prefix_of_R[rows])
