@@ -29,7 +29,9 @@ HEIGHT, WIDTH = 18, 26
 THREE = "Qwen/Qwen2.5-VL-3B-Instruct"
 
 
-PAIR = ("ours", "naive")
+QWEN3_2B, QWEN3_4B = "Qwen/Qwen3-VL-2B-Instruct", "Qwen/Qwen3-VL-4B-Instruct"
+QWEN2_2B, SEVEN = "Qwen/Qwen2-VL-2B-Instruct", "Qwen/Qwen2.5-VL-7B-Instruct"
+ALL, PAIR, OURS = ("ours", "eager", "naive"), ("ours", "naive"), ("ours",)
 
 
 @dataclass(frozen=True)
@@ -38,25 +40,34 @@ class Case:
 
     length: int
     prompts: int
+    model: str = THREE
     lora: bool = False
     optimizer_on_cpu: bool = False
     frames: int = 16
     repeats: int = 2
-    sides: tuple[str, ...] = ("ours", "eager", "naive")
+    sides: tuple[str, ...] = ALL
     """The quickest first: what is cut short has it."""
-    once: tuple[str, ...] = ()
-    """Sides that the first repeat alone measures."""
 
 
-def official(name: str = THREE) -> Any:
+def configuration(scale: str, model: str) -> Any:
+    """Of a published model, or the tiny one of its family."""
+    return official(model) if scale == "official" else tiny(_published(model)[0])
+
+
+def official(model: str = THREE) -> Any:
     """The configuration of a published model."""
+    family, found = _published(model)
+    vision, tied = found.pop("vision_config"), found.pop("tie_word_embeddings")
+    return _config(family, found.get("text_config", found), vision, tied, SPECIAL)
+
+
+def _published(model: str) -> tuple[str, dict[str, Any]]:
+    """Its family, and what is published of its configuration."""
     for family in CONFIGS:
         known = import_module(f"videothinker.models.{family}.shapes").OFFICIAL
-        if name in known:
-            found = dict(known[name])
-            vision, tied = found.pop("vision_config"), found.pop("tie_word_embeddings")
-            return _config(family, found.get("text_config", found), vision, tied, SPECIAL)
-    raise ValueError(name)
+        if model in known:
+            return family, dict(known[model])
+    raise ValueError(model)
 
 
 def tiny(family: str = "qwen2_5_vl", vocabulary: int = 300) -> Any:
@@ -133,33 +144,54 @@ def synthetic_prompt(config: Any, frames: int, seed: int) -> Prompt:
     return Prompt(ids_P, ids_P == config.video_token_id, shown)
 
 
-def cases(scale: str) -> list[Case]:
-    """Rows in order of importance, those of one kind of training together.
+def goals(scale: str) -> list[Case]:
+    """The rows most wanted, those of one model and kind of training together.
 
-    The first six are the goals, four prompts and 768 tokens: at the speeds of 8d04b93 on an H200
-    about 240 s with three repeats of the goals, the naive side being three quarters of it.
+    The goals of 3B three times, four prompts, 768 tokens, then a row for each family: at the naive
+    step's speed on an H200 at 8d04b93 they take about 300 s.
     """
     if scale == "tiny":
-        return [Case(6, 2, frames=2, repeats=2), Case(4, 1, lora=True, frames=2, repeats=1)]
-    first = [row for lora in (False, True) for row in _goals(lora=lora)]
-    on_cpu = Case(256, 2, optimizer_on_cpu=True, sides=("ours",))
-    return [*first, on_cpu, *_rest(lora=True), *_rest(lora=False)]
+        few = {"frames": 2, "repeats": 1}
+        return [
+            Case(6, 2, frames=2, repeats=2),
+            Case(4, 1, lora=True, **few),
+            Case(4, 1, QWEN3_2B, sides=PAIR, **few),
+            Case(4, 1, QWEN2_2B, lora=True, sides=PAIR, **few),
+        ]
+    three = [
+        Case(length, prompts, lora=lora, repeats=repeats, sides=sides)
+        for lora in (False, True)
+        for length, prompts, repeats, sides in ((256, 2, 3, PAIR), (256, 4, 1, PAIR), LONG)
+    ]
+    families = ((QWEN3_2B, False), (QWEN3_4B, True), (QWEN2_2B, True))
+    return three + [Case(256, 2, one, lora=lora, repeats=1, sides=PAIR) for one, lora in families]
 
 
-def _goals(*, lora: bool) -> list[Case]:
+LONG = (768, 1, 1, OURS)
+"""The naive step takes more than half a minute for it."""
+
+
+def further(scale: str) -> list[Case]:
+    """The optimizer on the CPU and 7B, then other sizes of 3B."""
+    if scale == "tiny":
+        return []
     return [
-        Case(256, 2, lora=lora, repeats=3, once=("eager",)),
-        Case(256, 4, lora=lora, repeats=1, sides=PAIR),
-        Case(768, 1, lora=lora, repeats=1, sides=PAIR),
+        Case(256, 2, optimizer_on_cpu=True, repeats=1, sides=OURS),
+        Case(256, 2, SEVEN, lora=True, repeats=1, sides=PAIR),
+        Case(256, 2, SEVEN, optimizer_on_cpu=True, repeats=1, sides=OURS),
+        *_rest(lora=True),
+        *_rest(lora=False),
     ]
 
 
 def _rest(*, lora: bool) -> list[Case]:
-    """Beside the naive step at three sizes, alone at the others."""
-    compared = ((128, 2), (512, 2), (256, 1))
-    elsewhere = [(768, 1), (256, 2), (256, 4), *compared]
+    """All sides at one size, beside the naive step at four, alone at the others."""
+    compared = ((768, 1), (512, 2), (256, 1))
+    elsewhere = [(256, 2), (256, 4), (128, 2), *compared]
     sizes = [(length, prompts) for length in (128, 256, 512, 768) for prompts in (1, 2, 4)]
     alone = [size for size in sizes if size not in elsewhere]
-    return [Case(*size, lora=lora, repeats=1, sides=PAIR) for size in compared] + [
-        Case(*size, lora=lora, repeats=1, sides=("ours",)) for size in alone
+    return [
+        Case(128, 2, lora=lora, repeats=1),
+        *(Case(*size, lora=lora, repeats=1, sides=PAIR) for size in compared),
+        *(Case(*size, lora=lora, repeats=1, sides=OURS) for size in alone),
     ]

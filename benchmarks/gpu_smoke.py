@@ -18,7 +18,6 @@ import os
 import platform
 import shutil
 import signal
-import statistics
 import subprocess
 import sys
 import sysconfig
@@ -41,7 +40,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))  # where it
 from gpu_counts import decoding_bytes, rates
 from gpu_naive import GENERATIONS
 from gpu_shapes import CONFIGS, HEIGHT, WIDTH, Case, official, synthetic_prompt, tiny
-from gpu_sides import build, release
+from gpu_sides import TimedStep, build, release, step_milliseconds, timed_steps
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
@@ -49,7 +48,7 @@ from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.generation import shared_prefix
 from videothinker.generation.base import Sampling
 from videothinker.generation.completions import Completions
-from videothinker.generation.graphs import GraphedStep, as_it_is, can_fuse
+from videothinker.generation.graphs import as_it_is, can_fuse
 from videothinker.models.catalog import read_shape
 from videothinker.models.shapes import Grid
 from videothinker.training.adapters import add_adapter
@@ -60,8 +59,8 @@ VOCABULARY = 5000
 """Of the small models: more than one block of `drawing.invert`."""
 DRAWN = {"official": (24, 64), "tiny": (20, 6)}
 """Tokens of a completion: where ways are compared, and where steps are timed."""
-PROFILED = 8
-"""Steps."""
+FIRST, PROFILED = 6, 8
+"""Steps: before the profile, and in it."""
 
 
 Found = dict[str, Any]
@@ -212,27 +211,20 @@ def kept_logits(length: int, config: Any, device: torch.device) -> Iterator[Tens
         yield kept_CRV
 
 
-class TimedStep(GraphedStep):
-    """Notes the device's milliseconds of every step, and profiles some."""
+class ProfiledStep(TimedStep):
+    """Profiles some steps, the graph's replays."""
 
-    taken: list[tuple[Any, Any]] = []  # noqa: RUF012 (one list, emptied before a rollout)
-    at: int | None = None
-    """The step at which the profile begins."""
     report: Any = None
 
     def __call__(self) -> None:
         """One step."""
         cls = type(self)
-        if len(cls.taken) == cls.at:
+        if len(self.taken) == FIRST:
             torch.cuda.synchronize()
             cls.report = profile(activities=[ProfilerActivity.CUDA])
             cls.report.start()
-        ends = [torch.cuda.Event(enable_timing=True) for _ in range(2)]
-        ends[0].record()
         super().__call__()
-        ends[1].record()
-        cls.taken.append((ends[0], ends[1]))
-        if cls.at is not None and len(cls.taken) == cls.at + PROFILED:
+        if len(self.taken) == FIRST + PROFILED:
             torch.cuda.synchronize()
             cls.report.stop()
 
@@ -254,12 +246,12 @@ def timed(smoke: Smoke, found: Found, *, lora: bool) -> None:
     for way in ("graph", "fused"):
         seconds = []
         for _ in range(2):  # the first compiles and warms up
-            TimedStep.taken = []
-            seconds.append(round(steps_of(smoke, policy, prompts, length, way), 2))
+            start = time.perf_counter()
+            with timed_steps():
+                roll(policy, prompts, length, way)
+            seconds.append(round(time.perf_counter() - start, 2))
         found[f"{way}, seconds of the first and second rollout"] = seconds
-        if smoke.device.type == "cuda":
-            steps = [one.elapsed_time(other) for one, other in TimedStep.taken]
-            found[f"{way}, milliseconds a step"] = round(statistics.median(steps[4:]), 3)
+        found[f"{way}, milliseconds a step"] = step_milliseconds() or "not measured"
         smoke.save()
         print(json.dumps(found), flush=True)
     logps = {}
@@ -277,26 +269,13 @@ def timed(smoke: Smoke, found: Found, *, lora: bool) -> None:
             found[f"{way}, kernels"] = profiled(smoke, policy, prompts, way, name)
 
 
-def steps_of(smoke: Smoke, policy: Any, prompts: list[Any], length: int, way: str) -> float:
-    """Seconds of a rollout, whose steps are noted on a GPU."""
-    with ExitStack() as stack:
-        if smoke.device.type == "cuda":
-            stack.enter_context(mock.patch.object(shared_prefix, "GraphedStep", TimedStep))
-        begun = time.perf_counter()
-        roll(policy, prompts, length, way)
-        return time.perf_counter() - begun
-
-
 def profiled(
     smoke: Smoke, policy: Any, prompts: list[Any], way: str, name: str
 ) -> dict[str, float]:
     """Kernels a step and their milliseconds; the longest 25 in OUT."""
-    TimedStep.taken, TimedStep.at = [], 6
-    try:
-        steps_of(smoke, policy, prompts, DRAWN[smoke.scale][1], way)
-    finally:
-        TimedStep.at = None
-    table = TimedStep.report.key_averages()
+    with timed_steps(ProfiledStep):
+        roll(policy, prompts, DRAWN[smoke.scale][1], way)
+    table = ProfiledStep.report.key_averages()
     text = table.table(sort_by="self_cuda_time_total", row_limit=25, max_name_column_width=90)
     (smoke.out / name).write_text(f"{PROFILED} steps\n{text}\n", encoding="utf-8")
     kernels = [one for one in table if one.self_device_time_total > 0]
