@@ -48,7 +48,7 @@ from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.generation import shared_prefix
 from videothinker.generation.base import Sampling
 from videothinker.generation.completions import Completions
-from videothinker.generation.graphs import as_it_is, can_fuse
+from videothinker.generation.graphs import NOT_COMPILED, as_it_is, can_fuse
 from videothinker.models.catalog import read_shape
 from videothinker.models.shapes import Grid
 from videothinker.training.adapters import add_adapter
@@ -85,18 +85,29 @@ class Smoke:
         begun = time.perf_counter()
         self.result[name] = found = {}
         try:
-            run(self, found)
+            with warnings.catch_warnings(record=True) as told:
+                warnings.filterwarnings("always", message=f".*{NOT_COMPILED}")
+                run(self, found)
         except Exception as error:  # noqa: BLE001 (whatever it is, the other parts are wanted)
             lines = str(error).strip().splitlines()
             found["failed"] = f"{type(error).__name__}: {lines[0] if lines else ''}"
-            with (self.out / "tracebacks.txt").open("a", encoding="utf-8") as file:
-                file.write(f"== {name}\n{traceback.format_exc()}\n")
+            self.trace(name, error)
             if self.device.type == "cuda":  # a capture that fails leaves its own stream behind
                 torch.cuda.set_stream(torch.cuda.default_stream(self.device))
+        for one in told:
+            if NOT_COMPILED in str(one.message):
+                found.setdefault("slower", []).append(str(one.message))
+                self.trace(name, one.message)
         found["wall_seconds"] = round(time.perf_counter() - begun, 2)
         self.save()
         print(f"{name}: {json.dumps(found)}", flush=True)
         release()
+
+    def trace(self, name: str, error: Warning | Exception | str) -> None:
+        """Where something went wrong."""
+        with (self.out / "tracebacks.txt").open("a", encoding="utf-8") as file:
+            whole = [error] if isinstance(error, str) else traceback.format_exception(error)
+            file.write(f"== {name}\n{''.join(whole)}\n")
 
     def save(self) -> None:
         """Write what there is."""

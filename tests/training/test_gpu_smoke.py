@@ -1,6 +1,7 @@
 """The script that tries the quick decoding on a GPU, run tiny on a CPU: it sees what is wrong."""
 
 import json
+import warnings
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -72,6 +73,20 @@ def test_what_the_budget_does_not_reach_is_said(
     found = result(script, tmp_path, "--budget-seconds", "0.2")
     assert "is spent; the rest: not measured" in capsys.readouterr().out
     assert "qwen2_vl, LoRA" not in found
+
+
+def test_what_could_not_be_compiled_is_said_with_its_cause(
+    script: ModuleType, tmp_path: Path
+) -> None:
+    def part(*_: Any) -> None:
+        warning = UserWarning(f"_merge {graphs.NOT_COMPILED}")
+        warning.__cause__ = ValueError("no Python.h")
+        warnings.warn(warning, stacklevel=1)
+
+    smoke = script.Smoke(tmp_path, torch.device("cpu"), "tiny")
+    smoke.part("one", part)
+    assert smoke.result["one"]["slower"] == ["_merge could not be compiled"]
+    assert "ValueError: no Python.h" in (tmp_path / "tracebacks.txt").read_text()
 
 
 def test_a_compiler_that_fails_leaves_the_function(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,9 @@ import torch
 
 Fuse = Callable[[Callable[..., Any]], Callable[..., Any]]
 """A function to one that computes the same, if possible in one kernel."""
-SHAPES = 64
+SHAPES = 200
 """For which one function is compiled: prompts at once, their pages, halvings of the rows."""
+NOT_COMPILED = "could not be compiled"
 WARM_UP = 2
 """Steps that run operation by operation before one is recorded: kernels are compiled, and libraries
 allocate their workspaces outside the graph."""
@@ -73,7 +74,8 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
             except failures as error:
                 quick = None
                 lost = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
-                said = f"{function.__name__} could not be compiled and is slower ({lost})"
+                said = UserWarning(f"{function.__name__} {NOT_COMPILED} and is slower ({lost})")
+                said.__cause__ = error
                 warnings.warn(said, stacklevel=2)
         return function(*given)
 
