@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -18,13 +19,16 @@ BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
 @pytest.fixture(scope="module")
-def script() -> Any:
-    sys.path.insert(0, str(BENCHMARKS))
-    try:
+def script() -> Iterator[Any]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(BENCHMARKS))
+        import gpu_shapes
         import gpu_step
-    finally:
-        sys.path.remove(str(BENCHMARKS))
-    return gpu_step
+
+        for module in (gpu_shapes, gpu_step):  # few patches are quick
+            patch.setattr(module, "HEIGHT", 4)
+            patch.setattr(module, "WIDTH", 12)
+        yield gpu_step
 
 
 @pytest.fixture(scope="module")
