@@ -20,7 +20,7 @@ import json
 import platform
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +166,11 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     result |= {"agreement": "not measured", "rows": [], "left_out": []}
     bench.save()
     first, others = (
-        [case for case in rows(arguments.scale) if arguments.only in case.model]
+        [
+            replace(case, repeats=min(case.repeats, arguments.repeats))
+            for case in rows(arguments.scale)
+            if arguments.only in case.model
+        ]
         for rows in (goals, further)
     )
     for case in first:
@@ -327,6 +331,7 @@ def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--budget-seconds", type=float, default=520.0)  # and the imports
+    parser.add_argument("--repeats", type=int, default=3, help="a row's, at most")
     parser.add_argument("--scale", choices=("official", "tiny"), default="official")
     parser.add_argument("--only", default="", help="rows of models whose name has this in it")
     arguments = parser.parse_args(words)
