@@ -57,7 +57,7 @@ def evaluation(run: Path, sets: dict[str, Any], found: re.Match[str]) -> dict[st
     asked = {
         "labels": "".join(labels.get(q.id, "unknown")[0] for q in questions),
         "scenes": [q.groups.get("scene", q.id) for q in questions],
-        "pairs": [q.groups.get("pair", "") for q in questions],
+        "pairs": [q.groups.get("family") or q.groups.get("pair", "") for q in questions],
         "prefill": prefill,
     }
     if sets.setdefault(found["set"], asked) != asked:
