@@ -21,15 +21,15 @@ SOFT, EXACT = "soft_accuracy", "exact_accuracy"
 
 
 def test_part_of_an_answer_is_paid_by_the_soft_accuracy_alone() -> None:
-    said = ["A", "A, B", "A, B, C", "B", "A, B"]
+    said = ["A", "A, B", "A, B, C", "B"]
     columns = {
         "completions": [f"<think>x</think><answer>{one}</answer>" for one in said],
-        "choices": [("p", "q", "r")] * 5,
-        "answer": [("A", "B")] * 5,
-        "truncated": [False] * 4 + [True],
+        "choices": [("p", "q", "r")] * 4,
+        "answer": [("A", "B")] * 4,
+        "truncated": [False] * 4,
     }
     paid = {name: load_rewards([name])[name](**columns) for name in (SOFT, EXACT)}
-    assert paid == {SOFT: [0.5, 1, 0, 0.5, 0], EXACT: [0, 1, 0, 0, 0]}
+    assert paid == {SOFT: [0.5, 1, 0, 0.5], EXACT: [0, 1, 0, 0]}
 
 
 @pytest.mark.parametrize(
