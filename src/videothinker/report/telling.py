@@ -55,7 +55,7 @@ def telling(board: Board, method: Method, other: Method) -> list[str]:
 
 
 def _sorted(board: Board, gaps: Mapping[str, float]) -> list[str]:
-    """Largest first; of equals what reasons most, then the questions' order (the sort is stable)."""
+    """Largest first; of equals what reasons most; a stable sort keeps the questions' order."""
     return sorted(gaps, key=lambda q: (-gaps[q], _rank(board, q)))
 
 

@@ -34,8 +34,8 @@ METHODS = {
     "CDPO": "the same, repelled from the bias model",
 }
 UNPARSED = (
-    "Unparsed: share of answers that no letter could be read from, unparsed, cut off or failed; "
-    "they count as wrong."
+    "Unparsed: percent of answers that no letter could be read from: in another form, cut off, or "
+    "without a readable video; they count as wrong."
 )
 FULL = "Reading it: positions are (x, y) in metres, velocities in metres a second."
 COMPACT = (
