@@ -6,15 +6,16 @@ of the command line's table; `videothinker.world` itself is a package, whatever 
 
 from typing import TYPE_CHECKING, Any
 
-from videothinker.cli import VERBS, load
+from videothinker.verbs import VERBS, load
 
 if TYPE_CHECKING:
     from videothinker.algorithms.bias import BiasConfig
     from videothinker.algorithms.cdpo import CdpoConfig
     from videothinker.algorithms.grpo import GrpoConfig
-    from videothinker.answering.config import AskConfig, ModelsConfig
+    from videothinker.answering.config import AskConfig, ChatConfig, ModelsConfig
     from videothinker.answering.families import models
-    from videothinker.answering.single import ask
+    from videothinker.answering.single import ask, chat
+    from videothinker.benchmarks.listing import BenchmarksConfig, benchmarks
     from videothinker.checking.config import CheckConfig, ConvertConfig
     from videothinker.checking.stage import check, convert
     from videothinker.diagnosis.config import DiagnoseConfig
@@ -27,17 +28,20 @@ if TYPE_CHECKING:
     from videothinker.lab.pretraining.stage import pretrain
     from videothinker.report.config import ReportConfig
     from videothinker.report.stage import report
-    from videothinker.reproduce import ReproduceConfig, reproduce
+    from videothinker.reproduce import DemoConfig, ReproduceConfig, demo, reproduce
     from videothinker.training.stages import train
     from videothinker.world.config import WorldConfig
     from videothinker.world.stage import world
 
 __all__ = [
     "AskConfig",
+    "BenchmarksConfig",
     "BiasConfig",
     "CdpoConfig",
+    "ChatConfig",
     "CheckConfig",
     "ConvertConfig",
+    "DemoConfig",
     "DiagnoseConfig",
     "EvaluateConfig",
     "ExportConfig",
@@ -48,8 +52,11 @@ __all__ = [
     "ReproduceConfig",
     "WorldConfig",
     "ask",
+    "benchmarks",
+    "chat",
     "check",
     "convert",
+    "demo",
     "diagnose",
     "evaluate",
     "export",
