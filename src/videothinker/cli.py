@@ -160,13 +160,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not words:
         sys.stdout.write(helping.usage() + "\n")
         return USER_ERROR
+    try:
+        told = answer_at_once(words)
+    except UserError as error:
+        sys.stderr.write(f"videothinker: {error}\n")
+        return USER_ERROR
+    if told is not None:
+        sys.stdout.write(f"{told}\n")
+        return DONE
+    return run(words)
+
+
+def run(words: list[str]) -> int:
+    """Run one stage; returns the exit code."""
     # Grids and stages fork after tokenizing; the tokenizer's own threads would only warn.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     code = DONE
     try:
-        if (told := answer_at_once(words)) is not None:
-            sys.stdout.write(told + "\n")
-            return DONE
         dry = take_dry_run(words)
         try:
             name, arguments, as_json = parse(words)

@@ -7,6 +7,7 @@ import ast
 import dataclasses
 import difflib
 import inspect
+import re
 import shutil
 import textwrap
 import types
@@ -96,6 +97,8 @@ TRAINING = (
     ("--gpu-memory 48GB", "with --dry-run: the memory that the plan is held against"),
 )
 INDENT = 26
+ATTRIBUTE = re.compile(r"^    (\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)
+"""A setting of a docstring's `Attributes:`, and its words."""
 
 
 @dataclass(frozen=True)
@@ -109,11 +112,17 @@ class Flag:
 
 
 def _docstrings(kind: type) -> dict[str, str]:
-    """Setting -> the text below it in its class, or in the one it inherits it from."""
+    """Setting -> the text below it in its class, or in the one it inherits it from.
+
+    Or, where the class has them, in the `Attributes:` of its docstring.
+    """
     found: dict[str, str] = {}
     for one in reversed(kind.__mro__):
         if not dataclasses.is_dataclass(one):
             continue
+        listed = (inspect.getdoc(one) or "").partition("Attributes:")[2]
+        for name, text in ATTRIBUTE.findall(listed):
+            found[name] = " ".join(text.split())
         (tree,) = ast.parse(textwrap.dedent(inspect.getsource(one))).body
         assert isinstance(tree, ast.ClassDef)
         for field, text in zip(tree.body, tree.body[1:], strict=False):

@@ -104,6 +104,30 @@ def test_another_setting_in_the_same_folder_is_refused(
         train(toy, GrpoConfig(out=tmp_path / "a", **(quick | {"learning_rate": 0.5})))
 
 
+def test_more_steps_go_on_with_a_done_run_and_end_in_the_same_bytes(
+    toy: Path, quick: dict[str, Any], tmp_path: Path
+) -> None:
+    short, long = quick | {"max_steps": 1}, quick | {"max_steps": 2}
+    whole = train(toy, GrpoConfig(out=tmp_path / "whole", **long))
+    grown = train(toy, GrpoConfig(out=tmp_path / "grown", **short))
+    assert digest_path(grown) != digest_path(whole)
+    train(toy, GrpoConfig(out=tmp_path / "grown", **long))
+    assert digest_path(grown) == digest_path(whole)
+    told = msgspec.json.decode((grown / "run.json").read_bytes())
+    assert (told["config"]["max_steps"], told["status"], len(told["times"])) == (2, "done", 2)
+    with pytest.raises(UserError, match="max_steps: 2 there, 1 here"):
+        train(toy, GrpoConfig(out=tmp_path / "grown", **short))
+
+
+def test_a_learning_rate_that_falls_to_the_last_step_cannot_go_on(
+    toy: Path, quick: dict[str, Any], tmp_path: Path
+) -> None:
+    falling = quick | {"lr_scheduler_type": "linear"}
+    train(toy, GrpoConfig(out=tmp_path / "a", **(falling | {"max_steps": 1})))
+    with pytest.raises(UserError, match="max_steps: 1 there, 2 here"):
+        train(toy, GrpoConfig(out=tmp_path / "a", **(falling | {"max_steps": 2})))
+
+
 @pytest.mark.parametrize("stage", ["bias", "grpo"])
 def test_a_run_whose_reward_is_always_one_says_so_and_is_no_success(
     toy: Path, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], stage: str

@@ -207,7 +207,9 @@ def _open(
         "decode_megabytes", "optimizer_device", "offload_bias", "accept_guesses",
         "reward_timeout",
     )  # fmt: skip
-    return open_run(config.out, f"train_{config.stage}", config, inputs, may_change=may_change)
+    grows = "max_steps" if config.lr_scheduler_type == "constant" else None
+    stage = f"train_{config.stage}"
+    return open_run(config.out, stage, config, inputs, may_change=may_change, grows=grows)
 
 
 def _reading(data: TrainingSet, policy: Policy, config: TrainConfig, processes: Processes) -> str:
