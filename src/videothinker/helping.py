@@ -96,6 +96,8 @@ TRAINING = (
     ("--dry-run", "prints tokens, time and memory, and writes nothing"),
     ("--gpu-memory 48GB", "with --dry-run: the memory that the plan is held against"),
 )
+FIRST = {"models": "--verify", "export": "--merge"}
+"""The flag that is meant by a word which came without one."""
 INDENT = 26
 ATTRIBUTE = re.compile(r"^    (\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)
 """A setting of a docstring's `Attributes:`, and its words."""
@@ -272,6 +274,13 @@ def check_flags(name: str, words: Sequence[str]) -> None:
         UserError: it names the flag and those that look like it.
     """
     known = [*(f"--{flag}" for flag in words_of(name)), "--help"]
+    takes = VERBS[name].inputs.values()
+    if words and not words[0].startswith("-") and all(flag for _, flag, _ in takes):
+        meant = FIRST.get(name, "--data" if takes else "--out")
+        raise UserError(
+            f"{name}: {words[0]!r} came without a flag; did you mean "
+            f"`{name} {meant} {words[0]}`? (videothinker help {name} lists its flags)"
+        )
     for word in words:
         flag = word.split("=")[0].replace("_", "-")
         if not flag.startswith("--") or flag == "--" or flag in known:

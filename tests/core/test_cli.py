@@ -56,6 +56,8 @@ def test_every_verb_explains_itself_without_torch(verb: str) -> None:
             "unknown command 'train'; did you mean train bias or train grpo or train cdpo?",
         ),
         (["trian", "cdpo"], "did you mean train cdpo"),
+        (["models", "some/folder"], "did you mean `models --verify some/folder`?"),
+        (["train", "grpo", "data"], "did you mean `train grpo --data data`?"),
         (["evalute"], "did you mean evaluate?"),
         (["help", "evalute"], "did you mean evaluate?"),
         (["completion", "tcsh"], "allowed are bash, zsh, fish"),
