@@ -348,7 +348,7 @@ def open_run(
 
 def _has_grown(old: Mapping[str, Any], new: Mapping[str, Any], name: str | None) -> bool:
     """Is a run asked to be longer than it was?"""
-    return name in old and name in new and new[name] > old[name]
+    return name is not None and name in old and new[name] > old[name]
 
 
 def _held(
