@@ -60,7 +60,7 @@ class TrainConfig:
 
     stage: ClassVar[str]
     """The second word of `train <stage>`."""
-    following: ClassVar[str] = "evaluate --model {out} --data DATA"
+    following: ClassVar[str] = "evaluate --model {out} --data {data} --out {beside}/evaluate-{name}"
     """The command that a good run goes on with."""
 
     model: str
