@@ -35,7 +35,7 @@ $(VENV)/.dev: $(VENV)/.run
 	@touch $@
 
 demo: $(VENV)/.run
-	@$(BIN)/videothinker reproduce recipes/demo.yaml --out runs/demo
+	@$(BIN)/videothinker demo
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal

@@ -6,7 +6,6 @@ a flag beats the recipe. Nothing heavy is imported before the verb is known and 
 
 import contextlib
 import dataclasses
-import importlib
 import json
 import os
 import select
@@ -15,125 +14,16 @@ import sys
 import traceback
 import typing
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from videothinker import __version__
+from videothinker import __version__, helping
 from videothinker.errors import UserError
 from videothinker.recipes import as_words, check_keys, read_recipe
+from videothinker.verbs import VERBS, Verb, load, setting_names
 
 DONE, WITH_FAILURES, USER_ERROR, FAULT, INTERRUPTED, UNREAD = 0, 1, 2, 70, 130, 141
 """What a command ends with; the last is what a shell says of one that SIGPIPE ended."""
-
-
-@dataclass(frozen=True)
-class Verb:
-    """One stage: where its config and its function live, and what comes before the flags.
-
-    Attributes:
-        about: one line for `--help`.
-        config: `module:Class` of a frozen dataclass; importing it must be light.
-        stage: `module:function`, called as `stage(*inputs, config)`.
-        inputs: argument name -> (annotation, flag?, help), in the order of the call.
-    """
-
-    about: str
-    config: str
-    stage: str
-    inputs: dict[str, tuple[Any, bool, str]] = dataclasses.field(default_factory=dict)
-
-
-DATA = (Path, True, "the folder the stage before wrote")
-VERBS: dict[str, Verb] = {
-    "world": Verb(
-        "make videos, annotations and questions in CLEVRER's own format",
-        "videothinker.world.config:WorldConfig",
-        "videothinker.world.stage:world",
-    ),
-    "check": Verb(
-        "read a list of questions in any common shape and say all that is wrong with it",
-        "videothinker.checking.config:CheckConfig",
-        "videothinker.checking.stage:check",
-        {"list": (Path, False, "JSON lines, a JSON array, CSV or parquet")},
-    ),
-    "convert": Verb(
-        "write such a list as our own records, one JSON object a line",
-        "videothinker.checking.config:ConvertConfig",
-        "videothinker.checking.stage:convert",
-        {"list": (Path, False, "JSON lines, a JSON array, CSV or parquet")},
-    ),
-    "diagnose": Verb(
-        "label which questions can be answered without reasoning; write the bias set",
-        "videothinker.diagnosis.config:DiagnoseConfig",
-        "videothinker.diagnosis.stage:diagnose",
-        {"data": (Path, False, "a CLEVRER folder, or a list of questions")},
-    ),
-    "pretrain": Verb(
-        "train a small video LLM from scratch on simulated videos",
-        "videothinker.lab.pretraining.config:PretrainConfig",
-        "videothinker.lab.pretraining.stage:pretrain",
-        {"data": (Path | None, False, "a world folder; without one, scenes are streamed")},
-    ),
-    "train bias": Verb(
-        "train the bias model by RL on the observational questions",
-        "videothinker.algorithms.bias:BiasConfig",
-        "videothinker.training.stages:train",
-        {"data": DATA},
-    ),
-    "train grpo": Verb(
-        "train by GRPO on all questions: the baseline",
-        "videothinker.algorithms.grpo:GrpoConfig",
-        "videothinker.training.stages:train",
-        {"data": DATA},
-    ),
-    "train cdpo": Verb(
-        "train by CDPO on all questions: GRPO repelled from the bias model",
-        "videothinker.algorithms.cdpo:CdpoConfig",
-        "videothinker.training.stages:train",
-        {"data": DATA},
-    ),
-    "evaluate": Verb(
-        "answer a benchmark's questions, record every sample, print the tables",
-        "videothinker.evaluation.config:EvaluateConfig",
-        "videothinker.evaluation.stage:evaluate",
-        {"data": DATA},
-    ),
-    "report": Verb(
-        "write one self-contained HTML page from run folders",
-        "videothinker.report.config:ReportConfig",
-        "videothinker.report.stage:report",
-        {"runs": (tuple[Path, ...], False, "run folders of any stages and seeds")},
-    ),
-    "ask": Verb(
-        "ask a model one question about one video",
-        "videothinker.answering.config:AskConfig",
-        "videothinker.answering.single:ask",
-        {"video": (Path, False, "a video file"), "question": (str, False, "the question")},
-    ),
-    "models": Verb(
-        "list the model families; or hold one model against plain transformers",
-        "videothinker.answering.config:ModelsConfig",
-        "videothinker.answering.families:models",
-    ),
-    "export": Verb(
-        "merge a LoRA run into a complete model folder, and say what that changed",
-        "videothinker.export.config:ExportConfig",
-        "videothinker.export.merge:export",
-    ),
-    "reproduce": Verb(
-        "run a grid of commands in the file's order, within a time budget",
-        "videothinker.reproduce:ReproduceConfig",
-        "videothinker.reproduce:reproduce",
-        {"grid": (Path, False, "a grid, e.g. recipes/demo.yaml")},
-    ),
-}
-
-
-def load(path: str) -> Any:
-    """Import `module:name`."""
-    module, name = path.split(":")
-    return getattr(importlib.import_module(module), name)
 
 
 def find_verb(words: Sequence[str]) -> tuple[str, Verb, list[str]]:
@@ -146,8 +36,7 @@ def find_verb(words: Sequence[str]) -> tuple[str, Verb, list[str]]:
         name = " ".join(words[:count])
         if name in VERBS:
             return name, VERBS[name], list(words[count:])
-    allowed = ", ".join(VERBS)
-    raise UserError(f"unknown command {' '.join(words[:2])!r}; allowed are {allowed}; try --help")
+    raise helping.unknown_command(words)
 
 
 def take_flag(words: list[str], flag: str, *, value: bool) -> str | None:
@@ -165,16 +54,6 @@ def take_flag(words: list[str], flag: str, *, value: bool) -> str | None:
     return None
 
 
-def setting_names(kind: type) -> list[str]:
-    """Names of a config's fields; those of a config inside it stand flat beside them."""
-    names, hints = list[str](), typing.get_type_hints(kind)
-    for field in dataclasses.fields(kind):
-        annotation = hints[field.name]
-        inner = dataclasses.is_dataclass(annotation)
-        names += setting_names(typing.cast("type", annotation)) if inner else [field.name]
-    return names
-
-
 def parse(words: Sequence[str]) -> tuple[str, list[Any], bool]:
     """A command line -> the verb's name, its stage's arguments, and whether `--json` was given.
 
@@ -186,6 +65,7 @@ def parse(words: Sequence[str]) -> tuple[str, list[Any], bool]:
     name, verb, rest = find_verb(words)
     as_json = take_flag(rest, "--json", value=False) is not None
     path = take_flag(rest, "--config", value=True)
+    helping.check_flags(name, rest)
     kind = load(verb.config)
     fields: list[Any] = []
     for key, (annotation, flag, about) in verb.inputs.items():
@@ -209,20 +89,13 @@ def parse(words: Sequence[str]) -> tuple[str, list[Any], bool]:
         parsed = tyro.cli(
             dataclasses.make_dataclass("Args", fields),
             prog=f"videothinker {name}",
-            description=f"{verb.about}\n\n{_also(name)}",
+            description=verb.about,
             args=rest,
         )
     except ValueError as error:
         raise UserError(f"{name}: {error}") from error
     inputs = [getattr(parsed, key) for key in verb.inputs]
     return name, [*inputs, parsed.config], as_json
-
-
-def _also(name: str) -> str:
-    every = "Also: --config RECIPE.yaml sets any flag; --json."
-    if not name.startswith("train "):
-        return every
-    return f"{every} --dry-run [--gpu-memory 48GB] prints tokens and memory and writes nothing."
 
 
 def take_dry_run(words: list[str]) -> dict[str, Any] | None:
@@ -234,24 +107,6 @@ def take_dry_run(words: list[str]) -> dict[str, Any] | None:
     if memory is not None and not asked:
         raise UserError("--gpu-memory is the size a plan is held against; add --dry-run")
     return {"gpu_memory": memory} if asked else None
-
-
-def _usage() -> str:
-    width = max(map(len, VERBS))
-    lines = [f"  {name:<{width}}  {verb.about}" for name, verb in VERBS.items()]
-    return "\n".join(
-        [
-            "usage: videothinker COMMAND [FLAGS]   (videothinker COMMAND --help lists its flags)",
-            "",
-            "Find the perceptual shortcuts in video QA and train a video LLM without them.",
-            "world -> diagnose -> train bias -> train grpo | cdpo -> evaluate -> report",
-            "",
-            *lines,
-            "",
-            "exit codes: 0 done, 1 done with recorded failures, 2 user error, 70 fault of ours,",
-            "130 interrupted, 141 nobody read its output to the end",
-        ]
-    )
 
 
 def _finish(name: str, result: Any, *, as_json: bool) -> int:
@@ -281,15 +136,43 @@ def _finish(name: str, result: Any, *, as_json: bool) -> int:
     return WITH_FAILURES if failures else DONE
 
 
+def answer_at_once(words: list[str]) -> str | None:
+    """What a command that runs no stage prints; None for every other one.
+
+    Raises:
+        UserError: help or completion for something that is not there.
+    """
+    asked = {"-h", "--help"} & set(words)
+    rest = [word for word in words if word not in ("-h", "--help")]
+    if asked or words[0] == "help":
+        rest = rest[1:] if words[0] == "help" else rest
+        return helping.help_of(find_verb(rest)[0]) if rest else helping.usage()
+    if words[0] in ("--version", "version"):
+        return f"videothinker {__version__}"
+    if words[0] == "completion":
+        return helping.completion(" ".join(words[1:]))
+    return None
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
-    if not words or words[0] in ("-h", "--help"):
-        sys.stdout.write(_usage() + "\n")
-        return DONE if words else USER_ERROR
-    if words[0] == "--version":
-        sys.stdout.write(f"videothinker {__version__}\n")
+    if not words:
+        sys.stdout.write(helping.usage() + "\n")
+        return USER_ERROR
+    try:
+        told = answer_at_once(words)
+    except UserError as error:
+        sys.stderr.write(f"videothinker: {error}\n")
+        return USER_ERROR
+    if told is not None:
+        sys.stdout.write(f"{told}\n")
         return DONE
+    return run(words)
+
+
+def run(words: list[str]) -> int:
+    """Run one stage; returns the exit code."""
     # Grids and stages fork after tokenizing; the tokenizer's own threads would only warn.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     code = DONE

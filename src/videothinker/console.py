@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from rich.console import Console
@@ -27,8 +28,26 @@ class _Console(Console):
 stderr = _Console(stderr=True, highlight=False)
 
 
+_held: ContextVar[list[str] | None] = ContextVar("held", default=None)
+
+
+@contextmanager
+def quiet() -> Iterator[list[str]]:
+    """Inside, lines for a person are kept in the list and not printed, and there are no bars."""
+    lines: list[str] = []
+    token = _held.set(lines)
+    try:
+        yield lines
+    finally:
+        _held.reset(token)
+
+
 def say(text: str) -> None:
     """One line for a person, on stderr; stdout belongs to results."""
+    held = _held.get()
+    if held is not None:
+        held.extend(text.splitlines())
+        return
     stderr.print(text, markup=False, soft_wrap=True)
 
 
@@ -52,7 +71,7 @@ class Bar:
 @contextmanager
 def progress(description: str, total: int, *, done: int = 0) -> Iterator[Bar]:
     """A progress bar with ETA on a terminal; silent where stderr is not one."""
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or _held.get() is not None:
         yield Bar(None, None)
         return
     columns = (

@@ -15,6 +15,8 @@ from videothinker.errors import UserError
 NAMED = 20
 """Problems of one file named one by one; the rest is counted."""
 HEAD = 4096
+LONGEST = 200
+"""Characters told of a library's error: as many whole sentences as there is room for."""
 BOM = b"\xef\xbb\xbf"
 """Some editors put it before UTF-8; it is passed over."""
 MAGIC = {
@@ -47,7 +49,11 @@ def border(subject: str, remedy: str) -> Iterator[None]:
 
 def reason(error: BaseException) -> str:
     """A library's error on one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
+    told = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    if len(told) <= LONGEST:
+        return told
+    whole = told[:LONGEST].rpartition(". ")[0]
+    return whole or f"{told[:LONGEST].rpartition(' ')[0]} ..."
 
 
 def load_json(text: str | bytes) -> Any:

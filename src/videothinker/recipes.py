@@ -11,6 +11,7 @@ import yaml
 
 from videothinker.errors import UserError
 from videothinker.files import border
+from videothinker.shipped import shipped
 
 LARGEST = 1 << 18
 """Bytes of a recipe, and characters of it with its anchors written out; ours take up to 2^16."""
@@ -41,12 +42,14 @@ class _Loader(yaml.SafeLoader):
 def read_recipe(path: Path) -> dict[str, Any]:
     """A YAML mapping of settings, hyphens read as underscores.
 
+    `recipes/NAME.yaml` is the recipe that ships, unless a file of one's own lies there.
+
     Raises:
         UserError: the file is missing, not YAML, or not a mapping; it has tags, a name twice, or
             more than a recipe can mean.
     """
     try:
-        with path.open("rb") as file:
+        with shipped(path).open("rb") as file:
             data = file.read(LARGEST + 1)
     except (OSError, ValueError) as error:  # a name with a NUL is a ValueError
         raise UserError(f"recipe {path}: cannot be read ({error}); give a YAML file") from error

@@ -43,6 +43,7 @@ from videothinker.errors import UserError
 from videothinker.recipes import as_words, read_recipe
 from videothinker.records import leftovers, write_atomic
 from videothinker.runs import on_disk, prepare_out
+from videothinker.shipped import shipped
 
 PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 KEYS = ("seed", "shared", "cells")
@@ -53,7 +54,7 @@ LEASH = "VIDEOTHINKER_GRID"
 """Names to a cell the pipe whose other end its grid holds."""
 TAKEN = ("root", "logs", "grid.yaml")
 """Names in a grid's folder that are no cell's."""
-WRITES_NOTHING = ("ask", "models", "--version")
+WRITES_NOTHING = ("ask", "benchmarks", "models", "--version")
 """Commands that may go without an `out`: they have no folder of their own."""
 MOST_CELLS, MOST_CHARACTERS, LONGEST_PATH, LONGEST_NAME = 1000, 100_000, 4000, 120
 """Cells of a grid, ten times our largest; characters of a command; bytes of a path and of a name:
@@ -82,6 +83,14 @@ class ReproduceConfig:
                 raise UserError(f"{name} is {getattr(self, name)}; give 1 or more")
         if self.budget_minutes is not None and self.budget_minutes <= 0:
             raise UserError(f"budget_minutes is {self.budget_minutes}; give more than 0")
+
+
+@dataclass(frozen=True)
+class DemoConfig(ReproduceConfig):
+    """Run the demo, the grid `recipes/demo.yaml`."""
+
+    out: Path = Path("runs/demo")
+    """Folder under which every cell gets its own."""
 
 
 @dataclass
@@ -323,7 +332,7 @@ def reproduce(grid: Path, config: ReproduceConfig) -> Output:
             raise UserError(f"{root}: is not empty and holds no grid.yaml; give a new --out")
         for left in killed:
             left.unlink()
-        write_atomic(copy, grid.read_bytes())
+        write_atomic(copy, shipped(grid).read_bytes())
     began = time.monotonic()
     deadline = began + 60 * config.budget_minutes if config.budget_minutes else float("inf")
     leash, held = os.pipe()
@@ -355,3 +364,12 @@ def reproduce(grid: Path, config: ReproduceConfig) -> Output:
     last.failures = sum(cell.code == 1 for cell in done)
     sys.stdout.write(f"{last}\n")
     return last
+
+
+def demo(config: DemoConfig) -> Output:
+    """Run the whole line on a small simulated world; return where its report lies.
+
+    Raises:
+        UserError: as `reproduce`.
+    """
+    return reproduce(Path("recipes/demo.yaml"), config)

@@ -306,6 +306,7 @@ def open_run(
     inputs: Mapping[str, Path | None] | None = None,
     *,
     may_change: Collection[str] = (),
+    grows: str | None = None,
 ) -> Iterator[Run]:
     """Hold the run folder `out` for one stage.
 
@@ -318,6 +319,8 @@ def open_run(
         config: its frozen dataclass; the fields `out` and `json` are not compared.
         inputs: name -> file or folder read; their digests are stored and compared on resume.
         may_change: fields that change where things lie but no result; a resumed run may differ.
+        grows: a number of the config that says how long the run is; with a larger one an earlier
+            run, even a finished one, goes on from where it stands.
 
     Raises:
         UserError: unwritable, foreign (non-empty without run.json), another config or input, or
@@ -337,13 +340,25 @@ def open_run(
         try:
             for left in leftovers(run_json):
                 left.unlink()
-            yield from _held(out, _entry(stage, config, inputs or {}), config, may_change, lock)
+            entry = _entry(stage, config, inputs or {})
+            yield from _held(out, entry, config, lock, may_change=may_change, grows=grows)
         finally:
             lock.close()
 
 
+def _has_grown(old: Mapping[str, Any], new: Mapping[str, Any], name: str | None) -> bool:
+    """Is a run asked to be longer than it was?"""
+    return name is not None and name in old and new[name] > old[name]
+
+
 def _held(
-    out: Path, entry: dict[str, Any], config: object, may_change: Collection[str], lock: IO[str]
+    out: Path,
+    entry: dict[str, Any],
+    config: object,
+    lock: IO[str],
+    *,
+    may_change: Collection[str],
+    grows: str | None,
 ) -> Iterator[Run]:
     """The run in a folder that is ours: begun, taken up or done."""
     run_json = out / "run.json"
@@ -352,9 +367,10 @@ def _held(
     if old is not None and _has_work(out, old):
         told = {**msgspec.structs.asdict(old), "config": _since_added(old.config, config)}
         there, here = (msgspec.json.decode(msgspec.json.encode(e)) for e in (told, entry))
-        _compare(out, there, here, may_change)
-        entry["times"], run.facts = old.times, old.facts if old.status == "done" else {}
-        run.resumed, run.done = True, old.status == "done"
+        grown = _has_grown(there["config"], here["config"], grows)
+        _compare(out, there, here, [*may_change, grows] if grows and grown else may_change)
+        run.resumed, run.done = True, old.status == "done" and not grown
+        entry["times"], run.facts = old.times, old.facts if run.done else {}
     if run.done:
         yield run
     else:

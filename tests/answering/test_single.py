@@ -1,5 +1,6 @@
 """`videothinker ask --json`: what the model was shown and where it stood, by hand."""
 
+import io
 import json
 
 import pytest
@@ -43,3 +44,32 @@ def test_a_real_clip_lasts_all_its_frames(shared, model, frames, seconds):
     clip = read_clip(shared / "clevrer", "video_12176.mp4", frames)
     video = load_policy(model).to_video(clip.frames, clip.seconds, max_pixels=64 * 28 * 28)
     assert video.second_per_grid == pytest.approx(seconds, abs=1e-9)
+
+
+def test_a_question_without_choices_is_answered_in_free_text(model, videos, tmp_path, capsys):
+    words = ["ask", str(videos / "a.mp4"), "What happens?", "--json", "--model", str(model)]
+    assert cli.main([*words, "--max-new-tokens", "4", "--out", str(tmp_path / "s.jsonl")]) == 0
+    told = capsys.readouterr()
+    record = json.loads(told.out)
+    assert (record["answer"], record["lenient"]) == (None, None)
+    assert record["verdict"] in ("ok", "truncated")
+    assert (record["exact"], record["soft"]) == (None, None)
+    assert f"answer: {record['text'].strip()}" in told.err
+    (sample,) = read_jsonl(tmp_path / "s.jsonl", Sample)
+    assert sample.text == record["text"]
+
+
+def test_a_chat_answers_each_line_as_ask_would(model, videos, tmp_path, capsys, monkeypatch):
+    """Until an empty line; with choices behind bars."""
+    said = "What happens?\nWhich? | a | b\n\nnever asked\n"
+    monkeypatch.setattr("sys.stdin", io.StringIO(said))
+    flags = ["--model", str(model), "--max-new-tokens", "4", "--json"]
+    out = tmp_path / "chat.jsonl"
+    assert cli.main(["chat", str(videos / "a.mp4"), *flags, "--out", str(out)]) == 0
+    told = json.loads(capsys.readouterr().out)["answers"]
+    assert len(told) == len(read_jsonl(out, Sample)) == 2
+    asked = (("What happens?", []), ("Which?", ["a", "b"]))
+    for (question, choices), answer in zip(asked, told, strict=True):
+        more = ["--choice", *choices] if choices else []
+        assert cli.main(["ask", str(videos / "a.mp4"), question, *more, *flags]) == 0
+        assert json.loads(capsys.readouterr().out) == answer

@@ -1,22 +1,37 @@
-"""`videothinker.api`: every verb's stage and config, imported when asked for and not before."""
+"""`videothinker.api`: every verb from Python, light to import, quiet, with a result to look at."""
 
+import inspect
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from videothinker import api
-from videothinker.cli import VERBS, load
+from videothinker.algorithms.grpo import GrpoConfig
+from videothinker.errors import UserError
+from videothinker.records import Diagnosis, Question
+from videothinker.results import Result
+from videothinker.verbs import VERBS, load
+
+SMALL = {
+    "scenes": 4, "validation_scenes": 2, "frames": 0, "descriptive": 0, "plain_looks": True,
+    "radius": 0.3, "objects_max": 5, "family_share": 0,
+}  # fmt: skip
 
 
 def test_every_verb_is_offered_with_its_config() -> None:
-    paths = {path for verb in VERBS.values() for path in (verb.stage, verb.config)}
-    assert sorted(api.__all__) == sorted(path.split(":")[1] for path in paths)
-    for path in paths:
-        assert getattr(api, path.split(":")[1]) is load(path)
+    verbs = {name: verb for name, verb in VERBS.items() if name != "chat"}
+    offered = {name.split()[0] for name in verbs} | {verb.config for verb in verbs.values()}
+    names = {one.split(":")[-1] for one in offered} | {"Result"}
+    assert set(api.__all__) == names
+    for verb in verbs.values():
+        assert getattr(api, verb.config.split(":")[1]) is load(verb.config)
+        parameters = inspect.signature(getattr(api, verb.stage.split(":")[1])).parameters
+        assert parameters["quiet"].default is True
 
 
-def test_a_stage_stays_a_stage_once_its_package_is_imported() -> None:
+def test_importing_it_is_light() -> None:
     script = (
         "import time; began = time.perf_counter(); import videothinker.api as api, sys\n"
         "taken = time.perf_counter() - began\n"
@@ -34,3 +49,61 @@ def test_a_stage_stays_a_stage_once_its_package_is_imported() -> None:
 def test_another_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'trainer'"):
         _ = api.trainer
+
+
+@pytest.fixture(scope="module")
+def labels(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    root = tmp_path_factory.mktemp("api")
+    data = api.world(out=str(root / "world"), **SMALL)
+    return api.diagnose(data, out=root / "labels", miss_rate=0.1)
+
+
+def test_a_result_has_path_summary_records_and_dictionaries(labels: Result) -> None:
+    assert labels.path.is_dir()
+    assert labels.failures == 0
+    assert labels.summary["questions"] == len(list(labels.records("questions.jsonl")))
+    assert all(isinstance(one, Question) for one in labels.records("questions.jsonl"))
+    found = list(labels.records())
+    assert all(isinstance(one, Diagnosis) for one in found)
+    dicts = labels.to_dicts()
+    assert [one["question_id"] for one in dicts] == [one.question_id for one in found]
+    assert {type(one["flags"]) for one in dicts} == {dict}
+    assert len(labels.to_dicts("audit.jsonl")) > 0
+    assert any("diagnosed" in line for line in labels.said)
+    with pytest.raises(UserError, match=r"holds no 'none.jsonl'; allowed are audit.jsonl"):
+        labels.records("none.jsonl")
+
+
+def test_a_notebook_shows_a_result_as_a_table(labels: Result) -> None:
+    text = labels._repr_html_()
+    assert text.startswith("<table>")
+    assert "audit.jsonl, " in text
+    evil = Result("report", Path("<b>.html"))
+    assert "&lt;b&gt;.html" in evil._repr_html_()
+    assert evil.summary == {}
+
+
+def test_a_result_stands_where_a_path_is_asked_for_and_nothing_is_printed(
+    labels: Result, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    page = api.report([labels], out=tmp_path / "r.html")
+    assert page.path.is_file()
+    assert capfd.readouterr() == ("", "")
+    assert any("r.html" in line for line in page.said)
+    loud = api.report([labels.path], out=tmp_path / "s.html", quiet=False)
+    assert "wrote" in capfd.readouterr().err
+    assert loud.said == ()
+
+
+def test_settings_are_those_of_the_command_line(labels: Result, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="'scene' is no setting of WorldConfig; allowed are out, "):
+        api.world(scene=3)
+    with pytest.raises(UserError, match=r"GrpoConfig needs 'model'; give model=\.\.\."):
+        api.train(labels, "grpo", out=tmp_path)
+    with pytest.raises(UserError, match="algorithm 'dpo' is unknown; allowed are bias, grpo, cdpo"):
+        api.train(labels, "dpo")
+    config = GrpoConfig(model="m", out=tmp_path)
+    with pytest.raises(UserError, match="give a config or settings by name, not both"):
+        api.train(labels, config, max_steps=3)
+    with pytest.raises(UserError, match="give 1 or more"):
+        api.diagnose(labels, endpoint_requests=0)

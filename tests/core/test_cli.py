@@ -51,11 +51,20 @@ def test_every_verb_explains_itself_without_torch(verb: str) -> None:
     ("words", "says"),
     [
         (["nonsense"], "unknown command 'nonsense'"),
-        (["train"], "unknown command 'train'"),
+        (
+            ["train"],
+            "unknown command 'train'; did you mean train bias or train grpo or train cdpo?",
+        ),
+        (["trian", "cdpo"], "did you mean train cdpo"),
+        (["models", "some/folder"], "did you mean `models --verify some/folder`?"),
+        (["train", "grpo", "data"], "did you mean `train grpo --data data`?"),
+        (["evalute"], "did you mean evaluate?"),
+        (["help", "evalute"], "did you mean evaluate?"),
+        (["completion", "tcsh"], "allowed are bash, zsh, fish"),
         (["reproduce", "g.yaml", "--config"], "--config came without a value"),
         (["reproduce", "none.yaml"], "cannot be read"),
         (["reproduce", "g.yaml", "--jobs", "0"], "give 1 or more"),
-        (["reproduce", "g.yaml", "--jbos", "1"], "Unrecognized"),
+        (["reproduce", "g.yaml", "--jbos", "1"], "unknown flag '--jbos'; did you mean --jobs or"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_exit_code_two(words: list[str], says: str) -> None:

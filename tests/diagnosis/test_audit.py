@@ -53,6 +53,7 @@ def test_a_list_by_hand() -> None:
     told = "\n".join(lines(found))
     assert "5 questions in 2 families" in told
     assert "at most 60.0 (" in told
+    assert "not asked: describe, " in told
 
 
 def test_scenes_by_hand(folder, tmp_path) -> None:

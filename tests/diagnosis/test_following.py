@@ -52,7 +52,7 @@ def test_the_next_step_is_to_train_only_where_there_is_something_to_train_on():
     every = questions(40)
     good = over_guessing(every, {"full": answers(every, 36)})
     poor = over_guessing(every, {"full": answers(every, 11)})
-    usual = ["next: videothinker train bias --data runs/d --model MODEL --out OUT"]
+    usual = ["next: videothinker train bias --data runs/d --model MODEL --out runs/bias"]
     assert next_lines(bias(3, 5), good, OUT) == usual
     assert next_lines(bias(3, 5), {}, OUT) == usual
     assert next_lines(bias(0, 5), good, OUT)[-1] == usual[0] + " --as-is"

@@ -79,6 +79,11 @@ def test_the_summary_says_how_many_give_themselves_away():
     assert "50.0 % (1 of 2; 95 % 9.5 to 90.5) of inferential and 1 not known" in told
     bare = summarise([question()], [one("inferential")], RULES)
     assert "not known without event logs" in "\n".join(lines(bare, "same_truth"))
+    half = summarise([question()], [one("inferential", True, True)], RULES)
+    (told,) = [x for x in lines(half, "same_truth") if "give themselves away" in x]
+    assert "no question is observational, 100.0 % (1 of 1; " in told
+    mixed = summarise([question()], [one("inferential"), one("observational", True)], RULES)
+    assert "of inferential not known" in "\n".join(lines(mixed, "same_truth"))
 
 
 def question():

@@ -155,3 +155,4 @@ def test_a_prefill_is_refused_before_anything_is_asked(data, tmp_path, capsys):
         assert cli.main(command(data, tmp_path / "r", server.url, "--prefill", "<think>")) == 2
     assert server.bodies == []
     assert "leave --prefill out" in capsys.readouterr().err
+    assert not (tmp_path / "r").exists()

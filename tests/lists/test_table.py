@@ -78,6 +78,15 @@ def test_parquet_without_its_reader_says_how_to_do_without(tmp_path, monkeypatch
         read_table(path)
 
 
+def test_python_s_own_json_is_read_and_what_is_neither_is_a_problem(tmp_path):
+    path = tmp_path / "list.jsonl"
+    path.write_text('{"a": NaN, "b": -Infinity}\n{"a": NaN\n')
+    first, second = read_table(path).rows
+    assert first.value == {"a": None, "b": None}
+    assert second.broken is not None
+    assert second.broken.startswith("is no JSON (")
+
+
 def test_no_number_and_infinity_are_no_places():
     assert read(float("nan"), ["a", "b"]) is None
     assert read(float("inf"), ["a", "b"]) is None

@@ -9,7 +9,10 @@ from tests.report.devtools import Chromium
 from tests.report.report_runs import probed_run
 from videothinker.records import Sample, read_jsonl
 from videothinker.report.config import ReportConfig
+from videothinker.report.results import read_boards
+from videothinker.report.sources import read_runs
 from videothinker.report.stage import report
+from videothinker.report.telling import choices
 
 pytestmark = pytest.mark.browser
 
@@ -163,6 +166,63 @@ def test_three_widths_fit_and_read(
     drawn = opened.picture(tmp_path / f"{width}.png")
     assert drawn.stat().st_size > 30_000
     keep(drawn, f"report-{width}{'-dark' if dark else ''}")
+
+
+TABLES_THAT_DO_NOT_FIT = """
+[...document.querySelectorAll('table')].filter(t => t.checkVisibility())
+    .filter(t => t.scrollWidth > t.parentElement.clientWidth + 1
+        || t.getBoundingClientRect().right > innerWidth
+        || [...t.querySelectorAll('td')].some(d => parseFloat(getComputedStyle(d).fontSize) < 11
+            || d.getBoundingClientRect().height > 120))
+    .map(t => t.caption ? t.caption.textContent : t.className)"""
+
+
+def test_every_table_reads_on_a_phone(
+    chromium: Chromium, made_runs: list[Path], tmp_path: Path
+) -> None:
+    page = report([*made_runs, probed_run(tmp_path)], ReportConfig(out=tmp_path / "all.html"))
+    chromium.messages.clear()
+    chromium.view(390, 844)
+    chromium.open(page)
+    chromium.js("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+    chromium.js("new Promise(done => setTimeout(done, 300))")
+    assert chromium.js("document.querySelectorAll('table').length") > 12
+    assert chromium.js(TABLES_THAT_DO_NOT_FIT) == []
+    assert chromium.js("document.documentElement.scrollWidth") <= 390
+    keep(chromium.picture(tmp_path / "phone.png"), "report-390")
+    chromium.view(1280, 900)
+
+
+def test_show_me_draws_the_telling_questions_in_their_order(
+    opened: Chromium, made_runs: list[Path]
+) -> None:
+    (board,) = read_boards(read_runs(made_runs))
+    for i, (method, other, ids) in enumerate(choices(board)):
+        button = f"document.querySelector('#questions [data-filter=show-{i}]')"
+        told = opened.js(f"{button}.textContent")
+        assert told == f"Show me: {method.name} against {other.name} {len(ids)}"
+        opened.js(f"{button}.click()")
+        shown = "[...document.querySelectorAll('#questions .card')].map(c => c.dataset.id)"
+        assert opened.js(shown) == list(ids)
+    assert opened.messages == []
+
+
+def test_a_link_opens_one_card(opened: Chromium, page: Path) -> None:
+    opened.js("location.hash = '#board-0-q37'")
+    opened.until("document.getElementById('board-0-q37')?.open")
+    card = "document.getElementById('board-0-q37')"
+    assert opened.js(f"{card}.dataset.id") == "made/validation/0037"
+    assert opened.js(f"{card}.querySelector('a').getAttribute('href')") == "#board-0-q37"
+    opened.until(f"Math.abs({card}.getBoundingClientRect().top) < 60")
+    opened.js("location.hash = '#diagnosis-0-q3'")
+    opened.until("document.getElementById('diagnosis-0-q3')?.open")
+    assert opened.js("document.getElementById('diagnosis-0-q3').checkVisibility()")
+    assert opened.messages == []
+
+
+def test_questions_stand_before_the_curves(opened: Chromium) -> None:
+    sections = opened.js("[...document.querySelectorAll('main > section')].map(s => s.id)")
+    assert sections.index("accuracy") < sections.index("questions") < sections.index("training")
 
 
 @pytest.mark.parametrize("width", [1280, 360])

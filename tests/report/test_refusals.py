@@ -40,7 +40,7 @@ def test_dataset_text_is_escaped_in_the_source(made_runs: list[Path], tmp_path: 
     runs = copied(made_runs, tmp_path)
     run_json = tmp_path / "train-grpo-seed0" / "run.json"
     plain = json.loads(run_json.read_text())
-    plain["argv"] = ["videothinker", "</pre><script>alert(1)</script>"]
+    plain["argv"] = ["videothinker", "train", "grpo", "</pre><script>alert(1)</script>"]
     run_json.write_text(json.dumps(plain))
     text = report(runs, ReportConfig(out=tmp_path / "r.html")).read_text()
     assert "<script>alert" not in text

@@ -1,5 +1,6 @@
 """The three stages, whole and small: what a run writes, and what it refuses to count as success."""
 
+import shlex
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,13 +17,13 @@ from videothinker.algorithms.bias import BiasConfig
 from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.algorithms.choices import Scale
 from videothinker.algorithms.grpo import GrpoConfig
-from videothinker.cli import main
+from videothinker.cli import main, parse
 from videothinker.errors import UserError
 from videothinker.models.catalog import load_policy
 from videothinker.records import Step, read_jsonl
 from videothinker.runs import digest_path
 from videothinker.training.data import load_training_set
-from videothinker.training.stages import train
+from videothinker.training.stages import _following, train
 
 
 def test_bias_then_grpo_then_cdpo(
@@ -102,6 +103,46 @@ def test_another_setting_in_the_same_folder_is_refused(
     train(toy, GrpoConfig(out=tmp_path / "a", **quick))
     with pytest.raises(UserError, match="learning_rate"):
         train(toy, GrpoConfig(out=tmp_path / "a", **(quick | {"learning_rate": 0.5})))
+
+
+def test_more_steps_go_on_with_a_done_run_and_end_in_the_same_bytes(
+    toy: Path, quick: dict[str, Any], tmp_path: Path
+) -> None:
+    short, long = quick | {"max_steps": 1}, quick | {"max_steps": 2}
+    whole = train(toy, GrpoConfig(out=tmp_path / "whole", **long))
+    grown = train(toy, GrpoConfig(out=tmp_path / "grown", **short))
+    assert digest_path(grown) != digest_path(whole)
+    train(toy, GrpoConfig(out=tmp_path / "grown", **long))
+    assert digest_path(grown) == digest_path(whole)
+    told = msgspec.json.decode((grown / "run.json").read_bytes())
+    assert (told["config"]["max_steps"], told["status"], len(told["times"])) == (2, "done", 2)
+    with pytest.raises(UserError, match="max_steps: 2 there, 1 here"):
+        train(toy, GrpoConfig(out=tmp_path / "grown", **short))
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        (GrpoConfig, "evaluate --model runs/one --data 'my data' --out runs/evaluate-one"),
+        (BiasConfig, "train cdpo --data 'my data' --model m --bias runs/one --out runs/cdpo"),
+    ],
+)
+def test_the_next_command_has_this_runs_values_and_parses(
+    kind: type[TrainConfig], told: str
+) -> None:
+    found = _following(Path("my data"), kind(model="m", out=Path("runs/one")))
+    assert found == told
+    name, _, _ = parse(shlex.split(found))
+    assert found.startswith(name)
+
+
+def test_a_learning_rate_that_falls_to_the_last_step_cannot_go_on(
+    toy: Path, quick: dict[str, Any], tmp_path: Path
+) -> None:
+    falling = quick | {"lr_scheduler_type": "linear"}
+    train(toy, GrpoConfig(out=tmp_path / "a", **(falling | {"max_steps": 1})))
+    with pytest.raises(UserError, match="max_steps: 1 there, 2 here"):
+        train(toy, GrpoConfig(out=tmp_path / "a", **(falling | {"max_steps": 2})))
 
 
 @pytest.mark.parametrize("stage", ["bias", "grpo"])

@@ -60,7 +60,7 @@ class TrainConfig:
 
     stage: ClassVar[str]
     """The second word of `train <stage>`."""
-    following: ClassVar[str] = "evaluate --model {out} --data DATA"
+    following: ClassVar[str] = "evaluate --model {out} --data {data} --out {beside}/evaluate-{name}"
     """The command that a good run goes on with."""
 
     model: str
@@ -102,7 +102,7 @@ class TrainConfig:
     prompts_per_step: int = 2
     """Prompts in the global batch of a step. Authors' script: one a GPU on two GPUs."""
     max_steps: int = 500
-    """Optimisation steps. Paper: 500 a stage."""
+    """Optimisation steps; with a larger number a run goes on. Paper: 500 a stage."""
     num_iterations: int = 1
     """Updates a rollout. Authors' script: 1, so that the clip never binds."""
     learning_rate: float = 1e-6

@@ -18,7 +18,9 @@ class BiasConfig(TrainConfig):
     """Make the bias model, by DAPO on observational questions, premise struck."""
 
     stage: ClassVar[str] = "bias"
-    following: ClassVar[str] = "train cdpo --data DATA --model MODEL --bias {out}"
+    following: ClassVar[str] = (
+        "train cdpo --data {data} --model {model} --bias {out} --out {beside}/cdpo"
+    )
 
     loss_type: LossType = "dapo"
     """Mean over tokens. Paper: stage 1 follows DAPO."""

@@ -10,14 +10,12 @@ from videothinker.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
-class AskConfig:
-    """Ask a model one multiple-choice question about one video."""
+class _AskingConfig:
+    """What asking about one video can be told, once or again and again."""
 
     model: str
     """A transformers folder, a run folder with `model/`, or a hub name; with --endpoint the name
     its server has for it."""
-    choice: tuple[str, ...]
-    """The choices, in order; they get the letters A, B, ..."""
     frames: int = 16
     """Most frames, uniform in time. Paper: up to 16 in training."""
     max_pixels: int = 256 * 28 * 28
@@ -38,8 +36,6 @@ class AskConfig:
     """Where the model runs: cpu, cuda, cuda:1 ...; auto takes a GPU where there is one."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Of the weights; auto is the checkpoint's own."""
-    out: Path | None = None
-    """A file to write the Sample record to, as one JSON line."""
     served: EndpointConfig = NOT_SERVED
 
     def __post_init__(self) -> None:
@@ -49,8 +45,24 @@ class AskConfig:
         if self.temperature < 0:
             raise UserError(f"temperature is {self.temperature}; give 0 (greedy) or more")
         check_budget(self.deadline, self.decode_megabytes)
-        if not self.choice:
-            raise UserError("no --choice came; give at least one, e.g. --choice yes no")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskConfig(_AskingConfig):
+    """Ask a model one question about one video."""
+
+    choice: tuple[str, ...] = ()
+    """The choices, in order; they get the letters A, B, ... Without any the answer is free text."""
+    out: Path | None = None
+    """A file to write the Sample record to, as one JSON line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChatConfig(_AskingConfig):
+    """Ask a model question after question about one video."""
+
+    out: Path | None = None
+    """A file to write every Sample record to, one JSON line a question."""
 
 
 @dataclass(frozen=True, kw_only=True)

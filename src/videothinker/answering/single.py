@@ -1,27 +1,39 @@
-"""One question about one video, from the command line or from Python."""
+"""Questions about one video, from the command line or from Python: one, or one after another."""
 
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from videothinker.answering.config import AskConfig
-from videothinker.answering.placing import load, place
+from videothinker.answering.config import AskConfig, ChatConfig
+from videothinker.answering.placing import Elsewhere, load, place
 from videothinker.answering.served import Served, cost_line, tally
-from videothinker.answers import parse, record
+from videothinker.answers import Parsed, parse, record
 from videothinker.console import say
 from videothinker.errors import UserError
 from videothinker.generation.base import Sampling, generate
-from videothinker.models.base import Model, Prompt
-from videothinker.prompts import render
+from videothinker.models.base import Model, Prompt, Video
+from videothinker.models.placement import Placement
+from videothinker.prompts import neutralise, render
 from videothinker.records import Sample, write_jsonl
 from videothinker.seeds import derive
-from videothinker.video import read_clip
+from videothinker.video import Clip, read_clip
+
+SEPARATOR = "|"
+"""In a chat, between a question and its choices."""
+LEAVE = ("exit", "quit")
 
 
 class AskResult(Sample, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The answer, where video and words stood, and how it was computed: what `--json` prints."""
 
+    exact: float | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
+    """Null: what is right is not known."""
+    soft: float | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
+    """Null, too."""
     times: tuple[float, ...]
     """When the frames are shown, seconds."""
     second_per_grid: float | None
@@ -38,12 +50,75 @@ class AskResult(Sample, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Of the prompt's last token; the first of the completion is one further."""
 
 
+class Chat(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What was said about one video: what `--json` prints."""
+
+    answers: tuple[AskResult, ...]
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """One video in front of one model."""
+
+    config: AskConfig | ChatConfig
+    placed: Placement | Elsewhere
+    policy: Model
+    clip: Clip
+    video: Video
+
+
 def ask(video: Path, question: str, config: AskConfig) -> AskResult:
     """Answer `question` about `video`; print resolved frames, size, tokens, thinking and answer.
+
+    Without choices the answer is free text: the completion itself, and no letters.
 
     Raises:
         UserError: the video cannot give the frames, or the model cannot be loaded.
     """
+    shown = _show(video, config)
+    prompt = _encode(shown, question, config.choice)
+    _tell_prompt(video, shown, prompt)
+    sample, found = _answer(shown, prompt, question, config.choice)
+    if config.out is not None:
+        write_jsonl(config.out, [sample])
+    return found
+
+
+def chat(video: Path, config: ChatConfig) -> Chat:
+    """Answer the questions that come on stdin, one a line, each on its own, about one video.
+
+    `question | first choice | second choice` gives choices. An empty line, `exit` or the end of
+    the input ends it. The video is read and prepared once.
+
+    Raises:
+        UserError: as `ask`.
+    """
+    shown = _show(video, config)
+    say(f"{video} is open; a question a line ({SEPARATOR} between choices), an empty line ends it")
+    samples, found = list[Sample](), list[AskResult]()
+    for question, choices in _questions():
+        sample, answer = _answer(shown, _encode(shown, question, choices), question, choices)
+        samples.append(sample)
+        found.append(answer)
+        if config.out is not None:
+            write_jsonl(config.out, samples)
+    return Chat(answers=tuple(found))
+
+
+def _questions() -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Question and choices of each line of stdin, up to an empty one."""
+    while True:
+        if sys.stdin.isatty():
+            sys.stderr.write("> ")
+            sys.stderr.flush()
+        line = sys.stdin.readline().strip()
+        if not line or line in LEAVE:
+            return
+        question, *choices = (part.strip() for part in line.split(SEPARATOR))
+        yield question, tuple(choices)
+
+
+def _show(video: Path, config: AskConfig | ChatConfig) -> _Shown:
     clip = read_clip(
         video.parent,
         video.name,
@@ -56,18 +131,33 @@ def ask(video: Path, question: str, config: AskConfig) -> AskResult:
     for line in placed.lines:
         say(line)
     policy = load(placed)
-    shown = policy.to_video(
+    seen = policy.to_video(
         clip.frames, clip.seconds, times=clip.times.tolist(), max_pixels=config.max_pixels
     )
-    prompt = policy.encode(render(question, config.choice), shown)
-    frames = f"{prompt.frames} frames"
-    if prompt.frames == 1 and shown.second_per_grid is not None:
+    return _Shown(config, placed, policy, clip, seen)
+
+
+def _encode(shown: _Shown, question: str, choices: tuple[str, ...]) -> Prompt:
+    words = render(question, choices) if choices else neutralise(question)
+    return shown.policy.encode(words, shown.video)
+
+
+def _tell_prompt(video: Path, shown: _Shown, prompt: Prompt) -> None:
+    frames, times = f"{prompt.frames} frames", shown.clip.times
+    if prompt.frames == 1 and shown.video.second_per_grid is not None:
         frames = "1 frame, shown twice to fill a temporal patch,"
     counted = f"; {prompt.prompt_tokens} prompt tokens" if prompt.prompt_tokens else ""
     say(
         f"{video}: {frames} of {prompt.width}x{prompt.height} pixels, "
-        f"{clip.times[0]:.2f} to {clip.times[-1]:.2f} s{counted}"
+        f"{times[0]:.2f} to {times[-1]:.2f} s{counted}"
     )
+
+
+def _answer(
+    shown: _Shown, prompt: Prompt, question: str, choices: tuple[str, ...]
+) -> tuple[Sample, AskResult]:
+    """The completion, told to a person and as records."""
+    config, policy, placed = shown.config, shown.policy, shown.placed
     sampling = Sampling(
         num_generations=1,
         max_completion_length=config.max_new_tokens,
@@ -79,25 +169,40 @@ def ask(video: Path, question: str, config: AskConfig) -> AskResult:
     if isinstance(policy, Served):
         say(cost_line(tally(policy.replies.values())))
     (text,) = policy.decode(group)
-    parsed = parse(text, config.choice, truncated=bool(group.truncated_G[0]))
+    parsed = _parsed(text, choices, truncated=bool(group.truncated_G[0]))
+    _tell(text, parsed, choices)
     sample = record(
         "ask", text, parsed, group.prompt, model=policy.digest, protocol="ask", seed=config.seed
     )
+    told = {**msgspec.structs.asdict(sample), "exact": None, "soft": None}
+    return sample, AskResult(
+        **told,
+        times=tuple(shown.clip.times.tolist()),
+        second_per_grid=shown.video.second_per_grid,
+        device=placed.device,
+        dtype=placed.dtype,
+        **_where(policy, prompt),
+    )
+
+
+def _parsed(text: str, choices: tuple[str, ...], *, truncated: bool) -> Parsed:
+    """The letters of a completion; of free text there are none to read."""
+    read = parse(text, choices, truncated=truncated)
+    if choices:
+        return read
+    verdict = "truncated" if truncated else "ok"
+    return Parsed(read.thinking, None, None, verdict, read.format)
+
+
+def _tell(text: str, parsed: Parsed, choices: tuple[str, ...]) -> None:
+    if not choices:
+        say(f"answer: {text.strip()}{' (cut off)' if parsed.verdict == 'truncated' else ''}")
+        return
     say(f"thinking: {parsed.thinking if parsed.thinking is not None else '(none)'}")
     letters = ", ".join(parsed.answer) if parsed.answer else "(none)"
     say(f"answer: {letters} ({parsed.verdict})")
     if parsed.verdict != "ok":
         say(f"the model wrote: {text!r}")
-    if config.out is not None:
-        write_jsonl(config.out, [sample])
-    return AskResult(
-        **msgspec.structs.asdict(sample),
-        times=tuple(clip.times.tolist()),
-        second_per_grid=shown.second_per_grid,
-        device=placed.device,
-        dtype=placed.dtype,
-        **_where(policy, prompt),
-    )
 
 
 def _where(policy: Model, prompt: Prompt) -> dict[str, Any]:

@@ -159,6 +159,12 @@ def lines(found: Mapping[str, Any]) -> list[str]:
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         told.append(f"  {'  '.join(cells).rstrip()}")
+    lacking = [name for name in ANSWERERS if name not in found["right"]]
+    if lacking:
+        told.append(
+            f"not asked: {', '.join(lacking)}; they read the event log of the scene and the "
+            "question's program, which CLEVRER's layout has and a list has not"
+        )
     return [*told, ceiling_line(found["ceiling"])]
 
 

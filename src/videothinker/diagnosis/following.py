@@ -1,5 +1,6 @@
 """What can be done with a diagnosis: the next command, or in words why there is none yet."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -40,14 +41,17 @@ def is_at_chance(gains: Gains) -> bool:
     return bool(gains) and all(row["low"] <= 0 for row in gains.values())
 
 
-def next_lines(chosen: BiasSet, gains: Gains, out: Path) -> list[str]:
+def next_lines(chosen: BiasSet, gains: Gains, out: Path, model: str = "MODEL") -> list[str]:
     """The next step.
 
     Args:
         chosen: the bias set.
         gains: see `over_guessing`; empty where no model was probed.
         out: the diagnose folder.
+        model: the one that was probed, if it can be trained.
     """
+    data, model = shlex.quote(str(out)), shlex.quote(model)
+    beside = {name: shlex.quote(str(out.parent / name)) for name in ("bias", "grpo")}
     if is_at_chance(gains):
         return [_at_chance(gains, out), _nothing(chosen)]
     if not chosen.as_is:
@@ -56,10 +60,14 @@ def next_lines(chosen: BiasSet, gains: Gains, out: Path) -> list[str]:
             f"the bias set is empty: by {source} no question to train on is observational, so no "
             "shortcut is shown that a bias model could take, and CDPO has nothing to repel from"
         )
-        return [empty, f"next: videothinker train grpo --data {out} --model MODEL --out OUT"]
+        return [
+            empty,
+            f"next: videothinker train grpo --data {data} --model {model} --out {beside['grpo']}",
+        ]
     flag = "" if chosen.struck else " --as-is"
     why = [] if chosen.struck else ["no observational question has a premise to strike out"]
-    return [*why, f"next: videothinker train bias --data {out} --model MODEL --out OUT{flag}"]
+    command = f"train bias --data {data} --model {model} --out {beside['bias']}{flag}"
+    return [*why, f"next: videothinker {command}"]
 
 
 def _at_chance(gains: Gains, out: Path) -> str:

@@ -114,7 +114,8 @@ def _tell_next(
         what = f" --benchmark {config.benchmark}" if config.benchmark else ""
         what += f" --data-root {config.data_root}" if config.data_root else ""
         what += " --accept-guesses" if config.accept_guesses else ""
-        say(f"next: videothinker diagnose {data}{what} --probe MODEL --out OUT")
+        out = run.path.with_name(f"{run.path.name}-probed")
+        say(f"next: videothinker diagnose {data}{what} --probe MODEL --out {out}")
         return
     say(
         f"bias set ({chosen.split or 'all splits'}): {len(chosen.struck)} with the premise struck "
@@ -124,7 +125,8 @@ def _tell_next(
         f"wrote {run.path}/questions.jsonl, diagnosis.jsonl, bias.jsonl, bias_as_is.jsonl, "
         "audit.jsonl, natural_pairs.jsonl"
     )
-    for line in next_lines(chosen, gains, run.path):
+    served = config.probe is None or config.served.endpoint is not None
+    for line in next_lines(chosen, gains, run.path, "MODEL" if served else str(config.probe)):
         say(line)
 
 

@@ -131,6 +131,12 @@ def _give_away_line(found: Mapping[str, Any]) -> str:
     told: list[str] = []
     for label, count in found.items():
         missing = count["questions"] - count["known"]
+        if not count["questions"]:
+            told.append(f"no question is {label}")
+            continue
+        if not count["known"]:
+            told.append(f"of {label} not known")
+            continue
         ending = f" and {missing} not known" if missing else ""
         told.append(f"{show(share(count['give_away'], count['known']))} of {label}{ending}")
     return f"{begin} {', '.join(told)}"

@@ -88,4 +88,9 @@ class EvaluateConfig:
             raise UserError(f"variants are {list(self.variants)}; name each once, at least one")
         if self.temperature is not None and self.temperature < 0:
             raise UserError(f"temperature is {self.temperature}; give 0 (greedy) or more")
+        if self.prefill and self.served.endpoint is not None:
+            raise UserError(
+                f"an answer cannot be made to begin with {self.prefill!r} through an endpoint: "
+                "chat completions have no place for it; leave --prefill out"
+            )
         check_budget(self.deadline, self.decode_megabytes)

@@ -1,5 +1,6 @@
 """A file of questions as rows: JSON lines, a JSON array, CSV or parquet, told by what is in it."""
 
+import contextlib
 import csv
 import importlib
 import io
@@ -118,10 +119,8 @@ def _decode(data: bytes) -> Any:
     except msgspec.MsgspecError:
         if b"NaN" not in data and b"Infinity" not in data:
             raise
-        try:
+        with contextlib.suppress(json.JSONDecodeError, RecursionError):  # then it is told as above
             return json.loads(data, parse_constant=lambda _: None)
-        except (json.JSONDecodeError, RecursionError):
-            pass
         raise
     try:
         files.refuse_repeats(data)

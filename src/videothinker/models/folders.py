@@ -9,6 +9,7 @@ from pathlib import Path
 
 from videothinker.errors import UserError
 from videothinker.models.border import parse, read_object
+from videothinker.shipped import shipped
 
 ADAPTER_CONFIG, BASE = "adapter_config.json", "base.json"
 
@@ -24,7 +25,11 @@ class Base:
 
 
 def model_folder(source: str) -> str:
-    """The folder or hub name behind `source`: a run folder stands for its `model/`."""
+    """The folder or hub name behind `source`: a run folder stands for its `model/`.
+
+    `models/NAME` is the model that ships under that name, unless a folder of one's own lies there.
+    """
+    source = str(shipped(source))
     inside = Path(source) / "model"
     own = (Path(source) / "config.json").is_file()
     return str(inside) if inside.is_dir() and not own else source

@@ -50,7 +50,7 @@ def open_checkpoint(source: str | Path, kinds: Mapping[str, str | None]) -> Chec
             f"{name} is neither a folder nor a hub id such as Qwen/Qwen2.5-VL-3B-Instruct; "
             "check the path"
         )
-    with border(f"{name} could not be fetched", "check the name, or give a folder"):
+    with border(f"{name} could not be fetched", "check the name and the network, or give a folder"):
         fetched = snapshot_download(name, allow_patterns=WANTED, ignore_patterns=["*/*"])
     return read_checkpoint(Path(fetched), kinds)
 

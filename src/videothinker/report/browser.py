@@ -27,6 +27,8 @@ from videothinker.prompts import LETTERS
 from videothinker.records import Diagnosis, Question, Sample
 from videothinker.report.diagnoses import Diagnosed
 from videothinker.report.results import Board, Evaluation
+from videothinker.report.telling import choices
+from videothinker.report.terms import FLAGS, RULES, of_transcript
 from videothinker.video import locate, read_clip
 from videothinker.video.encode import write_mp4
 
@@ -182,7 +184,19 @@ def _board_list(board: Board, videos: _Videos) -> dict[str, Any]:
         ]
         if any(answer is not None for answers in row["answers"] for answer in answers):
             rows.append(row)
-    return {"kind": "answers", "methods": methods, "rows": rows}
+    at = {row["id"]: i for i, row in enumerate(rows)}
+    show = [
+        {"method": board.methods.index(one), "against": board.methods.index(other),
+         "rows": [at[q] for q in ids]}
+        for one, other, ids in choices(board)
+    ]  # fmt: skip
+    return {
+        "kind": "answers",
+        "methods": methods,
+        "rows": rows,
+        "show": show,
+        "reading": of_transcript([q.context for q in board.questions.values()]),
+    }
 
 
 def _diagnosis_list(found: Diagnosed, videos: _Videos, most: int) -> dict[str, Any]:
@@ -196,7 +210,8 @@ def _diagnosis_list(found: Diagnosed, videos: _Videos, most: int) -> dict[str, A
         row["link"] = videos.link(question, root)
         row["answers"] = []
         rows.append(row)
-    return {"kind": "diagnosis", "methods": [], "rows": rows}
+    reading = of_transcript([row["context"] for row in rows])
+    return {"kind": "diagnosis", "methods": [], "rows": rows, "show": [], "reading": reading}
 
 
 def _telling(row: Mapping[str, Any]) -> bool:
@@ -220,6 +235,7 @@ def _squeeze(lists: Mapping[str, Any], kept: set[tuple[str, int]]) -> str:
         }
         for name, one in lists.items()
     }
+    plain["meanings"] = {**RULES, **FLAGS}
     return base64.b64encode(gzip.compress(msgspec.json.encode(plain), 9, mtime=0)).decode()
 
 

@@ -241,7 +241,8 @@ def make_claim(
     """
     warnings = warnings_of(runs)
     told = [_sentence_case(w) for w in warnings if ": " in w]
-    notes = (*told, *_notes(runs), *_coverage(boards))
+    same = [words for board in boards for words in board.unchanged]
+    notes = (*told, *same, *_notes(runs), *_coverage(boards))
     labelled = [board for board in boards if board.labels]
     if not boards and diagnoses:
         return Claim(_diagnosed(diagnoses[0]), False, (), warnings, notes)

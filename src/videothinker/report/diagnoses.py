@@ -6,11 +6,11 @@ question (null) is left out of that rule's denominator, and the denominator is p
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from videothinker.errors import UserError
 from videothinker.giveaways import AWAY, REST, UNKNOWN, part_of
-from videothinker.records import Diagnosis, Question, read_jsonl
+from videothinker.records import Diagnosis, Question, Sample, read_jsonl
 from videothinker.report.audit import audit_sheets
 from videothinker.report.probing import probing_sheets
 from videothinker.report.sheet import Sheet
@@ -51,6 +51,8 @@ class Diagnosed:
     rows: tuple[Diagnosis, ...]
     probing: tuple[Sheet, ...] = ()
     """The audit, and what probing found where a model was probed."""
+    unread: Mapping[str, float] = field(default_factory=dict)
+    """Probe -> share of the model's answers that no letter could be read from."""
 
     @property
     def labels(self) -> list[Proportion]:
@@ -169,5 +171,14 @@ def read_diagnoses(runs: Sequence[RunFolder]) -> list[Diagnosed]:
                 f"{run.path / 'diagnosis.jsonl'}: labels {strangers[0]!r}, which questions.jsonl "
                 "lacks; run 'diagnose' again"
             )
-        found.append(Diagnosed(run, questions, rows, (*audit_sheets(run), *probing_sheets(run))))
+        tables = (*audit_sheets(run), *probing_sheets(run))
+        found.append(Diagnosed(run, questions, rows, tables, _unread(run)))
     return found
+
+
+def _unread(run: RunFolder) -> dict[str, float]:
+    listed = run.path / "samples.jsonl"
+    verdicts: dict[str, list[bool]] = {}
+    for sample in read_jsonl(listed, Sample) if listed.is_file() else []:
+        verdicts.setdefault(sample.variant, []).append(sample.verdict != "ok")
+    return {probe: sum(lost) / len(lost) for probe, lost in verdicts.items()}

@@ -39,6 +39,15 @@ class SeededEstimate(Estimate):
         return "down" if self.high < 0 else "undecided"
 
 
+@dataclass(frozen=True)
+class Accuracy(SeededEstimate):
+    """The mean score of a method, beside what could not be read."""
+
+    unparsed: float
+    """Share of its answers that no letter could be read from: unparsed, cut off or failed. They
+    count as wrong."""
+
+
 def seed_half(means: Sequence[float]) -> float:
     """t_{k-1} sd / sqrt(k) of k seeds' means; 0 for one seed, whose spread is unknown."""
     k = len(means)
@@ -78,7 +87,7 @@ def _tables(method: Method, variant: str, metric: str) -> list[tuple[int, dict[s
 
 def accuracy(
     board: Board, method: Method, ids: Sequence[str], variant: str = "full", metric: str = "exact"
-) -> SeededEstimate | None:
+) -> Accuracy | None:
     """Mean score of a method over `ids` and over its seeds; null where it answered none of them."""
     tables = _tables(method, variant, metric)
     common = [q for q in ids if tables and all(q in table for _, table in tables)]
@@ -86,7 +95,8 @@ def accuracy(
         return None
     seeds = [(seed, sum(table[q] for q in common) / len(common)) for seed, table in tables]
     values = _average([t for _, t in tables], common)
-    return _estimate(board, values, seeds, spread=seed_half([mean for _, mean in seeds]))
+    found = _estimate(board, values, seeds, spread=seed_half([mean for _, mean in seeds]))
+    return Accuracy(**vars(found), unparsed=method.unparsed(common, variant))
 
 
 def pairs_right(board: Board, method: Method, variant: str = "full") -> SeededEstimate | None:

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from videothinker.giveaways import AWAY
 from videothinker.report.claim import LABELS
-from videothinker.report.estimates import SeededEstimate, accuracy
+from videothinker.report.estimates import Accuracy, accuracy
 from videothinker.report.results import PARTS, Board, Method
 from videothinker.report.svg import Scale, element, path, picture
 from videothinker.report.words import between, percent
@@ -33,8 +33,16 @@ class AccuracyRow:
     """One method's figures on one board."""
 
     method: Method
-    estimates: dict[str, SeededEstimate]
+    estimates: dict[str, Accuracy]
     """label, part of the inferential or "all" -> estimate; what nobody answered is absent."""
+
+    @property
+    def unparsed(self) -> str:
+        """`unparsed 0.0 %`, or of each label where they differ."""
+        found = {k: percent(e.unparsed) for k, e in self.estimates.items() if k in LABELS}
+        if len(set(found.values())) < 2:
+            return f"unparsed {next(iter(found.values()), percent(0.0))} %"
+        return f"unparsed {' / '.join(found.values())} %"
 
     @property
     def runs(self) -> list[int]:
@@ -62,13 +70,13 @@ def _mark(label: str, x: float, y: float) -> Markup:
     return element("circle", cx=x, cy=y, r=5.5, klass="mark inferential")
 
 
-def _whisker(estimate: SeededEstimate, label: str, scale: Scale, y: float) -> Markup:
+def _whisker(estimate: Accuracy, label: str, scale: Scale, y: float) -> Markup:
     low, high = scale(max(0.0, estimate.low)), scale(min(1.0, estimate.high))
     d = f"M{low:.1f},{y:.1f}H{high:.1f}M{low:.1f},{y - 3:.1f}v6M{high:.1f},{y - 3:.1f}v6"
     return element("path", d=d, klass=f"whisker {label}")
 
 
-def _number(text: str, estimate: SeededEstimate, label: str, scale: Scale, y: float) -> Markup:
+def _number(text: str, estimate: Accuracy, label: str, scale: Scale, y: float) -> Markup:
     """The figure, right of its interval, or left of it, or (where both are taken) over the mark."""
     low, high = scale(max(0.0, estimate.low)), scale(min(1.0, estimate.high))
     if high + 7 <= scale.end - 30:
@@ -87,7 +95,7 @@ def _series(row: AccuracyRow, label: str, scale: Scale, y: float) -> list[Markup
         return []
     words = (
         f"{row.method.name}, {label}: {percent(estimate.value)} % "
-        f"({between(estimate)}), n = {estimate.n}"
+        f"({between(estimate)}), n = {estimate.n}, unparsed {percent(estimate.unparsed)} %"
     )
     dots = [
         element("circle", element("title", f"seed {seed}: {percent(mean)} %"),
@@ -174,13 +182,29 @@ def _split(name: str) -> tuple[str, str]:
 
 def _margin(found: Sequence[AccuracyRow]) -> float:
     """Room for the methods' names on the left of a wide picture."""
-    widths = [(9.0 * len(n), 6.4 * len(s)) for n, s in (_split(row.method.name) for row in found)]
+    widths = [
+        (9.0 * len(n), 6.4 * max(len(s), len(row.unparsed)))
+        for row in found
+        for n, s in (_split(row.method.name),)
+    ]
     return min(300.0, max(map(max, widths)) + 30)
+
+
+def _named(row: AccuracyRow, middle: float, *, narrow: bool) -> list[Markup]:
+    """The method's name, what sets it apart, and what of its answers could not be read."""
+    name, settings = _split(row.method.name)
+    y = middle - 36 if narrow else middle - (8 if settings else 2)
+    drawn = [element("text", name, x=0, y=y, klass="method")]
+    if settings:
+        place = (10.0 * len(name) + 12, y) if narrow else (0, y + 17)
+        drawn.append(element("text", settings, x=place[0], y=place[1], klass="settings"))
+    below = y + (32 if settings and not narrow else 15)
+    return [*drawn, element("text", row.unparsed, x=0, y=below, klass="settings")]
 
 
 def chart(board: Board, found: Sequence[AccuracyRow], *, narrow: bool) -> Markup:
     """The picture, with the methods' names beside the rows (wide) or above them (narrow)."""
-    width, left, pitch = (350.0, 12.0, ROW + 16) if narrow else (760.0, _margin(found), ROW)
+    width, left, pitch = (350.0, 12.0, ROW + 36) if narrow else (760.0, _margin(found), ROW)
     top = 8.0
     scale = Scale(0.0, 1.0, left, width - EDGE)
     bottom = top + pitch * len(found)
@@ -198,12 +222,7 @@ def chart(board: Board, found: Sequence[AccuracyRow], *, narrow: bool) -> Markup
             drawn.append(element("path", d=path(centres), klass=f"thread {label}"))
     for i, row in enumerate(found):
         middle = top + pitch * (i + 0.5)
-        name, settings = _split(row.method.name)
-        y = middle - 22 if narrow else middle + (5 if not settings else -2)
-        drawn.append(element("text", name, x=0, y=y, klass="method"))
-        if settings:
-            place = (10.0 * len(name) + 12, y) if narrow else (0, y + 17)
-            drawn.append(element("text", settings, x=place[0], y=place[1], klass="settings"))
+        drawn += _named(row, middle, narrow=narrow)
         for label, lift in zip(LABELS, (-LIFT, LIFT), strict=True):
             drawn += _series(row, label, scale, middle + lift + (8 if narrow else 0))
         drawn += _parts(row, scale, middle + LIFT + DROP + (8 if narrow else 0))

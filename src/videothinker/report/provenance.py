@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from videothinker.report.sources import RunFolder
+from videothinker.report.sources import RunFolder, stage_of
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,10 @@ class Entry:
     """One run, as a reader needs it to run it again."""
 
     run: RunFolder
-    command: str
+    command: str | None
+    """To paste into a shell; None where it was called from Python."""
+    called: str
+    """How it was started where there is no command."""
     commit: str
     hardware: str
     seconds: float | None
@@ -46,17 +49,34 @@ def _hardware(metadata: dict[str, Any]) -> str:
     return ", ".join(part for part in parts if part)
 
 
+def command_of(run: RunFolder) -> str | None:
+    """The shell command that made a run, whatever file Python was given; None from Python."""
+    words = [str(word) for word in (run.metadata.get("argv") or [])[1:]]
+    verb = stage_of(run.metadata).split("-", 1)
+    return shlex.join(["videothinker", *words]) if words[: len(verb)] == verb else None
+
+
+def whole_script(runs: Sequence[RunFolder]) -> str:
+    """The commands of all runs, in the order in which they began."""
+
+    def began(run: RunFolder) -> float:
+        return min((float(t["started"]) for t in run.metadata.get("times") or []), default=0.0)
+
+    commands = (command_of(run) for run in sorted(runs, key=began))
+    return "\n".join(command for command in commands if command is not None)
+
+
 def entry(run: RunFolder) -> Entry:
     """The story of one run, from its run.json."""
     metadata = run.metadata
     argv = [str(word) for word in metadata.get("argv") or []]
-    command = shlex.join([Path(argv[0]).name, *argv[1:]]) if argv else "not recorded"
+    called = f"from Python, by {Path(argv[0]).name}" if argv else "not recorded"
     times = [t for t in metadata.get("times") or [] if t.get("ended")]
     seconds = sum(float(t["ended"]) - float(t["started"]) for t in times) if times else None
     versions = ", ".join(f"{name} {version}" for name, version in _pairs(metadata.get("versions")))
     commit = str(metadata.get("commit") or "not recorded")
     return Entry(
-        run, command, commit, _hardware(metadata), seconds, _pairs(run.config),
+        run, command_of(run), called, commit, _hardware(metadata), seconds, _pairs(run.config),
         _pairs(run.facts), _pairs(metadata.get("inputs")), versions,
     )  # fmt: skip
 

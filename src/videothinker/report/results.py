@@ -19,6 +19,8 @@ from videothinker.report.sources import RunFolder, read_metadata, stage_of
 Tier = Literal["video tier", "transcript tier"]
 PARTS = (AWAY, REST)
 """Into what inferential questions are split, wherever their accuracy is shown."""
+TRAINED = ("Bias model", "GRPO", "CDPO")
+"""Roles of models that a run of ours trained from another."""
 SIMULATED = "simulated world"
 """How questions about our own simulated videos are called, whatever their layout."""
 
@@ -51,6 +53,16 @@ class Method:
     role: str
     evaluations: tuple[Evaluation, ...]
 
+    def unparsed(self, ids: Sequence[str], variant: str = "full") -> float:
+        """Share of the answers to `ids`, over all seeds, that could not be read."""
+        answers = [
+            sample
+            for one in self.evaluations
+            for q in ids
+            for sample in one.samples.get(variant, {}).get(q, ())
+        ]
+        return sum(sample.verdict != "ok" for sample in answers) / len(answers)
+
 
 @dataclass(frozen=True)
 class Board:
@@ -65,6 +77,8 @@ class Board:
     methods: tuple[Method, ...]
     apart: str = ""
     """What tells it from another board of the same name: the run whose questions it holds."""
+    unchanged: tuple[str, ...] = ()
+    """A sentence for each model that has the very weights of another one here."""
 
     @property
     def title(self) -> str:
@@ -186,25 +200,37 @@ def _parts(run: RunFolder, made: Origin, runs: Sequence[RunFolder]) -> list[_Par
     return parts
 
 
-def _once(parts: Sequence[_Part]) -> None:
-    """One model must not count twice.
+def _same_weights(parts: Sequence[_Part]) -> tuple[str, ...]:
+    """A sentence for each model whose weights are those of another method or seed.
 
     Raises:
-        UserError: two evaluations of the same weights answer the same questions the same way.
+        UserError: two evaluations of one model answer the same questions the same way; it would
+            count twice.
     """
-    seen: dict[tuple[str, str], RunFolder] = {}
+    seen: dict[tuple[str, str], _Part] = {}
+    found: dict[str, None] = {}
     for part in parts:
         for variant in part.evaluation.samples:
-            first = seen.setdefault((part.evaluation.model, variant), part.evaluation.run)
-            if first is not part.evaluation.run:
+            first = seen.setdefault((part.evaluation.model, variant), part)
+            here, there = part.evaluation, first.evaluation
+            if here.run is there.run:
+                continue
+            if (part.kind, here.seed) == (first.kind, there.seed):
                 raise UserError(
-                    f"{first.path} and {part.evaluation.run.path} hold the same model's answers to "
+                    f"{there.run.path} and {here.run.path} hold the same model's answers to "
                     f"the same questions (variant {variant}); give one of them"
                 )
+            why = "; its training changed nothing" if part.kind[0] in TRAINED else ""
+            found[
+                f"The model of {here.run.name} ({part.kind[0]}, seed {here.seed}) has the very "
+                f"weights of that of {there.run.name} ({first.kind[0]}, seed {there.seed}){why}."
+            ] = None
+    return tuple(found)
 
 
 def _board(parts: Sequence[_Part], called: Mapping[MethodKey, str], apart: str) -> Board:
-    _once(parts)
+    ordered = sorted(parts, key=lambda part: place(part.kind))
+    unchanged = _same_weights(ordered)
     methods = []
     for kind in sorted(dict.fromkeys(part.kind for part in parts), key=place):
         evaluations = [part.evaluation for part in parts if part.kind == kind]
@@ -212,7 +238,7 @@ def _board(parts: Sequence[_Part], called: Mapping[MethodKey, str], apart: str) 
         methods.append(Method(called[kind], kind[0], tuple(evaluations)))
     questions = {q: question for part in parts for q, question in part.questions.items()}
     labels = {q: label for part in parts for q, label in part.labels.items()}
-    return Board(*parts[0].key, questions, labels, tuple(methods), apart)
+    return Board(*parts[0].key, questions, labels, tuple(methods), apart, unchanged)
 
 
 def read_boards(runs: Sequence[RunFolder]) -> list[Board]:

@@ -10,6 +10,8 @@ class TableCell:
     value: str
     interval: str = ""
     words: str = ""
+    unparsed: str = ""
+    """Of an accuracy: percent of the answers that could not be read."""
 
 
 @dataclass(frozen=True)

@@ -17,16 +17,18 @@ from videothinker.console import say
 from videothinker.errors import UserError
 from videothinker.giveaways import DEFINITION
 from videothinker.records import write_atomic
+from videothinker.report import terms
 from videothinker.report.browser import Pack, embed, pack
 from videothinker.report.claim import make_claim
 from videothinker.report.config import ReportConfig
 from videothinker.report.curves import events, panels, read_curves, sources
 from videothinker.report.diagnoses import read_diagnoses
 from videothinker.report.overview import chart, rows, sizes
-from videothinker.report.provenance import duration, entries
+from videothinker.report.provenance import duration, entries, whole_script
 from videothinker.report.results import PARTS, Board, read_boards
 from videothinker.report.sources import NEEDED, RunFolder, read_runs
 from videothinker.report.tables import sheets
+from videothinker.report.telling import RULE, choices
 from videothinker.report.words import count, percent, points
 from videothinker.runs import prepare_out
 
@@ -41,7 +43,8 @@ def _overview(boards: Sequence[Board]) -> list[dict[str, Any]]:
             pictures = {narrow: chart(board, lines, narrow=narrow) for narrow in (False, True)}
             one = {"board": board, "rows": lines, "pictures": pictures, "sizes": sizes(lines)}
             split = any(part in row.estimates for row in lines for part in PARTS)
-            found.append({**one, "split": split})
+            roles = dict.fromkeys(m.role for m in board.methods if m.role in terms.METHODS)
+            found.append({**one, "split": split, "roles": roles})
     return found
 
 
@@ -94,6 +97,9 @@ def _context(
         "notes": [*claim.notes, *_notes(runs, packed, linked)],
         "overview": _overview(boards),
         "definition": DEFINITION,
+        "terms": terms,
+        "telling": RULE if any(choices(board) for board in boards) else "",
+        "script_of_all": whole_script(runs),
         "boards": boards,
         "diagnoses": diagnoses,
         "curves": curves,

@@ -12,9 +12,10 @@ from videothinker.evaluation import metrics
 from videothinker.giveaways import DEFINITION, UNKNOWN
 from videothinker.report.claim import LABELS
 from videothinker.report.config import Table
-from videothinker.report.estimates import SeededEstimate, accuracy, pairs_right
+from videothinker.report.estimates import Accuracy, SeededEstimate, accuracy, pairs_right
 from videothinker.report.results import PARTS, SIMULATED, Board, Method
 from videothinker.report.sheet import NOTHING, Line, Sheet, TableCell
+from videothinker.report.terms import UNPARSED
 from videothinker.report.words import between, count, percent
 
 PUBLISHED = (
@@ -34,7 +35,8 @@ def _cell(estimate: SeededEstimate | None) -> TableCell:
         return NOTHING
     seeds = count(len(estimate.seeds), "training seed")
     words = f"{count(estimate.n, 'question')}, {count(estimate.clusters, 'video')}, {seeds}"
-    return TableCell(percent(estimate.value), between(estimate), words)
+    unread = percent(estimate.unparsed) if isinstance(estimate, Accuracy) else ""
+    return TableCell(percent(estimate.value), between(estimate), words, unread)
 
 
 def _by_label(board: Board, method: Method, variant: str = "full") -> list[TableCell]:
@@ -98,7 +100,8 @@ def main_sheet(boards: Sequence[Board], tier: str, *, whole: bool) -> Sheet:
     if tier == "video tier":
         lines += _published_lines("main", [*(board.dataset for board in boards), *extra])
     columns = (*(f"{b.dataset} {b.split} ({b.protocol})" for b in boards), *extra)
-    note = "Exact accuracy in percent over all questions, failures included, with 95 % intervals."
+    note = "Exact accuracy in percent over all questions, failures included, with 95 % intervals. "
+    note += UNPARSED
     if any(line.published for line in lines):
         note += f" {PUBLISHED}"
     return Sheet("main", f"Main table: {tier}", columns, tuple(lines), note)
@@ -120,7 +123,8 @@ def own_rule_sheet(board: Board) -> Sheet | None:
             for found in answers
         ]
         lines.append(Line(method.name, (*ours, _own_cell(theirs)), _runs(method)))
-    note = f"Percent; the benchmark's own rule, applied to the recorded texts: {own.words}."
+    note = f"Percent; the benchmark's own rule, applied to the recorded texts: {own.words}. "
+    note += UNPARSED
     columns = ("Exact", "Soft", "Own rule")
     return Sheet(
         "own-rule", f"The benchmark's own rule: {board.title}", columns, tuple(lines), note
@@ -144,7 +148,7 @@ def ablation_sheet(board: Board) -> Sheet:
             continue
         lines.append(Line(method.name, tuple(_by_label(board, method)), _runs(method)))
     note = "What sets two methods apart stands in their names; all else is equal between them."
-    note += _about_split(board)
+    note += f"{_about_split(board)} {UNPARSED}"
     return Sheet("ablation", f"Ablation: {board.title}", HEADS, tuple(lines), note)
 
 
@@ -189,7 +193,7 @@ def diagnostic_sheet(board: Board) -> Sheet:
         "A row without a further word is the full question; struck: premise taken out; "
         "blind: no video; one frame; shuffled: frames in random order; options only."
     )
-    note += _about_split(board)
+    note += f"{_about_split(board)} {UNPARSED}"
     if paired:
         note += " Minimal pairs: one video, one set of options, two premises; both must be right."
     if board.tier == "video tier" and board.dataset in COMPARABLE:

@@ -4,6 +4,7 @@ f(data, config) -> run folder with metrics.jsonl, checkpoints/ and model/.
 """
 
 import contextlib
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
@@ -85,9 +86,16 @@ def train(data: Path, config: TrainConfig) -> Path:
             kind = save_model(policy, config.out / "model")
             console.say(f"wrote {config.out / 'model'} ({kind}) and metrics.jsonl")
             if not run.failures:
-                console.say(f"next: videothinker {config.following.format(out=config.out)}")
+                console.say(f"next: videothinker {_following(data, config)}")
         processes.wait()
     return config.out
+
+
+def _following(data: Path, config: TrainConfig) -> str:
+    """The next command, with what this run was given."""
+    out = config.out
+    told = {"out": out, "data": data, "model": config.model, "beside": out.parent, "name": out.name}
+    return config.following.format(**{key: shlex.quote(str(v)) for key, v in told.items()})
 
 
 def dry_run(data: Path, config: TrainConfig, *, gpu_memory: str | None, as_json: bool) -> None:
@@ -207,7 +215,9 @@ def _open(
         "decode_megabytes", "optimizer_device", "offload_bias", "accept_guesses",
         "reward_timeout",
     )  # fmt: skip
-    return open_run(config.out, f"train_{config.stage}", config, inputs, may_change=may_change)
+    grows = "max_steps" if config.lr_scheduler_type == "constant" else None
+    stage = f"train_{config.stage}"
+    return open_run(config.out, stage, config, inputs, may_change=may_change, grows=grows)
 
 
 def _reading(data: TrainingSet, policy: Policy, config: TrainConfig, processes: Processes) -> str:

@@ -1,6 +1,7 @@
 """Plain families in the room of every verb that asks, and what they read."""
 
 import json
+import logging
 import shutil
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from videothinker.evaluation.stage import evaluate
 from videothinker.models.base import Group
 from videothinker.models.catalog import load_model, load_policy
 from videothinker.models.logprobs import group_logps
+from videothinker.models.plain.model import KERNELS
 from videothinker.records import Sample, read_jsonl, write_jsonl
 
 DEMO = resolve("demo", "jsonl", frames=3, max_new_tokens=5)
@@ -111,6 +113,7 @@ def test_ask_and_its_label(kind, folder, videos, capsys) -> None:
     found = ask(videos / "a.mp4", "Without the sphere?", config)
     assert (found.frames, found.height, found.width) == (3, *SEEN[kind][1:])
     assert "plain path: slower" in capsys.readouterr().err
+    assert not logging.getLogger(KERNELS).isEnabledFor(logging.WARNING)
     if kind == "qwen3_5":
         assert found.first_text_position is None
     else:  # one axis counts every token

@@ -69,7 +69,7 @@ def pretrain(data: Path | None, config: PretrainConfig) -> Path:
             say(f"{config.out}: already done; the model is in {model}")
             return config.out
         _run(run, config)
-    say(f"wrote {model}; next: videothinker diagnose WORLD, then videothinker train bias")
+    say(f"wrote {model}; next: videothinker diagnose {data or 'WORLD'}, then train bias")
     return config.out
 
 

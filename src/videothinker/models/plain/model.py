@@ -4,6 +4,7 @@ Slower than the engine, since prompt and video are computed again for every comp
 family knows is its `frames.Frames`.
 """
 
+import logging
 import re
 import shutil
 from collections.abc import Iterator, Sequence
@@ -32,6 +33,8 @@ from videothinker.models.plain.kinds import CLASSES
 from videothinker.models.positions import continued
 from videothinker.models.templates import chat_text
 
+KERNELS = "transformers.integrations.hub_kernels"
+"""Where transformers warns of every kernel that it has in plain torch alone."""
 KEPT = (*("preprocessor_config.json", "video_preprocessor_config.json", "processor_config.json"),)
 """Files of a folder that say how frames are prepared; what is trained keeps them."""
 
@@ -222,6 +225,8 @@ def load(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -> Pl
         UserError: the parts of the folder do not fit each other, or its processor cannot be used.
     """
     del device
+    # that it is slow is said once, by the command; this line would come again for each kernel
+    logging.getLogger(KERNELS).setLevel(logging.ERROR)
     model = read_weights(checkpoint, getattr(transformers, CLASSES[checkpoint.kind]), dtype)
     tokenizer = bare_tokenizer(str(checkpoint.folder))
     own = f"{__package__}.{checkpoint.kind}"

@@ -64,10 +64,13 @@ function timeline(evidence) {
   return drawn;
 }
 
+let meanings = {};
+
 function evidenceOf(row) {
   const e = row.evidence;
   if (e === null) return null;
-  const rules = Object.entries(e.flags).map(([rule, flag]) => `${rule} ${flag === null ? "does not apply" : flag ? "observational" : "inferential"}`);
+  const rules = Object.entries(e.flags).map(([rule, flag]) => make("li", {}, `${rule}: ${flag === null ? "does not apply" : flag ? "observational" : "inferential"} `,
+    make("span", { klass: "muted" }, meanings[rule] ? `(observational where ${meanings[rule]})` : "")));
   const probes = Object.entries(e.probes).map(([probe, [right, of]]) => `${probe} ${right} of ${of}`);
   const events = e.events.map(([frame, text]) => make("li", {}, frame === null ? text : `frame ${frame}: ${text}`));
   return make("div", { klass: "evidence" },
@@ -76,7 +79,7 @@ function evidenceOf(row) {
       make("span", { klass: "muted" }, e.events.some(([, text]) => names(e.removed, text)) ? " (its collisions are the red marks)" : " (in no collision seen)")),
     timeline(e),
     events.length ? make("ol", {}, ...events) : null,
-    rules.length ? make("p", { klass: "muted" }, `Rules: ${rules.join("; ")}`) : null,
+    rules.length ? make("details", {}, make("summary", {}, "What each rule says"), make("ul", {}, ...rules)) : null,
     probes.length ? make("p", { klass: "muted" }, `Probes, right answers: ${probes.join("; ")}`) : null);
 }
 
@@ -90,8 +93,8 @@ function optionsOf(row, answers) {
     return make("tr", { klass: correct ? "correct" : "" },
       make("td", {}, LETTERS[i]),
       make("td", {}, choice, correct ? make("span", { klass: "hit" }, " \u2713 correct") : null),
-      ...(told ? [make("td", {}, truth(e.video[i])), make("td", { klass: changed ? "changed" : "" }, truth(e.after[i]))] : []),
-      ...answers.map(([, a]) => make("td", { klass: "by-method" }, a.answer !== null && a.answer.includes(LETTERS[i]) ? "chosen" : "")));
+      ...(told ? [make("td", { "data-head": heads[2] }, truth(e.video[i])), make("td", { klass: changed ? "changed" : "", "data-head": heads[3] }, truth(e.after[i]))] : []),
+      ...answers.map(([method, a]) => make("td", { klass: "by-method", "data-head": method.name }, a.answer !== null && a.answer.includes(LETTERS[i]) ? "chosen" : "")));
   });
   return make("div", { klass: "scroll" }, make("table", { klass: "options" },
     make("thead", {}, make("tr", {}, ...heads.map((head) => make("th", { scope: "col" }, head)),
@@ -108,24 +111,26 @@ function thought(method, a, bare) {
       : make("p", { klass: "thinking", tabindex: "0" }, a.text || "(empty)"));
 }
 
-function fill(row, answers) {
+function fill(row, answers, reading) {
   const film = movie(row.link);
   return make("div", { klass: "inside" },
     row.struck === null ? null : make("p", { klass: "caption" }, `Premise struck out: ${row.struck}`),
     make("div", { klass: film === null ? "scene alone" : "scene" }, film, evidenceOf(row)),
     optionsOf(row, answers),
-    row.context === null ? null : make("details", {}, make("summary", {}, "Transcript shown in place of a video"), make("p", { klass: "context" }, row.context)),
+    row.context === null ? null : make("details", {}, make("summary", {}, "Transcript shown in place of a video"),
+      reading ? make("p", { klass: "caption" }, reading) : null, make("p", { klass: "context" }, row.context)),
     answers.length ? make("div", { klass: "thoughts" }, ...answers.map(([method, a]) => thought(method, a, row.bare))) : null,
-    make("p", { klass: "caption" }, `${row.id}, ${row.type}${row.clip ? `, ${row.clip[0]} to ${row.clip[1]} s` : ""}`));
+    make("p", { klass: "caption" }, `${row.id}, ${row.type}${row.clip ? `, ${row.clip[0]} to ${row.clip[1]} s` : ""} `,
+      make("a", { href: `#${row.anchor}` }, "Link to this question")));
 }
 
-function card(row, answers, marked) {
+function card(row, answers, marked, reading) {
   const label = row.evidence === null ? "" : row.evidence.label;
   const marks = marked.map(([method, a]) => make("span", {}, `${method.name} `,
     make("span", { klass: a.right ? "hit" : "miss" }, a.right ? "\u2713" : "\u2717", make("span", { klass: "skip" }, a.right ? " right" : " wrong"))));
-  const node = make("details", { klass: "card", "data-id": row.id },
+  const node = make("details", { klass: "card", id: row.anchor, "data-id": row.id },
     make("summary", {}, make("span", { klass: `label ${label}` }, label), make("span", { klass: "ask" }, row.question), make("span", { klass: "marks" }, ...marks)));
-  node.addEventListener("toggle", () => { if (node.open && node.children.length === 1) node.append(fill(row, answers)); });
+  node.addEventListener("toggle", () => { if (node.open && node.children.length === 1) node.append(fill(row, answers, reading)); });
   return node;
 }
 
@@ -137,6 +142,7 @@ function select(title, options, chosen, change) {
 class Browser {
   constructor(root, list) {
     Object.assign(this, { root, list, shown: PAGE, label: "all", search: "", filter: "all" });
+    list.rows.forEach((row, i) => { row.anchor = `${root.dataset.list}-q${i}`; });
     const first = (role) => Math.max(0, list.methods.findIndex((method) => method.role === role));
     this.left = first("GRPO");
     this.right = list.methods.some((method) => method.role === "CDPO") ? first("CDPO") : Math.max(0, list.methods.length - 1);
@@ -168,7 +174,9 @@ class Browser {
     const name = (method) => this.list.methods[method].name;
     const all = { all: ["All", () => true] };
     if (this.list.kind !== "answers" || left === right) return all;
-    return { ...all,
+    const show = this.list.show.map((one, i) => [`show-${i}`, [`Show me: ${name(one.method)} against ${name(one.against)}`,
+      (row) => one.rows.includes(this.list.rows.indexOf(row))]]);
+    return { ...all, ...Object.fromEntries(show),
       repaired: [`${name(left)} wrong, ${name(right)} right`, (row) => this.parts(row, left, right)],
       broken: [`${name(left)} right, ${name(right)} wrong`, (row) => this.parts(row, right, left)] };
   }
@@ -203,15 +211,36 @@ class Browser {
       this.tools.querySelector(`[data-filter="${key}"] .muted`).textContent = String(this.matching(test).length);
   }
 
-  draw() {
+  // The rows to draw: in the questions' order, or in that of the telling ones.
+  ordered() {
     const rows = this.matching(this.filters()[this.filter][1]);
+    if (!this.filter.startsWith("show-")) return rows;
+    const places = this.list.show[Number(this.filter.slice(5))].rows;
+    const at = (row) => places.indexOf(this.list.rows.indexOf(row));
+    return rows.sort((a, b) => at(a) - at(b));
+  }
+
+  // Draw until one row stands among the cards, open it and go there.
+  reveal(row) {
+    Object.assign(this, { label: "all", search: "", filter: "all", shown: Math.max(this.shown, this.list.rows.indexOf(row) + 1) });
+    this.controls();
+    this.draw();
+    for (let node = this.root; node !== null; node = node.parentElement) if (node.tagName === "DETAILS") node.open = true;
+    const found = document.getElementById(row.anchor);
+    found.open = true;
+    found.scrollIntoView();
+    found.firstElementChild.focus({ preventScroll: true });
+  }
+
+  draw() {
+    const rows = this.ordered();
     const visible = rows.slice(0, this.shown);
     this.count.textContent = `${rows.length} of ${this.list.rows.length} questions`;
     this.root.dataset.count = String(rows.length);
     const few = this.list.methods.length <= 3;
     this.cards.replaceChildren(...visible.map((row) => {
       const answers = this.list.methods.map((method, i) => [method, row.answers.length ? this.answer(row, i) : null, i]).filter(([, a]) => a !== null);
-      return card(row, answers, answers.filter(([, , i]) => few || i === this.left || i === this.right));
+      return card(row, answers, answers.filter(([, , i]) => few || i === this.left || i === this.right), this.list.reading);
     }));
     this.more.hidden = visible.length === rows.length;
     this.more.textContent = `Show ${Math.min(PAGE, rows.length - visible.length)} more`;
@@ -229,7 +258,14 @@ function walk(event) {
   heads[to].scrollIntoView({ block: "nearest" });
 }
 
+const browsers = [];
+
 function openTarget() {
+  const hash = location.hash.slice(1);
+  for (const browser of browsers) {
+    const row = browser.list.rows.find((one) => one.anchor === hash);
+    if (row !== undefined) browser.reveal(row);
+  }
   const target = location.hash.startsWith("#run-") ? document.querySelector(`${location.hash} > details`) : null;
   if (target !== null) target.open = true;
 }
@@ -238,8 +274,10 @@ async function start() {
   document.addEventListener("keydown", walk);
   window.addEventListener("hashchange", openTarget);
   openTarget();
-  const lists = await unpack();
-  for (const root of document.querySelectorAll(".browser")) new Browser(root, lists[root.dataset.list]);
+  const { meanings: told, ...lists } = await unpack();
+  meanings = told;
+  for (const root of document.querySelectorAll(".browser")) browsers.push(new Browser(root, lists[root.dataset.list]));
+  openTarget();
   document.documentElement.dataset.ready = "true";
 }
 

@@ -1,0 +1,146 @@
+"""The verbs of the command line, as a table: where each one's settings and function live.
+
+Light: nothing of a stage is imported before `load` is asked for it.
+"""
+
+import dataclasses
+import importlib
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One stage: where its config and its function live, and what comes before the flags.
+
+    Attributes:
+        about: one line for `--help`.
+        config: `module:Class` of a frozen dataclass; importing it must be light.
+        stage: `module:function`, called as `stage(*inputs, config)`.
+        inputs: argument name -> (annotation, flag?, help), in the order of the call.
+    """
+
+    about: str
+    config: str
+    stage: str
+    inputs: dict[str, tuple[Any, bool, str]] = dataclasses.field(default_factory=dict)
+
+
+DATA = (Path, True, "the folder the stage before wrote")
+VERBS: dict[str, Verb] = {
+    "world": Verb(
+        "make videos, annotations and questions in CLEVRER's own format",
+        "videothinker.world.config:WorldConfig",
+        "videothinker.world.stage:world",
+    ),
+    "check": Verb(
+        "read a list of questions in any common shape and say all that is wrong with it",
+        "videothinker.checking.config:CheckConfig",
+        "videothinker.checking.stage:check",
+        {"list": (Path, False, "JSON lines, a JSON array, CSV or parquet")},
+    ),
+    "convert": Verb(
+        "write such a list as our own records, one JSON object a line",
+        "videothinker.checking.config:ConvertConfig",
+        "videothinker.checking.stage:convert",
+        {"list": (Path, False, "JSON lines, a JSON array, CSV or parquet")},
+    ),
+    "diagnose": Verb(
+        "label which questions can be answered without reasoning; write the bias set",
+        "videothinker.diagnosis.config:DiagnoseConfig",
+        "videothinker.diagnosis.stage:diagnose",
+        {"data": (Path, False, "a CLEVRER folder, or a list of questions")},
+    ),
+    "pretrain": Verb(
+        "train a small video LLM from scratch on simulated videos",
+        "videothinker.lab.pretraining.config:PretrainConfig",
+        "videothinker.lab.pretraining.stage:pretrain",
+        {"data": (Path | None, False, "a world folder; without one, scenes are streamed")},
+    ),
+    "train bias": Verb(
+        "train the bias model by RL on the observational questions",
+        "videothinker.algorithms.bias:BiasConfig",
+        "videothinker.training.stages:train",
+        {"data": DATA},
+    ),
+    "train grpo": Verb(
+        "train by GRPO on all questions: the baseline",
+        "videothinker.algorithms.grpo:GrpoConfig",
+        "videothinker.training.stages:train",
+        {"data": DATA},
+    ),
+    "train cdpo": Verb(
+        "train by CDPO on all questions: GRPO repelled from the bias model",
+        "videothinker.algorithms.cdpo:CdpoConfig",
+        "videothinker.training.stages:train",
+        {"data": DATA},
+    ),
+    "evaluate": Verb(
+        "answer a benchmark's questions, record every sample, print the tables",
+        "videothinker.evaluation.config:EvaluateConfig",
+        "videothinker.evaluation.stage:evaluate",
+        {"data": DATA},
+    ),
+    "report": Verb(
+        "write one self-contained HTML page from run folders",
+        "videothinker.report.config:ReportConfig",
+        "videothinker.report.stage:report",
+        {"runs": (tuple[Path, ...], False, "run folders of any stages and seeds")},
+    ),
+    "ask": Verb(
+        "ask a model one question about one video",
+        "videothinker.answering.config:AskConfig",
+        "videothinker.answering.single:ask",
+        {"video": (Path, False, "a video file"), "question": (str, False, "the question")},
+    ),
+    "chat": Verb(
+        "ask a model question after question about one video",
+        "videothinker.answering.config:ChatConfig",
+        "videothinker.answering.single:chat",
+        {"video": (Path, False, "a video file")},
+    ),
+    "benchmarks": Verb(
+        "list the benchmarks that can be asked, and what each one holds",
+        "videothinker.benchmarks.listing:BenchmarksConfig",
+        "videothinker.benchmarks.listing:benchmarks",
+    ),
+    "models": Verb(
+        "list the model families; or hold one model against plain transformers",
+        "videothinker.answering.config:ModelsConfig",
+        "videothinker.answering.families:models",
+    ),
+    "export": Verb(
+        "merge a LoRA run into a complete model folder, and say what that changed",
+        "videothinker.export.config:ExportConfig",
+        "videothinker.export.merge:export",
+    ),
+    "demo": Verb(
+        "run the whole line on a small simulated world; its last line is the report",
+        "videothinker.reproduce:DemoConfig",
+        "videothinker.reproduce:demo",
+    ),
+    "reproduce": Verb(
+        "run a grid of commands in the file's order, within a time budget",
+        "videothinker.reproduce:ReproduceConfig",
+        "videothinker.reproduce:reproduce",
+        {"grid": (Path, False, "a grid, e.g. recipes/demo.yaml")},
+    ),
+}
+
+
+def load(path: str) -> Any:
+    """Import `module:name`."""
+    module, name = path.split(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def setting_names(kind: type) -> list[str]:
+    """Names of a config's fields; those of a config inside it stand flat beside them."""
+    names, hints = list[str](), typing.get_type_hints(kind)
+    for field in dataclasses.fields(kind):
+        annotation = hints[field.name]
+        inner = dataclasses.is_dataclass(annotation)
+        names += setting_names(typing.cast("type", annotation)) if inner else [field.name]
+    return names

@@ -1,0 +1,41 @@
+"""examples/first_hour.ipynb is executed, cell by cell, and ships without outputs."""
+
+import ast
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.docs.docs_blocks import DOCS
+from videothinker.results import Result
+
+NOTEBOOK = DOCS.parent / "examples" / "first_hour.ipynb"
+
+
+def run(source: str, names: dict[str, Any]) -> Any:
+    """What a cell's last expression is worth, as a notebook would show it."""
+    tree = ast.parse(source)
+    last = tree.body[-1]
+    if not isinstance(last, ast.Expr):
+        exec(compile(tree, "cell", "exec"), names)
+        return None
+    before = ast.Module(tree.body[:-1], [])
+    exec(compile(before, "cell", "exec"), names)
+    return eval(compile(ast.Expression(last.value), "cell", "eval"), names)
+
+
+def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    cells = json.loads(NOTEBOOK.read_text())["cells"]
+    names: dict[str, Any] = {}
+    shown = []
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            assert cell["outputs"] == []
+            shown.append(run("".join(cell["source"]), names))
+    tables = [one for one in shown if isinstance(one, Result)]
+    assert len(tables) >= 4
+    assert all("<table>" in one._repr_html_() for one in tables)
+    assert (tmp_path / "runs" / "first_hour" / "report.html").stat().st_size > 10_000
+    assert {"observational", "inferential"} <= names["by_label"].keys()

@@ -1,0 +1,90 @@
+"""What is shipped: a wheel that works outside the checkout, its citation, its images."""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+import videothinker
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built wheel, unpacked as an installer does."""
+    if importlib.util.find_spec("hatchling") is None:
+        pytest.skip("SKIPPED, NO WHEEL WAS BUILT: no hatchling here; pip install -e '.[dev]'")
+    out = tmp_path_factory.mktemp("wheel")
+    words = ["-m", "hatchling", "build", "-t", "wheel", "-d", str(out)]
+    subprocess.run([sys.executable, *words], cwd=ROOT, check=True, capture_output=True)
+    (built,) = out.glob("*.whl")
+    with zipfile.ZipFile(built) as file:
+        file.extractall(out / "site")
+    return out / "site"
+
+
+def run(wheel: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """A command of the unpacked wheel, in a folder that holds nothing of the checkout."""
+    environment = {**os.environ, "PYTHONPATH": str(wheel), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, "-m", "videothinker.cli", *words],
+        cwd=folder, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_a_wheel_holds_all_that_a_checkout_has(wheel: Path) -> None:
+    inside = wheel / "videothinker"
+    assert (inside / "py.typed").is_file()
+    for folder, ending in (("recipes", "*.yaml"), ("models", "*/*.safetensors")):
+        ours = {p.relative_to(ROOT) for p in (ROOT / folder).glob(ending)}
+        theirs = {p.relative_to(inside / "share") for p in (inside / "share" / folder).glob(ending)}
+        assert theirs == ours
+    source = ROOT / "src" / "videothinker"
+    wanted = {p.relative_to(source) for p in source.rglob("*") if p.suffix not in ("", ".pyc")}
+    assert {p for p in wanted if not (inside / p).is_file()} == set()
+
+
+def test_a_wheel_runs_the_first_cells_of_the_demo_elsewhere(wheel: Path, tmp_path: Path) -> None:
+    where = run(wheel, tmp_path, "--version")
+    assert where.stdout == f"videothinker {videothinker.__version__}\n"
+    looks = ["--plain-looks", "--radius", "0.3", "--objects-max", "5", "--size", "64x48"]
+    small = ["--scenes", "3", "--validation-scenes", "2", "--frames", "4", "--descriptive", "0"]
+    made = run(wheel, tmp_path, "world", "--out", "w", *looks, *small, "--family-share", "0")
+    assert made.returncode == 0, made.stderr[-800:]
+    found = run(wheel, tmp_path, "diagnose", "w", "--out", "d")
+    assert found.returncode == 0, found.stderr[-800:]
+    asked = ["--protocol", "demo", "--frames", "4", "--max-new-tokens", "4", "--out", "e"]
+    model = ["--model", "models/base-video"]
+    answered = run(wheel, tmp_path, "evaluate", "--data", "d", *model, *asked, "--split", "all")
+    assert answered.returncode == 0, answered.stderr[-800:]
+    page = run(wheel, tmp_path, "report", "w", "d", "e")
+    assert page.returncode == 0, page.stderr[-800:]
+    assert "Observational and inferential accuracy" in (tmp_path / "report.html").read_text()
+
+
+def test_versions_agree() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert PROJECT["version"] == videothinker.__version__ == citation["version"]
+    assert citation["license"] == PROJECT["license"]
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "Dockerfile.cuda"])
+def test_an_image_copies_all_that_the_build_reads(name: str) -> None:
+    text = (ROOT / name).read_text()
+    copied = {word for line in re.findall(r"^COPY (.*)$", text, re.M) for word in line.split()}
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    forced = build["targets"]["wheel"]["force-include"]
+    needed = {"pyproject.toml", "src", PROJECT["readme"], *PROJECT["license-files"], *forced}
+    assert needed <= copied
+    assert all((ROOT / word).exists() for word in copied if word != "./")
+    ignored = (ROOT / ".dockerignore").read_text().split()
+    assert not copied & set(ignored)
