@@ -252,7 +252,6 @@ def test_what_choosing_says_of_seeds_and_the_rule(grids: pages.Grids) -> None:
     ("page", "name"),
     [
         ("models/base-video/README.md", "video"),
-        ("docs/base_model.md", "headline"),
         ("docs/base_model.md", "video"),
     ],
 )
