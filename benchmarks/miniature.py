@@ -61,7 +61,7 @@ def evaluation(run: Path, sets: dict[str, Any], found: re.Match[str]) -> dict[st
         "scenes": [q.groups.get("scene", q.id) for q in questions],
         "pairs": [q.groups.get("family") or q.groups.get("pair", "") for q in questions],
         "prefill": prefill,
-        "shortcut": shortcut(Path(metadata["config"]["data"])),
+        "shortcut": shortcut(Path(metadata["facts"]["data"])),
     }
     if sets.setdefault(found["set"], asked) != asked:
         raise SystemExit(f"{run}: asks other questions than the other runs of {found['set']!r}")

@@ -216,3 +216,29 @@ def _panel(grid: Grid, what: str, scale: Scale, arms: Sequence[str]) -> list[Mar
             for value in points(grid, MAIN, arm, what)
         ]
     return found
+
+
+ABOUT = """# Results in miniature
+
+![A dot a seed, an arm a row](images/families.svg)
+
+*Percent right on 300 scenes that no model trained on. A dot is a training seed; the red line is the
+base made to simulate, before any training.*
+
+Every test question here stands in a *family*: one video, one set of options, two objects to remove,
+one question that the video alone answers (observational) and one that it does not (inferential).
+Neither gives itself away, so who does not read the premise has no family right as a whole."""
+READ = """Intervals are of 95 %, over scenes and training seeds together; differences are paired by seed and
+question. What was fixed before the run stands in [LOG.md](LOG.md). Every number is recomputed from
+committed answers: `python benchmarks/miniature.py tables` writes this page and its figure. The tier
+is text, from a base of a million parameters; nothing was measured at 3B or, on these questions,
+from pixels. [What the old world showed](results_old_world.md), and why it misled, has a page of its
+own; what to do about a shortcut in your own data is in [choosing.md](choosing.md)."""
+
+
+def break_even_text(grid: Grid) -> str:
+    """What the base's own answers forecast."""
+    return (
+        f"**Break-even.** By the base's drawn answers simulating earns more than describing where more "
+        f"than {break_even(grid):.1f} % of the training questions are inferential."
+    )
