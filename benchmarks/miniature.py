@@ -19,9 +19,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from miniature_families import SHORTCUT
 from miniature_records import RIGHT, SIMULATED, VALID
 from miniature_tables import PAGES
 
+from videothinker.diagnosis.audit import Audited
 from videothinker.records import Diagnosis, Question, Sample, Step, read_jsonl
 from videothinker.reproduce import ReproduceConfig, plan
 
@@ -57,8 +59,9 @@ def evaluation(run: Path, sets: dict[str, Any], found: re.Match[str]) -> dict[st
     asked = {
         "labels": "".join(labels.get(q.id, "unknown")[0] for q in questions),
         "scenes": [q.groups.get("scene", q.id) for q in questions],
-        "pairs": [q.groups.get("pair", "") for q in questions],
+        "pairs": [q.groups.get("family") or q.groups.get("pair", "") for q in questions],
         "prefill": prefill,
+        "shortcut": shortcut(Path(metadata["config"]["data"])),
     }
     if sets.setdefault(found["set"], asked) != asked:
         raise SystemExit(f"{run}: asks other questions than the other runs of {found['set']!r}")
@@ -68,6 +71,13 @@ def evaluation(run: Path, sets: dict[str, Any], found: re.Match[str]) -> dict[st
         "seed": None if found["seed"] is None else int(found["seed"]),
         "answers": "".join(digit(samples[q.id], prefill) for q in questions),
     }
+
+
+def shortcut(diagnosis: Path) -> str:
+    """1 for every question that an answerer gets right which simulates nothing, else 0."""
+    audited = diagnosis / "audit.jsonl"
+    rows = read_jsonl(audited, Audited) if audited.is_file() else []
+    return "".join(str(int(row.right[SHORTCUT])) for row in rows if SHORTCUT in row.right)
 
 
 def training(run: Path, found: re.Match[str]) -> dict[str, Any]:

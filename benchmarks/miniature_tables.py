@@ -70,6 +70,8 @@ SETS = {
     "pairs": "minimal pairs, two questions that look alike and differ in the answer",
     "seen": "the main questions, every model forced to describe",
     "without": "the main questions, every model forced to simulate the removal",
+    "seen-drawn": "the same as `seen`, drawn at temperature 1 as in training",
+    "without-drawn": "the same as `without`, drawn at temperature 1 as in training",
     "six-objects": "out of domain, always 6 objects where the base saw 4 or 5",
     "four-collisions": "out of domain, always 4 collisions where the base saw 2 to 4",
     "other-shades": "out of domain, color channels up to 21 of 255 from those the base saw",

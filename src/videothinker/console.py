@@ -25,7 +25,7 @@ class _Console(Console):
         raise  # noqa: PLE0704  (rich calls this while it handles the BrokenPipeError)
 
 
-stderr = _Console(stderr=True, highlight=False)
+stderr = _Console(stderr=True, highlight=False, emoji=False)
 
 
 _held: ContextVar[list[str] | None] = ContextVar("held", default=None)

@@ -36,7 +36,7 @@ GIVEN: dict[str, Any] = {"model": "m", "out": Path("o"), "bias": "b"}
         ({"max_pixels": 10}, "min_pixels is 3136; allowed is at most max_pixels"),
         ({"reward_funcs": ()}, "one or more"),
         ({"reward_weights": (1.0,)}, "2 numbers"),
-        ({"sampling": "hard"}, "uniform, bias-failure, base-failure, label"),
+        ({"sampling": "hard"}, "uniform, bias-failure, base-failure, curriculum, label"),
         ({"sampling": "label"}, "inferential_share is None"),
         ({"sampling": "label", "inferential_share": 1.5}, "from 0 to 1"),
         ({"inferential_share": 0.5}, "null unless sampling is 'label'"),

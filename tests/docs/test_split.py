@@ -251,9 +251,7 @@ def test_what_choosing_says_of_seeds_and_the_rule(grids: pages.Grids) -> None:
 @pytest.mark.parametrize(
     ("page", "name"),
     [
-        ("models/base-transcript/README.md", "headline"),
         ("models/base-video/README.md", "video"),
-        ("docs/base_model.md", "headline"),
         ("docs/base_model.md", "video"),
     ],
 )

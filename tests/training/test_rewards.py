@@ -17,6 +17,20 @@ from videothinker.records import Step, read_jsonl
 from videothinker.training.rewards import load_rewards, score
 from videothinker.training.stages import train
 
+SOFT, EXACT = "soft_accuracy", "exact_accuracy"
+
+
+def test_part_of_an_answer_is_paid_by_the_soft_accuracy_alone() -> None:
+    said = ["A", "A, B", "A, B, C", "B"]
+    columns = {
+        "completions": [f"<think>x</think><answer>{one}</answer>" for one in said],
+        "choices": [("p", "q", "r")] * 4,
+        "answer": [("A", "B")] * 4,
+        "truncated": [False] * 4,
+    }
+    paid = {name: load_rewards([name])[name](**columns) for name in (SOFT, EXACT)}
+    assert paid == {SOFT: [0.5, 1, 0, 0.5], EXACT: [0, 1, 0, 0]}
+
 
 @pytest.mark.parametrize(
     ("name", "message"),
@@ -29,7 +43,7 @@ from videothinker.training.stages import train
             "tests.training.toy_training:takes_too_little",
             "unexpected keyword argument 'prompts'.*by keyword",
         ),
-        ("nowhere", "unknown; allowed are soft_accuracy, format, pair_consistency"),
+        ("nowhere", "unknown; allowed are soft_accuracy, exact_accuracy, format"),
     ],
 )
 def test_a_bad_reward_function_is_named(

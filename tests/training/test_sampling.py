@@ -18,6 +18,7 @@ from videothinker.giveaways import AWAY, REST
 from videothinker.records import Sample, write_jsonl
 from videothinker.training.data import in_order, load_training_set
 from videothinker.training.sampling import (
+    curriculum_weights,
     drawn_shares,
     failure_weights,
     label_weights,
@@ -68,6 +69,11 @@ def test_what_has_no_weight_is_never_drawn(weights: list[float], position: int) 
 def test_failure_weights_by_hand() -> None:
     success = {"a": 1.0, "b": 0.25}
     assert failure_weights(success, ["a", "b"], 0.2) == pytest.approx([0.2, 0.95])
+
+
+def test_a_curriculum_draws_most_what_is_right_every_other_time() -> None:
+    success = {"a": 1.0, "b": 0.5, "c": 0.25, "d": 0.0}
+    assert curriculum_weights(success, list(success), 0.1) == pytest.approx([0.1, 1.1, 0.85, 0.1])
 
 
 def test_label_weights_reach_the_share_whatever_the_counts() -> None:

@@ -19,7 +19,7 @@ from videothinker.algorithms.control import Signs
 from videothinker.budget import DEADLINE, MEGABYTES, check_budget
 from videothinker.errors import UserError
 
-Sampling = Literal["uniform", "bias-failure", "base-failure", "label"]
+Sampling = Literal["uniform", "bias-failure", "base-failure", "curriculum", "label"]
 MAY_BE_ZERO = (
     "train_questions", "lora_rank", "eval_steps", "eval_questions", "weight_decay", "max_refills",
     "guard_valid",
@@ -132,11 +132,12 @@ class TrainConfig:
     inferential_share: float | None = None
     """With `label`: share of inferential questions among those drawn. Ours."""
     sampling_floor: float = 0.2
-    """With a failure sampling: eps in p(q) ~ 1 - success(q) + eps. Ours: measured in miniature."""
+    """With a sampling by success: eps in p(q) ~ 1 - success(q) + eps. Ours: measured in miniature.
+    `curriculum` draws by 4 success(q) (1 - success(q)) + eps, of the model that is trained."""
     sampling_rollouts: int = 8
-    """With a failure sampling: rollouts a question to measure success. Ours: G again."""
+    """With a sampling by success: rollouts a question to measure success. Ours: G again."""
     success: Path | None = None
-    """With a failure sampling: `success.jsonl` of an earlier run of the same model, to reuse."""
+    """With a sampling by success: `success.jsonl` of an earlier run of the same model, to reuse."""
     freeze_vision: bool = False
     """Keep the vision tower as it is. Authors' script: the tower is trained."""
     gradient_checkpointing: bool = True

@@ -33,7 +33,8 @@ class BiasConfig(TrainConfig):
         super().__post_init__()
         whole = self.max_refills == 0 or "pair_consistency" not in self.reward_funcs
         require(self, "max_refills", whole, "0 with the reward 'pair_consistency'")
-        allowed = "uniform, base-failure, label: 'bias-failure' needs a bias model, made here"
+        allowed = "uniform, base-failure, curriculum, label: "
+        allowed += "'bias-failure' needs a bias model, made here"
         require(self, "sampling", self.sampling != "bias-failure", allowed)
 
     def trained_on(self) -> str:

@@ -1,8 +1,8 @@
 """The transcript tier in few tokens: what a model of under a million parameters can read.
 
 The same information as `transcript.render`, coarser: objects go by the fewest words that tell them
-apart, places are cells of a grid laid over the table (two letters, column then row), and every
-event of the log may be missing at the stated rate.
+apart, places are cells of a grid laid over the table (two letters, column then row), of the events
+there are the collisions, and each may be missing from the log at the stated rate.
 """
 
 from collections.abc import Sequence
@@ -19,6 +19,8 @@ CELL = 0.4
 """Side of a cell in metres (objects are 0.4 to 0.6 wide)."""
 LEFT, NEAR = -4.0, -2.4
 """The grid's corner: the table's left and near edges."""
+HIT = "hit"
+"""Stands behind every collision: whether a pair is in the list is then which word follows it."""
 AWAY = "gone"
 """Stands for the place of an object that is out of view."""
 
@@ -58,18 +60,20 @@ def pair_word(first: str, second: str) -> str:
     return a.capitalize() + b.capitalize()
 
 
-def tell(event: Event, names: Sequence[str]) -> str:
-    """An event in two words: "BlueRed collide", "red enters", "red leaves"."""
-    first = names[event.objects[0]]
-    if event.type == "collision":
-        return f"{pair_word(first, names[event.objects[1]])} collide"
-    return f"{first} {'enters' if event.type == 'in' else 'leaves'}"
+def told(events: Sequence[Event], names: Sequence[str]) -> str:
+    """The collisions in order: "BlueRed hit, CyanGray hit"; "none" if there are none."""
+    hits = [event for event in events if event.type == "collision"]
+    pairs = [pair_word(*(names[one] for one in event.objects)) for event in hits]
+    return ", ".join(f"{pair} {HIT}" for pair in pairs) or "none"
 
 
 def render_compact(
-    scene: Annotation | Motion, *, frames: int = 4, miss_rate: float = 0.0, seed: int = 0
+    scene: Annotation | Motion, *, frames: int = 8, miss_rate: float = 0.0, seed: int = 0
 ) -> str:
     """The context shown in place of a video, in few tokens.
+
+    One line an object, its places in order, then the collisions in order: "Events (4% missing):
+    BlueRed hit, CyanGray hit."
 
     Args:
         scene: an annotation with trajectories, or a simulated scene's motion.
@@ -84,14 +88,11 @@ def render_compact(
     motion, shown, events = observe(scene, frames=frames, miss_rate=miss_rate, seed=seed)
     names = short_names(motion.objects)
     lines = []
-    for t in shown:
+    for k, name in enumerate(names):
         places = [
-            f"{name} {cell(x, y) if seen else AWAY}"
-            for name, (x, y), seen in zip(
-                names, motion.positions_TN2[t].tolist(), motion.visible_TN[t].tolist(), strict=True
-            )
+            cell(*motion.positions_TN2[t, k].tolist()) if motion.visible_TN[t, k] else AWAY
+            for t in shown
         ]
-        lines.append(f"Frame {len(lines)}: {', '.join(places)}.")
-    told = [tell(event, names) for event in events]
-    lines.append(f"Events ({miss_rate:.0%} missing): {', '.join(told) or 'none'}.")
+        lines.append(f"{name}: {' '.join(places)}.")
+    lines.append(f"Events ({miss_rate:.0%} missing): {told(events, names)}.")
     return "\n".join(lines)

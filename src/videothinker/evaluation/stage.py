@@ -17,7 +17,7 @@ from videothinker.benchmarks.base import Benchmark
 from videothinker.benchmarks.protocols import Protocol
 from videothinker.console import say
 from videothinker.errors import UserError
-from videothinker.evaluation import metrics, tables
+from videothinker.evaluation import break_even, metrics, tables
 from videothinker.evaluation.config import EvaluateConfig
 from videothinker.evaluation.metrics import Answered
 from videothinker.evaluation.selection import Selection, check, select
@@ -199,7 +199,7 @@ def _conclude(
         ),
     }
     if config.compare is not None:
-        summary["compared"] = compare(questions, samples, config.compare)
+        summary["compared"] = compare(questions, samples, config.compare, labels)
     spent = costs(run.path)
     if spent is not None:
         summary["endpoint"] = spent
@@ -223,9 +223,14 @@ def answered_by(other: Path, questions: Sequence[Question]) -> Answered:
 
 
 def compare(
-    questions: Sequence[Question], samples: Sequence[Sample], other: Path
+    questions: Sequence[Question],
+    samples: Sequence[Sample],
+    other: Path,
+    labels: Mapping[str, Diagnosis],
 ) -> Mapping[str, Any]:
     """The paired difference to another evaluate run, on the questions both answered.
+
+    With labels also which of the two earns more in training, and from which share on.
 
     Raises:
         UserError: see `answered_by`.
@@ -236,4 +241,5 @@ def compare(
         "with": str(other),
         "protocols": sorted({sample.protocol for q in common for sample in theirs[q.id]}),
         "difference": asdict(metrics.paired(common, ours, theirs)),
+        "ways": break_even.forecast(common, labels, ours, theirs),
     }

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from videothinker.evaluation import break_even
 from videothinker.giveaways import AWAY, DEFINITION
 
 HEAD = (
@@ -123,4 +124,6 @@ def render(summary: Mapping[str, Any]) -> list[str]:
             f"this run minus {summary['compared']['with']}: {percent(difference['value'])} points, "
             f"95 % {interval(difference)}, on {difference['n']:,} common questions"
         )
+        if ways := summary["compared"].get("ways"):
+            found += break_even.lines(ways, str(summary["compared"]["with"]))
     return found

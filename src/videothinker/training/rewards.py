@@ -55,6 +55,24 @@ def soft_accuracy(
     ]
 
 
+def exact_accuracy(
+    completions: Sequence[str],
+    *,
+    choices: Sequence[Sequence[str]],
+    answer: Sequence[tuple[str, ...]],
+    truncated: Sequence[bool],
+    **_: Any,
+) -> list[float]:
+    """1 where the letters given are all the right ones and no other, else 0.
+
+    Ours: the soft accuracy pays a part of an answer, and so who describes where that falls short.
+    """
+    rows = zip(completions, choices, answer, truncated, strict=True)
+    return [
+        exact(parse(text, options, truncated=cut).answer, gold) for text, options, gold, cut in rows
+    ]
+
+
 def format(  # noqa: A001
     completions: Sequence[str],
     *,
@@ -101,6 +119,7 @@ def pair_consistency(
 
 OURS: dict[str, RewardFunc] = {
     "soft_accuracy": soft_accuracy,
+    "exact_accuracy": exact_accuracy,
     "format": format,
     "pair_consistency": pair_consistency,
 }

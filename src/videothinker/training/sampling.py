@@ -1,4 +1,4 @@
-"""Which questions a step draws: uniformly, by a model's failures, or by label.
+"""Which questions a step draws: uniformly, by a model's success, or by label.
 
 Bias-failure sampling is ours (docs/method.md): the bias model's success p(q) on every training
 question is measured once, and each draw takes question q with probability proportional to
@@ -60,7 +60,8 @@ def open_stream(
         else:
             journal = run.journal("success.jsonl", Sample) if run else None
             success = measure_success(policy, data, config, journal, processes)
-    weights = failure_weights(success, [q.id for q in questions], config.sampling_floor)
+    weigh = curriculum_weights if kind == "curriculum" else failure_weights
+    weights = weigh(success, [q.id for q in questions], config.sampling_floor)
     if run and data.labels:
         run.facts["drawn_shares"] = shares = drawn_shares(weights, labels)
         told = ", ".join(f"{share:.0%} {label}" for label, share in shares.items())
@@ -98,6 +99,13 @@ def weighted_stream(
 def failure_weights(success: Mapping[str, float], ids: Sequence[str], floor: float) -> list[float]:
     """1 - success(q) + floor for every question."""
     return [1 - success[question_id] + floor for question_id in ids]
+
+
+def curriculum_weights(
+    success: Mapping[str, float], ids: Sequence[str], floor: float
+) -> list[float]:
+    """4 success(q) (1 - success(q)) + floor: most for what is right every other time."""
+    return [4 * success[one] * (1 - success[one]) + floor for one in ids]
 
 
 def drawn_shares(weights: Sequence[float], labels: Sequence[str]) -> dict[str, float]:

@@ -1,6 +1,8 @@
 """Other colors for a simulated scene, and what the heads are asked and tell."""
 
+import itertools
 import operator
+import re
 from collections import Counter
 
 import numpy as np
@@ -17,9 +19,13 @@ from videothinker.lab.pretraining.lights import lights_of, paint, recolored
 from videothinker.lab.pretraining.measure import PAIR
 from videothinker.lab.pretraining.pool import SLOT, frames_of, half_color
 from videothinker.lab.pretraining.targets import (
+    FATES,
     GONE,
+    NEVER,
+    NEW,
     SLOTS,
     STAYS,
+    every_fate,
     from_raw,
     respond,
     told_in_time,
@@ -68,7 +74,8 @@ def test_each_collision_is_told_in_its_slot(pretraining_scenes, rng):
         said = told_in_time(one, [f"n{k}" for k in range(len(one.looks))]).split()
         letters = [word for word in said if len(word) == 1]
         assert letters == list("ab")[: POOL.frames // SLOT]
-        assert len(said) - len(letters) == len(one.collisions())
+        assert said.count("hit") == len(one.collisions())
+        assert len(said) - len(letters) == 2 * len(one.collisions())
         asked = which_collide(one, rng)
         assert respond(one, asked, "obs", rng, 0.0, timed=True).startswith("<think>Seen: a")
         assert "Seen: a" not in respond(one, asked, "obs", rng, 0.0, timed=False)
@@ -194,28 +201,51 @@ def test_who_moves_is_told_for_the_moment_that_is_asked(pretraining_scenes):
         assert evidence(one, program, str(len(movers) + 1)) is None
 
 
-def test_simulating_from_frames_goes_through_the_video(pretraining_scenes, rng):
-    """Describing's words, and after each collision the removed object and what becomes of it."""
+def test_simulating_from_frames_lists_the_video_then_says_what_becomes_of_the_choices(
+    pretraining_scenes, rng
+):
     checked = Counter()
-    for one in pretraining_scenes:
-        asked = what_if(one, rng, 1.0)
+    for one, inferential in itertools.product(pretraining_scenes, (0.0, 1.0)):
+        asked = what_if(one, rng, inferential)
         if asked is None:
             continue
         names = short_names(one.objects)
-        removed = names[asked.removed]
+        words = {pair: pair_word(*(names[i] for i in pair)) for pair in asked.pairs}
+        said_of = [[pair_word(*(names[i] for i in p)) for p in some]
+                   for some in (one.collisions(), one.collisions(asked.removed))]  # fmt: skip
+        before, happen = said_of
+        met = [pair_word(*(names[i] for i in p)) for p in one.collisions() if asked.removed in p]
+        opening = f"<think>Without {names[asked.removed]}:"
+        gone = f"{' '.join([*met, 'gone'])}."
+        timed = respond(one, asked, "sim", rng, 0.0, timed=True)
+        assert timed.startswith(f"{opening} {told_in_time(one, names)}. {gone} A ")
+        for word in words.values():
+            fate = FATES[word in before, word in happen]
+            assert f" {word} {fate} {'yes' if word in happen else 'no'}" in timed
+            checked[fate] += 1
+        told = respond(one, asked, "sim", rng, 0.0, timed=False)
+        assert told == timed.replace(f" {told_in_time(one, names)}.", "")
+    assert set(checked) == {STAYS, GONE, NEW, NEVER}
+
+
+def test_a_drill_tells_what_becomes_of_every_other_pair(pretraining_scenes, rng):
+    checked = Counter()
+    for one in pretraining_scenes:
+        asked, said = every_fate(one, rng, timed=False)
+        names = short_names(one.objects)
+        others = [n for k, n in enumerate(names) if k != asked.removed]
+        told = said.partition(" gone. ")[2]
+        fates = dict(re.findall(rf"({PAIR.pattern}) (stays|gone|new|never)(?=[,.])", told))
+        met = len([pair for pair in one.collisions() if asked.removed in pair])
+        assert met
+        assert said.partition(" gone.")[0].count(" ") == met + 1
+        assert set(fates) == {pair_word(a, b) for a, b in itertools.combinations(others, 2)}
         happen = [pair_word(*(names[i] for i in p)) for p in one.collisions(asked.removed)]
-        wanted, seen = [], told_in_time(one, names).split()
-        for word in seen:
-            wanted.append(word)
-            if PAIR.fullmatch(word):
-                wanted += [removed, STAYS if word in happen else GONE]
-                checked[wanted[-1]] += 1
-        new = [f"{word} {removed} new" for word in happen if word not in seen]
-        checked["new"] += len(new)
-        thought = " ".join(wanted) + (f" then {', '.join(new)}" if new else "")
-        told = respond(one, asked, "sim", rng, 0.0, timed=True)
-        assert told.startswith(f"<think>Without {removed}: {thought}. A ")
-    assert set(checked) == {STAYS, GONE, "new"}
+        assert {word for word, fate in fates.items() if fate in (STAYS, NEW)} == set(happen)
+        changes = bool({GONE, NEW} & set(fates.values()))
+        assert said.endswith(f"<answer>{'B' if changes else 'A'}</answer>")
+        checked[changes] += 1
+    assert set(checked) == {True, False}
 
 
 def test_a_contact_is_asked_about_again_in_the_next_slot(pretraining_scenes):

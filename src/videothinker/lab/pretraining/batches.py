@@ -1,12 +1,15 @@
 """One step's batch: which scenes, what is asked about them, and their pixels."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from videothinker.clevrer.compact import render_compact
 from videothinker.clevrer.programs import COLORS
@@ -20,10 +23,9 @@ from videothinker.lab.pretraining.spelling import Speller
 from videothinker.models.qwen2_5_vl.encoding import VisionSettings
 from videothinker.seeds import derive, numpy_generator
 
+T = TypeVar("T", bound=Any)
 NOISE = 2.0
 """Standard deviation of the pixel noise added in training, of 255: compression leaves as much."""
-TRANSCRIPT_FRAMES = 4
-"""Frames at which a transcript tells places (4 of 16 sampled are also 4 of all 128)."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,18 @@ class Drawn:
     truth: Truth | None
     speaks: bool = True
     """False while looking alone is trained."""
+
+    def to(self, device: torch.device) -> "Drawn":
+        """The same on a device."""
+        truth = None if self.truth is None else moved(self.truth, device)
+        return Drawn(moved(self.batch, device), truth, self.speaks)
+
+
+def moved(tensors: T, device: torch.device) -> T:
+    """A dataclass of tensors on a device."""
+    held = {one.name: getattr(tensors, one.name) for one in fields(tensors)}
+    there = {k: None if v is None else v.to(device, non_blocking=True) for k, v in held.items()}
+    return replace(tensors, **there)
 
 
 class Batches:
@@ -69,9 +83,12 @@ class Batches:
         rng = numpy_generator(config.seed, "pretraining step", step)
         chosen = self.scenes(step)
         facts = [self.facts[place] for place in chosen]
-        flipped = rng.random(len(chosen)) < (0.5 if config.tier == "video" else 0.0)
-        if config.tier == "video":
-            facts = [recolored(one, rng.permutation(len(COLORS))) for one in facts]
+        flipped = rng.random(len(chosen)) < 0.5
+        facts = [recolored(one, rng.permutation(len(COLORS))) for one in facts]
+        if config.tier == "transcript":
+            facts = [
+                one.flipped() if mirror else one for one, mirror in zip(facts, flipped, strict=True)
+            ]
         tasks = draw(facts, step, config, rng, flipped.tolist())
         ids, weights = speller.segments(tasks or [("", "")] * len(chosen))
         if not tasks:
@@ -83,7 +100,7 @@ class Batches:
                 [
                     render_compact(
                         one.motion(),
-                        frames=TRANSCRIPT_FRAMES,
+                        frames=config.pool.frames,
                         miss_rate=config.miss_rate,
                         seed=seed,
                     )
@@ -100,6 +117,21 @@ class Batches:
         batch = DenseBatch(prefix, lengths, ids.view(shape), weights.view(shape), pixels)
         return Drawn(batch, self._truth(facts, flipped), bool(tasks))
 
+    def ahead(self, first: int, end: int) -> Iterator[Drawn]:
+        """The batches of steps `first` to `end`, drawn by `workers` processes if there are any."""
+        steps = range(first, end)
+        if not self.config.workers:
+            yield from map(self.step, steps)
+            return
+        # forked, so that scenes and tokenizer are there once
+        yield from DataLoader(
+            _Steps(self, steps),
+            batch_size=None,
+            num_workers=self.config.workers,
+            prefetch_factor=4,
+            multiprocessing_context="fork",
+        )
+
     def _truth(self, facts: list[Facts], flipped: np.ndarray) -> Truth:
         pool = self.config.pool
         side = 2 * self.config.shape.patch_size
@@ -110,6 +142,19 @@ class Batches:
             for one, mirror in zip(labels, flipped, strict=True)
         ]
         return dense_truth(turned, pool.frames // 2, columns * rows)
+
+
+class _Steps(Dataset):
+    """Batches by number, for the loader's processes."""
+
+    def __init__(self, batches: Batches, steps: range) -> None:
+        self.batches, self.steps = batches, steps
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __getitem__(self, place: int) -> Drawn:
+        return self.batches.step(self.steps[place])
 
 
 def patches(

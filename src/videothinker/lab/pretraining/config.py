@@ -112,6 +112,8 @@ class PretrainConfig:
     out: Path = Path("runs/pretrain")
     tier: Tier = "video"
     """`video` sees frames; `transcript` reads object places and an event log in their stead."""
+    start: Path | None = None
+    """A small model to go on from, as an earlier run wrote it; null: random weights."""
     seed: int = 0
     pool: PoolConfig = field(default_factory=PoolConfig)
     shape: ShapeConfig = field(default_factory=ShapeConfig)
@@ -146,13 +148,29 @@ class PretrainConfig:
     """Transcript tier: share of events missing from the log."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the matrix products; `auto` takes bfloat16 where the processor works fast in it."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where it trains; what it learned is always measured on the CPU, from the stored file."""
+    pool_dir: Path | None = None
+    """Folder of simulated scenes that several runs share, made where missing; null: the run's."""
+    workers: int = 0
+    """Processes that draw the coming batches; 0: none. What is drawn is the same."""
     save_every: int = 200
     measure_every: int = 1000
     """Steps between measurements on a quarter of the held-out scenes."""
 
     def __post_init__(self) -> None:
-        if self.tier not in ("video", "transcript"):
-            raise UserError(f"tier {self.tier!r} came; allowed are video and transcript")
+        for name, allowed in (("tier", ("video", "transcript")), ("device", ("cpu", "cuda"))):
+            if getattr(self, name) not in allowed:
+                raise UserError(
+                    f"{name} {getattr(self, name)!r} came; allowed are {' and '.join(allowed)}"
+                )
+        self._check_numbers()
+        if self.tier == "video":
+            self._check_video()
+
+    def _check_numbers(self) -> None:
+        if self.workers < 0:
+            raise UserError(f"workers is {self.workers}; give 0 or more")
         for name in ("steps", "batch", "questions", "save_every", "measure_every"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)}; give 1 or more")
@@ -168,18 +186,20 @@ class PretrainConfig:
         ):
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(f"{name} is {getattr(self, name)}; it is a share: give 0 to 1")
-        if self.tier == "video" and not 1 <= self.shape.watching <= self.shape.layers:
+
+    def _check_video(self) -> None:
+        if not 1 <= self.shape.watching <= self.shape.layers:
             raise UserError(
                 f"watching is {self.shape.watching}; the model has {self.shape.layers} layers: "
                 f"give 1 to {self.shape.layers}"
             )
-        if self.tier == "video" and self.shape.family == "qwen3_vl":
+        if self.shape.family == "qwen3_vl":
             raise UserError(
                 "family 'qwen3_vl' came with tier 'video'; its videos come in pieces with times "
                 "between, which this training does not lay out: give qwen2_5_vl or qwen2_vl"
             )
         side = 2 * self.shape.patch_size
-        if self.tier == "video" and (self.pool.width % side or self.pool.height % side):
+        if self.pool.width % side or self.pool.height % side:
             raise UserError(
                 f"frames of {self.pool.width}x{self.pool.height} pixels do not divide into video "
                 f"tokens of {side} pixels; give multiples of {side}"

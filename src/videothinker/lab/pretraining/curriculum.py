@@ -8,6 +8,7 @@ from videothinker.lab.pretraining.config import PretrainConfig
 from videothinker.lab.pretraining.pool import Facts
 from videothinker.lab.pretraining.targets import (
     Asked,
+    every_fate,
     from_raw,
     paired_what_if,
     respond,
@@ -27,7 +28,7 @@ STAGES: tuple[dict[str, float], ...] = (
     {},
     {"track": 0.8, "collisions": 0.2},
     {"track": 0.2, "collisions": 0.8},
-    {"track": 0.06, "collisions": 0.08, "descriptive": 0.3, "what_if": 0.56},
+    {"track": 0.04, "collisions": 0.06, "descriptive": 0.25, "fates": 0.25, "what_if": 0.4},
 )
 """Kind of question -> share, for each stage; the first asks the video tokens alone."""
 
@@ -41,7 +42,7 @@ def stage_of(step: int, config: PretrainConfig) -> int:
 def kinds_at(step: int, config: PretrainConfig) -> dict[str, float]:
     """What is asked at a step; the transcript tier has nothing to track."""
     if config.tier == "transcript":
-        return {"collisions": 0.1, "descriptive": 0.1, "what_if": 0.8}
+        return {"collisions": 0.15, "descriptive": 0.05, "fates": 0.4, "what_if": 0.4}
     return STAGES[stage_of(step, config)]
 
 
@@ -50,6 +51,9 @@ def task(
 ) -> Task:
     """One question of a kind about a scene, and what to say; another kind where there is none."""
     timed = config.tier == "video"
+    if kind == "fates":
+        asked, completion = every_fate(facts, rng, timed=timed)
+        return asked.words(), completion
     if kind == "track":
         asked, completion = tracking(facts, rng, config.pool.radius, EVERY, flipped=flipped)
         return asked.words(), completion

@@ -6,7 +6,8 @@ large matrix products, and the K questions about an item read its prefix (video 
 The weights are the model's own; a test holds this forward to transformers' own logits.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import torch
@@ -43,6 +44,10 @@ class Layout:
     watching: int = 0
     """Layers below the state that is asked about the video tokens; 0 for all."""
 
+    def to(self, device: torch.device) -> "Layout":
+        """The same on a device."""
+        return replace(self, prefix_positions_3P=self.prefix_positions_3P.to(device))
+
 
 def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     half = x.shape[-1] // 2
@@ -66,6 +71,11 @@ def _mlp(module: Any, x: Tensor) -> Tensor:
     return module.down_proj(F.silu(module.gate_proj(x)) * module.up_proj(x))
 
 
+@cache
+def _places(grid_thw: tuple[int, int, int], merge: int, device: torch.device) -> Tensor:
+    return get_vision_position_ids(torch.tensor([grid_thw]), merge).to(device)
+
+
 def tower(visual: Any, pixels_BNF: Tensor, grid_thw: tuple[int, int, int]) -> Tensor:
     """Merged video tokens `B M D` of videos that share one grid (full attention within a slot).
 
@@ -74,8 +84,7 @@ def tower(visual: Any, pixels_BNF: Tensor, grid_thw: tuple[int, int, int]) -> Te
     batch, patches, _ = pixels_BNF.shape
     slots = grid_thw[0]
     per_slot = patches // slots
-    grid = torch.tensor([grid_thw])
-    positions = get_vision_position_ids(grid, visual.spatial_merge_size)[:per_slot]
+    positions = _places(grid_thw, visual.spatial_merge_size, pixels_BNF.device)[:per_slot]
     cos, sin = visual.rotary_pos_emb(pixels_BNF, positions)  # the same in every slot
     weight = visual.patch_embed.proj.weight.flatten(1)
     x = F.linear(pixels_BNF, weight).view(batch * slots, per_slot, -1)
@@ -131,7 +140,7 @@ def _attend(layer: Any, prefix: Tensor, segments: Tensor, rotary: Any, mask: Ten
     (cos_p, sin_p), (cos_s, sin_s) = rotary
     P, K = prefix.shape[1], segments.shape[1]
     q, kp, vp = (t.transpose(1, 2) for t in _project(attention, prefix, cos_p, sin_p))  # B H P d
-    causal = torch.ones(P, P, dtype=torch.bool).triu(1)
+    causal = torch.ones(P, P, dtype=torch.bool, device=prefix.device).triu(1)
     out_p = _mix(attention, q, kp, vp, causal)
 
     turned = _project(attention, segments, cos_s, sin_s)
@@ -141,7 +150,9 @@ def _attend(layer: Any, prefix: Tensor, segments: Tensor, rotary: Any, mask: Ten
         for far, near in ((kp, ks), (vp, vs))
     )
     scores = (qs * attention.scaling @ keys.transpose(-1, -2)).masked_fill(mask, -1e9)
-    with torch.autocast("cpu", enabled=False):  # its float32 would double the largest tensor
+    with torch.autocast(
+        scores.device.type, enabled=False
+    ):  # its float32 would double the largest tensor
         weights = torch.softmax(scores, -1)
     out_s = (weights @ values).transpose(2, 3).flatten(3)
     return attention.o_proj(out_p), attention.o_proj(out_s)
@@ -167,7 +178,7 @@ def watch(model: Any, batch: DenseBatch, layout: Layout) -> tuple[Tensor, Tensor
     prefix = prefix[:, :end]
     rotary = language.rotary_emb(prefix, layout.prefix_positions_3P[:, None, :end])
     cos, sin = (t[:, :, None] for t in rotary)
-    causal = torch.ones(end, end, dtype=torch.bool).triu(1)
+    causal = torch.ones(end, end, dtype=torch.bool, device=prefix.device).triu(1)
     for layer in language.layers[: layout.watching or None]:
         prefix = prefix + _own(layer, _norm(layer.input_layernorm, prefix), cos, sin, causal)
         prefix = prefix + _mlp(layer.mlp, _norm(layer.post_attention_layernorm, prefix))
@@ -187,18 +198,19 @@ def forward(model: Any, batch: DenseBatch, layout: Layout) -> tuple[Tensor, Tens
     prefix, seen = _prefix(model, batch, layout)
     segments = language.embed_tokens(batch.segment_ids_BKL)
     size, P = batch.prefix_ids_BP.shape
+    device = prefix.device
     L = batch.segment_ids_BKL.shape[-1]
     missing_B = layout.prefix_positions_3P.shape[1] - batch.prefix_lengths_B
     starts_B = layout.next_position - missing_B
     rotary_p = language.rotary_emb(prefix, layout.prefix_positions_3P[:, None, :P])
-    positions = (starts_B[:, None] + torch.arange(L)).expand(3, -1, -1)
+    positions = (starts_B[:, None] + torch.arange(L, device=device)).expand(3, -1, -1)
     rotary_s = language.rotary_emb(segments, positions)
     rotary = (
         tuple(t[:, :, None] for t in rotary_p),  # 1 P 1 d
         tuple(t[:, None, :, None] for t in rotary_s),  # B 1 L 1 d
     )
-    outside_BP = torch.arange(P) >= batch.prefix_lengths_B[:, None]
-    later_LL = torch.ones(L, L, dtype=torch.bool).triu(1)
+    outside_BP = torch.arange(P, device=device) >= batch.prefix_lengths_B[:, None]
+    later_LL = torch.ones(L, L, dtype=torch.bool, device=device).triu(1)
     mask = torch.cat((outside_BP[:, None].expand(-1, L, -1), later_LL.expand(size, -1, -1)), -1)
     mask = mask[:, None, None]
     watched = prefix
@@ -219,13 +231,16 @@ def losses(model: Any, hidden_BKLD: Tensor, batch: DenseBatch) -> tuple[Tensor, 
 
     Assumes that the first token of a segment is never a target (a question stands before it).
     """
-    wanted = batch.weights_BKL[..., 1:] > 0
-    if not wanted.any():
-        return hidden_BKLD.new_zeros(()), hidden_BKLD.new_zeros(())
-    hidden = hidden_BKLD[..., :-1, :][wanted]
-    targets = batch.segment_ids_BKL[..., 1:][wanted]
-    weights = batch.weights_BKL[..., 1:][wanted]
+    hidden, targets, weights = (
+        hidden_BKLD[..., :-1, :].flatten(0, 2),
+        batch.segment_ids_BKL[..., 1:].flatten(),
+        batch.weights_BKL[..., 1:].flatten(),
+    )
+    wanted = weights > 0
+    if not hidden.is_cuda:  # there it would be a size that depends on the content
+        hidden, targets, weights = hidden[wanted], targets[wanted], weights[wanted]
+        wanted = wanted[wanted]
     logits = model.lm_head(hidden).float()
     each = F.cross_entropy(logits, targets, reduction="none")
-    right = (logits.detach().argmax(-1) == targets).float().mean()
-    return (each * weights).sum() / weights.sum(), right
+    right = (logits.detach().argmax(-1) == targets) & wanted
+    return (each * weights).sum() / weights.sum(), right.sum() / wanted.sum()

@@ -143,7 +143,7 @@ class Heads(nn.Module):
         touch = F.binary_cross_entropy_with_logits(
             self.touch(state_BMD).float().view_as(truth.touch_BSMCC2),
             truth.touch_BSMCC2,
-            pos_weight=torch.tensor(TOUCH_WEIGHT),
+            pos_weight=torch.full((), TOUCH_WEIGHT, device=state_BMD.device),
         )
         near = self.near(state_BMD).float().view_as(truth.near_BSMFCC) - truth.near_BSMFCC
         gaps = (near.square().sum(-1) * held).sum() / count

@@ -1,5 +1,6 @@
 """The training loop: draw, forward, update, now and then save and measure."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,12 +9,13 @@ import torch
 
 from videothinker.console import progress, say
 from videothinker.lab.pretraining import dense
-from videothinker.lab.pretraining.batches import Batches, Drawn, patches
+from videothinker.lab.pretraining.batches import Batches, Drawn, moved, patches
 from videothinker.lab.pretraining.config import PretrainConfig
 from videothinker.lab.pretraining.curriculum import kinds_at
 from videothinker.lab.pretraining.heads import Heads, seen_by_heads
 from videothinker.lab.pretraining.measure import HeldOut
 from videothinker.lab.pretraining.optimizer import Optimizer
+from videothinker.lab.pretraining.recorded import Parts, RecordedBackward
 from videothinker.lab.pretraining.spelling import Speller
 from videothinker.models.qwen2_5_vl.model import Qwen25VL
 from videothinker.records import Step
@@ -26,30 +28,35 @@ PROBED = 32
 """Held-out videos the heads look at together."""
 
 
-def in_bfloat16(precision: str) -> bool:
+def in_bfloat16(precision: str, device: str) -> bool:
     """Whether matrix products are done in bfloat16."""
     if precision != "auto":
         return precision == "bfloat16"
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported()
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001 - no public name
 
 
-def losses_of(
+def backward(
     policy: Qwen25VL, heads: Heads | None, drawn: Drawn, speller: Speller, precision: str
-) -> tuple[torch.Tensor, dict[str, float]]:
-    """The loss to minimise, and its parts."""
-    words, right = torch.zeros(()), torch.zeros(())
-    with torch.autocast("cpu", torch.bfloat16, enabled=in_bfloat16(precision)):
+) -> Parts:
+    """The parts of the loss; its gradients are added to those there are."""
+    words = right = torch.zeros((), device=policy.device)
+    device = policy.device.type
+    with torch.autocast(device, torch.bfloat16, enabled=in_bfloat16(precision, device)):
         if drawn.speaks:
             hidden, seen, state = dense.forward(policy.model, drawn.batch, speller.layout)
             words, right = dense.losses(policy.model, hidden, drawn.batch)
         else:
             seen, state = dense.watch(policy.model, drawn.batch, speller.layout)
-    parts = {"words": words.item(), "teacher_forced": right.item()}
-    if heads is None or drawn.truth is None or seen is None:
-        return words, parts
-    found = heads.losses(seen.float(), state.float(), drawn.truth)
-    total = words + torch.stack(list(found.values())).sum()
-    return total, {**parts, **{name: value.item() for name, value in found.items()}}
+    parts = {"words": words, "teacher_forced": right}
+    total = words
+    if heads is not None and drawn.truth is not None and seen is not None:
+        found = heads.losses(seen.float(), state.float(), drawn.truth)
+        total = words + torch.stack(list(found.values())).sum()
+        parts |= found
+    total.backward()
+    return {name: value.detach() for name, value in parts.items()}
 
 
 @torch.no_grad()
@@ -58,16 +65,19 @@ def probe(
 ) -> dict[str, float]:
     """What the heads tell of held-out scenes: the curve of the stage without words."""
     colors, pairs = [], []
+    device = policy.device
     frames = scenes.frames or ()
     for start in range(0, len(frames), PROBED):
         shown = torch.from_numpy(np.stack(frames[start : start + PROBED]))
         pixels = patches(shown, policy.vision)
         prefix = torch.tensor(speller.prefix_ids).expand(len(shown), -1)
         batch = dense.DenseBatch(prefix, torch.empty(0), torch.empty(0), torch.empty(0), pixels)
-        with torch.autocast("cpu", torch.bfloat16, enabled=in_bfloat16(precision)):
+        batch = moved(batch, device)
+        bfloat16 = in_bfloat16(precision, device.type)
+        with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
             seen, state = dense.watch(policy.model, batch, speller.layout)
-        colors.append(heads.colors(seen.float()))
-        pairs.append(heads.pairs(state.float()))
+        colors.append(heads.colors(seen.float()).cpu())
+        pairs.append(heads.pairs(state.float()).cpu())
     return seen_by_heads(torch.cat(colors), torch.cat(pairs), scenes.facts)
 
 
@@ -110,19 +120,28 @@ def train(
         held_out: scenes that the heads are asked about before that.
     """
     torch.manual_seed(derive(config.seed, "pretraining heads"))
-    heads = Heads(config.shape.hidden) if config.tier == "video" else None
+    if config.device == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else sums change their order
+        torch.use_deterministic_algorithms(mode=True, warn_only=True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads it
+    heads = Heads(config.shape.hidden).to(policy.device) if config.tier == "video" else None
     modules = [policy.model, *([heads] if heads is not None else [])]
     optimizer = Optimizer(modules, config)
     first = load_checkpoint(optimizer, checkpoints)
     journal.keep(lambda loss: loss.step < first)
     policy.model.train()
+
+    def run(drawn: Drawn) -> Parts:
+        return backward(policy, heads, drawn, batches.speller, config.precision)
+
+    if config.device == "cuda":
+        run = RecordedBackward(run, list(optimizer.named.values()))
     with progress(f"pretrain ({config.tier})", config.steps, done=first) as bar:
-        for step in range(first, config.steps):
-            loss, parts = losses_of(
-                policy, heads, batches.step(step), batches.speller, config.precision
-            )
-            loss.backward()
+        for step, drawn in enumerate(batches.ahead(first, config.steps), start=first):
+            drawn = drawn.to(policy.device)  # noqa: PLW2901
+            found = run(drawn)
             optimizer.step(step)
+            parts = dict(zip(found, torch.stack([*found.values()]).tolist(), strict=True))
             done = step + 1
             due = done % config.measure_every == 0 and done < config.steps
             if due and heads is not None:
@@ -134,7 +153,7 @@ def train(
                 f"loss {sum(parts.get(key, 0.0) for key in LOSSES) + journal.records[-1].loss:.3f}"
             )
             bar.advance()
-            if done % config.save_every == 0 and done < config.steps:
+            if done % config.save_every == 0 or done == config.steps:
                 save_checkpoint(optimizer, checkpoints, done)
             if due and kinds_at(step, config):
                 policy.model.eval()

@@ -13,7 +13,6 @@ import numpy as np
 from videothinker import answers
 from videothinker.clevrer.compact import render_compact, short_names
 from videothinker.generation.base import Sampling, generate
-from videothinker.lab.pretraining.batches import TRANSCRIPT_FRAMES
 from videothinker.lab.pretraining.config import PretrainConfig
 from videothinker.lab.pretraining.curriculum import EVERY
 from videothinker.lab.pretraining.pool import Facts
@@ -34,7 +33,7 @@ from videothinker.models.loaded import Policy
 from videothinker.models.qwen2_5_vl.encoding import Video
 from videothinker.seeds import derive, numpy_generator
 
-LONGEST = 112
+LONGEST = 192
 """Tokens a completion may take."""
 TOGETHER = 16
 """Scenes decoded at once."""
@@ -172,7 +171,7 @@ def _prompt(
         one = scenes.facts[probe.scene]
         seed = derive(config.seed, "measured misses", one.scene_index)
         context = render_compact(
-            one.motion(), frames=TRANSCRIPT_FRAMES, miss_rate=config.miss_rate, seed=seed
+            one.motion(), frames=config.pool.frames, miss_rate=config.miss_rate, seed=seed
         )
     return policy.encode(probe.asked.words(context), video, prefill=probe.prefill)
 

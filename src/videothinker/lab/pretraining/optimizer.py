@@ -86,7 +86,8 @@ class Optimizer:
             if kind == "parameter":
                 self.named[name].data.copy_(value)
             else:
-                parts[name].state[self.named[name]][kind] = value
+                where = self.named[name].device if value.ndim else "cpu"  # a count stays here
+                parts[name].state[self.named[name]][kind] = value.to(where)
 
 
 def schedule(step: int, config: PretrainConfig) -> float:

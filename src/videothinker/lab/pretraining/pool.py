@@ -15,7 +15,9 @@ from videothinker.clevrer.annotations import Color, Material, ObjectProperty, Sh
 from videothinker.clevrer.questions import RawQuestion
 from videothinker.clevrer.scenes import Event, crossings, in_order
 from videothinker.clevrer.transcript import Motion
+from videothinker.errors import UserError
 from videothinker.lab.pretraining.config import PoolConfig
+from videothinker.models.border import read_object
 from videothinker.records import write_atomic
 from videothinker.seeds import numpy_generator
 from videothinker.world.descriptive import Views, descriptive
@@ -129,6 +131,11 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
             np.array(self.inside),
         )
 
+    def flipped(self) -> "Facts":
+        """The same scene in a mirror: left is right."""
+        mirrored = [[(-x, y) for x, y in row] for row in self.positions]
+        return msgspec.structs.replace(self, positions=mirrored)
+
 
 def _rounded(values: np.ndarray, digits: int = 3) -> list:
     return np.nan_to_num(np.round(values, digits)).tolist()
@@ -177,6 +184,26 @@ def simulated(index: int, seed: int, config: PoolConfig) -> Facts:
     rng = numpy_generator(seed, "pretraining jitter", index)
     fragile = fragile_pairs(world, scenes, config.jitter, config.jitter_draws, rng)
     return facts(world, config.frames, seed, fragile)
+
+
+def keep_apart(folder: Path, seed: int, config: PoolConfig) -> None:
+    """Note in the folder which scenes it holds.
+
+    Raises:
+        UserError: it holds others.
+    """
+    counts = ("scenes", "held_out")  # a chunk is the same however many there are
+    wanted = {k: v for k, v in vars(config).items() if k not in counts} | {"seed": seed}
+    book = folder / "pool.json"
+    if not book.exists():
+        write_atomic(book, msgspec.json.encode(wanted))
+    found = read_object(book)
+    for key in wanted:
+        if found.get(key) != wanted[key]:
+            raise UserError(
+                f"{folder}: holds scenes of {key}={found.get(key)}, {key}={wanted[key]} came; "
+                "give another pool_dir"
+            )
 
 
 def read_chunk(folder: Path, number: int, seed: int, config: PoolConfig) -> list[Facts]:

@@ -10,7 +10,16 @@ from torch import Tensor
 from videothinker.clevrer.compact import pair_word
 from videothinker.clevrer.programs import COLORS
 from videothinker.lab.pretraining.dense import Layout
-from videothinker.lab.pretraining.targets import ASKED, GONE, MOVES, NEW, SO, STAYS, YES_NO
+from videothinker.lab.pretraining.targets import (
+    ASKED,
+    GONE,
+    MOVES,
+    NEVER,
+    NEW,
+    SO,
+    STAYS,
+    YES_NO,
+)
 from videothinker.models.qwen2_5_vl.model import Qwen25VL
 
 ANSWER_WEIGHT = 4.0
@@ -21,7 +30,9 @@ DECISION_WEIGHT = 2.0
 """From frames: what the words weigh that decide, those that say who moves and by which an answer
 is pointed at, and a named collision, also where a choice repeats it: a missed one costs more than
 a false one."""
-DECISIONS = (STAYS, GONE, NEW, *YES_NO)
+CHANGE_WEIGHT = 3.0
+"""From transcripts: what the fate of a pair weighs that the removal changes; most pairs stay."""
+DECISIONS = (STAYS, GONE, NEW, NEVER, *YES_NO)
 TURN = "<|im_end|>\n<|im_start|>assistant\n"
 END = "<|im_end|>"
 
@@ -38,6 +49,8 @@ class Speller:
     """Token id -> loss weight, where it is not 1."""
     onward_weights: Mapping[int, float] = field(default_factory=dict)
     """Token id -> loss weight, at least, of everything from it to the thinking's end."""
+    multiple: int = 8
+    """Of which lengths are multiples; on a GPU every length is recorded anew."""
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text on its own."""
@@ -48,12 +61,12 @@ class Speller:
     ) -> tuple[Tensor, Tensor]:
         """Ids and loss weights `[n, L]` of (words after the prefix, completion) pairs.
 
-        `length` fixes L; without it L is the longest, rounded up to a multiple of 8.
+        `length` fixes L; without it L is the longest, rounded up to a multiple of `multiple`.
         """
         heads = self.ids([f"{words}{TURN}" for words, _ in pairs])
         tails = self.ids([f"{completion}{END}" for _, completion in pairs])
         longest = max(len(a) + len(b) for a, b in zip(heads, tails, strict=True))
-        size = length or -(-longest // 8) * 8
+        size = length or -(-longest // self.multiple) * self.multiple
         if longest > size:
             raise ValueError(f"a segment of {longest} tokens does not fit into {size}")
         ids = np.full((len(pairs), size), self.policy.pad_id, dtype=np.int64)
@@ -76,7 +89,7 @@ class Speller:
     def contexts(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Transcript tier: prefix ids `[B, P]`, right-padded, and their lengths `[B]`."""
         rows = [[*self.prefix_ids, *ids] for ids in self.ids([f"{text}\n" for text in texts])]
-        longest = -(-max(map(len, rows)) // 8) * 8
+        longest = -(-max(map(len, rows)) // self.multiple) * self.multiple
         ids = torch.full((len(rows), longest), self.policy.pad_id)
         for row, one in enumerate(rows):
             ids[row, : len(one)] = torch.tensor(one)
@@ -102,19 +115,16 @@ def video_speller(
         watching=watching,
     )
 
-    def single(words: Sequence[str]) -> list[int]:
-        """The ids of those words, after a space, that are one token; others keep their weight."""
-        spelt = policy.tokenizer([f" {w}" for w in words], add_special_tokens=False)["input_ids"]
-        return [ids[0] for ids in spelt if len(ids) == 1]
-
     pairs = [pair_word(a, b) for a in COLORS for b in COLORS if a < b]
     return Speller(
         policy,
         layout,
         tuple(ids[:end].tolist()),
-        dict.fromkeys(single([*pairs, *DECISIONS]), DECISION_WEIGHT),
-        dict.fromkeys(single([word.rstrip(":") for word in (MOVES, ASKED)]), DECISION_WEIGHT)
-        | dict.fromkeys(single([SO]), ANSWER_WEIGHT),
+        dict.fromkeys(_single(policy, [*pairs, *DECISIONS]), DECISION_WEIGHT),
+        dict.fromkeys(
+            _single(policy, [word.rstrip(":") for word in (MOVES, ASKED)]), DECISION_WEIGHT
+        )
+        | dict.fromkeys(_single(policy, [SO]), ANSWER_WEIGHT),
     )
 
 
@@ -125,4 +135,11 @@ def text_speller(policy: Qwen25VL, longest: int = 1024) -> Speller:
     )
     head = policy.tokenizer(text.partition("x<|im_end|>")[0], add_special_tokens=False)["input_ids"]
     places_3P = torch.arange(longest).expand(3, -1)
-    return Speller(policy, Layout(places_3P, longest), tuple(head))
+    weights = dict.fromkeys(_single(policy, (GONE, NEW, *YES_NO)), CHANGE_WEIGHT)
+    return Speller(policy, Layout(places_3P, longest), tuple(head), weights)
+
+
+def _single(policy: Qwen25VL, words: Sequence[str]) -> list[int]:
+    """The ids of those words, after a space, that are one token; others keep their weight."""
+    spelt = policy.tokenizer([f" {w}" for w in words], add_special_tokens=False)["input_ids"]
+    return [ids[0] for ids in spelt if len(ids) == 1]

@@ -11,12 +11,12 @@ import numpy as np
 from videothinker.clevrer.compact import render_compact
 from videothinker.console import say
 from videothinker.errors import UserError
-from videothinker.lab.pretraining.batches import TRANSCRIPT_FRAMES, Batches
+from videothinker.lab.pretraining.batches import Batches
 from videothinker.lab.pretraining.config import PoolConfig, PretrainConfig
 from videothinker.lab.pretraining.curriculum import draw
 from videothinker.lab.pretraining.loop import in_bfloat16, train
 from videothinker.lab.pretraining.measure import HeldOut, Measured, measure, summary
-from videothinker.lab.pretraining.pool import CHUNK, read_chunk, read_frames
+from videothinker.lab.pretraining.pool import CHUNK, keep_apart, read_chunk, read_frames
 from videothinker.lab.pretraining.spelling import Speller, text_speller, video_speller
 from videothinker.models.catalog import load_policy
 from videothinker.models.qwen2_5_vl.model import Qwen25VL
@@ -28,6 +28,8 @@ from videothinker.world.objects import SHOWN_FRAMES
 from videothinker.world.physics import FPS
 from videothinker.world.scenes import DIALS, SceneConfig, scene_config
 
+MAY_CHANGE = ("device", "pool_dir", "workers")
+"""A run may go on elsewhere; its bytes are the same only on the same kind of device."""
 SECONDS = SHOWN_FRAMES / FPS
 """Of a video."""
 UNUSED_TOWER = {
@@ -59,7 +61,9 @@ def pretrain(data: Path | None, config: PretrainConfig) -> Path:
     if data is not None:
         config = replace(config, pool=_like(data, config.pool))
     scene_config(config.pool)  # a bad dial is refused before anything is written
-    with open_run(config.out, "pretrain", config) as run:
+    start = None if config.start is None else config.start / "model.safetensors"
+    inputs = {"start": start}
+    with open_run(config.out, "pretrain", config, inputs, may_change=MAY_CHANGE) as run:
         model = config.out / "model"
         if run.done:
             say(f"{config.out}: already done; the model is in {model}")
@@ -71,14 +75,20 @@ def pretrain(data: Path | None, config: PretrainConfig) -> Path:
 
 def _run(run: Run, config: PretrainConfig) -> None:
     work = config.out / "checkpoints"
-    pool = work / "pool"
+    pool = config.pool_dir or work / "pool"
     pool.mkdir(parents=True, exist_ok=True)
+    keep_apart(pool, config.seed, config.pool)
     say(
         f"reading {config.pool.scenes} + {config.pool.held_out} simulated scenes "
         f"({config.tier} tier; made where missing)"
     )
     policy = _fresh(config, pool, work / "start")
-    speller = _speller(policy, config)
+    policy.model.to(config.device)
+    speller = replace(
+        (speller := _speller(policy, config)),
+        layout=speller.layout.to(policy.device),
+        multiple=32 if config.device == "cuda" else 8,
+    )
     held_out = _held_out(config, pool)
     measured = run.journal("measured.jsonl", Measured)
     curve = run.journal("metrics.jsonl", Step)
@@ -108,9 +118,9 @@ def _run(run: Run, config: PretrainConfig) -> None:
     )  # what is measured is what is stored
     numbers = look(config.steps, share=1)
     shutil.rmtree(work / "start", ignore_errors=True)
-    precision = "bfloat16" if in_bfloat16(config.precision) else "float32"
+    precision = "bfloat16" if in_bfloat16(config.precision, config.device) else "float32"
     run.facts["parameters"] = sum(p.numel() for p in policy.model.parameters())
-    run.facts |= {"tier": config.tier, "device": "cpu", "precision": precision}
+    run.facts |= {"tier": config.tier, "device": config.device, "precision": precision}
     run.facts["held_out"] = numbers
     run.facts["corrupted_share"] = config.corrupted_share
     warnings = _warnings(config, numbers)
@@ -187,7 +197,9 @@ def _like(data: Path, pool: PoolConfig) -> PoolConfig:
 
 
 def _fresh(config: PretrainConfig, pool: Path, folder: Path) -> Qwen25VL:
-    """A random model whose tokenizer knows the words of this training."""
+    """`start`, or a random model whose tokenizer knows the words of this training."""
+    if config.start is not None:
+        return _loaded(config.start)
     if not (folder / "model.safetensors").is_file():
         build_small(folder, _small(config), _corpus(config, pool))
     return _loaded(folder)
@@ -234,7 +246,7 @@ def _corpus(config: PretrainConfig, pool: Path) -> list[str]:
             found += [words, completion]
     if config.tier == "transcript":
         found += [
-            render_compact(one.motion(), frames=TRANSCRIPT_FRAMES, miss_rate=config.miss_rate)
+            render_compact(one.motion(), frames=config.pool.frames, miss_rate=config.miss_rate)
             for one in facts
         ]
     return found

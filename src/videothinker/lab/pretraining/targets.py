@@ -4,14 +4,16 @@ Two ways of thinking about a what-if question: describe what is seen and answer 
 perceptual shortcut), or simulate the removal and answer from that (SIM).
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from videothinker.answers import render_answer
-from videothinker.clevrer.compact import AWAY, pair_word, short_names
+from videothinker.clevrer import compact
+from videothinker.clevrer.compact import AWAY, HIT, pair_word, short_names
 from videothinker.clevrer.grammar import match_counterfactual, parse_option, resolve, strike
 from videothinker.clevrer.questions import ANSWERS, RawQuestion
 from videothinker.clevrer.scenes import Event
@@ -34,8 +36,14 @@ SLOTS = "abcdefghijklmnop"
 """Letters of the two-frame slots, for telling what happens in time."""
 NONE = "none"
 YES_NO = ("no", "yes")
-STAYS, GONE, NEW = "stays", "gone", "new"
-"""What becomes of a collision once an object is removed."""
+MISS = "miss"
+"""A choice that is no collision of the video."""
+STAYS, GONE, NEW, NEVER = "stays", "gone", "new", "never"
+FATES = {(True, True): STAYS, (True, False): GONE, (False, True): NEW, (False, False): NEVER}
+"""What becomes of a collision once an object is removed: in the video, without the object."""
+HAPPENS = (HIT, STAYS, NEW)
+CHANGES = ("nothing", "something")
+"""What one may say of a removal as a whole."""
 MOVES, ASKED, SO, THEN = "Moves:", "Asked:", "So", "then"
 """How the parts of a longer thought begin."""
 CROSSED = {"in": "In", "out": "Out"}
@@ -73,16 +81,23 @@ def told(pairs: Sequence[Pair], names: Sequence[str]) -> str:
 
 
 def told_in_time(facts: Facts, names: Sequence[str], *, crossings: bool = False) -> str:
-    """Collisions after the letter of the slot in which they happen: "a b BlueRed c CyanGray d".
+    """Collisions after the letter of the slot in which they happen: "a b BlueRed hit c d".
 
-    `crossings` also tells who enters and leaves: "a b redIn BlueRed c CyanGray d blueOut".
+    `crossings` also tells who enters and leaves: "a b redIn BlueRed hit c d blueOut".
     """
     return _by_slot(
         [
-            [event_word(event, names) for event in events if crossings or event.type == "collision"]
+            [word for event in events for word in _said(event, names, crossings=crossings)]
             for events in facts.events_by_slot()
         ]
     )
+
+
+def _said(event: Event, names: Sequence[str], *, crossings: bool) -> list[str]:
+    word = event_word(event, names)
+    if event.type == "collision":
+        return [word, HIT]  # so that a choice is held against the list by the word that follows
+    return [word] if crossings else []
 
 
 def _by_slot(words_of: Sequence[Sequence[str]]) -> str:
@@ -100,8 +115,8 @@ def event_word(event: Event, names: Sequence[str]) -> str:
 def descriptive_thinking(facts: Facts, asked: Asked, names: Sequence[str]) -> str:
     """All that happens, who moves if that is asked, what the question is about, and the answer.
 
-    "Seen: a b redIn BlueRed c d. Asked: a b 1 BlueRed c d. So 1.", or "Seen: a b redIn c d. Moves:
-    a blue yes gray no. Asked: 1 blue. So yes." for the video's beginning. A model this small
+    "Seen: a b redIn BlueRed hit c d. Asked: a b 1 BlueRed c d. So 1.", or for the video's beginning
+    "Seen: a b redIn c d. Moves: a blue yes gray no. Asked: 1 blue. So yes.". A model this small
     answers from what it has just said, not from what it could have looked up.
     """
     said = [f"{OPENINGS['obs']} {told_in_time(facts, names, crossings=True)}."]
@@ -151,45 +166,45 @@ def _second_pass(facts: Facts, about: Evidence, names: Sequence[str]) -> list[st
 
 
 def seen_thinking(facts: Facts, names: Sequence[str], *, timed: bool) -> str:
-    """OBS: what happens in the video; `timed` goes through it slot by slot."""
-    told_so = told_in_time(facts, names) if timed else told(facts.collisions(), names)
-    return f"{OPENINGS['obs']} {told_so}."
+    """OBS: what happens in the video, slot by slot if `timed`, else as a transcript says it."""
+    return f"{OPENINGS['obs']} {_list(facts, names, timed=timed)}."
 
 
-def simulated_thinking(
-    facts: Facts, removed: int, pairs: Sequence[Pair], names: Sequence[str], *, timed: bool
-) -> str:
-    """SIM: what becomes of each collision of the video without the object, then what is new.
+def _list(facts: Facts, names: Sequence[str], *, timed: bool) -> str:
+    return told_in_time(facts, names) if timed else compact.told(facts.events, names)
 
-    "Without red: red BlueRed gone, red CyanGray stays, red BlueCyan new." A bare list of what
-    happens was learned without ever looking at the removed object, and so was one of fates alone;
-    with its name beside each collision the two stand side by side. `timed` goes through the video
-    slot by slot, as describing does: "Without red: a b BlueRed red gone c d then BlueCyan red new."
+
+def simulated_thinking(facts: Facts, removed: int, names: Sequence[str], *, timed: bool) -> str:
+    """SIM: the collisions of the object that is gone: "Without red: BlueRed GreenRed gone.".
+
+    What becomes of the others is said of each choice. A transcript lists the video's collisions;
+    from frames (`timed`) they are listed first: "Without red: a b BlueRed hit c d. BlueRed gone.".
     """
-    happen, happened = ({frozenset(pair) for pair in some} for some in (pairs, facts.collisions()))
-    name = names[removed]
-    new = [told([pair], names) for pair in pairs if frozenset(pair) not in happened]
-    fates = [
-        [(told([pair], names), STAYS if frozenset(pair) in happen else GONE) for pair in slot]
-        for slot in facts.collisions_by_slot()
-    ]
+    met = [told([pair], names) for pair in facts.collisions() if removed in pair]
+    said = f"{OPENINGS['sim']} {names[removed]}: "
     if timed:
-        said = _by_slot([[f"{word} {name} {fate}" for word, fate in slot] for slot in fates])
-        said += f" {THEN} {', '.join(f'{word} {name} {NEW}' for word in new)}" if new else ""
-        return f"{OPENINGS['sim']} {name}: {said}."
-    flat = [fate for slot in fates for fate in slot] + [(word, NEW) for word in new]
-    said = ", ".join(f"{name} {word} {fate}" for word, fate in flat)
-    return f"{OPENINGS['sim']} {name}: {said or NONE}."
+        said += f"{_list(facts, names, timed=True)}. "
+    return f"{said}{' '.join([*met, GONE])}."
 
 
-def verdicts(asked: Asked, pairs: Sequence[Pair], names: Sequence[str]) -> str:
-    """Each choice held against the list: " A BlueRed yes, B CyanGray no."."""
-    happen = {frozenset(pair) for pair in pairs}
-    said = [
-        f"{letter} {told([pair], names)} {YES_NO[frozenset(pair) in happen]}"
-        for letter, pair in zip(LETTERS, asked.pairs, strict=False)
-    ]
+def verdicts(asked: Asked, fates: Mapping[Pair, str], names: Sequence[str]) -> str:
+    """Each choice, what becomes of it, and whether it happens: " A BlueRed gone no, B ..."."""
+    said = []
+    for letter, pair in zip(LETTERS, asked.pairs, strict=False):
+        fate = fates[pair]
+        said.append(f"{letter} {told([pair], names)} {fate} {YES_NO[fate in HAPPENS]}")
     return f" {', '.join(said)}." if said else ""
+
+
+def fates_of(
+    chosen: Iterable[Pair], video: Sequence[Pair], without: Sequence[Pair] | None
+) -> dict[Pair, str]:
+    """What becomes of pairs: of the video's (`hit`, `miss`), or in the world without an object."""
+    seen = {frozenset(pair) for pair in video}
+    if without is None:
+        return {pair: HIT if frozenset(pair) in seen else MISS for pair in chosen}
+    happen = {frozenset(pair) for pair in without}
+    return {pair: FATES[frozenset(pair) in seen, frozenset(pair) in happen] for pair in chosen}
 
 
 def corrupted(
@@ -227,18 +242,20 @@ def respond(
 ) -> str:
     """The completion that is taught for a question thought about in one way."""
     names = short_names(facts.objects)
-    pairs = facts.collisions()
+    pairs = video = facts.collisions()
+    without = None
     if mode == "sim" and asked.removed is not None:
-        pairs = facts.collisions(without=asked.removed)
+        without = pairs = facts.collisions(without=asked.removed)
         if rng.random() < corrupted_share:
-            pairs = corrupted(pairs, asked.removed, len(names), rng)
-        thinking = simulated_thinking(facts, asked.removed, pairs, names, timed=timed)
+            without = pairs = corrupted(pairs, asked.removed, len(names), rng)
+        thinking = simulated_thinking(facts, asked.removed, names, timed=timed)
     elif timed and asked.type == "descriptive":
         thinking = descriptive_thinking(facts, asked, names)
     else:
         thinking = seen_thinking(facts, names, timed=timed)
     letters_said = answer_from(asked, pairs) if asked.pairs else asked.gold
-    return render_answer(letters_said, thinking + verdicts(asked, pairs, names))
+    said = verdicts(asked, fates_of(asked.pairs, video, without), names)
+    return render_answer(letters_said, thinking + said)
 
 
 def what_if(facts: Facts, rng: np.random.Generator, inferential_share: float) -> Asked | None:
@@ -328,6 +345,29 @@ def which_collide(facts: Facts, rng: np.random.Generator) -> Asked:
         "collisions",
         pairs=tuple(chosen),
     )
+
+
+def every_fate(facts: Facts, rng: np.random.Generator, *, timed: bool) -> tuple[Asked, str]:
+    """Does anything else change without an object? The thinking goes through every other pair."""
+    names = short_names(facts.objects)
+    video = facts.collisions()
+    removable = sorted({one for pair in video for one in pair})
+    removed = removable[int(rng.integers(len(removable)))]
+    others = [thing for thing in range(len(names)) if thing != removed]
+    every = list(itertools.combinations(others, 2))
+    every = [every[i] for i in rng.permutation(len(every))]
+    fates = fates_of(every, video, facts.collisions(without=removed))
+    changed = not {GONE, NEW}.isdisjoint(fates.values())
+    asked = Asked(
+        f"Without the {Names(facts.objects, rng)(removed).text}, what becomes of the others?",
+        CHANGES,
+        letters([not changed, changed]),
+        "fates",
+        removed=removed,
+    )
+    said = ", ".join(f"{told([pair], names)} {fate}" for pair, fate in fates.items())
+    thinking = simulated_thinking(facts, removed, names, timed=timed)
+    return asked, render_answer(asked.gold, f"{thinking} {said}.")
 
 
 def image_cells(facts: Facts, radius: float, *, flipped: bool) -> list[list[str]]:

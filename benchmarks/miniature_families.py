@@ -1,0 +1,218 @@
+"""docs/results.md and its figure: the grid on questions that do not give themselves away.
+
+All its test questions stand in families of two: one video, one set of options, two objects to
+remove, an observational and an inferential question. Whoever does not read the premise has no
+family right.
+"""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from markupsafe import Markup
+from miniature_records import (
+    MAIN,
+    RIGHT,
+    SIMULATED,
+    Grid,
+    Interval,
+    accuracy,
+    by_seed,
+    difference,
+    flags,
+    pairs_right,
+    share,
+    table,
+    widened,
+)
+
+from videothinker.estimates import mean
+from videothinker.report.svg import Scale, element, picture
+
+NAME = "families"
+FIGURE = Path(__file__).parents[1] / "docs" / "images" / "families.svg"
+PLAIN, BASE = "grpo", "base"
+SHORTCUT = "handed on"
+"""The best answerer that reads the premise and simulates nothing (`diagnosis.audit`)."""
+ARMS = {
+    "grpo": "GRPO",
+    "bias-failure": "bias-failure sampling",
+    "families": "GRPO, half of its questions in families",
+    "k3-0.01": "CDPO, the paper's k3 at .01",
+    "k3-0.03": "CDPO, k3 at .03",
+    "controller": "CDPO, controller",
+    "label-26": "GRPO, drawn by label to 26 %",
+    "exact": "GRPO, exact reward",
+    "families-exact": "families, exact reward",
+    "base-failure": "base-failure sampling",
+    "curriculum": "pass-rate curriculum",
+    "grpo-long": "GRPO, three times as long",
+    "consistency": "families, paid whole",
+    "grpo@26": "GRPO",
+    "bias-failure@26": "bias-failure sampling",
+    "k3-0.03@26": "CDPO, k3 at .03",
+}
+"""Arms in the order of the grid, in words."""
+PANELS = {"o": "observational", "i": "inferential", "f": "families whole"}
+FORCED, DESCRIBED = "without", "seen"
+DRAWN = {"without-drawn": "simulating", "seen-drawn": "describing"}
+ROW, TOP, LEFT, WIDTH, GAP = 22, 40, 250, 170, 26
+
+
+def places(grid: Grid, where: str) -> list[tuple[int, int]]:
+    """The questions of each whole family, by their place in the set."""
+    found: dict[str, list[int]] = {}
+    for place, family in enumerate(grid.sets[where]["pairs"]):
+        found.setdefault(family, []).append(place)
+    return [(two[0], two[1]) for two in found.values() if len(two) == 2]
+
+
+def whole_by_seed(grid: Grid, where: str, arm: str) -> list[list[float]]:
+    """One row a seed: is each family right as a whole?"""
+    at = places(grid, where)
+    return [[row[a] * row[b] for a, b in at] for row in flags(grid, where, arm, RIGHT)]
+
+
+def whole_difference(grid: Grid, arm: str, other: str) -> Interval | None:
+    """Families right as a whole, `arm` minus `other`, paired by seed; None without such seeds."""
+    seeds, others = grid.seeds(MAIN, arm), grid.seeds(MAIN, other)
+    common = [seed for seed in seeds if seed in others]
+    if not common:
+        return None
+    mine, theirs = whole_by_seed(grid, MAIN, arm), whole_by_seed(grid, MAIN, other)
+    rows = [
+        [a - b for a, b in zip(mine[seeds.index(s)], theirs[others.index(s)], strict=True)]
+        for s in common
+    ]
+    averaged = [math.fsum(values) / len(rows) for values in zip(*rows, strict=True)]
+    scenes = [grid.sets[MAIN]["scenes"][a] for a, _ in places(grid, MAIN)]
+    means = [math.fsum(row) / len(row) for row in rows]
+    return widened(mean(averaged, scenes, low=-1.0), means, least=-1.0)
+
+
+def against(arm: str) -> str:
+    """Plain GRPO on as many inferential questions."""
+    return f"{PLAIN}@26" if arm.endswith("@26") else PLAIN
+
+
+def points(grid: Grid, where: str, arm: str, what: str) -> list[float]:
+    """Percent right, a number a seed."""
+    if what == "f":
+        return [100 * math.fsum(row) / len(row) for row in whole_by_seed(grid, where, arm)]
+    return by_seed(grid, where, arm, what)
+
+
+def arm_row(grid: Grid, arm: str) -> list[str]:
+    """One arm of the table."""
+    gap = None if arm == against(arm) else whole_difference(grid, arm, against(arm))
+    cost = None if arm == against(arm) else difference(grid, MAIN, arm, against(arm), "o")
+    return [
+        ARMS[arm],
+        "26 %" if arm.endswith("@26") else "5 %",
+        str(len(grid.seeds(MAIN, arm))),
+        str(accuracy(grid, MAIN, arm, "o")),
+        str(accuracy(grid, MAIN, arm, "i")),
+        str(pairs_right(grid, MAIN, arm)),
+        gap.signed if gap else "",
+        cost.signed if cost else "",
+        f"{share(grid, MAIN, arm, SIMULATED):.0f}",
+    ]
+
+
+def arms_table(grid: Grid) -> list[str]:
+    """Every arm that was run."""
+    head = ("trained by", "inferential in training", "seeds", "observational", "inferential")
+    head = (*head, "families whole", "against GRPO", "observational, against GRPO", "simulates")
+    return table(head, [arm_row(grid, arm) for arm in ARMS if grid.seeds(MAIN, arm)])
+
+
+def shortcut(grid: Grid) -> dict[str, float]:
+    """Percent right of the answerer that simulates nothing."""
+    asked = grid.sets[MAIN]
+    marks = [int(c) for c in asked["shortcut"]]
+    found = {}
+    for label in "oi":
+        some = [m for m, c in zip(marks, asked["labels"], strict=True) if c == label]
+        found[label] = 100 * sum(some) / len(some)
+    at = places(grid, MAIN)
+    return found | {"f": 100 * sum(marks[a] * marks[b] for a, b in at) / len(at)}
+
+
+def base_table(grid: Grid) -> list[str]:
+    """What there is before training."""
+    rows = [
+        ["the base, free", *_accuracies(grid, MAIN)],
+        ["the base made to describe", *_accuracies(grid, DESCRIBED)],
+        ["the base made to simulate", *_accuracies(grid, FORCED)],
+    ]
+    rows += [[f"the same drawn at temperature 1, {how}", *_accuracies(grid, where)]
+             for where, how in DRAWN.items()]  # fmt: skip
+    rows.append(["who reads the premise and simulates nothing",
+                 *(f"{shortcut(grid)[what]:.1f}" for what in PANELS)])  # fmt: skip
+    rows.append(["who never reads the premise, at most", "100", "100", "0"])
+    return table(("answers", *PANELS.values()), rows)
+
+
+def _accuracies(grid: Grid, where: str) -> list[str]:
+    if not grid.seeds(where, BASE):
+        return ["-"] * 3
+    return [
+        *(f"{accuracy(grid, where, BASE, what).mean:.1f}" for what in "oi"),
+        f"{pairs_right(grid, where, BASE).mean:.1f}",
+    ]
+
+
+def break_even(grid: Grid) -> float:
+    """The inferential share of training from which on simulating pays, in percent.
+
+    Of the base's drawn answers: simulating pays iff p (s_inf - d_inf) > (1 - p) (d_obs - s_obs).
+    """
+    s_obs, s_inf = (accuracy(grid, "without-drawn", BASE, what).mean for what in "oi")
+    d_obs, d_inf = (accuracy(grid, "seen-drawn", BASE, what).mean for what in "oi")
+    cost, gain = d_obs - s_obs, s_inf - d_inf
+    return 100 * max(0.0, cost / (cost + gain)) if cost + gain > 0 else 100.0
+
+
+def figure(grid: Grid) -> str:
+    """A dot a seed, an arm a row; the base made to simulate as a line."""
+    arms = [arm for arm in ARMS if grid.seeds(MAIN, arm)]
+    height = TOP + ROW * len(arms) + 34
+    parts: list[Markup] = [_style()]
+    for row, arm in enumerate(arms):
+        y = TOP + ROW * (row + 0.5)
+        words = f"{ARMS[arm]}, at 26 %" if arm.endswith("@26") else ARMS[arm]
+        parts.append(element("text", words, x=LEFT - 12, y=y + 4, text_anchor="end"))
+    for panel, what in enumerate(PANELS):
+        start = LEFT + panel * (WIDTH + GAP)
+        scale = Scale(0, 100, start, start + WIDTH)
+        parts += _panel(grid, what, scale, arms)
+    label = "Percent right by arm: a dot is a training seed, the line the base made to simulate"
+    width = LEFT + 3 * WIDTH + 2 * GAP + 16
+    drawn = picture(width, height, label, *parts)
+    return str(drawn).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1) + "\n"
+
+
+def _style() -> Markup:
+    rules = "text{font:12px sans-serif;fill:#333}.grid{stroke:#ddd}.base{stroke:#c33}"
+    rules += ".dot{fill:#1f6feb;fill-opacity:.6}svg{background:#fff}"
+    return element("style", rules)
+
+
+def _panel(grid: Grid, what: str, scale: Scale, arms: Sequence[str]) -> list[Markup]:
+    bottom = TOP + ROW * len(arms) + 4
+    title = PANELS[what]
+    found = [element("text", title, x=(scale.start + scale.end) / 2, y=22, text_anchor="middle")]
+    for tick in (0, 25, 50, 75, 100):
+        at = scale(tick)
+        found.append(element("line", x1=at, x2=at, y1=TOP, y2=bottom, klass="grid"))
+        found.append(element("text", str(tick), x=at, y=bottom + 16, text_anchor="middle"))
+    for value in points(grid, FORCED, BASE, what):
+        at = scale(value)
+        found.append(element("line", x1=at, x2=at, y1=TOP, y2=bottom, klass="base"))
+    for row, arm in enumerate(arms):
+        y = TOP + ROW * (row + 0.5)
+        found += [
+            element("circle", cx=scale(value), cy=y, r=4, klass="dot")
+            for value in points(grid, MAIN, arm, what)
+        ]
+    return found
