@@ -11,7 +11,7 @@ from torch import Tensor
 from videothinker.generation.base import Sampling, generate
 from videothinker.models.base import Group, Prompt
 from videothinker.models.logprobs import group_logps
-from videothinker.models.qwen2_5_vl.model import Qwen25VL
+from videothinker.models.qwen_vl.policy import QwenVL
 
 
 def agreement(
@@ -41,12 +41,12 @@ def agreement(
     return {name: {"mean": float(g.mean()), "max": float(g.max())} for name, g in gaps.items()}
 
 
-def usable(group: Group, policy: Qwen25VL) -> Tensor:
+def usable(group: Group, policy: QwenVL) -> Tensor:
     """Completions without a drawn video token, which the library takes for a missing video."""
     drawn_GC = group.completion_ids_GC == policy.model.config.video_token_id
     return (~drawn_GC.any(dim=1))[:, None].expand_as(drawn_GC)
 
 
-def wide(policy: Qwen25VL) -> Qwen25VL:
+def wide(policy: QwenVL) -> QwenVL:
     """The same weights in float32."""
-    return Qwen25VL(deepcopy(policy.model).float(), policy.tokenizer, policy.vision)
+    return type(policy)(deepcopy(policy.model).float(), policy.tokenizer, policy.vision)

@@ -74,7 +74,8 @@ def summary(
 ) -> dict[str, Any]:
     """What follows from the seconds taken so far; medians over repeats.
 
-    Milliseconds a token are of the whole rollout, its prompts included.
+    Milliseconds a token are of the whole rollout, its prompts included; those of a step are the
+    device's own, where graphs are replayed.
     """
     totals = {
         side: [sum(laps.values()) for laps in taken] for side, taken in row["seconds"].items()
@@ -94,6 +95,8 @@ def summary(
             "bound_milliseconds_a_token": 1000 * row["decoding_bytes"] / rate["bytes"],
             "share_of_bound": limit / middle["ours"],
         }
+    if row["step_milliseconds"]:
+        found["milliseconds_a_step"] = statistics.median(row["step_milliseconds"])
     for name, slow, quick in (
         ("whole_ratio", "naive", "ours"),
         ("gain_of_sharing", "naive", "eager"),

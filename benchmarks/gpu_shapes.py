@@ -1,14 +1,19 @@
-"""What `gpu_step.py` runs: the published configuration, a tiny one, prompts, and the rows."""
+"""What the GPU benchmarks run: published configurations, tiny ones, prompts, and the rows."""
 
 from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
 
 import torch
-from transformers import Qwen2_5_VLConfig
+from transformers import Qwen2_5_VLConfig, Qwen2VLConfig, Qwen3VLConfig
 
 from videothinker.models.base import Prompt
-from videothinker.models.qwen2_5_vl.encoding import Video
-from videothinker.models.qwen2_5_vl.shapes import OFFICIAL
+from videothinker.models.qwen_vl.videos import Video
 
+CONFIGS = {"qwen2_5_vl": Qwen2_5_VLConfig, "qwen2_vl": Qwen2VLConfig, "qwen3_vl": Qwen3VLConfig}
+"""Family -> transformers' configuration; every family of the engine."""
+ROTARY = {"qwen2_5_vl": [16, 24, 24], "qwen2_vl": [16, 24, 24], "qwen3_vl": [24, 20, 20]}
+"""How the published models share a head's 64 rotary frequencies among time, height and width."""
 SPECIAL = {
     "vision_start_token_id": 151652,
     "vision_end_token_id": 151653,
@@ -17,11 +22,16 @@ SPECIAL = {
 }
 TEXT = 210
 """Text tokens of a prompt, as the plan assumes."""
+STEP_TEXT = 8
+"""Tokens of the time that Qwen3-VL writes before each step of a video."""
 HEIGHT, WIDTH = 18, 26
-"""Patches of a frame of CLEVRER at 128 x 28 x 28 pixels: 252 x 364."""
+"""Patches of a frame, for every family: CLEVRER at 128 x 28 x 28 pixels is 252 x 364 for 14."""
+THREE = "Qwen/Qwen2.5-VL-3B-Instruct"
 
 
-PAIR = ("ours", "naive")
+QWEN3_2B, QWEN3_4B = "Qwen/Qwen3-VL-2B-Instruct", "Qwen/Qwen3-VL-4B-Instruct"
+QWEN2_2B, SEVEN = "Qwen/Qwen2-VL-2B-Instruct", "Qwen/Qwen2.5-VL-7B-Instruct"
+ALL, PAIR, OURS = ("ours", "eager", "naive"), ("ours", "naive"), ("ours",)
 
 
 @dataclass(frozen=True)
@@ -30,108 +40,162 @@ class Case:
 
     length: int
     prompts: int
+    model: str = THREE
     lora: bool = False
     optimizer_on_cpu: bool = False
     frames: int = 16
     repeats: int = 2
-    sides: tuple[str, ...] = ("ours", "eager", "naive")
+    sides: tuple[str, ...] = ALL
     """The quickest first: what is cut short has it."""
-    once: tuple[str, ...] = ()
-    """Sides that the first repeat alone measures."""
 
 
-def official() -> Qwen2_5_VLConfig:
-    """Qwen2.5-VL-3B's configuration."""
-    found = OFFICIAL["Qwen/Qwen2.5-VL-3B-Instruct"]
-    rope = {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [16, 24, 24]}
-    text = found["text_config"] | {"rope_parameters": rope, "tie_word_embeddings": True}
-    return Qwen2_5_VLConfig(
-        text_config=text,
-        vision_config=found["vision_config"],
-        tie_word_embeddings=found["tie_word_embeddings"],
-        **SPECIAL,
-    )
+def configuration(scale: str, model: str) -> Any:
+    """Of a published model, or the tiny one of its family."""
+    return official(model) if scale == "official" else tiny(_published(model)[0])
 
 
-def tiny() -> Qwen2_5_VLConfig:
-    """The same architecture, small enough for a test on a CPU."""
-    rope = {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [2, 3, 3]}
-    return Qwen2_5_VLConfig(
-        text_config={
-            "hidden_size": 64,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 4,
-            "num_key_value_heads": 2,
-            "intermediate_size": 128,
-            "vocab_size": 300,
-            "bos_token_id": 0,
-            "eos_token_id": 0,
-            "rope_parameters": rope,
-            "tie_word_embeddings": True,
-        },
-        vision_config={
-            "hidden_size": 32,
-            "depth": 2,
-            "num_heads": 2,
-            "intermediate_size": 64,
+def official(model: str = THREE) -> Any:
+    """The configuration of a published model."""
+    family, found = _published(model)
+    vision, tied = found.pop("vision_config"), found.pop("tie_word_embeddings")
+    return _config(family, found.get("text_config", found), vision, tied, SPECIAL)
+
+
+def _published(model: str) -> tuple[str, dict[str, Any]]:
+    """Its family, and what is published of its configuration."""
+    for family in CONFIGS:
+        known = import_module(f"videothinker.models.{family}.shapes").OFFICIAL
+        if model in known:
+            return family, dict(known[model])
+    raise ValueError(model)
+
+
+def tiny(family: str = "qwen2_5_vl", vocabulary: int = 300) -> Any:
+    """A family's architecture, small enough for a test on a CPU."""
+    text = {
+        "hidden_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "intermediate_size": 128,
+        "vocab_size": vocabulary,
+        "bos_token_id": 0,
+        "eos_token_id": 0,
+    }
+    tower = {"depth": 2, "num_heads": 2, "hidden_size": 32, "intermediate_size": 64}
+    own = {
+        "qwen2_5_vl": {"out_hidden_size": 64, "fullatt_block_indexes": [1]},
+        "qwen2_vl": {"embed_dim": 32, "mlp_ratio": 2, "hidden_size": 64},
+        "qwen3_vl": {
             "out_hidden_size": 64,
-            "fullatt_block_indexes": [1],
+            "deepstack_visual_indexes": [0],
+            "num_position_embeddings": 576,
+            "patch_size": 16,
         },
-        tie_word_embeddings=True,
-        **{name: 296 + place for place, name in enumerate(SPECIAL)},
+    }
+    if family == "qwen3_vl":
+        text["head_dim"] = 16
+    special = {name: vocabulary - 4 + place for place, name in enumerate(SPECIAL)}
+    return _config(family, text, tower | own[family], True, special)
+
+
+def _config(family: str, text: Any, vision: Any, tied: bool, special: dict[str, int]) -> Any:  # noqa: FBT001
+    width = text.get("head_dim") or text["hidden_size"] // text["num_attention_heads"]
+    shares = [width * share // 128 for share in ROTARY[family]]
+    shares[0] += width // 2 - sum(shares)
+    rope = {"rope_type": "default", "rope_theta": 1e6, "mrope_section": shares}
+    if family == "qwen3_vl":
+        rope |= {"rope_theta": 5e6, "mrope_interleaved": True}
+    return CONFIGS[family](
+        text_config=text | {"rope_parameters": rope, "tie_word_embeddings": tied},
+        vision_config=dict(vision),
+        tie_word_embeddings=tied,
+        **special,
     )
 
 
-def synthetic_prompt(config: Qwen2_5_VLConfig, frames: int, seed: int) -> Prompt:
+def synthetic_prompt(config: Any, frames: int, seed: int) -> Prompt:
     """Random words around a video of random pixels."""
     draw = torch.Generator().manual_seed(seed)
-    time = frames // 2
-    patches = time * HEIGHT * WIDTH
-    words = torch.randint(0, min(config.text_config.vocab_size, 290), (TEXT,), generator=draw)
+    steps, patch = frames // 2, config.vision_config.patch_size
+    patches = steps * HEIGHT * WIDTH
+
+    def words(count: int) -> torch.Tensor:
+        most = min(config.text_config.vocab_size, 290)
+        return torch.randint(0, most, (count,), generator=draw)
+
     start, end = config.vision_start_token_id, config.vision_end_token_id
-    video = torch.full((patches // 4,), config.video_token_id)
-    places = [words[:20], torch.tensor([start]), video, torch.tensor([end]), words[20:]]
-    ids_P = torch.cat(places)
+    runs, before = (steps, STEP_TEXT) if config.model_type == "qwen3_vl" else (1, 0)
+    places = [words(20)]
+    for _ in range(runs):
+        video = torch.full((patches // 4 // runs,), config.video_token_id)
+        places += [words(before), torch.tensor([start]), video, torch.tensor([end])]
+    ids_P = torch.cat([*places, words(TEXT - 20)])
     shown = Video(
         frames=frames,
-        height=HEIGHT * 14,
-        width=WIDTH * 14,
-        tokens=len(video),
+        height=HEIGHT * patch,
+        width=WIDTH * patch,
+        tokens=patches // 4,
         digest=str(seed),
         second_per_grid=1.0,
-        pixel_values=torch.randn(patches, 1176, generator=draw),
-        grid_thw=torch.tensor([[time, HEIGHT, WIDTH]]),
+        pixel_values=torch.randn(patches, 6 * patch**2, generator=draw),
+        grid_thw=torch.tensor([[steps, HEIGHT, WIDTH]]),
     )
     return Prompt(ids_P, ids_P == config.video_token_id, shown)
 
 
-def cases(scale: str) -> list[Case]:
-    """Rows in order of importance, those of one kind of training together.
+def goals(scale: str) -> list[Case]:
+    """The rows most wanted, those of one model and kind of training together.
 
-    The first six are the goals, four prompts and 768 tokens: at the speeds of 8d04b93 on an H200
-    about 240 s with three repeats of the goals, the naive side being three quarters of it.
+    The goals of 3B three times, a row for each other family, then four prompts and 768 tokens: at
+    the naive step's speed on an H200 at 8d04b93 they take about 300 s.
     """
     if scale == "tiny":
-        return [Case(6, 2, frames=2, repeats=2), Case(4, 1, lora=True, frames=2, repeats=1)]
-    first = [row for lora in (False, True) for row in _goals(lora=lora)]
-    on_cpu = Case(256, 2, optimizer_on_cpu=True, sides=("ours",))
-    return [*first, on_cpu, *_rest(lora=True), *_rest(lora=False)]
+        few = {"frames": 2, "repeats": 1}
+        return [
+            Case(6, 2, frames=2, repeats=2),
+            Case(4, 1, lora=True, **few),
+            Case(4, 1, QWEN3_2B, sides=PAIR, **few),
+            Case(4, 1, QWEN2_2B, lora=True, sides=PAIR, **few),
+        ]
+    first, rest = (
+        [
+            Case(length, prompts, lora=lora, repeats=repeats, sides=sides)
+            for lora in (False, True)
+            for length, prompts, repeats, sides in sizes
+        ]
+        for sizes in ([(256, 2, 3, PAIR)], [(256, 4, 1, PAIR), LONG])
+    )
+    families = ((QWEN3_2B, False), (QWEN3_4B, True), (QWEN2_2B, True))
+    others = [Case(256, 2, one, lora=lora, repeats=1, sides=PAIR) for one, lora in families]
+    return [*first, *others, *rest]
 
 
-def _goals(*, lora: bool) -> list[Case]:
+LONG = (768, 1, 1, OURS)
+"""The naive step takes more than half a minute for it."""
+
+
+def further(scale: str) -> list[Case]:
+    """The optimizer on the CPU and 7B, then other sizes of 3B."""
+    if scale == "tiny":
+        return []
     return [
-        Case(256, 2, lora=lora, repeats=3, once=("eager",)),
-        Case(256, 4, lora=lora, repeats=1, sides=PAIR),
-        Case(768, 1, lora=lora, repeats=1, sides=PAIR),
+        Case(256, 2, optimizer_on_cpu=True, repeats=1, sides=OURS),
+        Case(256, 2, SEVEN, lora=True, repeats=1, sides=PAIR),
+        Case(256, 2, SEVEN, optimizer_on_cpu=True, repeats=1, sides=OURS),
+        *_rest(lora=True),
+        *_rest(lora=False),
     ]
 
 
 def _rest(*, lora: bool) -> list[Case]:
-    """Beside the naive step at three sizes, alone at the others."""
-    compared = ((128, 2), (512, 2), (256, 1))
-    elsewhere = [(768, 1), (256, 2), (256, 4), *compared]
+    """All sides at one size, beside the naive step at four, alone at the others."""
+    compared = ((768, 1), (512, 2), (256, 1))
+    elsewhere = [(256, 2), (256, 4), (128, 2), *compared]
     sizes = [(length, prompts) for length in (128, 256, 512, 768) for prompts in (1, 2, 4)]
     alone = [size for size in sizes if size not in elsewhere]
-    return [Case(*size, lora=lora, repeats=1, sides=PAIR) for size in compared] + [
-        Case(*size, lora=lora, repeats=1, sides=("ours",)) for size in alone
+    return [
+        Case(128, 2, lora=lora, repeats=1),
+        *(Case(*size, lora=lora, repeats=1, sides=PAIR) for size in compared),
+        *(Case(*size, lora=lora, repeats=1, sides=OURS) for size in alone),
     ]

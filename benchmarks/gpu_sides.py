@@ -1,6 +1,7 @@
 """The sides of `gpu_step.py`: one CDPO step, naive and shared, timed by phase."""
 
 import gc
+import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,6 +9,7 @@ from copy import deepcopy
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import torch
 import transformers
@@ -18,17 +20,26 @@ from torch import Tensor
 from videothinker.algorithms import objective
 from videothinker.algorithms.base import Objective
 from videothinker.algorithms.cdpo import CdpoConfig
+from videothinker.generation import shared_prefix
 from videothinker.generation.base import Sampling
-from videothinker.generation.shared_prefix import generate
+from videothinker.generation.graphs import WARM_UP, GraphedStep
 from videothinker.models import attention
 from videothinker.models.base import Prompt
-from videothinker.models.qwen2_5_vl.encoding import VisionSettings
 from videothinker.models.qwen2_5_vl.model import Qwen25VL
-from videothinker.models.qwen_vl.policy import install
+from videothinker.models.qwen2_vl.model import Qwen2VL
+from videothinker.models.qwen3_vl.model import Qwen3VL
+from videothinker.models.qwen_vl.policy import QwenVL, install
+from videothinker.models.qwen_vl.videos import VisionSettings
 from videothinker.training.adapters import add_adapter
 from videothinker.training.optimizer import MasterAdamW
 from videothinker.training.step import Bias, accumulate_gradients
 
+POLICIES: dict[str, tuple[Any, type[QwenVL]]] = {
+    "qwen2_5_vl": (transformers.Qwen2_5_VLForConditionalGeneration, Qwen25VL),
+    "qwen2_vl": (transformers.Qwen2VLForConditionalGeneration, Qwen2VL),
+    "qwen3_vl": (transformers.Qwen3VLForConditionalGeneration, Qwen3VL),
+}
+"""Family -> transformers' class and the engine's."""
 OBJECTIVE = Objective(divergence="k3", repulsion=0.01)
 
 
@@ -37,6 +48,8 @@ class Clock:
 
     def __init__(self, device: torch.device) -> None:
         self.device, self.seconds = device, {}
+        self.step: float | None = None
+        """Milliseconds of a decoding step, where graphs are replayed."""
         self.start()
 
     def start(self) -> None:
@@ -56,6 +69,37 @@ def wait(device: torch.device) -> None:
     """Until the device has done what it was given."""
     if device.type == "cuda":
         torch.cuda.synchronize()
+
+
+class TimedStep(GraphedStep):
+    """A decoding step that notes when it begins and ends on the device."""
+
+    taken: list[tuple[Any, Any]] = []  # noqa: RUF012 (one list for a rollout's graphs)
+
+    def __call__(self) -> None:
+        """One step."""
+        ends = [torch.cuda.Event(enable_timing=True) for _ in range(2)]
+        ends[0].record()
+        super().__call__()
+        ends[1].record()
+        self.taken.append((ends[0], ends[1]))
+
+
+@contextmanager
+def timed_steps(kind: type[TimedStep] = TimedStep) -> Iterator[None]:
+    """Inside, a rollout's steps on a GPU are noted in `TimedStep.taken`."""
+    TimedStep.taken.clear()
+    if not torch.cuda.is_available():
+        yield
+        return
+    with mock.patch.object(shared_prefix, "GraphedStep", kind):
+        yield
+
+
+def step_milliseconds() -> float | None:
+    """The median of the steps noted, those apart that run before one is recorded."""
+    steps = [one.elapsed_time(other) for one, other in TimedStep.taken[WARM_UP + 1 :]]
+    return statistics.median(steps) if steps else None
 
 
 class TimedBias(Bias):
@@ -84,11 +128,11 @@ class TimedLogps(dict[int, Tensor]):
 
 
 class Setting:
-    """Qwen25VL, bias model and optimizer of one kind of training."""
+    """Policy, bias model and optimizer of one kind of training."""
 
     def __init__(self, case: Case, config: Any, device: torch.device) -> None:
         self.device = device
-        self.warm: set[str] = set()
+        self.warm: set[Any] = set()
         self.policy = frozen = build(config, device, 0)
         if case.lora:  # one base in memory, as in training; both sides use the one adapter
             given = CdpoConfig(model="m", out=Path("o"), bias="b", lora_rank=64, lora_alpha=128)
@@ -106,6 +150,19 @@ class Setting:
             weight_decay=0.0,
             device="cpu" if case.optimizer_on_cpu else "model",
         )
+
+    def warm_up(self, side: str, prompts: list[Prompt], length: int) -> None:
+        """Let libraries load and choose their kernels, and ours be compiled for these shapes."""
+        if side not in self.warm:
+            few = ([prompts[0]], 4) if side != "ours" else (prompts, length)
+            SIDES[side](self, *few)
+            self.warm |= {side, (side, len(prompts), length)}
+        if side == "ours" and (side, len(prompts), length) not in self.warm:
+            shared_prefix.generate(
+                *(self.policy, prompts, Sampling(GENERATIONS, length), list(range(len(prompts)))),
+                static=True,
+            )
+            self.warm.add((side, len(prompts), length))
 
     def forget(self) -> None:
         """Drop what a step that failed left behind."""
@@ -125,15 +182,18 @@ def release() -> None:
         torch.cuda.empty_cache()
 
 
-def build(config: Any, device: torch.device, seed: int) -> Qwen25VL:
-    """Random weights of `config` in bfloat16, on the device from the start."""
+def build(
+    config: Any, device: torch.device, seed: int, dtype: torch.dtype = torch.bfloat16
+) -> QwenVL:
+    """Random weights of `config`, on the device from the start."""
+    kind, policy = POLICIES[config.model_type]
     torch.manual_seed(seed)
     usual = torch.get_default_dtype()
-    torch.set_default_dtype(torch.bfloat16)  # rotary tables stay float32, as when weights are read
+    torch.set_default_dtype(dtype)  # rotary tables stay float32, as when weights are read
     try:
         with torch.device(device):
             # a copy: the model notes in it how it attends, which no new one may be told
-            model: Any = transformers.Qwen2_5_VLForConditionalGeneration(deepcopy(config))
+            model: Any = kind(deepcopy(config))
     finally:
         torch.set_default_dtype(usual)
     model = model.to(device).eval()
@@ -143,7 +203,7 @@ def build(config: Any, device: torch.device, seed: int) -> Qwen25VL:
     model.generation_config.pad_token_id = 0
     words = SimpleNamespace(pad_token_id=0, eos_token_id=-1)
     vision = VisionSettings(14, 2, 2, (0.5,) * 3, (0.5,) * 3, 1, 1)
-    return Qwen25VL(model=model, tokenizer=words, vision=vision)
+    return policy(model=model, tokenizer=words, vision=vision)
 
 
 def shared_step(setting: Setting, prompts: list[Prompt], length: int, *, static: bool) -> Clock:
@@ -151,8 +211,11 @@ def shared_step(setting: Setting, prompts: list[Prompt], length: int, *, static:
     setting.policy.videos.entries.clear()
     setting.bias.clock = clock = Clock(setting.device)
     sampling = Sampling(num_generations=GENERATIONS, max_completion_length=length)
-    groups = generate(setting.policy, prompts, sampling, list(range(len(prompts))), static=static)
+    seeds = list(range(len(prompts)))
+    with timed_steps():
+        groups = shared_prefix.generate(setting.policy, prompts, sampling, seeds, static=static)
     clock.lap("rollout")
+    clock.step = step_milliseconds()
     completions = GENERATIONS * len(prompts)
     for group in groups:
         accumulate_gradients(

@@ -1,6 +1,7 @@
-"""One whole CDPO step at the true shape of Qwen2.5-VL-3B, random weights: ours and the naive one.
+"""One whole CDPO step at published shapes, random weights: ours and the naive one.
 
     python benchmarks/gpu_step.py --out benchmarks/results/h200 [--budget-seconds 520]
+    python benchmarks/gpu_step.py --out OUT --only Qwen3            # rows of these models alone
     python benchmarks/gpu_step.py --out /tmp/x --scale tiny     # on a CPU, to try the script itself
 
 Needs torch and transformers (rows with LoRA also peft, and are named as left out without it).
@@ -8,7 +9,9 @@ Three sides of the same step: `naive` repeats prompt and video for every complet
 with the library's `generate` (what TRL and the authors do); `eager` shares them and decodes
 operation by operation; `ours` shares them and decodes with fixed shapes, on a GPU as CUDA graphs.
 naive/eager is the gain of sharing at equal decode, eager/ours that of decoding at equal sharing.
-Rows come in order of importance; those that the budget does not reach are named, never guessed.
+Rows come in order of importance: the goals at the shape of Qwen2.5-VL-3B, every other family of
+the engine, the optimizer on the CPU, 7B, other sizes. Those that the budget does not reach are
+named, never guessed.
 Every measurement is written when it is taken; what runs out of memory is recorded as such.
 """
 
@@ -17,7 +20,7 @@ import json
 import platform
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +32,26 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))  # where it
 from gpu_agreement import agreement
 from gpu_counts import bound, decoding_bytes, rates, summary, workload
 from gpu_naive import GENERATIONS
-from gpu_shapes import HEIGHT, WIDTH, Case, cases, official, synthetic_prompt, tiny
+from gpu_shapes import (
+    HEIGHT,
+    WIDTH,
+    Case,
+    configuration,
+    further,
+    goals,
+    synthetic_prompt,
+)
 from gpu_sides import SIDES, Setting, release
 
 from videothinker.generation.graphs import can_fuse
 from videothinker.models.catalog import read_shape
-from videothinker.models.shapes import Grid
-from videothinker.planning.memory import moments
+from videothinker.models.shapes import Grid, Shape, parameters
+from videothinker.planning.memory import moments, trained_parameters
 
-AGREEMENT_TOKENS = 256
+ON_CPU = 16
+"""Bytes of main memory a weight takes there: its float32 self, its gradient, AdamW's moments."""
+SPARE = 4 << 30
+"""Bytes of main memory for the process itself."""
 SAFETY = 1.3
 """A side is begun where this many times its expected seconds are left."""
 
@@ -47,10 +61,13 @@ class Bench:
     """One run of the script: what it measures with, and what it has so far."""
 
     out: Path
-    config: Any
+    scale: str
     device: torch.device
     deadline: float
     result: dict[str, Any]
+    setting: Setting | None = None
+    kind: tuple[Any, ...] | None = None
+    """Of the setting in memory: model, LoRA, optimizer on the CPU."""
     pace: dict[tuple[str, bool], tuple[float, Case]] = field(default_factory=dict)
     """Side and optimizer on the CPU -> seconds and row of the last step."""
 
@@ -58,6 +75,19 @@ class Bench:
     def left(self) -> float:
         """Seconds of the budget."""
         return self.deadline - time.perf_counter()
+
+    def config(self, case: Case) -> Any:
+        """The row's model."""
+        return configuration(self.scale, case.model)
+
+    def shape(self, case: Case) -> Shape:
+        """The sizes of it."""
+        return read_shape(self.config(case).to_dict())
+
+    def prompts(self, case: Case) -> list[Any]:
+        """The row's, each about a video of its own."""
+        config = self.config(case)
+        return [synthetic_prompt(config, case.frames, seed) for seed in range(case.prompts)]
 
     def save(self) -> None:
         """Write what there is; a kill in the middle leaves the file before it."""
@@ -68,10 +98,10 @@ class Bench:
 
     def measure(self, setting: Setting, case: Case, row: dict[str, Any], limit: float) -> None:
         """Each side once, then again in turns; `row` grows, and is written after every step."""
-        prompts = [synthetic_prompt(self.config, case.frames, seed) for seed in range(case.prompts)]
+        prompts = self.prompts(case)
         for repeat in range(case.repeats):
             for side in case.sides:
-                if side in row["failed"] or (repeat and side in case.once):
+                if side in row["failed"]:
                     continue
                 reason = self.too_late(case, side)
                 if reason:
@@ -87,12 +117,10 @@ class Bench:
         """One step of one side, or why it failed."""
         failure = ""
         try:
-            if side not in setting.warm:  # libraries load and choose their kernels
-                SIDES[side](setting, [synthetic_prompt(self.config, case.frames, 99)], 4)
-                setting.warm.add(side)
+            setting.warm_up(side, prompts, case.length)
             if self.device.type == "cuda":
                 torch.cuda.reset_peak_memory_stats()
-            laps = SIDES[side](setting, prompts, case.length).seconds
+            clock = SIDES[side](setting, prompts, case.length)
         except RuntimeError as error:  # out of memory, or what no CPU could show: the rest goes on
             failure = failure_of(error)
         if failure:
@@ -100,10 +128,12 @@ class Bench:
             self.save()
             setting.forget()  # outside of the handler, whose traceback holds the step's tensors
             return
-        row["seconds"].setdefault(side, []).append(laps)
+        row["seconds"].setdefault(side, []).append(clock.seconds)
+        if side == "ours" and clock.step is not None:
+            row["step_milliseconds"].append(clock.step)
         if self.device.type == "cuda":
             row["peak_bytes"][side] = torch.cuda.max_memory_allocated()
-        self.pace[side, case.optimizer_on_cpu] = (sum(laps.values()), case)
+        self.pace[side, case.optimizer_on_cpu] = (sum(clock.seconds.values()), case)
 
     def too_late(self, case: Case, side: str) -> str:
         """Why a side is not begun; empty where there is time.
@@ -114,7 +144,11 @@ class Bench:
         expected = 0.0
         if (side, case.optimizer_on_cpu) in self.pace:
             seconds, last = self.pace[side, case.optimizer_on_cpu]
-            expected = seconds * case.length / last.length * max(1.0, case.prompts / last.prompts)
+            more = max(1.0, case.prompts / last.prompts)
+            if case.model != last.model:
+                sizes = [sum(parameters(self.shape(one)).values()) for one in (case, last)]
+                more *= sizes[0] / sizes[1]
+            expected = seconds * case.length / last.length * more
         if self.left <= 0 or SAFETY * expected > self.left:
             return f"{self.left:.0f} s of the budget are left, about {expected:.0f} s are needed"
         return ""
@@ -125,43 +159,59 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.scale == "official" and device.type == "cpu":
         sys.exit("no GPU here: nothing is measured; --scale tiny tries the script on a CPU")
     transformers.logging.set_verbosity_error()  # that -1 ends no completion is the intention
-    config = official() if arguments.scale == "official" else tiny()
     result: dict[str, Any] = about(arguments, device)
     deadline = time.perf_counter() + arguments.budget_seconds
-    bench = Bench(arguments.out, config, device, deadline, result)
-    rate = result["rates"] = rates(device, 8192 if device.type == "cuda" else 256)
+    bench = Bench(arguments.out, arguments.scale, device, deadline, result)
+    result["rates"] = rates(device, 8192 if device.type == "cuda" else 256)
     result |= {"agreement": "not measured", "rows": [], "left_out": []}
     bench.save()
-    rows = cases(arguments.scale)
+    first, others = (
+        [
+            replace(case, repeats=min(case.repeats, arguments.repeats))
+            for case in rows(arguments.scale)
+            if arguments.only in case.model
+        ]
+        for rows in (goals, further)
+    )
+    for case in first:
+        add_row(bench, case)
+    bench.setting = bench.kind = None  # the agreement has models of its own
+    release()
     if bench.left > 0:
-        result["agreement"] = agree(bench, rows[0])
+        result["agreement"] = agree(bench, Case(256, 1, frames=first[0].frames if first else 16))
         bench.save()
-    setting, kind = None, None
-    for case in rows:
-        reason = unfit(bench, case)
-        if not reason and kind != (case.lora, case.optimizer_on_cpu):
-            setting, kind = None, (case.lora, case.optimizer_on_cpu)  # one in memory at a time
-            release()
-            setting, reason = set_up(bench, case)
-        if reason or setting is None:
-            result["left_out"].append({"case": vars(case), "why": reason or "no model: see above"})
-            bench.save()
-            continue
-        row = begin(bench, case)
-        result["rows"].append(row)
-        shape, grid = read_shape(config.to_dict()), grid_of(case)
-        limit = bound(shape, grid, case, row["prompt_tokens"], rate)
-        row["decoding_bytes"] = decoding_bytes(shape, grid, case, row["prompt_tokens"])
-        bench.measure(setting, case, row, limit)
-        bench.save()
-        show(row)
+    for case in others:
+        add_row(bench, case)
     return result
+
+
+def add_row(bench: Bench, case: Case) -> None:
+    """Measure a row, or write why it is left out."""
+    reason, kind = unfit(bench, case), (case.model, case.lora, case.optimizer_on_cpu)
+    if not reason and bench.kind != kind:
+        bench.setting, bench.kind = None, kind  # one in memory at a time
+        release()
+        bench.setting, reason = set_up(bench, case)
+    if reason or bench.setting is None:
+        why = reason or "no model: see above"
+        bench.result["left_out"].append({"case": vars(case), "why": why})
+        bench.save()
+        print(f"{named(case)}: {why}", flush=True)
+        return
+    row, rate = begin(bench, case), bench.result["rates"]
+    bench.result["rows"].append(row)
+    shape, grid = bench.shape(case), grid_of(case)
+    limit = bound(shape, grid, case, row["prompt_tokens"], rate)
+    row["decoding_bytes"] = decoding_bytes(shape, grid, case, row["prompt_tokens"])
+    bench.measure(bench.setting, case, row, limit)
+    bench.save()
+    show(row)
 
 
 def set_up(bench: Bench, case: Case) -> tuple[Setting | None, str]:
     """Models and optimizer of the row's kind, or why there are none."""
     try:
-        return Setting(case, bench.config, bench.device), ""
+        return Setting(case, bench.config(case), bench.device), ""
     except RuntimeError as error:
         return None, f"not measured: {failure_of(error)}"
 
@@ -173,13 +223,14 @@ def failure_of(error: RuntimeError) -> str:
 
 def begin(bench: Bench, case: Case) -> dict[str, Any]:
     """A row before its first measurement."""
-    prompt = synthetic_prompt(bench.config, case.frames, 0)
-    work = workload(read_shape(bench.config.to_dict()), grid_of(case), case, prompt.prompt_tokens)
+    tokens = bench.prompts(case)[0].prompt_tokens
+    work = workload(bench.shape(case), grid_of(case), case, tokens)
     return {
         "case": vars(case),
-        "prompt_tokens": prompt.prompt_tokens,
+        "prompt_tokens": tokens,
         "predicted_peak_bytes": max(sum(parts.values()) for parts in moments(work).values()),
         "seconds": {},
+        "step_milliseconds": [],
         "peak_bytes": {},
         "failed": {},
         "not_measured": {},
@@ -194,9 +245,8 @@ def grid_of(case: Case) -> Grid:
 def agree(bench: Bench, case: Case) -> Any:
     """The agreement of log-probabilities, or why there is none."""
     try:
-        prompt = synthetic_prompt(bench.config, case.frames, 0)
-        length = min(AGREEMENT_TOKENS, case.length)
-        return agreement(bench.config, bench.device, prompt, length)
+        length = case.length if bench.scale == "official" else 6
+        return agreement(bench.config(case), bench.device, bench.prompts(case)[0], length)
     except RuntimeError as error:
         return f"failed: {failure_of(error)}"
 
@@ -213,7 +263,20 @@ def unfit(bench: Bench, case: Case) -> str:
         has = torch.cuda.get_device_properties(bench.device).total_memory
         if needed > 0.97 * has:
             return f"not measured: needs {needed / 2**30:.0f} GiB of {has / 2**30:.0f}"
+    if case.optimizer_on_cpu:
+        work = workload(bench.shape(case), grid_of(case), case, 0)
+        needed, has = ON_CPU * trained_parameters(work), free_memory()
+        if needed + SPARE > has:
+            told = f"{needed / 2**30:.0f} GiB of main memory, {has / 2**30:.0f} are free"
+            return f"not measured: needs {told}"
     return ""
+
+
+def free_memory() -> int:
+    """Bytes of main memory that no process has."""
+    lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
+    (kilobytes,) = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
+    return 1024 * int(kilobytes)
 
 
 def about(arguments: argparse.Namespace, device: torch.device) -> dict[str, Any]:
@@ -240,7 +303,6 @@ def show(row: dict[str, Any]) -> None:
     taken = row.get("seconds_a_step", {}).items()
     seconds = ", ".join(f"{side} {value:.2f}" for side, value in taken) or "nothing in"
     share = f"{row['share_of_bound']:.0%} of the bound" if "share_of_bound" in row else "-"
-    kind = f"{'LoRA' if case['lora'] else 'full'}{', optimizer on CPU' * case['optimizer_on_cpu']}"
     lost = "".join(
         f"  {side}: {why}" for side, why in (row["failed"] | row["not_measured"]).items()
     )
@@ -248,20 +310,30 @@ def show(row: dict[str, Any]) -> None:
     parts = ", ".join(f"{phase} {part:.0%}" for phase, part in phases)
     token = ""
     if "milliseconds_a_token" in row:
-        token = f"  {row['milliseconds_a_token']:.2f} ms a token, at least "
-        token += f"{row['bound_milliseconds_a_token']:.2f}"
+        token = f"  {row['milliseconds_a_token']:.2f} ms a token"
+        if "milliseconds_a_step" in row:
+            token += f", {row['milliseconds_a_step']:.2f} a decoding step"
+        token += f", at least {row['bound_milliseconds_a_token']:.2f}"
     print(
-        f"{kind}  C {case['length']}  {case['prompts']} prompts  {seconds} s  {ratio}  "
-        f"{share}  {memory}{lost}\n    {parts}{token}",
+        f"{named(Case(**case))}  {seconds} s  {ratio}  {share}  {memory}{lost}\n    {parts}{token}",
         flush=True,
     )
+
+
+def named(case: Case) -> str:
+    """The row in words."""
+    kind = f"{'LoRA' if case.lora else 'full'}{', optimizer on CPU' * case.optimizer_on_cpu}"
+    model = case.model.partition("/")[2].removesuffix("-Instruct")
+    return f"{model} {kind}  C {case.length}  {case.prompts} prompts"
 
 
 def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--budget-seconds", type=float, default=520.0)  # and the imports
+    parser.add_argument("--repeats", type=int, default=3, help="a row's, at most")
     parser.add_argument("--scale", choices=("official", "tiny"), default="official")
+    parser.add_argument("--only", default="", help="rows of models whose name has this in it")
     arguments = parser.parse_args(words)
     result = run(arguments)
     print(json.dumps({"out": str(arguments.out), "rows": len(result["rows"])}))

@@ -26,7 +26,7 @@ import torch
 import transformers
 from gpu_counts import workload
 from gpu_naive import GENERATIONS
-from gpu_shapes import HEIGHT, WIDTH, Case, official, synthetic_prompt
+from gpu_shapes import HEIGHT, THREE, WIDTH, Case, official, synthetic_prompt
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils.flop_counter import flop_registry
@@ -258,7 +258,9 @@ def main(words: list[str] | None = None) -> None:
     found: dict[tuple[Any, ...], int] = {}
     if arguments.measured:
         for row in json.loads(arguments.measured.read_text())["rows"]:
-            found[key(Case(**row["case"]))] = row["peak_bytes"]["ours"]
+            case = Case(**row["case"])
+            if case.model == THREE and "ours" in row["peak_bytes"]:
+                found[key(case)] = row["peak_bytes"]["ours"]
     rows: list[dict[str, Any]] = []
     for case in [kinds[number] for number in arguments.rows]:
         rows.append(compare(case, config, None if arguments.layers else found.get(key(case))))

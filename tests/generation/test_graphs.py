@@ -78,6 +78,7 @@ def record(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a GPU, but ask often enough for rows to leave a short completion."""
     monkeypatch.setattr(module, "can_record", lambda _: True)
     monkeypatch.setattr(module, "ASK_EVERY", 4)
+    monkeypatch.setattr(module, "FEW", 2)
 
 
 def move_the_mask(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -189,6 +189,7 @@ def test_static_steps_change_tensors_in_place(
 
     monkeypatch.setattr(Pages, "step", watched)
     monkeypatch.setattr(module, "ASK_EVERY", 3)
+    monkeypatch.setattr(module, "FEW", 2)
     policy.model.generation_config.eos_token_id = list(range(0, len(policy.tokenizer), 7))
     generate(policy, prompts, SAMPLING, [1, 2, 3, 4, 5], static=True)
     assert len(seen) > 1

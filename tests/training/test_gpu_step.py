@@ -2,6 +2,8 @@
 
 import json
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
@@ -10,20 +12,23 @@ from typing import Any
 import pytest
 import torch
 
-from videothinker.models.catalog import find_shape
+from videothinker.models.catalog import FAMILIES, find_shape
 from videothinker.models.shapes import Grid, parameters
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
 @pytest.fixture(scope="module")
-def script() -> Any:
-    sys.path.insert(0, str(BENCHMARKS))
-    try:
+def script() -> Iterator[Any]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(BENCHMARKS))
+        import gpu_shapes
         import gpu_step
-    finally:
-        sys.path.remove(str(BENCHMARKS))
-    return gpu_step
+
+        for module in (gpu_shapes, gpu_step):  # few patches are quick
+            patch.setattr(module, "HEIGHT", 4)
+            patch.setattr(module, "WIDTH", 12)
+        yield gpu_step
 
 
 @pytest.fixture(scope="module")
@@ -34,16 +39,21 @@ def result(script: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> dict
 
 
 def test_every_side_is_measured_by_phase(result: dict[str, Any]) -> None:
-    full, lora = result["rows"]
+    full, lora, *families = result["rows"]
     assert result["left_out"] == []
     assert (full["case"]["prompts"], full["case"]["lora"], lora["case"]["lora"]) == (2, False, True)
-    for row in (full, lora):
-        assert set(row["seconds"]) == {"naive", "eager", "ours"}
+    assert {row["case"]["model"].rpartition("-VL")[0] for row in result["rows"]} == {
+        *("Qwen/Qwen2.5", "Qwen/Qwen2", "Qwen/Qwen3")
+    }
+    for row in result["rows"]:
+        assert set(row["seconds"]) == set(row["case"]["sides"])
         for laps in row["seconds"].values():
             phases = {"rollout", "forward", "bias", "backward", "update"}
             assert all(set(one) == phases and min(one.values()) >= 0 for one in laps)
-        product = row["gain_of_sharing"] * row["gain_of_decoding"]
-        assert row["whole_ratio"] == pytest.approx(product)
+        assert row["whole_ratio"] > 0
+        if row not in families:
+            product = row["gain_of_sharing"] * row["gain_of_decoding"]
+            assert row["whole_ratio"] == pytest.approx(product)
         assert sum(row["phase_share"].values()) == pytest.approx(1, abs=0.2)
         assert row["share_of_bound"] > 0
         rollouts = sorted(laps["rollout"] for laps in row["seconds"]["ours"])
@@ -51,6 +61,7 @@ def test_every_side_is_measured_by_phase(result: dict[str, Any]) -> None:
         assert row["milliseconds_a_token"] == pytest.approx(drawn)  # one or two repeats
         assert row["bound_milliseconds_a_token"] > 0
         assert row["predicted_peak_bytes"] > 0
+        assert row["step_milliseconds"] == [] or torch.cuda.is_available()
         assert row["failed"] == row["not_measured"] == {}
 
 
@@ -73,7 +84,8 @@ def test_rows_beyond_the_budget_are_named(script: ModuleType, tmp_path: Path) ->
     script.main(["--out", str(tmp_path), "--scale", "tiny", "--budget-seconds", "-1"])
     result = json.loads((tmp_path / "gpu_step.json").read_text())
     assert result["rows"] == []
-    assert len(result["left_out"]) == len(script.cases("tiny"))
+    assert result["agreement"] == "not measured"
+    assert len(result["left_out"]) == len(script.goals("tiny"))
     assert all("of the budget are left" in row["why"] for row in result["left_out"])
 
 
@@ -101,7 +113,7 @@ def test_a_side_that_runs_out_of_memory_is_recorded_and_the_rest_goes_on(
     with pytest.raises(KeyboardInterrupt):
         script.main(["--out", str(tmp_path), "--scale", "tiny"])
     result = json.loads((tmp_path / "gpu_step.json").read_text())
-    full, lora = result["rows"]
+    full, lora = result["rows"][:2]
     assert "9.00 GiB" in full["failed"]["naive"]
     assert "more" not in full["failed"]["naive"]
     assert begun.count("naive") == 2  # to warm up, then once: it is not tried again
@@ -116,7 +128,7 @@ def test_a_side_is_not_begun_without_the_time_it_took_before(
 ) -> None:
     import time
 
-    bench = script.Bench(tmp_path, None, torch.device("cpu"), time.perf_counter() + 60, {})
+    bench = script.Bench(tmp_path, "official", torch.device("cpu"), time.perf_counter() + 60, {})
     case = script.Case(256, 2)
     assert bench.too_late(case, "naive") == ""
     bench.pace["naive", False] = (50.0, case)
@@ -125,6 +137,23 @@ def test_a_side_is_not_begun_without_the_time_it_took_before(
     assert bench.too_late(script.Case(128, 2), "naive") == ""  # 25 s
     assert "about 50 s" in bench.too_late(script.Case(256, 1), "naive")  # as many tokens in a row
     assert "about 50 s" in bench.too_late(script.Case(128, 4), "naive")
+    seven = script.Case(256, 2, "Qwen/Qwen2.5-VL-7B-Instruct")
+    assert "about 110 s" in bench.too_late(seven, "naive")  # 8.3 of 3.75 billion weights
+
+
+def test_a_row_that_main_memory_does_not_hold_is_named(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import time
+
+    bench = script.Bench(tmp_path, "official", torch.device("cpu"), time.perf_counter() + 60, {})
+    seven = script.Case(256, 2, "Qwen/Qwen2.5-VL-7B-Instruct", optimizer_on_cpu=True)
+    monkeypatch.setattr(script, "free_memory", lambda: 120 * 2**30)
+    assert script.unfit(bench, replace(seven, lora=True)) == ""
+    weights = 8_292_166_656  # of the published 7B
+    assert f"{16 * weights / 2**30:.0f} GiB of main memory, 120" in script.unfit(bench, seven)
+    monkeypatch.setattr(script, "free_memory", lambda: 2**38)
+    assert script.unfit(bench, seven) == ""
 
 
 def test_the_true_shape_needs_a_gpu(
@@ -153,17 +182,28 @@ def test_the_bound_by_hand(script: ModuleType) -> None:
 
 
 def test_the_rows_asked_for_are_all_there(script: ModuleType) -> None:
-    cases = script.cases("official")
-    rows = {(row.length, row.prompts, row.lora) for row in cases}
+    first, others = script.goals("official"), script.further("official")
+    three = [row for row in (*first, *others) if row.model == sys.modules["gpu_shapes"].THREE]
+    rows = {(row.length, row.prompts, row.lora) for row in three}
     wanted = {(c, n, x) for c in (128, 256, 512, 768) for n in (1, 2, 4) for x in (False, True)}
     assert wanted == rows
-    assert len(cases) == len(wanted) + 1  # the optimizer on the CPU
-    kinds = [(row.lora, row.optimizer_on_cpu) for row in cases]
+    for lora in (False, True):  # the naive step at 768 tokens as well, once there is time
+        naive = [row.length for row in three if row.lora == lora and "naive" in row.sides]
+        assert {128, 256, 512, 768} == set(naive)
+    kinds = [(row.model, row.lora, row.optimizer_on_cpu) for row in (*first, *others)]
     builds = sum(one != other for one, other in pairwise([None, *kinds]))
-    assert builds == 5  # seconds each
-    # what a short budget reaches: the goals three times, four prompts, 768 tokens
-    first = [(row.length, row.prompts, row.lora, row.repeats) for row in cases[:6]]
+    assert builds == 10  # seconds each
+    # what a short budget reaches: the goals three times, four prompts, 768 tokens, every family
     sizes = ((256, 2, 3), (256, 4, 1), (768, 1, 1))
-    assert first == [(c, n, x, times) for x in (False, True) for c, n, times in sizes]
-    config = script.official()
-    assert find_shape("Qwen/Qwen2.5-VL-3B-Instruct") == script.read_shape(config.to_dict())
+    goals = [(row.length, row.prompts, row.lora, row.repeats) for row in first[:6]]
+    assert goals == [(c, n, x, times) for x in (False, True) for c, n, times in sizes]
+    models = {script.configuration("official", row.model).model_type for row in first}
+    assert models == {name for name, family in FAMILIES.items() if family.shapes}
+
+
+@pytest.mark.parametrize("model", ["Qwen2.5-VL-3B", "Qwen2.5-VL-7B", "Qwen2-VL-2B", "Qwen3-VL-4B"])
+def test_configurations_have_the_published_sizes(script: ModuleType, model: str) -> None:
+    name = f"Qwen/{model}-Instruct"
+    config = script.configuration("official", name)
+    assert find_shape(name) == script.read_shape(config.to_dict())
+    assert sum(config.text_config.rope_parameters["mrope_section"]) == 64

@@ -63,9 +63,9 @@ class Completions:
             raise NotFinite(int(first), int(self.broken_R[first]))
         return running
 
-    def keep_open(self) -> Tensor:
-        """Let the rows that have ended go; where the others were."""
-        stay = self.open_A.nonzero().squeeze(1)
+    def keep(self, count: int) -> Tensor:
+        """Let all but `count` rows go, those that have ended first; where the others were."""
+        stay = (~self.open_A).to(torch.uint8).argsort(stable=True)[:count]
         self.row_A, self.tokens_A = self.row_A[stay], self.tokens_A[stay]
         self.open_A = self.open_A[stay]
         return stay

@@ -3,8 +3,9 @@
 import os
 import shutil
 import sysconfig
+import warnings
 from collections.abc import Callable
-from functools import cache
+from functools import cache, wraps
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ import torch
 
 Fuse = Callable[[Callable[..., Any]], Callable[..., Any]]
 """A function to one that computes the same, if possible in one kernel."""
+SHAPES = 200
+"""For which one function is compiled: prompts at once, their pages, halvings of the rows."""
+NOT_COMPILED = "could not be compiled"
 WARM_UP = 2
 """Steps that run operation by operation before one is recorded: kernels are compiled, and libraries
 allocate their workspaces outside the graph."""
@@ -51,8 +55,31 @@ def as_it_is(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @cache
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function by `torch.compile`; of a size that changes it makes one kernel for all."""
-    return torch.compile(function, fullgraph=True)
+    """The function by `torch.compile`, once for each of the few shapes that a rollout has.
+
+    Should the compiler fail, a warning says so, and the function stays as it is from then on.
+    """
+    from torch._dynamo import config, exc  # noqa: PLC0415 (a second, which a CPU need not wait)
+
+    config.recompile_limit = max(config.recompile_limit, SHAPES)
+    failures = (exc.TorchDynamoException, exc.FailOnRecompileLimitHit)
+    quick: Callable[..., Any] | None = torch.compile(function, fullgraph=True, dynamic=False)
+
+    @wraps(function)
+    def run(*given: Any) -> Any:
+        nonlocal quick
+        if quick is not None:
+            try:
+                return quick(*given)
+            except failures as error:
+                quick = None
+                lost = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+                said = UserWarning(f"{function.__name__} {NOT_COMPILED} and is slower ({lost})")
+                said.__cause__ = error
+                warnings.warn(said, stacklevel=2)
+        return function(*given)
+
+    return run
 
 
 @cache

@@ -44,6 +44,7 @@ class Pages:
         self.prefix_mask_BP = _summand(seen_BP, dtype)
         seen_RL = pad(rows.suffix_sees_RL, (0, -rows.suffix_length % PAGE))
         self.own_mask_RL = _summand(seen_RL, dtype)
+        self.width = int(torch.bincount(rows.prefix_of_R).max())
         self._place(rows.prefix_of_R)
 
     def _place(self, prefix_of_R: Tensor) -> None:
@@ -51,7 +52,6 @@ class Pages:
         device = prefix_of_R.device
         prefixes = len(self.prefix_mask_BP)
         self.prefix_of_R = prefix_of_R
-        self.width = int(torch.bincount(prefix_of_R, minlength=prefixes).max())
         within_R = torch.empty_like(prefix_of_R)
         for prefix in range(prefixes):
             mine = prefix_of_R == prefix
@@ -62,16 +62,16 @@ class Pages:
         self.row_at_place = empty.scatter(0, self.place_R, rows)
 
     def keep(self, rows: Tensor) -> None:
-        """Finished rows leave, the others move together; prefixes without rows leave with them."""
+        """Finished rows leave, the others move together.
+
+        Shapes follow from the number of rows alone, whichever they are: a prefix without rows
+        stays, and one may have as many rows as before.
+        """
         for number, pages in enumerate(self.own_pages):
-            self.own_pages[number] = pages[:, rows]
+            self.own_pages[number] = pages.index_select(1, rows)
         self.own_mask_RL = self.own_mask_RL[rows]
-        alive, prefix_of_R = self.prefix_of_R[rows].unique(return_inverse=True)
-        if len(alive) < len(self.prefix_mask_BP):
-            for number, pages in enumerate(self.prefix_pages):
-                self.prefix_pages[number] = pages[:, alive]
-            self.prefix_mask_BP = self.prefix_mask_BP[alive]
-        self._place(prefix_of_R)
+        self.width = min(self.width, len(rows))
+        self._place(self.prefix_of_R[rows])
 
     def advance(self) -> None:
         """The next step writes one token a row; tensors change in place, for CUDA graphs."""

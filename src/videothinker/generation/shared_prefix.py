@@ -25,6 +25,8 @@ from videothinker.models.loaded import PrefixPolicy, not_finite
 
 ASK_EVERY = 16
 """Tokens between two questions whether all rows have ended, where asking makes a GPU wait."""
+FEW = 16
+"""Rows that go on together to the end, where shapes are fixed."""
 
 
 @dataclass(eq=False)
@@ -183,14 +185,25 @@ def _decode(
             running = state.ask()
             if running == 0:
                 return
-            # With fixed shapes a departure costs a new graph: wait until half have finished.
-            if running < len(state.row_A) and (not static or running <= len(state.row_A) // 2):
-                cache.keep(state.keep_open())
+            count = _stay(running, len(state.row_A)) if static else running
+            if count < len(state.row_A):
+                cache.keep(state.keep(count))
                 run = None
         if run is None:
             run = GraphedStep(step, device) if static and can_record(device) else step
         run()
     state.ask()
+
+
+def _stay(running: int, rows: int) -> int:
+    """With fixed shapes, how many rows stay: half, and half again, where so many have ended.
+
+    Each count costs a new graph and kernels of its own, and below `FEW` a step takes the time of
+    reading the weights however few the rows are.
+    """
+    while rows > FEW and running <= rows // 2:
+        rows //= 2
+    return rows
 
 
 def _group(policy: PrefixPolicy, prompt: Prompt, ids_GC: Tensor) -> Group:

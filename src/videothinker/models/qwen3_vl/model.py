@@ -64,7 +64,9 @@ class Qwen3VL(QwenVL):
         """`[1 + K, video tokens, D]`: the video's tokens, and what the first K layers add."""
         outputs = self.look(video)
         layers = [outputs.pooler_output, *outputs.deepstack_features]
-        return torch.stack([torch.cat(tuple(layer)) for layer in layers])
+        # one tensor a video, or, in transformers 5.17, of all videos
+        whole = [one if isinstance(one, Tensor) else torch.cat(tuple(one)) for one in layers]
+        return torch.stack(whole)
 
     def as_tokens(self, seen: Tensor) -> Tensor:
         """The first."""
