@@ -55,13 +55,13 @@ VERBS: dict[str, Verb] = {
         "read a list of questions in any common shape and say all that is wrong with it",
         "videothinker.checking.config:CheckConfig",
         "videothinker.checking.stage:check",
-        {"list": (Path, False, "JSON lines, a JSON array, CSV or parquet")},
+        {"list": (Path, False, "JSON lines, a JSON array, CSV, parquet, or a folder of datasets")},
     ),
     "convert": Verb(
         "write such a list as our own records, one JSON object a line",
         "videothinker.checking.config:ConvertConfig",
         "videothinker.checking.stage:convert",
-        {"list": (Path, False, "JSON lines, a JSON array, CSV or parquet")},
+        {"list": (Path, False, "JSON lines, a JSON array, CSV, parquet, or a folder of datasets")},
     ),
     "diagnose": Verb(
         "label which questions can be answered without reasoning; write the bias set",
