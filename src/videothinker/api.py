@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from videothinker.export.merge import export
     from videothinker.lab.pretraining.config import PretrainConfig
     from videothinker.lab.pretraining.stage import pretrain
+    from videothinker.publishing.config import PullConfig, PushConfig
+    from videothinker.publishing.stage import pull, push
     from videothinker.report.config import ReportConfig
     from videothinker.report.stage import report
     from videothinker.reproduce import ReproduceConfig, reproduce
@@ -44,6 +46,8 @@ __all__ = [
     "GrpoConfig",
     "ModelsConfig",
     "PretrainConfig",
+    "PullConfig",
+    "PushConfig",
     "ReportConfig",
     "ReproduceConfig",
     "WorldConfig",
@@ -55,6 +59,8 @@ __all__ = [
     "export",
     "models",
     "pretrain",
+    "pull",
+    "push",
     "report",
     "reproduce",
     "train",

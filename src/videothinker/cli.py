@@ -121,6 +121,18 @@ VERBS: dict[str, Verb] = {
         "videothinker.export.config:ExportConfig",
         "videothinker.export.merge:export",
     ),
+    "push": Verb(
+        "send a model or a diagnosed question set to a hub, with a card written from its records",
+        "videothinker.publishing.config:PushConfig",
+        "videothinker.publishing.stage:push",
+        {"folder": (Path, False, "a run folder with model/, a model or a diagnose folder")},
+    ),
+    "pull": Verb(
+        "fetch a model or a question set from a hub into a folder",
+        "videothinker.publishing.config:PullConfig",
+        "videothinker.publishing.stage:pull",
+        {"address": (str, False, "hf://USER/NAME or hf://datasets/USER/NAME, each with @REVISION")},
+    ),
     "reproduce": Verb(
         "run a grid of commands in the file's order, within a time budget",
         "videothinker.reproduce:ReproduceConfig",

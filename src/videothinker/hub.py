@@ -112,7 +112,8 @@ def _snapshot(uri: "HfUri", folder: Path | None) -> Path:
     if uri.type == "dataset":
         allowed, ignored = [f"{start}*", *([uri.path_in_repo] if start else [])], [*NEVER]
     else:
-        allowed, ignored = [f"{start}{pattern}" for pattern in MODEL], [f"{start}*/*"]
+        allowed = [f"{start}{pattern}" for pattern in (*MODEL, "README.md")]
+        ignored = [f"{start}*/*"]
     with border(f"{uri.id} could not be fetched", CHECK):
         return Path(
             snapshot_download(
