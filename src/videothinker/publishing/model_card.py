@@ -267,4 +267,4 @@ def _limits(run: RunFile | None, measured: Sequence[Evaluated]) -> list[str]:
         "One run of one seed: other seeds give other numbers.",
         "It answers multiple-choice questions about short videos; nothing else was tried.",
     ]
-    return [f"* {sentence[0].upper()}{sentence[1:]}" for sentence in found]
+    return [f"* {one[0].upper()}{one[1:]}".replace("<", "&lt;") for one in found]
