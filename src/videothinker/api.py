@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from videothinker.evaluation.config import EvaluateConfig
     from videothinker.evaluation.stage import evaluate
     from videothinker.export.config import ExportConfig
-    from videothinker.export.merge import export
+    from videothinker.export.stage import export
     from videothinker.lab.pretraining.config import PretrainConfig
     from videothinker.lab.pretraining.stage import pretrain
     from videothinker.publishing.config import PullConfig, PushConfig

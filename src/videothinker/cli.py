@@ -117,9 +117,9 @@ VERBS: dict[str, Verb] = {
         "videothinker.answering.families:models",
     ),
     "export": Verb(
-        "merge a LoRA run into a complete model folder, and say what that changed",
+        "a LoRA run as one complete model; a run for ms-swift; a task for lmms-eval",
         "videothinker.export.config:ExportConfig",
-        "videothinker.export.merge:export",
+        "videothinker.export.stage:export",
     ),
     "push": Verb(
         "send a model or a diagnosed question set to a hub, with a card written from its records",
