@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from videothinker.answering.config import AskConfig
+from videothinker.answering.pixels import tell_far
 from videothinker.answering.placing import load, place
 from videothinker.answering.served import Served, cost_line, tally
 from videothinker.answers import parse, record
@@ -83,6 +84,7 @@ def ask(video: Path, question: str, config: AskConfig) -> AskResult:
     sample = record(
         "ask", text, parsed, group.prompt, model=policy.digest, protocol="ask", seed=config.seed
     )
+    tell_far([sample], placed.folder)
     say(f"thinking: {parsed.thinking if parsed.thinking is not None else '(none)'}")
     letters = ", ".join(parsed.answer) if parsed.answer else "(none)"
     say(f"answer: {letters} ({parsed.verdict})")

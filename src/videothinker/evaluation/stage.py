@@ -11,6 +11,7 @@ from videothinker import hub
 from videothinker.answering import variants
 from videothinker.answering.ask import answer_questions, check_samples
 from videothinker.answering.endpoint import MAY_CHANGE
+from videothinker.answering.pixels import tell_far
 from videothinker.answering.placing import batch_sizes, load, place
 from videothinker.answering.served import cost_line, costs, settle
 from videothinker.benchmarks import catalog, jsonl
@@ -78,7 +79,12 @@ def evaluate(data: Path, config: EvaluateConfig) -> Path:
         here = [labels[q.id] for q in chosen.questions if q.id in labels]
         if here:
             write_jsonl(config.out / "diagnosis.jsonl", here)
-        _ask(run, policy, chosen, root, protocol=protocol, config=config)
+        _ask(
+            *(run, policy, chosen, root),
+            protocol=protocol,
+            config=config,
+            folder=placed.folder,
+        )
         _conclude(run, benchmark, chosen, protocol, config)
     say(f"wrote {config.out}; next: videothinker report {config.out}")
     return config.out
@@ -137,6 +143,7 @@ def _ask(
     *,
     protocol: Protocol,
     config: EvaluateConfig,
+    folder: Path | None,
 ) -> None:
     digest = policy.digest
     journal = run.journal("samples.jsonl", Sample)
@@ -161,6 +168,7 @@ def _ask(
                 follow_links=config.follow_links,
             )
     settle(policy)
+    tell_far(journal.records, folder)
     run.failures = sum(sample.verdict == "failed" for sample in journal.records)
     _tell_short(journal.records, protocol)
     for error in sorted({s.error for s in journal.records if s.error is not None})[:10]:
