@@ -166,11 +166,18 @@ def test_an_adapter_on_a_model_that_nobody_has_is_refused(trained, diagnosed, tm
         push(out, str(tmp_path / "card"))
 
 
-def test_an_adapter_trained_on_an_address_names_it(server, trained, diagnosed, tmp_path):
+@pytest.mark.parametrize("revision", ["", "@main"])
+def test_an_adapter_trained_on_an_address_names_it(server, trained, diagnosed, tmp_path, revision):
     push(trained, MODEL)
-    out = tmp_path / "lora"
-    args = ["train", "grpo", "--data", str(diagnosed), "--model", MODEL, "--out", str(out)]
+    out, base = tmp_path / "lora", MODEL + revision
+    args = ["train", "grpo", "--data", str(diagnosed), "--model", base, "--out", str(out)]
     assert cli.main([*args, *SETTINGS, "--lora-rank", "2"]) in (0, 1)
     push(out, str(tmp_path / "card"))
     card = ModelCard.load(tmp_path / "card/README.md")
     assert (card.data.base_model, card.data.library_name) == ("me/cured", "peft")
+    merged = tmp_path / "merged"
+    assert cli.main(["export", "--merge", str(out), "--out", str(merged)]) == 0
+    push(merged, str(tmp_path / "whole"))
+    names = {path.name for path in (tmp_path / "whole").iterdir()}
+    assert {"config.json", "model.safetensors", "README.md"} <= names
+    assert "run.json" not in names

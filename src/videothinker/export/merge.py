@@ -19,7 +19,7 @@ from videothinker.export.config import ExportConfig
 from videothinker.models.adapters import merge
 from videothinker.models.base import Group
 from videothinker.models.catalog import load_policy
-from videothinker.models.folders import Base, adapter_folder, read_base
+from videothinker.models.folders import Base, adapter_folder, model_folder, read_base
 from videothinker.models.loaded import Policy
 from videothinker.models.placement import DTYPES
 from videothinker.prompts import render
@@ -75,7 +75,7 @@ def adapter_of(merge: str) -> Path:
 
 def base_dtype(base: Base) -> str:
     """The precision in which the base is stored."""
-    found = AutoConfig.from_pretrained(base.model, trust_remote_code=False).dtype
+    found = AutoConfig.from_pretrained(model_folder(base.model), trust_remote_code=False).dtype
     name = str(found or torch.float32).removeprefix("torch.")
     if name not in DTYPES:
         raise UserError(f"{base.model} is stored in {name}; give --dtype float32 or bfloat16")

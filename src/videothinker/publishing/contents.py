@@ -21,7 +21,7 @@ RECORDS = (
     QUESTIONS, "diagnosis.jsonl", "bias.jsonl", "bias_as_is.jsonl", "minimal_pairs.jsonl",
     "natural_pairs.jsonl", "audit.jsonl", "samples.jsonl",
 )  # fmt: skip
-"""Of a diagnose folder. Never its run.json, which names the machine that it was made on."""
+"""Of a diagnose folder. A run.json is never published: it names the machine it was made on."""
 Kind = Literal["model", "dataset"]
 
 
@@ -72,7 +72,9 @@ def _model(at: Path) -> Contents:
     files = {
         path.name: path
         for path in sorted(at.iterdir())
-        if path.is_file() and any(fnmatch(path.name, pattern) for pattern in hub.MODEL)
+        if path.is_file()
+        and path.name != "run.json"
+        and any(fnmatch(path.name, pattern) for pattern in hub.MODEL)
     }
     base = read_base(at).model if ADAPTER_CONFIG in files else None
     if base is not None and Path(base).is_absolute():

@@ -140,10 +140,11 @@ def _front(
         for line in one.summary["lines"]
     ]
     stage = contents.run.stage.partition("_")[2] if contents.run else ""
-    published = base is not None and base.count("/") == 1
+    if base is not None and hub.is_address(base):
+        base = hub.read_address(base).id
     data = ModelCardData(
         license=terms or None,
-        base_model=base if published else None,
+        base_model=base if base is not None and base.count("/") == 1 else None,
         library_name="peft" if contents.base else "transformers",
         pipeline_tag=TASK,
         tags=["videothinker", *([stage] if stage else [])],
