@@ -12,7 +12,7 @@ from huggingface_hub import DatasetCard, ModelCard
 from tests.publishing.conftest import SETTINGS
 from videothinker import api, cli
 from videothinker.errors import UserError
-from videothinker.hub import fetch, read_address
+from videothinker.hub import fetch, local, read_address
 from videothinker.publishing.config import PullConfig, PushConfig
 from videothinker.records import Question, read_jsonl, write_jsonl
 from videothinker.runs import digest_path, read_run_file
@@ -141,7 +141,7 @@ def test_what_cannot_be_pushed_is_one_sentence(server, trained, diagnosed, tmp_p
     with pytest.raises(UserError, match="--evaluations belong to a model"):
         push(diagnosed, SET, evaluations=(trained,))
     with pytest.raises(UserError, match="is the address of a model, where questions are wanted"):
-        cli.load("videothinker.hub:local")(Path(MODEL))
+        local(Path(MODEL))
     monkeypatch.setenv("HF_TOKEN", "hf_wrong")
     with pytest.raises(UserError, match=r"could not be written to .*hf auth login"):
         push(diagnosed, SET)
