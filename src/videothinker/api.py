@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from videothinker.evaluation.config import EvaluateConfig
     from videothinker.export.config import ExportConfig
     from videothinker.lab.pretraining.config import PretrainConfig
+    from videothinker.publishing.config import PullConfig, PushConfig
+    from videothinker.publishing.stage import Published
     from videothinker.report.config import ReportConfig
     from videothinker.reproduce import DemoConfig, ReproduceConfig
     from videothinker.world.config import WorldConfig
@@ -54,6 +56,8 @@ __all__ = [
     "GrpoConfig",
     "ModelsConfig",
     "PretrainConfig",
+    "PullConfig",
+    "PushConfig",
     "ReportConfig",
     "ReproduceConfig",
     "Result",
@@ -68,6 +72,8 @@ __all__ = [
     "export",
     "models",
     "pretrain",
+    "pull",
+    "push",
     "report",
     "reproduce",
     "train",
@@ -226,8 +232,22 @@ def benchmarks(
 
 
 def export(config: "ExportConfig | None" = None, *, quiet: bool = True, **settings: Any) -> Result:
-    """Merge a LoRA run into a complete model folder."""
+    """A LoRA run as one complete model, a run for ms-swift, or a task for lmms-eval."""
     return _call("export", (), config, quiet=quiet, settings=settings)
+
+
+def push(
+    folder: PathLike, config: "PushConfig | None" = None, *, quiet: bool = True, **settings: Any
+) -> "Published":
+    """Send a model or a diagnosed question set to a hub, with its card."""
+    return _call("push", (Path(folder),), config, quiet=quiet, settings=settings)
+
+
+def pull(
+    address: str, config: "PullConfig | None" = None, *, quiet: bool = True, **settings: Any
+) -> "Published":
+    """Fetch a model or a question set from a hub into a folder."""
+    return _call("pull", (address,), config, quiet=quiet, settings=settings)
 
 
 def demo(config: "DemoConfig | None" = None, *, quiet: bool = True, **settings: Any) -> Result:

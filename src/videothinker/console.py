@@ -1,9 +1,12 @@
 """What a person sees while a stage runs: progress with ETA on a terminal, plain lines in a pipe."""
 
+import os
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -51,6 +54,40 @@ def say(text: str) -> None:
     stderr.print(text, markup=False, soft_wrap=True)
 
 
+TOLD = "VIDEOTHINKER_TOLD"
+"""Names the file in which a process without a terminal writes how far it is."""
+
+
+def read_told(path: Path) -> tuple[int, int, str] | None:
+    """What a process wrote of its progress: done, total, of what; None where it wrote nothing."""
+    try:
+        done, total, what = path.read_text(encoding="utf-8").split("\t", 2)
+        return int(done), int(total), what
+    except (OSError, ValueError):  # not there yet, or half written
+        return None
+
+
+class Told:
+    """In the place of a bar: the same, for whoever reads the file."""
+
+    def __init__(self, path: Path, what: str, total: int, done: int) -> None:
+        self._path, self._what, self._total, self._done = path, what, total, done
+        self._written = 0.0
+        self.advance(0)
+
+    def advance(self, count: int = 1) -> None:
+        """Count `count` items as done."""
+        self._done += count
+        if time.monotonic() - self._written < 0.2 and self._done < self._total:
+            return
+        self._written = time.monotonic()
+        with suppress(OSError):  # a full disk is told by what it hinders
+            self._path.write_text(f"{self._done}\t{self._total}\t{self._what}", encoding="utf-8")
+
+    def note(self, text: str) -> None:
+        """Nothing: there is no place for it."""
+
+
 class Bar:
     """A progress bar's handle: `advance(n)`, `note(text)`."""
 
@@ -69,8 +106,11 @@ class Bar:
 
 
 @contextmanager
-def progress(description: str, total: int, *, done: int = 0) -> Iterator[Bar]:
+def progress(description: str, total: int, *, done: int = 0) -> Iterator[Bar | Told]:
     """A progress bar with ETA on a terminal; silent where stderr is not one."""
+    if TOLD in os.environ:
+        yield Told(Path(os.environ[TOLD]), description, total, done)
+        return
     if not sys.stderr.isatty() or _held.get() is not None:
         yield Bar(None, None)
         return

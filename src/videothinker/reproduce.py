@@ -33,13 +33,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PosixPath
 from typing import Any
 
+from videothinker import console
 from videothinker.console import say
 from videothinker.errors import UserError
+from videothinker.gridview import Row, shown
 from videothinker.recipes import as_words, read_recipe
 from videothinker.records import leftovers, write_atomic
 from videothinker.runs import on_disk, prepare_out
@@ -103,6 +105,7 @@ class Cell:
     out: Path
     process: "subprocess.Popen[bytes] | None" = None
     started: float = 0.0
+    ended: float | None = None
     code: int | None = field(default=None)
 
 
@@ -254,11 +257,30 @@ def _out(given: Mapping[str, Any], words: list[str], root: Path, where: str) -> 
     return out
 
 
+def _told(cell: Cell, root: Path) -> Path:
+    """Where a cell writes how far it is."""
+    return root / "logs" / f"{cell.name}.progress"
+
+
+def _rows(cells: list[Cell], root: Path) -> list[Row]:
+    """The cells for the table, in the grid's order."""
+    rows = []
+    for cell in cells:
+        state = "waiting" if cell.process is None else "running"
+        if cell.code is not None:
+            state = "done" if cell.code in (0, 1) else "FAILED"
+        seconds = (cell.ended or time.monotonic()) - cell.started
+        log = root / "logs" / f"{cell.name}.log"
+        rows.append(Row(cell.name, state, seconds, _told(cell, root), log))
+    return rows
+
+
 def _start(cell: Cell, root: Path, threads: int, leash: int) -> None:
     log = root / "logs" / f"{cell.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
     environment[LEASH] = str(leash)
+    environment[console.TOLD] = str(_told(cell, root))
     cell.started = time.monotonic()
     with log.open("ab") as file:
         file.write(f"$ videothinker {shlex.join(cell.words)}\n".encode())
@@ -286,14 +308,22 @@ def _finish(cell: Cell, root: Path, done: int, planned: int) -> None:
     say(f"[{done}/{planned}] {cell.name}: FAILED with code {cell.code}: {last} (see {log})")
 
 
-def _run_all(cells: list[Cell], config: ReproduceConfig, deadline: float, leash: int) -> None:
+def _run_all(
+    cells: list[Cell],
+    config: ReproduceConfig,
+    deadline: float,
+    leash: int,
+    draw: Callable[[], None],
+) -> None:
     """Start cells in order, as many at a time as allowed, each after what it needs."""
     ended: dict[str, bool] = {}
     waiting, running = list(cells), list[Cell]()
     while waiting or running:
+        draw()
         for cell in [c for c in running if c.process is not None and c.process.poll() is not None]:
             assert cell.process is not None
-            cell.code = cell.process.returncode
+            cell.code, cell.ended = cell.process.returncode, time.monotonic()
+            _told(cell, config.out).unlink(missing_ok=True)
             running.remove(cell)
             ended[cell.name] = cell.code in (0, 1)
             _finish(cell, config.out, sum(ended.values()), len(cells))
@@ -337,8 +367,8 @@ def reproduce(grid: Path, config: ReproduceConfig) -> Output:
     deadline = began + 60 * config.budget_minutes if config.budget_minutes else float("inf")
     leash, held = os.pipe()
     try:
-        with on_disk(root):
-            _run_all(cells, config, deadline, leash)
+        with on_disk(root), shown(lambda: _rows(cells, root)) as draw:
+            _run_all(cells, config, deadline, leash, draw)
     except BaseException:  # interrupted, or the disk is full: no cell is left at work
         running = [c.process for c in cells if c.process is not None and c.process.poll() is None]
         for process in running:

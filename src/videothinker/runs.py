@@ -14,7 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
@@ -100,6 +101,15 @@ def digest_path(path: Path) -> str:
             continue
         total.update(f"{relative.as_posix()}\0{digest_path(child)}\n".encode())
     return total.hexdigest()
+
+
+def by_name(files: Sequence[Path]) -> dict[str, Path | None]:
+    """Inputs of a run by the files' names, with their folder's where two are called the same."""
+    names = Counter(path.name for path in files)
+    return {
+        path.name if names[path.name] == 1 else f"{path.parent.name}/{path.name}": path
+        for path in files
+    }
 
 
 class Journal(Generic[R]):

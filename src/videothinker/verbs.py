@@ -39,13 +39,13 @@ VERBS: dict[str, Verb] = {
         "read a list of questions in any common shape and say all that is wrong with it",
         "videothinker.checking.config:CheckConfig",
         "videothinker.checking.stage:check",
-        {"list": (Path, False, "JSON lines, a JSON array, CSV or parquet")},
+        {"list": (Path, False, "JSON lines, a JSON array, CSV, parquet, or a folder of datasets")},
     ),
     "convert": Verb(
         "write such a list as our own records, one JSON object a line",
         "videothinker.checking.config:ConvertConfig",
         "videothinker.checking.stage:convert",
-        {"list": (Path, False, "JSON lines, a JSON array, CSV or parquet")},
+        {"list": (Path, False, "JSON lines, a JSON array, CSV, parquet, or a folder of datasets")},
     ),
     "diagnose": Verb(
         "label which questions can be answered without reasoning; write the bias set",
@@ -112,9 +112,21 @@ VERBS: dict[str, Verb] = {
         "videothinker.answering.families:models",
     ),
     "export": Verb(
-        "merge a LoRA run into a complete model folder, and say what that changed",
+        "a LoRA run as one complete model; a run for ms-swift; a task for lmms-eval",
         "videothinker.export.config:ExportConfig",
-        "videothinker.export.merge:export",
+        "videothinker.export.stage:export",
+    ),
+    "push": Verb(
+        "send a model or a diagnosed question set to a hub, with a card written from its records",
+        "videothinker.publishing.config:PushConfig",
+        "videothinker.publishing.stage:push",
+        {"folder": (Path, False, "a run folder with model/, a model or a diagnose folder")},
+    ),
+    "pull": Verb(
+        "fetch a model or a question set from a hub into a folder",
+        "videothinker.publishing.config:PullConfig",
+        "videothinker.publishing.stage:pull",
+        {"address": (str, False, "hf://USER/NAME or hf://datasets/USER/NAME, each with @REVISION")},
     ),
     "demo": Verb(
         "run the whole line on a small simulated world; its last line is the report",

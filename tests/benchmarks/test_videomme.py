@@ -67,7 +67,7 @@ class Table(list):
 def test_parquet_without_a_reader_names_the_reader(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     put(tmp_path / f"{videomme.ROWS}.parquet", [])
-    with pytest.raises(UserError, match=r"pip install pyarrow.*to_pylist"):
+    with pytest.raises(UserError, match=r"pip install 'videothinker\[datasets\]'.*to_pylist"):
         videomme.load(tmp_path)
 
 

@@ -121,9 +121,7 @@ def test_what_is_no_list_is_a_users_error(folder, capsys):
     for name in ("a.mp4", "", "gone.json"):
         code, told = run(capsys, "check", folder / name)
         assert code == 2
-        assert "a list of questions: JSON lines, a JSON array, CSV or parquet" in told
-    (folder / "dataset_info.json").write_text("{}")
-    assert "load_from_disk" in run(capsys, "check", folder)[1]
+        assert "a list of questions: JSON lines, a JSON array, CSV, parquet" in told
 
 
 def test_videos_are_named_from_the_new_lists_folder(folder):

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from videothinker.answering.config import AskConfig, ChatConfig
+from videothinker.answering.pixels import tell_far
 from videothinker.answering.placing import Elsewhere, load, place
 from videothinker.answering.served import Served, cost_line, tally
 from videothinker.answers import Parsed, parse, record
@@ -174,6 +175,7 @@ def _answer(
     sample = record(
         "ask", text, parsed, group.prompt, model=policy.digest, protocol="ask", seed=config.seed
     )
+    tell_far([sample], placed.folder)
     told = {**msgspec.structs.asdict(sample), "exact": None, "soft": None}
     return sample, AskResult(
         **told,

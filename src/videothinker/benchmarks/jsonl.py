@@ -12,7 +12,7 @@ from videothinker.benchmarks.base import Benchmark
 from videothinker.console import say
 from videothinker.errors import UserError
 from videothinker.lists.reading import Listing, lines_of, read_list
-from videothinker.lists.table import Table
+from videothinker.lists.table import Table, files_of, list_in
 from videothinker.records import Diagnosis, Question, read_jsonl
 from videothinker.runs import read_run_file
 
@@ -44,7 +44,7 @@ def load(
     Raises:
         UserError: no such file, no such split (the present ones are named), or no question.
     """
-    path = data / "questions.jsonl" if data.is_dir() else data
+    path = list_in(data)
     listing = _read(path, root, accept_guesses=accept_guesses)
     questions = listing.questions
     if split is None:
@@ -57,7 +57,7 @@ def load(
     if not found:
         splits = ", ".join(sorted({q.split for q in questions}))
         raise UserError(f"{path}: holds no question of split {split!r}; it has {splits}")
-    return BENCHMARK.of(found, path, left_out={**others, **listing.left_out()})
+    return BENCHMARK.of(found, *files_of(path), left_out={**others, **listing.left_out()})
 
 
 def data_root(data: Path) -> Path:

@@ -14,7 +14,7 @@ import msgspec
 
 from videothinker import files
 from videothinker.errors import UserError
-from videothinker.lists.table import SHORT, read_parquet
+from videothinker.lists.arrow import SHORT, read_parquet
 from videothinker.prompts import LETTERS
 from videothinker.records import Question
 

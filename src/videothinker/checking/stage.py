@@ -8,6 +8,7 @@ import msgspec
 from rich.table import Table
 from rich.text import Text
 
+from videothinker import hub
 from videothinker.benchmarks.jsonl import CONFIRM, data_root, unconfirmed
 from videothinker.checking.config import CheckConfig, ConvertConfig
 from videothinker.checking.videos import bad_videos
@@ -16,6 +17,7 @@ from videothinker.errors import UserError
 from videothinker.files import NAMED
 from videothinker.lists.notes import Problem
 from videothinker.lists.reading import Listing, read_list
+from videothinker.lists.table import list_in
 from videothinker.records import Question, encode, write_atomic, write_jsonl
 
 
@@ -61,13 +63,13 @@ def check(path: Path, config: CheckConfig) -> Checked:
     """Say all that is wrong with a list, and all that was read, made or guessed of it.
 
     Args:
-        path: JSON lines, a JSON array, CSV or parquet.
+        path: JSON lines, a JSON array, CSV, parquet or a `datasets` folder.
         config: see `CheckConfig`.
 
     Raises:
         UserError: it is no list at all.
     """
-    path = _list_of(path)
+    path = list_in(hub.local(path))
     root = config.data_root or data_root(path)
     listing = _read(path, root)
     found = _found(listing, config, decode=config.decode)
@@ -104,7 +106,7 @@ def convert(path: Path, config: ConvertConfig) -> Checked:
         UserError: it is no list at all; rows have problems and `keep_going` is off; guesses are
             not accepted; or another file is in the way. Nothing is written then.
     """
-    path = _list_of(path)
+    path = list_in(hub.local(path))
     root = config.data_root or data_root(path)
     listing = _read(path, root)
     guesses = listing.guesses()
@@ -125,12 +127,6 @@ def convert(path: Path, config: ConvertConfig) -> Checked:
     say(f"wrote {_several(len(inside), 'question')} to {config.out}")
     say(f"next: videothinker diagnose {config.out}{where} --out runs/audit")
     return msgspec.structs.replace(found, written=str(config.out))
-
-
-def _list_of(path: Path) -> Path:
-    """The list itself, where its folder is given, as a diagnose folder."""
-    inside = path / "questions.jsonl"
-    return inside if inside.is_file() else path
 
 
 def _read(path: Path, root: Path) -> Listing:

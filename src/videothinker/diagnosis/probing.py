@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from videothinker.answering.ask import answer_questions
+from videothinker.answering.pixels import tell_far
 from videothinker.answering.placing import batch_sizes, load, place
 from videothinker.answering.served import cost_line, costs, settle
 from videothinker.answering.variants import applies
@@ -144,6 +145,7 @@ def probe(
         model=asker.digest,
     )
     settle(policy)
+    tell_far(asker.journal.records, placed.folder)
     spent = costs(run.path)
     if spent is not None:
         run.facts["endpoint"] = spent

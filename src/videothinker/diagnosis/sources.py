@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from videothinker import hub
 from videothinker.benchmarks import catalog, jsonl
 from videothinker.benchmarks.base import Benchmark, kinds_of, told_kinds
 from videothinker.clevrer.annotations import (
@@ -36,7 +37,9 @@ from videothinker.clevrer.transcript import render
 from videothinker.diagnosis.config import DiagnoseConfig
 from videothinker.diagnosis.evidence import diagnose_split
 from videothinker.errors import UserError
+from videothinker.lists.table import holds_list
 from videothinker.records import Diagnosis, Question
+from videothinker.runs import by_name
 from videothinker.seeds import derive
 
 SPLITS = ("train", "validation")
@@ -72,8 +75,8 @@ class Source:
 
 
 def has_logs(data: Path, config: DiagnoseConfig) -> bool:
-    """Is it a folder in CLEVRER's layout (or meant to be one)?"""
-    return config.benchmark in (None, "clevrer") and data.is_dir()
+    """Is it a folder in CLEVRER's layout (or meant to be one), and none that holds a list?"""
+    return config.benchmark in (None, "clevrer") and data.is_dir() and not holds_list(data)
 
 
 def present_splits(data: Path, wanted: str) -> list[str]:
@@ -138,10 +141,10 @@ def inputs_of(
         folders = {path.parent for name in splits for path in list_annotations(data, name)}
     else:
         files, folders = [*listed.files, jsonl.labels_file(data)], set[Path]()
-    found: dict[str, Path | None] = {path.name: path for path in files if path.is_file()}
+    found = by_name([path for path in files if path.is_file()])
     found |= {path.relative_to(data).as_posix(): path for path in sorted(folders)}
-    if config.probe is not None and Path(config.probe).is_dir():
-        found["probe"] = Path(config.probe)
+    if config.probe is not None and (probed := hub.at_hand(config.probe)).is_dir():
+        found["probe"] = probed
     return found
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from videothinker import hub
 from videothinker.answering.endpoint import MAY_CHANGE
 from videothinker.console import say
 from videothinker.diagnosis import audit_table
@@ -148,6 +149,7 @@ def diagnose(data: Path, config: DiagnoseConfig) -> Path:
     Raises:
         UserError: bad input; see `sources.read_source`.
     """
+    data = hub.local(data)
     listed = read_list(data, config)
     inputs = inputs_of(data, config, listed)
     if config.probe is not None:

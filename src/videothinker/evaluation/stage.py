@@ -7,9 +7,11 @@ from typing import Any
 
 import msgspec
 
+from videothinker import hub
 from videothinker.answering import variants
 from videothinker.answering.ask import answer_questions, check_samples
 from videothinker.answering.endpoint import MAY_CHANGE
+from videothinker.answering.pixels import tell_far
 from videothinker.answering.placing import batch_sizes, load, place
 from videothinker.answering.served import cost_line, costs, settle
 from videothinker.benchmarks import catalog, jsonl
@@ -24,14 +26,15 @@ from videothinker.evaluation.selection import Selection, check, select
 from videothinker.evaluation.summary import by_question, summarise
 from videothinker.models.base import Model
 from videothinker.records import Diagnosis, Question, Sample, read_jsonl, write_atomic, write_jsonl
-from videothinker.runs import Run, open_run, to_plain
+from videothinker.runs import Run, by_name, open_run, to_plain
 
 
 def evaluate(data: Path, config: EvaluateConfig) -> Path:
     """Answer a benchmark's questions and write samples.jsonl, questions.jsonl and summary.json.
 
     Args:
-        data: the benchmark's folder as downloaded, our questions.jsonl, or a diagnose folder.
+        data: the benchmark's folder as downloaded, our questions.jsonl, a diagnose folder, or the
+            address of one on a hub.
         config: the settings.
 
     Returns:
@@ -40,6 +43,7 @@ def evaluate(data: Path, config: EvaluateConfig) -> Path:
     Raises:
         UserError: a wrong or partial download, a model that cannot be loaded, nothing to ask.
     """
+    data = hub.local(data)
     benchmark = catalog.load(
         config.benchmark,
         data,
@@ -55,7 +59,7 @@ def evaluate(data: Path, config: EvaluateConfig) -> Path:
     chosen = select(benchmark, config, labels)
     protocol = protocol_of(config)
     _refuse(chosen, protocol, config)
-    inputs: dict[str, Path | None] = {path.name: path for path in benchmark.files}
+    inputs = by_name(benchmark.files)
     # what `auto` stands for is part of the run: another machine does not go on in other numbers
     placed = place(str(config.model), config.device, config.dtype, config.served)
     inputs["model"] = placed.folder
@@ -75,7 +79,12 @@ def evaluate(data: Path, config: EvaluateConfig) -> Path:
         here = [labels[q.id] for q in chosen.questions if q.id in labels]
         if here:
             write_jsonl(config.out / "diagnosis.jsonl", here)
-        _ask(run, policy, chosen, root, protocol=protocol, config=config)
+        _ask(
+            *(run, policy, chosen, root),
+            protocol=protocol,
+            config=config,
+            folder=placed.folder,
+        )
         _conclude(run, benchmark, chosen, protocol, config)
     say(f"wrote {config.out}; next: videothinker report {config.out}")
     return config.out
@@ -105,7 +114,7 @@ def protocol_of(config: EvaluateConfig) -> Protocol:
 
 def _labels(data: Path, config: EvaluateConfig) -> list[Diagnosis]:
     if config.diagnosis is not None:
-        found = jsonl.labels(config.diagnosis)
+        found = jsonl.labels(hub.local(config.diagnosis))
         if not found:
             raise UserError(f"{config.diagnosis}: holds no diagnosis.jsonl; give a diagnose folder")
         return found
@@ -134,6 +143,7 @@ def _ask(
     *,
     protocol: Protocol,
     config: EvaluateConfig,
+    folder: Path | None,
 ) -> None:
     digest = policy.digest
     journal = run.journal("samples.jsonl", Sample)
@@ -158,6 +168,7 @@ def _ask(
                 follow_links=config.follow_links,
             )
     settle(policy)
+    tell_far(journal.records, folder)
     run.failures = sum(sample.verdict == "failed" for sample in journal.records)
     _tell_short(journal.records, protocol)
     for error in sorted({s.error for s in journal.records if s.error is not None})[:10]:

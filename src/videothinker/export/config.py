@@ -6,20 +6,46 @@ from typing import Literal
 
 from videothinker.errors import UserError
 
+To = Literal["ms-swift", "lmms-eval"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExportConfig:
-    """Make a complete model folder of a LoRA adapter and its base."""
+    """Take work elsewhere: a LoRA adapter and its base as one complete model, a training run to
+    ms-swift, CLEVRER's counterfactual questions by label to lmms-eval.
+    """
 
-    merge: str
-    """The adapter: a run trained with LoRA, its `model/`, or one of its checkpoints."""
     out: Path
-    """The folder to write; plain transformers loads it."""
+    """The folder to write."""
+    merge: str | None = None
+    """The adapter: a run trained with LoRA, its `model/`, or one of its checkpoints."""
+    to: To | None = None
+    """`ms-swift`: data, plug-in and command of a training run. `lmms-eval`: a task folder for its
+    `--include_path`."""
+    data: Path | None = None
+    """With --to: a diagnose folder."""
+    algorithm: Literal["cdpo", "grpo", "bias"] = "cdpo"
+    """With --to ms-swift: what is trained."""
+    recipe: Path | None = None
+    """With --to ms-swift: the run's settings, as `train --config` takes them."""
+    model: str | None = None
+    """With --to ms-swift: the model to start from; a folder or a hub name."""
+    bias: str | None = None
+    """With --to ms-swift: the bias model."""
+    success: Path | None = None
+    """With --to ms-swift and a failure sampling: `success.jsonl` of an earlier run."""
+    split: str | None = None
+    """With --to lmms-eval: which questions; validation by default, where there are such."""
     dtype: Literal["base", "float32", "bfloat16"] = "base"
-    """Of the weights that are written; `base` is the base's own. The sum itself is float32."""
+    """With --merge: of the weights that are written; `base` is the base's own. The sum itself is
+    float32."""
     device: str = "cpu"
-    """Where the two models are compared: cpu, cuda, cuda:1 ..."""
+    """With --merge: where the two models are compared: cpu, cuda, cuda:1 ..."""
 
     def __post_init__(self) -> None:
         if self.dtype not in ("base", "float32", "bfloat16"):
             raise UserError(f"dtype is {self.dtype!r}; allowed are base, float32, bfloat16")
+        if (self.merge is None) == (self.to is None):
+            raise UserError("give one of --merge ADAPTER and --to ms-swift or lmms-eval")
+        if self.to is not None and self.data is None:
+            raise UserError(f"no --data came; --to {self.to} needs a diagnose folder")

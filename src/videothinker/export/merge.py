@@ -19,11 +19,11 @@ from videothinker.export.config import ExportConfig
 from videothinker.models.adapters import merge
 from videothinker.models.base import Group
 from videothinker.models.catalog import load_policy
-from videothinker.models.folders import Base, adapter_folder, read_base
+from videothinker.models.folders import Base, adapter_folder, model_folder, read_base
 from videothinker.models.loaded import Policy
 from videothinker.models.placement import DTYPES
 from videothinker.prompts import render
-from videothinker.runs import open_run
+from videothinker.runs import Run
 
 QUESTION, CHOICES = "What happens without the red cube?", ("The blue sphere moves.", "Nothing.")
 ANSWER = (
@@ -34,42 +34,48 @@ SIDE, FRAMES = 112, 4
 """Pixels and number of the probe's frames: a bright square that crosses a dark field."""
 
 
-def export(config: ExportConfig) -> Path:
+def write_merged(adapter: Path, config: ExportConfig, run: Run) -> None:
     """Write the complete folder, and print how far its logits are from those of the run's model.
 
-    Returns:
-        The folder; its run.json holds the differences.
+    Args:
+        adapter: its folder.
+        config: the precision, and where the models are compared.
+        run: the export's folder; its run.json gets the differences.
 
     Raises:
-        UserError: no adapter, or one whose base has moved or changed.
+        UserError: the adapter's base has moved or changed.
     """
-    adapter = adapter_folder(config.merge)
-    if adapter is None:
-        raise UserError(
-            f"merge {config.merge}: is no LoRA adapter, so there is nothing to merge; give a run "
-            "that was trained with --lora-rank"
-        )
     base = read_base(adapter)
-    with open_run(config.out, "export", config, {"adapter": adapter}) as run:
-        if run.done:
-            say(f"{config.out}: is done already; nothing to do")
-            return config.out
-        dtype = base_dtype(base) if config.dtype == "base" else config.dtype
-        before = _merged(str(adapter), base, config, dtype)
-        merged = load_policy(config.out, dtype=dtype, device=config.device)
-        moved = Moved(before, probe_logits(merged))
-        run.facts |= {"base": base.model, "base_digest": base.digest, "dtype": dtype}
-        run.facts |= {"logits_moved": moved.numbers, "probe": moved.probe}
+    dtype = base_dtype(base) if config.dtype == "base" else config.dtype
+    before = _merged(str(adapter), base, config, dtype)
+    merged = load_policy(config.out, dtype=dtype, device=config.device)
+    moved = Moved(before, probe_logits(merged))
+    run.facts |= {"base": base.model, "base_digest": base.digest, "dtype": dtype}
+    run.facts |= {"logits_moved": moved.numbers, "probe": moved.probe}
     say(f"merged {adapter} into {base.model} in float32, written in {dtype}")
     for line in moved.lines():
         say(line)
     say(f"wrote {config.out}; next: videothinker evaluate --model {config.out} --data DATA")
-    return config.out
+
+
+def adapter_of(merge: str) -> Path:
+    """The adapter's folder.
+
+    Raises:
+        UserError: there is none.
+    """
+    adapter = adapter_folder(merge)
+    if adapter is None:
+        raise UserError(
+            f"merge {merge}: is no LoRA adapter, so there is nothing to merge; give a run "
+            "that was trained with --lora-rank"
+        )
+    return adapter
 
 
 def base_dtype(base: Base) -> str:
     """The precision in which the base is stored."""
-    found = AutoConfig.from_pretrained(base.model, trust_remote_code=False).dtype
+    found = AutoConfig.from_pretrained(model_folder(base.model), trust_remote_code=False).dtype
     name = str(found or torch.float32).removeprefix("torch.")
     if name not in DTYPES:
         raise UserError(f"{base.model} is stored in {name}; give --dtype float32 or bfloat16")

@@ -50,7 +50,7 @@ def read_list(path: Path, root: Path) -> Listing:
     """Read a list.
 
     Args:
-        path: JSON lines, a JSON array, CSV or parquet.
+        path: JSON lines, a JSON array, CSV, parquet or a `datasets` folder.
         root: the folder from which its videos' paths start.
 
     Raises:

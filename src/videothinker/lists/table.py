@@ -1,8 +1,10 @@
-"""A file of questions as rows: JSON lines, a JSON array, CSV or parquet, told by what is in it."""
+"""A list of questions as rows: JSON lines, a JSON array, CSV, parquet or a `datasets` folder.
+
+A file is told by what is in it.
+"""
 
 import contextlib
 import csv
-import importlib
 import io
 import json
 import re
@@ -15,10 +17,12 @@ import msgspec
 
 from videothinker import files
 from videothinker.errors import UserError
+from videothinker.lists.arrow import SHORT, dataset_files, is_dataset, read_dataset, read_parquet
 
-WANTED = "a list of questions: JSON lines, a JSON array, CSV or parquet"
+WANTED = "a list of questions: JSON lines, a JSON array, CSV, parquet or a datasets folder"
+QUESTIONS = "questions.jsonl"
+"""The list in a folder of ours."""
 ALLOWED = f"allowed is {WANTED}"
-SHORT = "it ends in the middle; download it again"
 QUESTION_WORDS = ("question", "problem", "query", "conversations")
 """A table, or an object, without any of these is no list of questions."""
 SEPARATORS = ",\t;"
@@ -54,6 +58,23 @@ class Table:
         return f"{self.path}: {self.unit} {number}"
 
 
+def list_in(path: Path) -> Path:
+    """The list itself, where its folder is given; a `datasets` folder is one as it stands."""
+    inside = path / QUESTIONS
+    held = path.is_dir() and (inside.is_file() or not is_dataset(path))
+    return inside if held else path
+
+
+def holds_list(folder: Path) -> bool:
+    """Does the folder hold a list of questions, or is it one?"""
+    return (folder / QUESTIONS).is_file() or is_dataset(folder)
+
+
+def files_of(path: Path) -> list[Path]:
+    """The files that a list is made of."""
+    return dataset_files(path) if path.is_dir() else [path]
+
+
 def read_table(path: Path) -> Table:
     """The rows of a list, in the file's order; blank lines are passed over.
 
@@ -61,7 +82,10 @@ def read_table(path: Path) -> Table:
         UserError: no such file, or one that is no list of rows; what it is and what is allowed.
     """
     if path.is_dir():
-        raise _folder(path)
+        if not is_dataset(path):
+            raise UserError(f"{path}: is a folder; give {WANTED}")
+        rows = read_dataset(path)
+        return Table(path, "row", [Row(i, row) for i, row in enumerate(rows, 1)])
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -79,18 +103,6 @@ def read_table(path: Path) -> Table:
     if files.is_spread(data) or b"\n" not in data.strip():
         return _object(path, data)
     return Table(path, "line", list(_lines(path, data)))
-
-
-def _folder(path: Path) -> UserError:
-    """A folder: of `datasets`, which names how to write it as JSON, or of something else."""
-    if any((path / name).is_file() for name in ("dataset_info.json", "dataset_dict.json")):
-        return UserError(
-            f"{path}: is a folder of the library `datasets`, which is not read here; with "
-            'datasets installed write it as JSON lines: python -c "from datasets import '
-            f"load_from_disk; load_from_disk('{path}').to_json('list.jsonl')\" "
-            "(of several splits, each: load_from_disk(...)['train'])"
-        )
-    return UserError(f"{path}: is a folder; give {WANTED}")
 
 
 def _lines(path: Path, data: bytes) -> Iterator[Row]:
@@ -211,26 +223,3 @@ def _csv(path: Path, data: bytes) -> Table:
             "quotes or line breaks"
         ) from error
     return Table(path, "line", rows)
-
-
-def read_parquet(path: Path, wanted: str) -> list[Any]:
-    """The rows of a parquet file, where pyarrow is installed.
-
-    Raises:
-        UserError: pyarrow is not there, and how to do without it; or the file is no parquet.
-    """
-    try:
-        arrow = importlib.import_module("pyarrow")
-        parquet = importlib.import_module("pyarrow.parquet")
-    except ImportError as error:
-        raise UserError(
-            f"{path}: is parquet, which needs pyarrow to read: install it (pip install pyarrow), "
-            'or make JSON beside it where it is: python -c "import pyarrow.parquet as p, json; '
-            f"json.dump(p.read_table('{path.name}').to_pylist(), open('{path.stem}.json', 'w'))\""
-        ) from error
-    try:
-        return parquet.read_table(path).to_pylist()
-    except (OSError, arrow.ArrowException) as error:
-        whole = path.stat().st_size > 12 and path.read_bytes()[-4:] == b"PAR1"
-        do = f"give {wanted}" if whole else SHORT
-        raise UserError(f"{path}: cannot be read as parquet ({error}); {do}") from error

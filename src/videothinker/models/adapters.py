@@ -18,11 +18,12 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers.utils.hub import cached_file
 
+from videothinker import hub
 from videothinker.errors import UserError
 from videothinker.files import border
 from videothinker.models.border import read_object
 from videothinker.models.checkpoint import read_header, refuse_odd_tensors
-from videothinker.models.folders import ADAPTER_CONFIG, BASE, Base
+from videothinker.models.folders import ADAPTER_CONFIG, BASE, Base, model_folder
 from videothinker.models.tensor_file import write_tensors
 
 if TYPE_CHECKING:
@@ -150,9 +151,13 @@ def save_adapter(policy: "Policy", folder: Path) -> None:
 
 
 def find_base(model: str) -> Base:
-    """The name and digest of a complete model that is at hand: `model` is a folder or hub name."""
-    at = Path(model)
-    return Base(str(at.resolve()) if at.is_dir() else model, base_digest(model))
+    """The name and digest of a complete model that is at hand, wherever it lies (see `folders`)."""
+    source = model_folder(model)
+    digest = base_digest(source)
+    if hub.is_address(model):
+        return Base(hub.name_of(model), digest)
+    at = Path(source)
+    return Base(str(at.resolve()) if at.is_dir() else source, digest)
 
 
 def base_digest(model: str) -> str:
@@ -160,6 +165,7 @@ def base_digest(model: str) -> str:
 
     Independent of the precision it is loaded in and of how its tensors are spread over files.
     """
+    model = model_folder(model)
     config = cached_file(model, "config.json")
     assert config is not None
     folder, total = Path(config).parent, hashlib.sha256()

@@ -1,4 +1,4 @@
-"""Where a model lies: a model folder, a run folder's `model/`, a LoRA adapter, or a hub name.
+"""Where a model lies: a folder, a run folder's `model/`, a LoRA adapter, a hub name or address.
 
 An adapter's folder holds no base: `base.json` beside it names the base and its digest. Standard
 library alone, so that a plan needs no torch.
@@ -7,6 +7,7 @@ library alone, so that a plan needs no torch.
 from dataclasses import dataclass
 from pathlib import Path
 
+from videothinker import hub
 from videothinker.errors import UserError
 from videothinker.models.border import parse, read_object
 from videothinker.shipped import shipped
@@ -28,11 +29,15 @@ def model_folder(source: str) -> str:
     """The folder or hub name behind `source`: a run folder stands for its `model/`.
 
     `models/NAME` is the model that ships under that name, unless a folder of one's own lies there.
+
+    Raises:
+        UserError: an address that cannot be fetched (see `hub`).
     """
     source = str(shipped(source))
-    inside = Path(source) / "model"
-    own = (Path(source) / "config.json").is_file()
-    return str(inside) if inside.is_dir() and not own else source
+    at = hub.at_hand(source)
+    if (at / "model").is_dir() and not (at / "config.json").is_file():
+        return str(at / "model")
+    return str(at) if hub.is_address(source) else source
 
 
 def adapter_folder(source: str) -> Path | None:

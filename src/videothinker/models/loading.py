@@ -17,15 +17,13 @@ from torch import nn
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
+from videothinker import hub
 from videothinker.errors import UserError
 from videothinker.files import border
 from videothinker.models.border import AGAIN, parse, read_object
 from videothinker.models.checkpoint import Checkpoint, read_checkpoint
 from videothinker.models.folders import model_folder
 from videothinker.models.templates import chat_text
-
-WANTED = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]
-"""Of a hub's folder: never code, never pickles."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ def open_checkpoint(source: str | Path, kinds: Mapping[str, str | None]) -> Chec
             "check the path"
         )
     with border(f"{name} could not be fetched", "check the name and the network, or give a folder"):
-        fetched = snapshot_download(name, allow_patterns=WANTED, ignore_patterns=["*/*"])
+        fetched = snapshot_download(name, allow_patterns=list(hub.MODEL), ignore_patterns=["*/*"])
     return read_checkpoint(Path(fetched), kinds)
 
 

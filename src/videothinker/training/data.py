@@ -10,6 +10,7 @@ from videothinker.algorithms.base import TrainConfig
 from videothinker.benchmarks import jsonl
 from videothinker.benchmarks.base import tier_of
 from videothinker.errors import UserError
+from videothinker.lists.arrow import is_dataset
 from videothinker.records import Label, Question
 from videothinker.seeds import derive
 
@@ -112,8 +113,9 @@ def load_training_set(data: Path, config: TrainConfig) -> TrainingSet:
         UserError: no such file, no question with an answer in it, or a question without its pair
             where the reward wants pairs.
     """
-    source = data if data.is_file() else data / config.trained_on()
-    if not source.is_file() and (data / "audit.jsonl").is_file():
+    whole = data.is_file() or (is_dataset(data) and not (data / config.trained_on()).is_file())
+    source = data if whole else data / config.trained_on()
+    if not whole and not source.is_file() and (data / "audit.jsonl").is_file():
         raise UserError(
             f"{data}: its questions are audited and not labelled, so there is no {source.name}; "
             "label them first: videothinker diagnose with --probe MODEL"

@@ -42,7 +42,7 @@ def load_trainee(config: TrainConfig, device: torch.device) -> Policy:
         train_further(policy, given, config)
     elif config.lora_rank:
         add_adapter(policy, config)
-        policy.base = find_base(source)
+        policy.base = find_base(config.model)
     if config.gradient_checkpointing:
         policy.enable_gradient_checkpointing()
     return policy

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
 
-from videothinker import console
+from videothinker import console, hub
 from videothinker.algorithms.base import TrainConfig
 from videothinker.benchmarks import jsonl
+from videothinker.lists.table import files_of
 from videothinker.models.catalog import place
 from videothinker.models.folders import model_folder
 from videothinker.models.loaded import Policy, digest_weights
@@ -19,7 +20,7 @@ from videothinker.planning.dry_run import print_plan
 from videothinker.planning.hardware import check_hardware
 from videothinker.planning.plan import make_plan
 from videothinker.records import Step
-from videothinker.runs import Run, open_run
+from videothinker.runs import Run, by_name, open_run
 from videothinker.training.closing import closing_table, failings
 from videothinker.training.data import TrainingSet, leave_out, load_training_set
 from videothinker.training.loop import Loop, run_loop
@@ -39,12 +40,13 @@ def train(data: Path, config: TrainConfig) -> Path:
     """Train by the algorithm that `config` belongs to.
 
     Args:
-        data: a diagnose folder, or one of its question files.
+        data: a diagnose folder, one of its question files, or the address of such a set on a hub.
         config: the run's settings.
 
     Returns:
         The run folder.
     """
+    data = hub.local(data)
     processes = find_processes()
     training_set = load_training_set(data, config)
     questions, root = training_set.train, training_set.data_root
@@ -100,6 +102,7 @@ def _following(data: Path, config: TrainConfig) -> str:
 
 def dry_run(data: Path, config: TrainConfig, *, gpu_memory: str | None, as_json: bool) -> None:
     """Print what `train` would cost, by data that need not be there yet; see `print_plan`."""
+    data = hub.local(data)
     found = load_training_set(data, config) if data.exists() else None
     plan = make_plan(config, found.train, found.data_root) if found else make_plan(config)
     print_plan(plan, gpu_memory=gpu_memory, as_json=as_json)
@@ -199,7 +202,9 @@ def _open(
 ) -> contextlib.AbstractContextManager[Run | None]:
     if not processes.main:
         return contextlib.nullcontext()
-    inputs: dict[str, Path | None] = {"data": data.source}
+    files = files_of(data.source)
+    inputs = {"data": files[0]} if len(files) == 1 else by_name(files)
+    of_data = tuple(inputs)
     diagnosis = jsonl.labels_file(data.source)
     if diagnosis.exists():
         inputs["diagnosis"] = diagnosis
@@ -211,7 +216,7 @@ def _open(
             inputs[name] = Path(model_folder(source))
     # what was used of the questions is compared by `resuming`, not the files' bytes
     may_change = (
-        "data", "diagnosis", "data_root", "on_bad_video", "follow_links", "deadline",
+        *of_data, "diagnosis", "data_root", "on_bad_video", "follow_links", "deadline",
         "decode_megabytes", "optimizer_device", "offload_bias", "accept_guesses",
         "reward_timeout",
     )  # fmt: skip

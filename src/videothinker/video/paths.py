@@ -35,7 +35,7 @@ def locate(root: Path, relative: str, *, follow_links: bool = False) -> Path:
 
 
 def resolve(path: Path, base: Path, name: str, *, follow_links: bool) -> Path:
-    """Where `path` leads.
+    """Where `path` leads. The cache of a hub's client counts as one folder with its own blobs.
 
     Args:
         path: below `base`.
@@ -47,8 +47,9 @@ def resolve(path: Path, base: Path, name: str, *, follow_links: bool) -> Path:
         BadVideo: it leads out, nothing is there, or it is neither a file nor a folder.
         OSError, ValueError, RuntimeError: the name is impossible, or links lead in a circle.
     """
-    found = path.resolve()
-    if not (follow_links or found.is_relative_to(base)):
+    found, blobs = path.resolve(), _blobs(base)
+    inside = found.is_relative_to(base) or (blobs is not None and found.is_relative_to(blobs))
+    if not (follow_links or inside):
         raise BadVideo(
             f"{name} is behind a symbolic link that leads out of its data folder {base}; "
             f"give {FOLLOW} if that is meant, else put the file itself there"
@@ -63,6 +64,14 @@ def resolve(path: Path, base: Path, name: str, *, follow_links: bool) -> Path:
     elif not stat.S_ISDIR(about.st_mode):
         raise BadVideo(f"{name} is a pipe, a socket or a device and is not opened; give a file")
     return found
+
+
+def _blobs(base: Path) -> Path | None:
+    """Where a hub's client keeps the files of the snapshot that `base` is or lies in: its names are
+    links to there, and to nowhere else.
+    """
+    above = next((path for path in (base, *base.parents) if path.parent.name == "snapshots"), None)
+    return None if above is None else above.parent.parent / "blobs"
 
 
 def reason(error: Exception) -> str:

@@ -1,0 +1,76 @@
+"""Frames of a size far from what a model was trained on are shown all the same, and said."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from videothinker.console import say
+from videothinker.models.border import read_object
+from videothinker.records import Sample
+from videothinker.runs import read_run_file
+
+FAR = 2.0
+"""Times the most pixels of training, or a part of the least, that is far from it. Ours: the paper
+itself evaluates with twice the pixels of its training."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a model saw."""
+
+    least: int
+    """Pixels of a frame."""
+    most: int
+    where: str
+    """Who says so."""
+
+
+def trained_on(folder: Path | None) -> Trained | None:
+    """The sizes that the run which made a model trained it on, else those of its preprocessor.
+
+    Args:
+        folder: where its weights lie; None of a served model.
+
+    Returns:
+        None where neither speaks of a frame's pixels.
+    """
+    if folder is None:
+        return None
+    told = folder.parent / "run.json"
+    if folder.name == "model" and told.is_file():
+        run = read_run_file(told)
+        if run.stage.startswith("train_"):
+            least, most = run.config.get("min_pixels"), run.config.get("max_pixels")
+            if isinstance(least, int) and isinstance(most, int):
+                return Trained(least, most, "the run that trained it")
+    path = folder / "preprocessor_config.json"
+    found = read_object(path) if path.is_file() else {}
+    if not str(found.get("image_processor_type")).startswith("Qwen2"):
+        return None  # others count edges, or the pixels of whole videos
+    told_size = found.get("size")
+    size = told_size if isinstance(told_size, dict) else {}
+    least = found.get("min_pixels") or size.get("shortest_edge")
+    most = found.get("max_pixels") or size.get("longest_edge")
+    if not (isinstance(least, int) and isinstance(most, int)):
+        return None
+    return Trained(least, most, f"its {path.name}")
+
+
+def tell_far(samples: Sequence[Sample], folder: Path | None) -> None:
+    """Say so where frames were far from what the model in `folder` was trained on."""
+    for line in far_lines(samples, trained_on(folder)):
+        say(line)
+
+
+def far_lines(samples: Sequence[Sample], trained: Trained | None) -> Iterator[str]:
+    """One line, or none."""
+    shown = [s.height * s.width for s in samples if s.frames and s.height and s.width]
+    if trained is None or not shown:
+        return
+    far = [n for n in shown if n > FAR * trained.most or FAR * n < trained.least]
+    if far:
+        yield (
+            f"warning: {len(far):,} of {len(shown):,} answers saw frames of {min(far):,} to "
+            f"{max(far):,} pixels, far from the {trained.least:,} to {trained.most:,} of "
+            f"{trained.where}; a model can do worse there: give --max-pixels, or other videos"
+        )

@@ -1,0 +1,110 @@
+"""`export --to lmms-eval`: a task folder for its `--include_path`, scored by label as ours are.
+
+Of CLEVRER it asks the counterfactual questions, which lmms-eval has no task for; any other
+diagnosed set does as well.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from videothinker import giveaways
+from videothinker.benchmarks import jsonl
+from videothinker.console import say
+from videothinker.errors import UserError
+from videothinker.export.config import ExportConfig
+from videothinker.export.lmms_task import ALL
+from videothinker.records import Diagnosis, Question, write_atomic
+from videothinker.runs import Run
+
+UTILS = '''"""Our prompt and parser in lmms-eval."""
+
+from videothinker.export.lmms_task import doc_to_text, doc_to_visual, process_results
+
+__all__ = ["doc_to_text", "doc_to_visual", "process_results"]
+'''
+TOKENS = 768
+"""Most tokens of an answer, as in our own protocol."""
+
+
+def write_lmms(data: Path, config: ExportConfig, run: Run) -> None:
+    """Write the task's YAML, its functions and its rows.
+
+    Args:
+        data: a diagnose folder.
+        config: which split is asked.
+        run: the export's folder.
+
+    Raises:
+        UserError: no question is labelled, or a video is not there.
+    """
+    found = jsonl.load(data, config.split)
+    labels = {row.question_id: row for row in jsonl.labels(data)}
+    asked = [q for q in found.questions if q.id in labels and labels[q.id].label != "excluded"]
+    if not asked:
+        raise UserError(f"{data}: no question is labelled, and the task scores by label; diagnose")
+    root = jsonl.data_root(data).resolve()
+    rows = [_row(question, labels[question.id], root) for question in asked]
+    gone = [row["video"] for row in rows if row["video"] and not Path(row["video"]).is_file()]
+    if gone:
+        raise UserError(f"{gone[0]}: is no video file ({len(gone):,} in all); the task needs them")
+    name = task_name(asked[0].dataset, config.split)
+    path = run.path.resolve() / "rows.jsonl"
+    write_atomic(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
+    groups = sorted({group for row in rows for group in row["groups"]})
+    write_atomic(run.path / "utils.py", UTILS.encode())
+    write_atomic(run.path / f"{name}.yaml", _task(name, path, groups).encode())
+    run.facts |= {"rows": len(rows), "task": name}
+    say(f"wrote the task {name} with {len(rows):,} questions to {config.out}")
+    say("in lmms-eval's environment: pip install --no-deps videothinker; pip install msgspec")
+    say(f"next: lmms-eval --include_path {config.out} --tasks {name} --model MODEL ...")
+
+
+def task_name(dataset: str, split: str | None) -> str:
+    """Of letters, digits and `_`."""
+    return re.sub(r"\W+", "_", f"videothinker_{dataset}_{split or 'validation'}").lower()
+
+
+def groups_of(diagnosis: Diagnosis) -> list[str]:
+    """The metrics under which a question counts: its label, and the part that it is of."""
+    if diagnosis.label != "inferential":
+        return [diagnosis.label]
+    part = giveaways.part_of(diagnosis)
+    return ["inferential", "inferential_" + re.sub(r"\W+", "_", part)]
+
+
+def _row(question: Question, diagnosis: Diagnosis, root: Path) -> dict[str, Any]:
+    return {
+        "question_id": question.id,
+        "video": "" if question.video is None else str(root / question.video),
+        "context": question.context or "",
+        "question": question.question,
+        "choices": list(question.choices),
+        "answer": list(question.answer),
+        "groups": groups_of(diagnosis),
+    }
+
+
+def _task(name: str, rows: Path, groups: list[str]) -> str:
+    """The YAML; `!function` is lmms-eval's own tag, which no dumper writes."""
+    plain: Mapping[str, Any] = {
+        "task": name,
+        "dataset_path": "json",
+        "dataset_kwargs": {"data_files": {"test": str(rows)}},
+        "test_split": "test",
+        "output_type": "generate_until",
+        "doc_to_target": "answer",
+        "generation_kwargs": {"max_new_tokens": TOKENS, "temperature": 0, "do_sample": False},
+        "metric_list": [
+            {"metric": metric, "aggregation": "mean", "higher_is_better": True}
+            for metric in (ALL, *groups)
+        ],
+        "metadata": [{"version": 1.0}],
+    }
+    functions = ("doc_to_visual", "doc_to_text", "process_results")
+    lines = [f"{function}: !function utils.{function}" for function in functions]
+    return yaml.safe_dump(plain, sort_keys=False) + "\n".join([*lines, ""])

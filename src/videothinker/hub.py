@@ -1,0 +1,127 @@
+"""`hf://` addresses: models and question sets that lie on a Hugging Face hub, fetched once.
+
+    hf://USER/NAME[@REVISION][/FOLDER]            a model
+    hf://datasets/USER/NAME[@REVISION][/FOLDER]   a question set
+
+What is fetched lies in the cache of the hub's own client, which goes by `HF_HOME`, `HF_ENDPOINT`
+and `HF_TOKEN`, and answers from there when there is no network.
+"""
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from videothinker.errors import UserError
+from videothinker.files import border
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfUri
+
+START = re.compile(r"hf:/{1,2}")
+"""What an address begins with; a `Path` has lost one of the two slashes."""
+MODEL = ("*.json", "*.safetensors", "*.jinja", "*.txt", "*.model")
+"""What is fetched of a model: never code, never pickles."""
+NEVER = ("*.py", "*.pkl", "*.pickle", "*.bin", "*.pt", "*.pth", "*.sh")
+"""What is not fetched of a question set: it is data alone."""
+FORM = "hf://USER/NAME for a model, hf://datasets/USER/NAME for a question set"
+CHECK = "check the name, log in with `hf auth login` if it is private, or give a folder"
+
+
+def is_address(source: str | Path) -> bool:
+    """Does it begin with `hf://`?"""
+    return START.match(str(source)) is not None
+
+
+def read_address(source: str | Path) -> "HfUri":
+    """An address in its parts.
+
+    Raises:
+        UserError: it is none, or one of neither a model nor a data set.
+    """
+    from huggingface_hub import parse_hf_uri  # noqa: PLC0415 (an address is rare, `--help` is not)
+
+    with border(f"{source} is no address on a hub", f"allowed is {FORM}"):
+        found = parse_hf_uri(START.sub("hf://", str(source), count=1))
+    if found.type not in ("model", "dataset"):
+        raise UserError(f"{source} is the address of a {found.type}; allowed is {FORM}")
+    return found
+
+
+def local(source: Path) -> Path:
+    """The folder of a question set that may be an address; any other path as it is.
+
+    Raises:
+        UserError: an address of a model, or one that cannot be fetched.
+    """
+    if not is_address(source):
+        return source
+    if read_address(source).type != "dataset":
+        raise UserError(
+            f"{source} is the address of a model, where questions are wanted; allowed is "
+            "hf://datasets/USER/NAME"
+        )
+    return fetch(str(source))
+
+
+def at_hand(source: str) -> Path:
+    """A model's address as the folder that was fetched; anything else as the path it may be.
+
+    Raises:
+        UserError: see `fetch`.
+    """
+    return fetch(source) if is_address(source) else Path(source)
+
+
+@cache
+def fetch(address: str) -> Path:
+    """The folder in the client's cache that holds what lies at `address`, asked for once a process.
+
+    Raises:
+        UserError: it is not there, or may not be read.
+    """
+    uri = read_address(address)
+    folder = _snapshot(uri, None) / uri.path_in_repo
+    if not folder.exists():
+        raise UserError(f"{address}: {uri.id} holds no {uri.path_in_repo}; check the folder's name")
+    return folder
+
+
+def download(address: str, folder: Path) -> None:
+    """As `fetch`, into `folder`, as files of its own.
+
+    Raises:
+        UserError: as `fetch`; or the address names a part of what lies there.
+    """
+    uri = read_address(address)
+    if uri.path_in_repo:
+        raise UserError(f"{address} names a part; give {uri.id} whole, as {FORM}")
+    _snapshot(uri, folder)
+
+
+def name_of(address: str) -> str:
+    """The shortest words for it that any tool reads: `hf://USER/NAME` as USER/NAME."""
+    uri = read_address(address)
+    return address if uri.revision or uri.path_in_repo else uri.id
+
+
+def _snapshot(uri: "HfUri", folder: Path | None) -> Path:
+    from huggingface_hub import snapshot_download  # noqa: PLC0415
+
+    start = f"{uri.path_in_repo}/" if uri.path_in_repo else ""
+    if uri.type == "dataset":
+        allowed, ignored = [f"{start}*", *([uri.path_in_repo] if start else [])], [*NEVER]
+    else:
+        allowed = [f"{start}{pattern}" for pattern in (*MODEL, "README.md")]
+        ignored = [f"{start}*/*"]
+    with border(f"{uri.id} could not be fetched", CHECK):
+        return Path(
+            snapshot_download(
+                uri.id,
+                repo_type=uri.type,
+                revision=uri.revision,
+                local_dir=folder,
+                allow_patterns=allowed,
+                ignore_patterns=ignored,
+            )
+        )

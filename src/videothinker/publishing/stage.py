@@ -1,0 +1,151 @@
+"""The verbs `push` and `pull`: models and diagnosed question sets to a hub and back."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from videothinker import hub
+from videothinker.console import say
+from videothinker.errors import UserError
+from videothinker.files import border
+from videothinker.publishing.config import PullConfig, PushConfig
+from videothinker.publishing.contents import Contents, contents_of, local_paths
+from videothinker.publishing.model_card import model_card, read_evaluation
+from videothinker.publishing.set_card import set_card
+from videothinker.records import write_atomic
+from videothinker.runs import digest_path, on_disk, prepare_out
+
+CARD = "README.md"
+AT_ONCE = 500
+"""Files in one commit: a hub refuses far larger ones."""
+
+
+class Published(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What `push` sent or wrote, and what `pull` fetched, for `--json`."""
+
+    kind: str
+    """model or dataset."""
+    place: str
+    """The address, or the folder."""
+    files: dict[str, int]
+    """Name -> bytes."""
+
+
+def push(folder: Path, config: PushConfig) -> Published:
+    """Publish a model or a diagnosed question set, with a card.
+
+    Args:
+        folder: a run folder with `model/`, a model folder, or a diagnose folder.
+        config: where to, and what the card shows.
+
+    Raises:
+        UserError: see `contents_of` and `read_evaluation`; an address of the other kind, or one
+            that cannot be written to.
+    """
+    sent = hub.is_address(config.to)
+    contents = contents_of(folder, config)
+    if sent:
+        _check_address(config.to, contents.kind)
+    card = _card(contents, config)
+    for told in local_paths(contents.files.values()):
+        say(f"warning: {told}, and whoever sees the files will read that")
+    if sent:
+        _send(contents, card, config)
+    else:
+        _write(contents, card, Path(config.to))
+    sizes = {name: path.stat().st_size for name, path in contents.files.items()}
+    sizes[CARD] = len(card.encode())
+    done = "pushed" if sent else "wrote"
+    say(f"{done} {len(sizes):,} files, {sum(sizes.values()):,} bytes: {config.to}")
+    if sent:
+        use = "--model" if contents.kind == "model" else "--data"
+        say(f"next: give it as {use} {config.to}")
+    return Published(kind=contents.kind, place=config.to, files=sizes)
+
+
+def pull(address: str, config: PullConfig) -> Published:
+    """Fetch what lies at an address into a folder.
+
+    Args:
+        address: see `hub`.
+        config: the folder.
+
+    Raises:
+        UserError: no address, nothing there, or a folder that is not empty.
+    """
+    kind = hub.read_address(address).type
+    with on_disk(config.out):
+        prepare_out(config.out)
+        begun = config.out / ".cache/huggingface"  # of the client: a killed pull goes on
+        if any(config.out.iterdir()) and not begun.is_dir():
+            raise UserError(f"{config.out}: is not empty; give a new folder")
+        hub.download(address, config.out)
+        shutil.rmtree(config.out / ".cache", ignore_errors=True)
+    found = sorted(path for path in config.out.rglob("*") if path.is_file())
+    sizes = {path.relative_to(config.out).as_posix(): path.stat().st_size for path in found}
+    if not sizes:
+        raise UserError(f"{address}: holds no file of a {kind}; check the name")
+    say(f"fetched {len(sizes):,} files, {sum(sizes.values()):,} bytes: {config.out}")
+    return Published(kind=kind, place=str(config.out), files=sizes)
+
+
+def _card(contents: Contents, config: PushConfig) -> str:
+    address, terms = config.to, config.license or ""
+    if contents.kind == "model":
+        digest = digest_path(contents.folder)
+        measured = [read_evaluation(path, digest) for path in config.evaluations]
+        return model_card(address, contents, measured, terms)
+    if config.evaluations:
+        raise UserError("--evaluations belong to a model, and a question set came; leave them out")
+    return set_card(address, contents, terms)
+
+
+def _check_address(address: str, kind: str) -> None:
+    uri = hub.read_address(address)
+    if uri.type != kind:
+        wanted = "hf://USER/NAME" if kind == "model" else "hf://datasets/USER/NAME"
+        raise UserError(f"to is {address}, the address of a {uri.type}; a {kind} goes to {wanted}")
+    if uri.path_in_repo:
+        raise UserError(f"to is {address}; give the whole repository, without a folder")
+
+
+def _send(contents: Contents, card: str, config: PushConfig) -> None:
+    from huggingface_hub import CommitOperationAdd, HfApi  # noqa: PLC0415
+
+    uri, api = hub.read_address(config.to), HfApi()
+    made = [CommitOperationAdd(name, path) for name, path in _in_order(contents)]
+    made.append(CommitOperationAdd(CARD, card.encode()))
+    with border(
+        f"{config.to} could not be written to",
+        "log in with a token that may write (`hf auth login`), check the name, and push again",
+    ):
+        api.create_repo(uri.id, repo_type=uri.type, private=not config.public, exist_ok=True)
+        for start in range(0, len(made), AT_ONCE):
+            api.create_commit(
+                uri.id,
+                made[start : start + AT_ONCE],
+                repo_type=uri.type,
+                revision=uri.revision,
+                commit_message="Push by VideoThinker",
+            )
+
+
+def _in_order(contents: Contents) -> Iterator[tuple[str, Path]]:
+    """Large files first: who sees the records finds all that they name."""
+    yield from sorted(
+        contents.files.items(), key=lambda named: named[0].endswith((".json", ".jsonl"))
+    )
+
+
+def _write(contents: Contents, card: str, folder: Path) -> None:
+    with on_disk(folder):
+        prepare_out(folder)
+        if any(folder.iterdir()):
+            raise UserError(f"{folder}: is not empty; give a new folder")
+        for name, path in contents.files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, folder / os.fspath(name))
+        write_atomic(folder / CARD, card.encode())
