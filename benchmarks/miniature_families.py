@@ -30,6 +30,8 @@ from videothinker.estimates import mean
 from videothinker.report.svg import Scale, element, picture
 
 NAME = "families"
+SHOWN = ("grpo", "bias-failure", "label-26", "families", "k3-0.01", "k3-0.03", "controller")
+"""Arms of README's table."""
 FIGURE = Path(__file__).parents[1] / "docs" / "images" / "families.svg"
 PLAIN, BASE = "grpo", "base"
 SHORTCUT = "handed on"
@@ -228,13 +230,14 @@ base made to simulate, before any training.*
 Every test question here stands in a *family*: one video, one set of options, two objects to remove,
 one question that the video alone answers (observational) and one that it does not (inferential).
 Neither gives itself away, so who does not read the premise has no family right as a whole."""
-READ = """*Simulates* is the share of answers that open with a removal, whatever is computed behind it. Intervals
-are of 95 %, over scenes and training seeds together; differences are paired by seed and question.
-What was fixed before the run stands in [LOG.md](LOG.md). Every number is recomputed from committed
-answers: `python benchmarks/miniature.py tables` writes this page and its figure. The tier is text,
-from a base of a million parameters; on these questions nothing was measured from pixels, and nothing
-at 3B. [What the old world showed](results_old_world.md), and why it misled, has a page of its own;
-what to do about a shortcut in your own data is in [choosing.md](choosing.md)."""
+READ = """*Simulates* is the share of answers that open with a removal, whatever is computed behind
+it. Intervals are of 95 %, over scenes and training seeds together; differences are paired
+by seed and question. What was fixed before the run stands in [LOG.md](LOG.md). Every
+number is recomputed from committed answers: `python benchmarks/miniature.py tables`
+writes this page and its figure. The tier is text, from a base of a million parameters; on
+these questions nothing was measured from pixels, and nothing at 3B. [What the old world
+showed](results_old_world.md), and why it misled, has a page of its own; what to do about
+a shortcut in your own data is in [choosing.md](choosing.md)."""
 BEFORE = """## Before training
 
 The base can do it: made to simulate it reads the premise. What is gained by training has to be held
@@ -243,8 +246,8 @@ against these lines."""
 
 def forecast(grid: Grid) -> str:
     """What the base's own answers forecast."""
-    return f"""**Break-even.** By its drawn answers simulating earns more than describing where more than
-{break_even(grid):.1f} % of the training questions are inferential."""
+    return f"""**Break-even.** By its drawn answers simulating earns more than describing where more
+than {break_even(grid):.1f} % of the training questions are inferential."""
 
 
 def results() -> str:
@@ -271,3 +274,7 @@ def short_table() -> list[str]:
     rows.append(["who reads the premise and simulates nothing", "-",
                  *(f"{shortcut(grid)[what]:.1f}" for what in PANELS)])  # fmt: skip
     return table(("trained by", "seeds", *PANELS.values()), rows)
+
+
+FOUND = ""
+LESSON = ""
