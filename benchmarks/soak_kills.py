@@ -1,0 +1,89 @@
+"""Every stage, killed by SIGKILL at random moments until it is done: the bytes of a run left alone.
+
+Of two ranks one is killed, or both; the other must end too. After each kill nothing that the stage
+started may be at work, and in the end nothing may lie beside what an undisturbed run leaves.
+"""
+
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from random import Random
+
+from soak_record import Record
+from soak_stages import Line, Stage, contents, import_all, start
+
+GOAL = 50
+"""Kills of each stage."""
+MOST = 25
+"""Kills of one run; then it is left to end."""
+
+
+def soak(record: Record) -> None:
+    """Go on where the record stands, one run of each stage in turn."""
+    import_all()
+    goal = record.goal or GOAL
+    folder = Path(tempfile.mkdtemp(prefix="soak-"))
+    line = Line(folder / "line")
+    line.folder.mkdir()
+    line.make()
+    undisturbed = {}
+    while not record.late and any(_kills(record, name) < goal for name in line.stages):
+        for name, stage in line.stages.items():
+            if record.late or _kills(record, name) >= goal:
+                continue
+            if name not in undisturbed:
+                undisturbed[name] = _leave_alone(stage, folder / "whole")
+            seconds, wanted = undisturbed[name]
+            number = int(record.table.get(name, {}).get("runs", 0))
+            out = folder / "killed" / stage.out
+            kills = _killed(stage, out, seconds, Random(f"{name} {number}"))
+            if (found := contents(out.parent)) != wanted:
+                raise AssertionError(f"{name}, run {number}, in {folder}: {_told(wanted, found)}")
+            shutil.rmtree(out.parent)
+            record.count(name, kills=kills, runs=1)
+    shutil.rmtree(folder)
+
+
+def _kills(record: Record, name: str) -> float:
+    return record.table.get(name, {}).get("kills", 0)
+
+
+def _leave_alone(stage: Stage, folder: Path) -> tuple[float, dict[str, str]]:
+    """Seconds of an undisturbed run, and its files."""
+    shutil.rmtree(folder, ignore_errors=True)
+    began = time.monotonic()
+    run = start(stage, folder / stage.out)
+    if run.wait() not in (0, 1):
+        raise AssertionError(f"{stage.words}: {run.said()}")
+    return time.monotonic() - began, contents(folder)
+
+
+def _killed(stage: Stage, out: Path, seconds: float, random: Random) -> int:
+    """Kill a run until it ends by itself; how often it was killed."""
+    for kills in range(MOST + 1):
+        run = start(stage, out)
+        code = run.wait(random.uniform(0, 1.1 * seconds) if kills < MOST else 300)
+        if code is None:
+            some = random.choice([run.pids, *([pid] for pid in run.pids)])
+            run.kill(some)
+            if run.wait(60) is None:
+                run.kill()
+                raise AssertionError(f"{stage.words}: a rank still works when another was killed")
+        if left := run.orphans():
+            raise AssertionError(f"{stage.words}: processes of {left} are left at work")
+        if code in (0, 1):
+            return kills
+        if code is not None:
+            raise AssertionError(f"{stage.words}: ended with {code}: {run.said()}")
+    raise AssertionError(f"{stage.words}: does not end: {run.said()}")
+
+
+def _told(wanted: dict[str, str], found: dict[str, str]) -> str:
+    """What differs, in words."""
+    parts = {
+        "missing": wanted.keys() - found.keys(),
+        "left over": found.keys() - wanted.keys(),
+        "other bytes": {name for name in wanted.keys() & found.keys() if wanted[name] != found[name]},
+    }
+    return "; ".join(f"{what}: {', '.join(sorted(names))}" for what, names in parts.items() if names)
