@@ -6,9 +6,11 @@ result or a `UserError`; a result that is a record must round-trip. Anything els
 and the number of the trial.
 """
 
+import faulthandler
 import json
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,21 +18,26 @@ from random import Random
 from typing import Any
 
 from soak_record import Record
+from soak_stages import TINY
+
 from videothinker import answers
 from videothinker.benchmarks import jsonl
 from videothinker.clevrer import annotations, programs, questions
 from videothinker.clevrer.scenes import from_annotation
 from videothinker.errors import UserError
 from videothinker.models.border import read_object
-from videothinker.models.catalog import FAMILIES, read_shape
+from videothinker.models.catalog import FAMILIES, load_policy, read_shape
 from videothinker.models.checkpoint import read_checkpoint
 from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
+from videothinker.prompts import render
 from videothinker.recipes import as_words, read_recipe
 from videothinker.records import Diagnosis, Question, Sample, Step, encode, read_jsonl, write_jsonl
 from videothinker.reproduce import ReproduceConfig, plan
-from videothinker.runs import read_run_file
+from videothinker.run_file import read_run_file
 from videothinker.training.checkpoints import read_progress
 
+HUNG = 300
+"""Seconds until one trial counts as hung; the process ends with its stack."""
 GOAL = 10_000
 """Trials of each kind."""
 JUNK: tuple[Any, ...] = (
@@ -53,6 +60,8 @@ class Kind:
     read: Callable[[Path], object]
     name: str = "file"
     """Of the file."""
+    change: "Callable[[bytes, Random], bytes] | None" = None
+    """How it is changed, where not by `mutate`."""
 
 
 def mutate(good: bytes, random: Random) -> bytes:
@@ -89,6 +98,16 @@ def _of_value(data: bytes, random: Random) -> bytes:
     inside, key = random.choice(places)
     inside[key] = random.choice(JUNK)
     return json.dumps(content).encode()
+
+
+def mutate_tensors(good: bytes, random: Random) -> bytes:
+    """A safetensors file, changed in its header (8 bytes of length, then JSON) or anywhere."""
+    if random.random() < 0.3:
+        return mutate(good, random)
+    length = int.from_bytes(good[:8], "little")
+    header = mutate(good[8 : 8 + length], random)
+    told = len(header) if random.random() < 0.8 else random.choice((0, 1, length, 2**40, 2**63))
+    return told.to_bytes(8, "little") + header + good[8 + length :]
 
 
 def _records(kind: Any) -> Callable[[Path], object]:
@@ -135,12 +154,20 @@ def _state(path: Path) -> object:
     return read_progress(path.parent)
 
 
+def _loaded(path: Path) -> object:
+    """Load the whole model, and do with it what `ask` does before it draws."""
+    with warnings.catch_warnings(action="ignore"):
+        policy = load_policy(path.parent, device="cpu")
+        prompt = policy.encode(render("Without the red cube?", ("it moves", "A, B")), None)
+        return prompt, policy.tokenizer.decode(range(5))
+
+
 def _shape(path: Path) -> object:
     return read_shape(read_object(path), str(path))
 
 
 def kinds(folder: Path) -> dict[str, Kind]:
-    """Every kind of file; `folder` gets the model that three of them belong to."""
+    """Every kind of file; `folder` gets the models that some of them belong to."""
     question = Question(
         id="q", dataset="d", split="train", context="frame 1: they collide", question="Which?",
         choices=("a", "b"), answer=("A",), type="t", groups={"scene": "1"},
@@ -171,6 +198,7 @@ def kinds(folder: Path) -> dict[str, Kind]:
            "times": [{"started": 1.0}], "facts": {"data_root": "x"}}  # fmt: skip
     state = {"step": 3, "position": 6, "entropy": 1.5, "divergence": None, "bad_in_a_row": 0}
     model = build_small(folder / "model", SmallConfig(), WORDS)
+    tiny = build_small(folder / "loaded", SmallConfig(**TINY), WORDS)
     grid = b"seed: 1\ncells:\n- {name: 'a-{s}', run: world, each: {s: [1, 2]}, frames: 4}\n"
     sample = Sample(question_id="q", model="m", protocol="p", verdict="ok", answer=("A",))
     files = {name: (model / name).read_bytes() for name in (
@@ -196,13 +224,20 @@ def kinds(folder: Path) -> dict[str, Kind]:
         "checkpoint state": Kind(json.dumps(state).encode(), _state, "state.json"),
         **{f"model: {name}": Kind(good, _model, name) for name, good in files.items()},
         "model: shape": Kind(files["config.json"], _shape),
+        "loaded: tokenizer.json": Kind(
+            (tiny / "tokenizer.json").read_bytes(), _loaded, "tokenizer.json"
+        ),
+        "loaded: model.safetensors": Kind(
+            (tiny / "model.safetensors").read_bytes(), _loaded, "model.safetensors", mutate_tensors
+        ),
     }
 
 
 def try_one(kind: Kind, folder: Path, seed: str) -> bool:
     """Read the file of this seed; was it taken? Whatever is no `UserError` gets out."""
     path = folder / kind.name
-    path.write_bytes(mutate(kind.good, Random(seed)))
+    path.write_bytes((kind.change or mutate)(kind.good, Random(seed)))
+    faulthandler.dump_traceback_later(HUNG, exit=True)
     try:
         kind.read(path)
     except UserError as error:
@@ -210,6 +245,7 @@ def try_one(kind: Kind, folder: Path, seed: str) -> bool:
             raise AssertionError("an error without a word") from error
         return False
     finally:
+        faulthandler.cancel_dump_traceback_later()
         path.write_bytes(kind.good)
     return True
 
@@ -221,7 +257,8 @@ def soak(record: Record) -> None:
         every = kinds(Path(name))
         while not record.late and any(_tried(record, one) < goal for one in every):
             for one, kind in every.items():
-                folder = Path(name) / ("model" if one.startswith("model: ") else "step-3")
+                room = one.partition(": ")[0]
+                folder = Path(name) / (room if room in ("model", "loaded") else "step-3")
                 folder.mkdir(exist_ok=True)
                 (folder / "annotation").write_bytes(every["annotations"].good)
                 _try_some(record, one, kind, folder, goal)

@@ -6,12 +6,11 @@ started may be at work, and in the end nothing may lie beside what an undisturbe
 
 import shutil
 import tempfile
-import time
 from pathlib import Path
 from random import Random
 
 from soak_record import Record
-from soak_stages import Line, Stage, contents, import_all, start
+from soak_stages import Line, Stage, contents, differences, import_all, leave_alone, start
 
 GOAL = 50
 """Kills of each stage."""
@@ -33,13 +32,13 @@ def soak(record: Record) -> None:
             if record.late or _kills(record, name) >= goal:
                 continue
             if name not in undisturbed:
-                undisturbed[name] = _leave_alone(stage, folder / "whole")
+                undisturbed[name] = leave_alone(stage, folder / "whole")
             seconds, wanted = undisturbed[name]
             number = int(record.table.get(name, {}).get("runs", 0))
             out = folder / "killed" / stage.out
             kills = _killed(stage, out, seconds, Random(f"{name} {number}"))
-            if (found := contents(out.parent)) != wanted:
-                raise AssertionError(f"{name}, run {number}, in {folder}: {_told(wanted, found)}")
+            if other := differences(wanted, contents(out.parent)):
+                raise AssertionError(f"{name}, run {number}, in {folder}: {other}")
             shutil.rmtree(out.parent)
             record.count(name, kills=kills, runs=1)
     shutil.rmtree(folder)
@@ -49,21 +48,12 @@ def _kills(record: Record, name: str) -> float:
     return record.table.get(name, {}).get("kills", 0)
 
 
-def _leave_alone(stage: Stage, folder: Path) -> tuple[float, dict[str, str]]:
-    """Seconds of an undisturbed run, and its files."""
-    shutil.rmtree(folder, ignore_errors=True)
-    began = time.monotonic()
-    run = start(stage, folder / stage.out)
-    if run.wait() not in (0, 1):
-        raise AssertionError(f"{stage.words}: {run.said()}")
-    return time.monotonic() - began, contents(folder)
-
-
 def _killed(stage: Stage, out: Path, seconds: float, random: Random) -> int:
     """Kill a run until it ends by itself; how often it was killed."""
     for kills in range(MOST + 1):
         run = start(stage, out)
-        code = run.wait(random.uniform(0, 1.1 * seconds) if kills < MOST else 300)
+        moment = random.uniform(0, random.choice((0.3, 1.1)) * seconds)
+        code = run.wait(moment if kills < MOST else 300)
         if code is None:
             some = random.choice([run.pids, *([pid] for pid in run.pids)])
             run.kill(some)
@@ -77,13 +67,3 @@ def _killed(stage: Stage, out: Path, seconds: float, random: Random) -> int:
         if code is not None:
             raise AssertionError(f"{stage.words}: ended with {code}: {run.said()}")
     raise AssertionError(f"{stage.words}: does not end: {run.said()}")
-
-
-def _told(wanted: dict[str, str], found: dict[str, str]) -> str:
-    """What differs, in words."""
-    parts = {
-        "missing": wanted.keys() - found.keys(),
-        "left over": found.keys() - wanted.keys(),
-        "other bytes": {name for name in wanted.keys() & found.keys() if wanted[name] != found[name]},
-    }
-    return "; ".join(f"{what}: {', '.join(sorted(names))}" for what, names in parts.items() if names)

@@ -1,4 +1,4 @@
-"""Where `make soak` counts: one section a part, each a table of counts, added to from run to run."""
+"""Where `make soak` counts: one section a part, a table that grows from run to run."""
 
 import fcntl
 import json

@@ -6,6 +6,8 @@ falls into the work and not into the imports.
 
 import hashlib
 import os
+import shlex
+import shutil
 import signal
 import socket
 import sys
@@ -32,18 +34,18 @@ TINY = {
     "vision_hidden": 32, "vision_layers": 1, "vision_heads": 2, "vision_intermediate": 32,
     "vision_full_attention": (0,), "initializer_range": 0.05,
 }  # fmt: skip
-TRAIN = (
+TRAIN = shlex.split(
     "--max-steps 6 --save-steps 2 --eval-steps 3 --eval-questions 4 --prompts-per-step 2 "
     "--num-generations 2 --max-completion-length 6 --max-prompt-length 1200 --dtype float32 "
     "--learning-rate 1e-3 --frames 4 --max-pixels 3136 --min-pixels 784 --train-questions 24 "
     "--no-gradient-checkpointing"
-).split()
-OPEN = "--no-guard --sampling bias-failure --sampling-rollouts 2".split()
-PRETRAIN = (
+)
+OPEN = shlex.split("--no-guard --sampling bias-failure --sampling-rollouts 2")
+PRETRAIN = shlex.split(
     "--scenes 6 --held-out 4 --steps 6 --batch 2 --save-every 2 --measure-every 3 --hidden 32 "
     "--layers 2 --heads 2 --intermediate 64 --watching 1 --vision-layers 1 --give-aways allowed "
     "--objects-min 4 --collisions-min 2 --collisions-max 4 --frames 4"
-).split()
+)
 GRID = """cells:
 - {name: 'w{seed}', run: world, each: {seed: [1, 2]}, scenes: 4, validation_scenes: 2, frames: 0}
 - {name: d, run: 'diagnose {w1}'}
@@ -213,7 +215,7 @@ def _be(
         cli.entry()
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else 98
-    except BaseException:
+    except BaseException:  # noqa: BLE001  whatever it is, this process ends here
         traceback.print_exc()
     finally:
         with suppress(BaseException):
@@ -230,6 +232,29 @@ def contents(folder: Path) -> dict[str, str]:
             kept = "checkpoints" in name.parts
             found[str(name)] = "" if kept else hashlib.sha256(path.read_bytes()).hexdigest()
     return found
+
+
+def differences(wanted: dict[str, str], found: dict[str, str]) -> str:
+    """What is otherwise in `found`, in words; empty where nothing is."""
+    both = wanted.keys() & found.keys()
+    parts = {
+        "missing": wanted.keys() - found.keys(),
+        "left over": found.keys() - wanted.keys(),
+        "other bytes": {name for name in both if wanted[name] != found[name]},
+    }
+    return "; ".join(
+        f"{what}: {', '.join(sorted(names))}" for what, names in parts.items() if names
+    )
+
+
+def leave_alone(stage: Stage, folder: Path) -> tuple[float, dict[str, str]]:
+    """Seconds of an undisturbed run, and its files."""
+    shutil.rmtree(folder, ignore_errors=True)
+    began = time.monotonic()
+    run = start(stage, folder / stage.out)
+    if run.wait() not in (0, 1):
+        raise AssertionError(f"{stage.words}: {run.said()}")
+    return time.monotonic() - began, contents(folder)
 
 
 def import_all() -> None:

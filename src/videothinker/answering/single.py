@@ -14,7 +14,7 @@ from videothinker.errors import UserError
 from videothinker.generation.base import Sampling, generate
 from videothinker.models.base import Model, Prompt
 from videothinker.prompts import render
-from videothinker.records import Sample, write_jsonl
+from videothinker.records import Sample, encode, write_alone
 from videothinker.seeds import derive
 from videothinker.video import read_clip
 
@@ -89,7 +89,7 @@ def ask(video: Path, question: str, config: AskConfig) -> AskResult:
     if parsed.verdict != "ok":
         say(f"the model wrote: {text!r}")
     if config.out is not None:
-        write_jsonl(config.out, [sample])
+        write_alone(config.out, encode(sample))
     return AskResult(
         **msgspec.structs.asdict(sample),
         times=tuple(clip.times.tolist()),

@@ -14,7 +14,7 @@ from videothinker.errors import UserError
 from videothinker.lists.reading import Listing, lines_of, read_list
 from videothinker.lists.table import Table
 from videothinker.records import Diagnosis, Question, read_jsonl
-from videothinker.runs import read_run_file
+from videothinker.run_file import read_run_file
 
 BENCHMARK = Benchmark(name="jsonl", groupings=("type", "negated"), several=True, has_splits=True)
 DO = (
@@ -65,8 +65,8 @@ def data_root(data: Path) -> Path:
     folder = data if data.is_dir() else data.parent
     run_json = folder / "run.json"
     if run_json.is_file():
-        root = read_run_file(run_json).facts.get("data_root")
-        if isinstance(root, str) and root:
+        root = read_run_file(run_json).known.data_root
+        if root:
             return Path(root)
     return folder
 

@@ -24,7 +24,8 @@ from videothinker.evaluation.selection import Selection, check, select
 from videothinker.evaluation.summary import by_question, summarise
 from videothinker.models.base import Model
 from videothinker.records import Diagnosis, Question, Sample, read_jsonl, write_atomic, write_jsonl
-from videothinker.runs import Run, open_run, to_plain
+from videothinker.run_file import to_plain
+from videothinker.runs import Run, open_run
 
 
 def evaluate(data: Path, config: EvaluateConfig) -> Path:
