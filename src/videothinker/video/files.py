@@ -75,6 +75,8 @@ def read_file(
     except (FFmpegError, ValueError, OSError) as error:
         if isinstance(error, MemoryError):  # FFmpeg's is one too
             raise
+        if isinstance(error, BlockingIOError):  # no file blocks: there is no room for a thread
+            raise MemoryError from error
         reason = getattr(error, "strerror", None) or str(error)
         raise BadVideo(
             f"video {name!r} cannot be decoded ({reason}); give an mp4, mkv, webm, avi or ts file"
