@@ -1,7 +1,8 @@
 """Every stage, killed by SIGKILL at random moments until it is done: the bytes of a run left alone.
 
-Of two ranks one is killed, or both; the other must end too. After each kill nothing that the stage
-started may be at work, and in the end nothing may lie beside what an undisturbed run leaves.
+Of two ranks one is killed, or both, and the other is ended as torchrun does it. After each kill
+nothing that the stage started may be at work, and in the end nothing may lie beside what an
+undisturbed run leaves.
 """
 
 import shutil
@@ -57,9 +58,7 @@ def _killed(stage: Stage, out: Path, seconds: float, random: Random) -> int:
         if code is None:
             some = random.choice([run.pids, *([pid] for pid in run.pids)])
             run.kill(some)
-            if run.wait(60) is None:
-                run.kill()
-                raise AssertionError(f"{stage.words}: a rank still works when another was killed")
+            run.end_as_torchrun()
         if left := run.orphans():
             raise AssertionError(f"{stage.words}: processes of {left} are left at work")
         if code in (0, 1):

@@ -151,6 +151,15 @@ class Running:
             if pid not in self.codes:
                 os.kill(pid, signal.SIGKILL)
 
+    def end_as_torchrun(self) -> None:
+        """Ask the ranks that are left to end, and end them where they do not: one has failed."""
+        for ask, seconds in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 60.0)):
+            for pid in self.pids:
+                if pid not in self.codes:
+                    os.kill(pid, ask)
+            if self.wait(seconds) is not None:
+                return
+
     def orphans(self, seconds: float = 20.0) -> list[int]:
         """Processes that a stage started and that still work so long after its end."""
         ends = time.monotonic() + seconds
