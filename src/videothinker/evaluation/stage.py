@@ -48,7 +48,7 @@ def evaluate(data: Path, config: EvaluateConfig) -> Path:
         root=config.data_root,
         accept_guesses=config.accept_guesses,
     )
-    root = config.data_root or jsonl.data_root(data)
+    root = config.data_root or jsonl.data_root(data, endpoint=config.served.endpoint)
     if config.check:
         check(benchmark, root, follow_links=config.follow_links)
         return data
