@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from soak_record import Record
+from soak_record import Record, tables
 
 RECORD = Path(__file__).parent / "results" / "soak.json"
 PARTS = {
@@ -38,7 +38,11 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10, help="shared by the parts")
     parser.add_argument("--goal", type=int, help="trials of each kind; the part's own by default")
     parser.add_argument("--record", type=Path, default=RECORD)
+    parser.add_argument("--tables", action="store_true", help="only print the record, in Markdown")
     given = parser.parse_args()
+    if given.tables:
+        sys.stdout.write("\n\n".join(tables(given.record).values()) + "\n")
+        return 0
     parts = given.parts or list(PARTS)
     if unknown := set(parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")

@@ -23,8 +23,8 @@ from videothinker import cli
 
 STEPS, SCENES, CHUNK = 10_000, 20_000, 1_000
 """Training steps; scenes; scenes of the folder that is diagnosed again and again."""
-MEMORY, TIME = 1.05, 1.10
-"""Most that the last tenth may take of what the second took."""
+MOST = {"MB": 1.05, "open files": 1.0, "threads": 1.0, "CPU ms each": 1.1}
+"""What the last tenth may take of what the second took."""
 FREE = "--frames 0 --give-aways allowed"
 
 
@@ -50,13 +50,14 @@ def soak(record: Record) -> None:
         for what, work in {
             "training steps": _train, "scenes made": _make, "scenes diagnosed": _diagnose,
         }.items():  # fmt: skip
-            if what in record.table or record.late:
+            if f"{what}, last tenth" in record.table or record.late:
                 continue
             looks = work(line, Path(name), record)
             if looks:
-                record.table[what] = row = _summary(looks)
+                early, late = (summary(looks, low, low + 0.1) for low in (0.1, 0.9))
+                record.table |= {f"{what}, second tenth": early, f"{what}, last tenth": late}
                 record.save()
-                _hold(what, row)
+                hold(what, early, late)
 
 
 def _train(line: Line, folder: Path, record: Record) -> list[Look]:
@@ -132,28 +133,26 @@ def _look(pid: int, done: int) -> Look:
     return Look(done, megabytes, handles, int(rows["Threads"]), ticks / os.sysconf("SC_CLK_TCK"))
 
 
-def _summary(looks: list[Look]) -> Counts:
-    """What the second tenth of the work took, and the last."""
+def summary(looks: list[Look], low: float, high: float) -> Counts:
+    """What a part of the work took, from one share of it to another."""
     goal = looks[-1].done
-    row: Counts = {"done": goal}
-    for name, low, high in (("early", 0.1, 0.2), ("late", 0.9, 1.0)):
-        part = [one for one in looks if low * goal <= one.done <= high * goal]
-        spent, did = part[-1].cpu - part[0].cpu, part[-1].done - part[0].done
-        row |= {
-            f"MB, {name}": round(statistics.median(one.megabytes for one in part)),
-            f"handles, {name}": statistics.median(one.handles for one in part),
-            f"threads, {name}": statistics.median(one.threads for one in part),
-            f"CPU ms each, {name}": round(1000 * spent / did, 1),
-        }
-    return row
+    part = [one for one in looks if low * goal <= one.done <= high * goal]
+    done, spent = part[-1].done - part[0].done, part[-1].cpu - part[0].cpu
+    return {
+        "of": goal,
+        "MB": round(statistics.median(one.megabytes for one in part)),
+        "open files": max(one.handles for one in part),
+        "threads": max(one.threads for one in part),
+        "CPU ms each": round(1000 * spent / done, 1),
+    }
 
 
-def _hold(what: str, row: Counts) -> None:
+def hold(what: str, early: Counts, late: Counts) -> None:
     """Refuse growth.
 
     Raises:
         AssertionError: with what grew.
     """
-    for name, most in (("MB", MEMORY), ("handles", 1), ("threads", 1), ("CPU ms each", TIME)):
-        if row[f"{name}, late"] > most * row[f"{name}, early"]:
-            raise AssertionError(f"{what}: {name} grows: {row}")
+    for name, most in MOST.items():
+        if late[name] > most * early[name]:
+            raise AssertionError(f"{what}: {name} grows: {early}, then {late}")

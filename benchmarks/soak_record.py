@@ -49,6 +49,18 @@ class Record:
             beside.replace(self.path)
 
 
+def tables(path: Path) -> dict[str, str]:
+    """Part -> its table in Markdown; what did not come up is 0."""
+    return {part: _markdown(part, table) for part, table in _read(path).items()}
+
+
+def _markdown(part: str, table: Table) -> str:
+    outcomes = list(dict.fromkeys(outcome for row in table.values() for outcome in row))
+    lines = [[part, *outcomes], ["---"] * (1 + len(outcomes))]
+    lines += [[name, *(f"{row.get(one, 0):,}" for one in outcomes)] for name, row in table.items()]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 def _read(path: Path) -> dict[str, Table]:
     return json.loads(path.read_text()) if path.exists() else {}
 
