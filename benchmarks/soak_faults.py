@@ -208,7 +208,7 @@ def _try(trial: Trial, harm: Callable[[Trial], Running], wanted: dict[str, str])
     trial.out.parent.mkdir()
     try:
         run = harm(trial)
-        code = None if run.wait(120) is None else run.codes[run.pids[0]]
+        code = None if run.wait(600) is None else run.codes[run.pids[0]]
         said = run.said()
         if code not in ENDED or ("Traceback" in said and trial.stage.ranks == 1):
             raise AssertionError(f"ended with {code}: {said[-3000:]}")

@@ -48,7 +48,7 @@ def soak(record: Record) -> None:
         line.folder.mkdir()
         line.make()
         for what, work in {
-            "training steps": _train, "scenes made": _make, "scenes diagnosed": _diagnose,
+            "training steps": _train, "scenes diagnosed": _diagnose, "scenes made": _make,
         }.items():  # fmt: skip
             if f"{what}, last tenth" in record.table or record.late:
                 continue

@@ -129,7 +129,7 @@ class Running:
     log: Path
     codes: dict[int, int] = field(default_factory=dict[int, int])
 
-    def wait(self, seconds: float = 300.0) -> int | None:
+    def wait(self, seconds: float = 1200.0) -> int | None:
         """What the ranks ended with, the worst of them; None if one is still at work.
 
         Of a process that a signal ended it is minus the signal's number.
