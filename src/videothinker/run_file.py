@@ -136,13 +136,13 @@ def _hardware() -> Hardware:
     )
 
 
-def _since_added(old: Mapping[str, Any], config: object) -> dict[str, Any]:
+def since_added(old: Mapping[str, Any], config: object) -> dict[str, Any]:
     """Recorded settings, with the defaults of those that were added after the record was made."""
     filled = dict(old)
     for field in dataclasses.fields(config):  # type: ignore[arg-type]
         value = getattr(config, field.name)
         if dataclasses.is_dataclass(value) and isinstance(filled.get(field.name), dict):
-            filled[field.name] = _since_added(filled[field.name], value)
+            filled[field.name] = since_added(filled[field.name], value)
         elif field.name not in UNTOLD and field.default is not dataclasses.MISSING:
             filled.setdefault(field.name, to_plain(field.default))
     return filled
@@ -166,11 +166,11 @@ def compare(path: Path, old: RunFile, new: RunFile, config: object, free: Collec
             f"{path}: holds a run of {old.stage!r}, not {new.stage!r}; give another --out"
         )
     for name, there, here in (
-        ("config", _since_added(old.config, config), new.config),
+        ("config", since_added(old.config, config), new.config),
         ("input", old.inputs, new.inputs),
     ):
         for key in sorted((there.keys() | here.keys()) - set(free)):
-            was, now = (_as_read(one.get(key)) for one in (there, here))
+            was, now = (as_read(one.get(key)) for one in (there, here))
             if was != now:
                 raise UserError(
                     f"{path}: holds a run with another {name} "
@@ -179,7 +179,7 @@ def compare(path: Path, old: RunFile, new: RunFile, config: object, free: Collec
                 )
 
 
-def _as_read(value: object) -> Any:
+def as_read(value: object) -> Any:
     """A value as it comes back from a file: tuples as lists."""
     return msgspec.json.decode(msgspec.json.encode(value))
 
