@@ -1,7 +1,7 @@
 """Hostile text in every field of every record that a report reads: does any of it act?
 
 Each trial puts markup, scripts and addresses, drawn at random, into questions, choices, answers,
-thinking, groups, settings, names of runs and of videos, and writes the page. The page may hold no
+thinking, groups, settings and names of videos, and writes the page. The page may hold no
 tag and no attribute that the page of harmless text does not hold, and no script but its own, whose
 hash its policy names. Where there is a Chromium it opens the page and everything in it: nothing may
 run, nothing may be fetched, and the policy may have had nothing to forbid.
