@@ -69,7 +69,7 @@ class Bench:
     kind: tuple[Any, ...] | None = None
     """Of the setting in memory: model, LoRA, optimizer on the CPU."""
     held: int = 0
-    """Bytes on the device before the setting's models: of what came before it, if anything is left."""
+    """Bytes on the device before the setting's models: what earlier ones left behind."""
     pace: dict[tuple[str, bool], tuple[float, Case]] = field(default_factory=dict)
     """Side and optimizer on the CPU -> seconds and row of the last step."""
 
