@@ -14,7 +14,7 @@ help:
 	@echo "make demo   - the whole line on a small simulated world; the last line is the report"
 	@echo "make test   - the test suite      make check - lint, types, layering"
 	@echo "make venv   - only build $(VENV)    make fix   - format and fix lint"
-	@echo "make soak MINUTES=10 - files changed at random; counts add up in benchmarks/results/soak.json"
+	@echo "make soak MINUTES=10 - trials of what can go wrong; counts add up in benchmarks/results/soak.json"
 	@echo "make bench-step - one CDPO step against the naive one; the last line is JSON"
 
 venv: $(VENV)/.run
@@ -57,7 +57,7 @@ docs: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/docs -q
 
 soak: $(VENV)/.run
-	$(BIN)/python benchmarks/soak.py --minutes $(or $(MINUTES),10)
+	$(BIN)/python benchmarks/soak.py $(PARTS) --minutes $(or $(MINUTES),10)
 
 clean:
 	rm -rf $(VENV) runs

@@ -1,12 +1,13 @@
-"""Kernels and bytes of one decoding step, counted without a GPU.
+"""Kernels and bytes of one decoding step, and what a rollout launches beside its steps, counted.
 
     python benchmarks/gpu_launches.py [--out FILE]
 
-A kernel is an operation of torch that computes: what only looks at a tensor in another way counts
-nothing. What stands between two products is a function each, and inductor says of how many kernels
-it would make it: its own schedule for triton, stopped before code is written, so that neither a GPU
-nor triton is needed. Counts depend on no size, so a small model of the same architecture gives
-them; bytes are those of the published 3B shape. Milliseconds take a GPU (`gpu_step.py`).
+Without a GPU. A kernel is an operation of torch that computes: what only looks at a tensor in
+another way counts nothing. What stands between two products is a function each, and inductor says
+of how many kernels it would make it: its own schedule for triton, stopped before code is written,
+so that neither a GPU nor triton is needed. Counts depend on no size, so a small model of the same
+architecture gives them; bytes are those of the published 3B shape. Milliseconds take a GPU
+(`gpu_step.py`).
 """
 
 import argparse
@@ -36,6 +37,7 @@ from videothinker.generation.base import Sampling
 from videothinker.generation.graphs import Fuse, as_it_is
 from videothinker.generation.pages import PAGE
 from videothinker.models.catalog import read_shape
+from videothinker.models.qwen_vl.policy import install
 from videothinker.models.shapes import Shape, parameters
 from videothinker.training.adapters import add_adapter
 
@@ -43,6 +45,8 @@ FREE = ("aten::detach", "aten::_unsafe_view", "aten::_reshape_alias", "aten::lif
 BEFORE = {"full": (54, 57), "LoRA": (82, 57)}
 """Kernels a layer and beside the layers at commit 8ac1dcd, by the same count; a profile of 8d04b93
 on an H200 has 2,070 (full) and 3,114 (LoRA) a step of 36 layers, 57 and 86 a layer."""
+PARTS = {"_prefill": "prompts", "_prefill_rest": "last tokens", "_roll_out": "rollout"}
+"""Functions of a rollout, each with what it does."""
 LENGTHS = (4, 5)
 """A step is what the longer completion has more."""
 KEPT: dict[str, int] = {}
@@ -120,14 +124,7 @@ def fused_by(fuse: Fuse) -> Iterator[None]:
 
 def count(layers: int, *, lora: bool, fused: bool) -> Counter[str]:
     """Kernels of one step of a small model with fixed shapes."""
-    config = tiny()
-    config.text_config.num_hidden_layers = layers
-    config.text_config.layer_types = ["full_attention"] * layers
-    policy = build(config, torch.device("cpu"), 0)
-    if lora:
-        add_adapter(policy, CdpoConfig(model="m", out=Path("o"), bias="b", lora_rank=8))
-        policy.merges = True
-    prompts = [synthetic_prompt(config, 2, seed) for seed in range(2)]
+    policy, prompts = _small(layers, lora=lora)
     shared_prefix.generate(policy, prompts, Sampling(GENERATIONS, 1), [0, 1])  # videos are seen
     taken = []
     for length in LENGTHS:
@@ -140,6 +137,19 @@ def count(layers: int, *, lora: bool, fused: bool) -> Counter[str]:
     return +taken[1]
 
 
+def _small(layers: int, *, lora: bool, depth: int = 2) -> tuple[Any, list[Any]]:
+    """A model, its adapter merged in rollouts where it has one, and two prompts with videos."""
+    config = tiny()
+    config.text_config.num_hidden_layers = layers
+    config.text_config.layer_types = ["full_attention"] * layers
+    config.vision_config.depth = depth
+    policy = build(config, torch.device("cpu"), 0)
+    if lora:
+        add_adapter(policy, CdpoConfig(model="m", out=Path("o"), bias="b", lora_rank=8))
+        policy.merges = True
+    return policy, [synthetic_prompt(config, 2, seed) for seed in range(2)]
+
+
 def table(*, lora: bool, fused: bool) -> dict[str, Any]:
     """Kernels a layer and beside the layers, by name."""
     few, more = (count(layers, lora=lora, fused=fused) for layers in (2, 3))
@@ -148,6 +158,47 @@ def table(*, lora: bool, fused: bool) -> dict[str, Any]:
     beside = few.copy()
     beside.subtract({name: 2 * number for name, number in layer.items()})
     return {"layer": dict(+layer), "beside": dict(+beside)}
+
+
+def beside_steps(*, lora: bool) -> dict[str, int]:
+    """Operations that a rollout of two prompts launches one by one outside of its decoding steps.
+
+    At 36 layers and 32 blocks, each block counted as one with windows. Recording a graph, and the
+    steps before it, come on top.
+    """
+    few, layer, block = (_parts(*sizes, lora=lora) for sizes in ((2, 2), (3, 2), (2, 3)))
+    whole = {part: layer[part] * 34 + block[part] * 30 - few[part] * 63 for part in few}
+    towers = 32 * (block["prompts"] - few["prompts"])
+    prompts, last = whole["prompts"], whole["last tokens"]
+    return {
+        "towers": towers,
+        "prompts": prompts - towers,
+        "last tokens": last,
+        "weights, pages, draws": whole["rollout"] - prompts - last,
+    }
+
+
+def _parts(layers: int, depth: int, *, lora: bool) -> Counter[str]:
+    """Operations by part, of a small model that draws one token, which takes no step."""
+    policy, prompts = _small(layers, lora=lora, depth=depth)
+    install(policy.model, torch.device("cuda"))  # the tower attends as it does there
+    found: Counter[str] = Counter()
+
+    def counted(name: str) -> Any:
+        function = getattr(shared_prefix, name)
+
+        def run(*given: Any, **named: Any) -> Any:
+            before = launches.counts.total()
+            out = function(*given, **named)
+            found[PARTS[name]] += launches.counts.total() - before
+            return out
+
+        return run
+
+    wrapped = {name: counted(name) for name in PARTS}
+    with mock.patch.multiple(shared_prefix, **wrapped), Launches() as launches:
+        shared_prefix.generate(policy, prompts, Sampling(GENERATIONS, 1), [0, 1], static=True)
+    return found
 
 
 def step_bytes(shape: Shape, prompt: int, prompts: int, length: int) -> dict[str, int]:
@@ -184,6 +235,9 @@ def main(words: list[str] | None = None) -> None:
             result["kernels"][f"{kind}, {name}"] = found
             one, other = (sum(part.values()) for part in found.values())
             print(f"{kind + ', ' + name:16} {one:7d}  {other:6d}  {one * shape.layers + other:6d}")
+        result.setdefault("beside the steps", {})[kind] = beside_steps(lora=lora)
+        told = ", ".join(f"{part} {n}" for part, n in result["beside the steps"][kind].items())
+        print(f"{kind}, a rollout of two prompts beside its steps: {told}")
     for size in ((1148, 2, 256), (1148, 4, 256), (1148, 1, 768)):
         found = step_bytes(shape, *size)
         result.setdefault("bytes", []).append({"case": size, **found})

@@ -68,6 +68,8 @@ class Bench:
     setting: Setting | None = None
     kind: tuple[Any, ...] | None = None
     """Of the setting in memory: model, LoRA, optimizer on the CPU."""
+    held: int = 0
+    """Bytes on the device before the setting's models: what earlier ones left behind."""
     pace: dict[tuple[str, bool], tuple[float, Case]] = field(default_factory=dict)
     """Side and optimizer on the CPU -> seconds and row of the last step."""
 
@@ -191,6 +193,8 @@ def add_row(bench: Bench, case: Case) -> None:
     if not reason and bench.kind != kind:
         bench.setting, bench.kind = None, kind  # one in memory at a time
         release()
+        if bench.device.type == "cuda":
+            bench.held = torch.cuda.memory_allocated()
         bench.setting, reason = set_up(bench, case)
     if reason or bench.setting is None:
         why = reason or "no model: see above"
@@ -231,6 +235,7 @@ def begin(bench: Bench, case: Case) -> dict[str, Any]:
         "predicted_peak_bytes": max(sum(parts.values()) for parts in moments(work).values()),
         "seconds": {},
         "step_milliseconds": [],
+        "held_bytes": bench.held,
         "peak_bytes": {},
         "failed": {},
         "not_measured": {},

@@ -1,261 +1,61 @@
-"""What does a reader do with a file that was changed at random?
+"""What happens when things go wrong? Trials drawn at random, whose counts add up in a record.
 
-    python benchmarks/soak.py [--minutes 10] [--goal 10000] [--record FILE]
-    make soak MINUTES=10
+    python benchmarks/soak.py [PART ...] [--minutes 10] [--goal N] [--record FILE]
+    make soak MINUTES=10 [PARTS="kills page"]
 
-Changes good answers, questions, records, annotations, programs, recipes, grids, run.json,
-checkpoint states and the files of a model, each by a seeded draw, and reads them. Allowed is a
-result or a `UserError`; a result that is a record must round-trip. Anything else prints its kind
-and seed and ends with code 1. Counts add up in the record, which also says where the next run goes
-on; the last line is JSON.
+Each part goes on where the record says that it stopped, and stops at its goal or when its share of
+the time is over. A trial that finds something prints what, keeps what it needs to be repeated, and
+ends with code 1. The last line is the record as JSON.
 """
 
 import argparse
+import importlib
 import json
 import sys
-import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from random import Random
-from typing import Any
 
-from videothinker import answers
-from videothinker.benchmarks import jsonl
-from videothinker.clevrer import annotations, programs, questions
-from videothinker.clevrer.scenes import from_annotation
-from videothinker.errors import UserError
-from videothinker.models.border import read_object
-from videothinker.models.catalog import FAMILIES, read_shape
-from videothinker.models.checkpoint import read_checkpoint
-from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
-from videothinker.recipes import as_words, read_recipe
-from videothinker.records import Diagnosis, Question, Sample, Step, encode, read_jsonl, write_jsonl
-from videothinker.reproduce import ReproduceConfig, plan
-from videothinker.runs import read_run_file
-from videothinker.training.checkpoints import read_progress
+from soak_record import Record, tables
 
 RECORD = Path(__file__).parent / "results" / "soak.json"
-JUNK: tuple[Any, ...] = (
-    None, True, -1, 0, 2**70, 1.5, "", "x", "A", "../x", "\0", [], [1], ["A"], {}, {"a": 1},
-)  # fmt: skip
-PIECES = (
-    b"[", b"{", b"}", b'"', b",", b":", b"\0", b"\xff", b"\xed\xa0\x80", b"[" * 2000,
-    b'{"a":' * 2000,
-    b"1e999", b"NaN", b"9" * 5000, b"!!set ", b"&a ", b"*a", b"<<: ", b"\n", b"- ", b"<answer>",
-    b"</think>", b"\\ud800", b"\xe2\x80\xa8",
-)  # fmt: skip
-WORDS = ["the red cube and the blue sphere collide", "A, B, C"]
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A good file and who reads it; a reader raises nothing but `UserError`."""
-
-    good: bytes
-    read: Callable[[Path], object]
-    name: str = "file"
-    """Of the file."""
-
-
-def mutate(good: bytes, random: Random) -> bytes:
-    """The bytes with 1 to 3 changes: of a value inside JSON, or of the text."""
-    data = good
-    for _ in range(random.randint(1, 3)):
-        data = _of_value(data, random) if random.random() < 0.5 else _of_text(data, random)
-    return data
-
-
-def _of_text(data: bytes, random: Random) -> bytes:
-    start = random.randrange(len(data) + 1)
-    end = min(len(data), start + random.choice((0, 1, 4, 40)))
-    piece = random.choice((b"", data[start:end] * 2, random.choice(PIECES), random.randbytes(2)))
-    return data[:start] + piece + data[end:]
-
-
-def _of_value(data: bytes, random: Random) -> bytes:
-    """Another value in the place of one inside JSON; other text stays as it is."""
-    try:
-        content = json.loads(data)
-    except (ValueError, RecursionError):
-        return data
-    places: list[tuple[Any, Any]] = []
-    waiting = [content]
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, dict | list):
-            keys: list[Any] = list(one) if isinstance(one, dict) else list(range(len(one)))
-            places += [(one, key) for key in keys]
-            waiting += [one[key] for key in keys]
-    if not places:
-        return data
-    inside, key = random.choice(places)
-    inside[key] = random.choice(JUNK)
-    return json.dumps(content).encode()
-
-
-def _records(kind: Any) -> Callable[[Path], object]:
-    """Read, write, read again: the same records."""
-
-    def read(path: Path) -> object:
-        found = read_jsonl(path, kind)
-        again = read_jsonl(write_jsonl(path, found), kind)
-        if again != found:
-            raise AssertionError(f"{found} came back as {again}")
-        return found
-
-    return read
-
-
-def _answer(path: Path) -> object:
-    text = path.read_bytes().decode("utf-8", "replace")
-    found = answers.parse(text, ("yes", "no", "maybe"), truncated=False)
-    if found.answer is not None and not set(found.answer) <= set("ABC"):
-        raise AssertionError(f"{found.answer} of three choices")
-    return found
-
-
-def _program(path: Path) -> object:
-    tokens = path.read_bytes().decode("utf-8", "replace").split()
-    scene = from_annotation(annotations.read_annotation(path.parent / "annotation"))
-    programs.run(tokens, scene)
-    return programs.removed_object([*tokens, "get_counterfact"], scene)
-
-
-def _scene(path: Path) -> object:
-    return from_annotation(annotations.read_annotation(path, trajectories=True))
-
-
-def _recipe(path: Path) -> object:
-    return as_words(read_recipe(path), "recipe")
-
-
-def _model(path: Path) -> object:
-    return read_checkpoint(path.parent, {kind: one.name for kind, one in FAMILIES.items()})
-
-
-def _state(path: Path) -> object:
-    return read_progress(path.parent)
-
-
-def _shape(path: Path) -> object:
-    return read_shape(read_object(path), str(path))
-
-
-def kinds(folder: Path) -> dict[str, Kind]:
-    """Every kind of file; `folder` gets the model that three of them belong to."""
-    question = Question(
-        id="q", dataset="d", split="train", context="frame 1: they collide", question="Which?",
-        choices=("a", "b"), answer=("A",), type="t", groups={"scene": "1"},
-    )  # fmt: skip
-    spot = {"location": [0, 0, 0], "orientation": [0, 0, 0], "velocity": [1, 0, 0],
-            "angular_velocity": [0, 0, 0], "inside_camera_view": True}  # fmt: skip
-    looks = [("red", "metal", "cube"), ("blue", "rubber", "sphere")]
-    annotation = {
-        "scene_index": 0,
-        "video_filename": "v.mp4",
-        "object_property": [
-            dict(zip(("object_id", "color", "material", "shape"), (i, *look), strict=True))
-            for i, look in enumerate(looks)
-        ],
-        "collision": [{"object_ids": [0, 1], "frame_id": 1, "location": [0, 0, 0]}],
-        "motion_trajectory": [
-            {"frame_id": t, "objects": [{"object_id": i, **spot} for i in (0, 1)]} for t in (0, 1)
-        ],
-    }
-    program = "events objects red filter_color unique filter_collision unique"
-    raw = {"question_id": 0, "question": "Which?", "question_type": "counterfactual",
-           "program": ["objects"], "choices": [
-               {"choice_id": 0, "choice": "a", "program": program.split(), "answer": "wrong"}
-           ]}  # fmt: skip
-    scenes = [{"scene_index": 0, "video_filename": "v.mp4", "questions": [raw]}]
-    removed = "objects red filter_color metal filter_material unique"
-    run = {"stage": "s", "config": {"seed": 0}, "inputs": {"data": None}, "status": "failed",
-           "times": [{"started": 1.0}], "facts": {"data_root": "x"}}  # fmt: skip
-    state = {"step": 3, "position": 6, "entropy": 1.5, "divergence": None, "bad_in_a_row": 0}
-    model = build_small(folder / "model", SmallConfig(), WORDS)
-    grid = b"seed: 1\ncells:\n- {name: 'a-{s}', run: world, each: {s: [1, 2]}, frames: 4}\n"
-    sample = Sample(question_id="q", model="m", protocol="p", verdict="ok", answer=("A",))
-    files = {name: (model / name).read_bytes() for name in (
-        "config.json", "generation_config.json", "preprocessor_config.json",
-        "tokenizer_config.json",
-    )}  # fmt: skip
-    return {
-        "answers": Kind(b"<think>the cube moves</think><answer>A, C</answer>", _answer),
-        "questions": Kind(encode(question), jsonl.read_questions, "questions.jsonl"),
-        "records: question": Kind(encode(question), _records(Question)),
-        "records: sample": Kind(encode(sample), _records(Sample)),
-        "records: step": Kind(encode(Step(step=1, loss=0.5)), _records(Step)),
-        "records: diagnosis": Kind(
-            encode(Diagnosis(question_id="q", rule="r", label="excluded", flags={"r": None})),
-            _records(Diagnosis),
-        ),
-        "annotations": Kind(json.dumps(annotation).encode(), _scene, "annotation"),
-        "CLEVRER questions": Kind(json.dumps(scenes).encode(), questions.read_questions),
-        "programs": Kind(removed.encode(), _program),
-        "recipes": Kind(b"seed: 1\nframes: 4\nreward-funcs: [a, b]\n", _recipe),
-        "grids": Kind(grid, lambda path: plan(path, ReproduceConfig(Path("r")))),
-        "run.json": Kind(json.dumps(run).encode(), read_run_file),
-        "checkpoint state": Kind(json.dumps(state).encode(), _state, "state.json"),
-        **{f"model: {name}": Kind(good, _model, name) for name, good in files.items()},
-        "model: shape": Kind(files["config.json"], _shape),
-    }
-
-
-def try_one(kind: Kind, folder: Path, seed: str) -> bool:
-    """Read the file of this seed; was it taken? Whatever is no `UserError` gets out."""
-    path = folder / kind.name
-    path.write_bytes(mutate(kind.good, Random(seed)))
-    try:
-        kind.read(path)
-    except UserError as error:
-        if not str(error).strip():
-            raise AssertionError("an error without a word") from error
-        return False
-    finally:
-        path.write_bytes(kind.good)
-    return True
-
-
-def soak(record: Path, *, seconds: float, goal: int) -> dict[str, dict[str, int]]:
-    """Go on where the record stands, a hundred of each kind in turn, until the goal or the time."""
-    ends = time.monotonic() + seconds
-    counts: dict[str, dict[str, int]] = json.loads(record.read_text()) if record.exists() else {}
-    with tempfile.TemporaryDirectory() as name:
-        every = kinds(Path(name))
-        while time.monotonic() < ends and any(
-            sum(counts.get(one, {}).values()) < goal for one in every
-        ):
-            for one, kind in every.items():
-                found = counts.setdefault(one, {"taken": 0, "refused": 0})
-                folder = Path(name) / ("model" if one.startswith("model: ") else "step-3")
-                folder.mkdir(exist_ok=True)
-                (folder / "annotation").write_bytes(every["annotations"].good)
-                for number in range(sum(found.values()), sum(found.values()) + 100):
-                    if number >= goal or time.monotonic() > ends:
-                        break
-                    try:
-                        taken = try_one(kind, folder, f"{one} {number}")
-                    except BaseException:
-                        sys.stderr.write(f"{one}, trial {number}:\n")
-                        raise
-                    found["taken" if taken else "refused"] += 1
-            record.write_text(json.dumps(counts, indent=1) + "\n", encoding="utf-8")
-    return counts
+PARTS = {
+    "files": "a file changed at random is read or refused in a sentence",
+    "kills": "every stage, killed at random moments, resumes to the same bytes",
+    "faults": "every stage, its disk full, its clock set back ...: a sentence, and the same bytes",
+    "videos": "every container, codec and damage: the right frames, or a sentence",
+    "page": "hostile text in a report runs nothing and fetches nothing",
+    "long": "10,000 training steps and 20,000 scenes in flat memory and time",
+}
 
 
 def main() -> int:
     """Run within the time given."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=10)
-    parser.add_argument("--goal", type=int, default=10_000, help="trials of each kind")
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0],
+        epilog="; ".join(f"{part}: {about}" for part, about in PARTS.items()),
+    )
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; or all")
+    parser.add_argument("--minutes", type=float, default=10, help="shared by the parts")
+    parser.add_argument("--goal", type=int, help="trials of each kind; the part's own by default")
     parser.add_argument("--record", type=Path, default=RECORD)
+    parser.add_argument("--tables", action="store_true", help="only print the record, in Markdown")
     given = parser.parse_args()
-    counts = soak(given.record, seconds=60 * given.minutes, goal=given.goal)
-    for one, found in counts.items():
-        sys.stdout.write(f"{one:32} {found['taken']:6} taken {found['refused']:6} refused\n")
-    sys.stdout.write(json.dumps(counts) + "\n")
+    if given.tables:
+        sys.stdout.write("\n\n".join(tables(given.record).values()) + "\n")
+        return 0
+    parts = given.parts or list(PARTS)
+    if unknown := set(parts) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    ends = time.monotonic() + 60 * given.minutes
+    for number, part in enumerate(parts):
+        share = (ends - time.monotonic()) / (len(parts) - number)
+        record = Record(given.record, part, time.monotonic() + max(0.0, share), given.goal)
+        importlib.import_module(f"soak_{part}").soak(record)
+        record.save()
+        for name, counts in record.table.items():
+            told = ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items())
+            sys.stdout.write(f"{part}: {name}: {told}\n")
+    sys.stdout.write(json.dumps(json.loads(given.record.read_text())) + "\n")
     return 0
 
 

@@ -115,17 +115,19 @@ def _finish(name: str, result: Any, *, as_json: bool) -> int:
     `result` is what the stage returned: its output path (a grid's counts its failures), or one
     record (`ask`, `models`).
     """
-    told: dict[str, Any] = {}
+    told = None
     if isinstance(result, Path) and (result / "run.json").is_file():
-        told = json.loads((result / "run.json").read_text())
-    failures = int(getattr(result, "failures", 0) or told.get("failures", 0))
+        from videothinker.run_file import read_run_file  # noqa: PLC0415
+
+        told = read_run_file(result / "run.json")
+    failures = int(getattr(result, "failures", 0) or (told.failures if told else 0))
     if as_json and isinstance(result, Path):
         summary = result / "summary.json"
         line = {
             "command": name,
             "out": str(result),
             "failures": failures,
-            "facts": told.get("facts", {}),
+            "facts": told.facts if told else {},
             "summary": json.loads(summary.read_text()) if summary.is_file() else None,
         }
         sys.stdout.write(json.dumps(line) + "\n")

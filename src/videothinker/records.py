@@ -170,6 +170,30 @@ def leftovers(path: Path) -> list[Path]:
     return [p for p in path.parent.iterdir() if name.fullmatch(p.name) and not p.is_dir()]
 
 
+def write_alone(path: Path, data: bytes) -> None:
+    """As `write_atomic`, of a file outside run folders: what kills left of earlier tries goes."""
+    for left in leftovers(path) if path.parent.is_dir() else ():
+        if not _at_work(int(left.name.split(".")[-2])):
+            left.unlink(missing_ok=True)
+    write_atomic(path, data)
+
+
+def _at_work(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        pass
+    return True
+
+
+def halves(folder: Path) -> list[Path]:
+    """The same of all that was written in or below a folder whose lock the caller holds."""
+    name = re.compile(r"\..+\.[0-9]+\.tmp")
+    return [p for p in folder.rglob(".*.tmp") if name.fullmatch(p.name) and not p.is_dir()]
+
+
 def write_jsonl(path: Path, records: Iterable[msgspec.Struct]) -> Path:
     """Write records, one JSON object a line, atomically."""
     write_atomic(path, b"".join(encode(record) for record in records))

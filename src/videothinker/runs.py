@@ -4,59 +4,38 @@
 only file that may differ between two identical runs; `.lock` holds the pid of the process at work.
 """
 
-import dataclasses
 import fcntl
 import hashlib
 import os
-import platform
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from importlib import metadata
 from pathlib import Path
 from typing import IO, Any, Generic, TypeVar
 
 import msgspec
+from msgspec import structs
 
 from videothinker.errors import UserError
-from videothinker.files import border, refuse_repeats
-from videothinker.records import encode, iter_jsonl, leftovers, write_atomic, write_jsonl
+from videothinker.records import (
+    encode,
+    halves,
+    iter_jsonl,
+    leftovers,
+    write_atomic,
+    write_jsonl,
+)
+from videothinker.run_file import RunFile, Session, compare, entry, read_run_file
 
 R = TypeVar("R", bound=msgspec.Struct)
+
 NOT_IN_DIGEST = ("run.json", "checkpoints", "trackers")
-VERSIONS = ("videothinker", "torch", "transformers", "accelerate", "peft", "av", "pymunk", "numpy")
 
 ROOM = 1 << 16
 """Bytes held back for the last `run.json` of a run whose disk is full."""
-
-
-class RunFile(msgspec.Struct, frozen=True, kw_only=True):
-    """What is read of a `run.json`."""
-
-    stage: str = ""
-    config: dict[str, Any] = {}
-    inputs: dict[str, str | None] = {}
-    status: str = ""
-    times: list[dict[str, Any]] = []
-    facts: dict[str, Any] = {}
-
-
-def read_run_file(path: Path) -> RunFile:
-    """A `run.json`.
-
-    Raises:
-        UserError: it cannot be read, or is none.
-    """
-    with border(f"{path}: is no record of a run", "give the folder as the run left it, or another"):
-        data = path.read_bytes()
-        found = msgspec.json.decode(data, type=RunFile)
-        refuse_repeats(data)
-    return found
 
 
 @contextmanager
@@ -173,46 +152,6 @@ class Run:
             journal.close()
 
 
-def to_plain(config: object) -> Any:
-    """A dataclass (or a value inside one) as JSON-ready builtins."""
-    if dataclasses.is_dataclass(config) and not isinstance(config, type):
-        return {f.name: to_plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
-    return msgspec.to_builtins(config, enc_hook=str)
-
-
-def _commit() -> str | None:
-    done = subprocess.run(
-        ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.stdout.strip() or None if done.returncode == 0 else None
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for name in VERSIONS:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def _hardware() -> dict[str, Any]:
-    device = None
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        device = torch.cuda.get_device_name()
-    return {
-        "machine": platform.machine(),
-        "cpus": os.cpu_count(),
-        "threads": os.environ.get("OMP_NUM_THREADS"),
-        "accelerator": device,
-    }
-
-
 def _take_lock(path: Path) -> Any:
     try:  # a link in a folder from elsewhere would have the file it leads to overwritten
         number = os.open(path / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
@@ -237,61 +176,10 @@ def _take_lock(path: Path) -> Any:
     return lock
 
 
-UNTOLD = ("out", "json")
-"""Settings that run.json leaves out: where a run lies and how it speaks."""
-
-
-def _since_added(old: Mapping[str, Any], config: object) -> dict[str, Any]:
-    """Recorded settings, with the defaults of those that were added after the record was made."""
-    filled = dict(old)
-    for field in dataclasses.fields(config):  # type: ignore[arg-type]
-        value = getattr(config, field.name)
-        if dataclasses.is_dataclass(value) and isinstance(filled.get(field.name), dict):
-            filled[field.name] = _since_added(filled[field.name], value)
-        elif field.name not in UNTOLD and field.default is not dataclasses.MISSING:
-            filled.setdefault(field.name, to_plain(field.default))
-    return filled
-
-
-def _compare(
-    path: Path, old: Mapping[str, Any], new: Mapping[str, Any], may_change: Collection[str]
-) -> None:
-    if old["stage"] != new["stage"]:
-        raise UserError(
-            f"{path}: holds a run of {old['stage']!r}, not {new['stage']!r}; give another --out"
-        )
-    for part, name in (("config", "config"), ("inputs", "input")):
-        for key in sorted((old[part].keys() | new[part].keys()) - set(may_change)):
-            was, now = old[part].get(key), new[part].get(key)
-            if was != now:
-                raise UserError(
-                    f"{path}: holds a run with another {name} "
-                    f"({key}: {was!r} there, {now!r} here); "
-                    "give another --out, or the same settings to resume"
-                )
-
-
 def _has_work(path: Path, old: RunFile) -> bool:
     """False where an earlier run ended, on a user's mistake say, before it wrote anything."""
     names = {child.name for child in path.iterdir()}
     return old.status == "done" or bool(names - {"run.json", ".lock"})
-
-
-def _entry(stage: str, config: object, inputs: Mapping[str, Path | None]) -> dict[str, Any]:
-    """What run.json says of a run before it starts."""
-    plain = {k: v for k, v in to_plain(config).items() if k not in UNTOLD}
-    return {
-        "stage": stage,
-        "argv": sys.argv,
-        "config": plain,
-        "seed": plain.get("seed"),
-        "inputs": {k: None if p is None else digest_path(p) for k, p in inputs.items()},
-        "versions": _versions(),
-        "commit": _commit(),
-        "hardware": _hardware(),
-        "status": "running",
-        "times": [],
-    }
 
 
 def prepare_out(path: Path) -> None:
@@ -350,20 +238,22 @@ def open_run(
         try:
             for left in leftovers(run_json):
                 left.unlink()
-            entry = _entry(stage, config, inputs or {})
-            yield from _held(out, entry, config, lock, may_change=may_change, grows=grows)
+            digests = {k: p and digest_path(p) for k, p in (inputs or {}).items()}
+            new = entry(stage, config, digests)
+            yield from _held(out, new, config, lock, may_change=may_change, grows=grows)
         finally:
             lock.close()
 
 
 def _has_grown(old: Mapping[str, Any], new: Mapping[str, Any], name: str | None) -> bool:
     """Is a run asked to be longer than it was?"""
-    return name is not None and name in old and new[name] > old[name]
+    was = old.get(name) if name is not None else None
+    return name is not None and isinstance(was, int) and new[name] > was
 
 
 def _held(
     out: Path,
-    entry: dict[str, Any],
+    new: RunFile,
     config: object,
     lock: IO[str],
     *,
@@ -375,26 +265,29 @@ def _held(
     old = read_run_file(run_json) if run_json.exists() else None
     run = Run(out, resumed=False, done=False)
     if old is not None and _has_work(out, old):
-        told = {**msgspec.structs.asdict(old), "config": _since_added(old.config, config)}
-        there, here = (msgspec.json.decode(msgspec.json.encode(e)) for e in (told, entry))
-        grown = _has_grown(there["config"], here["config"], grows)
-        _compare(out, there, here, [*may_change, grows] if grows and grown else may_change)
+        grown = _has_grown(old.config, new.config, grows)
+        compare(out, old, new, config, [*may_change, grows] if grows and grown else may_change)
+        new = structs.replace(new, times=old.times)
         run.resumed, run.done = True, old.status == "done" and not grown
-        entry["times"], run.facts = old.times, old.facts if run.done else {}
-    if run.done:
+    if run.done and old is not None:
+        run.facts = old.facts
         yield run
     else:
-        yield from _recorded(run, run_json, entry, lock)
+        for left in halves(out):
+            left.unlink()
+        yield from _recorded(run, run_json, new, lock)
 
 
-def _recorded(run: Run, run_json: Path, entry: dict[str, Any], lock: IO[str]) -> Iterator[Run]:
+def _recorded(run: Run, run_json: Path, new: RunFile, lock: IO[str]) -> Iterator[Run]:
     started = time.time()
 
     def save(status: str) -> None:
         _refuse_gone(run.path, lock)
-        entry.update(status=status, facts=run.facts, failures=run.failures)
-        times = [*entry["times"], {"started": started, "ended": time.time(), "status": status}]
-        write_atomic(run_json, msgspec.json.format(msgspec.json.encode({**entry, "times": times})))
+        times = [*new.times, Session(started=started, ended=time.time(), status=status)]
+        told = structs.replace(
+            new, status=status, facts=run.facts, failures=run.failures, times=times
+        )
+        write_atomic(run_json, msgspec.json.format(msgspec.json.encode(told)))
 
     save("running")
     # without a name: it is gone with the process, however that ends

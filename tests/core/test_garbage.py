@@ -13,7 +13,8 @@ from videothinker.errors import UserError
 from videothinker.models.border import read_object
 from videothinker.recipes import read_recipe
 from videothinker.records import Diagnosis, Question, read_jsonl
-from videothinker.runs import open_run, read_run_file
+from videothinker.run_file import read_run_file
+from videothinker.runs import open_run
 
 QUESTION = (
     '{"id":"q","dataset":"d","split":"train","question":"Which?","choices":["a","b"],'

@@ -1,6 +1,7 @@
 """Run folders: resumable at any byte, never shared, never foreign."""
 
 import errno
+import os
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import torch
 
 from videothinker.errors import UserError
 from videothinker.models.tensor_file import write_tensors
-from videothinker.records import Step, write_atomic
+from videothinker.records import Step, write_alone, write_atomic
 from videothinker.runs import digest_path, open_run
 
 
@@ -119,6 +120,29 @@ def test_a_kill_before_run_json_has_its_name_does_not_lock_the_folder(tmp_path: 
     steps(out, 3)
     assert status(out) == "done"
     assert not left.exists()
+
+
+def test_what_a_kill_left_of_a_write_is_gone_when_the_run_is_done(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        steps(tmp_path, 9, stop_at=4)
+    (tmp_path / "checkpoints").mkdir()
+    for name in (".summary.json.6512.tmp", "checkpoints/.facts-00000.json.12.tmp"):
+        (tmp_path / name).write_text("half")
+    steps(tmp_path, 9)
+    assert not [*tmp_path.rglob("*.tmp")]
+
+
+def test_what_a_kill_left_of_a_single_file_is_gone_with_the_next(tmp_path: Path) -> None:
+    """Unless its process is at work: this one's is."""
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    for process in (ended.pid, os.getppid()):
+        (tmp_path / f".page.html.{process}.tmp").write_text("half")
+    write_alone(tmp_path / "page.html", b"whole")
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        f".page.html.{os.getppid()}.tmp",
+        "page.html",
+    ]
 
 
 def test_only_what_we_wrote_counts_as_left_by_a_kill(tmp_path: Path) -> None:

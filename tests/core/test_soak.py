@@ -1,36 +1,103 @@
-"""Files changed at random: a short version of `make soak`, and what its long one has counted."""
+"""Short versions of `make soak`, and what its long ones have counted."""
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 REPO = Path(__file__).parents[2]
 RECORD = REPO / "benchmarks/results/soak.json"
+sys.path.append(str(REPO / "benchmarks"))
 
 
-def soak(record: Path, goal: int) -> dict[str, dict[str, int]]:
+def soak(part: str, record: Path, goal: int) -> dict[str, dict[str, Any]]:
     script = str(REPO / "benchmarks/soak.py")
-    command = [sys.executable, script, "--goal", str(goal), "--record", str(record)]
+    command = [sys.executable, script, part, "--goal", str(goal), "--record", str(record)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == json.loads(record.read_text())
-    return json.loads(record.read_text())
+    return json.loads(record.read_text())[part]
 
 
 def test_every_reader_takes_or_refuses_and_counts_add_up(tmp_path: Path) -> None:
     """In two runs as in one: a trial's change is drawn from its number alone."""
-    soak(tmp_path / "two.json", 30)
-    found = soak(tmp_path / "two.json", 60)
-    assert found == soak(tmp_path / "one.json", 60)
-    assert all(sum(counts.values()) == 60 for counts in found.values())
-    # nobody refuses everything or takes everything; any text is some answer
-    assert all(min(counts.values()) for name, counts in found.items() if name != "answers")
+    from soak_files import soak
+    from soak_record import Record
+
+    for name, goal in (("two", 10), ("two", 20), ("one", 20)):
+        soak(Record(tmp_path / f"{name}.json", "files", math.inf, goal))
+    found = json.loads((tmp_path / "two.json").read_text())
+    assert found == json.loads((tmp_path / "one.json").read_text())
+    assert all(sum(counts.values()) == 20 for counts in found["files"].values())
+    # nobody takes everything, and together they refuse not everything; any text is some answer
+    assert all(counts["refused"] for name, counts in found["files"].items() if name != "answers")
+    assert sum(counts["taken"] for counts in found["files"].values()) > 40
+
+
+def test_videos_are_right_or_refused(tmp_path: Path) -> None:
+    found = soak("videos", tmp_path / "soak.json", 60)
+    assert found["whole"] == {"right": 60}
+    assert found["cut off"]["refused in a sentence"] > 30
+    assert found["the decoder"]["largest MB"] < 200
+
+
+def test_hostile_text_makes_no_tag(tmp_path: Path) -> None:
+    found = soak("page", tmp_path / "soak.json", 1)
+    assert found["pages"]["hostile texts"] > 50
+
+
+def test_a_page_with_a_tag_from_the_data_is_found() -> None:
+    from soak_page import Tags, _check
+
+    good = "<p class='a'>x</p><script>1</script>"
+    for bad in (
+        good + "<img>",
+        good.replace("class", "onclick"),
+        good + "<script>2</script>",
+        good + "<p class='a'><a href='http://evil.invalid'></a>",
+    ):
+        with pytest.raises(AssertionError):
+            _check(Tags(bad), Tags(good))
+
+
+def test_a_part_goes_on_and_leaves_the_others_alone(tmp_path: Path) -> None:
+    from soak_record import Record
+
+    path = tmp_path / "soak.json"
+    first, second = (Record(path, part, ends=0.0) for part in ("kills", "page"))
+    first.count("world", kills=3, runs=1)
+    second.count("pages", pages=1)
+    first.count("world", kills=2, runs=1)
+    assert json.loads(path.read_text()) == {
+        "kills": {"world": {"kills": 5, "runs": 2}},
+        "page": {"pages": {"pages": 1}},
+    }
+
+
+def test_growth_is_found() -> None:
+    from soak_long import Look, hold, summary
+
+    def tenths(looks: list[Look]) -> tuple[Any, Any]:
+        return summary(looks, 0.1, 0.2), summary(looks, 0.9, 1.0)
+
+    hold("steps", *tenths([Look(i, 400.0, 9, 1, i / 10, 0.01) for i in range(1, 101)]))
+    # twice as slow, as is everything else
+    hold("steps", *tenths([Look(i, 400.0, 9, 1, i * i, i / 100) for i in range(1, 101)]))
+    for grows in (
+        [Look(i, 400.0 + i, 9, 1, i / 10, 0.01) for i in range(1, 101)],
+        [Look(i, 400.0, 9 + i // 50, 1, i / 10, 0.01) for i in range(1, 101)],
+        [Look(i, 400.0, 9, 1, i * i / 100, 0.01) for i in range(1, 101)],
+    ):
+        with pytest.raises(AssertionError, match="grows"):
+            hold("steps", *tenths(grows))
 
 
 def test_the_page_tells_what_was_counted() -> None:
+    from soak_record import tables
+
     page = (REPO / "docs/reliability.md").read_text(encoding="utf-8")
-    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")]
-    told = {row[0]: row[1:] for row in rows}
-    for name, counts in json.loads(RECORD.read_text()).items():
-        assert told[name] == [f"{counts['taken']:,}", f"{counts['refused']:,}"]
+    assert [part for part, table in tables(RECORD).items() if table not in page] == []

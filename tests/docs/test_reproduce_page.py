@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,11 +56,65 @@ def test_the_expected_hours_are_what_a_dry_run_prints() -> None:
 
 
 def test_the_kernels_are_those_kept() -> None:
-    """`benchmarks/results/gpu_launches.json`, which `tests/generation/test_launches.py` bounds."""
-    kept = json.loads((REPO / "benchmarks" / "results" / "gpu_launches.json").read_text())
+    """`gpu_launches.json`, which `tests/generation/test_launches.py` bounds."""
+    kept, profiled = measured("gpu_launches"), measured("gpu_smoke_h100")
     for name, words in (("fused", "both, now"), ("not fused", r"both, now, where triton.*missing")):
         for kind in ("full", "LoRA"):
             layer, beside = (sum(p.values()) for p in kept["kernels"][f"{kind}, {name}"].values())
-            row = re.search(rf"^\| {words} \| (\d+) \| ([\d,]+) \|$", PAGE, re.MULTILINE)
+            way = "fused" if name == "fused" else "graph"
+            seen = profiled[f"3B, {kind}"][f"{way}, kernels"]["a step"]
+            numbers = r"(\d+) \| ([\d,]+) \| ([\d,]+)"
+            row = re.search(rf"^\| {words} \| {numbers} \|$", PAGE, re.MULTILINE)
             assert row is not None
-            assert row.groups() == (f"{layer}", f"{36 * layer + beside:,}")
+            assert row.groups() == (f"{layer}", f"{36 * layer + beside:,}", f"{seen:,.0f}")
+
+
+def measured(name: str) -> dict[str, Any]:
+    """A file of results."""
+    return json.loads((REPO / "benchmarks" / "results" / f"{name}.json").read_text())
+
+
+def cells(name: str) -> list[list[str]]:
+    """The numbers and words of a table on the page, without its head."""
+    table = PAGE.split(f"<!-- {name}: begin -->")[1].split(f"<!-- {name}: end -->")[0]
+    rows = [line.strip("| ").split(" | ") for line in table.strip().splitlines()]
+    return rows[2:]
+
+
+def titled(row: dict[str, Any]) -> str:
+    """A row of the GPU benchmark as the page calls it."""
+    case = row["case"]
+    size = case["model"].removeprefix("Qwen/").removesuffix("-Instruct")
+    kind = "LoRA" if case["lora"] else "full"
+    return f"{size.removeprefix('Qwen2.5-VL-')} {kind}"
+
+
+def test_the_steps_are_those_measured() -> None:
+    rows = measured("gpu_step_h200")["rows"]
+    told = cells("steps")
+    assert [row[0] for row in told] == [titled(row) for row in rows]
+    for words, row in zip(told, rows, strict=True):
+        took = row["seconds_a_step"]
+        assert words[1:3] == [f"{took['ours']:.2f}", f"{row['bound_seconds']:.2f}"]
+        naive = [f"{took['naive']:.2f}", f"{row['whole_ratio']:.1f}"] if "naive" in took else None
+        assert words[3:5] == (naive or ["-", "-"])
+        assert words[5] == f"{row['phase_share']['rollout']:.2f}".lstrip("0")
+        assert words[6] == f"{len(row['seconds']['ours'])}"
+    peak, counted = rows[0]["peak_bytes"]["ours"], rows[0]["predicted_peak_bytes"]
+    said = f"{peak / GIB:.1f} GiB, is what `--dry-run` counts ({counted / GIB:.1f})"
+    assert said in " ".join(PAGE.split())
+
+
+def test_the_decoding_steps_are_those_measured() -> None:
+    names = ("milliseconds_a_step", "bound_milliseconds_a_token")
+    expected = [
+        [titled(row), "H200", *(f"{row[name]:.2f}" for name in names)]
+        for row in measured("gpu_step_h200")["rows"]
+    ]
+    smoke = measured("gpu_smoke_h100")
+    for way, words in (("fused", ""), ("graph", ", nothing compiled")):
+        for kind in ("full", "LoRA"):
+            part = smoke[f"3B, {kind}"]
+            taken = part[f"{way}, milliseconds a step"], part["bound, milliseconds a step"]
+            expected.append([f"3B {kind}{words}", "H100", *(f"{one:.2f}" for one in taken)])
+    assert cells("decoding") == expected

@@ -156,3 +156,22 @@ def test_a_prefill_is_refused_before_anything_is_asked(data, tmp_path, capsys):
     assert server.bodies == []
     assert "leave --prefill out" in capsys.readouterr().err
     assert not (tmp_path / "r").exists()
+
+
+def test_frames_from_elsewhere_are_sent_only_where_the_user_says_so(data, tmp_path, capsys):
+    """A run folder from a stranger names the folder in which the videos lie."""
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "questions.jsonl").write_bytes((data / "questions.jsonl").read_bytes())
+    told = {"stage": "diagnose", "status": "done", "facts": {"data_root": str(data)}}
+    (theirs / "run.json").write_text(json.dumps(told))
+    with ChatServer(says) as server:
+        for verb in (["evaluate", "--data", str(theirs), "--model"], ["diagnose", str(theirs)]):
+            more = ["--benchmark", "jsonl", "--probe"] if verb[0] == "diagnose" else []
+            words = [*verb, *more, "big", "--endpoint", server.url]
+            assert cli.main([*words, "--out", str(tmp_path / verb[0])]) == 2
+            assert f"add --data-root {data}" in capsys.readouterr().err
+        assert server.bodies == []
+        meant = command(theirs, tmp_path / "meant", server.url, "--data-root", str(data))
+        assert cli.main(meant) == 1
+        assert len(server.bodies) == 15

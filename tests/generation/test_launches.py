@@ -32,6 +32,14 @@ def test_kernels_of_a_step(script: ModuleType, lora: bool) -> None:
     assert [found["layer"][name] for name in products] == [3, 1, 2]
 
 
+@pytest.mark.parametrize(("lora", "counted"), [(False, 8819), (True, 13175)])
+def test_operations_beside_the_steps(script: ModuleType, lora: bool, counted: int) -> None:
+    """Each is launched by the host; most are the library's, whose versions may differ a little."""
+    found = script.beside_steps(lora=lora)
+    assert min(found.values()) > 0
+    assert sum(found.values()) == pytest.approx(counted, rel=0.1), found
+
+
 def test_what_is_counted(script: ModuleType) -> None:
     """Views are free; three operations are three kernels, or one where they are fused."""
 

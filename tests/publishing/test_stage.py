@@ -15,7 +15,8 @@ from videothinker.errors import UserError
 from videothinker.hub import fetch, local, read_address
 from videothinker.publishing.config import PullConfig, PushConfig
 from videothinker.records import Question, read_jsonl, write_jsonl
-from videothinker.runs import digest_path, read_run_file
+from videothinker.run_file import read_run_file
+from videothinker.runs import digest_path
 from videothinker.video.encode import write_mp4
 
 MODEL, SET = "hf://me/cured", "hf://datasets/me/shortcuts"

@@ -12,6 +12,7 @@ from videothinker.training.checkpoints import (
     Progress,
     last_checkpoint,
     load_checkpoint,
+    prune,
     read_progress,
 )
 from videothinker.training.optimizer import MasterAdamW
@@ -77,3 +78,13 @@ def test_a_folder_that_only_looks_like_a_checkpoint_is_none(tmp_path: Path) -> N
         (tmp_path / name).mkdir()
     (tmp_path / "step-x/state.json").write_text(GOOD)
     assert last_checkpoint(tmp_path) == folder
+
+
+def test_what_a_kill_left_while_checkpoints_were_changed_is_gone(tmp_path: Path) -> None:
+    """The third is there and the first not yet deleted; one half deleted, one half written."""
+    for name in ("step-1", "step-2", "step-3", ".step-4.tmp", "step-0", "step-x"):
+        (tmp_path / name).mkdir()
+        if name in ("step-1", "step-2", "step-3"):
+            (tmp_path / name / "state.json").write_text(GOOD)
+    prune(tmp_path, 2)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["step-2", "step-3", "step-x"]

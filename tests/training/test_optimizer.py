@@ -1,5 +1,10 @@
 """At learning rate 1e-6 a bfloat16 weight never moves; ours do, as float32 weights would."""
 
+import gc
+import weakref
+from typing import Literal
+
+import pytest
 import torch
 from torch import nn
 
@@ -73,6 +78,20 @@ def test_state_and_load_continue_to_the_same_bits() -> None:
     for name, tensor in optimizer.state().items():
         assert torch.equal(resumed.state()[name], tensor), name
     assert torch.equal(again.weight, model.weight)
+
+
+@pytest.mark.parametrize("device", ["model", "cpu"])
+def test_model_and_optimizer_go_when_nobody_holds_them(device: Literal["model", "cpu"]) -> None:
+    """A hook that led back to the weights would hold all of it to the process's end."""
+    model = layer(torch.bfloat16)
+    optimizer = MasterAdamW(model.named_parameters(), lr=1e-6, weight_decay=0.0, device=device)
+    run(model, optimizer, steps=1)
+    master = optimizer.masters["weight"]
+    moment = optimizer.adam.state[master]["exp_avg"]
+    held = [weakref.ref(one) for one in (model.weight, optimizer, master, moment)]
+    del model, optimizer, master, moment
+    gc.collect()
+    assert [one() for one in held] == [None] * 4
 
 
 def test_a_tensor_without_gradient_counts_as_zero() -> None:

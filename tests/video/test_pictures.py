@@ -191,6 +191,20 @@ def test_the_child_holds_one_frame_at_a_time(tmp_path: Path) -> None:
         assert int(peak.split()[1]) < 400_000  # kB
 
 
+def test_the_child_holds_the_threads_of_one_video(tmp_path: Path) -> None:
+    """Their stacks count as memory: kept from video to video, they would use up the budget."""
+    write(tmp_path / "a.mp4", [corners()] * 8)
+    reading._DECODER.stop()
+    threads = []
+    for _ in range(12):
+        read_clip(tmp_path, "a.mp4", 4)
+        child = reading._DECODER._child
+        assert child is not None
+        tasks = Path(f"/proc/{child.pid}/task")
+        threads.append(len(list(tasks.iterdir())) if tasks.is_dir() else 0)
+    assert max(threads) <= threads[0]
+
+
 def test_a_video_beyond_the_memory_budget_is_refused_and_the_next_one_reads(
     tmp_path: Path,
 ) -> None:

@@ -7,7 +7,7 @@ import msgspec
 from videothinker.answering.config import ModelsConfig
 from videothinker.console import say
 from videothinker.models.catalog import FAMILIES, published
-from videothinker.records import write_jsonl
+from videothinker.records import encode, write_alone
 
 Verdict = Literal["right", "wrong", "not checked"]
 PADDING = 2
@@ -60,7 +60,7 @@ def models(config: ModelsConfig) -> Families:
     """
     found = _list() if config.verify is None else _verify(config.verify, config)
     if config.out is not None:
-        write_jsonl(config.out, [found])
+        write_alone(config.out, encode(found))
     return found
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from videothinker.console import say
 from videothinker.models.border import read_object
 from videothinker.records import Sample
-from videothinker.runs import read_run_file
+from videothinker.run_file import read_run_file
 
 FAR = 2.0
 """Times the most pixels of training, or a part of the least, that is far from it. Ours: the paper

@@ -19,7 +19,7 @@ from videothinker.generation.base import Sampling, generate
 from videothinker.models.base import Model, Prompt, Video
 from videothinker.models.placement import Placement
 from videothinker.prompts import neutralise, render
-from videothinker.records import Sample, write_jsonl
+from videothinker.records import Sample, encode, write_alone
 from videothinker.seeds import derive
 from videothinker.video import Clip, read_clip
 
@@ -81,7 +81,7 @@ def ask(video: Path, question: str, config: AskConfig) -> AskResult:
     _tell_prompt(video, shown, prompt)
     sample, found = _answer(shown, prompt, question, config.choice)
     if config.out is not None:
-        write_jsonl(config.out, [sample])
+        write_alone(config.out, encode(sample))
     return found
 
 
@@ -102,7 +102,7 @@ def chat(video: Path, config: ChatConfig) -> Chat:
         samples.append(sample)
         found.append(answer)
         if config.out is not None:
-            write_jsonl(config.out, samples)
+            write_alone(config.out, b"".join(map(encode, samples)))
     return Chat(answers=tuple(found))
 
 

@@ -14,7 +14,7 @@ from videothinker.errors import UserError
 from videothinker.lists.reading import Listing, lines_of, read_list
 from videothinker.lists.table import Table, files_of, list_in
 from videothinker.records import Diagnosis, Question, read_jsonl
-from videothinker.runs import read_run_file
+from videothinker.run_file import read_run_file
 
 BENCHMARK = Benchmark(name="jsonl", groupings=("type", "negated"), several=True, has_splits=True)
 DO = (
@@ -60,15 +60,28 @@ def load(
     return BENCHMARK.of(found, *files_of(path), left_out={**others, **listing.left_out()})
 
 
-def data_root(data: Path) -> Path:
-    """Where the videos lie: what the diagnose run recorded, else the folder itself."""
+def data_root(data: Path, *, endpoint: str | None = None) -> Path:
+    """Where the videos lie: what the diagnose run recorded, else the folder itself.
+
+    Args:
+        data: a list, or the folder that holds it.
+        endpoint: the server that their frames would go to; a run folder may be a stranger's, and
+            does not say on its own what leaves this machine.
+
+    Raises:
+        UserError: frames from elsewhere than the folder would be sent.
+    """
     folder = data if data.is_dir() else data.parent
     run_json = folder / "run.json"
-    if run_json.is_file():
-        root = read_run_file(run_json).facts.get("data_root")
-        if isinstance(root, str) and root:
-            return Path(root)
-    return folder
+    root = read_run_file(run_json).known.data_root if run_json.is_file() else None
+    if not root:
+        return folder
+    if endpoint is not None and not Path(root).resolve().is_relative_to(folder.resolve()):
+        raise UserError(
+            f"{run_json}: says that the videos lie in {root}, and their frames would be sent to "
+            f"{endpoint}; where that is meant, add --data-root {root}"
+        )
+    return Path(root)
 
 
 def labels_file(data: Path) -> Path:

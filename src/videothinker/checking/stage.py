@@ -18,7 +18,7 @@ from videothinker.files import NAMED
 from videothinker.lists.notes import Problem
 from videothinker.lists.reading import Listing, read_list
 from videothinker.lists.table import list_in
-from videothinker.records import Question, encode, write_atomic, write_jsonl
+from videothinker.records import Question, encode, write_alone
 
 
 class Finding(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -75,7 +75,7 @@ def check(path: Path, config: CheckConfig) -> Checked:
     found = _found(listing, config, decode=config.decode)
     _tell_videos(found)
     if config.out is not None:
-        write_jsonl(config.out, [found])
+        write_alone(config.out, encode(found))
     where = f" --data-root {root}" if config.data_root else ""
     if not found.questions:
         say(f"{path}: holds no whole question; mend what is named above and check again")
@@ -235,7 +235,7 @@ def _write(out: Path, questions: Sequence[Question]) -> None:
     try:
         if out.exists() and (not out.is_file() or out.read_bytes() != data):
             raise UserError(f"{out}: is there already and holds something else; give another --out")
-        write_atomic(out, data)
+        write_alone(out, data)
     except OSError as error:
         raise UserError(
             f"{out}: cannot be written ({error.strerror}); give another --out"

@@ -26,7 +26,8 @@ from videothinker.evaluation.selection import Selection, check, select
 from videothinker.evaluation.summary import by_question, summarise
 from videothinker.models.base import Model
 from videothinker.records import Diagnosis, Question, Sample, read_jsonl, write_atomic, write_jsonl
-from videothinker.runs import Run, by_name, open_run, to_plain
+from videothinker.run_file import to_plain
+from videothinker.runs import Run, by_name, open_run
 
 
 def evaluate(data: Path, config: EvaluateConfig) -> Path:
@@ -51,7 +52,7 @@ def evaluate(data: Path, config: EvaluateConfig) -> Path:
         root=config.data_root,
         accept_guesses=config.accept_guesses,
     )
-    root = config.data_root or jsonl.data_root(data)
+    root = config.data_root or jsonl.data_root(data, endpoint=config.served.endpoint)
     if config.check:
         check(benchmark, root, follow_links=config.follow_links)
         return data

@@ -10,7 +10,7 @@ from videothinker.planning.hardware import check_fits, parse_memory
 from videothinker.planning.options import EIGHT_BIT, apply, make_fit
 from videothinker.planning.pace import expected_seconds, in_words
 from videothinker.planning.plan import CONTEXT, GAPS, GIB, Plan
-from videothinker.runs import to_plain
+from videothinker.run_file import to_plain
 
 CARDS = ("24GB", "48GB", "80GB", "141GB")
 """What a plan without `--gpu-memory` is held against."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from videothinker.planning.plan import Plan
 
 CARD = "one H200"
-COMMIT = "8d04b93"
-"""Where `benchmarks/results/gpu_step_h200.json` was measured; decoding has changed since."""
+COMMIT = "83d2541"
+"""Where `benchmarks/results/gpu_step_h200.json` was measured."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Pace:
     """Operations a second in everything but the rollout."""
 
 
-FULL, LORA = Pace(0.01081, 1.82e14), Pace(0.01422, 1.61e14)
+FULL, LORA = Pace(0.004714, 1.706e14), Pace(0.005652, 1.085e14)
 
 
 def expected_seconds(plan: Plan) -> float | None:

@@ -14,7 +14,7 @@ from videothinker.lists.table import QUESTIONS
 from videothinker.models.folders import ADAPTER_CONFIG, model_folder, read_base
 from videothinker.publishing.config import PushConfig
 from videothinker.records import Question, read_jsonl
-from videothinker.runs import RunFile, read_run_file
+from videothinker.run_file import RunFile, read_run_file
 from videothinker.video.paths import locate
 
 RECORDS = (

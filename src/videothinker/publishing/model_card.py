@@ -19,7 +19,8 @@ from videothinker.evaluation.summary import summarise
 from videothinker.evaluation.tables import interval, percent
 from videothinker.publishing.contents import Contents
 from videothinker.records import Question, Sample, Step, read_jsonl
-from videothinker.runs import RunFile, digest_path, read_run_file
+from videothinker.run_file import RunFile, read_run_file
+from videothinker.runs import digest_path
 
 TASK = "video-text-to-text"
 STAGES = {

@@ -49,7 +49,7 @@ def warnings_of(runs: Sequence[RunFolder]) -> tuple[str, ...]:
     """What the runs warn about (facts["warnings"]), each once."""
     found: dict[str, None] = {}
     for run in runs:
-        for warning in run.facts.get("warnings", []):
+        for warning in run.facts.warnings:
             found.setdefault(str(warning), None)
     return tuple(found)
 
@@ -202,13 +202,12 @@ def _coverage(boards: Sequence[Board]) -> list[str]:
 
 def _notes(runs: Sequence[RunFolder]) -> list[str]:
     notes = [
-        f"{run.path.name} ({run.stage}) is {run.metadata.get('status')}: "
-        "its figures may still move."
+        f"{run.path.name} ({run.stage}) is {run.metadata.status}: its figures may still move."
         for run in runs
         if not run.done
     ]
     for run in runs:
-        failures = int(run.metadata.get("failures") or 0)
+        failures = run.metadata.failures
         if failures and run.stage not in TRAINING:  # what training failed at is in its warnings
             notes.append(
                 f"{run.path.name} ({run.stage}) recorded {count(failures, 'failure')}; "

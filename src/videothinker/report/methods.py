@@ -1,11 +1,11 @@
 """Which way of training an evaluated model comes from, and what to call it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from videothinker.report.sources import RunFolder, read_metadata, stage_of
+from videothinker.run_file import RunFile
 
 ROLES = {
     "pretrain": "Base",
@@ -40,8 +40,8 @@ class Origin:
         return self.kind[0]
 
 
-def find_metadata(model: str, runs: Sequence[RunFolder]) -> dict[str, Any]:
-    """The run.json of the stage that made a model; empty where none did.
+def find_metadata(model: str, runs: Sequence[RunFolder]) -> RunFile | None:
+    """The run.json of the stage that made a model; None where none did.
 
     A model lies in `RUN/model` or in `RUN/checkpoints/step-N`. Where its folder has moved, the run
     of the same name among those given is taken.
@@ -51,7 +51,7 @@ def find_metadata(model: str, runs: Sequence[RunFolder]) -> dict[str, Any]:
         if folder.name and (folder / "run.json").is_file():
             return read_metadata(folder)
     found = (run.metadata for run in runs if run.stage in ROLES and run.name in path.parts)
-    return next(found, {})
+    return next(found, None)
 
 
 def _plain(model: str) -> str:
@@ -63,19 +63,19 @@ def _bases(models: Iterable[str], runs: Sequence[RunFolder]) -> set[str]:
     """What the training runs started from: those given, and those that made the models."""
     made = [run.metadata for run in runs] + [find_metadata(model, runs) for model in models]
     trained = [one for one in made if one and stage_of(one) in ROLES]
-    return {_plain(str((one.get("config") or {}).get("model"))) for one in trained}
+    return {_plain(str(one.config.get("model"))) for one in trained}
 
 
-def _data(metadata: Mapping[str, Any], runs: Sequence[RunFolder]) -> str | None:
+def _data(metadata: RunFile, runs: Sequence[RunFolder]) -> str | None:
     """What a model was trained on: the run that holds the file, or the file's digest."""
-    digest = (metadata.get("inputs") or {}).get("data")
+    digest = metadata.inputs.get("data")
     if digest is None:
         return None
-    return next((run.name for run in runs if digest in run.records.values()), str(digest)[:8])
+    return next((run.name for run in runs if digest in run.records.values()), digest[:8])
 
 
-def _settings(metadata: Mapping[str, Any], runs: Sequence[RunFolder]) -> dict[str, str]:
-    config = metadata.get("config") or {}
+def _settings(metadata: RunFile, runs: Sequence[RunFolder]) -> dict[str, str]:
+    config = metadata.config
     found = {k: str(v) for k, v in config.items() if k not in NOT_A_SETTING}
     if config.get("bias") is not None:
         made = find_metadata(str(config["bias"]), runs)
@@ -92,12 +92,12 @@ def origins(models: Sequence[str], runs: Sequence[RunFolder]) -> list[Origin]:
     for model in models:
         metadata = find_metadata(model, runs)
         role = ROLES.get(stage_of(metadata)) if metadata else None
-        if role is None:
+        if metadata is None or role is None:
             role = "Base" if _plain(model) in bases else Path(_plain(model)).name
             found.append(Origin((role, ()), None))
         else:
             settings = tuple(sorted(_settings(metadata, runs).items()))
-            found.append(Origin((role, settings), int(metadata.get("seed") or 0)))
+            found.append(Origin((role, settings), metadata.seed or 0))
     return found
 
 

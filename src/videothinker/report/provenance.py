@@ -2,12 +2,13 @@
 
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from videothinker.report.sources import RunFolder, stage_of
+from videothinker.run_file import Hardware
 
 
 @dataclass(frozen=True)
@@ -37,21 +38,18 @@ def _plain(value: Any) -> str:
     return "not set" if value is None else str(value)
 
 
-def _pairs(table: Any) -> tuple[tuple[str, str], ...]:
-    return tuple((str(key), _plain(value)) for key, value in (table or {}).items())
+def _pairs(table: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    return tuple((key, _plain(value)) for key, value in table.items())
 
 
-def _hardware(metadata: dict[str, Any]) -> str:
-    found = metadata.get("hardware") or {}
-    parts = [str(found.get("machine", "")), f"{found.get('cpus', '?')} CPUs"]
-    if found.get("accelerator"):
-        parts.append(str(found["accelerator"]))
+def _hardware(found: Hardware) -> str:
+    parts = (found.machine, f"{found.cpus or '?'} CPUs", found.accelerator)
     return ", ".join(part for part in parts if part)
 
 
 def command_of(run: RunFolder) -> str | None:
     """The shell command that made a run, whatever file Python was given; None from Python."""
-    words = [str(word) for word in (run.metadata.get("argv") or [])[1:]]
+    words = run.metadata.argv[1:]
     verb = stage_of(run.metadata).split("-", 1)
     return shlex.join(["videothinker", *words]) if words[: len(verb)] == verb else None
 
@@ -60,7 +58,7 @@ def whole_script(runs: Sequence[RunFolder]) -> str:
     """The commands of all runs, in the order in which they began."""
 
     def began(run: RunFolder) -> float:
-        return min((float(t["started"]) for t in run.metadata.get("times") or []), default=0.0)
+        return min((one.started for one in run.metadata.times), default=0.0)
 
     commands = (command_of(run) for run in sorted(runs, key=began))
     return "\n".join(command for command in commands if command is not None)
@@ -68,16 +66,15 @@ def whole_script(runs: Sequence[RunFolder]) -> str:
 
 def entry(run: RunFolder) -> Entry:
     """The story of one run, from its run.json."""
-    metadata = run.metadata
-    argv = [str(word) for word in metadata.get("argv") or []]
-    called = f"from Python, by {Path(argv[0]).name}" if argv else "not recorded"
-    times = [t for t in metadata.get("times") or [] if t.get("ended")]
-    seconds = sum(float(t["ended"]) - float(t["started"]) for t in times) if times else None
-    versions = ", ".join(f"{name} {version}" for name, version in _pairs(metadata.get("versions")))
-    commit = str(metadata.get("commit") or "not recorded")
+    told = run.metadata
+    called = f"from Python, by {Path(told.argv[0]).name}" if told.argv else "not recorded"
+    spans = [one.ended - one.started for one in told.times if one.ended]
+    # a clock that was set back in between makes a session no shorter than nothing
+    seconds = sum(max(0.0, span) for span in spans) if spans else None
+    versions = ", ".join(f"{name} {version}" for name, version in _pairs(told.versions))
     return Entry(
-        run, command_of(run), called, commit, _hardware(metadata), seconds, _pairs(run.config),
-        _pairs(run.facts), _pairs(metadata.get("inputs")), versions,
+        run, command_of(run), called, told.commit or "not recorded", _hardware(told.hardware),
+        seconds, _pairs(run.config), _pairs(told.facts), _pairs(told.inputs), versions,
     )  # fmt: skip
 
 

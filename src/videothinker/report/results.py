@@ -104,17 +104,16 @@ class Board:
     @property
     def several(self) -> bool:
         """May an answer hold several letters?"""
-        facts = self.methods[0].evaluations[0].run.facts
-        return bool((facts.get("protocol") or {}).get("several"))
+        protocol = self.methods[0].evaluations[0].run.facts.protocol
+        return protocol is not None and protocol.several
 
     @property
     def own(self) -> OwnMetric | None:
         """How the benchmark's authors score, where it was asked as they ask."""
-        protocol = self.methods[0].evaluations[0].run.facts.get("protocol") or {}
-        benchmark = protocol.get("benchmark")  # not recorded by early versions
-        if protocol.get("name") != "official" or benchmark is None:
-            return None
-        return catalog.about(benchmark).own
+        protocol = self.methods[0].evaluations[0].run.facts.protocol
+        if protocol is None or protocol.name != "official" or protocol.benchmark is None:
+            return None  # early versions did not record the benchmark
+        return catalog.about(protocol.benchmark).own
 
     def column(self, name: str | None) -> list[str]:
         """Question ids of a label, of a part of the inferential ones, or (None) all."""

@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from videothinker.errors import UserError
+from videothinker.run_file import Facts, RunFile, read_run_file
 from videothinker.runs import digest_path
 
 NEEDED = {
@@ -31,7 +30,7 @@ class RunFolder:
 
     path: Path
     stage: str
-    metadata: dict[str, Any]
+    metadata: RunFile
     number: int
     """Its number on the page; every figure refers to its runs by it."""
     records: dict[str, str] = field(default_factory=dict)
@@ -45,53 +44,50 @@ class RunFolder:
     @property
     def config(self) -> dict[str, Any]:
         """Resolved settings."""
-        return self.metadata.get("config") or {}
+        return self.metadata.config
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> Facts:
         """What only the run itself could know."""
-        return self.metadata.get("facts") or {}
+        return self.metadata.known
 
     @property
     def seed(self) -> int:
         """The run's seed; 0 where the stage has none."""
-        return int(self.metadata.get("seed") or 0)
+        return self.metadata.seed or 0
 
     @property
     def data_root(self) -> Path:
         """Where the videos of its questions lie, as the run recorded it."""
-        return Path(str(self.facts.get("data_root") or self.path))
+        return Path(self.facts.data_root or self.path)
 
     @property
     def done(self) -> bool:
         """Did it finish?"""
-        return self.metadata.get("status") == "done"
+        return self.metadata.status == "done"
 
 
-def read_metadata(path: Path) -> dict[str, Any]:
+def read_metadata(path: Path) -> RunFile:
     """The run.json of `path`.
 
     Raises:
-        UserError: it is missing or is not JSON.
+        UserError: it is missing, or is no record of a run.
     """
     where = path / "run.json"
-    try:
-        plain = msgspec.json.decode(where.read_bytes())
-    except OSError as error:
+    if not where.exists():
         raise UserError(
-            f"{path}: is not a run folder (run.json: {error.strerror}); "
+            f"{path}: is not a run folder (it has no run.json); "
             "give folders that a stage of videothinker wrote"
-        ) from error
-    except msgspec.MsgspecError as error:
-        raise UserError(f"{where}: is not JSON ({error}); run the stage again") from error
-    if not isinstance(plain, dict) or "stage" not in plain:
+        )
+    found = read_run_file(where)
+    if not found.stage:
         raise UserError(f"{where}: names no stage; give folders that a stage of videothinker wrote")
-    return plain
+    return found
 
 
-def stage_of(metadata: dict[str, Any]) -> str:
+def stage_of(metadata: RunFile) -> str:
     """The stage a run.json names, hyphens for underscores, as on the command line."""
-    return str(metadata["stage"]).replace("_", "-")
+    return metadata.stage.replace("_", "-")
 
 
 def find_runs(paths: Sequence[Path]) -> list[Path]:
@@ -134,10 +130,10 @@ def read_runs(paths: Sequence[Path]) -> list[RunFolder]:
         metadata = read_metadata(path)
         stage = stage_of(metadata)
         needed = NEEDED.get(stage, ())
-        if stage == "diagnose" and (metadata.get("facts") or {}).get("labelled") is False:
+        if stage == "diagnose" and metadata.known.labelled is False:
             needed = ("questions.jsonl", "audit.jsonl")  # a list that is only audited
         gone = [n for n in needed if not _holds(path / n)]
-        if gone and metadata.get("status") == "done":
+        if gone and metadata.status == "done":
             raise UserError(
                 f"{path}: its {gone[0]} is gone, and a report is computed from records alone; "
                 f"run {stage!r} again"

@@ -16,7 +16,7 @@ from videothinker import __version__
 from videothinker.console import say
 from videothinker.errors import UserError
 from videothinker.giveaways import DEFINITION
-from videothinker.records import write_atomic
+from videothinker.records import write_alone
 from videothinker.report import terms
 from videothinker.report.browser import Pack, embed, pack
 from videothinker.report.claim import make_claim
@@ -175,7 +175,7 @@ def report(runs: Sequence[Path], config: ReportConfig) -> Path:
         raise UserError(f"{config.out}: is a folder; give an .html file to write")
     prepare_out(config.out.resolve().parent)
     folders = read_runs(runs)
-    write_atomic(config.out, render(_context(folders, config, runs)).encode())
+    write_alone(config.out, render(_context(folders, config, runs)).encode())
     size = config.out.stat().st_size / 1e6
     say(f"read {count(len(folders), 'run')}: {', '.join(folder.name for folder in folders)}")
     say(f"wrote {config.out} ({size:.1f} MB); open it in a browser, or send it")

@@ -6,6 +6,7 @@ is no random state to keep: every draw is seeded by (seed, stage, step, item).
 
 import json
 import math
+import re
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from videothinker.records import write_atomic
 from videothinker.training.models import save_model
 from videothinker.training.optimizer import MasterAdamW
 
+NAME = re.compile(r"step-[0-9]+|\.step-[0-9]+\.tmp")
+"""Of a checkpoint, and of one that is being written."""
 OPTIMIZER, STATE = "optimizer.safetensors", "state.json"
 GONE = "remove this checkpoint's folder to go on from the one before, or give another --out"
 
@@ -66,8 +69,15 @@ def save_checkpoint(
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
         raise
-    for old in _all(folder)[:-keep]:
-        shutil.rmtree(old)
+    prune(folder, keep)
+
+
+def prune(folder: Path, keep: int) -> None:
+    """Delete all but the last `keep` checkpoints, and what a kill left of others."""
+    kept = _all(folder)[-keep:]
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if NAME.fullmatch(path.name) and path not in kept:
+            shutil.rmtree(path)
 
 
 def last_checkpoint(folder: Path) -> Path | None:

@@ -30,6 +30,7 @@ from videothinker.training.checkpoints import (
     Progress,
     last_checkpoint,
     load_checkpoint,
+    prune,
     save_checkpoint,
 )
 from videothinker.training.data import partners
@@ -332,6 +333,7 @@ def resume(loop: Loop) -> Progress:
     found = last_checkpoint(loop.checkpoints)
     progress = load_checkpoint(found, loop.optimizer) if found else Progress()
     if loop.journal:
+        prune(loop.checkpoints, loop.config.save_total_limit)
         loop.journal.keep(lambda record: record.step <= progress.step)
         if found:
             console.say(f"resumed from {found}")

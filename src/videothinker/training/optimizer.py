@@ -54,21 +54,14 @@ class MasterAdamW:
         self.outbox = Outbox(self.sums, away[0].device) if away else None
         for name, param in self.params.items():
             if self.masters[name] is not param:
-                param.register_post_accumulate_grad_hook(self._move_gradient_to(self.masters[name]))
+                move = _gradient_to(self.masters[name], self._keeper())
+                param.register_post_accumulate_grad_hook(move)
 
-    def _move_gradient_to(self, master: Tensor) -> Callable[[Tensor], None]:
-        def move(param: Tensor) -> None:
-            assert param.grad is not None
-            if self.outbox is not None:
-                self.outbox.send(master, param.grad)
-            elif self.on_cpu:
-                self.sums.add(master, param.grad)
-            else:  # what is given back here is what the next layers need
-                gradient = param.grad.float()
-                master.grad = gradient if master.grad is None else master.grad.add_(gradient)
-            param.grad = None
-
-        return move
+    def _keeper(self) -> Callable[[Tensor, Tensor], None]:
+        """What adds a gradient to its master."""
+        if self.outbox is not None:
+            return self.outbox.send
+        return self.sums.add if self.on_cpu else _add
 
     def gradients(self) -> list[Tensor]:
         """The float32 gradient of every tensor, zeros where nothing arrived."""
@@ -140,6 +133,29 @@ class MasterAdamW:
     def _publish(self) -> None:
         pairs = [(self.masters[name], param) for name, param in self.params.items()]
         self.publisher.publish([(m, param) for m, param in pairs if m is not param])
+
+
+def _gradient_to(
+    master: Tensor, keep: Callable[[Tensor, Tensor], None]
+) -> Callable[[Tensor], None]:
+    """A hook that moves a weight's gradient to its master.
+
+    It must not lead back to a weight, as the optimizer does: torch hides a hook from the collector,
+    and model, masters and moments would stay until the process ends.
+    """
+
+    def move(param: Tensor) -> None:
+        assert param.grad is not None
+        keep(master, param.grad)
+        param.grad = None
+
+    return move
+
+
+def _add(master: Tensor, gradient: Tensor) -> None:
+    """Beside the model: what is given back here is what the next layers need."""
+    gradient = gradient.float()
+    master.grad = gradient if master.grad is None else master.grad.add_(gradient)
 
 
 def _master(param: nn.Parameter, device: str) -> Tensor:

@@ -24,6 +24,7 @@ from videothinker.video.clips import (
     choose,
     fit,
 )
+from videothinker.video.matroska import check_chain
 from videothinker.video.serving import Message
 
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts"
@@ -57,6 +58,8 @@ def read_file(
         with _open(path) as container:
             stream = _main_stream(container, name)
             check_size(stream.width, stream.height, name)
+            if "matroska" in container.format.name:
+                check_chain(path, name)
             shown = _read_frames(container, stream, name)
         chosen, seconds = choose(shown.line, frames, clip, name)
         yield {"times": shown.line.times[chosen].tolist(), "seconds": seconds}, None
@@ -72,9 +75,9 @@ def read_file(
         if told < len(distinct):
             places = dict(zip(distinct.tolist(), slots, strict=True))
             yield from _in_order(path, picture, places, total=len(shown.ticks))
+    except (MemoryError, BlockingIOError) as error:  # no file blocks: no room for a thread
+        raise MemoryError from error
     except (FFmpegError, ValueError, OSError) as error:
-        if isinstance(error, MemoryError):  # FFmpeg's is one too
-            raise
         reason = getattr(error, "strerror", None) or str(error)
         raise BadVideo(
             f"video {name!r} cannot be decoded ({reason}); give an mp4, mkv, webm, avi or ts file"

@@ -1,5 +1,6 @@
 """The child's loop: a request a line in, frames one by one out, so that it never holds them all."""
 
+import gc
 import json
 import os
 import resource
@@ -60,6 +61,10 @@ def serve() -> None:
             ending = {"error": str(error)}
         _tell(answers, ending)
         answers.flush()
+        # PyAV's codecs lie in cycles, and hold their threads and memory until those are collected;
+        # what is left, the libraries, need not be looked at again.
+        gc.collect()
+        gc.freeze()
 
 
 def _hold_at_most(megabytes: int) -> None:

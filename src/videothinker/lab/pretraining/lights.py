@@ -5,7 +5,6 @@ each object, its light times its color. One simulated scene becomes thousands of
 in every color, at the cost of a small matrix product.
 """
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from videothinker.clevrer.programs import COLORS
 from videothinker.lab.pretraining.config import PoolConfig
-from videothinker.lab.pretraining.pool import Facts, frames_of, read_chunk
+from videothinker.lab.pretraining.pool import Facts, frames_of, read_chunk, save_array
 from videothinker.world.shading import RGB
 
 ALBEDO = 216
@@ -60,9 +59,7 @@ def read_lights(folder: Path, number: int, seed: int, config: PoolConfig) -> np.
         found = np.stack(
             [lights_of(one, config) for one in read_chunk(folder, number, seed, config)]
         )
-        beside = path.with_suffix(f".{os.getpid()}.tmp.npy")
-        np.save(beside, found)
-        beside.replace(path)
+        save_array(path, found)
     return np.load(path, mmap_mode="r")
 
 

@@ -4,7 +4,7 @@ A chunk is a JSON file of facts and, in the video tier, an array of frames besid
 (seed, world settings, chunk number) alone, so it can be made ahead, by another process, or again.
 """
 
-import os
+import io
 from pathlib import Path
 
 import msgspec
@@ -226,10 +226,15 @@ def read_frames(folder: Path, number: int, seed: int, config: PoolConfig) -> np.
         found = np.stack(
             [half_color(frames_of(one, config)) for one in read_chunk(folder, number, seed, config)]
         )
-        beside = path.with_suffix(f".{os.getpid()}.tmp.npy")
-        np.save(beside, found)
-        beside.replace(path)
+        save_array(path, found)
     return np.load(path, mmap_mode="r")
+
+
+def save_array(path: Path, found: np.ndarray) -> None:
+    """Write an array, whole or not at all."""
+    data = io.BytesIO()
+    np.save(data, found)
+    write_atomic(path, data.getvalue())
 
 
 def frames_of(one: Facts, config: PoolConfig, palette: Palette = RGB) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 from videothinker.clevrer.compact import render_compact
 from videothinker.console import say
 from videothinker.errors import UserError
+from videothinker.files import border
 from videothinker.lab.pretraining.batches import Batches
 from videothinker.lab.pretraining.config import PoolConfig, PretrainConfig
 from videothinker.lab.pretraining.curriculum import draw
@@ -22,8 +23,10 @@ from videothinker.models.catalog import load_policy
 from videothinker.models.qwen2_5_vl.model import Qwen25VL
 from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 from videothinker.records import Step
+from videothinker.run_file import read_run_file
 from videothinker.runs import Run, open_run
 from videothinker.seeds import derive, numpy_generator
+from videothinker.world.config import GiveAways
 from videothinker.world.objects import SHOWN_FRAMES
 from videothinker.world.physics import FPS
 from videothinker.world.scenes import DIALS, SceneConfig, scene_config
@@ -167,32 +170,41 @@ def _line(numbers: dict[str, float]) -> str:
     )
 
 
+class _Made(msgspec.Struct, kw_only=True):
+    """What is read of a world's settings; folders that do not say are of before."""
+
+    size: str
+    frames: int
+    length: int = SHOWN_FRAMES
+    give_aways: GiveAways = "allowed"
+    jitter: float | None = None
+
+
 def _like(data: Path, pool: PoolConfig) -> PoolConfig:
     """The pool's settings with what the world folder was made with."""
     book = data / "run.json"
-    try:
-        made = msgspec.json.decode(book.read_bytes())
-    except (OSError, msgspec.DecodeError) as error:
+    made = read_run_file(book)
+    if made.stage != "world":
+        raise UserError(f"{data}: was made by {made.stage!r}; give a world folder, or none")
+    with border(f"{book}: its config is no world's", "make the world again, or give none"):
+        world = msgspec.convert(made.config, _Made)
+        said = {name: made.config.get(name, getattr(SceneConfig, name)) for name in DIALS}
+        dials = msgspec.convert(said, dict[str, bool | int | float])
+        width, _, height = world.size.partition("x")
+        sides = int(width), int(height)
+    if world.length != SHOWN_FRAMES:
         raise UserError(
-            f"{book}: cannot be read; give a folder that `videothinker world` made, or none"
-        ) from error
-    if made.get("stage") != "world":
-        raise UserError(f"{data}: was made by {made.get('stage')!r}; give a world folder, or none")
-    world = made["config"]
-    if (length := world.get("length", SHOWN_FRAMES)) != SHOWN_FRAMES:
-        raise UserError(
-            f"{data}: its videos have length={length}; pretraining simulates {SHOWN_FRAMES}; "
+            f"{data}: its videos have length={world.length}; pretraining simulates {SHOWN_FRAMES}; "
             "give a world of that length, or none"
         )
-    width, _, height = str(world["size"]).partition("x")
     return replace(
         pool,
-        width=int(width),
-        height=int(height),
-        frames=world["frames"] or pool.frames,
-        give_aways=world.get("give_aways", "allowed"),  # folders that do not say are of before
-        jitter=world.get("jitter", pool.jitter),
-        **{name: world.get(name, getattr(SceneConfig, name)) for name in DIALS},
+        width=sides[0],
+        height=sides[1],
+        frames=world.frames or pool.frames,
+        give_aways=world.give_aways,
+        jitter=pool.jitter if world.jitter is None else world.jitter,
+        **dials,
     )
 
 

@@ -1,0 +1,69 @@
+"""Every stage, killed by SIGKILL at random moments until it is done: the bytes of a run left alone.
+
+Of two ranks one is killed, or both, and the other is ended as torchrun does it. After each kill
+nothing that the stage started may be at work, and in the end nothing may lie beside what an
+undisturbed run leaves.
+"""
+
+import shutil
+import tempfile
+from pathlib import Path
+from random import Random
+
+from soak_record import Record
+from soak_stages import Line, Stage, contents, differences, import_all, leave_alone, start
+
+GOAL = 50
+"""Kills of each stage."""
+MOST = 25
+"""Kills of one run; then it is left to end."""
+
+
+def soak(record: Record) -> None:
+    """Go on where the record stands, always with the stage that was killed least."""
+    import_all()
+    goal = record.goal or GOAL
+    folder = Path(tempfile.mkdtemp(prefix="soak-"))
+    line = Line(folder / "line")
+    line.folder.mkdir()
+    line.make()
+    undisturbed = {}
+    while not record.late:
+        name = min(line.stages, key=lambda one: _kills(record, one))
+        if _kills(record, name) >= goal:
+            break
+        stage = line.stages[name]
+        if name not in undisturbed:
+            undisturbed[name] = leave_alone(stage, folder / "whole")
+        seconds, wanted = undisturbed[name]
+        number = int(record.table.get(name, {}).get("runs", 0))
+        out = folder / "killed" / stage.out
+        kills = _killed(stage, out, seconds, Random(f"{name} {number}"))
+        if other := differences(wanted, contents(out.parent)):
+            raise AssertionError(f"{name}, run {number}, in {folder}: {other}")
+        shutil.rmtree(out.parent)
+        record.count(name, kills=kills, runs=1)
+    shutil.rmtree(folder)
+
+
+def _kills(record: Record, name: str) -> float:
+    return record.table.get(name, {}).get("kills", 0)
+
+
+def _killed(stage: Stage, out: Path, seconds: float, random: Random) -> int:
+    """Kill a run until it ends by itself; how often it was killed."""
+    for kills in range(MOST + 1):
+        run = start(stage, out)
+        moment = random.uniform(0, random.choice((0.3, 1.1)) * seconds)
+        code = run.wait(moment if kills < MOST else 1200)
+        if code is None:
+            some = random.choice([run.pids, *([pid] for pid in run.pids)])
+            run.kill(some)
+            run.end_as_torchrun()
+        if left := run.orphans():
+            raise AssertionError(f"{stage.words}: processes of {left} are left at work")
+        if code in (0, 1):
+            return kills
+        if code is not None:
+            raise AssertionError(f"{stage.words}: ended with {code}: {run.said()}")
+    raise AssertionError(f"{stage.words}: does not end: {run.said()}")

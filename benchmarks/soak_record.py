@@ -1,0 +1,72 @@
+"""Where `make soak` counts: one section a part, a table that grows from run to run."""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+Counts = dict[str, float]
+Table = dict[str, Counts]
+"""What was tried -> outcome -> how often."""
+
+
+@dataclass
+class Record:
+    """The section of one part in a record that several may write at once."""
+
+    path: Path
+    part: str
+    ends: float
+    """When its time is over, by the clock of `time.monotonic`."""
+    goal: int | None = None
+    """Trials of each kind; None is the part's own."""
+
+    def __post_init__(self) -> None:
+        self.table: Table = _read(self.path).get(self.part, {})
+
+    @property
+    def late(self) -> bool:
+        """Is the time over?"""
+        return time.monotonic() > self.ends
+
+    def count(self, name: str, **counts: float) -> None:
+        """Add to what is counted under a name, and keep it."""
+        row = self.table.setdefault(name, {})
+        for outcome, number in counts.items():
+            row[outcome] = row.get(outcome, 0) + number
+        self.save()
+
+    def save(self) -> None:
+        """Put the section into the record beside whatever the others have put there."""
+        with _held(self.path.with_name(f".{self.path.name}.lock")):
+            sections = {**_read(self.path), self.part: self.table}
+            beside = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+            beside.write_text(json.dumps(sections, indent=1) + "\n", encoding="utf-8")
+            beside.replace(self.path)
+
+
+def tables(path: Path) -> dict[str, str]:
+    """Part -> its table in Markdown; what did not come up is 0."""
+    return {part: _markdown(part, table) for part, table in _read(path).items()}
+
+
+def _markdown(part: str, table: Table) -> str:
+    outcomes = list(dict.fromkeys(outcome for row in table.values() for outcome in row))
+    lines = [[part, *outcomes], ["---"] * (1 + len(outcomes))]
+    lines += [[name, *(f"{row.get(one, 0):,}" for one in outcomes)] for name, row in table.items()]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _read(path: Path) -> dict[str, Table]:
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+@contextmanager
+def _held(lock: Path) -> Iterator[None]:
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

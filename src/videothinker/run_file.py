@@ -1,0 +1,200 @@
+"""What `run.json` holds: how a run was made, on what, and how far it got.
+
+It is written by `runs.open_run`, and read by every stage that takes a run folder.
+"""
+
+import dataclasses
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Collection, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from videothinker.errors import UserError
+from videothinker.files import border, refuse_repeats
+
+VERSIONS = ("videothinker", "torch", "transformers", "accelerate", "peft", "av", "pymunk", "numpy")
+UNTOLD = ("out", "json")
+"""Settings that run.json leaves out: where a run lies and how it speaks."""
+
+
+class Hardware(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run ran on."""
+
+    machine: str = ""
+    cpus: int | None = None
+    threads: str | None = None
+    """`OMP_NUM_THREADS`."""
+    accelerator: str | None = None
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One process's work on a run: seconds since 1970; null until it ends."""
+
+    started: float
+    ended: float | None = None
+    status: str | None = None
+
+
+class ProtocolFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is read of the protocol that a run asked by."""
+
+    name: str = ""
+    benchmark: str | None = None
+    several: bool = False
+    """May an answer hold several letters?"""
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What later stages read of a run's facts; all the others are only shown."""
+
+    data_root: str | None = None
+    labelled: bool | None = None
+    weights_changed: bool | None = None
+    warnings: list[str] = []
+    protocol: ProtocolFacts | None = None
+
+
+class RunFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A `run.json`. Every entry may be absent: folders outlive the version that wrote them."""
+
+    stage: str = ""
+    argv: list[str] = []
+    config: dict[str, Any] = {}
+    seed: int | None = None
+    inputs: dict[str, str | None] = {}
+    versions: dict[str, str] = {}
+    commit: str | None = None
+    hardware: Hardware = Hardware()
+    status: str = ""
+    times: list[Session] = []
+    facts: dict[str, Any] = {}
+    failures: int = 0
+
+    @property
+    def known(self) -> Facts:
+        """The facts that have a meaning elsewhere."""
+        return msgspec.convert(self.facts, Facts)
+
+
+def read_run_file(path: Path) -> RunFile:
+    """A `run.json`.
+
+    Raises:
+        UserError: it cannot be read, or is none.
+    """
+    with border(f"{path}: is no record of a run", "give the folder as the run left it, or another"):
+        data = path.read_bytes()
+        found = msgspec.json.decode(data, type=RunFile)
+        refuse_repeats(data)
+        _ = found.known
+    return found
+
+
+def to_plain(config: object) -> Any:
+    """A dataclass (or a value inside one) as JSON-ready builtins."""
+    if dataclasses.is_dataclass(config) and not isinstance(config, type):
+        return {f.name: to_plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
+    return msgspec.to_builtins(config, enc_hook=str)
+
+
+def _commit() -> str | None:
+    done = subprocess.run(
+        ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip() or None if done.returncode == 0 else None
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in VERSIONS:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _hardware() -> Hardware:
+    device = None
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        device = torch.cuda.get_device_name()
+    return Hardware(
+        machine=platform.machine(),
+        cpus=os.cpu_count(),
+        threads=os.environ.get("OMP_NUM_THREADS"),
+        accelerator=device,
+    )
+
+
+def since_added(old: Mapping[str, Any], config: object) -> dict[str, Any]:
+    """Recorded settings, with the defaults of those that were added after the record was made."""
+    filled = dict(old)
+    for field in dataclasses.fields(config):  # type: ignore[arg-type]
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value) and isinstance(filled.get(field.name), dict):
+            filled[field.name] = since_added(filled[field.name], value)
+        elif field.name not in UNTOLD and field.default is not dataclasses.MISSING:
+            filled.setdefault(field.name, to_plain(field.default))
+    return filled
+
+
+def compare(path: Path, old: RunFile, new: RunFile, config: object, free: Collection[str]) -> None:
+    """Refuse to go on with a run in another stage, with other settings or other inputs.
+
+    Args:
+        path: the folder.
+        old: what it holds.
+        new: what is to go on there.
+        config: of the latter; a setting added since `old` was written has its default there.
+        free: settings and inputs that may differ.
+
+    Raises:
+        UserError: with the first difference.
+    """
+    if old.stage != new.stage:
+        raise UserError(
+            f"{path}: holds a run of {old.stage!r}, not {new.stage!r}; give another --out"
+        )
+    for name, there, here in (
+        ("config", since_added(old.config, config), new.config),
+        ("input", old.inputs, new.inputs),
+    ):
+        for key in sorted((there.keys() | here.keys()) - set(free)):
+            was, now = (as_read(one.get(key)) for one in (there, here))
+            if was != now:
+                raise UserError(
+                    f"{path}: holds a run with another {name} "
+                    f"({key}: {was!r} there, {now!r} here); "
+                    "give another --out, or the same settings to resume"
+                )
+
+
+def as_read(value: object) -> Any:
+    """A value as it comes back from a file: tuples as lists."""
+    return msgspec.json.decode(msgspec.json.encode(value))
+
+
+def entry(stage: str, config: object, inputs: Mapping[str, str | None]) -> RunFile:
+    """What run.json says of a run before it starts; `inputs` are digests."""
+    plain = {k: v for k, v in to_plain(config).items() if k not in UNTOLD}
+    return RunFile(
+        stage=stage,
+        argv=sys.argv,
+        config=plain,
+        seed=plain.get("seed"),
+        inputs=dict(inputs),
+        versions=_versions(),
+        commit=_commit(),
+        hardware=_hardware(),
+        status="running",
+    )
