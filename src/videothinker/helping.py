@@ -30,7 +30,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("data", "list", "grid", "runs", "video", "question", "choice", "model", "bias", "probe"),
         *("verify", "merge", "benchmark", "data_root", "diagnosis", "compare", "out", "as_is"),
         *("accept_guesses", "keep_going", "decode", "follow_links", "allow_self_bias"),
+        *("start", "pool_dir", "to", "folder", "address", "algorithm", "recipe"),
     ),
+    "what is shared": ("evaluations", "license", "public", "with_videos"),
     "which questions": (
         *("rule", "split", "types", "label", "limit", "train_questions", "sampling"),
         *("inferential_share", "sampling_floor", "sampling_rollouts", "success", "check"),
@@ -79,7 +81,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "machine and chance": (
         *("seed", "device", "dtype", "precision", "rows", "jobs", "threads", "workers"),
         *("budget_minutes", "gradient_checkpointing", "optimizer_device", "offload_bias"),
-        *("moments",),
+        *("moments", "shard"),
     ),
     "videos that are slow or broken": ("deadline", "decode_megabytes", "on_bad_video"),
     "a model that a server has": (
