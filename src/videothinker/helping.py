@@ -81,7 +81,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "machine and chance": (
         *("seed", "device", "dtype", "precision", "rows", "jobs", "threads", "workers"),
         *("budget_minutes", "gradient_checkpointing", "optimizer_device", "offload_bias"),
-        *("moments", "shard"),
+        *("moments",),
     ),
     "videos that are slow or broken": ("deadline", "decode_megabytes", "on_bad_video"),
     "a model that a server has": (
