@@ -15,7 +15,7 @@ from videothinker.errors import UserError
 from videothinker.records import Question, write_jsonl
 from videothinker.runs import digest_path
 from videothinker.training.data import load_training_set
-from videothinker.training.processes import Processes
+from videothinker.processes import Processes
 from videothinker.training.stages import train
 from videothinker.training.videos import check_videos
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+PLAIN = (Tensor, nn.Parameter)
 NAMES = {
     torch.float32: "F32",
     torch.float16: "F16",
@@ -24,14 +25,19 @@ NAMES = {
 }
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+def write_tensors(path: Path | None, tensors: Mapping[str, Any]) -> None:
     """Write `tensors` beside `path`, sync, rename; any safetensors reader opens it.
 
-    The library's own `save_file` holds the copies of all tensors that lie on a GPU at once: of a
+    Of tensors that lie in pieces on several processes (DTensors) all call this, one with a path;
+    the others, without, only give their pieces. The library's own `save_file` holds the copies of all tensors that lie on a GPU at once: of a
     3B optimizer 45 GB of main memory.
     """
     # as the library orders them: wide types first, so that every tensor is aligned
     order = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
+    if path is None:
+        for name in order:
+            _content(tensors[name])
+        return
     header, end = {}, 0
     for name in order:
         start, end = end, end + tensors[name].nbytes
@@ -57,6 +63,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
         raise
 
 
-def _content(tensor: Tensor) -> Any:
+def _content(tensor: Any) -> Any:
     """Its bytes; a copy where it lies elsewhere or in another order."""
-    return tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy()
+    whole = tensor if type(tensor) in PLAIN else tensor.full_tensor()
+    return whole.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy()

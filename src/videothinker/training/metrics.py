@@ -13,7 +13,7 @@ from statistics import fmean
 from videothinker.algorithms.base import Objective, TrainConfig
 from videothinker.errors import UserError
 from videothinker.records import Step
-from videothinker.training.processes import Processes
+from videothinker.processes import Processes
 from videothinker.training.rollouts import Batch
 from videothinker.training.step import Sums
 

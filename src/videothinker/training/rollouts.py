@@ -18,7 +18,7 @@ from videothinker.models.base import Group, Prompt
 from videothinker.models.loaded import Policy
 from videothinker.records import Question
 from videothinker.training.data import TrainingSet
-from videothinker.training.processes import Processes
+from videothinker.processes import Processes
 from videothinker.training.videos import read_frames
 
 PORTION = 32

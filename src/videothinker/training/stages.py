@@ -25,7 +25,7 @@ from videothinker.training.loop import Loop, run_loop
 from videothinker.training.metrics import open_tracker
 from videothinker.training.models import load_bias, load_trainee, save_model
 from videothinker.training.optimizer import MasterAdamW
-from videothinker.training.processes import Processes, find_processes
+from videothinker.processes import Processes, find_processes
 from videothinker.training.resuming import Past, check_unchanged, read_past, record, refusal
 from videothinker.training.rewards import RewardFunc, load_rewards
 from videothinker.training.rollouts import Prompts
@@ -78,15 +78,16 @@ def train(data: Path, config: TrainConfig) -> Path:
             run.facts["processes"] = processes.size
             run.facts["sampling"] = config.sampling
         run_loop(loop)
-        if run:
-            run.facts["training_seconds"] = round(monotonic() - started, 1)
-            run.facts["weights_changed"] = trained_digest(policy) != start
-            _judge(run, loop, training_set)
-            kind = save_model(policy, config.out / "model")
-            console.say(f"wrote {config.out / 'model'} ({kind}) and metrics.jsonl")
-            if not run.failures:
-                console.say(f"next: videothinker {config.following.format(out=config.out)}")
-        processes.wait()
+        with loop.whole():
+            if run:
+                run.facts["training_seconds"] = round(monotonic() - started, 1)
+                run.facts["weights_changed"] = trained_digest(policy) != start
+                _judge(run, loop, training_set)
+                kind = save_model(policy, config.out / "model")
+                console.say(f"wrote {config.out / 'model'} ({kind}) and metrics.jsonl")
+                if not run.failures:
+                    console.say(f"next: videothinker {config.following.format(out=config.out)}")
+            processes.wait()
     return config.out
 
 
@@ -105,23 +106,37 @@ def _make_loop(
     processes: Processes,
 ) -> Loop:
     config, policy = prompts.config, prompts.policy
+    draw = open_stream(prompts, bias, run, processes)  # each process asks whole models
+    given = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
+    whole, idle = contextlib.nullcontext, None
+    if processes.size > 1:
+        from videothinker.training import sharding  # noqa: PLC0415 (a second, for several alone)
+
+        video = any(question.video for question in prompts.data.train)
+        shards = sharding.share(policy, bias, processes, config, video=video)
+        optimizer = sharding.ShardedAdamW(shards, processes, **given)
+        idle = sharding.idle_group(policy, config.num_generations, video=video)
+        whole = shards.whole
+    else:
+        optimizer = MasterAdamW(
+            ((n, p) for n, p in policy.model.named_parameters() if p.requires_grad),
+            **given,
+            device=config.optimizer_device,
+            moments=config.moments,
+        )
     return Loop(
         config=config,
         policy=policy,
         bias=bias,
         prompts=prompts,
-        draw=open_stream(prompts, bias, run, processes),
+        draw=draw,
         rewards=rewards,
-        optimizer=MasterAdamW(
-            ((n, p) for n, p in policy.model.named_parameters() if p.requires_grad),
-            lr=config.learning_rate,
-            weight_decay=config.weight_decay,
-            device=config.optimizer_device,
-            moments=config.moments,
-        ),
+        optimizer=optimizer,
         processes=processes,
         journal=run.journal("metrics.jsonl", Step) if run else None,
         track=open_tracker(config, processes),
+        whole=whole,
+        idle=idle,
     )
 
 
@@ -205,7 +220,7 @@ def _open(
     may_change = (
         "data", "diagnosis", "data_root", "on_bad_video", "follow_links", "deadline",
         "decode_megabytes", "optimizer_device", "offload_bias", "accept_guesses",
-        "reward_timeout",
+        "reward_timeout", "shard",
     )  # fmt: skip
     return open_run(config.out, f"train_{config.stage}", config, inputs, may_change=may_change)
 

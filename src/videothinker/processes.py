@@ -23,9 +23,13 @@ class Processes:
         """Does this process write the records?"""
         return self.rank == 0
 
+    def owner(self, index: int) -> int:
+        """Whose the group number `index` of the global batch is to compute."""
+        return index % self.size
+
     def mine(self, index: int) -> bool:
         """Is the group number `index` of the global batch this process's to compute?"""
-        return index % self.size == self.rank
+        return self.owner(index) == self.rank
 
     def gather(self, values: list[T]) -> list[T]:
         """Everyone's values, in the order of ranks."""
