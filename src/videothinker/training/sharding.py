@@ -44,8 +44,8 @@ class Pass(nn.Module):
         self.model, self.of_group = policy.model, policy.hidden
 
     def forward(self, group: Group) -> Tensor:
-        """See `loaded.Policy.hidden`."""
-        return self.of_group(group)
+        """See `loaded.Policy.hidden`; no view, on which FSDP's hook could be lost."""
+        return self.of_group(group).clone()
 
 
 @dataclass(eq=False)
