@@ -23,10 +23,10 @@ from videothinker.training.models import load_trainee
 from videothinker.training.optimizer import MasterAdamW
 from videothinker.training.rollouts import Batch
 from videothinker.training.sharding import ShardedAdamW, idle_group, share
-from videothinker.training.step import Bias, accumulate_gradients, measure
+from videothinker.training.step import Bias, accumulate_gradients
 
 OBJECTIVE = Objective(divergence="exact", repulsion=0.3)
-STEPS, LR = 20, 1e-4
+LR = 1e-4
 torch.set_num_threads(1)
 
 
@@ -66,14 +66,16 @@ def passed(loop: Any, groups: list[Group], objective: Objective) -> None:
     )
 
 
-def reference(config: CdpoConfig, bias: Bias, groups: list[Group], objective: Objective) -> Any:
+def reference(
+    config: CdpoConfig, bias: Bias, groups: list[Group], objective: Objective, steps: int
+) -> Any:
     """Gradients of one process, and its parameters' moves after some steps on the same groups."""
     policy = load_trainee(config, torch.device("cpu"))
     named = {n: p for n, p in policy.model.named_parameters() if p.requires_grad}
     start = {name: param.detach().clone() for name, param in named.items()}
     optimizer = MasterAdamW(named.items(), lr=LR, weight_decay=0.0)
     found: dict[str, Tensor] = {}
-    for _ in range(STEPS):
+    for _ in range(steps):
         optimizer.zero()
         accumulate_gradients(
             *(policy, bias, groups, list(advantages(len(groups)).values()), objective),
@@ -98,13 +100,13 @@ def check(case: dict[str, Any], base: str, other: str, processes: Processes) -> 
     settings |= {"gradient_checkpointing": case.get("checkpointing", False)}
     settings |= {"dtype": case.get("dtype", "float32")}
     config = CdpoConfig(model=base, bias=other, out=Path("never"), **settings)
-    video, count = case.get("video", True), case["groups"]
+    video, count, steps = case.get("video", True), case["groups"], case.get("steps", 2)
     objective = OBJECTIVE if case.get("pushed", True) else Objective()
     dtype = case.get("dtype", "float32")
     groups = roll(load_policy(base), count, video=video)
     whole = Bias(load_policy(other, dtype=dtype))
     whole.policy.model.requires_grad_(requires_grad=False)
-    gradients, moves, start = reference(config, whole, groups, objective)
+    gradients, moves, start = reference(config, whole, groups, objective, steps)
     policy, bias = load_trainee(config, processes.device), Bias(load_policy(other, dtype=dtype))
     bias.policy.model.requires_grad_(requires_grad=False)
     shards = share(policy, bias, processes, config, video=video)
@@ -113,7 +115,7 @@ def check(case: dict[str, Any], base: str, other: str, processes: Processes) -> 
     loop.policy, loop.bias, loop.processes = policy, bias, processes
     loop.idle = idle_group(policy, 3, video=video)
     found: dict[str, Tensor] = {}
-    for _ in range(STEPS):
+    for _ in range(steps):
         optimizer.zero()
         with shards.whole():  # lengths differ, and one process may draw nothing
             mine = [g.prompt for i, g in enumerate(groups) if processes.mine(i)]
@@ -133,7 +135,8 @@ def check(case: dict[str, Any], base: str, other: str, processes: Processes) -> 
         "gradients": distance(found, gradients),
         "moves": distance({n: now[n] - start[n].float() for n in moves}, moves),
         "published": float(same),
-        "held": sum(m.numel() for m in optimizer.masters.values()) / sum(map(Tensor.numel, now.values())),
+        "held": sum(m.numel() for m in optimizer.masters.values())
+        / sum(map(Tensor.numel, now.values())),
     }
 
 

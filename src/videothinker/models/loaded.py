@@ -294,7 +294,8 @@ def digest_weights(state: Mapping[str, Tensor]) -> str:
     """sha256 over every tensor's name, type, shape and bytes, in the order of names."""
     total = hashlib.sha256()
     for name in sorted(state):
-        tensor = state[name].detach().cpu().contiguous()
+        # a copy: numpy would fix the size of memory that sharding frees
+        tensor = state[name].detach().to("cpu", copy=True).contiguous()
         total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         content: Any = tensor.view(-1).view(torch.uint8).numpy()
         total.update(content)

@@ -29,8 +29,8 @@ def write_tensors(path: Path | None, tensors: Mapping[str, Any]) -> None:
     """Write `tensors` beside `path`, sync, rename; any safetensors reader opens it.
 
     Of tensors that lie in pieces on several processes (DTensors) all call this, one with a path;
-    the others, without, only give their pieces. The library's own `save_file` holds the copies of all tensors that lie on a GPU at once: of a
-    3B optimizer 45 GB of main memory.
+    the others, without, only give their pieces. The library's own `save_file` holds the copies of
+    all tensors that lie on a GPU at once: of a 3B optimizer 45 GB of main memory.
     """
     # as the library orders them: wide types first, so that every tensor is aligned
     order = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
@@ -64,6 +64,6 @@ def write_tensors(path: Path | None, tensors: Mapping[str, Any]) -> None:
 
 
 def _content(tensor: Any) -> Any:
-    """Its bytes; a copy where it lies elsewhere or in another order."""
+    """Its bytes, in a copy: numpy would fix the size of memory that sharding frees."""
     whole = tensor if type(tensor) in PLAIN else tensor.full_tensor()
-    return whole.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy()
+    return whole.detach().to("cpu", copy=True).contiguous().view(-1).view(torch.uint8).numpy()

@@ -26,6 +26,7 @@ from videothinker.errors import UserError
 from videothinker.generation.base import generate
 from videothinker.models.base import Group
 from videothinker.models.loaded import Policy
+from videothinker.processes import Processes
 from videothinker.records import Question, Step
 from videothinker.runs import Journal
 from videothinker.seeds import derive
@@ -38,7 +39,6 @@ from videothinker.training.checkpoints import (
 from videothinker.training.data import partners
 from videothinker.training.metrics import completion_tokens, step_record
 from videothinker.training.optimizer import Optimizer
-from videothinker.processes import Processes
 from videothinker.training.rewards import RewardFunc, asks, reward_columns, score, weighted
 from videothinker.training.rollouts import (
     Batch,
@@ -283,9 +283,7 @@ def take_turns(
 
     As many forwards and backwards as the process with most of either; idle groups fill up.
     """
-    owned: list[dict[bool, list[int]]] = [
-        {True: [], False: []} for _ in range(loop.processes.size)
-    ]
+    owned: list[dict[bool, list[int]]] = [{True: [], False: []} for _ in range(loop.processes.size)]
     for item, advantages_G in advantages.items():
         kinds = owned[loop.processes.owner(item)]
         kinds[has_gradient(objective, advantages_G)].append(item)

@@ -12,8 +12,8 @@ from statistics import fmean
 
 from videothinker.algorithms.base import Objective, TrainConfig
 from videothinker.errors import UserError
-from videothinker.records import Step
 from videothinker.processes import Processes
+from videothinker.records import Step
 from videothinker.training.rollouts import Batch
 from videothinker.training.step import Sums
 

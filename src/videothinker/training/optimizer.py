@@ -181,8 +181,8 @@ def adamw(
     masters: Iterable[Tensor], *, lr: float, weight_decay: float, fused: bool
 ) -> torch.optim.Optimizer:
     """Torch's own, as one kernel where that is asked for."""
-    given = {"lr": lr, "weight_decay": weight_decay}
-    return torch.optim.AdamW(list(masters), **given, fused=True if fused else None)
+    kernel = True if fused else None
+    return torch.optim.AdamW(list(masters), lr=lr, weight_decay=weight_decay, fused=kernel)
 
 
 def _eight_bit_adam(given: dict[str, Any]) -> Any:

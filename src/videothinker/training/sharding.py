@@ -22,7 +22,6 @@ from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import (
     CPUOffloadPolicy,
-    FSDPModule,
     MixedPrecisionPolicy,
     OffloadPolicy,
     fully_shard,
@@ -35,6 +34,7 @@ from videothinker.models.loaded import Policy
 from videothinker.processes import Processes
 from videothinker.training.optimizer import adamw
 from videothinker.training.step import Bias
+
 
 class Pass(nn.Module):
     """The forward of a group, as a module's own."""
@@ -128,7 +128,8 @@ def shard(
     if how == "layers":
         cut |= {p for unit in units for p in unit.parameters()}
     kept = tuple(model.state_dict())
-    root, rules = Pass(policy), _rules(policy, mesh, on_cpu=on_cpu)
+    rules = _rules(policy, mesh, on_cpu=on_cpu)
+    root: Any = Pass(policy)
     rules["ignored_params"] = set(model.parameters()) - cut
     for module in (*units, root):
         for param in module.parameters():
@@ -172,9 +173,7 @@ def _units(policy: Policy, *, by_layer: bool) -> list[Any]:
         module
         for module in model.modules()
         if type(module).__name__ in model._no_split_modules  # noqa: SLF001 (as accelerate does)
-        and (
-            any(p.requires_grad for p in module.parameters()) or (by_layer and module in decoder)
-        )
+        and (any(p.requires_grad for p in module.parameters()) or (by_layer and module in decoder))
     ]
 
 

@@ -17,6 +17,7 @@ from videothinker.models.loaded import Policy, digest_weights
 from videothinker.planning.dry_run import print_plan
 from videothinker.planning.hardware import check_hardware
 from videothinker.planning.plan import make_plan
+from videothinker.processes import Processes, find_processes
 from videothinker.records import Step
 from videothinker.runs import Run, open_run
 from videothinker.training.closing import closing_table, failings
@@ -25,7 +26,6 @@ from videothinker.training.loop import Loop, run_loop
 from videothinker.training.metrics import open_tracker
 from videothinker.training.models import load_bias, load_trainee, save_model
 from videothinker.training.optimizer import MasterAdamW
-from videothinker.processes import Processes, find_processes
 from videothinker.training.resuming import Past, check_unchanged, read_past, record, refusal
 from videothinker.training.rewards import RewardFunc, load_rewards
 from videothinker.training.rollouts import Prompts
