@@ -1,9 +1,10 @@
 """Write a safetensors file tensor by tensor, so that saving needs room for one of them."""
 
+import ctypes
 import json
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def write_tensors(path: Path | None, tensors: Mapping[str, Any]) -> None:
     order = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
     if path is None:
         for name in order:
-            _content(tensors[name])
+            hand_over(tensors[name], lambda _: None)
         return
     header, end = {}, 0
     for name in order:
@@ -53,7 +54,7 @@ def write_tensors(path: Path | None, tensors: Mapping[str, Any]) -> None:
         with beside.open("wb") as file:
             file.write(struct.pack("<Q", len(text)) + text)
             for name in order:
-                file.write(_content(tensors[name]))
+                hand_over(tensors[name], file.write)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
@@ -63,7 +64,11 @@ def write_tensors(path: Path | None, tensors: Mapping[str, Any]) -> None:
         raise
 
 
-def _content(tensor: Any) -> Any:
-    """Its bytes, in a copy: numpy would fix the size of memory that sharding frees."""
+def hand_over(tensor: Any, take: Callable[[Any], object]) -> None:
+    """Let `take` have a tensor's bytes.
+
+    As they lie in memory: numpy would fix the size of a storage, which sharding frees and fills.
+    """
     whole = tensor if type(tensor) in PLAIN else tensor.full_tensor()
-    return whole.detach().to("cpu", copy=True).contiguous().view(-1).view(torch.uint8).numpy()
+    here = whole.detach().cpu().contiguous()
+    take((ctypes.c_char * here.nbytes).from_address(here.data_ptr()))
