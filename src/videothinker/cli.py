@@ -222,18 +222,34 @@ def _also(name: str) -> str:
     every = "Also: --config RECIPE.yaml sets any flag; --json."
     if not name.startswith("train "):
         return every
-    return f"{every} --dry-run [--gpu-memory 48GB] prints tokens and memory and writes nothing."
+    return (
+        f"{every} --dry-run [--gpus 2] [--gpu-memory 48GB] prints tokens and memory and writes "
+        "nothing."
+    )
+
+
+MOST_GPUS = 1024
 
 
 def take_dry_run(words: list[str]) -> dict[str, Any] | None:
-    """Take `--dry-run` and `--gpu-memory` of a training verb out of `words`; null without them."""
+    """Take `--dry-run`, `--gpus` and `--gpu-memory` of a training verb out of `words`."""
     if words[:1] != ["train"]:
         return None
     asked = take_flag(words, "--dry-run", value=False) is not None
     memory = take_flag(words, "--gpu-memory", value=True)
-    if memory is not None and not asked:
-        raise UserError("--gpu-memory is the size a plan is held against; add --dry-run")
-    return {"gpu_memory": memory} if asked else None
+    gpus = take_flag(words, "--gpus", value=True)
+    if not asked:
+        if memory is not None:
+            raise UserError("--gpu-memory is the size a plan is held against; add --dry-run")
+        if gpus is not None:
+            raise UserError(
+                "--gpus is how many a plan is for; add --dry-run, or start the run by "
+                f"torchrun --nproc-per-node {gpus} -m videothinker train ..."
+            )
+        return None
+    if gpus is not None and not (gpus.isdecimal() and 1 <= int(gpus) <= MOST_GPUS):
+        raise UserError(f"--gpus is {gpus!r}; allowed is a number from 1 to {MOST_GPUS}")
+    return {"gpu_memory": memory, "gpus": int(gpus or 1)}
 
 
 def _usage() -> str:

@@ -1,5 +1,6 @@
 """Run by torchrun on two processes: what sharding computes, held against one process's numbers."""
 
+import gc
 import json
 import sys
 from pathlib import Path
@@ -15,8 +16,13 @@ from videothinker.algorithms.base import Objective
 from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.generation.base import Sampling, generate
 from videothinker.models.base import Group
-from videothinker.models.catalog import load_policy
+from videothinker.models.catalog import find_shape, load_policy
 from videothinker.models.loaded import Policy
+from videothinker.models.shapes import Grid
+from videothinker.planning import memory
+from videothinker.planning.divergences import logit_bytes
+from videothinker.planning.live_bytes import LiveBytes
+from videothinker.planning.memory import Workload
 from videothinker.processes import Processes, find_processes
 from videothinker.training.loop import Loop, take_turns
 from videothinker.training.models import load_trainee
@@ -140,9 +146,63 @@ def check(case: dict[str, Any], base: str, other: str, processes: Processes) -> 
     }
 
 
+def weigh(case: dict[str, Any], processes: Processes) -> dict[str, Any]:
+    """Peaks of a rollout and of a step, and what the plan says of each moment."""
+    folder, dtype, completion = case["folder"], case.get("dtype", "float32"), case["completion"]
+    settings = {"lora_rank": case.get("lora", 0), "dtype": dtype, "shard": case["shard"]}
+    config = CdpoConfig(model=folder, bias=folder, out=Path("never"), **settings)
+    policy, bias = load_trainee(config, processes.device), Bias(load_policy(folder, dtype=dtype))
+    policy.merges = False
+    bias.policy.model.requires_grad_(requires_grad=False)
+    weights = [*policy.model.parameters(), *bias.policy.model.parameters()]
+    with LiveBytes(weights) as live:
+        del weights
+        shards = share(policy, bias, processes, config, video=True)
+        optimizer = ShardedAdamW(shards, processes, lr=LR, weight_decay=0.0)
+        rng, frames = np.random.default_rng(0), case.get("frames", 8)
+        pixels = rng.integers(0, 256, (frames, 112, 168, 3), np.uint8)
+        prompt = policy.encode("Which one happens? " * 9, policy.to_video(pixels, frames / 3))
+        ids_GC = torch.from_numpy(rng.integers(20, len(policy.head_VD) - 20, (4, completion)))
+        full_GC, cut_G = torch.ones_like(ids_GC, dtype=torch.bool), torch.ones(4, dtype=torch.bool)
+        group = Group(prompt, ids_GC, full_GC, cut_G)
+        measured = 0
+        for _ in range(2):  # moments are there from the second on
+            optimizer.zero()
+            gc.collect()
+            live.peak = live.now
+            accumulate_gradients(
+                *(policy, bias, [group], [torch.linspace(-1, 1, 4)], OBJECTIVE),
+                completions=4 * processes.size,
+                tokens=4 * completion * processes.size,
+            )
+            optimizer.clip(20.0)
+            optimizer.step(LR)
+            measured = live.peak
+    work = Workload(
+        shape=find_shape(folder),
+        grid=Grid(*(int(n) for n in prompt.video.grid_thw[0])),
+        prompt=prompt.prompt_tokens,
+        generations=4,
+        completion=completion,
+        width=2 if dtype == "bfloat16" else 4,
+        lora_rank=case.get("lora", 0),
+        logit_bytes=logit_bytes("exact"),
+        videos=1,
+        fused_update=False,
+        ranks=processes.size,
+        by_layer=case["shard"] == "layers",
+    )
+    told = {name: sum(parts.values()) for name, parts in memory.moments(work).items()}
+    return {"measured": measured, "told": told}
+
+
 if __name__ == "__main__":
-    cases, base, other, out = sys.argv[1:]
+    plan, base, other, out = sys.argv[1:]
     alone = find_processes()
-    results = [check(case, base, other, alone) for case in json.loads(cases)]
+    wanted = json.loads(Path(plan).read_text())
+    found = {
+        "checked": [check(case, base, other, alone) for case in wanted["checked"]],
+        "weighed": [weigh(case, alone) for case in wanted["weighed"]],
+    }
     if alone.main:
-        Path(out).write_text(json.dumps(results))
+        Path(out).write_text(json.dumps(found))

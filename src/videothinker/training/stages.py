@@ -91,10 +91,13 @@ def train(data: Path, config: TrainConfig) -> Path:
     return config.out
 
 
-def dry_run(data: Path, config: TrainConfig, *, gpu_memory: str | None, as_json: bool) -> None:
+def dry_run(
+    data: Path, config: TrainConfig, *, gpu_memory: str | None, gpus: int, as_json: bool
+) -> None:
     """Print what `train` would cost, by data that need not be there yet; see `print_plan`."""
     found = load_training_set(data, config) if data.exists() else None
-    plan = make_plan(config, found.train, found.data_root) if found else make_plan(config)
+    known = (found.train, found.data_root) if found else ()
+    plan = make_plan(config, *known, ranks=gpus)
     print_plan(plan, gpu_memory=gpu_memory, as_json=as_json)
 
 
