@@ -11,17 +11,27 @@ import pytest
 from safetensors.torch import load_file
 
 from tests.conftest import REPO
+from tests.planning.test_memory import SHAPES
 from videothinker.algorithms.cdpo import CdpoConfig
+from videothinker.models.qwen2_5_vl.small import build_small
 from videothinker.records import Step, read_jsonl
 from videothinker.runs import digest_path
 from videothinker.training.stages import train
 
-CASES: list[dict[str, Any]] = [
+CHECKED: list[dict[str, Any]] = [
     {"shard": "states", "groups": 5, "steps": 20},  # the processes get 3 and 2
     {"shard": "layers", "groups": 5, "steps": 20, "checkpointing": True},
     {"shard": "layers", "groups": 1},
     {"shard": "states", "groups": 1, "pushed": False, "video": False},
     {"shard": "layers", "groups": 5, "lora": 4, "dtype": "bfloat16", "video": False},
+]
+WEIGHED: list[dict[str, Any]] = [
+    {"folder": "wide", "shard": "states", "completion": 60, "dtype": "bfloat16"},
+    {"folder": "wide", "shard": "layers", "completion": 60},
+    {"folder": "deep", "shard": "layers", "completion": 110, "dtype": "bfloat16"},
+    {"folder": "sees", "shard": "layers", "completion": 12, "dtype": "bfloat16"},
+    {"folder": "sees", "shard": "states", "completion": 12},
+    {"folder": "wide", "shard": "layers", "completion": 60, "dtype": "bfloat16", "lora": 8},
 ]
 
 
@@ -44,16 +54,26 @@ def torchrun(module: str, *words: str, code: int = 0) -> str:
 
 
 @pytest.mark.slow
-def test_gradients_and_moves_are_those_of_one_process(
+def test_numbers_and_memory_are_those_of_one_process_and_of_the_plan(
     base: Path, other: Path, tmp_path: Path
 ) -> None:
-    out = tmp_path / "found.json"
-    torchrun("tests.training.sharded_child", json.dumps(CASES), *map(str, (base, other, out)))
-    for case, found in zip(CASES, json.loads(out.read_text()), strict=True):
-        assert found["gradients"] < 1e-6, case
-        assert found["moves"] < 1e-3, case
-        assert found["published"], case
-        assert found["held"] == pytest.approx(0.5, abs=0.01), case
+    words = [f"What will happen if red cube {n} is gone? blue metal sphere {n}" for n in range(300)]
+    folders = {
+        name: build_small(tmp_path / name, SHAPES[name], words) for name in ("wide", "deep", "sees")
+    }
+    weighed = [case | {"folder": str(folders[case["folder"]])} for case in WEIGHED]
+    plan, out = tmp_path / "plan.json", tmp_path / "found.json"
+    plan.write_text(json.dumps({"checked": CHECKED, "weighed": weighed}))
+    torchrun("tests.training.sharded_child", *map(str, (plan, base, other, out)))
+    found = json.loads(out.read_text())
+    for case, numbers in zip(CHECKED, found["checked"], strict=True):
+        assert numbers["gradients"] < 1e-6, case
+        assert numbers["moves"] < 1e-3, case
+        assert numbers["published"], case
+        assert numbers["held"] == pytest.approx(0.5, abs=0.01), case
+    for case, bytes_ in zip(WEIGHED, found["weighed"], strict=True):
+        told = max(size for name, size in bytes_["told"].items() if name != "rollout")
+        assert told == pytest.approx(bytes_["measured"], rel=0.1), (case, bytes_)
 
 
 def weights(run: Path) -> dict[str, Any]:
