@@ -15,6 +15,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from videothinker.ranks import rank
+
 
 class _Console(Console):
     """Rich's own ends the process with exit code 1 where nobody reads any more: that is a lie."""
@@ -24,7 +26,8 @@ class _Console(Console):
         raise  # noqa: PLE0704  (rich calls this while it handles the BrokenPipeError)
 
 
-stderr = _Console(stderr=True, highlight=False)
+stderr = _Console(stderr=True, highlight=False, quiet=rank() > 0)
+"""Of several processes the first speaks."""
 
 
 def say(text: str) -> None:

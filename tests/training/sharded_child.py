@@ -3,12 +3,14 @@
 import gc
 import json
 import sys
+import weakref
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from tests.training.toy_training import make_question
 from videothinker import prompts
@@ -19,9 +21,8 @@ from videothinker.models.base import Group
 from videothinker.models.catalog import find_shape, load_policy
 from videothinker.models.loaded import Policy
 from videothinker.models.shapes import Grid
-from videothinker.planning import memory
+from videothinker.planning import live_bytes, memory
 from videothinker.planning.divergences import logit_bytes
-from videothinker.planning.live_bytes import LiveBytes
 from videothinker.planning.memory import Workload
 from videothinker.processes import Processes, find_processes
 from videothinker.training.loop import Loop, take_turns
@@ -33,6 +34,34 @@ from videothinker.training.step import Bias, accumulate_gradients
 
 OBJECTIVE = Objective(divergence="exact", repulsion=0.3)
 LR = 1e-4
+
+
+class LiveBytes(live_bytes.LiveBytes):
+    """Sharding gives memory back, and takes it, by resizing: what lives counts at its size now."""
+
+    def __init__(self, present: list[Tensor]) -> None:
+        self.storages: dict[int, weakref.ref[Any]] = {}
+        super().__init__(present)
+
+    def weighed(self) -> int:
+        """Bytes alive."""
+        held = [storage() for storage in list(self.storages.values())]
+        return sum(one.nbytes() for one in held if one is not None)
+
+    def _see(self, tensor: Tensor) -> None:
+        if isinstance(tensor, DTensor):
+            tensor = tensor.to_local()
+        storage = tensor.untyped_storage()
+        key = storage._cdata
+        if key not in self.storages:
+            self.storages[key] = weakref.ref(storage, lambda _: self.storages.pop(key, None))
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = super().__torch_dispatch__(func, types, args, kwargs)
+        self.peak = max(self.peak, self.weighed())
+        return out
+
+
 torch.set_num_threads(1)
 
 
@@ -169,7 +198,7 @@ def weigh(case: dict[str, Any], processes: Processes) -> dict[str, Any]:
         for _ in range(2):  # moments are there from the second on
             optimizer.zero()
             gc.collect()
-            live.peak = live.now
+            live.peak = live.weighed()
             accumulate_gradients(
                 *(policy, bias, [group], [torch.linspace(-1, 1, 4)], OBJECTIVE),
                 completions=4 * processes.size,

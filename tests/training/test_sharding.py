@@ -20,17 +20,15 @@ from videothinker.training.stages import train
 
 CHECKED: list[dict[str, Any]] = [
     {"shard": "states", "groups": 5, "steps": 20},  # the processes get 3 and 2
-    {"shard": "layers", "groups": 5, "steps": 20, "checkpointing": True},
+    {"shard": "layers", "groups": 3, "checkpointing": True},
     {"shard": "layers", "groups": 1},
     {"shard": "states", "groups": 1, "pushed": False, "video": False},
     {"shard": "layers", "groups": 5, "lora": 4, "dtype": "bfloat16", "video": False},
 ]
 WEIGHED: list[dict[str, Any]] = [
-    {"folder": "wide", "shard": "states", "completion": 60, "dtype": "bfloat16"},
-    {"folder": "wide", "shard": "layers", "completion": 60},
+    {"folder": "wide", "shard": "states", "completion": 60},
     {"folder": "deep", "shard": "layers", "completion": 110, "dtype": "bfloat16"},
     {"folder": "sees", "shard": "layers", "completion": 12, "dtype": "bfloat16"},
-    {"folder": "sees", "shard": "states", "completion": 12},
     {"folder": "wide", "shard": "layers", "completion": 60, "dtype": "bfloat16", "lora": 8},
 ]
 
@@ -46,7 +44,7 @@ def torchrun(module: str, *words: str, code: int = 0) -> str:
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{REPO / 'src'}:{REPO}"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     assert done.returncode == code, done.stderr[-9000:]

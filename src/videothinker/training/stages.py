@@ -96,8 +96,8 @@ def dry_run(
 ) -> None:
     """Print what `train` would cost, by data that need not be there yet; see `print_plan`."""
     found = load_training_set(data, config) if data.exists() else None
-    known = (found.train, found.data_root) if found else ()
-    plan = make_plan(config, *known, ranks=gpus)
+    questions, root = (found.train, found.data_root) if found else ((), None)
+    plan = make_plan(config, questions, root, ranks=gpus)
     print_plan(plan, gpu_memory=gpu_memory, as_json=as_json)
 
 
