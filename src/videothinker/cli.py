@@ -355,12 +355,8 @@ def _stage(words: list[str]) -> int:
 
 
 def _interrupted(job: Job | None) -> int:
-    if job is not None:
-        for number in (signal.SIGINT, signal.SIGTERM):  # torchrun may send both
-            signal.signal(number, signal.SIG_IGN)
-        if job.wait_for_cause():
-            return INTERRUPTED
-    _tell(job, "interrupted; the same command resumes")
+    if job is None or not job.wait_for_cause():
+        _tell(job, "interrupted; the same command resumes")
     return INTERRUPTED
 
 

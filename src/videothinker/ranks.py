@@ -8,6 +8,7 @@ in silence. Who is killed cannot say so: a process on the same machine sees it g
 
 import contextlib
 import os
+import signal
 import socket
 import sys
 import threading
@@ -81,6 +82,7 @@ class Job:
 
     def wait_for_cause(self) -> bool:
         """After a broken connection or a stop: whether another process turns out to be why."""
+        _stop_once()
         until = time.monotonic() + WAIT_FOR_CAUSE
         while time.monotonic() < until:
             if self.over():
@@ -112,6 +114,12 @@ class Job:
             self.store.set(f"done/{self.number}", "")
 
 
+def _stop_once() -> None:
+    """Hear no further signal on the way out: torchrun stops all that are left, and may insist."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def is_alive(pid: int) -> bool:
     """Does a process of this machine run? One that has ended may wait to be collected."""
     try:
@@ -140,4 +148,5 @@ def one_job() -> Iterator[Job | None]:
     try:
         yield job
     finally:
+        _stop_once()
         job.finish()
