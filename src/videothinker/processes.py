@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
-from accelerate import PartialState
-from accelerate.utils import broadcast_object_list, gather_object
+
+from videothinker.ranks import size
 
 T = TypeVar("T")
 
@@ -33,12 +33,18 @@ class Processes:
 
     def gather(self, values: list[T]) -> list[T]:
         """Everyone's values, in the order of ranks."""
-        return gather_object(values) if self.size > 1 else values
+        if self.size == 1:
+            return values
+        from accelerate.utils import gather_object  # noqa: PLC0415 (for several alone)
+
+        return gather_object(values)
 
     def say(self, value: T) -> T:
         """The main process's value."""
         if self.size == 1:
             return value
+        from accelerate.utils import broadcast_object_list  # noqa: PLC0415 (for several alone)
+
         box: list[Any] = [value]
         broadcast_object_list(box, from_process=0)
         return box[0]
@@ -56,5 +62,12 @@ class Processes:
 
 def find_processes() -> Processes:
     """What torchrun (or nothing) set up: gloo on CPU, NCCL on GPUs."""
+    from accelerate import PartialState  # noqa: PLC0415 (a second, for what trains)
+
     state = PartialState(cpu=not torch.cuda.is_available())
     return Processes(state.process_index, state.num_processes, torch.device(state.device or "cpu"))
+
+
+def everyone() -> Processes:
+    """This process among those that share a list of questions; alone without torchrun."""
+    return find_processes() if size() > 1 else Processes(0, 1, torch.device("cpu"))
