@@ -5,17 +5,22 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from tests.conftest import REPO
 from tests.planning.test_memory import SHAPES
 from videothinker.algorithms.cdpo import CdpoConfig
+from videothinker.errors import UserError
+from videothinker.models.loaded import Policy
 from videothinker.models.qwen2_5_vl.small import build_small
+from videothinker.processes import Processes
 from videothinker.records import Step, read_jsonl
 from videothinker.runs import digest_path
+from videothinker.training.sharding import share
 from videothinker.training.stages import train
 
 CHECKED: list[dict[str, Any]] = [
@@ -72,6 +77,13 @@ def test_numbers_and_memory_are_those_of_one_process_and_of_the_plan(
     for case, bytes_ in zip(WEIGHED, found["weighed"], strict=True):
         told = max(size for name, size in bytes_["told"].items() if name != "rollout")
         assert told == pytest.approx(bytes_["measured"], rel=0.1), (case, bytes_)
+
+
+def test_a_model_of_the_plain_path_is_refused(tmp_path: Path) -> None:
+    config = CdpoConfig(model="some/smolvlm", bias="b", out=tmp_path)
+    two, plain = Processes(0, 2, torch.device("cpu")), cast("Policy", object())
+    with pytest.raises(UserError, match="some/smolvlm runs by the plain path, which 2 processes"):
+        share(plain, None, two, config, video=True)
 
 
 def weights(run: Path) -> dict[str, Any]:
