@@ -218,8 +218,8 @@ so a gain there has to be held against a guess, and against the base made to sim
 Before the arrow stands GRPO, after it bias-failure sampling, in percent right."""
 READ = """Intervals are of 95 %, over scenes and training seeds together; differences are paired by
 seed and question; 5 % of the training questions are inferential. The two tiers are never pooled,
-and nothing was measured at 3B. The base of the transcript tier was one before today's (0.45 M
-parameters)."""
+and nothing was measured at 3B. The base of the transcript tier was one before today's, half as
+large."""
 TRANSCRIPT = """### Transcript tier
 
 Text in, a base of less than half a million parameters; seeds, methods and scenes were fixed
