@@ -19,8 +19,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from miniature_families import SHORTCUT
-from miniature_records import RIGHT, SIMULATED, VALID
+from miniature_families import FIGURE, NAME, SHORTCUT, figure
+from miniature_records import RIGHT, SIMULATED, VALID, Grid
 from miniature_tables import PAGES
 
 from videothinker.diagnosis.audit import Audited
@@ -61,7 +61,7 @@ def evaluation(run: Path, sets: dict[str, Any], found: re.Match[str]) -> dict[st
         "scenes": [q.groups.get("scene", q.id) for q in questions],
         "pairs": [q.groups.get("family") or q.groups.get("pair", "") for q in questions],
         "prefill": prefill,
-        "shortcut": shortcut(Path(metadata["config"]["data"])),
+        "shortcut": shortcut(Path(metadata["facts"].get("data", run))),
     }
     if sets.setdefault(found["set"], asked) != asked:
         raise SystemExit(f"{run}: asks other questions than the other runs of {found['set']!r}")
@@ -155,6 +155,8 @@ def main(words: Sequence[str] | None = None) -> None:
         for name, write in PAGES.items():
             (DOCS / f"{name}.md").write_text(write())
             sys.stderr.write(f"wrote docs/{name}.md\n")
+        FIGURE.write_text(figure(Grid.raw(NAME)))
+        sys.stderr.write(f"wrote {FIGURE}\n")
         return
     found = collect(arguments.runs)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""docs/results.md, and the tables of the split that docs/choosing.md and README.md show.
+"""What docs/results_old_world.md begins with, and the tables that choosing.md and README.md show.
 
 python benchmarks/miniature_pages.py     (fills those of README.md and docs/choosing.md)
 """
@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import miniature_families as families
 from miniature_records import (
     HALVES,
     LABELS,
@@ -202,7 +203,7 @@ def compute_table(grids: Grids) -> list[str]:
     return table(head, list(compute_rows(grids)))
 
 
-ABOUT = """# Results in miniature
+ABOUT = """## In short
 
 **Most inferential questions of these worlds give themselves away, and what bias-failure sampling
 gains over GRPO sits there.** On the rest little or nothing is gained. What to do about a shortcut
@@ -215,30 +216,28 @@ inferential questions that do not give themselves away: a describer is wrong on 
 so a gain there has to be held against a guess, and against the base made to simulate.
 
 Before the arrow stands GRPO, after it bias-failure sampling, in percent right."""
-READ = """Every number is recomputed from committed answers: `python benchmarks/miniature.py
-tables` writes this page. Intervals are of 95 %, over scenes and training seeds together;
-differences are paired by seed and question. All worlds here were asked with questions of the
-old writer (`world --give-aways allowed`), and 5 % of the training questions are inferential.
-The two tiers are never pooled, and nothing was measured at 3B. [The old
-world](results_old_world.md) has every table and says why it misled."""
-TRANSCRIPT = """## Transcript tier
+READ = """Intervals are of 95 %, over scenes and training seeds together; differences are paired by
+seed and question; 5 % of the training questions are inferential. The two tiers are never pooled,
+and nothing was measured at 3B. The base of the transcript tier was one before today's, half as
+large."""
+TRANSCRIPT = """### Transcript tier
 
 Text in, a base of less than half a million parameters; seeds, methods and scenes were fixed
 before the run. Bias-failure sampling gains on the rest with one floor and not with the other. The
 default CDPO gains there too. Both pay in observational accuracy."""
-VIDEO = """## Video tier
+VIDEO = """### Video tier
 
 Frames in, a base of about two million parameters, in one untuned regime. Bias-failure sampling
 gains nothing on the rest that an interval would show. The default CDPO gains, about up to what
 the base made to simulate has, and pays more."""
-PAIRED = """## Minimal pairs: is the premise read?
+PAIRED = """### Minimal pairs: is the premise read?
 
 A minimal pair asks one video two questions that differ in the removed object alone. In the
 irrelevant half describing is right, in the causal half it is wrong, and none of these questions
 gives itself away. After GRPO, the paper's CDPO or bias-failure sampling a policy answers nearly
 as a describer would, whatever its answer opens with. The last column takes only answers that open
 with a removal; the base gives few of them, on questions it chooses itself."""
-COST = """## What it costs
+COST = """### What it costs
 
 Bias-failure sampling against GRPO on observational questions, by seed:"""
 COMPUTE = """GRPO trained as long as bias model, measured successes and sampling take together,
@@ -256,15 +255,18 @@ def joined(parts: Sequence[str | list[str]]) -> str:
     return "\n\n".join(part if isinstance(part, str) else "\n".join(part) for part in parts)
 
 
-def results(grids: Grids) -> str:
-    """docs/results.md."""
+def in_short(grids: Grids) -> list[str | list[str]]:
+    """What the old world's page begins with."""
     tiers = (TRANSCRIPT, tier_table(grids, ("headline", "confirmation")))
     pixels = (VIDEO, tier_table(grids, ("video", "video_before")))
     parts = (ABOUT, short_table(grids), READ, *tiers, *pixels, PAIRED, halves_table(grids))
-    return joined([*parts, COST, cost_table(grids), COMPUTE, compute_table(grids)]) + "\n"
+    return [*parts, COST, cost_table(grids), COMPUTE, compute_table(grids)]
 
 
-MARKED = {"README.md": {"split": short_table}, "docs/choosing.md": {"arms": choice_table}}
+MARKED = {
+    "README.md": {"families": lambda _: families.short_table()},
+    "docs/choosing.md": {"arms": choice_table},
+}
 """Page -> name of a marked place in it -> the table that stands there."""
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import miniature_families as families
 import miniature_pages as split
 from miniature_records import (
     ACCURACIES,
@@ -223,8 +224,9 @@ SMALL = (
 )
 INTRO = """# What the old world showed, and why it misled
 
-Use this page to look up a number; [results.md](results.md) says what they mean. It has every
-table of the committed grids, which all asked questions of the old writer.
+Use this page to look up a number of the grids that asked questions of the old writer (`world
+--give-aways allowed`). What holds on questions that do not give themselves away is in
+[results.md](results.md).
 
 **Why it misled.** Writing a what-if question, the old writer drew options that are mixed *in the
 world without the object*: some happen, some do not. It did not ask whether they are mixed *in the
@@ -284,7 +286,7 @@ def old_world() -> str:
     """docs/results_old_world.md."""
     grids = [grid for name in TITLES if (grid := Grid.read(name))]
     words = table(("what is written", "what it means"), WORDS)
-    parts: list[str | list[str]] = [INTRO, words]
+    parts: list[str | list[str]] = [INTRO, words, *split.in_short(split.read())]
     parts += [split.OUT, split.domain_table(split.read())]
     parts += [section(grid) for grid in grids]
     if rows := erosion_table(grids):
@@ -294,5 +296,5 @@ def old_world() -> str:
     return split.joined(parts) + "\n"
 
 
-PAGES = {"results": lambda: split.results(split.read()), "results_old_world": old_world}
+PAGES = {"results": families.results, "results_old_world": old_world}
 """Name of a page of docs/ -> what writes all of it."""

@@ -1,7 +1,10 @@
 """What weight-only int8 and int4 (torchao) cost the shipped base: accuracy by label, and speed.
 
     pip install 'videothinker[quantized]'
-    OMP_NUM_THREADS=1 python benchmarks/quantized.py --data runs/demo/diagnosis [--limit 60]
+    videothinker world --give-aways allowed --scenes 200 --validation-scenes 100 --size 64x48 \
+      --frames 16 --plain-looks --radius 0.3 --objects-max 5 --softest 0.5 --near-miss 0.4 --out W
+    videothinker diagnose W --out D
+    OMP_NUM_THREADS=1 python benchmarks/quantized.py --data D [--limit 60]
 
 Every format answers the same held-out questions under the demo's protocol, greedily. Only linear
 layers of the language model are quantized, in groups of 32 weights for int4; the head is tied to

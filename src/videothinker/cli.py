@@ -6,6 +6,7 @@ a flag beats the recipe. Nothing heavy is imported before the verb is known and 
 
 import contextlib
 import dataclasses
+import io
 import json
 import os
 import select
@@ -13,12 +14,13 @@ import signal
 import sys
 import traceback
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from videothinker import __version__, helping
 from videothinker.errors import UserError
+from videothinker.ranks import Job, one_job, rank, size
 from videothinker.recipes import as_words, check_keys, read_recipe
 from videothinker.verbs import VERBS, Verb, load, setting_names
 
@@ -98,15 +100,28 @@ def parse(words: Sequence[str]) -> tuple[str, list[Any], bool]:
     return name, [*inputs, parsed.config], as_json
 
 
+MOST_GPUS = 1024
+
+
 def take_dry_run(words: list[str]) -> dict[str, Any] | None:
-    """Take `--dry-run` and `--gpu-memory` of a training verb out of `words`; null without them."""
+    """Take `--dry-run`, `--gpus` and `--gpu-memory` of a training verb out of `words`."""
     if words[:1] != ["train"]:
         return None
     asked = take_flag(words, "--dry-run", value=False) is not None
     memory = take_flag(words, "--gpu-memory", value=True)
-    if memory is not None and not asked:
-        raise UserError("--gpu-memory is the size a plan is held against; add --dry-run")
-    return {"gpu_memory": memory} if asked else None
+    gpus = take_flag(words, "--gpus", value=True)
+    if not asked:
+        if memory is not None:
+            raise UserError("--gpu-memory is the size a plan is held against; add --dry-run")
+        if gpus is not None:
+            raise UserError(
+                "--gpus is how many a plan is for; add --dry-run, or start the run by "
+                f"torchrun --nproc-per-node {gpus} -m videothinker train ..."
+            )
+        return None
+    if gpus is not None and not (gpus.isdecimal() and 1 <= int(gpus) <= MOST_GPUS):
+        raise UserError(f"--gpus is {gpus!r}; allowed is a number from 1 to {MOST_GPUS}")
+    return {"gpu_memory": memory, "gpus": int(gpus or 1)}
 
 
 def _finish(name: str, result: Any, *, as_json: bool) -> int:
@@ -177,38 +192,91 @@ def run(words: list[str]) -> int:
     """Run one stage; returns the exit code."""
     # Grids and stages fork after tokenizing; the tokenizer's own threads would only warn.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    code = DONE
+    with one_job() as job:
+        return _run(words, job)
+
+
+def _run(words: list[str], job: Job | None) -> int:
+    """The command; its exit code, whatever happens."""
+    code = FAULT
     try:
-        dry = take_dry_run(words)
-        try:
-            name, arguments, as_json = parse(words)
-        except SystemExit as stop:  # tyro has printed its help or its sentence
-            return stop.code if isinstance(stop.code, int) else USER_ERROR
-        if dry is not None:
-            plan = load("videothinker.training.stages:dry_run")
-            plan(*arguments, **dry, as_json=as_json)
-            return DONE
-        stage = load(VERBS[name].stage)
-        code = _finish(name, stage(*arguments), as_json=as_json)
+        code = _stage(words)
     except UserError as error:
-        sys.stderr.write(f"videothinker: {error}\n")
+        _tell(job, str(error))
         code = USER_ERROR
     except KeyboardInterrupt:
-        sys.stderr.write("videothinker: interrupted; the same command resumes\n")
-        code = INTERRUPTED
+        code = _interrupted(job)
     except SystemExit as stop:  # of a user's reward function, say; no stage of ours ends so
         traceback.print_exc()
-        sys.stderr.write(
-            f"videothinker: something called sys.exit({stop.code!r}) before the work was done, see "
-            "above; take that call out of your own code, and the same command resumes\n"
+        _tell(
+            job,
+            f"something called sys.exit({stop.code!r}) before the work was done, see above; take "
+            "that call out of your own code, and the same command resumes",
         )
-        code = FAULT
     except Exception as error:  # Python's own exit code, 1, would say "done, with failures"
         if isinstance(error, BrokenPipeError) and _unread():
             raise
-        traceback.print_exc()
-        code = FAULT
+        if job is None or _is_cause(job, error):
+            traceback.print_exc()
     return code
+
+
+def _stage(words: list[str]) -> int:
+    dry = take_dry_run(words)
+    try:
+        with _silence() if rank() else contextlib.nullcontext():
+            name, arguments, as_json = parse(words)
+    except SystemExit as stop:  # tyro has printed its help or its sentence
+        return stop.code if isinstance(stop.code, int) else USER_ERROR
+    if dry is not None:
+        plan = load("videothinker.training.stages:dry_run")
+        plan(*arguments, **dry, as_json=as_json)
+        return DONE
+    result = load(VERBS[name].stage)(*arguments)
+    return DONE if rank() else _finish(name, result, as_json=as_json)
+
+
+def _interrupted(job: Job | None) -> int:
+    if job is None or not job.wait_for_cause():
+        _tell(job, "interrupted; the same command resumes")
+    return INTERRUPTED
+
+
+def _is_cause(job: Job, error: Exception) -> bool:
+    """Does the job end because of this fault of ours? It is said; is there more to print?"""
+    return not job.wait_for_cause() and job.claim(_in_words(error)) and not _is_memory(error)
+
+
+def _tell(job: Job | None, sentence: str) -> None:
+    """The one sentence a command ends with; of several processes one says it."""
+    if job is None:
+        sys.stderr.write(f"videothinker: {sentence}\n")
+    else:
+        job.claim(sentence)
+
+
+def _is_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+
+
+def _in_words(error: Exception) -> str:
+    """A fault of one of several processes, in a sentence."""
+    lines = str(error).splitlines()
+    what = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    if not _is_memory(error):
+        return what
+    return (
+        f"out of memory ({what}); add --dry-run --gpus {size()} to the command, without torchrun, "
+        "to see what would fit"
+    )
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Inside, what is printed goes nowhere: the first process prints the same."""
+    nowhere = io.StringIO()
+    with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+        yield
 
 
 def _unread() -> bool:

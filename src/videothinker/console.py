@@ -19,6 +19,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from videothinker.ranks import rank
+
 
 class _Console(Console):
     """Rich's own ends the process with exit code 1 where nobody reads any more: that is a lie."""
@@ -28,7 +30,8 @@ class _Console(Console):
         raise  # noqa: PLE0704  (rich calls this while it handles the BrokenPipeError)
 
 
-stderr = _Console(stderr=True, highlight=False, emoji=False)
+stderr = _Console(stderr=True, highlight=False, emoji=False, quiet=rank() > 0)
+"""Of several processes the first speaks."""
 
 
 _held: ContextVar[list[str] | None] = ContextVar("held", default=None)

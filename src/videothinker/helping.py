@@ -30,7 +30,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("data", "list", "grid", "runs", "video", "question", "choice", "model", "bias", "probe"),
         *("verify", "merge", "benchmark", "data_root", "diagnosis", "compare", "out", "as_is"),
         *("accept_guesses", "keep_going", "decode", "follow_links", "allow_self_bias"),
+        *("start", "pool_dir", "to", "folder", "address", "algorithm", "recipe"),
     ),
+    "what is shared": ("evaluations", "license", "public", "with_videos"),
     "which questions": (
         *("rule", "split", "types", "label", "limit", "train_questions", "sampling"),
         *("inferential_share", "sampling_floor", "sampling_rollouts", "success", "check"),
@@ -79,7 +81,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "machine and chance": (
         *("seed", "device", "dtype", "precision", "rows", "jobs", "threads", "workers"),
         *("budget_minutes", "gradient_checkpointing", "optimizer_device", "offload_bias"),
-        *("moments",),
+        *("moments", "shard"),
     ),
     "videos that are slow or broken": ("deadline", "decode_megabytes", "on_bad_video"),
     "a model that a server has": (
@@ -94,7 +96,8 @@ EVERY = (
 )
 TRAINING = (
     ("--dry-run", "prints tokens, time and memory, and writes nothing"),
-    ("--gpu-memory 48GB", "with --dry-run: the memory that the plan is held against"),
+    ("--gpus 2", "with --dry-run: how many GPUs the plan is for"),
+    ("--gpu-memory 48GB", "with --dry-run: the memory that the plan is held against, of each GPU"),
 )
 FIRST = {"models": "--verify", "export": "--merge"}
 """The flag that is meant by a word which came without one."""
@@ -301,7 +304,8 @@ def words_of(name: str) -> list[str]:
             for one in flag.spelled.split(", ")
             if one.startswith("--")
         ]
-    beside = ["config", "json", *(("dry-run", "gpu-memory") if name.startswith("train ") else ())]
+    training = ("dry-run", "gpus", "gpu-memory") if name.startswith("train ") else ()
+    beside = ["config", "json", *training]
     return [*found, *beside]
 
 

@@ -49,8 +49,8 @@ def test_hardware_is_refused_before_anything_is_loaded(
         check_hardware(config, (), Path(), cuda, ranks=1)
     plain = replace(config, dtype="float32")
     check_hardware(plain, (), Path(), cuda, ranks=1)
-    with pytest.raises(UserError, match="came with 2 processes"):
-        check_hardware(replace(plain, optimizer_device="cpu"), (), Path(), cuda, ranks=2)
+    with pytest.raises(UserError, match="8bit' came with 2 processes"):
+        check_hardware(replace(plain, moments="8bit"), (), Path(), cuda, ranks=2)
     big = replace(plain, model="Qwen/Qwen2.5-VL-3B-Instruct")
     with pytest.raises(UserError, match=r"GiB\) and the GPU has 2\.0"):
         check_hardware(big, (), Path(), cuda, ranks=1)

@@ -6,7 +6,8 @@ import pytest
 
 from tests.planning.paper import paper
 from videothinker.algorithms.grpo import GrpoConfig
-from videothinker.planning.options import OPTIONS, make_fit
+from videothinker.planning.hardware import check_fits
+from videothinker.planning.options import EIGHT_BIT, OPTIONS, apply, make_fit
 from videothinker.planning.plan import GIB, make_plan
 
 ON_CPU = "--optimizer-device cpu"
@@ -34,10 +35,30 @@ def test_where_none_is_enough_all_that_help_are_named_in_order() -> None:
     assert places == sorted(places)
 
 
-def test_several_ranks_are_not_told_what_they_would_be_refused() -> None:
-    plan = make_plan(paper(), ranks=2)
-    for card in (4, 24, 48):
-        assert ON_CPU not in [step.option.flag for step in make_fit(plan, card * GIB)]
+@pytest.mark.parametrize(
+    ("model", "gpus", "card", "flags"),
+    [
+        ("Qwen/Qwen2.5-VL-3B-Instruct", 2, 48, []),
+        ("Qwen/Qwen2.5-VL-3B-Instruct", 8, 24, ["--shard layers"]),
+        ("Qwen/Qwen2.5-VL-7B-Instruct", 8, 80, []),
+        ("Qwen/Qwen2.5-VL-7B-Instruct", 8, 48, ["--shard layers"]),
+        ("Qwen/Qwen2.5-VL-7B-Instruct", 2, 80, [ON_CPU]),
+    ],
+)
+def test_several_gpus_have_an_answer(model: str, gpus: int, card: int, flags: list[str]) -> None:
+    """And taking the advice is not refused: with it the plan fits and asks for nothing more."""
+    plan = make_plan(paper(model=model), ranks=gpus)
+    steps = make_fit(plan, card * GIB)
+    assert [step.option.flag for step in steps] == flags
+    taken = steps[-1].plan if steps else plan
+    check_fits(taken, card * GIB)
+    assert make_fit(taken, card * GIB) == []
+
+
+def test_what_is_for_several_is_no_advice_for_one() -> None:
+    flags = [step.option.flag for step in make_fit(make_plan(paper()), 4 * GIB)]
+    assert "--shard layers" not in flags
+    assert apply(make_plan(paper(), ranks=2), EIGHT_BIT) is None
 
 
 def test_what_the_settings_exclude_is_no_advice() -> None:

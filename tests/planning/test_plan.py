@@ -1,5 +1,6 @@
 """A plan's tokens, prompts, ranks and bias model."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from tests.planning.paper import paper
 from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.algorithms.grpo import GrpoConfig
+from videothinker.models.shapes import layer_parameters, parameters
+from videothinker.planning import memory
 from videothinker.planning.plan import GIB, Rollout, bias_kind, make_plan
 from videothinker.training.data import load_training_set
 
@@ -21,12 +24,32 @@ def test_the_tokens_of_a_clevrer_video() -> None:
     assert ratio == pytest.approx(2.5, abs=0.1)
 
 
-def test_ranks_share_the_prompts_of_a_step_and_nothing_else() -> None:
+def test_ranks_share_the_prompts_of_a_step_and_what_is_sharded() -> None:
     config = paper(prompts_per_step=3)
     alone, two, many = (make_plan(config, ranks=ranks) for ranks in (1, 2, 8))
     assert [plan.work.prompts for plan in (alone, two, many)] == [3, 2, 1]
     assert alone.flops(shared=True) == two.flops(shared=True)
-    assert many.peak == make_plan(paper(prompts_per_step=1)).peak
+    whole, eighth = memory.resident(alone.work), memory.resident(many.work)
+    assert eighth == {
+        "weights": whole["weights"],
+        "bias model": whole["bias model"],
+        "float32 master": pytest.approx(whole["float32 master"] / 8, abs=4),
+        "moments": pytest.approx(whole["moments"] / 8, abs=8),
+    }
+    layers = make_plan(replace(config, shard="layers"), ranks=8)
+    decoder = 2 * layer_parameters(layers.shape) * layers.shape.layers
+    found = memory.resident(layers.work)
+    assert found["bias model"] == pytest.approx(whole["bias model"] - 7 / 8 * decoder, abs=2)
+
+
+def test_what_passes_between_ranks_in_a_step_by_hand() -> None:
+    """Each receives the others' share of the weights an update, of float32 gradients a prompt."""
+    config = paper(prompts_per_step=4)
+    assert make_plan(config).traffic == {}
+    plan = make_plan(config, ranks=2)
+    count = sum(parameters(plan.shape).values())
+    told = {"weights gathered": 2 * count // 2, "gradients summed": 2 * 4 * count // 2}
+    assert plan.traffic == {name: pytest.approx(size, abs=4) for name, size in told.items()}
 
 
 def test_text_is_measured_where_data_and_tokenizer_are_at_hand(toy: Path, base: Path) -> None:

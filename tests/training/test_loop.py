@@ -7,7 +7,9 @@ from typing import Any, cast
 import pytest
 import torch
 
+from videothinker.algorithms.base import Objective
 from videothinker.algorithms.cdpo import CdpoConfig
+from videothinker.processes import Processes
 from videothinker.training import loop
 from videothinker.training.loop import Loop, Progress, advantages_of, decide, learning_rate
 from videothinker.training.rewards import weighted
@@ -120,16 +122,18 @@ def test_the_update_hands_over_advantages_counts_and_the_clip_of_the_norm(
     monkeypatch.setattr(loop, "accumulate_gradients", accumulate)
     optimizer = Optimizer(zero=lambda: None, gradients=list)
     given = config(scale_rewards="none", num_iterations=2, max_grad_norm=3.5, learning_rate=0.25)
+    alone = Processes(0, 1, torch.device("cpu"))
     parts = SimpleNamespace(
-        config=given, policy=None, bias=None, optimizer=optimizer, processes=SimpleNamespace(size=1)
+        config=given, policy=None, bias=None, optimizer=optimizer, processes=alone, idle=None
     )
     rows = batch(scored(4), scored(7), rewards=[[0.0, 2.0], [9.0, 5.0]])
     rows.groups = cast("Any", {7: "seven", 4: "four"})
     progress = Progress(3, 6, entropy=9.0, divergence=9.0)
-    total, extra = loop.update(cast("Loop", parts), rows, cast("Any", None), progress)
+    total, extra = loop.update(cast("Loop", parts), rows, Objective(), progress)
     for args, kwargs in seen:
-        assert args[2] == ["seven", "four"]
-        assert [values.tolist() for values in args[3]] == [[2, -2], [-1, 1]]
+        assert args[2] == ["four", "seven"]
+        assert [values.tolist() for values in args[3]] == [[-1, 1], [2, -2]]
+        assert kwargs["backwards"] == 2
         assert (kwargs["completions"], kwargs["tokens"]) == (4, 14)
     assert [kwargs["old_logps"] for _, kwargs in seen] == [{0: "kept"}] * 2
     assert seen[0][1]["old_logps"] is seen[1][1]["old_logps"]

@@ -12,10 +12,10 @@ from tests.training.toy_training import make_question
 from videothinker.algorithms.bias import BiasConfig
 from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.errors import UserError
+from videothinker.processes import Processes
 from videothinker.records import Question, write_jsonl
 from videothinker.runs import digest_path
 from videothinker.training.data import load_training_set
-from videothinker.training.processes import Processes
 from videothinker.training.stages import train
 from videothinker.training.videos import check_videos
 

@@ -20,6 +20,7 @@ from videothinker.budget import DEADLINE, MEGABYTES, check_budget
 from videothinker.errors import UserError
 
 Sampling = Literal["uniform", "bias-failure", "base-failure", "curriculum", "label"]
+Shard = Literal["states", "layers"]
 MAY_BE_ZERO = (
     "train_questions", "lora_rank", "eval_steps", "eval_questions", "weight_decay", "max_refills",
     "guard_valid",
@@ -153,6 +154,9 @@ class TrainConfig:
     no GPU memory for them and computes the same update (on a GPU, but for rounding). Ours."""
     moments: Literal["float32", "8bit"] = "float32"
     """Of AdamW. `8bit` needs bitsandbytes on a GPU and is not exact. Ours: exact."""
+    shard: Shard = "states"
+    """Of several processes: what each holds a piece of. `states`: masters, gradients and moments;
+    `layers`: the weights of each layer as well, the bias model's too. The same update. Ours."""
     eval_steps: int = 50
     """Steps between two validations; 0 never. Ours."""
     eval_questions: int = 64

@@ -19,6 +19,7 @@ from videothinker.console import progress
 from videothinker.errors import UserError
 from videothinker.generation.base import Sampling, generate
 from videothinker.models.base import Group, Model, Prompt
+from videothinker.processes import everyone
 from videothinker.prompts import LETTERS
 from videothinker.records import Question, Sample, Variant
 from videothinker.runs import Journal
@@ -124,18 +125,27 @@ def _complete(
     size: int,
     videos: int,
 ) -> dict[Key, Sample]:
-    """Answer what the journal does not hold and append it, up to `size` questions at a time."""
-    done = {key(sample): sample for sample in journal.records}
+    """Answer what the journal does not hold and append it, up to `size` questions at a time.
+
+    Each of several processes answers one batch of a round.
+    """
+    processes = everyone()
+    done = {key(sample): sample for sample in processes.say(journal.records)}
     already = sum(all(k in done for k in asking.keys(q)) for q in questions)
     name = f"answer ({asking.protocol.name}, {asking.variant})"
+    pending = [
+        batch
+        for batch in batches(questions, asking.variant, size, videos)
+        if any(k not in done for question in batch for k in asking.keys(question))
+    ]
     with progress(name, len(questions), done=already) as bar:
-        for batch in batches(questions, asking.variant, size, videos):
-            missing = {k for question in batch for k in asking.keys(question)} - done.keys()
-            if missing:
-                new = [s for s in _answer(asking, batch, done) if key(s) in missing]
-                journal.append(*new)
-                done.update((key(sample), sample) for sample in new)
-                bar.advance(len({s.question_id for s in new}))
+        for start in range(0, len(pending), processes.size):
+            mine = pending[start : start + processes.size][processes.rank :][:1]
+            new = [s for batch in mine for s in _answer(asking, batch, done) if key(s) not in done]
+            new = processes.gather(new)
+            journal.append(*new)
+            done.update((key(sample), sample) for sample in new)
+            bar.advance(len({s.question_id for s in new}))
     return done
 
 

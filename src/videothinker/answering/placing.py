@@ -11,6 +11,7 @@ from videothinker.generation.chat import Server
 from videothinker.models import catalog
 from videothinker.models.base import Model
 from videothinker.models.placement import AUTO, Placement
+from videothinker.ranks import size
 from videothinker.runs import Run
 
 
@@ -54,10 +55,15 @@ def place(source: str, device: str, dtype: str, endpoint: EndpointConfig) -> Pla
 
     Raises:
         UserError: as `catalog.place`; or a device or dtype of a model that is not loaded here, or
-            no usable key under the name that was given.
+            no usable key under the name that was given, or several processes to ask a server.
     """
     if endpoint.endpoint is None:
         return catalog.place(source, device, dtype)
+    if size() > 1:
+        raise UserError(
+            f"{size()} processes came with an endpoint, which one process asks as often at once "
+            "as --endpoint-requests says; start it without torchrun"
+        )
     placed = Elsewhere(source, endpoint, read_key(endpoint.endpoint_key_variable))
     for name, value in (("device", device), ("dtype", dtype)):
         if value not in (AUTO, placed.facts[name]):

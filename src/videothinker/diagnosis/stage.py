@@ -21,6 +21,7 @@ from videothinker.diagnosis.premises import natural_pairs, pair_line, told
 from videothinker.diagnosis.probes import FLAGS, diagnose_by_probes
 from videothinker.diagnosis.sources import Source, inputs_of, read_list, read_source
 from videothinker.diagnosis.summary import lines, rule_counts, summarise
+from videothinker.ranks import size
 from videothinker.records import Diagnosis, write_atomic, write_jsonl
 from videothinker.runs import Run, open_run
 
@@ -150,14 +151,34 @@ def diagnose(data: Path, config: DiagnoseConfig) -> Path:
         UserError: bad input; see `sources.read_source`.
     """
     data = hub.local(data)
+    if size() == 1:
+        _diagnose(data, config)
+        return config.out
+    from videothinker.answering.sharing import own_folder  # noqa: PLC0415 (torch)
+
+    with own_folder(config) as own:
+        _diagnose(data, own)
+    return config.out
+
+
+def _is_done(run: Run) -> bool:
+    """Of several processes the first opened the run."""
+    if size() == 1:
+        return run.done
+    from videothinker.answering.sharing import is_done  # noqa: PLC0415 (torch)
+
+    return is_done(run.done)
+
+
+def _diagnose(data: Path, config: DiagnoseConfig) -> None:
     listed = read_list(data, config)
     inputs = inputs_of(data, config, listed)
     if config.probe is not None:
         config = _placed(config, config.probe)
     with open_run(config.out, "diagnose", config, inputs, may_change=MAY_CHANGE) as run:
-        if run.done:
+        if _is_done(run):
             say(f"{config.out}: is done already; give another --out to run again")
-            return config.out
+            return
         say(f"reading {data}")
         source = read_source(data, config, listed)
         run.facts["data_root"] = str(source.data_root)
@@ -184,4 +205,3 @@ def diagnose(data: Path, config: DiagnoseConfig) -> Path:
         write_atomic(run.path / "summary.json", msgspec.json.format(msgspec.json.encode(summary)))
         _tell(summary, rule, audited)
         _tell_next(run, data, config, chosen, gains)
-    return config.out

@@ -14,6 +14,7 @@ from videothinker.answering.endpoint import MAY_CHANGE
 from videothinker.answering.pixels import tell_far
 from videothinker.answering.placing import batch_sizes, load, place
 from videothinker.answering.served import cost_line, costs, settle
+from videothinker.answering.sharing import is_done, own_folder
 from videothinker.benchmarks import catalog, jsonl
 from videothinker.benchmarks.base import Benchmark
 from videothinker.benchmarks.protocols import Protocol
@@ -45,6 +46,12 @@ def evaluate(data: Path, config: EvaluateConfig) -> Path:
         UserError: a wrong or partial download, a model that cannot be loaded, nothing to ask.
     """
     data = hub.local(data)
+    with own_folder(config) as own:
+        _evaluate(data, own)
+    return data if config.check else config.out
+
+
+def _evaluate(data: Path, config: EvaluateConfig) -> None:
     benchmark = catalog.load(
         config.benchmark,
         data,
@@ -55,7 +62,7 @@ def evaluate(data: Path, config: EvaluateConfig) -> Path:
     root = config.data_root or jsonl.data_root(data, endpoint=config.served.endpoint)
     if config.check:
         check(benchmark, root, follow_links=config.follow_links)
-        return data
+        return
     labels = {d.question_id: d for d in _labels(data, config)}
     chosen = select(benchmark, config, labels)
     protocol = protocol_of(config)
@@ -66,9 +73,9 @@ def evaluate(data: Path, config: EvaluateConfig) -> Path:
     inputs["model"] = placed.folder
     config = replace(config, device=placed.device, dtype=placed.dtype)
     with open_run(config.out, "evaluate", config, inputs, may_change=MAY_CHANGE) as run:
-        if run.done:
+        if is_done(run.done):
             say(f"{config.out}: done before; nothing to do")
-            return config.out
+            return
         for line in placed.lines:
             say(line)
         policy = load(placed, run)
@@ -88,7 +95,6 @@ def evaluate(data: Path, config: EvaluateConfig) -> Path:
         )
         _conclude(run, benchmark, chosen, protocol, config)
     say(f"wrote {config.out}; next: videothinker report {config.out}")
-    return config.out
 
 
 def _refuse(chosen: Selection, protocol: Protocol, config: EvaluateConfig) -> None:

@@ -18,6 +18,7 @@ from videothinker.models.attention import AttentionPlan
 from videothinker.models.base import Group, Model, Prompt, Video
 from videothinker.models.folders import Base
 from videothinker.models.templates import chat_text
+from videothinker.models.tensor_file import hand_over
 from videothinker.prompts import CONTROL_TOKEN
 
 SHARD = 2 << 30
@@ -294,8 +295,7 @@ def digest_weights(state: Mapping[str, Tensor]) -> str:
     """sha256 over every tensor's name, type, shape and bytes, in the order of names."""
     total = hashlib.sha256()
     for name in sorted(state):
-        tensor = state[name].detach().cpu().contiguous()
+        tensor = state[name]
         total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        content: Any = tensor.view(-1).view(torch.uint8).numpy()
-        total.update(content)
+        hand_over(tensor, total.update)
     return total.hexdigest()

@@ -138,14 +138,25 @@ def parameters(shape: Shape) -> dict[str, int]:
 
 def _tower_parameters(shape: Shape) -> int:
     one = shape.vision
-    v, i, norm = one.hidden, one.intermediate, 2 if one.layer_norms else 1
-    mlp = 3 * v * i + 2 * i + v if one.gated else 2 * v * i + i + v
-    block = 4 * v * v + 4 * v + mlp + 2 * norm * v
+    v, norm = one.hidden, 2 if one.layer_norms else 1
     wide = v * one.merge**2
     merger = wide * wide + wide + wide * shape.hidden + shape.hidden
     mergers = merger + norm * v + one.deepstack * (merger + norm * wide)
     patch = 3 * one.temporal_patch * one.patch**2 * v + (v if one.patch_bias else 0)
-    return patch + one.table * v + one.depth * block + mergers
+    return patch + one.table * v + one.depth * block_parameters(shape) + mergers
+
+
+def block_parameters(shape: Shape) -> int:
+    """Number of weights of one block of the vision tower."""
+    one = shape.vision
+    v, i, norm = one.hidden, one.intermediate, 2 if one.layer_norms else 1
+    mlp = 3 * v * i + 2 * i + v if one.gated else 2 * v * i + i + v
+    return 4 * v * v + 4 * v + mlp + 2 * norm * v
+
+
+def layer_parameters(shape: Shape) -> int:
+    """Number of weights of one layer of the language model."""
+    return (parameters(shape)["language"] - shape.hidden) // shape.layers
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,18 @@
 """Write a safetensors file tensor by tensor, so that saving needs room for one of them."""
 
+import ctypes
 import json
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+PLAIN = (Tensor, nn.Parameter)
 NAMES = {
     torch.float32: "F32",
     torch.float16: "F16",
@@ -24,14 +26,19 @@ NAMES = {
 }
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+def write_tensors(path: Path | None, tensors: Mapping[str, Any]) -> None:
     """Write `tensors` beside `path`, sync, rename; any safetensors reader opens it.
 
-    The library's own `save_file` holds the copies of all tensors that lie on a GPU at once: of a
-    3B optimizer 45 GB of main memory.
+    Of tensors that lie in pieces on several processes (DTensors) all call this, one with a path;
+    the others, without, only give their pieces. The library's own `save_file` holds the copies of
+    all tensors that lie on a GPU at once: of a 3B optimizer 45 GB of main memory.
     """
     # as the library orders them: wide types first, so that every tensor is aligned
     order = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
+    if path is None:
+        for name in order:
+            hand_over(tensors[name], lambda _: None)
+        return
     header, end = {}, 0
     for name in order:
         start, end = end, end + tensors[name].nbytes
@@ -47,7 +54,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
         with beside.open("wb") as file:
             file.write(struct.pack("<Q", len(text)) + text)
             for name in order:
-                file.write(_content(tensors[name]))
+                hand_over(tensors[name], file.write)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
@@ -57,6 +64,11 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
         raise
 
 
-def _content(tensor: Tensor) -> Any:
-    """Its bytes; a copy where it lies elsewhere or in another order."""
-    return tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy()
+def hand_over(tensor: Any, take: Callable[[Any], object]) -> None:
+    """Let `take` have a tensor's bytes.
+
+    As they lie in memory: numpy would fix the size of a storage, which sharding frees and fills.
+    """
+    whole = tensor if type(tensor) in PLAIN else tensor.full_tensor()
+    here = whole.detach().cpu().contiguous()
+    take((ctypes.c_char * here.nbytes).from_address(here.data_ptr()))

@@ -51,6 +51,8 @@ def as_record(plan: Plan, limits: dict[str, int]) -> dict[str, Any]:
         "expected_step_seconds": expected_seconds(plan),
         "memory": {"peak": plan.peak, "needed": plan.needed, "moment": moment, "parts": parts},
         "moments": {name: sum(p.values()) for name, p in memory.moments(plan.work).items()},
+        "gpus": plan.ranks,
+        "traffic": plan.traffic,
         "host_memory": plan.host,
         "disk": plan.disk,
         "fits": {card: plan.needed <= limit for card, limit in limits.items()},
@@ -116,7 +118,8 @@ def _memory(plan: Plan) -> list[str]:
         for name, sizes in memory.moments(plan.work).items()
     )
     added = f"with {GAPS:.0%} for gaps and {CONTEXT / GIB:.0f} GiB for the context, both assumed"
-    rows = [f"memory at the peak, which is the moment {moment!r} (GiB)"]
+    each = f" of each of {plan.ranks} GPUs" if plan.ranks > 1 else ""
+    rows = [f"memory{each} at the peak, which is the moment {moment!r} (GiB)"]
     rows += [f"  {part:<22} {size / GIB:8.2f}" for part, size in parts.items() if size]
     rows.append(f"  {'tensors':<22} {plan.peak / GIB:8.2f}")
     rows.append(f"  {'needed':<22} {plan.needed / GIB:8.2f}   {added}")
@@ -124,6 +127,9 @@ def _memory(plan: Plan) -> list[str]:
     kept = "adapter" if plan.config.lora_rank else "model"
     rows.append(f"disk: up to {plan.disk / 1e9:.0f} GB ({kept}, checkpoints with optimizer)")
     host = "for what lies on the CPU, and while saving"
+    if plan.ranks > 1:
+        told = ", ".join(f"{what} {size / GIB:.1f}" for what, size in plan.traffic.items())
+        rows.append(f"between {plan.ranks} GPUs, GiB that each receives a step: {told}")
     rows.append(f"main memory: {plan.host / GIB:.1f} GiB {host}")
     return rows
 
@@ -144,7 +150,9 @@ def _fit(plan: Plan, card: str, limit: int) -> list[str]:
             f"{step.plan.needed / GIB:6.1f} GiB, {host}  ({step.option.cost})"
         )
     if not steps or steps[-1].plan.needed > limit:
-        rows.append("  none of these sets fits: a larger GPU, a smaller model, or fewer frames")
+        rows.append(
+            "  none of these sets fits: more or larger GPUs, a smaller model, or fewer frames"
+        )
     eight = apply(plan, EIGHT_BIT)
     if eight is not None:
         saved = (plan.needed - eight.needed) / GIB

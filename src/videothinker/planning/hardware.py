@@ -39,13 +39,16 @@ def check_fits(plan: Plan, limit: int) -> None:
     largest = sorted(parts.items(), key=lambda part: -part[1])[:3]
     words = ", ".join(f"{part} {size / GIB:.1f}" for part, size in largest)
     steps = make_fit(plan, limit)
-    advice = "no memory option is enough: take a larger GPU, a smaller model, or fewer frames"
+    advice = (
+        "no memory option is enough: take more or larger GPUs, a smaller model, or fewer frames"
+    )
     if steps and steps[-1].plan.needed <= limit:
         flags = " ".join(step.option.flag for step in steps)
         advice = f"add {flags}, which needs {steps[-1].plan.needed / GIB:.1f} GiB"
+    each = f" on each of {plan.ranks} GPUs" if plan.ranks > 1 else ""
     raise UserError(
-        f"this run needs {plan.needed / GIB:.1f} GiB (at its {name}: {words} GiB) and the GPU has "
-        f"{limit / GIB:.1f}; {advice}"
+        f"this run needs {plan.needed / GIB:.1f} GiB{each} (at its {name}: {words} GiB) and the "
+        f"GPU has {limit / GIB:.1f}; {advice}"
     )
 
 
@@ -63,8 +66,13 @@ def check_hardware(
         How the run draws its completions; null on a CPU.
 
     Raises:
-        UserError: too little memory, no bfloat16, or optimizer states on the CPU of several GPUs.
+        UserError: too little memory, no bfloat16, or 8-bit moments in several processes.
     """
+    if ranks > 1 and config.moments == "8bit":
+        raise UserError(
+            f"moments '8bit' came with {ranks} processes, which hold pieces of the moments that "
+            "8-bit blocks do not fit; keep moments 'float32', which are shared among them"
+        )
     if device.type != "cuda":
         if config.moments == "8bit":
             raise UserError("moments '8bit' need a GPU; keep moments 'float32' on the CPU")
@@ -72,11 +80,6 @@ def check_hardware(
     name = torch.cuda.get_device_name(device)
     if config.dtype == "bfloat16" and not torch.cuda.is_bf16_supported(including_emulation=False):
         raise UserError(f"{name} does not compute in bfloat16; use --dtype float32 or another GPU")
-    if ranks > 1 and config.optimizer_device == "cpu":
-        raise UserError(
-            f"optimizer_device 'cpu' came with {ranks} processes, which add up gradients on "
-            "their GPUs; use one process, or optimizer_device 'model'"
-        )
     has = torch.cuda.get_device_properties(device).total_memory
     try:
         plan = make_plan(config, questions, data_root, ranks=ranks)

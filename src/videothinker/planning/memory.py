@@ -12,6 +12,7 @@ from typing import Literal
 
 from videothinker.models.logprobs import CHUNK
 from videothinker.models.shapes import Grid, Shape, parameters
+from videothinker.planning import pieces
 
 FLOAT = 4
 """Bytes of a float32: masters, gradients, moments, norms, softmax."""
@@ -62,6 +63,10 @@ class Workload:
     """Different videos seen so far, of which a frozen tower's cache keeps up to 32."""
     fused_update: bool = True
     """AdamW as one kernel, which CUDA has; else tensor by tensor with temporaries."""
+    ranks: int = 1
+    """Processes that hold a piece each of masters, moments and gradients."""
+    by_layer: bool = False
+    """And of the weights of layers; see `sharding`."""
 
     @property
     def packed(self) -> int:
@@ -92,13 +97,16 @@ def adapter_parameters(shape: Shape, rank: int) -> int:
 def resident(work: Workload) -> dict[str, int]:
     """Bytes that stay from the first step on: weights, bias model, masters, moments."""
     weights = sum(parameters(work.shape).values()) * work.width
-    trained = trained_parameters(work)
+    trained = trained_parameters(work) // work.ranks
     adapter = adapter_parameters(work.shape, work.lora_rank) * work.width
-    bias = {"none": 0, "model": bias_weights(work), "adapter": adapter, "offloaded": 0}[work.bias]
-    own_master = work.width == FLOAT and not work.optimizer_on_cpu  # the weight is its own master
+    own = bias_weights(work) - pieces.elsewhere(work, pieces.of_bias(work))
+    bias = {"none": 0, "model": own, "adapter": adapter, "offloaded": 0}[work.bias]
+    # the weight is its own master, unless the master is in pieces
+    own_master = work.width == FLOAT and not work.optimizer_on_cpu and work.ranks == 1
     on_device = 0 if work.optimizer_on_cpu else 1
+    gone = pieces.elsewhere(work, pieces.of_policy(work))
     return {
-        "weights": weights + (adapter if work.lora_rank else 0),
+        "weights": weights - gone + (adapter if work.lora_rank else 0),
         "bias model": bias,
         "float32 master": 0 if own_master else on_device * trained * FLOAT,
         "moments": on_device * trained * work.moment_bytes,
@@ -112,7 +120,7 @@ def bias_weights(work: Workload) -> int:
 
 def gradient_bytes(work: Workload) -> int:
     """Summed gradients: float32, and on the CPU where the masters are."""
-    return 0 if work.optimizer_on_cpu else trained_parameters(work) * FLOAT
+    return 0 if work.optimizer_on_cpu else trained_parameters(work) * FLOAT // work.ranks
 
 
 def layer_saved(work: Workload) -> int:
@@ -284,17 +292,25 @@ def moments(work: Workload) -> dict[str, dict[str, int]]:
     always = resident(work) | {"videos kept": _videos(work)}
     graph = _language_saved(work) + _tower_saved(work)
     early = gradient_bytes(work) if work.prompts > 1 else 0  # a step's first group left them
+    passing = pieces.gathered(work, pieces.layer(work))
+    whole = pieces.elsewhere(work, pieces.of_policy(work))
     found: dict[str, dict[str, int]] = {
-        "rollout": rollout_bytes(work),
+        "rollout": rollout_bytes(work) | {"gathered": whole},
         "head": {"gradients": early, "activations": graph, "logits chunk": head_bytes(work)},
-        "update": {"gradients": gradient_bytes(work), "optimizer transients": transients(work)},
-        "save": {},  # tensors pass to main memory one by one, weights file by file
+        "update": {
+            "gradients": gradient_bytes(work),
+            "optimizer transients": transients(work),
+            "gathered": pieces.renewed(work),
+        },
+        # tensors pass to main memory one by one, weights file by file
+        "save": {"gathered": whole, "one tensor": pieces.one_tensor(work, largest(work))},
     }
     if work.bias != "none":
         found["bias model"] = {
             "bias model": bias_weights(work) if work.bias == "offloaded" else always["bias model"],
             "gradients": early,
             "activations": _inference(work, work.packed),
+            "gathered": passing,
         }
     found |= _backward(work, early)
     return {name: always | parts for name, parts in found.items()}
@@ -302,6 +318,8 @@ def moments(work: Workload) -> dict[str, dict[str, int]]:
 
 def _backward(work: Workload, early: int) -> dict[str, dict[str, int]]:
     """Beginning and end of both backward passes: activations shrink while gradients grow."""
+    if work.ranks > 1:
+        return _sharded_backward(work, early)
     shape, all_gradients = work.shape, gradient_bytes(work)
     tower = parameters(shape)["vision"] * FLOAT if work.tower_trains and all_gradients else 0
     table = 0 if work.lora_rank else shape.vocab * shape.hidden * work.width
@@ -334,6 +352,43 @@ def _backward(work: Workload, early: int) -> dict[str, dict[str, int]]:
     return found
 
 
+def _sharded_backward(work: Workload, early: int) -> dict[str, dict[str, int]]:
+    """Several processes: a layer's gradients are summed over them as soon as they are there."""
+    shape, every = work.shape, gradient_bytes(work)
+    table = 0 if work.lora_rank else shape.vocab * shape.hidden * work.width
+    tower = pieces.blocks(work) * FLOAT // work.ranks if every else 0
+    layer, block = layer_saved(work), block_saved(work) if work.tower_trains else 0
+    again = work.checkpointing
+    widest = max(_mlp_backward(work), _attention_backward(work) - _mlp_saved(work))
+    language, seen = _language_saved(work), _tower_saved(work)
+    rest = pieces.rest(work)
+    before_tower = max(early, every - tower - rest * FLOAT // work.ranks)
+    unit = pieces.layer(work)
+    found = {
+        "language backward": {
+            "gradients": early + table,
+            "activations": language + seen + (layer if again else 0) + widest,
+            "gathered": pieces.gathered(work, unit),
+            "reduced": pieces.reduced(work, unit),
+        },
+        "first layer": {
+            "gradients": before_tower + table,
+            "activations": seen + layer + widest,
+            "gathered": pieces.gathered(work, unit, ahead=False),
+            "reduced": pieces.reduced(work, unit),
+        },
+        "last reduction": {"gradients": every, "reduced": rest * (work.width + FLOAT)},
+    }
+    if work.tower_trains:
+        found["vision backward"] = {
+            "gradients": before_tower + table,
+            "activations": seen + (block if again else 0) + _block_backward(work),
+            "gathered": pieces.gathered(work, pieces.block(work)),
+            "reduced": pieces.reduced(work, pieces.block(work)),
+        }
+    return found
+
+
 def largest(work: Workload) -> int:
     """Values of the largest tensor that trains."""
     shape = work.shape
@@ -350,7 +405,7 @@ def saving_bytes(work: Workload) -> int:
 
 def transients(work: Workload) -> int:
     """What the update makes for one tensor at a time: nothing in the fused kernel."""
-    return 0 if work.fused_update else 2 * FLOAT * largest(work)
+    return 0 if work.fused_update else 2 * FLOAT * largest(work) // work.ranks
 
 
 def peak(work: Workload) -> tuple[str, dict[str, int]]:

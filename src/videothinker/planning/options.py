@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from videothinker.errors import UserError
 from videothinker.planning.plan import Plan, bias_kind
@@ -16,18 +16,20 @@ class MemoryOption:
     cost: str
     """`exact`, or what else it changes."""
     change: dict[str, Any]
-    one_rank: bool = False
-    """Is it refused where several processes train?"""
+    ranks: Literal["one", "several", "any"] = "any"
+    """How many processes it is for."""
 
 
 OPTIONS = (
     MemoryOption("--gradient-checkpointing", "exact, recomputes", {"gradient_checkpointing": True}),
+    MemoryOption(
+        "--shard layers", "exact, gathers each layer", {"shard": "layers"}, ranks="several"
+    ),
     MemoryOption("--offload-bias", "exact, copied in once a prompt", {"offload_bias": True}),
     MemoryOption(
         "--optimizer-device cpu",
         "exact but for rounding, slower",
         {"optimizer_device": "cpu"},
-        one_rank=True,
     ),
     MemoryOption("--freeze-vision", "another method: the tower stays", {"freeze_vision": True}),
     MemoryOption("--max-completion-length 512", "another recipe", {"max_completion_length": 512}),
@@ -38,7 +40,9 @@ OPTIONS = (
     ),
 )
 """In the order to try them: exact ones first."""
-EIGHT_BIT = MemoryOption("--moments 8bit", "not exact; needs bitsandbytes", {"moments": "8bit"})
+EIGHT_BIT = MemoryOption(
+    "--moments 8bit", "not exact; needs bitsandbytes", {"moments": "8bit"}, ranks="one"
+)
 """Stands beside the optimizer on the CPU, not on top of it."""
 
 
@@ -62,7 +66,7 @@ def apply(plan: Plan, option: MemoryOption) -> Plan | None:
     now = {key: settings[key] for key in change}
     if change == now or now.get("max_completion_length", 513) <= 512:
         return None
-    if option.one_rank and plan.ranks > 1:
+    if option.ranks != "any" and (option.ranks == "several") != (plan.ranks > 1):
         return None
     try:
         return replace(plan, config=replace(plan.config, **change))

@@ -14,7 +14,7 @@ from videothinker.errors import UserError
 from videothinker.models.catalog import find_shape
 from videothinker.models.folders import adapter_folder, complete_folder
 from videothinker.models.shapes import Grid, Shape, parameters, step_flops, video_tokens
-from videothinker.planning import memory
+from videothinker.planning import memory, pieces
 from videothinker.planning.divergences import logit_bytes
 from videothinker.planning.memory import FLOAT, Workload
 from videothinker.records import Question
@@ -66,7 +66,7 @@ class Plan:
     shape: Shape
     prompt: PromptSize
     ranks: int = 1
-    """Processes that share the prompts of a step; each holds everything else whole."""
+    """Processes that share a step's prompts, and what `config.shard` says."""
 
     @property
     def video_tokens(self) -> int:
@@ -104,6 +104,8 @@ class Plan:
             bias_shape=bias_shape(config),
             optimizer_on_cpu=config.optimizer_device == "cpu",
             moment_bytes=2 if config.moments == "8bit" else 2 * FLOAT,
+            ranks=self.ranks,
+            by_layer=self.ranks > 1 and config.shard == "layers",
         )
 
     @property
@@ -132,10 +134,19 @@ class Plan:
         return -(-self.config.prompts_per_step // self.ranks)
 
     @property
+    def traffic(self) -> dict[str, int]:
+        """Bytes that a process receives from the others in a step; nothing for one."""
+        trained, updates = memory.trained_parameters(self.work), self.config.num_iterations
+        return pieces.traffic(self.work, updates=updates, trained=trained)
+
+    @property
     def host(self) -> int:
-        """Bytes of main memory for what options move there, and for what is being saved."""
+        """Bytes of main memory for what options move there, and for what is being saved.
+
+        Of all processes together, as if they ran on one machine.
+        """
         trained = memory.trained_parameters(self.work)
-        weights = memory.bias_weights(self.work)
+        weights = memory.bias_weights(self.work) * self.ranks
         moved = trained * (2 * FLOAT + self.work.moment_bytes) + IN_FLIGHT
         moved = moved if self.work.optimizer_on_cpu else 0
         saving = memory.saving_bytes(self.work)

@@ -20,7 +20,7 @@ from videothinker.models.loaded import Policy
 from videothinker.models.tensor_file import write_tensors
 from videothinker.records import write_atomic
 from videothinker.training.models import save_model
-from videothinker.training.optimizer import MasterAdamW
+from videothinker.training.optimizer import Optimizer
 
 NAME = re.compile(r"step-[0-9]+|\.step-[0-9]+\.tmp")
 """Of a checkpoint, and of one that is being written."""
@@ -45,9 +45,17 @@ class Progress:
 
 
 def save_checkpoint(
-    folder: Path, policy: Policy, optimizer: MasterAdamW, progress: Progress, *, keep: int
+    folder: Path,
+    policy: Policy,
+    optimizer: Optimizer,
+    progress: Progress,
+    *,
+    keep: int,
+    main: bool = True,
 ) -> None:
     """Write `step-N` beside and rename it into place; older ones beyond `keep` go.
+
+    All processes call it: those that are not `main` write nothing and give what they hold.
 
     Args:
         folder: the run's `checkpoints/`.
@@ -55,7 +63,11 @@ def save_checkpoint(
         optimizer: saved with its float32 master weights.
         progress: its `step` names the checkpoint.
         keep: how many checkpoints stay.
+        main: does this process write?
     """
+    if not main:
+        write_tensors(None, optimizer.state())
+        return
     target = folder / f"step-{progress.step}"
     beside = folder / f".step-{progress.step}.tmp"
     for leftover in (beside, target):
@@ -85,7 +97,7 @@ def last_checkpoint(folder: Path) -> Path | None:
     return _all(folder)[-1] if _all(folder) else None
 
 
-def load_checkpoint(checkpoint: Path, optimizer: MasterAdamW) -> Progress:
+def load_checkpoint(checkpoint: Path, optimizer: Optimizer) -> Progress:
     """Put the weights (through the optimizer's masters) and moments back; returns the progress.
 
     Raises:

@@ -8,12 +8,15 @@ and differentiated by one process.
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
 import torch
+from torch import Tensor
 
 from videothinker import answers, console
 from videothinker.algorithms.base import Objective, TrainConfig
@@ -23,6 +26,7 @@ from videothinker.errors import UserError
 from videothinker.generation.base import generate
 from videothinker.models.base import Group
 from videothinker.models.loaded import Policy
+from videothinker.processes import Processes
 from videothinker.records import Question, Step
 from videothinker.runs import Journal
 from videothinker.seeds import derive
@@ -35,8 +39,7 @@ from videothinker.training.checkpoints import (
 )
 from videothinker.training.data import partners
 from videothinker.training.metrics import completion_tokens, step_record
-from videothinker.training.optimizer import MasterAdamW
-from videothinker.training.processes import Processes
+from videothinker.training.optimizer import Optimizer
 from videothinker.training.rewards import RewardFunc, asks, reward_columns, score, weighted
 from videothinker.training.rollouts import (
     Batch,
@@ -45,7 +48,14 @@ from videothinker.training.rollouts import (
     sampling_of,
     validate,
 )
-from videothinker.training.step import Bias, Sums, accumulate_gradients, log_ratios, measure
+from videothinker.training.step import (
+    Bias,
+    Sums,
+    accumulate_gradients,
+    has_gradient,
+    log_ratios,
+    measure,
+)
 
 
 @dataclass
@@ -59,12 +69,17 @@ class Loop:
     draw: Callable[[int], Question]
     """Position in the run's stream of questions -> the question drawn there."""
     rewards: dict[str, RewardFunc]
-    optimizer: MasterAdamW
+    optimizer: Optimizer
     processes: Processes
     journal: Journal[Step] | None
     """metrics.jsonl; null in all processes but the main one."""
     track: Callable[[Step, float], None]
     """Called with each record and the step's seconds."""
+    whole: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Inside, this process has all weights of the policy, to use without the others."""
+    idle: Group | None = None
+    """What a process with fewer groups than others passes in their place, with weight zero; null
+    for one process."""
     at_once: int | None = None
     """Prompts whose completions are drawn together; null for all of a step's."""
 
@@ -85,6 +100,8 @@ def run_loop(loop: Loop) -> Progress:
             objective, guard = decide(loop, batch, progress)
             sums, extra = update(loop, batch, objective, progress)
             validates = config.eval_steps and step % config.eval_steps == 0
+            with loop.whole() if validates else nullcontext():
+                accuracy = validate(loop.prompts, loop.processes) if validates else {}
             record = step_record(
                 step,
                 batch,
@@ -93,7 +110,7 @@ def run_loop(loop: Loop) -> Progress:
                 sums,
                 guard=guard,
                 extra=extra,
-                accuracy=validate(loop.prompts, loop.processes) if validates else {},
+                accuracy=accuracy,
             )
             progress.step, progress.position = step, progress.position + batch.drawn
             if loop.journal:
@@ -122,7 +139,10 @@ def collect(loop: Loop, step: int, position: int) -> Batch:
         mine = {item: question for item, question in drawn.items() if loop.processes.mine(item)}
         prompts = [loop.prompts.encode(question) for question in mine.values()]
         seeds = [derive(config.seed, config.stage, step, item) for item in mine]
-        rolled = generate(loop.policy, prompts, sampling_of(config), seeds, at_once=loop.at_once)
+        with loop.whole():
+            rolled = generate(
+                loop.policy, prompts, sampling_of(config), seeds, at_once=loop.at_once
+            )
         groups = dict(zip(mine, rolled, strict=True))
         scored = score_groups(loop, drawn, groups)
         kept = [row for row in scored if row.has_signal or not config.refills()]
@@ -200,6 +220,7 @@ def decide(loop: Loop, batch: Batch, progress: Progress) -> tuple[Objective, str
         return objective, None
     if progress.divergence is None or progress.entropy is None:
         sums = measure(loop.policy, loop.bias, list(batch.groups.values()), objective)
+        measure(loop.policy, loop.bias, idle(loop, batch), objective)
         remember(progress, over_processes(sums, loop.processes))
     assert progress.divergence is not None
     assert progress.entropy is not None
@@ -226,21 +247,21 @@ def update(
         batch, objective = move_to_reward(loop, loop.bias, batch, objective)
     lr = learning_rate(config, progress.step)
     advantages = advantages_of(batch, config)
+    turns, backwards = take_turns(loop, batch, advantages, objective)
     for _ in range(config.num_iterations if batch.scored else 0):
         optimizer.zero()
         sums = accumulate_gradients(
             loop.policy,
             loop.bias,
-            list(batch.groups.values()),
-            [advantages[item] for item in batch.groups],
+            [group for group, _ in turns],
+            [advantages_G for _, advantages_G in turns],
             objective,
             completions=sum(len(row.lengths) for row in batch.scored),
             tokens=sum(sum(row.lengths) for row in batch.scored),
             old_logps=old_logps,
+            backwards=backwards,
         )
         sums = over_processes(sums, loop.processes)
-        for gradient in optimizer.gradients():
-            loop.processes.add(gradient)
         norm = optimizer.clip(config.max_grad_norm)
         skipped = not (math.isfinite(sums.loss) and math.isfinite(norm))
         if skipped:
@@ -256,6 +277,35 @@ def update(
     return total, {"learning_rate": lr, "grad_norm": norm, "skipped": float(skipped)}
 
 
+def take_turns(
+    loop: Loop, batch: Batch, advantages: Mapping[int, Tensor], objective: Objective
+) -> tuple[list[tuple[Group, Tensor | None]], int]:
+    """This process's groups with their advantages in turn, and how many of the first go backward.
+
+    As many forwards and backwards as the process with most of either; idle groups fill up.
+    """
+    owned: list[dict[bool, list[int]]] = [{True: [], False: []} for _ in range(loop.processes.size)]
+    for item, advantages_G in advantages.items():
+        kinds = owned[loop.processes.owner(item)]
+        kinds[has_gradient(objective, advantages_G)].append(item)
+    turns: list[tuple[Group, Tensor | None]] = []
+    most = {kind: max(len(kinds[kind]) for kinds in owned) for kind in (True, False)}
+    for kind in (True, False):  # those that go backward first
+        mine = owned[loop.processes.rank][kind]
+        turns += [(batch.groups[item], advantages[item]) for item in mine]
+        if loop.idle is not None:
+            turns += [(loop.idle, None)] * (most[kind] - len(mine))
+    return turns, most[True]
+
+
+def idle(loop: Loop, batch: Batch) -> list[Group]:
+    """What this process passes beside its own groups, so that all pass equally many."""
+    if loop.idle is None:
+        return []
+    counts = Counter(loop.processes.owner(row.item) for row in batch.scored)
+    return [loop.idle] * (max(counts.values(), default=0) - len(batch.groups))
+
+
 def move_to_reward(
     loop: Loop, bias: Bias, batch: Batch, objective: Objective
 ) -> tuple[Batch, Objective]:
@@ -267,6 +317,8 @@ def move_to_reward(
         (item, log_ratios(loop.policy, bias, group, objective.temperature).tolist())
         for item, group in batch.groups.items()
     ]
+    for group in idle(loop, batch):
+        log_ratios(loop.policy, bias, group, objective.temperature)
     found = dict(loop.processes.gather(mine))
     ratios_BG = torch.tensor(
         [found[row.item] for row in batch.scored], dtype=batch.rewards_BG.dtype
@@ -322,9 +374,11 @@ def remember(progress: Progress, sums: Sums) -> None:
 
 def checkpoint(loop: Loop, progress: Progress) -> None:
     """Save what a killed run needs to go on to the same end."""
-    if loop.processes.main:
-        keep = loop.config.save_total_limit
-        save_checkpoint(loop.checkpoints, loop.policy, loop.optimizer, progress, keep=keep)
+    keep, main = loop.config.save_total_limit, loop.processes.main
+    with loop.whole():
+        save_checkpoint(
+            *(loop.checkpoints, loop.policy, loop.optimizer, progress), keep=keep, main=main
+        )
     loop.processes.wait()
 
 

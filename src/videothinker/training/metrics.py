@@ -12,8 +12,8 @@ from statistics import fmean
 
 from videothinker.algorithms.base import Objective, TrainConfig
 from videothinker.errors import UserError
+from videothinker.processes import Processes
 from videothinker.records import Step
-from videothinker.training.processes import Processes
 from videothinker.training.rollouts import Batch
 from videothinker.training.step import Sums
 

@@ -6,7 +6,7 @@ bfloat16 alone never moves. Gradients of all groups are summed in float32 too.
 
 from collections.abc import Callable, Iterable
 from importlib import import_module
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,30 @@ from videothinker.errors import UserError
 from videothinker.training.outbox import Outbox, Publisher, Sums
 
 Moments = Literal["float32", "8bit"]
+
+
+class Optimizer(Protocol):
+    """What the loop asks of AdamW, on one process or several (`sharding.ShardedAdamW`)."""
+
+    def zero(self) -> None:
+        """Forget the gradients."""
+        ...
+
+    def clip(self, max_norm: float) -> float:
+        """Scale the gradients down to `max_norm` where they exceed it; their norm before that."""
+        ...
+
+    def step(self, lr: float) -> None:
+        """One update of the masters, then of the model's weights."""
+        ...
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything a resumed run needs, flat: masters and the moments of every tensor."""
+        ...
+
+    def load(self, flat: dict[str, Tensor]) -> None:
+        """Take up a `state()`."""
+        ...
 
 
 class MasterAdamW:
@@ -47,8 +71,12 @@ class MasterAdamW:
         self.masters = {name: _master(param, device) for name, param in self.params.items()}
         self.moments, self.on_cpu = moments, device == "cpu"
         self.fused = any(param.is_cuda for param in self.params.values())
-        given = {"params": list(self.masters.values()), "lr": lr, "weight_decay": weight_decay}
-        self.adam: Any = _eight_bit_adam(given) if moments == "8bit" else _adam(given, self.fused)
+        tensors = self.masters.values()
+        self.adam: Any = (
+            _eight_bit_adam({"params": [*tensors], "lr": lr, "weight_decay": weight_decay})
+            if moments == "8bit"
+            else adamw(tensors, lr=lr, weight_decay=weight_decay, fused=self.fused)
+        )
         self.sums, self.publisher = Sums(), Publisher()
         away = [p for n, p in self.params.items() if p.device != self.masters[n].device]
         self.outbox = Outbox(self.sums, away[0].device) if away else None
@@ -84,8 +112,8 @@ class MasterAdamW:
 
     def clip(self, max_norm: float) -> float:
         """Scale the gradients down to `max_norm` where they exceed it; their norm before that."""
+        total = nn.utils.get_total_norm(self.gradients())
         masters = list(self.masters.values())
-        total = nn.utils.get_total_norm([m.grad for m in masters if m.grad is not None])
         norm = float(total)
         if norm + 1e-6 > max_norm:  # as `clip_grad_norm_`, which also multiplies by one
             nn.utils.clip_grads_with_norm_(masters, max_norm, total)
@@ -165,8 +193,12 @@ def _master(param: nn.Parameter, device: str) -> Tensor:
     return param.detach().to(place, torch.float32, copy=True).requires_grad_()
 
 
-def _adam(given: dict[str, Any], fused: bool) -> torch.optim.Optimizer:  # noqa: FBT001
-    return torch.optim.AdamW(**given, fused=True if fused else None)
+def adamw(
+    masters: Iterable[Tensor], *, lr: float, weight_decay: float, fused: bool
+) -> torch.optim.Optimizer:
+    """Torch's own, as one kernel where that is asked for."""
+    kernel = True if fused else None
+    return torch.optim.AdamW(list(masters), lr=lr, weight_decay=weight_decay, fused=kernel)
 
 
 def _eight_bit_adam(given: dict[str, Any]) -> Any:

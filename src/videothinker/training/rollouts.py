@@ -16,9 +16,9 @@ from videothinker.errors import UserError
 from videothinker.generation.base import Sampling, generate
 from videothinker.models.base import Group, Prompt
 from videothinker.models.loaded import Policy
+from videothinker.processes import Processes
 from videothinker.records import Question
 from videothinker.training.data import TrainingSet
-from videothinker.training.processes import Processes
 from videothinker.training.videos import read_frames
 
 PORTION = 32

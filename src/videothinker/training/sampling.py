@@ -20,11 +20,11 @@ from videothinker.algorithms.base import TrainConfig
 from videothinker.errors import UserError
 from videothinker.generation.base import generate
 from videothinker.models.loaded import Policy
+from videothinker.processes import Processes
 from videothinker.records import Question, Sample, read_jsonl
 from videothinker.runs import Journal, Run
 from videothinker.seeds import derive, numpy_generator
 from videothinker.training.data import TrainingSet, in_order
-from videothinker.training.processes import Processes
 from videothinker.training.rollouts import Prompts, sampling_of
 from videothinker.training.step import Bias
 

@@ -19,6 +19,7 @@ from videothinker.models.loaded import Policy, digest_weights
 from videothinker.planning.dry_run import print_plan
 from videothinker.planning.hardware import check_hardware
 from videothinker.planning.plan import make_plan
+from videothinker.processes import Processes, find_processes
 from videothinker.records import Step
 from videothinker.runs import Run, by_name, open_run
 from videothinker.training.closing import closing_table, failings
@@ -27,7 +28,6 @@ from videothinker.training.loop import Loop, run_loop
 from videothinker.training.metrics import open_tracker
 from videothinker.training.models import load_bias, load_trainee, save_model
 from videothinker.training.optimizer import MasterAdamW
-from videothinker.training.processes import Processes, find_processes
 from videothinker.training.resuming import Past, check_unchanged, read_past, record, refusal
 from videothinker.training.rewards import RewardFunc, load_rewards
 from videothinker.training.rollouts import Prompts
@@ -81,15 +81,16 @@ def train(data: Path, config: TrainConfig) -> Path:
             run.facts["processes"] = processes.size
             run.facts["sampling"] = config.sampling
         run_loop(loop)
-        if run:
-            run.facts["training_seconds"] = round(monotonic() - started, 1)
-            run.facts["weights_changed"] = trained_digest(policy) != start
-            _judge(run, loop, training_set)
-            kind = save_model(policy, config.out / "model")
-            console.say(f"wrote {config.out / 'model'} ({kind}) and metrics.jsonl")
-            if not run.failures:
-                console.say(f"next: videothinker {_following(data, config)}")
-        processes.wait()
+        with loop.whole():
+            if run:
+                run.facts["training_seconds"] = round(monotonic() - started, 1)
+                run.facts["weights_changed"] = trained_digest(policy) != start
+                _judge(run, loop, training_set)
+                kind = save_model(policy, config.out / "model")
+                console.say(f"wrote {config.out / 'model'} ({kind}) and metrics.jsonl")
+                if not run.failures:
+                    console.say(f"next: videothinker {_following(data, config)}")
+            processes.wait()
     return config.out
 
 
@@ -100,11 +101,14 @@ def _following(data: Path, config: TrainConfig) -> str:
     return config.following.format(**{key: shlex.quote(str(v)) for key, v in told.items()})
 
 
-def dry_run(data: Path, config: TrainConfig, *, gpu_memory: str | None, as_json: bool) -> None:
+def dry_run(
+    data: Path, config: TrainConfig, *, gpu_memory: str | None, gpus: int, as_json: bool
+) -> None:
     """Print what `train` would cost, by data that need not be there yet; see `print_plan`."""
     data = hub.local(data)
     found = load_training_set(data, config) if data.exists() else None
-    plan = make_plan(config, found.train, found.data_root) if found else make_plan(config)
+    questions, root = (found.train, found.data_root) if found else ((), None)
+    plan = make_plan(config, questions, root, ranks=gpus)
     print_plan(plan, gpu_memory=gpu_memory, as_json=as_json)
 
 
@@ -116,23 +120,37 @@ def _make_loop(
     processes: Processes,
 ) -> Loop:
     config, policy = prompts.config, prompts.policy
+    draw = open_stream(prompts, bias, run, processes)  # each process asks whole models
+    given = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
+    whole, idle = contextlib.nullcontext, None
+    if processes.size > 1:
+        from videothinker.training import sharding  # noqa: PLC0415 (a second, for several alone)
+
+        video = any(question.video for question in prompts.data.train)
+        shards = sharding.share(policy, bias, processes, config, video=video)
+        optimizer = sharding.ShardedAdamW(shards, processes, **given)
+        idle = sharding.idle_group(policy, config.num_generations, video=video)
+        whole = shards.whole
+    else:
+        optimizer = MasterAdamW(
+            ((n, p) for n, p in policy.model.named_parameters() if p.requires_grad),
+            **given,
+            device=config.optimizer_device,
+            moments=config.moments,
+        )
     return Loop(
         config=config,
         policy=policy,
         bias=bias,
         prompts=prompts,
-        draw=open_stream(prompts, bias, run, processes),
+        draw=draw,
         rewards=rewards,
-        optimizer=MasterAdamW(
-            ((n, p) for n, p in policy.model.named_parameters() if p.requires_grad),
-            lr=config.learning_rate,
-            weight_decay=config.weight_decay,
-            device=config.optimizer_device,
-            moments=config.moments,
-        ),
+        optimizer=optimizer,
         processes=processes,
         journal=run.journal("metrics.jsonl", Step) if run else None,
         track=open_tracker(config, processes),
+        whole=whole,
+        idle=idle,
     )
 
 
@@ -218,7 +236,7 @@ def _open(
     may_change = (
         *of_data, "diagnosis", "data_root", "on_bad_video", "follow_links", "deadline",
         "decode_megabytes", "optimizer_device", "offload_bias", "accept_guesses",
-        "reward_timeout",
+        "reward_timeout", "shard",
     )  # fmt: skip
     grows = "max_steps" if config.lr_scheduler_type == "constant" else None
     stage = f"train_{config.stage}"

@@ -61,12 +61,13 @@ def accumulate_gradients(
     policy: Policy,
     bias: Bias | None,
     groups: Sequence[Group],
-    advantages: Sequence[Tensor],
+    advantages: Sequence[Tensor | None],
     objective: Objective,
     *,
     completions: int,
     tokens: int,
     old_logps: dict[int, Tensor] | None = None,
+    backwards: int | None = None,
 ) -> Sums:
     """Add the gradient of the loss of `groups` to the policy's parameters.
 
@@ -74,21 +75,29 @@ def accumulate_gradients(
         policy: the model in training.
         bias: the frozen bias model; needed where the objective has a divergence.
         groups: rollouts of this process.
-        advantages: [G] for each group.
+        advantages: [G] for each group; null for one that is passed with weight zero, for the sake
+            of the other processes.
         objective: what is maximised.
         completions: completions in the whole batch, all processes; the mean's denominator.
         tokens: completion tokens in the whole batch, all processes.
         old_logps: [G, C] by number of group; filled at a rollout's first update and read at the
             next ones.
+        backwards: how many of the first groups are differentiated; null for those that
+            `has_gradient`.
     """
     old_logps = {} if old_logps is None else old_logps
     sums = Sums()
     with training_mode(policy):
         for number, (group, given_G) in enumerate(zip(groups, advantages, strict=True)):
-            # without advantage and repulsion the gradient is exactly zero: forward alone
-            pulls = objective.divergence is not None and objective.repulsion != 0
-            with torch.set_grad_enabled(pulls or bool(given_G.any())):
+            differentiated = (
+                has_gradient(objective, given_G) if backwards is None else number < backwards
+            )
+            with torch.set_grad_enabled(differentiated):
                 seen = _forward(policy, bias, group, objective, old_logps.get(number))
+            if given_G is None:
+                if differentiated:
+                    (0.0 * seen.logps_GC.sum()).backward()
+                continue
             old_GC = old_logps.setdefault(number, seen.logps_GC.detach())
             mask_GC = group.mask_GC.to(old_GC.device)
             advantages_G = given_G.to(old_GC)
@@ -107,6 +116,12 @@ def accumulate_gradients(
             clipped = float((clipped_GC & mask_GC).sum())
             sums.add(Sums(loss=float(loss.detach()), clipped=clipped))
     return sums
+
+
+def has_gradient(objective: Objective, advantages_G: Tensor | None) -> bool:
+    """Without advantage and repulsion the gradient is exactly zero: the forward is enough."""
+    pulls = objective.divergence is not None and objective.repulsion != 0
+    return advantages_G is not None and (pulls or bool(advantages_G.any()))
 
 
 @torch.no_grad()

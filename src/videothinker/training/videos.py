@@ -18,9 +18,9 @@ from msgspec.structs import replace
 from videothinker import console
 from videothinker.algorithms.base import TrainConfig
 from videothinker.errors import UserError
+from videothinker.processes import Processes
 from videothinker.records import encode
 from videothinker.training.data import Part, TrainingSet, leave_out, part_of, to_come
-from videothinker.training.processes import Processes
 from videothinker.video import BadVideo, Clip, read_clip
 
 PORTION = 16

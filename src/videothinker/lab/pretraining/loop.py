@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -123,7 +124,8 @@ def train(
     if config.device == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else sums change their order
         torch.use_deterministic_algorithms(mode=True, warn_only=True)
-        torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads it
+        deterministic: Any = torch.utils.deterministic
+        deterministic.fill_uninitialized_memory = False  # nothing here reads it
     heads = Heads(config.shape.hidden).to(policy.device) if config.tier == "video" else None
     modules = [policy.model, *([heads] if heads is not None else [])]
     optimizer = Optimizer(modules, config)

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
-from accelerate import PartialState
-from accelerate.utils import broadcast_object_list, gather_object
+
+from videothinker.ranks import size
 
 T = TypeVar("T")
 
@@ -23,18 +23,28 @@ class Processes:
         """Does this process write the records?"""
         return self.rank == 0
 
+    def owner(self, index: int) -> int:
+        """Whose the group number `index` of the global batch is to compute."""
+        return index % self.size
+
     def mine(self, index: int) -> bool:
         """Is the group number `index` of the global batch this process's to compute?"""
-        return index % self.size == self.rank
+        return self.owner(index) == self.rank
 
     def gather(self, values: list[T]) -> list[T]:
         """Everyone's values, in the order of ranks."""
-        return gather_object(values) if self.size > 1 else values
+        if self.size == 1:
+            return values
+        from accelerate.utils import gather_object  # noqa: PLC0415 (for several alone)
+
+        return gather_object(values)
 
     def say(self, value: T) -> T:
         """The main process's value."""
         if self.size == 1:
             return value
+        from accelerate.utils import broadcast_object_list  # noqa: PLC0415 (for several alone)
+
         box: list[Any] = [value]
         broadcast_object_list(box, from_process=0)
         return box[0]
@@ -52,5 +62,12 @@ class Processes:
 
 def find_processes() -> Processes:
     """What torchrun (or nothing) set up: gloo on CPU, NCCL on GPUs."""
+    from accelerate import PartialState  # noqa: PLC0415 (a second, for what trains)
+
     state = PartialState(cpu=not torch.cuda.is_available())
     return Processes(state.process_index, state.num_processes, torch.device(state.device or "cpu"))
+
+
+def everyone() -> Processes:
+    """This process among those that share a list of questions; alone without torchrun."""
+    return find_processes() if size() > 1 else Processes(0, 1, torch.device("cpu"))

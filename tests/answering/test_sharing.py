@@ -1,0 +1,74 @@
+"""Two processes under torchrun leave the records of one, byte for byte."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.answering_toys import ask_about, build_tiny, write_video
+from tests.conftest import REPO
+from videothinker import cli
+from videothinker.answering import placing
+from videothinker.answering.endpoint import EndpointConfig
+from videothinker.errors import UserError
+from videothinker.records import Sample, read_jsonl, write_jsonl
+from videothinker.runs import digest_path
+
+
+@pytest.mark.slow
+def test_evaluation_and_probing_are_those_of_one_process(tmp_path: Path) -> None:
+    """Of three batches, one with a video that cannot be read; resumed after the first."""
+    model = build_tiny(tmp_path / "model")
+    data = tmp_path / "data"
+    data.mkdir()
+    for number in range(4):
+        write_video(data / f"{number}.mp4", number)
+    (data / "bad.mp4").write_bytes(b"no video")
+    names = [f"{number}.mp4" for number in range(4)] + ["bad.mp4"]
+    asked = [ask_about(number, names[number % 5]) for number in range(10)]
+    write_jsonl(data / "questions.jsonl", asked)
+    few = ["--frames", "4", "--max-new-tokens", "3"]
+    evaluated = ["evaluate", "--data", str(data / "questions.jsonl"), "--model", str(model)]
+    evaluated += ["--rows", "4", "--variants", "full", "blind", *few]
+    probed = ["diagnose", str(data / "questions.jsonl"), "--probe", str(model)]
+    probed += ["--samples", "2", "--probes", "full", "blind", *few]
+
+    def commands(name: str) -> list[list[str]]:
+        root = tmp_path / name
+        return [[*evaluated, "--out", str(root / "e")], [*probed, "--out", str(root / "d")]]
+
+    assert {cli.main(words) for words in commands("one")} == {cli.WITH_FAILURES}
+    begun = tmp_path / "two" / "e"
+    begun.mkdir(parents=True)  # as a kill leaves it after the first batch
+    record = json.loads((tmp_path / "one" / "e" / "run.json").read_text())
+    (begun / "run.json").write_text(json.dumps(record | {"status": "running"}))
+    lines = (tmp_path / "one" / "e" / "samples.jsonl").read_bytes().splitlines(keepends=True)
+    (begun / "samples.jsonl").write_bytes(b"".join(lines[:4]))
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"),
+            *("--master-port", str(20000 + os.getpid() % 20000)),
+            *("-m", "tests.answering.shared_commands", json.dumps(commands("two"))),
+        ],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{REPO / 'src'}:{REPO}"},
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    for stage in ("e", "d"):
+        one, two = (tmp_path / name / stage for name in ("one", "two"))
+        assert (two / "samples.jsonl").is_file(), done.stderr[-4000:]
+        assert (one / "samples.jsonl").read_bytes() == (two / "samples.jsonl").read_bytes()
+        assert digest_path(one) == digest_path(two)
+        assert json.loads((two / "run.json").read_text())["status"] == "done"
+        assert {s.verdict for s in read_jsonl(two / "samples.jsonl", Sample)} > {"failed"}
+
+
+def test_a_server_is_asked_by_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(placing, "size", lambda: 2)
+    with pytest.raises(UserError, match="2 processes came with an endpoint.*without torchrun"):
+        placing.place("m", "auto", "auto", EndpointConfig(endpoint="http://localhost:1/v1"))

@@ -1,0 +1,132 @@
+"""A process that ends a job of several says why, and it alone."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch.distributed
+
+from tests.answering_toys import build_tiny
+from tests.conftest import REPO
+from tests.training.toy_training import TINY, corpus, make_question
+from videothinker import cli, ranks
+from videothinker.errors import UserError
+from videothinker.ranks import Job, is_alive
+from videothinker.records import write_jsonl
+
+
+def store() -> Any:
+    made: Any = torch.distributed.HashStore()  # pyright: ignore[reportPrivateImportUsage]
+    return made
+
+
+def test_the_first_to_say_it_says_it_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    shared = store()
+    first, second = Job(shared, 0, 2), Job(shared, 1, 2)
+    assert not first.over()
+    assert second.claim("data/questions.jsonl: is not there")
+    assert first.over()
+    assert not first.claim("Connection closed by peer")
+    said = capsys.readouterr().err
+    assert said == "videothinker: rank 1: data/questions.jsonl: is not there\n"
+
+
+def test_who_was_killed_is_named_by_another(capsys: pytest.CaptureFixture[str]) -> None:
+    shared = store()
+    watching = Job(shared, 0, 3)
+    Job(shared, 2, 3).finish()
+    gone = subprocess.Popen(["sleep", "60"])
+    shared.set("at/1", f"{watching.place.rpartition(' ')[0]} {gone.pid}")
+    assert not watching.over()
+    gone.kill()
+    until = time.monotonic() + 5
+    while is_alive(gone.pid) and time.monotonic() < until:  # and is not collected: a zombie
+        time.sleep(0.01)
+    assert watching.over()
+    assert f"rank 1 (process {gone.pid}) was killed" in capsys.readouterr().err
+    gone.wait()
+
+
+def test_a_process_that_is_done_or_elsewhere_is_not_taken_for_dead() -> None:
+    shared = store()
+    job, other = Job(shared, 0, 3), subprocess.Popen(["true"])
+    other.wait()
+    shared.set("at/1", f"{job.place.rpartition(' ')[0]} {other.pid}")
+    shared.set("at/2", f"another-machine {other.pid}")
+    shared.set("done/1", "")
+    assert not job.over()
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "said"),
+    [
+        (UserError("a.mp4: is bad"), cli.USER_ERROR, "rank 1: a.mp4: is bad"),
+        (MemoryError("9 GB"), cli.FAULT, "rank 1: out of memory (MemoryError: 9 GB); add"),
+        (ValueError("odd"), cli.FAULT, "rank 1: ValueError: odd"),
+    ],
+)
+def test_each_fault_is_one_sentence(
+    fault: Exception,
+    code: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def stage(words: list[str]) -> int:
+        raise fault
+
+    monkeypatch.setattr(cli, "_stage", stage)
+    monkeypatch.setattr(ranks, "WAIT_FOR_CAUSE", 0.2)
+    monkeypatch.setattr(ranks, "_stop_once", lambda: None)
+    shared = store()
+    assert cli._run([], Job(shared, 1, 2)) == code
+    told = capsys.readouterr().err
+    assert f"videothinker: {said}" in told
+    assert ("Traceback" in told) == isinstance(fault, ValueError)  # a fault of ours
+    assert cli._run([], Job(shared, 0, 2)) == code  # who is torn along says nothing
+    assert capsys.readouterr().err == ""
+
+
+REWARD = """
+import os, signal
+def dies(prompts, completions, **columns):
+    if os.environ["RANK"] == "1":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return [0.0 for _ in completions]
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_process_ends_the_job_in_one_sentence(tmp_path: Path) -> None:
+    model = build_tiny(tmp_path / "base", corpus(), **TINY)
+    (tmp_path / "data").mkdir()
+    write_jsonl(tmp_path / "data" / "questions.jsonl", [make_question(n) for n in range(20)])
+    (tmp_path / "mortal.py").write_text(REWARD)
+    words = ["train", "grpo", "--data", str(tmp_path / "data"), "--model", str(model)]
+    words += ["--out", str(tmp_path / "run"), "--dtype", "float32", "--max-steps", "2"]
+    words += ["--eval-steps", "0", "--num-generations", "2", "--max-completion-length", "4"]
+    words += ["--reward-funcs", "mortal:dies"]
+    job = subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"),
+            *("--master-port", str(20000 + os.getpid() % 20000), "-m", "videothinker", *words),
+        ],
+        env=os.environ
+        | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{REPO / 'src'}:{REPO}:{tmp_path}"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert job.returncode != 0
+    before, _, _ = job.stderr.partition("failed (exitcode: -9)")  # of torchrun's summary
+    sentences = [line for line in before.splitlines() if line.startswith("videothinker: ")]
+    assert len(sentences) == 1
+    assert "rank 1 (process" in sentences[0]
+    assert "was killed" in sentences[0]
+    assert "Traceback" not in before
+    assert before.count("read 20 questions") == 1  # of several processes the first speaks

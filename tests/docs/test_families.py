@@ -1,0 +1,74 @@
+"""The page on questions that do not give themselves away: estimates by hand, and its figure."""
+
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import miniature_families as families  # noqa: E402
+import miniature_records as records  # noqa: E402
+
+TEST = records.MAIN
+
+
+def grid(**answers: dict[int | None, str]) -> records.Grid:
+    """Three families of a scene each; `SET__ARM` -> seed -> 1 (right) or 0 a question."""
+    sets, found = {}, []
+    for name, by_seed in answers.items():
+        where, arm = name.split("__")
+        sets[where] = {
+            "labels": "oioioi",
+            "scenes": list("aabbcc"),
+            "pairs": ["x", "x", "y", "y", "z", "z"],
+            "prefill": "",
+            "shortcut": "101011",
+        }
+        found += [
+            {"set": where, "arm": arm, "seed": seed, "answers": marks}
+            for seed, marks in by_seed.items()
+        ]
+    return records.Grid("families", sets, found, [])
+
+
+def test_a_family_is_right_where_both_its_questions_are() -> None:
+    made = grid(test__grpo={1: "101101", 2: "111000"}, test__exact={1: "111111", 3: "000000"})
+    assert families.whole_by_seed(made, TEST, "grpo") == [[0, 1, 0], [1, 0, 0]]
+    assert families.points(made, TEST, "grpo", "f") == pytest.approx([100 / 3, 100 / 3])
+    gap = families.whole_difference(made, "exact", "grpo")
+    assert gap is not None
+    assert gap.mean == pytest.approx(200 / 3)  # of seed 1, the only one that both have
+    assert families.whole_difference(made, "exact", "families") is None
+    assert families.shortcut(made) == pytest.approx({"o": 100, "i": 100 / 3, "f": 100 / 3})
+
+
+def test_break_even_of_drawn_answers_by_hand() -> None:
+    """Describing 3 of 3 and none, simulating 2 of 3 and 2 of 3: a cost of one for a gain of two."""
+    ways = {"seen-drawn__base": {None: "101010"}, "without-drawn__base": {None: "111001"}}
+    assert families.break_even(grid(**ways)) == pytest.approx(100 / 3)
+
+
+def test_the_figure_has_a_dot_a_seed_in_each_panel_and_the_base_as_a_line() -> None:
+    made = grid(test__grpo={1: "101101", 2: "111000"}, without__base={None: "111101"})
+    drawn = ET.fromstring(families.figure(made))
+    kinds = [one.tag.rpartition("}")[2] for one in drawn.iter()]
+    assert kinds.count("circle") == 2 * len(families.PANELS)
+    lines = [one for one in drawn.iter() if one.get("class") == "base"]
+    assert len(lines) == len(families.PANELS)
+    assert families.ARMS["grpo"] in [one.text for one in drawn.iter()]
+
+
+def test_every_arm_of_the_recipe_has_its_words() -> None:
+    from videothinker.reproduce import ReproduceConfig, plan
+
+    cells = plan(ROOT / "recipes" / "miniature.yaml", ReproduceConfig(Path("r")))
+    arms = {cell.name.rpartition("--")[0] for cell in cells if cell.words[:2] == ["train", "grpo"]}
+    assert arms
+    assert arms <= set(families.ARMS)
+
+
+def test_the_figure_is_drawn_from_the_committed_records() -> None:
+    assert families.FIGURE.read_text() == families.figure(records.Grid.raw(families.NAME))

@@ -1,0 +1,237 @@
+"""Run by torchrun on two processes: what sharding computes, held against one process's numbers."""
+
+import gc
+import json
+import sys
+import weakref
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.distributed.tensor import DTensor
+
+from tests.training.toy_training import make_question
+from videothinker import prompts
+from videothinker.algorithms.base import Objective
+from videothinker.algorithms.cdpo import CdpoConfig
+from videothinker.generation.base import Sampling, generate
+from videothinker.models.base import Group
+from videothinker.models.catalog import find_shape, load_policy
+from videothinker.models.loaded import Policy
+from videothinker.models.shapes import Grid
+from videothinker.planning import live_bytes, memory
+from videothinker.planning.divergences import logit_bytes
+from videothinker.planning.memory import Workload
+from videothinker.processes import Processes, find_processes
+from videothinker.training.loop import Loop, take_turns
+from videothinker.training.models import load_trainee
+from videothinker.training.optimizer import MasterAdamW
+from videothinker.training.rollouts import Batch
+from videothinker.training.sharding import ShardedAdamW, idle_group, share
+from videothinker.training.step import Bias, accumulate_gradients
+
+OBJECTIVE = Objective(divergence="exact", repulsion=0.3)
+LR = 1e-4
+
+
+class LiveBytes(live_bytes.LiveBytes):
+    """Sharding gives memory back, and takes it, by resizing: what lives counts at its size now."""
+
+    def __init__(self, present: list[Tensor]) -> None:
+        self.storages: dict[int, weakref.ref[Any]] = {}
+        super().__init__(present)
+
+    def weighed(self) -> int:
+        """Bytes alive."""
+        held = [storage() for storage in list(self.storages.values())]
+        return sum(one.nbytes() for one in held if one is not None)
+
+    def _see(self, tensor: Tensor) -> None:
+        if isinstance(tensor, DTensor):
+            tensor = tensor.to_local()
+        storage = tensor.untyped_storage()
+        key = storage._cdata
+        if key not in self.storages:
+            self.storages[key] = weakref.ref(storage, lambda _: self.storages.pop(key, None))
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = super().__torch_dispatch__(func, types, args, kwargs)
+        self.peak = max(self.peak, self.weighed())
+        return out
+
+
+torch.set_num_threads(1)
+
+
+def roll(policy: Policy, count: int, *, video: bool) -> list[Group]:
+    """The same groups in every process, each of its own length."""
+    encoded, groups = [], []
+    for number in range(count):
+        question = make_question(number)
+        words = prompts.render(question.question, question.choices, context=question.context)
+        frames = np.random.default_rng(number).integers(0, 255, (4, 56, 84, 3), dtype=np.uint8)
+        encoded.append(policy.encode(words, policy.to_video(frames, 1.0) if video else None))
+    for number, prompt in enumerate(encoded):
+        sampling = Sampling(num_generations=3, max_completion_length=4 + number)
+        groups += generate(policy, [prompt], sampling, [number])
+    return groups
+
+
+def advantages(count: int) -> dict[int, Tensor]:
+    """The second group has no signal."""
+    some = {item: torch.tensor([1.0, -0.4, -0.6]) * (1 + item) for item in range(count)}
+    return some | ({1: torch.zeros(3)} if count > 1 else {})
+
+
+def sizes(groups: list[Group]) -> dict[str, int]:
+    return {"completions": 3 * len(groups), "tokens": sum(int(g.mask_GC.sum()) for g in groups)}
+
+
+def passed(loop: Any, groups: list[Group], objective: Objective) -> None:
+    """One step's gradients as the loop lets a process compute its part."""
+    given = advantages(len(groups))
+    mine = {i: group for i, group in enumerate(groups) if loop.processes.mine(i)}
+    turns, backwards = take_turns(loop, Batch(groups=mine), given, objective)
+    accumulate_gradients(
+        *(loop.policy, loop.bias, [g for g, _ in turns], [a for _, a in turns], objective),
+        **sizes(groups),
+        backwards=backwards,
+    )
+
+
+def reference(
+    config: CdpoConfig, bias: Bias, groups: list[Group], objective: Objective, steps: int
+) -> Any:
+    """Gradients of one process, and its parameters' moves after some steps on the same groups."""
+    policy = load_trainee(config, torch.device("cpu"))
+    named = {n: p for n, p in policy.model.named_parameters() if p.requires_grad}
+    start = {name: param.detach().clone() for name, param in named.items()}
+    optimizer = MasterAdamW(named.items(), lr=LR, weight_decay=0.0)
+    found: dict[str, Tensor] = {}
+    for _ in range(steps):
+        optimizer.zero()
+        accumulate_gradients(
+            *(policy, bias, groups, list(advantages(len(groups)).values()), objective),
+            **sizes(groups),
+        )
+        masters = optimizer.masters
+        found = found or {n: masters[n].grad.clone() for n in named if masters[n].grad is not None}
+        optimizer.clip(20.0)
+        optimizer.step(LR)
+    return found, {name: optimizer.masters[name].detach() - start[name] for name in named}, start
+
+
+def distance(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> float:
+    """Of all tensors together, as a share of the wanted ones' norm."""
+    apart = sum(float(((found[n] - wanted[n]).double() ** 2).sum()) for n in wanted)
+    return (apart / sum(float((one.double() ** 2).sum()) for one in wanted.values())) ** 0.5
+
+
+def check(case: dict[str, Any], base: str, other: str, processes: Processes) -> dict[str, float]:
+    """Distances of gradients and moves in one case."""
+    settings = {"lora_rank": case.get("lora", 0), "lora_alpha": 8, "shard": case["shard"]}
+    settings |= {"gradient_checkpointing": case.get("checkpointing", False)}
+    settings |= {"dtype": case.get("dtype", "float32")}
+    config = CdpoConfig(model=base, bias=other, out=Path("never"), **settings)
+    video, count, steps = case.get("video", True), case["groups"], case.get("steps", 2)
+    objective = OBJECTIVE if case.get("pushed", True) else Objective()
+    dtype = case.get("dtype", "float32")
+    groups = roll(load_policy(base), count, video=video)
+    whole = Bias(load_policy(other, dtype=dtype))
+    whole.policy.model.requires_grad_(requires_grad=False)
+    gradients, moves, start = reference(config, whole, groups, objective, steps)
+    policy, bias = load_trainee(config, processes.device), Bias(load_policy(other, dtype=dtype))
+    bias.policy.model.requires_grad_(requires_grad=False)
+    shards = share(policy, bias, processes, config, video=video)
+    optimizer = ShardedAdamW(shards, processes, lr=LR, weight_decay=0.0)
+    loop: Any = Loop.__new__(Loop)
+    loop.policy, loop.bias, loop.processes = policy, bias, processes
+    loop.idle = idle_group(policy, 3, video=video)
+    found: dict[str, Tensor] = {}
+    for _ in range(steps):
+        optimizer.zero()
+        with shards.whole():  # lengths differ, and one process may draw nothing
+            mine = [g.prompt for i, g in enumerate(groups) if processes.mine(i)]
+            generate(policy, mine, Sampling(2, 3), [0] * len(mine))
+        passed(loop, groups, objective)
+        found = found or {
+            n: p.grad.full_tensor() for n, p in shards.pieces.items() if p.grad is not None
+        }
+        optimizer.clip(20.0)
+        optimizer.step(LR)
+    flat = optimizer.state()
+    now = {name: flat[f"{name}/master"].full_tensor() for name in moves}
+    with shards.whole():
+        saved = policy.model.state_dict()
+        same = all(torch.equal(saved[n], now[n].to(saved[n].dtype)) for n in moves)
+    return {
+        "gradients": distance(found, gradients),
+        "moves": distance({n: now[n] - start[n].float() for n in moves}, moves),
+        "published": float(same),
+        "held": sum(m.numel() for m in optimizer.masters.values())
+        / sum(map(Tensor.numel, now.values())),
+    }
+
+
+def weigh(case: dict[str, Any], processes: Processes) -> dict[str, Any]:
+    """Peaks of a rollout and of a step, and what the plan says of each moment."""
+    folder, dtype, completion = case["folder"], case.get("dtype", "float32"), case["completion"]
+    settings = {"lora_rank": case.get("lora", 0), "dtype": dtype, "shard": case["shard"]}
+    config = CdpoConfig(model=folder, bias=folder, out=Path("never"), **settings)
+    policy, bias = load_trainee(config, processes.device), Bias(load_policy(folder, dtype=dtype))
+    policy.merges = False
+    bias.policy.model.requires_grad_(requires_grad=False)
+    weights = [*policy.model.parameters(), *bias.policy.model.parameters()]
+    with LiveBytes(weights) as live:
+        del weights
+        shards = share(policy, bias, processes, config, video=True)
+        optimizer = ShardedAdamW(shards, processes, lr=LR, weight_decay=0.0)
+        rng, frames = np.random.default_rng(0), case.get("frames", 8)
+        pixels = rng.integers(0, 256, (frames, 112, 168, 3), np.uint8)
+        prompt = policy.encode("Which one happens? " * 9, policy.to_video(pixels, frames / 3))
+        ids_GC = torch.from_numpy(rng.integers(20, len(policy.head_VD) - 20, (4, completion)))
+        full_GC, cut_G = torch.ones_like(ids_GC, dtype=torch.bool), torch.ones(4, dtype=torch.bool)
+        group = Group(prompt, ids_GC, full_GC, cut_G)
+        measured = 0
+        for _ in range(2):  # moments are there from the second on
+            optimizer.zero()
+            gc.collect()
+            live.peak = live.weighed()
+            accumulate_gradients(
+                *(policy, bias, [group], [torch.linspace(-1, 1, 4)], OBJECTIVE),
+                completions=4 * processes.size,
+                tokens=4 * completion * processes.size,
+            )
+            optimizer.clip(20.0)
+            optimizer.step(LR)
+            measured = live.peak
+    work = Workload(
+        shape=find_shape(folder),
+        grid=Grid(*(int(n) for n in prompt.video.grid_thw[0])),
+        prompt=prompt.prompt_tokens,
+        generations=4,
+        completion=completion,
+        width=2 if dtype == "bfloat16" else 4,
+        lora_rank=case.get("lora", 0),
+        logit_bytes=logit_bytes("exact"),
+        videos=1,
+        fused_update=False,
+        ranks=processes.size,
+        by_layer=case["shard"] == "layers",
+    )
+    told = {name: sum(parts.values()) for name, parts in memory.moments(work).items()}
+    return {"measured": measured, "told": told}
+
+
+if __name__ == "__main__":
+    plan, base, other, out = sys.argv[1:]
+    alone = find_processes()
+    wanted = json.loads(Path(plan).read_text())
+    found = {
+        "checked": [check(case, base, other, alone) for case in wanted["checked"]],
+        "weighed": [weigh(case, alone) for case in wanted["weighed"]],
+    }
+    if alone.main:
+        Path(out).write_text(json.dumps(found))

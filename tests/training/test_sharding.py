@@ -1,0 +1,162 @@
+"""Two processes under torchrun, in both ways of sharding, against one on the same global batch."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.conftest import REPO
+from tests.planning.test_memory import SHAPES
+from videothinker.algorithms.cdpo import CdpoConfig
+from videothinker.errors import UserError
+from videothinker.models.loaded import Policy
+from videothinker.models.qwen2_5_vl.small import build_small
+from videothinker.processes import Processes
+from videothinker.records import Step, read_jsonl
+from videothinker.runs import digest_path
+from videothinker.training.sharding import share
+from videothinker.training.stages import train
+
+CHECKED: list[dict[str, Any]] = [
+    {"shard": "states", "groups": 5, "steps": 20},  # the processes get 3 and 2
+    {"shard": "layers", "groups": 3, "checkpointing": True},
+    {"shard": "layers", "groups": 1},
+    {"shard": "states", "groups": 1, "pushed": False, "video": False},
+    {"shard": "layers", "groups": 5, "lora": 4, "dtype": "bfloat16", "video": False},
+]
+WEIGHED: list[dict[str, Any]] = [
+    {"folder": "wide", "shard": "states", "completion": 60},
+    {"folder": "deep", "shard": "layers", "completion": 110, "dtype": "bfloat16"},
+    {"folder": "sees", "shard": "layers", "completion": 12, "dtype": "bfloat16"},
+    {"folder": "wide", "shard": "layers", "completion": 60, "dtype": "bfloat16", "lora": 8},
+]
+
+
+def torchrun(module: str, *words: str, code: int = 0) -> str:
+    """Two processes; what they said."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"),
+            *("--master-port", str(20000 + os.getpid() % 20000), "-m", module, *words),
+        ],
+        cwd=REPO,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{REPO / 'src'}:{REPO}"},
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr[-9000:]
+    return done.stderr
+
+
+@pytest.mark.slow
+def test_numbers_and_memory_are_those_of_one_process_and_of_the_plan(
+    base: Path, other: Path, tmp_path: Path
+) -> None:
+    words = [f"What will happen if red cube {n} is gone? blue metal sphere {n}" for n in range(300)]
+    folders = {
+        name: build_small(tmp_path / name, SHAPES[name], words) for name in ("wide", "deep", "sees")
+    }
+    weighed = [case | {"folder": str(folders[case["folder"]])} for case in WEIGHED]
+    plan, out = tmp_path / "plan.json", tmp_path / "found.json"
+    plan.write_text(json.dumps({"checked": CHECKED, "weighed": weighed}))
+    torchrun("tests.training.sharded_child", *map(str, (plan, base, other, out)))
+    found = json.loads(out.read_text())
+    for case, numbers in zip(CHECKED, found["checked"], strict=True):
+        assert numbers["gradients"] < 1e-6, case
+        assert numbers["moves"] < 1e-3, case
+        assert numbers["published"], case
+        assert numbers["held"] == pytest.approx(0.5, abs=0.01), case
+    for case, bytes_ in zip(WEIGHED, found["weighed"], strict=True):
+        told = max(size for name, size in bytes_["told"].items() if name != "rollout")
+        assert told == pytest.approx(bytes_["measured"], rel=0.1), (case, bytes_)
+
+
+def test_a_model_of_the_plain_path_is_refused(tmp_path: Path) -> None:
+    config = CdpoConfig(model="some/smolvlm", bias="b", out=tmp_path)
+    two, plain = Processes(0, 2, torch.device("cpu")), cast("Policy", object())
+    with pytest.raises(UserError, match="some/smolvlm runs by the plain path, which 2 processes"):
+        share(plain, None, two, config, video=True)
+
+
+def weights(run: Path) -> dict[str, Any]:
+    return load_file(run / "model" / "model.safetensors")
+
+
+def assert_near(run: Path, one: Path, start: Path, lr: float) -> None:
+    """Weights after a few steps, of which some moved.
+
+    Adam turns a rounding difference near zero into a step of the learning rate: compare the bulk of
+    each tensor to a hundredth of that.
+    """
+    found, begun = weights(run), load_file(start / "model.safetensors")
+    for name, tensor in weights(one).items():
+        far = (tensor - found[name]).abs() > 0.01 * lr
+        assert far.float().mean() < 0.02, (run.name, name)
+    assert any((tensor != begun[name]).any() for name, tensor in found.items())
+
+
+@pytest.mark.slow
+def test_runs_are_those_of_one_process(
+    toy: Path, other: Path, quick: dict[str, Any], tmp_path: Path
+) -> None:
+    """Sharded either way; killed and resumed; and gone on with by another number of processes."""
+    settings = quick | {
+        "bias": str(other),
+        "guard_valid": 0.0,
+        "guard_entropy": 9.0,
+        "prompts_per_step": 3,  # odd: the processes get 2 and 1 groups
+        "sampling": "bias-failure",
+        "sampling_rollouts": 2,
+        "max_steps": 3,
+        "save_steps": 2,
+        "learning_rate": 1e-4,
+    }
+    layers = {"shard": "layers", "gradient_checkpointing": True}
+    reward = {"divergence_in": "reward", "sampling": "uniform", "max_steps": 1}
+    plan = [
+        ("states", settings, None),
+        ("layers", settings | layers, None),
+        ("killed", settings, 3),
+        ("killed", settings, None),
+        ("half", settings | {"shard": "layers"}, 3),
+        ("reward", settings | layers | reward, None),
+    ]
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    torchrun("tests.training.sharded_runs", *map(str, (toy, tmp_path, tmp_path / "plan.json")))
+
+    def alone(name: str, **changes: Any) -> Path:
+        return train(toy, CdpoConfig(out=tmp_path / name, **(settings | changes)))  # pyright: ignore[reportArgumentType]
+
+    one, rewarded = alone("one"), alone("one-reward", **reward)
+    facts = json.loads((tmp_path / "states" / "run.json").read_text())["facts"]
+    assert facts["processes"] == 2
+    start = Path(str(quick["model"]))
+    for name in ("states", "layers"):
+        assert_same_records(tmp_path / name, one)
+        assert_near(tmp_path / name, one, start, settings["learning_rate"])
+        assert (tmp_path / name / "success.jsonl").read_bytes() == (
+            one / "success.jsonl"
+        ).read_bytes()
+    assert_same_records(tmp_path / "reward", rewarded)
+    assert digest_path(tmp_path / "killed") == digest_path(tmp_path / "states")
+    assert not (tmp_path / "half" / "model").exists()
+    half = alone("half")  # one process goes on where two stopped
+    assert_near(half, one, start, settings["learning_rate"])
+
+
+def assert_same_records(run: Path, other: Path) -> None:
+    ours, theirs = (read_jsonl(folder / "metrics.jsonl", Step) for folder in (run, other))
+    for a, b in zip(ours, theirs, strict=True):
+        assert a.loss == pytest.approx(b.loss, abs=1e-6)
+        assert a.divergence == pytest.approx(b.divergence, rel=1e-5)
+        assert a.entropy == pytest.approx(b.entropy, rel=1e-5)
+        assert a.metrics["grad_norm"] == pytest.approx(b.metrics["grad_norm"], rel=1e-4)
+        assert (a.reward, a.valid, a.dropped_groups) == (b.reward, b.valid, b.dropped_groups)
