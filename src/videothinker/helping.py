@@ -30,6 +30,11 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("data", "list", "grid", "runs", "video", "question", "choice", "model", "bias", "probe"),
         *("verify", "merge", "benchmark", "data_root", "diagnosis", "compare", "out", "as_is"),
         *("accept_guesses", "keep_going", "decode", "follow_links", "allow_self_bias"),
+        *("start", "pool_dir"),
+    ),
+    "what goes to others, and comes from them": (
+        *("to", "folder", "address", "evaluations", "license", "public", "with_videos"),
+        *("algorithm", "recipe"),
     ),
     "which questions": (
         *("rule", "split", "types", "label", "limit", "train_questions", "sampling"),
