@@ -30,9 +30,12 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("data", "list", "grid", "runs", "video", "question", "choice", "model", "bias", "probe"),
         *("verify", "merge", "benchmark", "data_root", "diagnosis", "compare", "out", "as_is"),
         *("accept_guesses", "keep_going", "decode", "follow_links", "allow_self_bias"),
-        *("start", "pool_dir", "to", "folder", "address", "algorithm", "recipe"),
+        *("start", "pool_dir"),
     ),
-    "what is shared": ("evaluations", "license", "public", "with_videos"),
+    "what goes to others, and comes from them": (
+        *("to", "folder", "address", "evaluations", "license", "public", "with_videos"),
+        *("algorithm", "recipe"),
+    ),
     "which questions": (
         *("rule", "split", "types", "label", "limit", "train_questions", "sampling"),
         *("inferential_share", "sampling_floor", "sampling_rollouts", "success", "check"),
