@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -116,6 +117,7 @@ def collecting(monkeypatch: pytest.MonkeyPatch, says: Mapping[str, str], process
         draw=DRAWN.__getitem__,
         rewards={"pair_consistency": pair_consistency},
         processes=processes,
+        whole=nullcontext,
         at_once=None,
     )
 

@@ -15,7 +15,7 @@ from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.evaluation.config import EvaluateConfig
 from videothinker.evaluation.stage import evaluate
 from videothinker.export.config import ExportConfig
-from videothinker.export.merge import export
+from videothinker.export.stage import export
 from videothinker.models.catalog import load_policy
 from videothinker.records import Diagnosis, Step, read_jsonl, write_jsonl
 from videothinker.report.config import ReportConfig
