@@ -80,6 +80,8 @@ def _against_base(e: SeededEstimate) -> str:
 
 
 def _against_grpo(name: str, e: SeededEstimate) -> str:
+    if e.verdict == "undecided":
+        return f"{name} is not told from GRPO there"
     if e.verdict == "none":
         return f"{name} stands level with GRPO there (within 5 points)"
     side = "above" if e.value > 0 else "below"
@@ -168,19 +170,22 @@ def _sentence(board: Board, comparisons: Sequence[Comparison]) -> tuple[str, boo
     methods = [method for method in board.methods if method.role in ("Base", "GRPO", "CDPO")]
     hard = [c for c in comparisons if c.label == "inferential"]
     first = next((c for c in hard if c.right.role == "Base"), None)
-    then = next((c for c in hard if c.left.role == "CDPO"), None)
-    roles = {method.role for method in methods}
+    others = [c for c in hard if c.right.role == "GRPO"]
+    roles = {method.role for method in methods} | {"CDPO" for _ in others}
     missing = [role for role in ("Base", "GRPO", "CDPO") if role not in roles]
-    if missing or first is None or then is None:
+    if missing or first is None or not others:
         what = f"an evaluation of {' and '.join(missing)}" if missing else "labelled questions"
         return f"Nothing is compared yet: {what} is not among these runs.", False
     sizes = _sizes(board, methods)
-    if "undecided" in (first.estimate.verdict, then.estimate.verdict):
+    verdicts = [c.estimate.verdict for c in others]
+    if first.estimate.verdict == "undecided" or set(verdicts) == {"undecided"}:
         return f"Underpowered, {sizes}: no claim is drawn from these numbers.", False
     one = _seeds(methods) == 1
     scope = "; one training seed speaks for these models, not for the method" if one else ""
-    words = f"{_against_base(first.estimate)}; {_against_grpo(then.left.name, then.estimate)}"
-    return f"{words} ({sizes}{scope}). {_where(board, (first, then), comparisons)}", True
+    told = [_against_base(first.estimate)]
+    told += [_against_grpo(c.left.name, c.estimate) for c in others]
+    where = _where(board, (first, *others), comparisons)
+    return f"{'; '.join(told)} ({sizes}{scope}). {where}", True
 
 
 def _sentence_case(text: str) -> str:

@@ -80,7 +80,8 @@ def _settings(metadata: RunFile, runs: Sequence[RunFolder]) -> dict[str, str]:
     if config.get("bias") is not None:
         made = find_metadata(str(config["bias"]), runs)
         role = ROLES.get(stage_of(made)) if made else None
-        found["repels"] = (role or Path(str(config["bias"])).name).lower()
+        does = "repels" if stage_of(metadata) == "train-cdpo" else "questions by"
+        found[does] = (role or Path(str(config["bias"])).name).lower()
     data = _data(metadata, runs)
     return found if data is None else {**found, "data": data}
 
