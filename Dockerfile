@@ -1,6 +1,6 @@
 # VideoThinker on a CPU. Build it here, then run any command, with your folder in the container:
 #   docker build -t videothinker .
-#   docker run --rm -v "$PWD:/work" videothinker demo
+#   docker run --rm -v "$PWD:/data" videothinker demo
 FROM python:3.12-slim
 
 # torch's own index has wheels without CUDA, a tenth of the size.
@@ -14,7 +14,7 @@ RUN pip install --no-cache-dir --index-url "$TORCH_INDEX" "$(grep '^torch==' con
     pip install --no-cache-dir -c constraints.txt . && \
     useradd --create-home user
 USER user
-WORKDIR /work
-ENV OMP_NUM_THREADS=1 HF_HOME=/work/.cache/huggingface
+WORKDIR /data
+ENV OMP_NUM_THREADS=1 HF_HOME=/data/.cache/huggingface
 ENTRYPOINT ["videothinker"]
 CMD ["help"]

@@ -27,6 +27,7 @@ from miniature_records import (
 )
 
 from videothinker.estimates import mean
+from videothinker.evaluation.break_even import Way, break_even
 from videothinker.report.svg import Scale, element, picture
 
 NAME = "families"
@@ -172,15 +173,17 @@ def _accuracies(grid: Grid, where: str) -> list[str]:
     ]
 
 
-def break_even(grid: Grid) -> float:
-    """The inferential share of training from which on simulating pays, in percent.
-
-    Of the base's drawn answers: simulating pays iff p (s_inf - d_inf) > (1 - p) (d_obs - s_obs).
+def drawn_share(grid: Grid) -> float:
+    """The inferential share of training from which on simulating pays by the base's drawn answers,
+    in percent (`evaluation.break_even`).
     """
-    s_obs, s_inf = (accuracy(grid, "without-drawn", BASE, what).mean for what in "oi")
-    d_obs, d_inf = (accuracy(grid, "seen-drawn", BASE, what).mean for what in "oi")
-    cost, gain = d_obs - s_obs, s_inf - d_inf
-    return 100 * max(0.0, cost / (cost + gain)) if cost + gain > 0 else 100.0
+    simulating, describing = (
+        Way(*(accuracy(grid, where, BASE, what).mean for what in "oi")) for where in DRAWN
+    )
+    share_of_training = break_even(simulating, describing)
+    if share_of_training is None:
+        raise SystemExit(f"{NAME}: one way of answering always pays; its page says otherwise")
+    return 100 * share_of_training
 
 
 def figure(grid: Grid) -> str:
@@ -255,7 +258,7 @@ against these lines."""
 def forecast(grid: Grid) -> str:
     """What the base's own answers forecast."""
     return f"""**Break-even.** By its drawn answers simulating earns more than describing where more
-than {break_even(grid):.1f} % of the training questions are inferential."""
+than {drawn_share(grid):.1f} % of the training questions are inferential."""
 
 
 def results() -> str:

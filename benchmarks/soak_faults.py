@@ -19,12 +19,11 @@ from random import Random
 
 from soak_record import Record
 from soak_stages import (
-    Line,
     Running,
     Stage,
     contents,
     differences,
-    import_all,
+    fresh_line,
     leave_alone,
     start,
 )
@@ -164,12 +163,8 @@ FAULTS: dict[str, Callable[[Trial], Running]] = {
 
 def soak(record: Record) -> None:
     """Go on where the record stands, a trial of each fault in turn, each on the next stage."""
-    import_all()
     goal = record.goal or GOAL
-    folder = Path(tempfile.mkdtemp(prefix="soak-"))
-    line = Line(folder / "line")
-    line.folder.mkdir()
-    line.make()
+    folder, line = fresh_line()
     undisturbed: dict[str, tuple[float, int, dict[str, str]]] = {}
     faults = {name: fault for name, fault in FAULTS.items() if may_mount() or name not in MOUNTING}
     for name in FAULTS.keys() - faults.keys():

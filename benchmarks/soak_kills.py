@@ -6,12 +6,11 @@ undisturbed run leaves.
 """
 
 import shutil
-import tempfile
 from pathlib import Path
 from random import Random
 
 from soak_record import Record
-from soak_stages import Line, Stage, contents, differences, import_all, leave_alone, start
+from soak_stages import Stage, contents, differences, fresh_line, leave_alone, start
 
 GOAL = 50
 """Kills of each stage."""
@@ -21,12 +20,8 @@ MOST = 25
 
 def soak(record: Record) -> None:
     """Go on where the record stands, always with the stage that was killed least."""
-    import_all()
     goal = record.goal or GOAL
-    folder = Path(tempfile.mkdtemp(prefix="soak-"))
-    line = Line(folder / "line")
-    line.folder.mkdir()
-    line.make()
+    folder, line = fresh_line()
     undisturbed = {}
     while not record.late:
         name = min(line.stages, key=lambda one: _kills(record, one))

@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -264,6 +265,16 @@ def leave_alone(stage: Stage, folder: Path) -> tuple[float, dict[str, str]]:
     if run.wait() not in (0, 1):
         raise AssertionError(f"{stage.words}: {run.said()}")
     return time.monotonic() - began, contents(folder)
+
+
+def fresh_line() -> tuple[Path, Line]:
+    """A folder of its own and the line in it, for forks of this process."""
+    import_all()
+    folder = Path(tempfile.mkdtemp(prefix="soak-"))
+    line = Line(folder / "line")
+    line.folder.mkdir()
+    line.make()
+    return folder, line
 
 
 def import_all() -> None:

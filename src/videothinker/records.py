@@ -7,9 +7,9 @@ letters. Aggregates are computed from these records, never from the state of a l
 import os
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import IO, Literal, TypeVar
 
 import msgspec
 
@@ -148,13 +148,17 @@ def encode(record: msgspec.Struct) -> bytes:
     return msgspec.json.encode(record) + b"\n"
 
 
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write beside, fsync, rename: a reader sees the old file or the new one, never half."""
+@contextmanager
+def writing(path: Path) -> Iterator[IO[bytes]]:
+    """A file beside `path`; after it fsync, rename: a reader sees the old or the new, never half.
+
+    Where what is inside fails, nothing of it is left.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with beside.open("wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
@@ -164,8 +168,14 @@ def write_atomic(path: Path, data: bytes) -> None:
         raise
 
 
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write all of a file, or nothing."""
+    with writing(path) as file:
+        file.write(data)
+
+
 def leftovers(path: Path) -> list[Path]:
-    """What kills left of `write_atomic(path, ...)`: halves of the file, safe to delete."""
+    """What kills left of `writing(path)`: halves of the file, safe to delete."""
     name = re.compile(rf"\.{re.escape(path.name)}\.[0-9]+\.tmp")
     return [p for p in path.parent.iterdir() if name.fullmatch(p.name) and not p.is_dir()]
 
@@ -181,10 +191,8 @@ def write_alone(path: Path, data: bytes) -> None:
 def _at_work(process: int) -> bool:
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # another user's
-        pass
+    except OSError as error:  # one of another user's is at work too
+        return not isinstance(error, ProcessLookupError)
     return True
 
 

@@ -48,7 +48,7 @@ def test_a_family_is_right_where_both_its_questions_are() -> None:
 def test_break_even_of_drawn_answers_by_hand() -> None:
     """Describing 3 of 3 and none, simulating 2 of 3 and 2 of 3: a cost of one for a gain of two."""
     ways = {"seen-drawn__base": {None: "101010"}, "without-drawn__base": {None: "111001"}}
-    assert families.break_even(grid(**ways)) == pytest.approx(100 / 3)
+    assert families.drawn_share(grid(**ways)) == pytest.approx(100 / 3)
 
 
 def test_the_figure_has_a_dot_a_seed_in_each_panel_and_the_base_as_a_line() -> None:

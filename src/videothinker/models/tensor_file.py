@@ -2,15 +2,15 @@
 
 import ctypes
 import json
-import os
 import struct
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from videothinker.records import writing
 
 PLAIN = (Tensor, nn.Parameter)
 NAMES = {
@@ -49,19 +49,10 @@ def write_tensors(path: Path | None, tensors: Mapping[str, Any]) -> None:
         }
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    beside = path.with_name(f".{path.name}.tmp")
-    try:
-        with beside.open("wb") as file:
-            file.write(struct.pack("<Q", len(text)) + text)
-            for name in order:
-                hand_over(tensors[name], file.write)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            beside.unlink()
-        raise
+    with writing(path) as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for name in order:
+            hand_over(tensors[name], file.write)
 
 
 def hand_over(tensor: Any, take: Callable[[Any], object]) -> None:

@@ -171,7 +171,9 @@ def _sentence(board: Board, comparisons: Sequence[Comparison]) -> tuple[str, boo
     hard = [c for c in comparisons if c.label == "inferential"]
     first = next((c for c in hard if c.right.role == "Base"), None)
     others = [c for c in hard if c.right.role == "GRPO"]
-    roles = {method.role for method in methods} | {"CDPO" for _ in others}
+    roles = {method.role for method in methods}
+    if others:
+        roles.add("CDPO")  # another trained method does as well
     missing = [role for role in ("Base", "GRPO", "CDPO") if role not in roles]
     if missing or first is None or not others:
         what = f"an evaluation of {' and '.join(missing)}" if missing else "labelled questions"

@@ -4,7 +4,7 @@ At learning rate 1e-6 an update is far below a bfloat16 weight's last bit, so a 
 bfloat16 alone never moves. Gradients of all groups are summed in float32 too.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from typing import Any, Literal, Protocol
 
@@ -113,11 +113,7 @@ class MasterAdamW:
     def clip(self, max_norm: float) -> float:
         """Scale the gradients down to `max_norm` where they exceed it; their norm before that."""
         total = nn.utils.get_total_norm(self.gradients())
-        masters = list(self.masters.values())
-        norm = float(total)
-        if norm + 1e-6 > max_norm:  # as `clip_grad_norm_`, which also multiplies by one
-            nn.utils.clip_grads_with_norm_(masters, max_norm, total)
-        return norm
+        return clipped(self.masters.values(), max_norm, total)
 
     def step(self, lr: float) -> None:
         """One update of the masters, then of the model's weights."""
@@ -138,10 +134,7 @@ class MasterAdamW:
 
     def load(self, flat: dict[str, Tensor]) -> None:
         """Take up a `state()`."""
-        by_name: dict[str, dict[str, Tensor]] = {name: {} for name in self.masters}
-        for place, value in flat.items():
-            name, key = place.rsplit("/", 1)
-            by_name[name][key] = value
+        by_name = by_tensor(flat, self.masters)
         for name, master in self.masters.items():
             found = by_name[name]
             with torch.no_grad():
@@ -191,6 +184,23 @@ def _master(param: nn.Parameter, device: str) -> Tensor:
     if param.dtype == torch.float32 and device == "model":
         return param
     return param.detach().to(place, torch.float32, copy=True).requires_grad_()
+
+
+def clipped(masters: Iterable[nn.Parameter | Tensor], max_norm: float, total: Tensor) -> float:
+    """Scale gradients whose norm is `total` down to `max_norm` where it exceeds it; the norm."""
+    norm = float(total)
+    if norm + 1e-6 > max_norm:  # as `clip_grad_norm_`, which also multiplies by one
+        nn.utils.clip_grads_with_norm_(list(masters), max_norm, total)
+    return norm
+
+
+def by_tensor(flat: Mapping[str, Tensor], names: Iterable[str]) -> dict[str, dict[str, Tensor]]:
+    """A flat `state()`, the values of each tensor together."""
+    found: dict[str, dict[str, Tensor]] = {name: {} for name in names}
+    for place, value in flat.items():
+        name, key = place.rsplit("/", 1)
+        found[name][key] = value
+    return found
 
 
 def adamw(

@@ -49,10 +49,7 @@ def soft_accuracy(
     **_: Any,
 ) -> list[float]:
     """|pred| / |gold| where the letters given are a non-empty subset of the right ones, else 0."""
-    rows = zip(completions, choices, answer, truncated, strict=True)
-    return [
-        soft(parse(text, options, truncated=cut).answer, gold) for text, options, gold, cut in rows
-    ]
+    return _judged(soft, completions, choices, answer, truncated)
 
 
 def exact_accuracy(
@@ -67,9 +64,13 @@ def exact_accuracy(
 
     Ours: the soft accuracy pays a part of an answer, and so who describes where that falls short.
     """
-    rows = zip(completions, choices, answer, truncated, strict=True)
+    return _judged(exact, completions, choices, answer, truncated)
+
+
+def _judged(judge: Callable[[Any, Any], float], completions: Sequence[str], *columns: Any) -> Any:
+    rows = zip(completions, *columns, strict=True)
     return [
-        exact(parse(text, options, truncated=cut).answer, gold) for text, options, gold, cut in rows
+        judge(parse(text, options, truncated=cut).answer, gold) for text, options, gold, cut in rows
     ]
 
 

@@ -33,7 +33,7 @@ from videothinker.errors import UserError
 from videothinker.models.base import Group
 from videothinker.models.loaded import Policy, PrefixPolicy
 from videothinker.processes import Processes
-from videothinker.training.optimizer import adamw
+from videothinker.training.optimizer import adamw, by_tensor, clipped
 from videothinker.training.step import Bias
 
 
@@ -250,11 +250,7 @@ class ShardedAdamW:
         own = nn.utils.get_total_norm([m.grad for m in masters if m.grad is not None])
         square = (own.double() ** 2).to(self.processes.device)
         self.processes.add(square)
-        total = square.sqrt().to(own)
-        norm = float(total)
-        if norm + 1e-6 > max_norm:
-            nn.utils.clip_grads_with_norm_(masters, max_norm, total)
-        return norm
+        return clipped(masters, max_norm, square.sqrt().to(own))
 
     def step(self, lr: float) -> None:
         """One update of the masters, then of the model's weights."""
@@ -274,10 +270,7 @@ class ShardedAdamW:
 
     def load(self, flat: dict[str, Tensor]) -> None:
         """Take up a `state()`, of any number of processes."""
-        by_name: dict[str, dict[str, Tensor]] = {name: {} for name in self.masters}
-        for place, value in flat.items():
-            name, key = place.rsplit("/", 1)
-            by_name[name][key] = value
+        by_name = by_tensor(flat, self.masters)
         for name, master in self.masters.items():
             found = by_name[name]
             with torch.no_grad():

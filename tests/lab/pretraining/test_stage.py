@@ -5,6 +5,7 @@ import shutil
 
 import msgspec
 import pytest
+import torch
 
 from tests.lab.pretraining.toy_pretraining import POOL, SHAPE
 from videothinker.errors import UserError
@@ -122,6 +123,13 @@ def test_a_scene_dial_out_of_bounds_leaves_nothing_behind(tmp_path):
     with pytest.raises(UserError, match="near_miss=4"):
         stage.pretrain(None, tiny(tmp_path / "run", pool=dataclasses.replace(POOL, near_miss=4)))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_gpu_that_is_not_there_leaves_nothing_behind(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match="'cuda' came, but 0 CUDA devices can be used"):
+        stage.pretrain(None, tiny(tmp_path / "out", "transcript", device="cuda"))
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_scenes_are_sampled_with_the_pools_dials():

@@ -113,7 +113,8 @@ class PretrainConfig:
     tier: Tier = "video"
     """`video` sees frames; `transcript` reads object places and an event log in their stead."""
     start: Path | None = None
-    """A small model to go on from, as an earlier run wrote it; null: random weights."""
+    """A small model to go on from, as an earlier run wrote it, of its own size and words; null:
+    random weights."""
     seed: int = 0
     pool: PoolConfig = field(default_factory=PoolConfig)
     shape: ShapeConfig = field(default_factory=ShapeConfig)
@@ -148,8 +149,9 @@ class PretrainConfig:
     """Transcript tier: share of events missing from the log."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the matrix products; `auto` takes bfloat16 where the processor works fast in it."""
-    device: Literal["cpu", "cuda"] = "cpu"
-    """Where it trains; what it learned is always measured on the CPU, from the stored file."""
+    device: Literal["cpu", "cuda", "auto"] = "cpu"
+    """Where it trains; auto takes a GPU where there is one. What it learned is always measured on
+    the CPU, from the stored file."""
     pool_dir: Path | None = None
     """Folder of simulated scenes that several runs share, made where missing; null: the run's."""
     workers: int = 0
@@ -159,7 +161,8 @@ class PretrainConfig:
     """Steps between measurements on a quarter of the held-out scenes."""
 
     def __post_init__(self) -> None:
-        for name, allowed in (("tier", ("video", "transcript")), ("device", ("cpu", "cuda"))):
+        known = {"tier": ("video", "transcript"), "device": ("cpu", "cuda", "auto")}
+        for name, allowed in known.items():
             if getattr(self, name) not in allowed:
                 raise UserError(
                     f"{name} {getattr(self, name)!r} came; allowed are {' and '.join(allowed)}"

@@ -99,6 +99,14 @@ def save_checkpoint(optimizer: Optimizer, checkpoints: Path, done: int) -> None:
         old.unlink()
 
 
+def _repeat_on_gpu() -> None:
+    """Let the same sums be the same bits from run to run, where torch can."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else sums change their order
+    torch.use_deterministic_algorithms(mode=True, warn_only=True)
+    deterministic: Any = torch.utils.deterministic
+    deterministic.fill_uninitialized_memory = False  # nothing here reads it
+
+
 def train(
     policy: Qwen25VL,
     batches: Batches,
@@ -122,10 +130,7 @@ def train(
     """
     torch.manual_seed(derive(config.seed, "pretraining heads"))
     if config.device == "cuda":
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else sums change their order
-        torch.use_deterministic_algorithms(mode=True, warn_only=True)
-        deterministic: Any = torch.utils.deterministic
-        deterministic.fill_uninitialized_memory = False  # nothing here reads it
+        _repeat_on_gpu()
     heads = Heads(config.shape.hidden).to(policy.device) if config.tier == "video" else None
     modules = [policy.model, *([heads] if heads is not None else [])]
     optimizer = Optimizer(modules, config)

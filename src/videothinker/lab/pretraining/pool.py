@@ -4,7 +4,6 @@ A chunk is a JSON file of facts and, in the video tier, an array of frames besid
 (seed, world settings, chunk number) alone, so it can be made ahead, by another process, or again.
 """
 
-import io
 from pathlib import Path
 
 import msgspec
@@ -18,7 +17,7 @@ from videothinker.clevrer.transcript import Motion
 from videothinker.errors import UserError
 from videothinker.lab.pretraining.config import PoolConfig
 from videothinker.models.border import read_object
-from videothinker.records import write_atomic
+from videothinker.records import write_atomic, writing
 from videothinker.seeds import numpy_generator
 from videothinker.world.descriptive import Views, descriptive
 from videothinker.world.objects import SHOWN_FRAMES, Scene, SceneObject
@@ -232,9 +231,8 @@ def read_frames(folder: Path, number: int, seed: int, config: PoolConfig) -> np.
 
 def save_array(path: Path, found: np.ndarray) -> None:
     """Write an array, whole or not at all."""
-    data = io.BytesIO()
-    np.save(data, found)
-    write_atomic(path, data.getvalue())
+    with writing(path) as file:
+        np.save(file, found)
 
 
 def frames_of(one: Facts, config: PoolConfig, palette: Palette = RGB) -> np.ndarray:

@@ -20,6 +20,7 @@ from videothinker.lab.pretraining.measure import HeldOut, Measured, measure, sum
 from videothinker.lab.pretraining.pool import CHUNK, keep_apart, read_chunk, read_frames
 from videothinker.lab.pretraining.spelling import Speller, text_speller, video_speller
 from videothinker.models.catalog import load_policy
+from videothinker.models.placement import resolve_device
 from videothinker.models.qwen2_5_vl.model import Qwen25VL
 from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 from videothinker.records import Step
@@ -64,6 +65,7 @@ def pretrain(data: Path | None, config: PretrainConfig) -> Path:
     if data is not None:
         config = replace(config, pool=_like(data, config.pool))
     scene_config(config.pool)  # a bad dial is refused before anything is written
+    config = replace(config, device=resolve_device(config.device))
     start = None if config.start is None else config.start / "model.safetensors"
     inputs = {"start": start}
     with open_run(config.out, "pretrain", config, inputs, may_change=MAY_CHANGE) as run:
@@ -87,8 +89,9 @@ def _run(run: Run, config: PretrainConfig) -> None:
     )
     policy = _fresh(config, pool, work / "start")
     policy.model.to(config.device)
+    speller = _speller(policy, config)
     speller = replace(
-        (speller := _speller(policy, config)),
+        speller,
         layout=speller.layout.to(policy.device),
         multiple=32 if config.device == "cuda" else 8,
     )
