@@ -289,9 +289,9 @@ def short_table() -> list[str]:
 
 FOUND = """**Where 5 % of the training questions are inferential, plain GRPO loses most of what the
 base can do, and says all the while that it simulates.** It ends at what an answerer has
-that reads the premise and simulates nothing. What it opens with tells little: nearly
-every answer of every arm opens with a removal. At 26 % it loses nothing, with each of
-three seeds.
+that reads the premise and simulates nothing. What it opens with tells little: in all arms
+but one every answer opens with a removal. At 26 % it loses nothing, with each of three
+seeds.
 
 **Whatever brings more inferential questions before the policy keeps it.** Bias-failure
 sampling, which needs no label, keeps nearly all with every seed, at a cost in
