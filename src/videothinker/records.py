@@ -6,7 +6,7 @@ letters. Aggregates are computed from these records, never from the state of a l
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Literal, TypeVar
@@ -149,7 +149,7 @@ def encode(record: msgspec.Struct) -> bytes:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[IO[bytes]]:
+def writing(path: Path) -> Generator[IO[bytes], None, None]:
     """A file beside `path`; after it fsync, rename: a reader sees the old or the new, never half.
 
     Where what is inside fails, nothing of it is left.
