@@ -1,14 +1,15 @@
-"""The border to files as people have them: what is wrong with one, in a sentence.
+"""The border to files: what is wrong with those that people have, in a sentence; ours, whole.
 
 Standard library alone.
 """
 
 import json
+import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from videothinker.errors import UserError
 
@@ -166,3 +167,23 @@ def all_of(problems: Sequence[str], do: str) -> UserError:
     more = len(problems) - NAMED
     rest = [f"and {more:,} more"] if more > 0 else []
     return UserError("\n".join([*problems[:NAMED], *rest, f"{len(problems):,} problems; {do}"]))
+
+
+@contextmanager
+def writing(path: Path) -> Generator[IO[bytes], None, None]:
+    """A file beside `path`; after it fsync, rename: a reader sees the old or the new, never half.
+
+    Where what is inside fails, nothing of it is left.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with beside.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            beside.unlink()
+        raise

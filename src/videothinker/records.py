@@ -6,10 +6,9 @@ letters. Aggregates are computed from these records, never from the state of a l
 
 import os
 import re
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -148,34 +147,14 @@ def encode(record: msgspec.Struct) -> bytes:
     return msgspec.json.encode(record) + b"\n"
 
 
-@contextmanager
-def writing(path: Path) -> Generator[IO[bytes], None, None]:
-    """A file beside `path`; after it fsync, rename: a reader sees the old or the new, never half.
-
-    Where what is inside fails, nothing of it is left.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with beside.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            beside.unlink()
-        raise
-
-
 def write_atomic(path: Path, data: bytes) -> None:
     """Write all of a file, or nothing."""
-    with writing(path) as file:
+    with files.writing(path) as file:
         file.write(data)
 
 
 def leftovers(path: Path) -> list[Path]:
-    """What kills left of `writing(path)`: halves of the file, safe to delete."""
+    """What kills left of `files.writing(path)`: halves of the file, safe to delete."""
     name = re.compile(rf"\.{re.escape(path.name)}\.[0-9]+\.tmp")
     return [p for p in path.parent.iterdir() if name.fullmatch(p.name) and not p.is_dir()]
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from videothinker.records import writing
+from videothinker.files import writing
 
 PLAIN = (Tensor, nn.Parameter)
 NAMES = {

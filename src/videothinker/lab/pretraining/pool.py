@@ -15,9 +15,10 @@ from videothinker.clevrer.questions import RawQuestion
 from videothinker.clevrer.scenes import Event, crossings, in_order
 from videothinker.clevrer.transcript import Motion
 from videothinker.errors import UserError
+from videothinker.files import writing
 from videothinker.lab.pretraining.config import PoolConfig
 from videothinker.models.border import read_object
-from videothinker.records import write_atomic, writing
+from videothinker.records import write_atomic
 from videothinker.seeds import numpy_generator
 from videothinker.world.descriptive import Views, descriptive
 from videothinker.world.objects import SHOWN_FRAMES, Scene, SceneObject
