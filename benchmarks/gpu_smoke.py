@@ -298,8 +298,12 @@ def profiled(
     }
 
 
-def run(smoke: Smoke, only: str) -> None:
-    """All parts whose name has `only` in it, in the order of what is most wanted."""
+def run(smoke: Smoke, only: str, deadline: float) -> None:
+    """All parts whose name has `only` in it, in the order of what is most wanted.
+
+    Raises:
+        TimeUp: the deadline has passed before a part; an alarm alone can be lost.
+    """
     first, *others = CONFIGS  # kernels are a shape's: the small models share theirs
     size = "3B" if smoke.scale == "official" else "small"
     parts: dict[str, Part] = {
@@ -315,6 +319,8 @@ def run(smoke: Smoke, only: str) -> None:
             parts[name] = partial(compared, family=family, lora=lora)
     parts["rows leave"] = leaving
     for name, part in parts.items():
+        if time.monotonic() > deadline:
+            raise TimeUp
         if only in name:
             smoke.part(name, part)
 
@@ -348,6 +354,7 @@ def main(words: list[str] | None = None) -> None:
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     warnings.filterwarnings("ignore", message=".*TensorFloat32.*")  # left out on purpose
     smoke = Smoke(arguments.out, device, arguments.scale)
+    deadline = time.monotonic() + arguments.budget_seconds
 
     def stop(*_: Any) -> None:
         raise TimeUp
@@ -357,7 +364,7 @@ def main(words: list[str] | None = None) -> None:
     signal.setitimer(signal.ITIMER_REAL, arguments.budget_seconds, 2.0)
     try:
         with recompiles_in(arguments.out / "recompiles.txt"):
-            run(smoke, arguments.only)
+            run(smoke, arguments.only, deadline)
     except TimeUp:
         print(f"the budget of {arguments.budget_seconds:.0f} s is spent; the rest: not measured")
     finally:
