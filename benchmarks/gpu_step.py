@@ -1,7 +1,7 @@
 """One whole CDPO step at published shapes, random weights: ours and the naive one.
 
     python benchmarks/gpu_step.py --out benchmarks/results/h200 [--budget-seconds 520]
-    python benchmarks/gpu_step.py --out OUT --only Qwen3            # rows of these models alone
+    python benchmarks/gpu_step.py --out OUT --only "on CPU"         # rows so named alone
     python benchmarks/gpu_step.py --out /tmp/x --scale tiny     # on a CPU, to try the script itself
 
 Needs torch and transformers (rows with LoRA also peft, and are named as left out without it).
@@ -171,7 +171,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         [
             replace(case, repeats=min(case.repeats, arguments.repeats))
             for case in rows(arguments.scale)
-            if arguments.only in case.model
+            if arguments.only in named(case)
         ]
         for rows in (goals, further)
     )
@@ -338,7 +338,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--budget-seconds", type=float, default=520.0)  # and the imports
     parser.add_argument("--repeats", type=int, default=3, help="a row's, at most")
     parser.add_argument("--scale", choices=("official", "tiny"), default="official")
-    parser.add_argument("--only", default="", help="rows of models whose name has this in it")
+    parser.add_argument("--only", default="", help="the rows whose name has this in it")
     arguments = parser.parse_args(words)
     result = run(arguments)
     print(json.dumps({"out": str(arguments.out), "rows": len(result["rows"])}))
