@@ -60,6 +60,7 @@ ARMS = {
     "curriculum": "pass-rate curriculum",
     "grpo-long": "GRPO, three times as long",
     "consistency": "families, paid whole",
+    "whole": "families, drawn whole by bias failure",
     "k3-0.003": "CDPO, k3 at .003",
     "k3-0.1": "CDPO, k3 at .1",
     "self": "CDPO, k3 at .01, away from the base",
