@@ -292,6 +292,22 @@ writes this page and its figure. The tier is text, from a base of a million para
 these questions nothing was measured from pixels, and nothing at 3B. [What the old world
 showed](results_old_world.md), and why it misled, has a page of its own; what to do about
 a shortcut in your own data is in [choosing.md](choosing.md)."""
+SEEN = """## From pixels
+
+![A dot a seed, an arm a row, from pixels](images/families_video.svg)
+
+*The same picture where the model sees 16 frames of 64x48 pixels instead of reading a transcript.*
+
+The same holds from pixels, from a base of two million parameters that was taught to simulate
+([base_model.md](base_model.md)); nothing of the arms' settings was tuned there."""
+CHOSEN = """## Choosing a checkpoint by a labelled slice
+
+The plain engineer's answer to a policy that forgets: keep a checkpoint every ten steps, and take
+the one that has most of 200 labelled questions right, half of them inferential."""
+UNLIKE = """## Scenes unlike those of training
+
+Lines on which objects move stand half as far apart; videos are half as long again; there are
+seven objects where there were five or six. Whole families, in percent:"""
 BEFORE = """## Before training
 
 The base can do it: made to simulate it reads the premise. What is gained by training has to be held
@@ -321,9 +337,9 @@ def figures() -> dict[Path, str]:
     return {IMAGES / f"{name}.svg": figure(Grid.raw(name)) for name in (NAME, PIXELS)}
 
 
-def short_table() -> list[str]:
-    """README's table: the arms with most seeds, means alone."""
-    grid = Grid.raw(NAME)
+def short_table(name: str) -> list[str]:
+    """README's table of a tier: the arms with most seeds, means alone."""
+    grid = Grid.raw(name)
     rows = [["the base made to simulate", "-", *_accuracies(grid, FORCED)]]
     rows += [
         [

@@ -264,7 +264,10 @@ def in_short(grids: Grids) -> list[str | list[str]]:
 
 
 MARKED = {
-    "README.md": {"families": lambda _: families.short_table()},
+    "README.md": {
+        "families": lambda _: families.short_table(families.NAME),
+        "pixels": lambda _: families.short_table(families.PIXELS),
+    },
     "docs/choosing_old_world.md": {"arms": choice_table},
 }
 """Page -> name of a marked place in it -> the table that stands there."""

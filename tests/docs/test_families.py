@@ -61,14 +61,19 @@ def test_the_figure_has_a_dot_a_seed_in_each_panel_and_the_base_as_a_line() -> N
     assert families.ARMS["grpo"] in [one.text for one in drawn.iter()]
 
 
-def test_every_arm_of_the_recipe_has_its_words() -> None:
+@pytest.mark.parametrize("name", ["miniature", "miniature-video"])
+def test_every_arm_of_a_recipe_has_its_words(name: str) -> None:
     from videothinker.reproduce import ReproduceConfig, plan
 
-    cells = plan(ROOT / "recipes" / "miniature.yaml", ReproduceConfig(Path("r")))
-    arms = {cell.name.rpartition("--")[0] for cell in cells if cell.words[:2] == ["train", "grpo"]}
-    assert arms
-    assert arms <= set(families.ARMS)
+    cells = [
+        cell.name for cell in plan(ROOT / "recipes" / f"{name}.yaml", ReproduceConfig(Path("r")))
+    ]
+    trained = {arm for cell in cells if (arm := cell.rpartition("--s")[0]) and "--" not in arm}
+    tested = {cell.split("--")[1] for cell in cells if cell.startswith(f"{records.MAIN}--")}
+    assert trained & tested - {"bias"}
+    assert trained & tested - {"bias"} <= set(families.ARMS)
 
 
-def test_the_figure_is_drawn_from_the_committed_records() -> None:
-    assert families.FIGURE.read_text() == families.figure(records.Grid.raw(families.NAME))
+def test_the_figures_are_drawn_from_the_committed_records() -> None:
+    assert {path.name for path in families.figures()} == {"families.svg", "families_video.svg"}
+    assert all(path.read_text() == drawn for path, drawn in families.figures().items())
