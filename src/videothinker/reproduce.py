@@ -41,7 +41,7 @@ from typing import Any
 from videothinker import console
 from videothinker.console import say
 from videothinker.errors import UserError
-from videothinker.gridview import Row, shown
+from videothinker.gridview import CellRow, shown
 from videothinker.recipes import as_words, read_recipe
 from videothinker.records import leftovers, write_atomic
 from videothinker.runs import on_disk, prepare_out
@@ -262,7 +262,7 @@ def _told(cell: Cell, root: Path) -> Path:
     return root / "logs" / f"{cell.name}.progress"
 
 
-def _rows(cells: list[Cell], root: Path) -> list[Row]:
+def _rows(cells: list[Cell], root: Path) -> list[CellRow]:
     """The cells for the table, in the grid's order."""
     rows = []
     for cell in cells:
@@ -271,7 +271,7 @@ def _rows(cells: list[Cell], root: Path) -> list[Row]:
             state = "done" if cell.code in (0, 1) else "FAILED"
         seconds = (cell.ended or time.monotonic()) - cell.started
         log = root / "logs" / f"{cell.name}.log"
-        rows.append(Row(cell.name, state, seconds, _told(cell, root), log))
+        rows.append(CellRow(cell.name, state, seconds, _told(cell, root), log))
     return rows
 
 

@@ -8,7 +8,7 @@ import pytest
 from videothinker import cli
 from videothinker.errors import UserError
 from videothinker.models.catalog import published
-from videothinker.recipes import read_recipe
+from videothinker.recipes import check_keys, read_recipe
 from videothinker.reproduce import ReproduceConfig, plan
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
@@ -90,3 +90,8 @@ def test_anchors_keep_their_meaning(tmp_path: Path) -> None:
     found = read_recipe(tmp_path / "r.yaml")
     assert found["b"] == {"x": 1, "y": 3}
     assert found["c"] == [{"x": 1, "y": 2}] * 2
+
+
+def test_an_old_name_is_told_the_new_one() -> None:
+    with pytest.raises(UserError, match="'watching' is called 'probe_layer' now"):
+        check_keys({"watching": 4}, ["probe_layer"], "a recipe")

@@ -88,7 +88,7 @@ class ShapeConfig:
     """Whose classes and folder; Qwen3-VL in the transcript tier alone."""
     hidden: int = 128
     layers: int = 6
-    watching: int = 4
+    probe_layer: int = 4
     """Layers after which the states at video tokens are asked about contacts and motion; the
     layers above are the words' alone."""
     heads: int = 4
@@ -191,10 +191,10 @@ class PretrainConfig:
                 raise UserError(f"{name} is {getattr(self, name)}; it is a share: give 0 to 1")
 
     def _check_video(self) -> None:
-        if not 1 <= self.shape.watching <= self.shape.layers:
+        if not 1 <= self.shape.probe_layer <= self.shape.layers:
             raise UserError(
-                f"watching is {self.shape.watching}; the model has {self.shape.layers} layers: "
-                f"give 1 to {self.shape.layers}"
+                f"probe_layer is {self.shape.probe_layer}; the model has {self.shape.layers} "
+                f"layers: give 1 to {self.shape.layers}"
             )
         if self.shape.family == "qwen3_vl":
             raise UserError(

@@ -32,7 +32,7 @@ class DenseBatch:
 
 
 @dataclass(frozen=True)
-class Layout:
+class PrefixLayout:
     """What every item of a run shares: where the video stands and the rotary positions."""
 
     prefix_positions_3P: Tensor
@@ -41,10 +41,10 @@ class Layout:
     grid_thw: tuple[int, int, int] | None = None
     video_start: int = 0
     video_tokens: int = 0
-    watching: int = 0
+    probe_layer: int = 0
     """Layers below the state that is asked about the video tokens; 0 for all."""
 
-    def to(self, device: torch.device) -> "Layout":
+    def to(self, device: torch.device) -> "PrefixLayout":
         """The same on a device."""
         return replace(self, prefix_positions_3P=self.prefix_positions_3P.to(device))
 
@@ -76,7 +76,7 @@ def _places(grid_thw: tuple[int, int, int], merge: int, device: torch.device) ->
     return get_vision_position_ids(torch.tensor([grid_thw]), merge).to(device)
 
 
-def tower(visual: Any, pixels_BNF: Tensor, grid_thw: tuple[int, int, int]) -> Tensor:
+def vision_tokens(visual: Any, pixels_BNF: Tensor, grid_thw: tuple[int, int, int]) -> Tensor:
     """Merged video tokens `B M D` of videos that share one grid (full attention within a slot).
 
     Assumes every block attends to its whole temporal slot (`fullatt_block_indexes` names them all).
@@ -158,19 +158,19 @@ def _attend(layer: Any, prefix: Tensor, segments: Tensor, rotary: Any, mask: Ten
     return attention.o_proj(out_p), attention.o_proj(out_s)
 
 
-def _prefix(model: Any, batch: DenseBatch, layout: Layout) -> tuple[Tensor, Tensor | None]:
+def _prefix(model: Any, batch: DenseBatch, layout: PrefixLayout) -> tuple[Tensor, Tensor | None]:
     """Embedded prefix `B P D`, and the tower's tokens `B M D` in it."""
     prefix = model.model.language_model.embed_tokens(batch.prefix_ids_BP)
     if batch.pixels_BNF is None or layout.grid_thw is None:
         return prefix, None
-    seen = tower(model.model.visual, batch.pixels_BNF, layout.grid_thw)
+    seen = vision_tokens(model.model.visual, batch.pixels_BNF, layout.grid_thw)
     end = layout.video_start + layout.video_tokens
     parts = (prefix[:, : layout.video_start], seen.to(prefix.dtype), prefix[:, end:])
     return torch.cat(parts, 1), seen
 
 
-def watch(model: Any, batch: DenseBatch, layout: Layout) -> tuple[Tensor, Tensor]:
-    """The tower's tokens and the states at them after `watching` layers, `B M D` each; no words."""
+def video_states(model: Any, batch: DenseBatch, layout: PrefixLayout) -> tuple[Tensor, Tensor]:
+    """The tower's tokens and the states at them after `probe_layer` layers, `B M D`; no words."""
     language = model.model.language_model
     prefix, seen = _prefix(model, batch, layout)
     assert seen is not None
@@ -179,15 +179,17 @@ def watch(model: Any, batch: DenseBatch, layout: Layout) -> tuple[Tensor, Tensor
     rotary = language.rotary_emb(prefix, layout.prefix_positions_3P[:, None, :end])
     cos, sin = (t[:, :, None] for t in rotary)
     causal = torch.ones(end, end, dtype=torch.bool, device=prefix.device).triu(1)
-    for layer in language.layers[: layout.watching or None]:
+    for layer in language.layers[: layout.probe_layer or None]:
         prefix = prefix + _own(layer, _norm(layer.input_layernorm, prefix), cos, sin, causal)
         prefix = prefix + _mlp(layer.mlp, _norm(layer.post_attention_layernorm, prefix))
     return seen, _bare(prefix[:, layout.video_start :])
 
 
-def forward(model: Any, batch: DenseBatch, layout: Layout) -> tuple[Tensor, Tensor | None, Tensor]:
+def forward(
+    model: Any, batch: DenseBatch, layout: PrefixLayout
+) -> tuple[Tensor, Tensor | None, Tensor]:
     """Final hidden states of the segments `B K L D`, the tower's tokens `B M D`, and the states at
-    the video tokens after `watching` layers `B M D`.
+    the video tokens after `probe_layer` layers `B M D`.
 
     Args:
         model: a Qwen2.5-VL or Qwen2-VL, or a Qwen3-VL that is shown no video.
@@ -213,7 +215,7 @@ def forward(model: Any, batch: DenseBatch, layout: Layout) -> tuple[Tensor, Tens
     later_LL = torch.ones(L, L, dtype=torch.bool, device=device).triu(1)
     mask = torch.cat((outside_BP[:, None].expand(-1, L, -1), later_LL.expand(size, -1, -1)), -1)
     mask = mask[:, None, None]
-    watched = prefix
+    probed = prefix
     for number, layer in enumerate(language.layers, start=1):
         norm = layer.input_layernorm
         out_p, out_s = _attend(layer, _norm(norm, prefix), _norm(norm, segments), rotary, mask)
@@ -221,9 +223,9 @@ def forward(model: Any, batch: DenseBatch, layout: Layout) -> tuple[Tensor, Tens
         norm = layer.post_attention_layernorm
         prefix = prefix + _mlp(layer.mlp, _norm(norm, prefix))
         segments = segments + _mlp(layer.mlp, _norm(norm, segments))
-        if number == (layout.watching or len(language.layers)):
-            watched = prefix[:, layout.video_start : layout.video_start + layout.video_tokens]
-    return _norm(language.norm, segments), seen, _bare(watched)
+        if number == (layout.probe_layer or len(language.layers)):
+            probed = prefix[:, layout.video_start : layout.video_start + layout.video_tokens]
+    return _norm(language.norm, segments), seen, _bare(probed)
 
 
 def losses(model: Any, hidden_BKLD: Tensor, batch: DenseBatch) -> tuple[Tensor, Tensor]:

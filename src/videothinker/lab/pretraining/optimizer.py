@@ -17,7 +17,7 @@ MATRICES = ("language_model.layers.", "visual.blocks.", "visual.merger.mlp.")
 """Where the matrices that Muon moves are."""
 
 
-class Optimizer:
+class PretrainOptimizer:
     """Both optimisers over the model and its training-time heads."""
 
     def __init__(self, modules: Iterable[nn.Module], config: PretrainConfig) -> None:

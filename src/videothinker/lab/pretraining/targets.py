@@ -17,8 +17,8 @@ from videothinker.clevrer.compact import AWAY, HIT, pair_word, short_names
 from videothinker.clevrer.grammar import match_counterfactual, parse_option, resolve, strike
 from videothinker.clevrer.questions import ANSWERS, RawQuestion
 from videothinker.clevrer.scenes import Event
-from videothinker.lab.pretraining.evidence import Evidence, evidence
-from videothinker.lab.pretraining.pool import Facts
+from videothinker.lab.pretraining.grounding import Grounding, grounding
+from videothinker.lab.pretraining.pool import SceneFacts
 from videothinker.prompts import LETTERS, render
 from videothinker.world import camera
 from videothinker.world.families import family, single
@@ -51,7 +51,7 @@ CROSSED = {"in": "In", "out": "Out"}
 
 
 @dataclass(frozen=True)
-class Asked:
+class TaughtQuestion:
     """One question about one scene, with what is true."""
 
     question: str
@@ -75,12 +75,12 @@ def letters(flags: Sequence[bool]) -> tuple[str, ...]:
     return tuple(letter for letter, flag in zip(LETTERS, flags, strict=False) if flag)
 
 
-def told(pairs: Sequence[Pair], names: Sequence[str]) -> str:
+def pairs_in_words(pairs: Sequence[Pair], names: Sequence[str]) -> str:
     """Collisions in order: "BlueRed, CyanGray"."""
     return ", ".join(pair_word(names[i], names[j]) for i, j in pairs) or NONE
 
 
-def told_in_time(facts: Facts, names: Sequence[str], *, crossings: bool = False) -> str:
+def events_in_words(facts: SceneFacts, names: Sequence[str], *, crossings: bool = False) -> str:
     """Collisions after the letter of the slot in which they happen: "a b BlueRed hit c d".
 
     `crossings` also tells who enters and leaves: "a b redIn BlueRed hit c d blueOut".
@@ -112,16 +112,16 @@ def event_word(event: Event, names: Sequence[str]) -> str:
     return f"{names[event.objects[0]]}{CROSSED[event.type]}" if event.objects else event.type
 
 
-def descriptive_thinking(facts: Facts, asked: Asked, names: Sequence[str]) -> str:
+def descriptive_thinking(facts: SceneFacts, asked: TaughtQuestion, names: Sequence[str]) -> str:
     """All that happens, who moves if that is asked, what the question is about, and the answer.
 
     "Seen: a b redIn BlueRed hit c d. Asked: a b 1 BlueRed c d. So 1.", or for the video's beginning
     "Seen: a b redIn c d. Moves: a blue yes gray no. Asked: 1 blue. So yes.". A model this small
     answers from what it has just said, not from what it could have looked up.
     """
-    said = [f"{OPENINGS['obs']} {told_in_time(facts, names, crossings=True)}."]
+    said = [f"{OPENINGS['obs']} {events_in_words(facts, names, crossings=True)}."]
     answer = asked.choices[LETTERS.index(asked.gold[0])]
-    about = evidence(facts, asked.program, answer)
+    about = grounding(facts, asked.program, answer)
     if about is not None:
         if about.motion is not None:
             at = [] if about.slot is None else [SLOTS[about.slot]]
@@ -131,7 +131,7 @@ def descriptive_thinking(facts: Facts, asked: Asked, names: Sequence[str]) -> st
     return " ".join([*said, f"{SO} {answer}."])
 
 
-def _pointed_at(facts: Facts, about: Evidence, names: Sequence[str]) -> str:
+def _pointed_at(facts: SceneFacts, about: Grounding, names: Sequence[str]) -> str:
     """The evidence in words: "1 blue 2 gray", or in time: "a b 1 BlueRed then BlueRed blue".
 
     A question about events goes through the slots again, all of them or up to a border or the event
@@ -148,7 +148,7 @@ def _pointed_at(facts: Facts, about: Evidence, names: Sequence[str]) -> str:
     return " ".join(words)
 
 
-def _second_pass(facts: Facts, about: Evidence, names: Sequence[str]) -> list[str]:
+def _second_pass(facts: SceneFacts, about: Grounding, names: Sequence[str]) -> list[str]:
     """The slots' letters, the border, and with its number whatever counts."""
     words: list[str] = []
     count = 0
@@ -165,34 +165,36 @@ def _second_pass(facts: Facts, about: Evidence, names: Sequence[str]) -> list[st
     return words
 
 
-def seen_thinking(facts: Facts, names: Sequence[str], *, timed: bool) -> str:
+def seen_thinking(facts: SceneFacts, names: Sequence[str], *, timed: bool) -> str:
     """OBS: what happens in the video, slot by slot if `timed`, else as a transcript says it."""
     return f"{OPENINGS['obs']} {_list(facts, names, timed=timed)}."
 
 
-def _list(facts: Facts, names: Sequence[str], *, timed: bool) -> str:
-    return told_in_time(facts, names) if timed else compact.told(facts.events, names)
+def _list(facts: SceneFacts, names: Sequence[str], *, timed: bool) -> str:
+    return events_in_words(facts, names) if timed else compact.told(facts.events, names)
 
 
-def simulated_thinking(facts: Facts, removed: int, names: Sequence[str], *, timed: bool) -> str:
+def simulated_thinking(
+    facts: SceneFacts, removed: int, names: Sequence[str], *, timed: bool
+) -> str:
     """SIM: the collisions of the object that is gone: "Without red: BlueRed GreenRed gone.".
 
     What becomes of the others is said of each choice. A transcript lists the video's collisions;
     from frames (`timed`) they are listed first: "Without red: a b BlueRed hit c d. BlueRed gone.".
     """
-    met = [told([pair], names) for pair in facts.collisions() if removed in pair]
+    met = [pairs_in_words([pair], names) for pair in facts.collisions() if removed in pair]
     said = f"{OPENINGS['sim']} {names[removed]}: "
     if timed:
         said += f"{_list(facts, names, timed=True)}. "
     return f"{said}{' '.join([*met, GONE])}."
 
 
-def verdicts(asked: Asked, fates: Mapping[Pair, str], names: Sequence[str]) -> str:
+def verdicts(asked: TaughtQuestion, fates: Mapping[Pair, str], names: Sequence[str]) -> str:
     """Each choice, what becomes of it, and whether it happens: " A BlueRed gone no, B ..."."""
     said = []
     for letter, pair in zip(LETTERS, asked.pairs, strict=False):
         fate = fates[pair]
-        said.append(f"{letter} {told([pair], names)} {fate} {YES_NO[fate in HAPPENS]}")
+        said.append(f"{letter} {pairs_in_words([pair], names)} {fate} {YES_NO[fate in HAPPENS]}")
     return f" {', '.join(said)}." if said else ""
 
 
@@ -221,7 +223,7 @@ def corrupted(
     return wrong
 
 
-def answer_from(asked: Asked, pairs: Sequence[Pair]) -> tuple[str, ...]:
+def answer_from(asked: TaughtQuestion, pairs: Sequence[Pair]) -> tuple[str, ...]:
     """The letters that follow from a list of collisions; where none does, the first letter.
 
     A shortcut that finds nothing to choose still has to choose: an empty answer is not a format.
@@ -232,8 +234,8 @@ def answer_from(asked: Asked, pairs: Sequence[Pair]) -> tuple[str, ...]:
 
 
 def respond(
-    facts: Facts,
-    asked: Asked,
+    facts: SceneFacts,
+    asked: TaughtQuestion,
     mode: Mode,
     rng: np.random.Generator,
     corrupted_share: float,
@@ -258,7 +260,9 @@ def respond(
     return render_answer(letters_said, thinking + said)
 
 
-def what_if(facts: Facts, rng: np.random.Generator, inferential_share: float) -> Asked | None:
+def what_if(
+    facts: SceneFacts, rng: np.random.Generator, inferential_share: float
+) -> TaughtQuestion | None:
     """A counterfactual question as the world asks it; None if the scene gives none."""
     scene = facts.scene()
     truth, names = Truth(scene, facts.late, facts.fragile), Names(scene.objects, rng)
@@ -271,7 +275,9 @@ def what_if(facts: Facts, rng: np.random.Generator, inferential_share: float) ->
     return None if raw is None else from_raw(facts, raw)
 
 
-def paired_what_if(facts: Facts, rng: np.random.Generator) -> tuple[Asked, Asked] | None:
+def paired_what_if(
+    facts: SceneFacts, rng: np.random.Generator
+) -> tuple[TaughtQuestion, TaughtQuestion] | None:
     """The same words and choices about two objects: a family, or a minimal pair in the old world.
 
     The first removal changes nothing, the second does. Elsewhere the choices give away much of the
@@ -286,19 +292,19 @@ def paired_what_if(facts: Facts, rng: np.random.Generator) -> tuple[Asked, Asked
     return None if pair is None else (from_raw(facts, pair[0]), from_raw(facts, pair[1]))
 
 
-def from_raw(facts: Facts, raw: RawQuestion) -> Asked:
+def from_raw(facts: SceneFacts, raw: RawQuestion) -> TaughtQuestion:
     """A question of the world's generator, with the indices behind its words."""
     if raw.question_type == "descriptive":
         options = ANSWERS[raw.question_subtype or ""]
         gold = (LETTERS[options.index(raw.answer or "")],)
-        return Asked(raw.question, options, gold, "descriptive", program=raw.program)
+        return TaughtQuestion(raw.question, options, gold, "descriptive", program=raw.program)
     premise = match_counterfactual(raw.question)
     objects = facts.objects
     pairs = []
     for choice in raw.choices:
         a, b = parse_option(choice.choice)
         pairs.append((resolve(a, objects), resolve(b, objects)))
-    return Asked(
+    return TaughtQuestion(
         raw.question,
         tuple(choice.choice for choice in raw.choices),
         letters([choice.answer == "correct" for choice in raw.choices]),
@@ -309,23 +315,23 @@ def from_raw(facts: Facts, raw: RawQuestion) -> Asked:
     )
 
 
-def struck(asked: Asked, facts: Facts) -> Asked:
+def premise_removed(asked: TaughtQuestion, facts: SceneFacts) -> TaughtQuestion:
     """The question without its premise: what is right is then what the video shows."""
-    bare = Asked(
+    bare = TaughtQuestion(
         strike(asked.question) or asked.question,
         asked.choices,
         (),
-        "struck",
+        "premise_removed",
         negated=asked.negated,
         pairs=asked.pairs,
     )
-    return Asked(
-        bare.question, bare.choices, answer_from(bare, facts.collisions()), "struck",
+    return TaughtQuestion(
+        bare.question, bare.choices, answer_from(bare, facts.collisions()), "premise_removed",
         negated=bare.negated, pairs=bare.pairs,
     )  # fmt: skip
 
 
-def which_collide(facts: Facts, rng: np.random.Generator) -> Asked:
+def which_collide(facts: SceneFacts, rng: np.random.Generator) -> TaughtQuestion:
     """Which of two to four pairs collide in the video?"""
     count = len(facts.looks)
     every = [(i, j) for i in range(count) for j in range(i + 1, count)]
@@ -338,7 +344,7 @@ def which_collide(facts: Facts, rng: np.random.Generator) -> Asked:
     chosen += [rest[i] for i in rng.permutation(len(rest))[:more]]
     chosen = [chosen[i] for i in rng.permutation(len(chosen))]
     names = Names(facts.objects, rng)
-    return Asked(
+    return TaughtQuestion(
         "Which of the following happens in the video?",
         tuple(collide(names, pair, 0).choice for pair in chosen),
         letters([pair in yes for pair in chosen]),
@@ -347,7 +353,9 @@ def which_collide(facts: Facts, rng: np.random.Generator) -> Asked:
     )
 
 
-def every_fate(facts: Facts, rng: np.random.Generator, *, timed: bool) -> tuple[Asked, str]:
+def every_fate(
+    facts: SceneFacts, rng: np.random.Generator, *, timed: bool
+) -> tuple[TaughtQuestion, str]:
     """Does anything else change without an object? The thinking goes through every other pair."""
     names = short_names(facts.objects)
     video = facts.collisions()
@@ -358,19 +366,19 @@ def every_fate(facts: Facts, rng: np.random.Generator, *, timed: bool) -> tuple[
     every = [every[i] for i in rng.permutation(len(every))]
     fates = fates_of(every, video, facts.collisions(without=removed))
     changed = not {GONE, NEW}.isdisjoint(fates.values())
-    asked = Asked(
+    asked = TaughtQuestion(
         f"Without the {Names(facts.objects, rng)(removed).text}, what becomes of the others?",
         CHANGES,
         letters([not changed, changed]),
         "fates",
         removed=removed,
     )
-    said = ", ".join(f"{told([pair], names)} {fate}" for pair, fate in fates.items())
+    said = ", ".join(f"{pairs_in_words([pair], names)} {fate}" for pair, fate in fates.items())
     thinking = simulated_thinking(facts, removed, names, timed=timed)
     return asked, render_answer(asked.gold, f"{thinking} {said}.")
 
 
-def image_cells(facts: Facts, radius: float, *, flipped: bool) -> list[list[str]]:
+def image_cells(facts: SceneFacts, radius: float, *, flipped: bool) -> list[list[str]]:
     """For each object, the image cell of its centre at each sampled frame, or `gone`."""
     places = np.array(facts.positions)
     heights = np.full((*places.shape[:2], 1), radius)
@@ -391,8 +399,8 @@ def image_cells(facts: Facts, radius: float, *, flipped: bool) -> list[list[str]
 
 
 def tracking(
-    facts: Facts, rng: np.random.Generator, radius: float, every: int, *, flipped: bool = False
-) -> tuple[Asked, str]:
+    facts: SceneFacts, rng: np.random.Generator, radius: float, every: int, *, flipped: bool = False
+) -> tuple[TaughtQuestion, str]:
     """Which colors are there? The thinking follows each object through every `every`-th frame."""
     names = short_names(facts.objects)
     colors = list(ANSWERS["query_color"])
@@ -400,7 +408,7 @@ def tracking(
     present = {thing.color for thing in facts.objects}
     if not present & set(offered):
         offered[0] = facts.objects[0].color
-    asked = Asked(
+    asked = TaughtQuestion(
         "Which of these colors are in the video?",
         tuple(offered),
         letters([color in present for color in offered]),

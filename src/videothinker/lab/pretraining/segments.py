@@ -9,7 +9,7 @@ from torch import Tensor
 
 from videothinker.clevrer.compact import pair_word
 from videothinker.clevrer.programs import COLORS
-from videothinker.lab.pretraining.dense import Layout
+from videothinker.lab.pretraining.dense import PrefixLayout
 from videothinker.lab.pretraining.targets import (
     ASKED,
     GONE,
@@ -38,11 +38,11 @@ END = "<|im_end|>"
 
 
 @dataclass(frozen=True)
-class Speller:
+class SegmentTokenizer:
     """How prompts of one run are cut into prefix and segment."""
 
     policy: Qwen25VL
-    layout: Layout
+    layout: PrefixLayout
     prefix_ids: tuple[int, ...]
     """Video tier: everything up to the end of the video. Transcript tier: the chat's beginning."""
     word_weights: Mapping[int, float] = field(default_factory=dict)
@@ -96,9 +96,9 @@ class Speller:
         return ids, torch.tensor([len(one) for one in rows])
 
 
-def video_speller(
-    policy: Qwen25VL, frames_THW3: np.ndarray, seconds: float, watching: int = 0
-) -> Speller:
+def video_tokenizer(
+    policy: Qwen25VL, frames_THW3: np.ndarray, seconds: float, probe_layer: int = 0
+) -> SegmentTokenizer:
     """For videos of this shape and duration; the words follow the video at once."""
     encoded = policy.encode("x", policy.to_video(frames_THW3, seconds))
     ids = encoded.input_ids_P
@@ -106,17 +106,17 @@ def video_speller(
     end = int(video[-1]) + 2  # the token that closes the video belongs to the prefix
     places_3P = policy.positions(encoded)
     rows = [int(n) for n in encoded.video.grid_thw[0]]
-    layout = Layout(
+    layout = PrefixLayout(
         prefix_positions_3P=places_3P[:, :end],
         next_position=int(places_3P[0, end]),
         grid_thw=(rows[0], rows[1], rows[2]),
         video_start=int(video[0]),
         video_tokens=len(video),
-        watching=watching,
+        probe_layer=probe_layer,
     )
 
     pairs = [pair_word(a, b) for a in COLORS for b in COLORS if a < b]
-    return Speller(
+    return SegmentTokenizer(
         policy,
         layout,
         tuple(ids[:end].tolist()),
@@ -128,7 +128,7 @@ def video_speller(
     )
 
 
-def text_speller(policy: Qwen25VL, longest: int = 1024) -> Speller:
+def text_tokenizer(policy: Qwen25VL, longest: int = 1024) -> SegmentTokenizer:
     """For prompts that begin with a transcript; `longest` bounds chat beginning and transcript."""
     text = policy.tokenizer.apply_chat_template(
         [{"role": "user", "content": "x"}], tokenize=False, add_generation_prompt=False
@@ -136,7 +136,7 @@ def text_speller(policy: Qwen25VL, longest: int = 1024) -> Speller:
     head = policy.tokenizer(text.partition("x<|im_end|>")[0], add_special_tokens=False)["input_ids"]
     places_3P = torch.arange(longest).expand(3, -1)
     weights = dict.fromkeys(_single(policy, (GONE, NEW, *YES_NO)), CHANGE_WEIGHT)
-    return Speller(policy, Layout(places_3P, longest), tuple(head), weights)
+    return SegmentTokenizer(policy, PrefixLayout(places_3P, longest), tuple(head), weights)
 
 
 def _single(policy: Qwen25VL, words: Sequence[str]) -> list[int]:
