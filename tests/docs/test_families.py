@@ -62,9 +62,9 @@ def test_the_figure_has_a_dot_a_seed_in_each_panel_and_the_base_as_a_line() -> N
 
 
 def test_every_arm_of_the_recipe_has_its_words() -> None:
-    from videothinker.reproduce import ReproduceConfig, plan
+    from videothinker.grids import plan
 
-    cells = plan(ROOT / "recipes" / "miniature.yaml", ReproduceConfig(Path("r")))
+    cells = plan(ROOT / "recipes" / "miniature.yaml", Path("r"))
     arms = {cell.name.rpartition("--")[0] for cell in cells if cell.words[:2] == ["train", "grpo"]}
     assert arms
     assert arms <= set(families.ARMS)

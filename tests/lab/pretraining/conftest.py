@@ -5,8 +5,8 @@ import torch
 from tests.lab.pretraining.toy_pretraining import POOL, SHAPE
 from videothinker.lab.pretraining.config import PretrainConfig
 from videothinker.lab.pretraining.pool import facts
+from videothinker.lab.pretraining.questions import TaughtQuestion
 from videothinker.lab.pretraining.stage import _small
-from videothinker.lab.pretraining.targets import TaughtQuestion
 from videothinker.models.catalog import load_policy
 from videothinker.models.qwen2_5_vl.small import build_small
 from videothinker.world.scenes import scene_config

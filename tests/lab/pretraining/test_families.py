@@ -7,7 +7,7 @@ from tests.lab.pretraining.toy_pretraining import NEW
 from videothinker.errors import UserError
 from videothinker.lab.pretraining.config import PoolConfig
 from videothinker.lab.pretraining.pool import SceneFacts, simulated
-from videothinker.lab.pretraining.targets import answer_from, paired_what_if, what_if
+from videothinker.lab.pretraining.questions import answer_from, paired_what_if, what_if
 
 
 @pytest.fixture(scope="module")

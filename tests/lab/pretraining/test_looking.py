@@ -23,7 +23,9 @@ from videothinker.lab.pretraining.probe_heads import (
     probe_targets,
     token_labels,
 )
-from videothinker.lab.pretraining.targets import (
+from videothinker.lab.pretraining.questions import from_raw, what_if, which_collide
+from videothinker.lab.pretraining.targets import every_fate, respond
+from videothinker.lab.pretraining.thinking import (
     FATES,
     GONE,
     NEVER,
@@ -31,11 +33,6 @@ from videothinker.lab.pretraining.targets import (
     SLOTS,
     STAYS,
     events_in_words,
-    every_fate,
-    from_raw,
-    respond,
-    what_if,
-    which_collide,
 )
 from videothinker.world.objects import SHOWN_FRAMES
 from videothinker.world.physics import MOVING_SPEED

@@ -9,18 +9,14 @@ from videothinker.clevrer.compact import cell, render_compact, short_names
 from videothinker.clevrer.programs import COLORS
 from videothinker.lab.pretraining.pool import frames_of, half_color
 from videothinker.lab.pretraining.probe_heads import mirrored, probe_targets, token_labels
-from videothinker.lab.pretraining.targets import (
-    COLUMNS,
+from videothinker.lab.pretraining.questions import (
     answer_from,
-    corrupted,
-    image_cells,
-    pairs_in_words,
     premise_removed,
-    respond,
-    tracking,
     what_if,
     which_collide,
 )
+from videothinker.lab.pretraining.targets import COLUMNS, corrupted, image_cells, respond, tracking
+from videothinker.lab.pretraining.thinking import pairs_in_words
 from videothinker.world.shading import RGB
 
 

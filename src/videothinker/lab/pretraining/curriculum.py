@@ -6,17 +6,15 @@ import numpy as np
 
 from videothinker.lab.pretraining.config import PretrainConfig
 from videothinker.lab.pretraining.pool import SceneFacts
-from videothinker.lab.pretraining.targets import (
+from videothinker.lab.pretraining.questions import (
     TaughtQuestion,
-    every_fate,
     from_raw,
     paired_what_if,
     premise_removed,
-    respond,
-    tracking,
     what_if,
     which_collide,
 )
+from videothinker.lab.pretraining.targets import every_fate, respond, tracking
 
 Task = tuple[str, str]
 """The words after the prefix, and the completion."""

@@ -16,18 +16,16 @@ from videothinker.generation.base import Sampling, generate
 from videothinker.lab.pretraining.config import PretrainConfig
 from videothinker.lab.pretraining.curriculum import EVERY
 from videothinker.lab.pretraining.pool import SceneFacts
-from videothinker.lab.pretraining.targets import (
-    OPENINGS,
+from videothinker.lab.pretraining.questions import (
     TaughtQuestion,
     answer_from,
     from_raw,
-    image_cells,
     paired_what_if,
-    pairs_in_words,
-    tracking,
     what_if,
     which_collide,
 )
+from videothinker.lab.pretraining.targets import image_cells, tracking
+from videothinker.lab.pretraining.thinking import OPENINGS, pairs_in_words
 from videothinker.models.base import Prompt
 from videothinker.models.loaded import Policy
 from videothinker.models.qwen2_5_vl.encoding import QwenVideo

@@ -10,16 +10,7 @@ from torch import Tensor
 from videothinker.clevrer.compact import pair_word
 from videothinker.clevrer.programs import COLORS
 from videothinker.lab.pretraining.dense import PrefixLayout
-from videothinker.lab.pretraining.targets import (
-    ASKED,
-    GONE,
-    MOVES,
-    NEVER,
-    NEW,
-    SO,
-    STAYS,
-    YES_NO,
-)
+from videothinker.lab.pretraining.thinking import ASKED, GONE, MOVES, NEVER, NEW, SO, STAYS, YES_NO
 from videothinker.models.qwen2_5_vl.model import Qwen25VL
 
 ANSWER_WEIGHT = 4.0
