@@ -25,7 +25,7 @@ from videothinker.lab.pretraining.probe_heads import (
     token_labels,
 )
 from videothinker.lab.pretraining.segments import SegmentTokenizer
-from videothinker.models.qwen2_5_vl.encoding import VisionSettings
+from videothinker.models.qwen_vl.videos import VisionSettings
 from videothinker.seeds import derive, numpy_generator
 
 T = TypeVar("T", bound=Any)

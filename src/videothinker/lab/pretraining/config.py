@@ -85,7 +85,7 @@ class ShapeConfig:
     """
 
     family: Literal["qwen2_5_vl", "qwen2_vl", "qwen3_vl"] = "qwen2_5_vl"
-    """Whose classes and folder; Qwen3-VL in the transcript tier alone."""
+    """Whose classes and folder."""
     hidden: int = 128
     layers: int = 6
     probe_layer: int = 4
@@ -195,11 +195,6 @@ class PretrainConfig:
             raise UserError(
                 f"probe_layer is {self.shape.probe_layer}; the model has {self.shape.layers} "
                 f"layers: give 1 to {self.shape.layers}"
-            )
-        if self.shape.family == "qwen3_vl":
-            raise UserError(
-                "family 'qwen3_vl' came with tier 'video'; its videos come in pieces with times "
-                "between, which this training does not lay out: give qwen2_5_vl or qwen2_vl"
             )
         side = 2 * self.shape.patch_size
         if self.pool.width % side or self.pool.height % side:

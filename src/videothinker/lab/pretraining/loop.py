@@ -18,7 +18,7 @@ from videothinker.lab.pretraining.measure import HeldOutScenes
 from videothinker.lab.pretraining.optimizer import PretrainOptimizer
 from videothinker.lab.pretraining.probe_heads import ProbeHeads, probe_metrics
 from videothinker.lab.pretraining.segments import SegmentTokenizer
-from videothinker.models.qwen2_5_vl.model import Qwen25VL
+from videothinker.models.qwen_vl.policy import QwenVL
 from videothinker.records import Step
 from videothinker.runs import Journal
 from videothinker.seeds import derive
@@ -39,7 +39,7 @@ def in_bfloat16(precision: str, device: str) -> bool:
 
 
 def backward(
-    policy: Qwen25VL,
+    policy: QwenVL,
     heads: ProbeHeads | None,
     batch: StepBatch,
     tokenizer: SegmentTokenizer,
@@ -50,14 +50,14 @@ def backward(
     device = policy.device.type
     with torch.autocast(device, torch.bfloat16, enabled=in_bfloat16(precision, device)):
         if batch.has_words:
-            hidden, seen, state = dense.forward(policy.model, batch.inputs, tokenizer.layout)
+            hidden, vision, state = dense.forward(policy.model, batch.inputs, tokenizer.layout)
             words, right = dense.losses(policy.model, hidden, batch.inputs)
         else:
-            seen, state = dense.video_states(policy.model, batch.inputs, tokenizer.layout)
+            vision, state = dense.video_states(policy.model, batch.inputs, tokenizer.layout)
     parts = {"words": words, "teacher_forced": right}
     total = words
-    if heads is not None and batch.targets is not None and seen is not None:
-        found = heads.losses(seen.float(), state.float(), batch.targets)
+    if heads is not None and batch.targets is not None and vision is not None and state is not None:
+        found = heads.losses(vision.float(), state.float(), batch.targets)
         total = words + torch.stack(list(found.values())).sum()
         parts |= found
     total.backward()
@@ -66,7 +66,7 @@ def backward(
 
 @torch.no_grad()
 def probe_accuracy(
-    policy: Qwen25VL,
+    policy: QwenVL,
     heads: ProbeHeads,
     scenes: HeldOutScenes,
     tokenizer: SegmentTokenizer,
@@ -84,8 +84,8 @@ def probe_accuracy(
         batch = moved(batch, device)
         bfloat16 = in_bfloat16(precision, device.type)
         with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
-            seen, state = dense.video_states(policy.model, batch, tokenizer.layout)
-        colors.append(heads.colors(seen.float()).cpu())
+            vision, state = dense.video_states(policy.model, batch, tokenizer.layout)
+        colors.append(heads.colors(vision.float()).cpu())
         pairs.append(heads.pairs(state.float()).cpu())
     return probe_metrics(torch.cat(colors), torch.cat(pairs), scenes.facts)
 
@@ -116,7 +116,7 @@ def _repeat_on_gpu() -> None:
 
 
 def train(
-    policy: Qwen25VL,
+    policy: QwenVL,
     batches: Batches,
     config: PretrainConfig,
     *,

@@ -28,7 +28,7 @@ from videothinker.lab.pretraining.targets import image_cells, tracking
 from videothinker.lab.pretraining.thinking import OPENINGS, pairs_in_words
 from videothinker.models.base import Prompt
 from videothinker.models.loaded import Policy
-from videothinker.models.qwen2_5_vl.encoding import QwenVideo
+from videothinker.models.qwen_vl.videos import QwenVideo
 from videothinker.seeds import derive, numpy_generator
 
 LONGEST = 192
@@ -67,11 +67,13 @@ class HeldOutScenes:
     """uint8 (T, H, W, 3) each; None in the transcript tier."""
     seconds: float
     """How long each video lasts."""
+    times: Sequence[float] | None = None
+    """When each frame is shown; null where no video is."""
 
     def first(self, count: int) -> "HeldOutScenes":
         """A part of them."""
         frames = None if self.frames is None else self.frames[:count]
-        return HeldOutScenes(self.facts[:count], frames, self.seconds)
+        return replace(self, facts=self.facts[:count], frames=frames)
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,7 @@ def _video(policy: Policy, scenes: HeldOutScenes, scene: int, show: str) -> Qwen
     shown = np.array(frames[(scene + 1) % len(frames)] if show == "swapped" else frames[scene])
     if show == "blank":
         shown[:] = 128
-    return policy.to_video(shown, scenes.seconds)
+    return policy.to_video(shown, scenes.seconds, times=scenes.times)
 
 
 def _prompt(

@@ -21,8 +21,8 @@ from videothinker.lab.pretraining.pool import CHUNK, keep_apart, read_chunk, rea
 from videothinker.lab.pretraining.segments import SegmentTokenizer, text_tokenizer, video_tokenizer
 from videothinker.models.catalog import load_policy
 from videothinker.models.placement import resolve_device
-from videothinker.models.qwen2_5_vl.model import Qwen25VL
-from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
+from videothinker.models.qwen_vl.policy import QwenVL
+from videothinker.models.qwen_vl.small import SmallConfig, build_small
 from videothinker.records import Step
 from videothinker.run_file import read_run_file
 from videothinker.runs import Run, open_run
@@ -31,6 +31,7 @@ from videothinker.world.config import GiveAways
 from videothinker.world.objects import SHOWN_FRAMES
 from videothinker.world.physics import FPS
 from videothinker.world.scenes import DIALS, SceneConfig, scene_config
+from videothinker.world.stream import frame_ids
 
 MAY_CHANGE = ("device", "pool_dir", "workers")
 """A run may go on elsewhere; its bytes are the same only on the same kind of device."""
@@ -211,7 +212,7 @@ def _like(data: Path, pool: PoolConfig) -> PoolConfig:
     )
 
 
-def _fresh(config: PretrainConfig, pool: Path, folder: Path) -> Qwen25VL:
+def _fresh(config: PretrainConfig, pool: Path, folder: Path) -> QwenVL:
     """`start`, or a random model whose tokenizer knows the words of this training."""
     if config.start is not None:
         return _loaded(config.start)
@@ -220,7 +221,7 @@ def _fresh(config: PretrainConfig, pool: Path, folder: Path) -> Qwen25VL:
     return _loaded(folder)
 
 
-def _loaded(folder: Path) -> Qwen25VL:
+def _loaded(folder: Path) -> QwenVL:
     policy: Any = load_policy(folder, device="cpu")  # where this training runs
     return policy
 
@@ -267,12 +268,17 @@ def _corpus(config: PretrainConfig, pool: Path) -> list[str]:
     return found
 
 
-def _tokenizer(policy: Qwen25VL, config: PretrainConfig) -> SegmentTokenizer:
+def _tokenizer(policy: QwenVL, config: PretrainConfig) -> SegmentTokenizer:
     if config.tier == "transcript":
         return text_tokenizer(policy)
     pool = config.pool
     empty = np.zeros((pool.frames, pool.height, pool.width, 3), np.uint8)
-    return video_tokenizer(policy, empty, SECONDS, config.shape.probe_layer)
+    return video_tokenizer(policy, empty, SECONDS, _times(config.pool), config.shape.probe_layer)
+
+
+def _times(pool: PoolConfig) -> list[float]:
+    """When each sampled frame is shown, seconds, as a file of the video tells it."""
+    return (frame_ids(pool.frames) / FPS).tolist()
 
 
 def _held_out(config: PretrainConfig, pool: Path) -> HeldOutScenes:
@@ -286,4 +292,4 @@ def _held_out(config: PretrainConfig, pool: Path) -> HeldOutScenes:
     frames: list[np.ndarray] = []
     for number in numbers:
         frames += list(read_frames(pool, number, config.seed, config.pool))
-    return HeldOutScenes(facts[:count], frames[:count], SECONDS)
+    return HeldOutScenes(facts[:count], frames[:count], SECONDS, _times(config.pool))

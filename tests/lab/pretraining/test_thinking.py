@@ -1,4 +1,4 @@
-"""Other colors for a simulated scene, and what the heads are asked and tell."""
+"""What a thought says: in time, about the question, and of each pair."""
 
 import itertools
 import operator
@@ -6,23 +6,13 @@ import re
 from collections import Counter
 
 import numpy as np
-import pytest
-import torch
 
 from tests.lab.pretraining.toy_pretraining import POOL
 from videothinker import answers
 from videothinker.clevrer.compact import pair_word, short_names
-from videothinker.clevrer.programs import COLORS
 from videothinker.lab.pretraining.grounding import grounding, seen_scene
-from videothinker.lab.pretraining.light_maps import light_maps, paint, recolored
 from videothinker.lab.pretraining.measure import PAIR
-from videothinker.lab.pretraining.pool import SLOT, frames_of, half_color
-from videothinker.lab.pretraining.probe_heads import (
-    ProbeHeads,
-    probe_metrics,
-    probe_targets,
-    token_labels,
-)
+from videothinker.lab.pretraining.pool import SLOT
 from videothinker.lab.pretraining.questions import from_raw, what_if, which_collide
 from videothinker.lab.pretraining.targets import every_fate, respond
 from videothinker.lab.pretraining.thinking import (
@@ -38,33 +28,6 @@ from videothinker.world.objects import SHOWN_FRAMES
 from videothinker.world.physics import MOVING_SPEED
 
 SIDES = {"before": operator.lt, "after": operator.gt}
-
-
-def test_painted_light_maps_are_the_rendered_frames(pretraining_scenes, rng):
-    """Also in other colors, which were never rendered when the maps were made."""
-    lights = np.stack([light_maps(one, POOL) for one in pretraining_scenes])
-    scenes = [recolored(one, rng.permutation(8)) for one in pretraining_scenes]
-    assert [a.looks for a in scenes] != [a.looks for a in pretraining_scenes]
-    painted = paint(lights, [[color for color, _, _ in one.looks] for one in scenes]).numpy()
-    for one, frames in zip(scenes, painted, strict=True):
-        rendered = half_color(frames_of(one, POOL)).astype(np.float32)
-        assert np.abs(frames - rendered).mean() < 0.5
-        assert np.abs(frames - rendered).max() < 16
-
-
-def test_new_colors_are_exchanged_in_words_too(pretraining_scenes):
-    one = pretraining_scenes[0]
-    turned = recolored(one, np.roll(np.arange(8), 1))
-    back = recolored(turned, np.roll(np.arange(8), -1))
-    assert back == one
-    for old, new in zip(one.descriptive, turned.descriptive, strict=True):
-        before = [COLORS.index(w) for w in _words(old.question) if w in COLORS]
-        after = [COLORS.index(w) for w in _words(new.question) if w in COLORS]
-        assert after == [(place - 1) % 8 for place in before]
-        about = [grounding(s, q.program, q.answer) for s, q in ((one, old), (turned, new))]
-        assert (about[0] is None) == (about[1] is None)
-        if old.answer in COLORS:
-            assert new.answer == COLORS[COLORS.index(old.answer) - 1]
 
 
 def _words(text):
@@ -248,69 +211,3 @@ def test_a_drill_tells_what_becomes_of_every_other_pair(pretraining_scenes, rng)
         assert said.endswith(f"<answer>{'B' if changes else 'A'}</answer>")
         checked[changes] += 1
     assert set(checked) == {True, False}
-
-
-def test_a_contact_is_asked_about_again_in_the_next_slot(pretraining_scenes):
-    labels = [token_labels(one, 2, 2, POOL.radius) for one in pretraining_scenes]
-    truth = probe_targets(labels, POOL.frames // SLOT, 4)
-    checked = 0
-    for scene, one in enumerate(labels):
-        for slot, i, j in one.touches:
-            pair = int(one.colors_N[i]), int(one.colors_N[j])
-            now = truth.touch_BSMCC2[scene, slot, :, *pair, 0]
-            assert now.any() == (one.cells_FN[slot * SLOT : (slot + 1) * SLOT, i] >= 0).any()
-            if slot == 0:
-                after = truth.touch_BSMCC2[scene, 1, :, *pair, 1]
-                assert after.any() == (one.cells_FN[SLOT:, i] >= 0).any()
-                checked += 1
-        assert not truth.touch_BSMCC2[scene, 0, ..., 1].any()
-    assert checked
-
-
-def test_nearness_is_that_of_the_gap(pretraining_scenes):
-    one = pretraining_scenes[0]
-    labels = token_labels(one, 2, 2, POOL.radius)
-    truth = probe_targets([labels], POOL.frames // SLOT, 4)
-    frame, thing = next(zip(*np.nonzero(labels.cells_FN >= 0), strict=True))
-    other = (thing + 1) % len(one.looks)
-    gap = np.linalg.norm(np.subtract(*np.array(one.positions)[frame, [thing, other]]))
-    said = truth.near_BSMFCC[0, frame // SLOT, labels.cells_FN[frame, thing], frame % SLOT]
-    near = float(said[labels.colors_N[thing], labels.colors_N[other]])
-    assert near == pytest.approx(np.exp(-max(0.0, gap - 2 * POOL.radius) / 0.4), abs=1e-5)
-
-
-def test_motion_is_that_of_what_is_there(pretraining_scenes):
-    """Nothing is learned about colors that are not in a cell."""
-    one = pretraining_scenes[0]
-    labels = token_labels(one, 2, 2, POOL.radius)
-    truth = probe_targets([labels], POOL.frames // SLOT, 4)
-    speeds_FN = np.linalg.norm(np.array(one.velocities), axis=-1)
-    for frame, thing in zip(*np.nonzero(labels.cells_FN >= 0), strict=True):
-        said = truth.moves_BSMFC[0, frame // SLOT, labels.cells_FN[frame, thing], frame % SLOT]
-        assert bool(said[labels.colors_N[thing]]) == (speeds_FN[frame, thing] > MOVING_SPEED)
-    held = truth.present_BSMFC
-    assert float((truth.moves_BSMFC * (1 - held)).sum()) == 0
-    heads = ProbeHeads(4)
-    heads.moves.weight.data.zero_()
-    tokens = torch.zeros(1, held.shape[1] * held.shape[2], 4)
-    loss = heads.losses(tokens, tokens, truth)["moves"]
-    heads.moves.bias.data += 9 * (1 - held.amax(dim=(0, 1, 2)).flatten())
-    assert heads.losses(tokens, tokens, truth)["moves"] == loss
-
-
-def test_heads_that_know_everything_score_everything(pretraining_scenes):
-    """And heads that say the opposite score nothing."""
-    colors = torch.full((len(pretraining_scenes), 8), -1.0)
-    pairs = torch.full((len(pretraining_scenes), 8, 8), -1.0)
-    for row, one in enumerate(pretraining_scenes):
-        there = [COLORS.index(color) for color, _, _ in one.looks]
-        colors[row, there] = 1.0
-        for i, j in one.collisions():
-            pairs[row, there[i], there[j]] = pairs[row, there[j], there[i]] = 1.0
-    best = probe_metrics(colors, pairs, pretraining_scenes)
-    assert best["color_sets_exact"] == 1.0
-    assert best["contact_auc"] == 1.0
-    assert best["contact_break_even"] == 1.0
-    worst = probe_metrics(-colors, -pairs, pretraining_scenes)
-    assert worst["color_sets_exact"] == 0.0
-    assert worst["contact_auc"] == 0.0
