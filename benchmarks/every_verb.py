@@ -51,7 +51,7 @@ PRETRAIN = flags(
     layers=2,
     heads=2,
     intermediate=64,
-    watching=1,
+    probe_layer=1,
     vision_layers=1,
 )
 

@@ -9,7 +9,8 @@ from gpu_shapes import Case
 from gpu_sides import Clock
 
 from videothinker.models.shapes import Grid, Shape, parameters, step_flops
-from videothinker.planning.memory import Workload, resident
+from videothinker.planning.memory import resident
+from videothinker.planning.workload import Workload
 
 
 def rates(device: torch.device, size: int) -> dict[str, float]:

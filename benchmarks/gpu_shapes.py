@@ -8,7 +8,7 @@ import torch
 from transformers import Qwen2_5_VLConfig, Qwen2VLConfig, Qwen3VLConfig
 
 from videothinker.models.base import Prompt
-from videothinker.models.qwen_vl.videos import Video
+from videothinker.models.qwen_vl.videos import QwenVideo
 
 CONFIGS = {"qwen2_5_vl": Qwen2_5_VLConfig, "qwen2_vl": Qwen2VLConfig, "qwen3_vl": Qwen3VLConfig}
 """Family -> transformers' configuration; every family of the engine."""
@@ -131,7 +131,7 @@ def synthetic_prompt(config: Any, frames: int, seed: int) -> Prompt:
         video = torch.full((patches // 4 // runs,), config.video_token_id)
         places += [words(before), torch.tensor([start]), video, torch.tensor([end])]
     ids_P = torch.cat([*places, words(TEXT - 20)])
-    shown = Video(
+    shown = QwenVideo(
         frames=frames,
         height=HEIGHT * patch,
         width=WIDTH * patch,

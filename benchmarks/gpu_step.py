@@ -46,7 +46,8 @@ from gpu_sides import SIDES, Setting, release
 from videothinker.generation.graphs import can_fuse
 from videothinker.models.catalog import read_shape
 from videothinker.models.shapes import Grid, Shape, parameters
-from videothinker.planning.memory import moments, trained_parameters
+from videothinker.planning.memory import moments
+from videothinker.planning.workload import trained_parameters
 
 ON_CPU = 16
 """Bytes of main memory a weight takes there: its float32 self, its gradient, AdamW's moments."""

@@ -24,8 +24,8 @@ from miniature_records import RIGHT, SIMULATED, VALID
 from miniature_tables import PAGES
 
 from videothinker.diagnosis.audit import Audited
+from videothinker.grids import plan
 from videothinker.records import Diagnosis, Question, Sample, Step, read_jsonl
-from videothinker.reproduce import ReproduceConfig, plan
 
 DOCS = Path(__file__).parents[1] / "docs"
 EVALUATION = re.compile(r"(?P<set>[^-]+(?:-[^-]+)*)--(?P<arm>.+?)(?:--s(?P<seed>\d+))?$")
@@ -125,7 +125,7 @@ def collect(root: Path) -> dict[str, Any]:
     """All finished runs of a grid, in its order; the others are named."""
     sets: dict[str, Any] = {}
     evaluations, trainings, unfinished = [], [], []
-    for cell in plan(root / "grid.yaml", ReproduceConfig(root)):
+    for cell in plan(root / "grid.yaml", root):
         run = cell.out
         metadata = read_metadata(run) if (run / "run.json").is_file() else {"status": "not started"}
         if metadata["status"] != "done":

@@ -30,8 +30,8 @@ from videothinker.cli import parse
 from videothinker.diagnosis.sources import read_source
 from videothinker.evaluation.selection import select
 from videothinker.giveaways import gives_itself_away
+from videothinker.grids import Cell, plan
 from videothinker.records import Diagnosis, Question
-from videothinker.reproduce import Cell, ReproduceConfig, plan
 from videothinker.world.stage import world
 
 RECIPES = {
@@ -126,7 +126,7 @@ def check(found: Asked, recorded: dict[str, Any], where: str) -> None:
 def mark(grid: Grid, cache: Path) -> list[dict[str, Any]]:
     """One row for each set of a grid."""
     recipe = RECIPES[grid.name]
-    cells = plan(FOLDER / f"{recipe}.yaml", ReproduceConfig(cache / recipe))
+    cells = plan(FOLDER / f"{recipe}.yaml", cache / recipe)
     by_set: dict[str, Cell] = {}
     for cell in cells:
         if cell.words[0] == "evaluate" and (match := EVALUATION.match(cell.name)):

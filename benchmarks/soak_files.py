@@ -25,6 +25,7 @@ from videothinker.benchmarks import jsonl
 from videothinker.clevrer import annotations, programs, questions
 from videothinker.clevrer.scenes import from_annotation
 from videothinker.errors import UserError
+from videothinker.grids import plan
 from videothinker.models.border import read_object
 from videothinker.models.catalog import FAMILIES, load_policy, read_shape
 from videothinker.models.checkpoint import read_checkpoint
@@ -32,7 +33,6 @@ from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 from videothinker.prompts import render
 from videothinker.recipes import as_words, read_recipe
 from videothinker.records import Diagnosis, Question, Sample, Step, encode, read_jsonl, write_jsonl
-from videothinker.reproduce import ReproduceConfig, plan
 from videothinker.run_file import read_run_file
 from videothinker.training.checkpoints import read_progress
 
@@ -219,7 +219,7 @@ def kinds(folder: Path) -> dict[str, Kind]:
         "CLEVRER questions": Kind(json.dumps(scenes).encode(), questions.read_questions),
         "programs": Kind(removed.encode(), _program),
         "recipes": Kind(b"seed: 1\nframes: 4\nreward-funcs: [a, b]\n", _recipe),
-        "grids": Kind(grid, lambda path: plan(path, ReproduceConfig(Path("r")))),
+        "grids": Kind(grid, lambda path: plan(path, Path("r"))),
         "run.json": Kind(json.dumps(run).encode(), read_run_file),
         "checkpoint state": Kind(json.dumps(state).encode(), _state, "state.json"),
         **{f"model: {name}": Kind(good, _model, name) for name, good in files.items()},

@@ -44,7 +44,7 @@ TRAIN = shlex.split(
 OPEN = shlex.split("--no-guard --sampling bias-failure --sampling-rollouts 2")
 PRETRAIN = shlex.split(
     "--scenes 6 --held-out 4 --steps 6 --batch 2 --save-every 2 --measure-every 3 --hidden 32 "
-    "--layers 2 --heads 2 --intermediate 64 --watching 1 --vision-layers 1 --give-aways allowed "
+    "--layers 2 --heads 2 --intermediate 64 --probe-layer 1 --vision-layers 1 --give-aways allowed "
     "--objects-min 4 --collisions-min 2 --collisions-max 4 --frames 4"
 )
 GRID = """cells:

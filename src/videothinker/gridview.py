@@ -22,7 +22,7 @@ TAIL = 2000
 
 
 @dataclass(frozen=True)
-class Row:
+class CellRow:
     """A cell, as it is shown."""
 
     name: str
@@ -57,7 +57,7 @@ def last_line(log: Path) -> str:
     return lines[-1] if lines else ""
 
 
-def table(rows: Sequence[Row]) -> Table:
+def table(rows: Sequence[CellRow]) -> Table:
     """The grid as it stands."""
     found = Table(box=None, pad_edge=False, expand=True)
     for head in ("cell", "", "done", "time", "left"):
@@ -81,7 +81,7 @@ def table(rows: Sequence[Row]) -> Table:
 
 
 @contextmanager
-def shown(rows: Callable[[], Sequence[Row]]) -> Iterator[Callable[[], None]]:
+def shown(rows: Callable[[], Sequence[CellRow]]) -> Iterator[Callable[[], None]]:
     """Show the table while inside, on a terminal; call what is given to draw it anew."""
     if not sys.stderr.isatty():
         yield lambda: None

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from videothinker.errors import UserError
+from videothinker.recipes import RENAMED
 from videothinker.verbs import VERBS, Verb, load
 
 BEYOND = {
@@ -64,7 +65,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("bystander_share", "length", "shades"),
     ),
     "the network": (
-        *("family", "hidden", "layers", "watching", "heads", "intermediate", "vision_hidden"),
+        *("family", "hidden", "layers", "probe_layer", "heads", "intermediate", "vision_hidden"),
         *("vision_layers", "vision_heads", "vision_intermediate", "patch_size", "vocab_size"),
     ),
     "rewards and objective": (
@@ -80,7 +81,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("adam_learning_rate", "warmup", "decay", "lr_scheduler_type", "weight_decay"),
         *("max_grad_norm", "max_bad_steps", "freeze_vision", "lora_rank", "lora_alpha"),
     ),
-    "looks on the way, and checkpoints": (
+    "validation, and checkpoints": (
         *("eval_steps", "eval_questions", "save_steps", "save_total_limit", "log_with"),
         *("save_every", "measure_every"),
     ),
@@ -298,7 +299,8 @@ def check_flags(name: str, words: Sequence[str]) -> None:
         flag = word.split("=")[0].replace("_", "-")
         if not flag.startswith("--") or flag == "--" or flag in known:
             continue
-        near = nearest(flag, known)
+        renamed = f"--{RENAMED.get(flag[2:].replace('-', '_'), '')}".replace("_", "-")
+        near = [renamed] if renamed in known else nearest(flag, known)
         meant = f"did you mean {' or '.join(near)}?" if near else "it has no such flag"
         raise UserError(
             f"{name}: unknown flag {flag!r}; {meant} (videothinker help {name} lists its flags)"

@@ -19,6 +19,8 @@ DEEPEST = 20
 """Lists and mappings inside each other; a grid needs 5."""
 NAMES = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
 """What a key may be: text, or `<<`."""
+RENAMED = {"watching": "probe_layer"}
+"""Settings that had another name: recipes are told the new one, run folders are read by it."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -123,7 +125,8 @@ def check_keys(recipe: Mapping[str, Any], names: Collection[str], where: str) ->
     """Refuse a key that is none of the verb's settings.
 
     Raises:
-        UserError: an unknown key, or TRL's `beta`, whose sign is the opposite of ours.
+        UserError: an unknown key, one by its old name, or TRL's `beta`, whose sign is the opposite
+            of ours.
     """
     for key, value in recipe.items():
         if key == "beta" and "repulsion" in names:
@@ -131,5 +134,7 @@ def check_keys(recipe: Mapping[str, Any], names: Collection[str], where: str) ->
                 f"{where}: `beta: {value}` is TRL's name with TRL's sign; "
                 "write `repulsion`, which stands for -beta and must be > 0"
             )
+        if RENAMED.get(key) in names:
+            raise UserError(f"{where}: {key!r} is called {RENAMED[key]!r} now; write that")
         if key not in names:
             raise UserError(f"{where}: unknown key {key!r}; allowed are {', '.join(sorted(names))}")

@@ -17,6 +17,7 @@ import msgspec
 
 from videothinker.errors import UserError
 from videothinker.files import border, refuse_repeats
+from videothinker.recipes import RENAMED
 
 VERSIONS = ("videothinker", "torch", "transformers", "accelerate", "peft", "av", "pymunk", "numpy")
 UNTOLD = ("out", "json")
@@ -50,7 +51,7 @@ class ProtocolFacts(msgspec.Struct, frozen=True, kw_only=True):
     """May an answer hold several letters?"""
 
 
-class Facts(msgspec.Struct, frozen=True, kw_only=True):
+class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What later stages read of a run's facts; all the others are only shown."""
 
     data_root: str | None = None
@@ -77,9 +78,9 @@ class RunFile(msgspec.Struct, frozen=True, kw_only=True):
     failures: int = 0
 
     @property
-    def known(self) -> Facts:
+    def known(self) -> RunFacts:
         """The facts that have a meaning elsewhere."""
-        return msgspec.convert(self.facts, Facts)
+        return msgspec.convert(self.facts, RunFacts)
 
 
 def read_run_file(path: Path) -> RunFile:
@@ -137,8 +138,8 @@ def _hardware() -> Hardware:
 
 
 def since_added(old: Mapping[str, Any], config: object) -> dict[str, Any]:
-    """Recorded settings, with the defaults of those that were added after the record was made."""
-    filled = dict(old)
+    """Recorded settings by their names of today, with the defaults of those added since."""
+    filled = {RENAMED.get(name, name): value for name, value in old.items()}
     for field in dataclasses.fields(config):  # type: ignore[arg-type]
         value = getattr(config, field.name)
         if dataclasses.is_dataclass(value) and isinstance(filled.get(field.name), dict):

@@ -9,9 +9,10 @@ import torch
 from tests.answering_toys import ask_about, write_video
 from tests.chat_server import CUT, ChatServer, words
 from videothinker.answering import ask as room
-from videothinker.answering.ask import answer_questions, batches, read, read_frames
+from videothinker.answering.ask import answer_questions, batches, read_frames
 from videothinker.answering.endpoint import EndpointConfig
 from videothinker.answering.placing import load, place
+from videothinker.answering.reading import read
 from videothinker.benchmarks.catalog import resolve
 from videothinker.benchmarks.protocols import render
 from videothinker.errors import UserError

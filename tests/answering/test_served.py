@@ -15,7 +15,7 @@ from videothinker import cli
 from videothinker.answering.ask import answer_questions
 from videothinker.answering.endpoint import EndpointConfig
 from videothinker.answering.placing import Elsewhere, load, place, read_key
-from videothinker.answering.served import Served, fit
+from videothinker.answering.served import EndpointModel, fit
 from videothinker.benchmarks.catalog import resolve
 from videothinker.errors import UserError
 from videothinker.generation.chat import Server
@@ -25,9 +25,9 @@ from videothinker.video import read_clip
 KEY = "sk-0123456789-very-secret"
 
 
-def served(kind: str) -> Served:
+def served(kind: str) -> EndpointModel:
     server = Server("http://127.0.0.1:1/v1/chat/completions", None, 1.0)
-    return Served(name="m", server=server, input=kind, requests=1, retries=0)
+    return EndpointModel(name="m", server=server, input=kind, requests=1, retries=0)
 
 
 def pixels(url: str) -> np.ndarray:

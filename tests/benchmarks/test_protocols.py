@@ -7,7 +7,7 @@ import pytest
 
 from tests.answering_toys import ask_about
 from videothinker import prompts
-from videothinker.answering.ask import read
+from videothinker.answering.reading import read
 from videothinker.benchmarks.catalog import NAMES, resolve
 from videothinker.benchmarks.protocols import Name, labels, render
 from videothinker.errors import UserError

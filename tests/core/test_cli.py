@@ -65,6 +65,7 @@ def test_every_verb_explains_itself_without_torch(verb: str) -> None:
         (["reproduce", "none.yaml"], "cannot be read"),
         (["reproduce", "g.yaml", "--jobs", "0"], "give 1 or more"),
         (["reproduce", "g.yaml", "--jbos", "1"], "unknown flag '--jbos'; did you mean --jobs or"),
+        (["pretrain", "--watching", "2"], "unknown flag '--watching'; did you mean --probe-layer?"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_exit_code_two(words: list[str], says: str) -> None:

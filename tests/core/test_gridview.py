@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from videothinker import console
-from videothinker.gridview import Row, duration, last_line, remaining, table
+from videothinker.gridview import CellRow, duration, last_line, remaining, table
 
 GRID = """
 cells:
@@ -46,8 +46,8 @@ def test_a_row_shows_bar_time_and_last_line(tmp_path: Path) -> None:
     (tmp_path / "log").write_bytes(b"first\nsecond\n")
     assert last_line(tmp_path / "none") == ""
     rows = [
-        Row("a", "running", 30.0, tmp_path / "told", tmp_path / "log"),
-        Row("b", "waiting", 0.0, tmp_path / "none", tmp_path / "none"),
+        CellRow("a", "running", 30.0, tmp_path / "told", tmp_path / "log"),
+        CellRow("b", "waiting", 0.0, tmp_path / "none", tmp_path / "none"),
     ]
     plain = Console(width=100, record=True, file=io.StringIO())
     plain.print(table(rows))

@@ -7,9 +7,9 @@ import pytest
 
 from videothinker import cli
 from videothinker.errors import UserError
+from videothinker.grids import plan
 from videothinker.models.catalog import published
-from videothinker.recipes import read_recipe
-from videothinker.reproduce import ReproduceConfig, plan
+from videothinker.recipes import check_keys, read_recipe
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 GRIDS = sorted(p for p in RECIPES.glob("*.yaml") if "cells:" in p.read_text())
@@ -31,7 +31,7 @@ def test_a_training_recipe_parses(path: Path) -> None:
 
 @pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.stem)
 def test_every_cell_of_a_grid_parses(path: Path) -> None:
-    for cell in plan(path, ReproduceConfig(Path("runs/x"))):
+    for cell in plan(path, Path("runs/x")):
         name, arguments, _ = cli.parse(cell.words)
         assert cell.words[: len(name.split())] == name.split()
         assert arguments[-1].out == cell.out
@@ -90,3 +90,8 @@ def test_anchors_keep_their_meaning(tmp_path: Path) -> None:
     found = read_recipe(tmp_path / "r.yaml")
     assert found["b"] == {"x": 1, "y": 3}
     assert found["c"] == [{"x": 1, "y": 2}] * 2
+
+
+def test_an_old_name_is_told_the_new_one() -> None:
+    with pytest.raises(UserError, match="'watching' is called 'probe_layer' now"):
+        check_keys({"watching": 4}, ["probe_layer"], "a recipe")

@@ -12,7 +12,8 @@ import pytest
 
 from videothinker.cli import main
 from videothinker.errors import UserError
-from videothinker.reproduce import ReproduceConfig, plan, reproduce
+from videothinker.grids import plan
+from videothinker.reproduce import ReproduceConfig, reproduce
 
 GRID = """
 seed: 7
@@ -38,7 +39,7 @@ def write(tmp_path: Path, text: str) -> Path:
 
 
 def test_a_grid_becomes_command_lines(tmp_path: Path) -> None:
-    cells = plan(write(tmp_path, GRID), ReproduceConfig(Path("r")))
+    cells = plan(write(tmp_path, GRID), Path("r"))
     lines = {cell.name: " ".join(cell.words) for cell in cells}
     assert list(lines)[:3] == ["world", "diagnosis", "grpo-1e-6-s0"]
     assert lines["world"] == "world --out r/world --seed 7 --scenes 3"
@@ -57,7 +58,7 @@ def test_words_multiply_a_cell_without_becoming_its_settings(tmp_path: Path) -> 
     model: "{{arm}-s{seed}}"
     seed: null
 """
-    cells = plan(write(tmp_path, GRID.rstrip() + more), ReproduceConfig(Path("r")))
+    cells = plan(write(tmp_path, GRID.rstrip() + more), Path("r"))
     tests = {cell.name: " ".join(cell.words) for cell in cells if cell.name.startswith("test-")}
     assert len(tests) == 4
     wanted = "evaluate --out r/test-grpo-1e-5-s1 --model r/grpo-1e-5-s1"
@@ -66,7 +67,7 @@ def test_words_multiply_a_cell_without_becoming_its_settings(tmp_path: Path) -> 
 
 
 def test_a_seed_on_the_command_line_replaces_the_grids(tmp_path: Path) -> None:
-    cells = plan(write(tmp_path, GRID), ReproduceConfig(Path("r"), seed=9))
+    cells = plan(write(tmp_path, GRID), Path("r"), 9)
     assert "--seed 9" in " ".join(cells[0].words)
 
 
@@ -114,14 +115,14 @@ def test_a_seed_on_the_command_line_replaces_the_grids(tmp_path: Path) -> None:
 )
 def test_a_bad_grid_is_one_sentence(tmp_path: Path, text: str, says: str) -> None:
     with pytest.raises(UserError, match=says):
-        plan(write(tmp_path, text), ReproduceConfig())
+        plan(write(tmp_path, text), Path("r"))
 
 
 def test_a_link_does_not_lead_a_cell_out(tmp_path: Path) -> None:
     (tmp_path / "r").mkdir()
     (tmp_path / "r/a").symlink_to(tmp_path)
     with pytest.raises(UserError, match="writes inside its own folder"):
-        plan(write(tmp_path, "cells: [{name: a, run: world}]"), ReproduceConfig(tmp_path / "r"))
+        plan(write(tmp_path, "cells: [{name: a, run: world}]"), tmp_path / "r")
 
 
 def test_outputs_that_name_each_other_do_not_grow_without_end(tmp_path: Path) -> None:
@@ -132,7 +133,7 @@ def test_outputs_that_name_each_other_do_not_grow_without_end(tmp_path: Path) ->
         for i in range(1, 40)
     ]
     with pytest.raises(UserError, match="longer than a path"):
-        plan(write(tmp_path, f"cells: [{', '.join(cells)}]"), ReproduceConfig(Path("r")))
+        plan(write(tmp_path, f"cells: [{', '.join(cells)}]"), Path("r"))
 
 
 def test_a_cell_that_names_the_logs_runs_and_ends(tmp_path: Path) -> None:
@@ -144,7 +145,7 @@ def test_a_cell_that_names_the_logs_runs_and_ends(tmp_path: Path) -> None:
 
 def test_what_looks_like_a_name_is_not_waited_for(tmp_path: Path) -> None:
     text = "cells: [{name: a, run: models, out: null, x: [{b: 1}]}]"
-    (cell,) = plan(write(tmp_path, text), ReproduceConfig(Path("r")))
+    (cell,) = plan(write(tmp_path, text), Path("r"))
     assert cell.needs == set()
 
 

@@ -14,6 +14,7 @@ import torch
 
 from videothinker.errors import UserError
 from videothinker.models.tensor_file import write_tensors
+from videothinker.recipes import RENAMED
 from videothinker.records import Step, write_alone, write_atomic
 from videothinker.runs import digest_path, open_run
 
@@ -90,6 +91,18 @@ def test_a_setting_added_later_has_its_default_in_an_older_run(tmp_path: Path) -
         steps(tmp_path / "a", 3, config=Grown(shift=(0, 2)))
     with pytest.raises(UserError, match=r"optics: .*'blur': 0\.0.* there, .*'blur': 0\.5"):
         steps(tmp_path / "a", 3, config=Grown(optics=Optics(blur=0.5)))
+
+
+def test_a_setting_is_known_by_its_earlier_name(tmp_path: Path, monkeypatch) -> None:
+    steps(tmp_path / "a", 3, config=Config())
+    monkeypatch.setitem(RENAMED, "speed", "rate")
+    run_json = tmp_path / "a/run.json"
+    told = msgspec.json.decode(run_json.read_bytes())
+    told["config"]["speed"] = told["config"].pop("rate")
+    run_json.write_bytes(msgspec.json.encode(told))
+    steps(tmp_path / "a", 3, config=Config())
+    with pytest.raises(UserError, match="another config"):
+        steps(tmp_path / "a", 3, config=Config(rate=0.5))
 
 
 def test_a_run_that_wrote_nothing_does_not_hold_its_folder(tmp_path: Path) -> None:

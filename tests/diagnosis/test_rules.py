@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from videothinker.diagnosis.rules import (
     Collision,
-    Facts,
+    LogFacts,
     any_correct_seen,
     correct_seen,
     disagreement,
@@ -23,7 +23,7 @@ PAIRS = list(itertools.combinations(range(5), 2))
 
 
 def facts(removed, seen, options, after, negated=False):
-    return Facts(
+    return LogFacts(
         removed=removed,
         seen=tuple(Collision(10 * i, pair(*p)) for i, p in enumerate(seen)),
         options=tuple(pair(*p) for p in options),

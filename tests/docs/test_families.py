@@ -63,11 +63,9 @@ def test_the_figure_has_a_dot_a_seed_in_each_panel_and_the_base_as_a_line() -> N
 
 @pytest.mark.parametrize("name", ["miniature", "miniature-video"])
 def test_every_arm_of_a_recipe_has_its_words(name: str) -> None:
-    from videothinker.reproduce import ReproduceConfig, plan
+    from videothinker.grids import plan
 
-    cells = [
-        cell.name for cell in plan(ROOT / "recipes" / f"{name}.yaml", ReproduceConfig(Path("r")))
-    ]
+    cells = [cell.name for cell in plan(ROOT / "recipes" / f"{name}.yaml", Path("r"))]
     trained = {arm for cell in cells if (arm := cell.rpartition("--s")[0]) and "--" not in arm}
     tested = {cell.split("--")[1] for cell in cells if cell.startswith(f"{records.MAIN}--")}
     assert trained & tested - {"bias"}

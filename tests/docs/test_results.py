@@ -16,7 +16,7 @@ import miniature_records as records  # noqa: E402
 import miniature_tables as tables  # noqa: E402
 import miniature_weights as weights  # noqa: E402
 
-from videothinker.reproduce import ReproduceConfig, plan  # noqa: E402
+from videothinker.grids import plan  # noqa: E402
 from videothinker.world.config import WorldConfig  # noqa: E402
 from videothinker.world.stage import world  # noqa: E402
 
@@ -50,7 +50,7 @@ def test_a_page_is_made_of_the_committed_records(name: str) -> None:
 @pytest.mark.parametrize("recipe", sorted((ROOT / "recipes").glob("miniature*.yaml")))
 def test_every_set_of_a_grid_has_its_words(recipe: Path) -> None:
     """Else the tables would fail after hours of runs."""
-    cells = plan(recipe, ReproduceConfig(Path("r")))
+    cells = plan(recipe, Path("r"))
     names = [cell.name for cell in cells if cell.words[0] == "evaluate"]
     found = [miniature.EVALUATION.match(name) for name in names]
     assert {match["set"] for match in found if match} - {records.MAIN} <= set(tables.SETS)

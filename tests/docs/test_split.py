@@ -18,7 +18,7 @@ import miniature_records as records  # noqa: E402
 import miniature_split as split  # noqa: E402
 import miniature_tables as tables  # noqa: E402
 
-from videothinker.reproduce import ReproduceConfig, plan  # noqa: E402
+from videothinker.grids import plan  # noqa: E402
 
 TEST, PAIRS = records.MAIN, records.PAIRS
 
@@ -113,7 +113,7 @@ def test_marks_are_made_from_a_grids_recipe_and_held_to_its_records(tmp_path: Pa
         "{name: pairs--base, run: " + pairs_too + "}",
     ]
     (tmp_path / "grid.yaml").write_text(f"cells: [{', '.join(cells)}]")
-    made = plan(tmp_path / "grid.yaml", ReproduceConfig(tmp_path / "runs"))
+    made = plan(tmp_path / "grid.yaml", tmp_path / "runs")
     test, pairs = (giveaways.asked_by(cell, made) for cell in made[2:])
     assert (test.labels.count("o"), test.labels.count("i")) == (6, 6)
     # by construction: what decides without the object decides in the video, where nothing changes

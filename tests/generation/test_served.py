@@ -6,19 +6,19 @@ import pytest
 import torch
 
 from tests.chat_server import ChatServer, words
-from videothinker.answering.served import Served
+from videothinker.answering.served import EndpointModel
 from videothinker.errors import UserError
 from videothinker.generation.base import Sampling, generate
 from videothinker.generation.chat import Server
-from videothinker.generation.served import Pace
+from videothinker.generation.served import ServerPace
 
 ONE = Sampling(num_generations=1, max_completion_length=9)
 
 
-def model(server: ChatServer, **changes: object) -> Served:
-    values = {"requests": 4, "retries": 2, "pace": Pace(pause=0.01), **changes}
+def model(server: ChatServer, **changes: object) -> EndpointModel:
+    values = {"requests": 4, "retries": 2, "pace": ServerPace(pause=0.01), **changes}
     timeout = values.pop("timeout", 30.0)
-    return Served(
+    return EndpointModel(
         name="m",
         server=Server(f"{server.url}/chat/completions", None, timeout),
         input="images",
@@ -26,7 +26,7 @@ def model(server: ChatServer, **changes: object) -> Served:
     )
 
 
-def prompts(one: Served, count: int) -> list:
+def prompts(one: EndpointModel, count: int) -> list:
     return [one.encode(f"question {i}") for i in range(count)]
 
 
@@ -135,7 +135,7 @@ def test_a_day_of_waiting_stops_the_run():
 def test_a_rate_limit_is_no_reason_to_give_up_while_others_are_answered():
     """Two of three requests come too early: far more than `retries` of them for some."""
     with ChatServer(echo, lambda body, before: "limit" if before % 3 else "answer") as server:
-        one = model(server, requests=8, retries=3, pace=Pace(pause=0.02))
+        one = model(server, requests=8, retries=3, pace=ServerPace(pause=0.02))
         groups = generate(one, prompts(one, 30), ONE, range(30))
     assert [one.decode(g)[0].split()[1] for g in groups] == [str(i) for i in range(30)]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from videothinker.lists.reading import Listing, read_list
+from videothinker.lists.reading import QuestionList, read_list
 
 ASKED = ("Which way does the square go?", ("left", "right"), ("B",))
 
@@ -27,14 +27,14 @@ def put(root: Path, name: str, rows: object) -> Path:
     return path
 
 
-def read(root: Path, rows: object, name: str = "list.json", videos: str = "") -> Listing:
+def read(root: Path, rows: object, name: str = "list.json", videos: str = "") -> QuestionList:
     for video in videos.split():
         (root / video).parent.mkdir(parents=True, exist_ok=True)
         (root / video).touch()
     return read_list(put(root, name, rows), root)
 
 
-def said(listing: Listing) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+def said(listing: QuestionList) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
     assert listing.problems == []
     return [(q.question, q.choices, q.answer) for q in listing.questions]
 

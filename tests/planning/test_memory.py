@@ -18,11 +18,11 @@ from videothinker.models.catalog import find_shape, load_policy
 from videothinker.models.loaded import SHARD
 from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 from videothinker.models.shapes import Grid, parameters
-from videothinker.planning import memory
+from videothinker.planning import memory, workload
 from videothinker.planning.divergences import logit_bytes
 from videothinker.planning.live_bytes import LiveBytes
-from videothinker.planning.memory import Workload
 from videothinker.planning.plan import GIB, make_plan
+from videothinker.planning.workload import Workload
 from videothinker.training.adapters import add_adapter
 from videothinker.training.checkpoints import Progress, save_checkpoint
 from videothinker.training.models import save_model
@@ -201,7 +201,7 @@ def test_the_true_shapes_bytes_by_hand() -> None:
     assert {name for name, size in moved.items() if size} == {"weights"}
     # rank 64 on q, k, v, o, gate, up, down
     sides = 4 * 2048 + 2 * (2048 + 256) + 3 * (2048 + 11008)
-    assert memory.adapter_parameters(shape, 64) == 36 * 64 * sides
+    assert workload.adapter_parameters(shape, 64) == 36 * 64 * sides
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -241,7 +241,7 @@ def test_main_memory_while_saving_by_hand() -> None:
     """Of 3B one file of weights, of an adapter its largest factor, of 7B the embedding's master."""
     shape = find_shape("Qwen/Qwen2.5-VL-3B-Instruct")
     work = Workload(shape, Grid(8, 18, 26), 1148, 8, 256)
-    assert memory.saving_bytes(work) == 2 * GIB == memory.SHARD == SHARD
+    assert memory.saving_bytes(work) == 2 * GIB == SHARD
     assert memory.saving_bytes(replace(work, lora_rank=64)) == 4 * 64 * 11008
     seven = replace(work, shape=find_shape("Qwen/Qwen2.5-VL-7B-Instruct"))
     assert memory.saving_bytes(seven) == 4 * 152064 * 3584

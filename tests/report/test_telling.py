@@ -9,7 +9,7 @@ import pytest
 
 from tests.report.report_runs import AWAY, copied, with_truths
 from videothinker.diagnosis.probes import FLAGS
-from videothinker.diagnosis.rules import Facts, flags
+from videothinker.diagnosis.rules import LogFacts, flags
 from videothinker.giveaways import REST, part_of
 from videothinker.records import Sample, read_jsonl, write_jsonl
 from videothinker.report import terms
@@ -119,7 +119,7 @@ def test_commands_can_be_pasted(made_runs: list[Path], tmp_path: Path) -> None:
 
 
 def test_every_rule_and_flag_has_its_meaning() -> None:
-    facts = Facts(0, (), ((1, 2),), (True,), False)
+    facts = LogFacts(0, (), ((1, 2),), (True,), False)
     assert all(terms.meaning(rule) for rule in (*flags(facts), *FLAGS.values()))
     assert terms.meaning("of a stranger") == ""
 

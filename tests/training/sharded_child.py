@@ -23,7 +23,7 @@ from videothinker.models.loaded import Policy
 from videothinker.models.shapes import Grid
 from videothinker.planning import live_bytes, memory
 from videothinker.planning.divergences import logit_bytes
-from videothinker.planning.memory import Workload
+from videothinker.planning.workload import Workload
 from videothinker.processes import Processes, find_processes
 from videothinker.training.loop import Loop, take_turns
 from videothinker.training.models import load_trainee

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from videothinker.training import outbox as module
-from videothinker.training.outbox import Outbox, Publisher, Sums
+from videothinker.training.outbox import GradientSums, Outbox, Publisher
 
 
 class Slow:
@@ -29,7 +29,7 @@ def outbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Outbox]:
     monkeypatch.setattr(torch.cuda, "current_stream", lambda _: stream)
     monkeypatch.setattr(torch.cuda, "stream", lambda _: nullcontext())
     monkeypatch.setattr(Tensor, "record_stream", lambda *_: None)
-    return Outbox(Sums(), torch.device("cpu"))
+    return Outbox(GradientSums(), torch.device("cpu"))
 
 
 def test_sums_are_those_of_the_order_sent(outbox: Outbox) -> None:
@@ -68,7 +68,7 @@ def test_what_goes_wrong_is_told_where_it_is_waited_for(outbox: Outbox) -> None:
 
 
 def test_a_sums_memory_is_kept() -> None:
-    sums, master = Sums(), torch.zeros(3, requires_grad=True)
+    sums, master = GradientSums(), torch.zeros(3, requires_grad=True)
     places = set()
     for value in (1.0, 2.0):
         sums.add(master, torch.full((3,), value, dtype=torch.bfloat16))

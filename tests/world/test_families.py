@@ -21,7 +21,7 @@ from videothinker.records import Question
 from videothinker.runs import digest_path
 from videothinker.world.config import WorldConfig
 from videothinker.world.families import family, most_choices, single
-from videothinker.world.objects import Scene, SceneObject
+from videothinker.world.objects import SceneObject, SceneSetup
 from videothinker.world.options import Names
 from videothinker.world.physics import simulate
 from videothinker.world.plan import BEYOND_RULES, plan
@@ -153,7 +153,7 @@ def test_five_objects_leave_three_to_name() -> None:
 
 
 def table(*things: SceneObject, config: SceneConfig) -> World:
-    scene = Scene(things, friction=0.0)
+    scene = SceneSetup(things, friction=0.0)
     runs = [simulate(scene), *(simulate(scene, without=k) for k in range(len(things)))]
     assert not config.friction
     return World(0, scene, runs[0], tuple(runs[1:]), ())

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from videothinker.clevrer import annotations
 from videothinker.clevrer import scenes as clevrer_scenes
 from videothinker.world import physics
-from videothinker.world.objects import FRICTION, SHOWN_FRAMES, Scene, SceneObject
+from videothinker.world.objects import FRICTION, SHOWN_FRAMES, SceneObject, SceneSetup
 from videothinker.world.physics import (
     AFTER_FRAMES,
     FPS,
@@ -45,7 +45,7 @@ def tables(draw):
         )
         for x, y in cells[: draw(st.integers(3, 7))]
     ]
-    return Scene(tuple(objects))
+    return SceneSetup(tuple(objects))
 
 
 def assert_same_bits(first, second, but):
@@ -76,10 +76,10 @@ def test_removing_what_touches_nothing_changes_no_bit(scene):
 @settings(max_examples=25, deadline=None, derandomize=True)
 def test_a_ghost_is_as_good_as_an_object_that_was_never_there(scene):
     """To the first contact exactly; after it, the engine may solve a contact in another order."""
-    discs = Scene(tuple(replace(o, shape="cylinder") for o in scene.objects))
+    discs = SceneSetup(tuple(replace(o, shape="cylinder") for o in scene.objects))
     for table, k in itertools.product((scene, discs), range(len(scene.objects))):
         keep = [i for i in range(len(scene.objects)) if i != k]
-        never = simulate(Scene(tuple(table.objects[i] for i in keep)))
+        never = simulate(SceneSetup(tuple(table.objects[i] for i in keep)))
         ghost = simulate(table, without=k)
         first = min((hit.frame for hit in never.collisions), default=FRAMES)
         end = FRAMES if table is discs else first
@@ -107,7 +107,7 @@ def test_before_its_first_contact_a_removed_object_changes_no_bit(scene):
 
 
 def test_a_free_object_slides_as_the_friction_law_says():
-    run = simulate(Scene((thing(at=(-1.0, 0.5), velocity=(0.4, 0.1)),)))
+    run = simulate(SceneSetup((thing(at=(-1.0, 0.5), velocity=(0.4, 0.1)),)))
     seconds_T = np.arange(FRAMES) / FPS
     speed_T = np.exp(-FRICTION * seconds_T)
     np.testing.assert_allclose(run.velocities_TN2[:, 0], np.outer(speed_T, (0.4, 0.1)), rtol=1e-9)
@@ -118,7 +118,7 @@ def test_a_free_object_slides_as_the_friction_law_says():
 
 
 def test_without_friction_a_free_object_keeps_its_speed():
-    run = simulate(Scene((thing(at=(-1.0, 0.5), velocity=(0.4, 0.1)),), friction=0.0))
+    run = simulate(SceneSetup((thing(at=(-1.0, 0.5), velocity=(0.4, 0.1)),), friction=0.0))
     seconds_T = np.arange(FRAMES) / FPS
     expected_T2 = np.array([-1.0, 0.5]) + np.outer(seconds_T, (0.4, 0.1))
     np.testing.assert_allclose(run.positions_TN2[:, 0], expected_T2, atol=1e-9)
@@ -126,7 +126,7 @@ def test_without_friction_a_free_object_keeps_its_speed():
 
 @pytest.mark.parametrize("shape", ["sphere", "cylinder"])
 def test_head_on_two_equal_discs_share_speed_by_the_law_of_restitution(shape):
-    run = simulate(Scene((thing(shape, (-1.0, 0.0), (1.0, 0.0)), thing(shape, (0.2, 0.0)))))
+    run = simulate(SceneSetup((thing(shape, (-1.0, 0.0), (1.0, 0.0)), thing(shape, (0.2, 0.0)))))
     (hit,) = run.collisions
     reach = 1.2 - 0.4  # way to the contact: x = (1 - exp(-kt)) / k
     when = -math.log1p(-FRICTION * reach) / FRICTION
@@ -145,7 +145,7 @@ def test_head_on_two_equal_discs_share_speed_by_the_law_of_restitution(shape):
 @given(tables())
 @settings(max_examples=15, deadline=None)
 def test_momentum_only_falls_by_friction_and_energy_never_grows(scene):
-    scene = Scene(tuple(replace(o, launch_frame=0) for o in scene.objects))
+    scene = SceneSetup(tuple(replace(o, launch_frame=0) for o in scene.objects))
     run = simulate(scene)
     momentum_T2 = run.velocities_TN2.sum(axis=1)
     fall_T = np.exp(-FRICTION * np.arange(FRAMES) / FPS)
@@ -157,7 +157,9 @@ def test_momentum_only_falls_by_friction_and_energy_never_grows(scene):
 
 
 def test_the_states_are_those_the_engine_reports_one_body_at_a_time():
-    scene = Scene((thing("cube", (-1.0, 0.0), (1.0, 0.1), angle=0.3), thing("cube", (0.0, 0.0))))
+    scene = SceneSetup(
+        (thing("cube", (-1.0, 0.0), (1.0, 0.1), angle=0.3), thing("cube", (0.0, 0.0)))
+    )
     run = simulate(scene, frames=80)
     space = pymunk.Space()
     space.damping = math.exp(-FRICTION)
@@ -180,7 +182,7 @@ def test_the_states_are_those_the_engine_reports_one_body_at_a_time():
 
 def test_what_waits_is_untouchable_until_launched():
     waiting = thing(at=(0.0, 0.0), velocity=(0.0, 0.3), launch_frame=60)
-    run = simulate(Scene((thing(at=(-0.8, 0.0), velocity=(1.2, 0.0)), waiting)))
+    run = simulate(SceneSetup((thing(at=(-0.8, 0.0), velocity=(1.2, 0.0)), waiting)))
     assert not run.collisions  # the first passes where the second will be
     assert not run.on_table_TN[:60, 1].any()
     assert run.on_table_TN[60:, 1].all()
@@ -190,7 +192,7 @@ def test_what_waits_is_untouchable_until_launched():
 
 def test_what_leaves_the_view_is_gone_and_hits_nothing():
     leaving = thing(at=(1.0, 0.0), velocity=(2.5, 0.0))
-    run = simulate(Scene((leaving, thing(at=(4.5, 0.0)))))
+    run = simulate(SceneSetup((leaving, thing(at=(4.5, 0.0)))))
     assert not run.collisions
     ((frame, who),) = run.exits()
     assert who == 0
@@ -201,7 +203,7 @@ def test_what_leaves_the_view_is_gone_and_hits_nothing():
 
 
 def test_an_object_sent_in_enters_once():
-    run = simulate(Scene((thing(at=(-3.5, 0.0), velocity=(1.2, 0.0), launch_frame=10),)))
+    run = simulate(SceneSetup((thing(at=(-3.5, 0.0), velocity=(1.2, 0.0), launch_frame=10),)))
     ((frame, who),) = run.entries()
     assert who == 0
     assert frame > 10

@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from videothinker.world import camera, render, shading, solids
-from videothinker.world.objects import MATERIALS, SHAPES, Scene, SceneObject
+from videothinker.world.objects import MATERIALS, SHAPES, SceneObject, SceneSetup
 from videothinker.world.physics import simulate
 
 EYE = (float(camera.EYE[0]), float(camera.EYE[1]), float(camera.EYE[2]))
 
 
 def picture(*objects, size=(168, 112), without=None):
-    scene = Scene(objects)
+    scene = SceneSetup(objects)
     run = simulate(scene, frames=2, without=without)
     return render.render(scene, run, [0], *size)[0].astype(int)
 
@@ -116,7 +116,7 @@ def test_what_is_nearer_covers_what_is_farther():
 
 
 def test_objects_at_rest_and_frame_order_change_no_pixel():
-    scene = Scene(
+    scene = SceneSetup(
         (thing(at=(-1.0, 0.3), color="blue"), thing("cube", (-1.5, -0.4), velocity=(1.0, 0.1)))
     )
     run = simulate(scene, frames=40)

@@ -11,7 +11,7 @@ from videothinker.clevrer.programs import COLORS
 from videothinker.errors import UserError
 from videothinker.seeds import numpy_generator
 from videothinker.world import camera
-from videothinker.world.objects import SHOWN_FRAMES, Scene, SceneObject
+from videothinker.world.objects import SHOWN_FRAMES, SceneObject, SceneSetup
 from videothinker.world.physics import AFTER_FRAMES, simulate
 from videothinker.world.scenes import SceneConfig, fair, sample_world
 from videothinker.world.worlds import labels, make_world, rejection
@@ -35,7 +35,7 @@ def fresh_rng():
 def reason(*objects, config=None):
     """Why this factual world is dropped."""
     config = config or SceneConfig(objects_min=2, collisions_min=0)
-    scene = Scene(objects)
+    scene = SceneSetup(objects)
     return rejection(scene, [simulate(scene)], config, fresh_rng())
 
 

@@ -5,22 +5,21 @@ Batches are cut from the whole list, never from what is missing, so that a resum
 each of them exactly as an uninterrupted one does.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from videothinker import answers
 from videothinker.answering import variants
-from videothinker.benchmarks.protocols import Protocol, labels, render
+from videothinker.answering.reading import read
+from videothinker.benchmarks.protocols import Protocol, render
 from videothinker.budget import DEADLINE, MEGABYTES
 from videothinker.console import progress
 from videothinker.errors import UserError
 from videothinker.generation.base import Sampling, generate
 from videothinker.models.base import Group, Model, Prompt
 from videothinker.processes import everyone
-from videothinker.prompts import LETTERS
 from videothinker.records import Question, Sample, Variant
 from videothinker.runs import Journal
 from videothinker.seeds import derive, numpy_generator
@@ -342,43 +341,6 @@ def _generate(asking: Asking, prompts: Mapping[str, Prompt]) -> dict[str, Group]
     seeds = [derive(asking.seed, "answer", asking.variant, name) for name in prompts]
     groups = generate(asking.policy, list(prompts.values()), sampling, seeds)
     return dict(zip(prompts, groups, strict=True))
-
-
-def read(protocol: Protocol, question: Question, text: str, *, truncated: bool) -> answers.Parsed:
-    """Read a completion the way its protocol says.
-
-    Args:
-        protocol: says what was asked for and who reads.
-        question: gives the choices, and what they are called.
-        text: the completion, without the prefilled beginning.
-        truncated: it was cut at its length limit.
-    """
-    whole = protocol.prefill + text if protocol.asked == "tags" else text
-    named, loosely = (_with_letters(whole, question, protocol, flags=f) for f in (0, re.IGNORECASE))
-    parsed = answers.parse(named, question.choices, truncated=truncated, asked=protocol.asked)
-    if parsed.lenient is None and loosely != named:
-        again = answers.parse(loosely, question.choices, truncated=truncated, asked=protocol.asked)
-        parsed = replace(parsed, lenient=again.lenient)
-    if protocol.reading == "parser":
-        return parsed
-    blocks = answers.blocks(named, "answer")
-    said = (blocks[0] if blocks else named).strip()
-    good = len(said) == 1 and said in LETTERS[: len(question.choices)]
-    return answers.Parsed(
-        thinking=parsed.thinking,
-        answer=(said,) if good else None,
-        lenient=(said,) if good else parsed.lenient,
-        verdict="ok" if good else "truncated" if truncated else "unparsed",
-        format=parsed.format,
-    )
-
-
-def _with_letters(text: str, question: Question, protocol: Protocol, *, flags: int) -> str:
-    """Letters in the place of the choices' published names, such as `Option 1`."""
-    for label, letter in zip(labels(question, protocol), LETTERS, strict=False):
-        if label != letter:
-            text = re.sub(rf"\b{re.escape(label)}\b", letter, text, flags=flags)
-    return text
 
 
 def _record(asking: Asking, question: Question, group: Group, index: int, text: str) -> Sample:

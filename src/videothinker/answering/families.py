@@ -14,7 +14,7 @@ PADDING = 2
 """Spaces between the columns of a table."""
 
 
-class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class FamilyLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A family."""
 
     model_type: str
@@ -41,7 +41,7 @@ class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 class Families(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What `models` tells, for `--json`."""
 
-    families: tuple[Line, ...] = ()
+    families: tuple[FamilyLine, ...] = ()
     model: str | None = None
     """What was verified."""
     checks: tuple[Check, ...] = ()
@@ -88,12 +88,12 @@ def _verify(model: str, config: ModelsConfig) -> Families:
     return found
 
 
-def family_lines() -> tuple[Line, ...]:
+def family_lines() -> tuple[FamilyLine, ...]:
     """One line a family, in the catalog's order."""
     known = published()
     asked = ("ask", "diagnose --probe", "evaluate")
     return tuple(
-        Line(
+        FamilyLine(
             model_type=kind,
             name=family.name,
             verbs=(*asked, "train") if family.trains else asked,

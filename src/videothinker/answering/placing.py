@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from videothinker.answering.endpoint import KEY_VARIABLE, EndpointConfig
-from videothinker.answering.served import REPLIES, Kept, Served
+from videothinker.answering.served import REPLIES, EndpointModel, Kept
 from videothinker.errors import UserError
 from videothinker.generation.chat import Server
 from videothinker.models import catalog
@@ -99,7 +99,7 @@ def load(placed: Placement | Elsewhere, run: Run | None = None) -> Model:
     if isinstance(placed, Placement):
         return catalog.load_model(placed.source, dtype=placed.dtype, device=placed.device)
     settings = placed.endpoint
-    return Served(
+    return EndpointModel(
         name=placed.source,
         server=Server(settings.url, placed.key, settings.endpoint_timeout),
         input=settings.endpoint_input,

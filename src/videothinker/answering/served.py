@@ -21,7 +21,7 @@ from PIL import Image
 from videothinker.console import say
 from videothinker.errors import UserError
 from videothinker.generation.chat import Reply, Server
-from videothinker.generation.served import ChatPrompt, Pace
+from videothinker.generation.served import ChatPrompt, ServerPace
 from videothinker.models import base
 from videothinker.models.base import Group, Model
 from videothinker.prompts import CONTROL_TOKEN
@@ -47,7 +47,7 @@ class Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Video(base.Video):
+class ServedVideo(base.Video):
     """Parts of a chat message that show the video, and words that say what they are."""
 
     parts: tuple[dict[str, Any], ...]
@@ -55,8 +55,8 @@ class Video(base.Video):
 
 
 @dataclass(eq=False)
-class Served(Model):
-    """A `models.base.Model` and a `generation.served.Served`."""
+class EndpointModel(Model):
+    """A `models.base.Model` and a `generation.served.ServedModel`."""
 
     name: str
     server: Server
@@ -65,7 +65,7 @@ class Served(Model):
     requests: int
     retries: int
     journal: Journal[Kept] | None = None
-    pace: Pace = field(default_factory=Pace)
+    pace: ServerPace = field(default_factory=ServerPace)
     replies: dict[str, Reply] = field(default_factory=dict)
     generator: str = field(init=False, default="served")
 
@@ -98,7 +98,7 @@ class Served(Model):
         times: Sequence[float] | None = None,
         min_pixels: int | None = None,
         max_pixels: int | None = None,
-    ) -> Video:
+    ) -> ServedVideo:
         """Frames within the bounds, in their own proportions, encoded once for all questions.
 
         Images are told how far apart they are: by `times`, or else as from the first frame to the
@@ -117,7 +117,7 @@ class Served(Model):
         told = hashlib.sha256(f"{self.input} {size} {seconds!r} {words}".encode())
         for frame in shown:
             told.update(frame.tobytes())
-        return Video(
+        return ServedVideo(
             frames=len(shown),
             height=size[0],
             width=size[1],
@@ -130,7 +130,7 @@ class Served(Model):
     def encode(
         self,
         user: str,
-        video: Video | None = None,
+        video: ServedVideo | None = None,
         *,
         system: str | None = None,
         prefill: str = "",
@@ -178,7 +178,7 @@ class Served(Model):
 
 def settle(policy: Model) -> None:
     """Put a served model's replies in an order that no thread decides; say what was in the way."""
-    if isinstance(policy, Served) and policy.journal is not None:
+    if isinstance(policy, EndpointModel) and policy.journal is not None:
         policy.journal.records.sort(key=lambda kept: kept.request)
         policy.journal.keep(lambda _: True)
         if policy.pace.again:

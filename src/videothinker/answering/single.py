@@ -11,7 +11,7 @@ import msgspec
 from videothinker.answering.config import AskConfig, ChatConfig
 from videothinker.answering.pixels import tell_far
 from videothinker.answering.placing import Elsewhere, load, place
-from videothinker.answering.served import Served, cost_line, tally
+from videothinker.answering.served import EndpointModel, cost_line, tally
 from videothinker.answers import Parsed, parse, record
 from videothinker.console import say
 from videothinker.errors import UserError
@@ -167,7 +167,7 @@ def _answer(
     (group,) = generate(policy, [prompt], sampling, [derive(config.seed, "ask", 0, question)])
     if group.errors:
         raise UserError(f"{placed.source} did not answer: {group.errors[0]}")
-    if isinstance(policy, Served):
+    if isinstance(policy, EndpointModel):
         say(cost_line(tally(policy.replies.values())))
     (text,) = policy.decode(group)
     parsed = _parsed(text, choices, truncated=bool(group.truncated_G[0]))

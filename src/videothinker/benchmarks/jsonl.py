@@ -11,7 +11,7 @@ from videothinker import files
 from videothinker.benchmarks.base import Benchmark
 from videothinker.console import say
 from videothinker.errors import UserError
-from videothinker.lists.reading import Listing, lines_of, read_list
+from videothinker.lists.reading import QuestionList, lines_of, read_list
 from videothinker.lists.table import Table, files_of, list_in
 from videothinker.records import Diagnosis, Question, read_jsonl
 from videothinker.run_file import read_run_file
@@ -115,10 +115,10 @@ def read_questions(
     return _read(path, root, accept_guesses=accept_guesses).questions
 
 
-def _read(path: Path, root: Path | None, *, accept_guesses: bool) -> Listing:
+def _read(path: Path, root: Path | None, *, accept_guesses: bool) -> QuestionList:
     root = root or data_root(path)
     if (path.parent / "run.json").is_file():
-        return Listing(Table(path, "line", []), root, read_jsonl(path, Question), [])
+        return QuestionList(Table(path, "line", []), root, read_jsonl(path, Question), [])
     listing = read_list(path, root)
     if listing.problems:
         raise files.all_of(list(lines_of(listing)), DO)

@@ -18,7 +18,7 @@ class BenchmarksConfig:
     """A file to write what is told to, as one JSON line."""
 
 
-class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class BenchmarkLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A benchmark."""
 
     name: str
@@ -34,7 +34,7 @@ class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 class Listing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What `benchmarks` tells, for `--json`."""
 
-    benchmarks: tuple[Line, ...]
+    benchmarks: tuple[BenchmarkLine, ...]
 
 
 def benchmarks(config: BenchmarksConfig) -> Listing:
@@ -52,9 +52,9 @@ def benchmarks(config: BenchmarksConfig) -> Listing:
     return found
 
 
-def _line(name: str) -> Line:
+def _line(name: str) -> BenchmarkLine:
     known = catalog.about(name)
-    return Line(
+    return BenchmarkLine(
         name=name,
         expected=dict(known.expected),
         official_prompt=known.official is not None,
@@ -63,7 +63,7 @@ def _line(name: str) -> Line:
     )
 
 
-def _told(line: Line) -> str:
+def _told(line: BenchmarkLine) -> str:
     counted = [
         f"{line.expected[key]:,} {key}" for key in ("questions", "videos") if key in line.expected
     ]

@@ -16,7 +16,7 @@ from videothinker.console import say, stderr
 from videothinker.errors import UserError
 from videothinker.files import NAMED
 from videothinker.lists.notes import Problem
-from videothinker.lists.reading import Listing, read_list
+from videothinker.lists.reading import QuestionList, read_list
 from videothinker.lists.table import list_in
 from videothinker.records import Question, encode, write_alone
 
@@ -129,7 +129,7 @@ def convert(path: Path, config: ConvertConfig) -> Checked:
     return msgspec.structs.replace(found, written=str(config.out))
 
 
-def _read(path: Path, root: Path) -> Listing:
+def _read(path: Path, root: Path) -> QuestionList:
     listing = read_list(path, root)
     rows = _several(len(listing.table.rows), listing.table.unit)
     say(f"{path}: {_several(len(listing.questions), 'whole question')} in {rows}")
@@ -152,7 +152,7 @@ def problem_table(problems: Sequence[Problem], unit: str) -> Table:
     return table
 
 
-def _found(listing: Listing, config: CheckConfig | ConvertConfig, *, decode: bool) -> Checked:
+def _found(listing: QuestionList, config: CheckConfig | ConvertConfig, *, decode: bool) -> Checked:
     videos = [q.video for q in listing.questions if q.video is not None]
     missing, damaged = bad_videos(
         listing.root, videos, follow_links=config.follow_links, decode=decode

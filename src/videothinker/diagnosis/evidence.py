@@ -9,7 +9,7 @@ from videothinker.clevrer.programs import ALIASES, TOKENS, parse, removed_object
 from videothinker.clevrer.questions import RawQuestion, Split, question_id
 from videothinker.clevrer.scenes import Event, Scene, from_annotation
 from videothinker.diagnosis.config import RULES
-from videothinker.diagnosis.rules import Collision, Facts, Pair, flags, pair
+from videothinker.diagnosis.rules import Collision, LogFacts, Pair, flags, pair
 from videothinker.errors import UserError
 from videothinker.records import Diagnosis, Evidence
 
@@ -72,7 +72,7 @@ def _option(choice: str, program: Sequence[str], scene: Scene, where: str) -> Pa
 
 def facts_of(
     raw: RawQuestion, scene: Scene, seen: tuple[Collision, ...], where: str
-) -> tuple[Facts, str]:
+) -> tuple[LogFacts, str]:
     """What the logs say about one counterfactual question.
 
     Args:
@@ -91,7 +91,7 @@ def facts_of(
     removed, phrase, negated = _removed(raw, scene, where)
     correct = [choice.answer == "correct" for choice in raw.choices]
     options = tuple(_option(c.choice, c.program, scene, where) for c in raw.choices)
-    told = Facts(
+    told = LogFacts(
         removed=removed,
         seen=seen,
         options=options,
@@ -101,7 +101,9 @@ def facts_of(
     return told, phrase
 
 
-def judge(told: Facts, phrase: str, observed: tuple[str, ...], name: str, rule: str) -> Diagnosis:
+def judge(
+    told: LogFacts, phrase: str, observed: tuple[str, ...], name: str, rule: str
+) -> Diagnosis:
     """The record of one question: the chosen rule's label, every rule's flag, the evidence.
 
     A question without a correct choice is excluded, and no rule applies to it.
@@ -125,7 +127,7 @@ def judge(told: Facts, phrase: str, observed: tuple[str, ...], name: str, rule: 
     )
 
 
-def as_asked(told: Facts, raw: RawQuestion, objects: int) -> Asked:
+def as_asked(told: LogFacts, raw: RawQuestion, objects: int) -> Asked:
     """The question as answerers that simulate nothing see it; `objects` is how many there are."""
     return Asked(
         options=tuple(frozenset(option) for option in told.options),

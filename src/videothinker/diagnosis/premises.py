@@ -29,14 +29,14 @@ class Blind:
 
 
 @dataclass(frozen=True)
-class Premise:
+class PremisedQuestion:
     """A question with a premise: what is taken away, and what is then true of each option."""
 
     removed: Hashable
     events: tuple[Hashable, ...]
     happens: tuple[bool, ...]
 
-    def differs(self, other: "Premise") -> bool:
+    def differs(self, other: "PremisedQuestion") -> bool:
         """Another object is removed, and an option in common has another truth."""
         mine = dict(zip(self.events, self.happens, strict=True))
         theirs = dict(zip(other.events, other.happens, strict=True))
@@ -101,7 +101,7 @@ def _event(choice: str) -> Hashable:
         return choice.strip().rstrip(".").lower()
 
 
-def premise_of(question: Question, asked: Asked | None = None) -> Premise | None:
+def premise_of(question: Question, asked: Asked | None = None) -> PremisedQuestion | None:
     """Take a question's premise and options apart; None where it cannot be read.
 
     Args:
@@ -112,15 +112,15 @@ def premise_of(question: Question, asked: Asked | None = None) -> Premise | None
     picked = [letter in question.answer for letter in LETTERS[: len(question.choices)]]
     if asked is not None:
         happens = tuple(one != asked.negated for one in picked)
-        return Premise(asked.removed, asked.options, happens)
+        return PremisedQuestion(asked.removed, asked.options, happens)
     read = match_counterfactual(question.question)
     if read is not None:
         happens = tuple(one != read.negated for one in picked)
-        return Premise(read.removed, tuple(map(_event, question.choices)), happens)
+        return PremisedQuestion(read.removed, tuple(map(_event, question.choices)), happens)
     if question.question_struck in (None, question.question):
         return None
     events = tuple((question.question_struck, _event(choice)) for choice in question.choices)
-    return Premise(question.question, events, tuple(picked))
+    return PremisedQuestion(question.question, events, tuple(picked))
 
 
 def natural_pairs(
@@ -132,7 +132,7 @@ def natural_pairs(
         questions: those without a right answer are left out, as nothing can be learned from them.
         asked: question id -> the same by its programs, where scenes are known.
     """
-    places: dict[Hashable, list[tuple[Question, Premise]]] = {}
+    places: dict[Hashable, list[tuple[Question, PremisedQuestion]]] = {}
     for question in questions:
         premise = premise_of(question, (asked or {}).get(question.id))
         if premise is not None and question.answer:

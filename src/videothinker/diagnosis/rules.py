@@ -30,7 +30,7 @@ class Collision:
 
 
 @dataclass(frozen=True)
-class Facts:
+class LogFacts:
     """What the logs say about one counterfactual question."""
 
     removed: int
@@ -61,12 +61,12 @@ class Facts:
         return tuple(happens != self.negated for happens in self.happens_in_video)
 
 
-def untouched(facts: Facts) -> bool:
+def untouched(facts: LogFacts) -> bool:
     """The removed object takes part in no collision seen, so its removal changes none of them."""
     return all(facts.removed not in collision.objects for collision in facts.seen)
 
 
-def first_influence(facts: Facts) -> dict[int, int]:
+def first_influence(facts: LogFacts) -> dict[int, int]:
     """Object -> index of the collision by which the removed object first acts on it.
 
     Influence travels along collisions in the order of time: an object is influenced once it meets
@@ -82,7 +82,7 @@ def first_influence(facts: Facts) -> dict[int, int]:
     return influenced
 
 
-def no_path(facts: Facts) -> bool:
+def no_path(facts: LogFacts) -> bool:
     """No causal path leads from the removed object to any option's event.
 
     A seen event is reached where one of its objects was influenced before it happened, or where it
@@ -101,7 +101,7 @@ def no_path(facts: Facts) -> bool:
     )
 
 
-def same_truth(facts: Facts) -> bool:
+def same_truth(facts: LogFacts) -> bool:
     """Every option's event has the same truth in the video and after the removal.
 
     Equivalent to: the question with its premise struck out has the same set of right answers.
@@ -109,19 +109,19 @@ def same_truth(facts: Facts) -> bool:
     return facts.happens_in_video == facts.happens_after_removal
 
 
-def correct_seen(facts: Facts) -> bool | None:
+def correct_seen(facts: LogFacts) -> bool | None:
     """Every correct option is also right of the video as shown; None without a correct one."""
     right = [seen for seen, good in zip(facts.correct_in_video, facts.correct, strict=True) if good]
     return all(right) if right else None
 
 
-def any_correct_seen(facts: Facts) -> bool | None:
+def any_correct_seen(facts: LogFacts) -> bool | None:
     """Some correct option is also right of the video as shown; None without a correct one."""
     right = [seen for seen, good in zip(facts.correct_in_video, facts.correct, strict=True) if good]
     return any(right) if right else None
 
 
-def flags(facts: Facts) -> dict[str, bool | None]:
+def flags(facts: LogFacts) -> dict[str, bool | None]:
     """Rule -> is the question observational under it? None where the rule does not apply."""
     return {
         "untouched": untouched(facts),

@@ -46,7 +46,7 @@ class ChatPrompt(Prompt):
 
 
 @dataclass
-class Pace:
+class ServerPace:
     """What the threads of one process know of the server together."""
 
     pause: float = 1.0
@@ -80,12 +80,12 @@ class Pace:
         return new
 
 
-class Served(Protocol):
+class ServedModel(Protocol):
     """What is asked: a `models.base.Model` that knows its server."""
 
     name: str
     server: Server
-    pace: Pace
+    pace: ServerPace
     requests: int
     """At once."""
     retries: int
@@ -102,7 +102,7 @@ class Served(Protocol):
 
 
 def generate(
-    model: Served, prompts: Sequence[ChatPrompt], sampling: Sampling, seeds: Sequence[int]
+    model: ServedModel, prompts: Sequence[ChatPrompt], sampling: Sampling, seeds: Sequence[int]
 ) -> list[Group]:
     """See `base.Generator`; what the server refuses stands among a group's `errors`.
 
@@ -129,7 +129,7 @@ def generate(
     return groups
 
 
-def _body(model: Served, prompt: ChatPrompt, sampling: Sampling, seed: int) -> dict[str, Any]:
+def _body(model: ServedModel, prompt: ChatPrompt, sampling: Sampling, seed: int) -> dict[str, Any]:
     body: dict[str, Any] = {
         "model": model.name,
         "messages": prompt.messages,
@@ -163,7 +163,7 @@ def _group(prompt: ChatPrompt, replies: Sequence[Reply | None], errors: dict[int
 
 
 def _ask_all(
-    model: Served, bodies: Mapping[str, dict[str, Any]]
+    model: ServedModel, bodies: Mapping[str, dict[str, Any]]
 ) -> Iterator[tuple[str, Reply | Refused]]:
     """Answers as they come, each with its request's digest.
 
@@ -195,7 +195,7 @@ def _ask_all(
         raise stopped
 
 
-def _work(model: Served, waiting: Waiting, said: Said, stop: threading.Event) -> None:
+def _work(model: ServedModel, waiting: Waiting, said: Said, stop: threading.Event) -> None:
     """Ask what is waiting until nothing is; ends with an outcome of None."""
     while not stop.is_set():
         try:
@@ -213,7 +213,7 @@ def _work(model: Served, waiting: Waiting, said: Said, stop: threading.Event) ->
     said.put(("", None))
 
 
-def _patiently(model: Served, body: Mapping[str, Any], stop: threading.Event) -> Reply:
+def _patiently(model: ServedModel, body: Mapping[str, Any], stop: threading.Event) -> Reply:
     """One completion, tried again while there is hope.
 
     Requests over a rate limit are not given up while the server goes on answering others.
@@ -253,7 +253,7 @@ def _named(body: Mapping[str, Any], length: str) -> dict[str, Any]:
     return {length if key == "max_tokens" else key: value for key, value in body.items()}
 
 
-def _wait(model: Served, trouble: Trouble, tries: int, stop: threading.Event) -> None:
+def _wait(model: ServedModel, trouble: Trouble, tries: int, stop: threading.Event) -> None:
     delay = min(SLOWEST, model.pace.pause * 2 ** (tries - 1))
     if trouble.after is not None:
         delay = trouble.after
@@ -269,7 +269,7 @@ def _wait(model: Served, trouble: Trouble, tries: int, stop: threading.Event) ->
     stop.wait(delay)
 
 
-def _given_up(model: Served, trouble: Trouble, tries: int) -> Exception:
+def _given_up(model: ServedModel, trouble: Trouble, tries: int) -> Exception:
     """The one request's fault, where the server answers another; else the server's."""
     if not trouble.limited and _answers(model):
         return Refused(f"{trouble} ({tries} tries, though it answers other requests)")
@@ -279,7 +279,7 @@ def _given_up(model: Served, trouble: Trouble, tries: int) -> Exception:
     )
 
 
-def _answers(model: Served) -> bool:
+def _answers(model: ServedModel) -> bool:
     """Whether the server says anything at all to one word."""
     body = {"model": model.name, "messages": [{"role": "user", "content": "Yes?"}]}
     try:

@@ -22,7 +22,7 @@ UNSPLIT = "unsplit"
 
 
 @dataclass(frozen=True)
-class Listing:
+class QuestionList:
     """What a list holds."""
 
     table: Table
@@ -46,7 +46,7 @@ class Listing:
         return {what: count for what, (count, _) in self.notes.of("left out").items()}
 
 
-def read_list(path: Path, root: Path) -> Listing:
+def read_list(path: Path, root: Path) -> QuestionList:
     """Read a list.
 
     Args:
@@ -55,7 +55,7 @@ def read_list(path: Path, root: Path) -> Listing:
 
     Raises:
         UserError: it is no list at all (see `table.read_table`); what is wrong with single rows is
-            in `Listing.problems`.
+            in `QuestionList.problems`.
     """
     table = read_table(path)
     notes, problems = Notes(), list[Problem]()
@@ -77,7 +77,7 @@ def read_list(path: Path, root: Path) -> Listing:
     drafts = _named(drafts, path, notes, problems, table.unit)
     made = [_record(draft, path, notes, problems) for draft in drafts]
     problems.sort(key=lambda problem: problem.number)
-    return Listing(
+    return QuestionList(
         table=table,
         root=root,
         questions=[question for question in made if question is not None],
@@ -205,7 +205,7 @@ def _record(draft: Draft, path: Path, notes: Notes, problems: list[Problem]) -> 
         return None
 
 
-def lines_of(listing: Listing) -> Iterator[str]:
+def lines_of(listing: QuestionList) -> Iterator[str]:
     """Each problem with its place in the file."""
     for problem in listing.problems:
         yield f"{listing.table.place(problem.number)}: {problem}"

@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 from videothinker.models.shapes import parameters
-from videothinker.planning import memory
+from videothinker.planning import memory, workload
 from videothinker.planning.hardware import check_fits, parse_memory
 from videothinker.planning.options import EIGHT_BIT, apply, make_fit
 from videothinker.planning.pace import expected_seconds, in_words
@@ -41,7 +41,7 @@ def as_record(plan: Plan, limits: dict[str, int]) -> dict[str, Any]:
         "stage": plan.config.stage,
         "config": to_plain(plan.config),
         "parameters": sum(parameters(plan.shape).values()),
-        "trained_parameters": memory.trained_parameters(plan.work),
+        "trained_parameters": workload.trained_parameters(plan.work),
         "prompt_tokens": plan.prompt_tokens,
         "video_tokens": plan.video_tokens,
         "prompt_source": plan.prompt.source,

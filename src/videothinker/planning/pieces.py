@@ -4,42 +4,35 @@ See `training.sharding`. Units (the decoder's layers, the tower's blocks where i
 gathered and reduced one by one; the rest (embeddings, head, norms, merger) at the end.
 """
 
-from typing import TYPE_CHECKING
-
 from videothinker.models.shapes import Shape, block_parameters, layer_parameters, parameters
-
-if TYPE_CHECKING:
-    from videothinker.planning.memory import Workload
-
-FLOAT = 4
-"""Bytes of a float32: gradients are summed over processes in it."""
+from videothinker.planning.workload import FLOAT, Workload
 
 
-def of_policy(work: "Workload") -> int:
+def of_policy(work: Workload) -> int:
     """Bytes of weights that are cut where layers are."""
     layers = work.shape.layers * layer_parameters(work.shape)
     return work.width * (layers + blocks(work)) if work.by_layer else 0
 
 
-def of_bias(work: "Workload") -> int:
+def of_bias(work: Workload) -> int:
     """Of a bias model of its own; its tower is frozen and stays whole."""
     shape: Shape = work.bias_shape or work.shape
     cut = work.by_layer and work.bias == "model"
     return work.width * shape.layers * layer_parameters(shape) if cut else 0
 
 
-def elsewhere(work: "Workload", cut: int) -> int:
+def elsewhere(work: Workload, cut: int) -> int:
     """What the other processes hold of it."""
     return cut - cut // work.ranks
 
 
-def blocks(work: "Workload") -> int:
+def blocks(work: Workload) -> int:
     """Weights of the tower's blocks, where it trains."""
     trains = not (work.freeze_vision or work.lora_rank)
     return work.shape.vision.depth * block_parameters(work.shape) if trains else 0
 
 
-def rest(work: "Workload") -> int:
+def rest(work: Workload) -> int:
     """Weights that train outside of all units."""
     if work.lora_rank:
         return 0
@@ -48,38 +41,38 @@ def rest(work: "Workload") -> int:
     return counts["embeddings"] + counts["head"] + work.shape.hidden + tower
 
 
-def layer(work: "Workload") -> int:
+def layer(work: Workload) -> int:
     """Weights of one of the decoder's layers."""
     return layer_parameters(work.shape)
 
 
-def block(work: "Workload") -> int:
+def block(work: Workload) -> int:
     """Weights of one of the tower's blocks, where it trains."""
     return block_parameters(work.shape) if blocks(work) else 0
 
 
-def gathered(work: "Workload", unit: int, *, ahead: bool = True) -> int:
+def gathered(work: Workload, unit: int, *, ahead: bool = True) -> int:
     """Bytes of units of so many weights while a pass gathers them: in use, and the one `ahead`."""
     return (1 + ahead) * work.width * unit if work.by_layer else 0
 
 
-def renewed(work: "Workload") -> int:
+def renewed(work: Workload) -> int:
     """Bytes of a unit on its way to the weights that an update changed."""
     cut = work.ranks > 1 and not work.lora_rank and not work.by_layer
     return work.width * max(layer(work), block(work)) if cut else 0
 
 
-def reduced(work: "Workload", unit: int) -> int:
+def reduced(work: Workload, unit: int) -> int:
     """Bytes of the last unit's gradients on their way, in float32, while the next one's come."""
     return 0 if work.lora_rank else FLOAT * unit
 
 
-def one_tensor(work: "Workload", values: int) -> int:
+def one_tensor(work: Workload, values: int) -> int:
     """Bytes of the largest master while a checkpoint puts its pieces together."""
     return 0 if work.ranks == 1 or work.optimizer_on_cpu else values * FLOAT
 
 
-def traffic(work: "Workload", *, updates: int, trained: int) -> dict[str, int]:
+def traffic(work: Workload, *, updates: int, trained: int) -> dict[str, int]:
     """Bytes that a process receives in a step.
 
     Args:

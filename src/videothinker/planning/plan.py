@@ -14,9 +14,9 @@ from videothinker.errors import UserError
 from videothinker.models.catalog import find_shape
 from videothinker.models.folders import adapter_folder, complete_folder
 from videothinker.models.shapes import Grid, Shape, parameters, step_flops, video_tokens
-from videothinker.planning import memory, pieces
+from videothinker.planning import memory, pieces, workload
 from videothinker.planning.divergences import logit_bytes
-from videothinker.planning.memory import FLOAT, Workload
+from videothinker.planning.workload import FLOAT, Workload
 from videothinker.records import Question
 
 GIB = 1 << 30
@@ -136,7 +136,7 @@ class Plan:
     @property
     def traffic(self) -> dict[str, int]:
         """Bytes that a process receives from the others in a step; nothing for one."""
-        trained, updates = memory.trained_parameters(self.work), self.config.num_iterations
+        trained, updates = workload.trained_parameters(self.work), self.config.num_iterations
         return pieces.traffic(self.work, updates=updates, trained=trained)
 
     @property
@@ -145,7 +145,7 @@ class Plan:
 
         Of all processes together, as if they ran on one machine.
         """
-        trained = memory.trained_parameters(self.work)
+        trained = workload.trained_parameters(self.work)
         weights = memory.bias_weights(self.work) * self.ranks
         moved = trained * (2 * FLOAT + self.work.moment_bytes) + IN_FLIGHT
         moved = moved if self.work.optimizer_on_cpu else 0
@@ -158,7 +158,7 @@ class Plan:
 
         Under LoRA either holds the adapter alone.
         """
-        trained = memory.trained_parameters(self.work)
+        trained = workload.trained_parameters(self.work)
         every = sum(parameters(self.shape).values())
         model = (trained if self.work.lora_rank else every) * self.work.width
         checkpoint = model + trained * (FLOAT + self.work.moment_bytes)
@@ -184,7 +184,7 @@ def with_gaps(size: int) -> int:
     return int(size * (1 + GAPS)) + CONTEXT
 
 
-def bias_kind(config: TrainConfig) -> memory.BiasKind:
+def bias_kind(config: TrainConfig) -> workload.BiasKind:
     """Where the bias model lies; under LoRA one that is not there yet is taken for an adapter."""
     source = config.bias_source()
     if source is None:

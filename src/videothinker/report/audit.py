@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from videothinker.diagnosis.audit_table import FAMILIES, ceiling_line, read_audit, reads
-from videothinker.report.sheet import NOTHING, Line, Sheet, TableCell
+from videothinker.report.sheet import NOTHING, Sheet, SheetLine, TableCell
 from videothinker.report.sources import RunFolder
 from videothinker.report.words import count, percent
 
@@ -20,7 +20,7 @@ def audit_sheets(run: RunFolder) -> list[Sheet]:
         return []
     columns = tuple(found["columns"])
     lines = [
-        Line(f"{name} ({reads(name)})", tuple(_cell(line, column) for column in columns))
+        SheetLine(f"{name} ({reads(name)})", tuple(_cell(line, column) for column in columns))
         for name, line in found["right"].items()
     ]
     note = (

@@ -6,7 +6,7 @@ from typing import Any
 
 from videothinker.diagnosis.effects import HAPPENS
 from videothinker.diagnosis.insight import read_insight
-from videothinker.report.sheet import NOTHING, Line, Sheet, TableCell
+from videothinker.report.sheet import NOTHING, Sheet, SheetLine, TableCell
 from videothinker.report.sources import RunFolder
 from videothinker.report.words import count, percent, points
 
@@ -43,7 +43,7 @@ def probing_sheets(run: RunFolder) -> list[Sheet]:
 def _video(found: Findings) -> Sheet:
     names = ("blind_gap", "visual_gain")
     lines = [
-        Line(part, tuple(_estimate(row[name], signed=True) for name in names))
+        SheetLine(part, tuple(_estimate(row[name], signed=True) for name in names))
         for part, row in found.items()
     ]
     note = (
@@ -77,7 +77,7 @@ def _agreement(found: Findings) -> Sheet:
             *(_f1(rows[rule]) for rows in by_size.values()),
             *(_percent(row["all_f1"], row["n"]), _f1(found["agreement_shuffled"][rule])),
         ]
-        lines.append(Line(rule, tuple(cells)))
+        lines.append(SheetLine(rule, tuple(cells)))
     sizes = [f"F1, {count(int(size), 'sample')}" for size in by_size]
     columns = ("precision", "recall", *sizes, "F1, all observational", "F1, shuffled answers")
     note = (
@@ -101,7 +101,7 @@ def _share(row: Findings) -> TableCell:
 def _reliance(found: Findings) -> Sheet:
     keys = ("stays_when_should_change", "changes_when_should_stay", "both_right")
     lines = [
-        Line(
+        SheetLine(
             words,
             (
                 *(_share(found[name][key]) for key in keys),
@@ -140,7 +140,9 @@ def _cells(rows: list[Findings]) -> Sheet:
             else:
                 words = f"n = {cell['n']:,}; P(seen | question) = {cell['weight']:.3f}"
                 cells.append(TableCell(percent(cell["rate"]), f"n = {cell['n']:,}", words))
-        lines.append(Line(f"{row['query']}: {row['treatment']} after the removal", tuple(cells)))
+        lines.append(
+            SheetLine(f"{row['query']}: {row['treatment']} after the removal", tuple(cells))
+        )
     note = (
         "Percent of answers to options, with 95 % intervals over videos. The adjusted column sums "
         "P(A | T, O, Q) P(O | Q) over what the video shows (the two columns on the right)."
@@ -162,7 +164,7 @@ def _effects(causal: Findings) -> Sheet:
             _estimate(effect[query], signed=True) if query in effect else NOTHING
             for query in queries
         ]
-        lines.append(Line(words, tuple(cells)))
+        lines.append(SheetLine(words, tuple(cells)))
     note = (
         "Points, the other of the two held fixed: 0 and 100 for a model that only describes, "
         "100 and 0 for one that only reasons."

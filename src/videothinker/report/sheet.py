@@ -15,7 +15,7 @@ class TableCell:
 
 
 @dataclass(frozen=True)
-class Line:
+class SheetLine:
     """One row: who, the figures, the runs they come from (none: published elsewhere)."""
 
     name: str
@@ -32,7 +32,7 @@ class Sheet:
     id: str
     title: str
     columns: tuple[str, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[SheetLine, ...]
     note: str
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from videothinker.errors import UserError
-from videothinker.run_file import Facts, RunFile, read_run_file
+from videothinker.run_file import RunFacts, RunFile, read_run_file
 from videothinker.runs import digest_path
 
 NEEDED = {
@@ -47,7 +47,7 @@ class RunFolder:
         return self.metadata.config
 
     @property
-    def facts(self) -> Facts:
+    def facts(self) -> RunFacts:
         """What only the run itself could know."""
         return self.metadata.known
 

@@ -14,7 +14,7 @@ from videothinker.report.claim import LABELS
 from videothinker.report.config import Table
 from videothinker.report.estimates import Accuracy, SeededEstimate, accuracy, pairs_right
 from videothinker.report.results import PARTS, SIMULATED, Board, Method
-from videothinker.report.sheet import NOTHING, Line, Sheet, TableCell
+from videothinker.report.sheet import NOTHING, Sheet, SheetLine, TableCell
 from videothinker.report.terms import UNPARSED
 from videothinker.report.words import between, count, percent
 
@@ -68,7 +68,7 @@ def _published_name(row: published.PublishedRow) -> str:
     return f"{row.model} ({row.data})" if row.data else row.model
 
 
-def _published_lines(table: str, columns: Sequence[str]) -> list[Line]:
+def _published_lines(table: str, columns: Sequence[str]) -> list[SheetLine]:
     """The paper's rows under the given columns; a column it does not have stays empty."""
     theirs = published.columns(table)
     lines = []
@@ -76,7 +76,7 @@ def _published_lines(table: str, columns: Sequence[str]) -> list[Line]:
         values = dict(zip(theirs, row.values, strict=True))
         cells = tuple(_published_cell(values.get(column), row.source) for column in columns)
         if any(cell is not NOTHING for cell in cells):
-            lines.append(Line(_published_name(row), cells, published=row.source))
+            lines.append(SheetLine(_published_name(row), cells, published=row.source))
     return lines
 
 
@@ -96,7 +96,7 @@ def main_sheet(boards: Sequence[Board], tier: str, *, whole: bool) -> Sheet:
             method = next((method for method in board.methods if method.name == name), None)
             cells.append(_cell(method and accuracy(board, method, board.ids())))
             runs += [] if method is None else _runs(method)
-        lines.append(Line(name, (*cells, *(NOTHING for _ in extra)), tuple(runs)))
+        lines.append(SheetLine(name, (*cells, *(NOTHING for _ in extra)), tuple(runs)))
     if tier == "video tier":
         lines += _published_lines("main", [*(board.dataset for board in boards), *extra])
     columns = (*(f"{b.dataset} {b.split} ({b.protocol})" for b in boards), *extra)
@@ -122,7 +122,7 @@ def own_rule_sheet(board: Board) -> Sheet | None:
             metrics.own_score([board.questions[q] for q in found], found, own.rule)
             for found in answers
         ]
-        lines.append(Line(method.name, (*ours, _own_cell(theirs)), _runs(method)))
+        lines.append(SheetLine(method.name, (*ours, _own_cell(theirs)), _runs(method)))
     note = f"Percent; the benchmark's own rule, applied to the recorded texts: {own.words}. "
     note += UNPARSED
     columns = ("Exact", "Soft", "Own rule")
@@ -146,13 +146,13 @@ def ablation_sheet(board: Board) -> Sheet:
     for method in board.methods:
         if method.role not in ("Base", "GRPO", "CDPO"):
             continue
-        lines.append(Line(method.name, tuple(_by_label(board, method)), _runs(method)))
+        lines.append(SheetLine(method.name, tuple(_by_label(board, method)), _runs(method)))
     note = "What sets two methods apart stands in their names; all else is equal between them."
     note += f"{_about_split(board)} {UNPARSED}"
     return Sheet("ablation", f"Ablation: {board.title}", HEADS, tuple(lines), note)
 
 
-def _floors(board: Board) -> list[Line]:
+def _floors(board: Board) -> list[SheetLine]:
     """What needs no model: always A, and the expectation of a random guess."""
     always_cells, guess_cells = [], []
     for column in COLUMNS:
@@ -165,8 +165,8 @@ def _floors(board: Board) -> list[Line]:
             TableCell(NOTHING.value if guess is None else percent(guess), words=words)
         )
     return [
-        Line("Floor: always A", tuple(always_cells)),
-        Line("Floor: random guess", tuple(guess_cells)),
+        SheetLine("Floor: always A", tuple(always_cells)),
+        SheetLine("Floor: random guess", tuple(guess_cells)),
     ]
 
 
@@ -187,7 +187,7 @@ def diagnostic_sheet(board: Board) -> Sheet:
                     if variant == "full"
                     else f"{method.name}, {variant.replace('_', ' ')}"
                 )
-                lines.append(Line(name, tuple(cells), _runs(method)))
+                lines.append(SheetLine(name, tuple(cells), _runs(method)))
     floors = [replace(f, cells=(*f.cells, NOTHING)) if paired else f for f in _floors(board)]
     note = (
         "A row without a further word is the full question; struck: premise taken out; "

@@ -16,7 +16,7 @@ from videothinker.models.adapters import find_base, same_weights, save_adapter
 from videothinker.models.catalog import family_name, load_policy
 from videothinker.models.folders import adapter_folder, model_folder
 from videothinker.models.loaded import Policy
-from videothinker.run_file import Facts, read_run_file
+from videothinker.run_file import RunFacts, read_run_file
 from videothinker.training.adapters import add_adapter, load_adapter_bias, train_further
 from videothinker.training.step import Bias
 
@@ -80,7 +80,7 @@ def check_learned(source: str) -> None:
         UserError: with what that run says.
     """
     path = Path(model_folder(source)).parent / "run.json"
-    facts = read_run_file(path).known if path.is_file() else Facts()
+    facts = read_run_file(path).known if path.is_file() else RunFacts()
     if facts.weights_changed is False:
         said = "".join(facts.warnings[-1:]).partition(";")[0]  # the rest is that run's
         raise UserError(

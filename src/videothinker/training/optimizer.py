@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from videothinker.errors import UserError
-from videothinker.training.outbox import Outbox, Publisher, Sums
+from videothinker.training.outbox import GradientSums, Outbox, Publisher
 
 Moments = Literal["float32", "8bit"]
 
@@ -77,7 +77,7 @@ class MasterAdamW:
             if moments == "8bit"
             else adamw(tensors, lr=lr, weight_decay=weight_decay, fused=self.fused)
         )
-        self.sums, self.publisher = Sums(), Publisher()
+        self.sums, self.publisher = GradientSums(), Publisher()
         away = [p for n, p in self.params.items() if p.device != self.masters[n].device]
         self.outbox = Outbox(self.sums, away[0].device) if away else None
         for name, param in self.params.items():

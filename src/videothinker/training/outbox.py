@@ -11,7 +11,7 @@ IN_FLIGHT = 1 << 30
 """Bytes that may have left and not be summed yet; the backward waits where more would."""
 
 
-class Sums:
+class GradientSums:
     """Summed gradients of masters; a sum's memory is kept from step to step.
 
     Memory that is given back and asked for again is cleared page by page, which takes longer than
@@ -45,7 +45,7 @@ class Outbox:
     One thread at a time takes them in the order they were sent: sums are the same in every run.
     """
 
-    def __init__(self, sums: Sums, device: torch.device) -> None:
+    def __init__(self, sums: GradientSums, device: torch.device) -> None:
         self.sums, self.device = sums, device
         self.stream = torch.cuda.Stream(device)
         self.sent: deque[tuple[Tensor, Tensor, Any]] = deque()

@@ -23,7 +23,7 @@ many times lower or higher: nobody should be asked whether a crawl is a move."""
 
 
 @dataclass(frozen=True)
-class Draft:
+class CandidateQuestion:
     """A question that may have an answer on the scene."""
 
     text: str
@@ -49,14 +49,14 @@ class Views:
             ),
         )
 
-    def answer(self, draft: Draft) -> str | None:
+    def answer(self, draft: CandidateQuestion) -> str | None:
         """The draft's answer; None if it has none."""
         try:
             return execute(draft.program, self.scene)
         except Undefined:
             return None
 
-    def doubtful(self, draft: Draft, answer: str) -> bool:
+    def doubtful(self, draft: CandidateQuestion, answer: str) -> bool:
         """Does the answer depend on where the threshold of moving lies?"""
         try:
             return draft.about_motion and any(
@@ -132,7 +132,7 @@ class Drafter:
         when, frame = self.moment()
         return state, when, [*noun.program, *frame, f"filter_{state}"]
 
-    def count(self) -> Draft:
+    def count(self) -> CandidateQuestion:
         """How many ...?"""
         noun, kind = self.nouns(), self.pick(("moving", "crossing", "collisions"))
         if kind == "moving":
@@ -142,33 +142,35 @@ class Drafter:
                 if flip(self.rng)
                 else f"How many {state} {noun.text}s are there{when}?"
             )
-            return Draft(text, [*program, "count"], about_motion=True)
+            return CandidateQuestion(text, [*program, "count"], about_motion=True)
         span, cut = self.span(None if kind == "collisions" else noun)
         if kind == "collisions":
             program = ["events", "objects", "filter_collision", *cut, "count"]
-            return Draft(f"How many collisions happen{span}?", program)
+            return CandidateQuestion(f"How many collisions happen{span}?", program)
         verb, token = ("enter", "filter_in") if flip(self.rng) else ("exit", "filter_out")
         program = ["events", *noun.program, token, *cut, "count"]
-        return Draft(f"How many {noun.text}s {verb} the scene{span}?", program)
+        return CandidateQuestion(f"How many {noun.text}s {verb} the scene{span}?", program)
 
-    def exist(self) -> Draft:
+    def exist(self) -> CandidateQuestion:
         """Are there any ...?"""
         noun, kind = self.nouns(), self.pick(("moving", "moving", "crossing", "collisions"))
         if kind == "moving":
             state, when, program = self.moving_set(noun)
             text = f"Are there any {state} {noun.text}s{when}?"
-            return Draft(text, [*program, "exist"], about_motion=True)
+            return CandidateQuestion(text, [*program, "exist"], about_motion=True)
         span, cut = self.span(None if kind == "collisions" else noun)
         if kind == "collisions":
             program = ["events", "objects", "filter_collision", *cut, "exist"]
-            return Draft(
+            return CandidateQuestion(
                 f"Are there any collisions{span}?" if span else "Are there collisions?", program
             )
         verb, token = ("enter", "filter_in") if flip(self.rng) else ("exit", "filter_out")
         program = ["events", *noun.program, token, *cut, "exist"]
-        return Draft(f"Are there any {noun.text}s that {verb} the scene{span}?", program)
+        return CandidateQuestion(
+            f"Are there any {noun.text}s that {verb} the scene{span}?", program
+        )
 
-    def query(self, part: str) -> Draft:
+    def query(self, part: str) -> CandidateQuestion:
         """What color, material or shape ...?"""
         ask = f"What {part} is" if flip(self.rng) else f"What is the {part} of"
         kind = self.pick(("moving", "crossing", "partner"))
@@ -180,7 +182,7 @@ class Drafter:
                 if flip(self.rng)
                 else f"{ask} the {noun.text} that is {state}{when}?"
             )
-            return Draft(text, [*program, "unique", f"query_{part}"], about_motion=True)
+            return CandidateQuestion(text, [*program, "unique", f"query_{part}"], about_motion=True)
         order = self.pick(("", "first", "second", "last"))
         one = [order, "filter_order"] if order else ["unique"]
         rank = f"{order} " if order else ""
@@ -188,15 +190,18 @@ class Drafter:
             noun = self.nouns(without=part)
             verb, token = ("enters", "filter_in") if flip(self.rng) else ("exits", "filter_out")
             program = ["events", *noun.program, token, *one, "get_object", f"query_{part}"]
-            return Draft(f"{ask} the {rank}{noun.text} that {verb} the scene?", program)
+            return CandidateQuestion(f"{ask} the {rank}{noun.text} that {verb} the scene?", program)
         noun = self.names(int(self.rng.integers(len(self.scene.objects))))
         program = ["events", *noun.one, "filter_collision", *one, *noun.one, "get_col_partner"]
         text = f"{ask} the {rank}object to collide with the {noun.text}?"
-        return Draft(text, [*program, f"query_{part}"])
+        return CandidateQuestion(text, [*program, f"query_{part}"])
 
-    def draft(self, subtype: str) -> Draft:
+    def draft(self, subtype: str) -> CandidateQuestion:
         """A draft of one subtype."""
-        makers: dict[str, Callable[[], Draft]] = {"count": self.count, "exist": self.exist}
+        makers: dict[str, Callable[[], CandidateQuestion]] = {
+            "count": self.count,
+            "exist": self.exist,
+        }
         return makers[subtype]() if subtype in makers else self.query(subtype.split("_")[1])
 
 

@@ -55,7 +55,7 @@ class SceneObject:
 
 
 @dataclass(frozen=True)
-class Scene:
+class SceneSetup:
     """Objects in CLEVRER's `object_id` order. Positions hold for frame 0.
 
     Attributes:
@@ -68,7 +68,7 @@ class Scene:
     length: int = SHOWN_FRAMES
     friction: float = FRICTION
 
-    def jittered(self, rng: np.random.Generator, size: float) -> "Scene":
+    def jittered(self, rng: np.random.Generator, size: float) -> "SceneSetup":
         """The same scene with every start position moved by up to `size` units in x and y."""
         moves_N2 = rng.uniform(-size, size, (len(self.objects), 2))
         objects = tuple(

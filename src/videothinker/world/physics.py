@@ -14,7 +14,7 @@ import pymunk
 from pymunk import batch
 
 from videothinker.world import camera
-from videothinker.world.objects import SHOWN_FRAMES, Scene, SceneObject
+from videothinker.world.objects import SHOWN_FRAMES, SceneObject, SceneSetup
 
 FPS = 25
 AFTER_FRAMES = 50
@@ -165,7 +165,7 @@ def _moment(thing: SceneObject) -> float:
 class _Table:
     """One pymunk space with the scene's objects in it, and what has been seen so far."""
 
-    def __init__(self, scene: Scene, without: int | None) -> None:
+    def __init__(self, scene: SceneSetup, without: int | None) -> None:
         self.without = without
         self.space = pymunk.Space()
         self.space.damping = math.exp(-scene.friction)
@@ -224,7 +224,9 @@ class _Table:
         return self.gone_N
 
 
-def simulate(scene: Scene, *, without: int | None = None, frames: int | None = None) -> Trajectory:
+def simulate(
+    scene: SceneSetup, *, without: int | None = None, frames: int | None = None
+) -> Trajectory:
     """Run the world for `frames` frames, optionally with object `without` removed.
 
     By default for the video and the two seconds after it (CLEVRER's: 178 frames, 7.12 s).

@@ -43,7 +43,7 @@ class Made(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
-class Job:
+class SceneJob:
     """One scene to make."""
 
     config: WorldConfig
@@ -93,7 +93,7 @@ class Found:
         )
 
 
-def find(job: Job) -> Found:
+def find(job: SceneJob) -> Found:
     """The first world of a scene index that gives the wanted questions.
 
     Raises:
@@ -142,7 +142,7 @@ def palette_of(config: WorldConfig, index: int) -> Palette:
     }
 
 
-def make_scene(job: Job) -> Made:
+def make_scene(job: SceneJob) -> Made:
     """Make one scene and write its video, annotation and other worlds; see `find`."""
     config, index = job.config, job.scene_index
     found = find(job)

@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from videothinker.world import camera
-from videothinker.world.objects import Scene, SceneObject
+from videothinker.world.objects import SceneObject, SceneSetup
 from videothinker.world.physics import Trajectory
 from videothinker.world.shading import KEY, RGB, shade
 from videothinker.world.solids import Rays, hit
@@ -242,7 +242,7 @@ def _compose(table_HW3: np.ndarray, layers: Sequence[_Layer]) -> np.ndarray:
 
 
 def render(
-    scene: Scene,
+    scene: SceneSetup,
     trajectory: Trajectory,
     frames: Sequence[int],
     width: int,

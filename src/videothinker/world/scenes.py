@@ -13,11 +13,11 @@ import numpy as np
 from videothinker.errors import UserError
 from videothinker.world import camera
 from videothinker.world.dials import DIALS, SceneConfig, scene_config
-from videothinker.world.objects import MATERIALS, RADIUS, SHAPES, Scene, SceneObject
+from videothinker.world.objects import MATERIALS, RADIUS, SHAPES, SceneObject, SceneSetup
 from videothinker.world.physics import FPS, Trajectory, simulate
 from videothinker.world.shading import RGB
 
-__all__ = ["DIALS", "Scene", "SceneConfig", "SceneObject", "sample_world", "scene_config"]
+__all__ = ["DIALS", "SceneConfig", "SceneObject", "SceneSetup", "sample_world", "scene_config"]
 
 START_OUTSIDE = 0.3
 """How far outside the view, in units, a launched object waits (inside the table's margin)."""
@@ -225,7 +225,7 @@ class _Growth:
         if new is None or not _clear(self.objects, new) or self._hopeless(new, role):
             return False
         objects = [*self.objects[:place], new, *self.objects[place:]]
-        trajectory = simulate(Scene(tuple(objects), self.config.length, self.config.friction))
+        trajectory = simulate(SceneSetup(tuple(objects), self.config.length, self.config.friction))
         if not fair(trajectory, self.config) or not self._in_role(trajectory, role, place):
             return False
         self.objects, self.trajectory = objects, trajectory
@@ -277,7 +277,7 @@ def _roles(rng: np.random.Generator, config: SceneConfig) -> list[str]:
     return ["first"] + ["hit"] * hits + ["late"] * late + ["bystander"] * apart
 
 
-def _grow(rng: np.random.Generator, config: SceneConfig) -> tuple[Scene, Trajectory] | None:
+def _grow(rng: np.random.Generator, config: SceneConfig) -> tuple[SceneSetup, Trajectory] | None:
     growth = _Growth(rng, config)
     roles = _roles(rng, config)
     ids = rng.permutation(len(roles)).tolist()  # an object's id must not tell its role
@@ -293,10 +293,10 @@ def _grow(rng: np.random.Generator, config: SceneConfig) -> tuple[Scene, Traject
     hits = sum(hit.frame < config.length for hit in growth.trajectory.collisions)
     if hits < config.collisions_min:
         return None
-    return Scene(tuple(growth.objects), config.length, config.friction), growth.trajectory
+    return SceneSetup(tuple(growth.objects), config.length, config.friction), growth.trajectory
 
 
-def sample_world(rng: np.random.Generator, config: SceneConfig) -> tuple[Scene, Trajectory]:
+def sample_world(rng: np.random.Generator, config: SceneConfig) -> tuple[SceneSetup, Trajectory]:
     """Grow one scene; returns it with `simulate(scene)`.
 
     The same generator state gives the same scene.

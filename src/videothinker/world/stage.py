@@ -32,7 +32,7 @@ from videothinker.records import encode, iter_jsonl
 from videothinker.runs import Run, open_run
 from videothinker.world.config import WorldConfig
 from videothinker.world.plan import plan
-from videothinker.world.produce import Job, Made, make_scene, video_note
+from videothinker.world.produce import Made, SceneJob, make_scene, video_note
 from videothinker.world.scenes import scene_config
 
 AHEAD = 4
@@ -88,7 +88,7 @@ def _make_split(config: WorldConfig, split: str, count: int) -> None:
     done = _whole_lines(path)
     first = SPLITS[split][0]
     asked = plan(config, split, count)
-    jobs = (Job(config, split, first + i, asked[i]) for i in range(done, count))
+    jobs = (SceneJob(config, split, first + i, asked[i]) for i in range(done, count))
     with path.open("ab") as shards, progress(f"{split} scenes", count, done=done) as bar:
         for made in _run_jobs(jobs, config.workers):
             shards.write(encode(made))
@@ -109,7 +109,7 @@ def _whole_lines(path: Path) -> int:
     return lines
 
 
-def _run_jobs(jobs: Iterator[Job], workers: int) -> Iterator[Made]:
+def _run_jobs(jobs: Iterator[SceneJob], workers: int) -> Iterator[Made]:
     """Results in the order of the jobs, whoever made them."""
     if workers == 1:
         yield from map(make_scene, jobs)

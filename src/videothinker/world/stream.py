@@ -10,7 +10,7 @@ from videothinker.world import camera
 from videothinker.world.objects import SHOWN_FRAMES
 from videothinker.world.physics import Contact, Trajectory
 from videothinker.world.render import render
-from videothinker.world.scenes import Scene, SceneConfig
+from videothinker.world.scenes import SceneConfig, SceneSetup
 from videothinker.world.worlds import make_world
 
 PRETRAINING_START = 20000
@@ -61,7 +61,7 @@ class StreamItem:
     scene_index: int
     frames_FHW3: np.ndarray
     frame_ids_F: np.ndarray
-    scene: Scene
+    scene: SceneSetup
     positions_FN2: np.ndarray
     pixels_FN2: np.ndarray
     visible_FN: np.ndarray
@@ -75,7 +75,7 @@ def frame_ids(frames: int, length: int = SHOWN_FRAMES) -> np.ndarray:
 
 
 def centre_pixels(
-    scene: Scene, trajectory: Trajectory, ids_F: np.ndarray, width: int, height: int
+    scene: SceneSetup, trajectory: Trajectory, ids_F: np.ndarray, width: int, height: int
 ) -> np.ndarray:
     """(column, row) in pixels of every object's centre, (F, N, 2)."""
     positions_FN2 = trajectory.positions_TN2[ids_F]

@@ -11,7 +11,7 @@ import numpy as np
 from videothinker.errors import UserError
 from videothinker.seeds import numpy_generator
 from videothinker.world.physics import Trajectory, simulate
-from videothinker.world.scenes import Scene, SceneConfig, fair, sample_world
+from videothinker.world.scenes import SceneConfig, SceneSetup, fair, sample_world
 
 JITTER = 1e-4
 """Units by which start positions are moved to see whether any label flips."""
@@ -32,7 +32,7 @@ class World:
     """
 
     scene_index: int
-    scene: Scene
+    scene: SceneSetup
     factual: Trajectory
     without: tuple[Trajectory, ...]
     rejected: tuple[str, ...]
@@ -61,7 +61,7 @@ def labels(trajectory: Trajectory) -> tuple[object, ...]:
     return tuple(event[1:] for event in events), later, states
 
 
-def removed(scene: Scene, factual: Trajectory, thing: int) -> Trajectory:
+def removed(scene: SceneSetup, factual: Trajectory, thing: int) -> Trajectory:
     """`simulate(scene, without=thing)`, without running it where the answer is known.
 
     An object that touches nothing changes nothing: the engine gives the same bits (tested), so
@@ -72,7 +72,7 @@ def removed(scene: Scene, factual: Trajectory, thing: int) -> Trajectory:
     return factual.hiding(thing)
 
 
-def _flips(scene: Scene, runs: list[Trajectory], rng: np.random.Generator) -> bool:
+def _flips(scene: SceneSetup, runs: list[Trajectory], rng: np.random.Generator) -> bool:
     """Whether any label of any run changes when every start position moves by up to JITTER."""
     moved = scene.jittered(rng, JITTER)
     factual = simulate(moved)
@@ -91,7 +91,7 @@ def _repeats(trajectory: Trajectory) -> bool:
 
 
 def rejection(
-    scene: Scene, runs: list[Trajectory], config: SceneConfig, rng: np.random.Generator
+    scene: SceneSetup, runs: list[Trajectory], config: SceneConfig, rng: np.random.Generator
 ) -> str | None:
     """Why a scene is to be dropped, or None.
 

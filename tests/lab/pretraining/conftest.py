@@ -5,8 +5,8 @@ import torch
 from tests.lab.pretraining.toy_pretraining import POOL, SHAPE
 from videothinker.lab.pretraining.config import PretrainConfig
 from videothinker.lab.pretraining.pool import facts
+from videothinker.lab.pretraining.questions import TaughtQuestion
 from videothinker.lab.pretraining.stage import _small
-from videothinker.lab.pretraining.targets import Asked
 from videothinker.models.catalog import load_policy
 from videothinker.models.qwen2_5_vl.small import build_small
 from videothinker.world.scenes import scene_config
@@ -27,7 +27,9 @@ def pretraining_policy(tmp_path_factory):
     torch.set_num_threads(1)
     config = PretrainConfig(shape=SHAPE, pool=POOL)
     folder = tmp_path_factory.mktemp("tiny")
-    text = Asked("What will happen?", ("The red object and the cyan object collide",), (), "x")
+    text = TaughtQuestion(
+        "What will happen?", ("The red object and the cyan object collide",), (), "x"
+    )
     return load_policy(build_small(folder, _small(config), [text.words()] * 20))
 
 

@@ -6,7 +6,12 @@ import torch
 from tests.lab.pretraining.toy_pretraining import POOL
 from videothinker.lab.pretraining import dense
 from videothinker.lab.pretraining.batches import patches
-from videothinker.lab.pretraining.spelling import ANSWER_WEIGHT, END, text_speller, video_speller
+from videothinker.lab.pretraining.segments import (
+    ANSWER_WEIGHT,
+    END,
+    text_tokenizer,
+    video_tokenizer,
+)
 
 SECONDS = 0.32 * POOL.frames
 TASKS = [
@@ -47,9 +52,9 @@ def test_video_forward_is_the_librarys(pretraining_policy, rng):
     policy = pretraining_policy
     shape = (2, POOL.frames, POOL.height, POOL.width, 3)
     frames = rng.integers(0, 256, shape, dtype=np.uint8)
-    speller = video_speller(policy, frames[0], SECONDS)
-    ids, weights = speller.segments([*TASKS, *reversed(TASKS)])
-    prefix = torch.tensor(speller.prefix_ids).expand(2, -1)
+    tokenizer = video_tokenizer(policy, frames[0], SECONDS)
+    ids, weights = tokenizer.segments([*TASKS, *reversed(TASKS)])
+    prefix = torch.tensor(tokenizer.prefix_ids).expand(2, -1)
     batch = dense.DenseBatch(
         prefix,
         torch.full((2,), prefix.shape[1]),
@@ -66,9 +71,9 @@ def test_video_forward_is_the_librarys(pretraining_policy, rng):
             whole = torch.cat([prefix[item], batch.segment_ids_BKL[item, k]])
             assert torch.equal(whole[: len(encoded.input_ids_P)], encoded.input_ids_P)
             assert torch.equal(batch.pixels_BNF[item], encoded.video.pixel_values)
-            check(policy, batch, speller.layout, (item, k), encoded)
+            check(policy, batch, tokenizer.layout, (item, k), encoded)
     assert torch.equal(policy.positions(encoded)[:, : prefix.shape[1]],
-                       speller.layout.prefix_positions_3P)  # fmt: skip
+                       tokenizer.layout.prefix_positions_3P)  # fmt: skip
 
 
 def test_looking_alone_gives_the_states_that_words_read(pretraining_policy, rng):
@@ -76,7 +81,9 @@ def test_looking_alone_gives_the_states_that_words_read(pretraining_policy, rng)
     policy = pretraining_policy
     shape = (2, POOL.frames, POOL.height, POOL.width, 3)
     frames = torch.from_numpy(rng.integers(0, 256, shape, dtype=np.uint8))
-    below, top = (video_speller(policy, frames[0].numpy(), SECONDS, n) for n in (1, 2))
+    below, top = (
+        video_tokenizer(policy, frames[0].numpy(), SECONDS, probe_layer=n) for n in (1, 2)
+    )
     ids, weights = below.segments([*TASKS, *TASKS])
     prefix = torch.tensor(below.prefix_ids).expand(2, -1)
     batch = dense.DenseBatch(
@@ -87,10 +94,10 @@ def test_looking_alone_gives_the_states_that_words_read(pretraining_policy, rng)
         patches(frames, policy.vision),
     )
     with torch.no_grad():
-        seen, states = dense.watch(policy.model, batch, below.layout)
+        seen, states = dense.video_states(policy.model, batch, below.layout)
         _, seen_too, states_too = dense.forward(policy.model, batch, below.layout)
-        _, above = dense.watch(policy.model, batch, top.layout)
-    assert states.shape[1] == below.layout.video_tokens
+        _, above = dense.video_states(policy.model, batch, top.layout)
+    assert states.shape == seen.shape
     torch.testing.assert_close(seen, seen_too)
     torch.testing.assert_close(states, states_too)
     assert not torch.allclose(states, above)
@@ -102,10 +109,10 @@ def test_transcripts_of_different_lengths_share_a_batch(pretraining_policy):
         "Frame 0: red ab.\nEvents (4% missing): none.",
         "Frame 0: red ab, cyan cd, blue gone.",
     ]
-    speller = text_speller(policy, longest=128)
-    prefix, lengths = speller.contexts(contexts)
+    tokenizer = text_tokenizer(policy, longest=128)
+    prefix, lengths = tokenizer.contexts(contexts)
     assert lengths[0] != lengths[1]
-    ids, weights = speller.segments([*TASKS, *TASKS])
+    ids, weights = tokenizer.segments([*TASKS, *TASKS])
     batch = dense.DenseBatch(prefix, lengths, ids.view(2, 2, -1), weights.view(2, 2, -1))
     for item, context in enumerate(contexts):
         for k, (words, completion) in enumerate(TASKS):
@@ -113,12 +120,12 @@ def test_transcripts_of_different_lengths_share_a_batch(pretraining_policy):
             length = int(lengths[item])
             whole = torch.cat([prefix[item, :length], batch.segment_ids_BKL[item, k]])
             assert torch.equal(whole[: len(encoded.input_ids_P)], encoded.input_ids_P)
-            check(policy, batch, speller.layout, (item, k), encoded)
+            check(policy, batch, tokenizer.layout, (item, k), encoded)
 
 
 def test_only_completions_are_targets(pretraining_policy):
-    speller = text_speller(pretraining_policy, longest=64)
-    ids, weights = speller.segments(TASKS[:1])
+    tokenizer = text_tokenizer(pretraining_policy, longest=64)
+    ids, weights = tokenizer.segments(TASKS[:1])
     kept = ids[0][weights[0] > 0]
     assert pretraining_policy.tokenizer.decode(kept) == TASKS[0][1] + END
     heavy = ids[0][weights[0] == ANSWER_WEIGHT]

@@ -2,13 +2,13 @@
 
 import dataclasses
 
+import msgspec
 import pytest
 
 from tests.lab.pretraining import test_dense
 from tests.lab.pretraining.test_stage import made, tiny  # noqa: F401 (a fixture of that file)
 from tests.lab.pretraining.toy_pretraining import POOL, SHAPE
-from videothinker.errors import UserError
-from videothinker.lab.pretraining import stage
+from videothinker.lab.pretraining import dense, stage
 from videothinker.lab.pretraining.config import PretrainConfig
 from videothinker.lab.pretraining.stage import _small
 from videothinker.models.catalog import load_policy
@@ -19,25 +19,37 @@ def of(family: str):
     return dataclasses.replace(SHAPE, family=family)
 
 
-@pytest.fixture(scope="module")
-def two(tmp_path_factory):
-    """A tiny fresh Qwen2-VL."""
-    config = PretrainConfig(shape=of("qwen2_vl"), pool=POOL)
-    folder = tmp_path_factory.mktemp("two")
+@pytest.fixture(scope="module", params=["qwen2_vl", "qwen3_vl"])
+def other(request, tmp_path_factory):
+    """A tiny fresh model of another family."""
+    config = PretrainConfig(shape=of(request.param), pool=POOL)
+    folder = tmp_path_factory.mktemp(request.param)
     return load_policy(build_small(folder, _small(config), ["The red object hits a cube"] * 20))
 
 
-def test_the_fast_forward_is_the_librarys(two, rng):
-    test_dense.test_video_forward_is_the_librarys(two, rng)
+def test_the_fast_forward_is_the_librarys(other, rng):
+    test_dense.test_video_forward_is_the_librarys(other, rng)
 
 
-@pytest.mark.parametrize(("family", "tier"), [("qwen2_vl", "video"), ("qwen3_vl", "transcript")])
+def test_looking_alone_gives_the_states_that_words_read(other, rng):
+    test_dense.test_looking_alone_gives_the_states_that_words_read(other, rng)
+
+
+def test_deepstack_is_part_of_the_forward(other, rng, monkeypatch):
+    """A negative control: without it, or at the wrong places, the logits are others."""
+    if other.model.config.model_type != "qwen3_vl":
+        pytest.skip("has none")
+    monkeypatch.setattr(dense, "_deeper", lambda prefix, *_: prefix)
+    with pytest.raises(AssertionError, match="not close"):
+        test_dense.test_video_forward_is_the_librarys(other, rng)
+
+
+@pytest.mark.parametrize("family", ["qwen2_vl", "qwen3_vl"])
 @pytest.mark.usefixtures("made")
-def test_it_is_built_trained_and_loaded(tmp_path, family, tier):
-    out = stage.pretrain(None, tiny(tmp_path / family, tier, shape=of(family)))
-    assert load_policy(out / "model").model.config.model_type == family
-
-
-def test_qwen3_from_frames_is_refused():
-    with pytest.raises(UserError, match="'qwen3_vl' came with tier 'video'"):
-        PretrainConfig(shape=of("qwen3_vl"), pool=POOL)
+def test_it_is_built_trained_and_loaded(tmp_path, family):
+    out = stage.pretrain(None, tiny(tmp_path / family, shape=of(family)))
+    policy = load_policy(out / "model")
+    assert policy.model.config.model_type == family
+    curve = [msgspec.json.decode(row) for row in (out / "metrics.jsonl").read_bytes().splitlines()]
+    assert all(row["metrics"]["touch"] > 0 for row in curve)
+    assert curve[-1]["loss"] > 0

@@ -6,7 +6,7 @@ from tests.lab.pretraining.toy_pretraining import POOL
 from videothinker.lab.pretraining.config import PretrainConfig
 from videothinker.lab.pretraining.curriculum import task
 from videothinker.lab.pretraining.measure import Measured, summary
-from videothinker.lab.pretraining.targets import answer_from, paired_what_if
+from videothinker.lab.pretraining.questions import answer_from, paired_what_if
 
 
 def test_the_halves_differ_in_the_removed_object_and_in_the_answer_alone(pretraining_scenes, rng):

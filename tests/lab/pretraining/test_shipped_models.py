@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from videothinker.lab.pretraining.config import PoolConfig, PretrainConfig
-from videothinker.lab.pretraining.measure import HeldOut, measure, summary
+from videothinker.lab.pretraining.measure import HeldOutScenes, measure, summary
 from videothinker.lab.pretraining.pool import facts, frames_of, half_color
-from videothinker.lab.pretraining.spelling import video_speller
+from videothinker.lab.pretraining.segments import video_tokenizer
 from videothinker.models.catalog import load_policy
 from videothinker.world.scenes import scene_config
 from videothinker.world.worlds import make_world
@@ -69,7 +69,7 @@ def test_the_video_base_tells_the_objects_of_new_scenes():
     policy = load_policy(MODELS / "base-video")
     known = [facts(make_world(7, 20000 + i, scene_config(POOL)), POOL.frames, 7) for i in range(6)]
     frames = [half_color(frames_of(one, POOL)) for one in known]
-    held_out = HeldOut(known, frames, 5.12)
+    held_out = HeldOutScenes(known, frames, 5.12)
     numbers = summary(measure(policy, held_out, PretrainConfig(), 1))
     assert numbers["format"] > 0.95
     assert numbers["object_sets_exact"] > 0.8
@@ -82,21 +82,21 @@ def test_the_words_that_decide_weigh_more_from_frames():
     """A whole descriptive thought, and one that simulates; the first time each word stands."""
     policy = load_policy(MODELS / "base-video")
     frames = np.zeros((POOL.frames, POOL.height, POOL.width, 3), np.uint8)
-    speller = video_speller(policy, frames, 5.12)
+    tokenizer = video_tokenizer(policy, frames, 5.12)
     told = "<think>Seen: a BlueRed b. Moves: a red no. Asked: none. So 0.</think><answer>A</answer>"
     wanted = {"a": 1, "BlueRed": 2, "b": 1, "Moves": 2, "red": 2, "no": 2, "Asked": 2, "none": 2}
     wanted |= {"So": 4, "0": 4, "A": 4}
-    assert _weights(speller, told).items() >= wanted.items()
+    assert _weights(tokenizer, told).items() >= wanted.items()
     told = "<think>Without red: a BlueRed red gone b. A BlueRed no.</think><answer>B</answer>"
     wanted = {"Without": 1, "red": 1, "BlueRed": 2, "gone": 2, "b": 1, "A": 1, "no": 2, "B": 4}
-    assert _weights(speller, told).items() >= wanted.items()
+    assert _weights(tokenizer, told).items() >= wanted.items()
 
 
-def _weights(speller, completion):
+def _weights(tokenizer, completion):
     """The weight of each word where it first stands."""
-    ids, weights = speller.segments([("x", completion)])
+    ids, weights = tokenizer.segments([("x", completion)])
     found = {}
     for token, weight in zip(ids[0].tolist(), weights[0].tolist(), strict=True):
         if weight > 0:
-            found.setdefault(speller.policy.tokenizer.decode([token]).strip(), weight)
+            found.setdefault(tokenizer.policy.tokenizer.decode([token]).strip(), weight)
     return found

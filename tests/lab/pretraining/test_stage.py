@@ -143,8 +143,8 @@ def test_frames_must_divide_into_tokens(tmp_path):
 
 
 def test_only_a_layer_that_is_there_is_asked(tmp_path):
-    with pytest.raises(UserError, match="watching"):
-        tiny(tmp_path, shape=dataclasses.replace(SHAPE, watching=3))
+    with pytest.raises(UserError, match="probe_layer"):
+        tiny(tmp_path, shape=dataclasses.replace(SHAPE, probe_layer=3))
 
 
 def test_the_rate_rises_stays_and_falls_to_nothing(tmp_path):

@@ -7,20 +7,16 @@ from tests.lab.pretraining.toy_pretraining import POOL
 from videothinker import answers
 from videothinker.clevrer.compact import cell, render_compact, short_names
 from videothinker.clevrer.programs import COLORS
-from videothinker.lab.pretraining.heads import dense_truth, labels_of, mirrored
 from videothinker.lab.pretraining.pool import frames_of, half_color
-from videothinker.lab.pretraining.targets import (
-    COLUMNS,
+from videothinker.lab.pretraining.probe_heads import mirrored, probe_targets, token_labels
+from videothinker.lab.pretraining.questions import (
     answer_from,
-    corrupted,
-    image_cells,
-    respond,
-    struck,
-    told,
-    tracking,
+    premise_removed,
     what_if,
     which_collide,
 )
+from videothinker.lab.pretraining.targets import COLUMNS, corrupted, image_cells, respond, tracking
+from videothinker.lab.pretraining.thinking import pairs_in_words
 from videothinker.world.shading import RGB
 
 
@@ -54,7 +50,7 @@ def test_simulating_is_right_and_describing_only_where_the_video_tells(
 
 def test_a_struck_question_is_answered_from_the_video(pretraining_scenes, rng):
     for one, question in questions(pretraining_scenes, rng, 1.0):
-        bare = struck(question, one)
+        bare = premise_removed(question, one)
         assert "without" not in bare.question.lower()
         assert "removed" not in bare.question
         assert bare.gold == answer_from(question, one.collisions())
@@ -83,7 +79,7 @@ def test_cells_lie_where_the_color_is_seen(pretraining_scenes):
     columns, rows = POOL.width // side, POOL.height // side
     for one in pretraining_scenes:
         frames = half_color(frames_of(one, POOL)).astype(int)
-        labels = labels_of(one, columns, rows, POOL.radius)
+        labels = token_labels(one, columns, rows, POOL.radius)
         turned = mirrored(labels, columns)
         for f, n in zip(*np.nonzero(labels.cells_FN >= 0), strict=True):
             for seen, truth in ((frames[f], labels), (frames[f][:, ::-1], turned)):
@@ -108,7 +104,7 @@ def _hidden(labels, f, n, side):
 
 
 def test_mirroring_twice_changes_nothing(pretraining_scenes):
-    labels = labels_of(pretraining_scenes[0], 2, 2, POOL.radius)
+    labels = token_labels(pretraining_scenes[0], 2, 2, POOL.radius)
     back = mirrored(mirrored(labels, 2), 2)
     assert np.array_equal(back.cells_FN, labels.cells_FN)
     np.testing.assert_allclose(back.offsets_FN2, labels.offsets_FN2, atol=1e-6)
@@ -116,8 +112,8 @@ def test_mirroring_twice_changes_nothing(pretraining_scenes):
 
 def test_touches_are_marked_for_both_colors(pretraining_scenes):
     one = pretraining_scenes[0]
-    labels = labels_of(one, 2, 2, POOL.radius)
-    truth = dense_truth([labels], POOL.frames // 2, 4)
+    labels = token_labels(one, 2, 2, POOL.radius)
+    truth = probe_targets([labels], POOL.frames // 2, 4)
     seen = {
         tuple(sorted((int(a), int(b))))
         for _, _, _, a, b in truth.touch_BSMCC2[..., 0].nonzero().tolist()
@@ -148,7 +144,7 @@ def test_the_transcript_tells_the_events_and_says_what_may_be_missing(pretrainin
     one = pretraining_scenes[0]
     whole = render_compact(one.motion())
     names = short_names(one.objects)
-    assert all(part in whole for part in told(one.collisions(), names).split(", "))
+    assert all(part in whole for part in pairs_in_words(one.collisions(), names).split(", "))
     assert "(0% missing)" in whole
     none = render_compact(one.motion(), miss_rate=1.0)
     assert none.endswith("Events (100% missing): none.")

@@ -17,7 +17,7 @@ from videothinker.models.base import Group
 from videothinker.models.catalog import load_policy
 from videothinker.models.loaded import Policy
 from videothinker.models.logprobs import group_logps
-from videothinker.models.plain.frames import Frames, Video
+from videothinker.models.plain.frames import PlainFrames, PlainVideo
 from videothinker.models.plain.model import Plain
 
 WEIGHTS_GC = (
@@ -26,11 +26,11 @@ WEIGHTS_GC = (
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Both(Video):
+class Both(PlainVideo):
     shown: Any
 
 
-class Borrowed(Frames):
+class Borrowed(PlainFrames):
     """The engine's frames and positions, for a model of transformers that knows neither."""
 
     def __init__(self, engine: Policy) -> None:

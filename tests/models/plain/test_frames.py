@@ -46,7 +46,7 @@ def frames_of(name: str, folder: Path) -> tuple[Any, Words]:
         vision_start_token_id=2,
         vision_end_token_id=3,
     )
-    return FAMILIES[family].OwnFrames(folder, config, words), words
+    return FAMILIES[family].FRAMES(folder, config, words), words
 
 
 def shown(name: str, folder: Path, frames: np.ndarray, **changes: Any) -> Any:
@@ -138,7 +138,7 @@ def test_odd_settings_are_refused(changes: dict[str, Any], told: str, tmp_path: 
     path = tmp_path / "video_preprocessor_config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
     with pytest.raises(UserError, match=told):
-        llava_onevision.OwnFrames(tmp_path, None, Words())
+        llava_onevision.LlavaOnevisionFrames(tmp_path, None, Words())
 
 
 def test_a_clip_without_duration_is_refused(tmp_path: Path) -> None:

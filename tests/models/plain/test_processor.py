@@ -15,7 +15,7 @@ from videothinker.generation.base import Sampling, generate
 from videothinker.models import catalog
 from videothinker.models.catalog import load_policy, place
 from videothinker.models.logprobs import group_logps
-from videothinker.models.plain.processor import OwnFrames
+from videothinker.models.plain.processor import ProcessorFrames
 from videothinker.models.templates import chat_text
 
 pytestmark = pytest.mark.skipif(
@@ -55,7 +55,7 @@ def processor_of(kind: str, policy: Any) -> Any:
 def test_ours_is_the_processors(folders: dict[str, Path], kind: str) -> None:
     policy: Any = load_policy(folders[kind])
     processor = processor_of(kind, policy)
-    theirs = OwnFrames(folders[kind], policy.model.config, policy.tokenizer, processor)
+    theirs = ProcessorFrames(folders[kind], policy.model.config, policy.tokenizer, processor)
     text = chat_text(policy.tokenizer, "Which one?", video=True, listed=True)
     if kind == "qwen3_5":  # 5.23 keeps the marks of the place; see the module
         text = text.replace(policy.frames.place, theirs.place)

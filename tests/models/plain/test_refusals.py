@@ -18,7 +18,7 @@ from videothinker import cli
 from videothinker.errors import UserError
 from videothinker.models import catalog
 from videothinker.models.catalog import load_model, load_policy
-from videothinker.models.plain.processor import OwnFrames
+from videothinker.models.plain.processor import ProcessorFrames
 from videothinker.records import write_jsonl
 
 
@@ -78,7 +78,7 @@ class Stand:
 
 def test_a_processor_that_returns_no_video(tmp_path: Path) -> None:
     config = SimpleNamespace(video_token_id=3)
-    frames = OwnFrames(tmp_path, config, SimpleNamespace(bos_token=None), Stand())
+    frames = ProcessorFrames(tmp_path, config, SimpleNamespace(bos_token=None), Stand())
     with pytest.raises(UserError, match="Stand, returned no video for 2 frames, only input_ids"):
         frames.to_video(
             np.zeros((2, 8, 8, 3), np.uint8), 1.0, times=None, min_pixels=None, max_pixels=None

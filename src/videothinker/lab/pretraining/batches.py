@@ -16,11 +16,16 @@ from videothinker.clevrer.programs import COLORS
 from videothinker.lab.pretraining.config import PretrainConfig
 from videothinker.lab.pretraining.curriculum import draw
 from videothinker.lab.pretraining.dense import DenseBatch
-from videothinker.lab.pretraining.heads import Truth, dense_truth, labels_of, mirrored
-from videothinker.lab.pretraining.lights import paint, read_lights, recolored
-from videothinker.lab.pretraining.pool import CHUNK, Facts, read_chunk
-from videothinker.lab.pretraining.spelling import Speller
-from videothinker.models.qwen2_5_vl.encoding import VisionSettings
+from videothinker.lab.pretraining.light_maps import paint, read_light_maps, recolored
+from videothinker.lab.pretraining.pool import CHUNK, SceneFacts, read_chunk
+from videothinker.lab.pretraining.probe_heads import (
+    ProbeTargets,
+    mirrored,
+    probe_targets,
+    token_labels,
+)
+from videothinker.lab.pretraining.segments import SegmentTokenizer
+from videothinker.models.qwen_vl.videos import VisionSettings
 from videothinker.seeds import derive, numpy_generator
 
 T = TypeVar("T", bound=Any)
@@ -29,18 +34,18 @@ NOISE = 2.0
 
 
 @dataclass(frozen=True)
-class Drawn:
+class StepBatch:
     """What one step trains on."""
 
-    batch: DenseBatch
-    truth: Truth | None
-    speaks: bool = True
+    inputs: DenseBatch
+    targets: ProbeTargets | None
+    has_words: bool = True
     """False while looking alone is trained."""
 
-    def to(self, device: torch.device) -> "Drawn":
+    def to(self, device: torch.device) -> "StepBatch":
         """The same on a device."""
-        truth = None if self.truth is None else moved(self.truth, device)
-        return Drawn(moved(self.batch, device), truth, self.speaks)
+        truth = None if self.targets is None else moved(self.targets, device)
+        return StepBatch(moved(self.inputs, device), truth, self.has_words)
 
 
 def moved(tensors: T, device: torch.device) -> T:
@@ -53,15 +58,15 @@ def moved(tensors: T, device: torch.device) -> T:
 class Batches:
     """Draws every step's batch from (seed, step) alone."""
 
-    def __init__(self, config: PretrainConfig, folder: Path, speller: Speller) -> None:
-        self.config, self.speller = config, speller
+    def __init__(self, config: PretrainConfig, folder: Path, tokenizer: SegmentTokenizer) -> None:
+        self.config, self.tokenizer = config, tokenizer
         count = -(-config.pool.scenes // CHUNK)
-        self.facts: list[Facts] = []
+        self.facts: list[SceneFacts] = []
         self.lights: list[np.ndarray] = []
         for number in range(count):
             self.facts += read_chunk(folder, number, config.seed, config.pool)
             if config.tier == "video":
-                self.lights.append(read_lights(folder, number, config.seed, config.pool))
+                self.lights.append(read_light_maps(folder, number, config.seed, config.pool))
 
     def scenes(self, step: int) -> list[int]:
         """Places in the pool: each epoch is a fresh permutation."""
@@ -77,9 +82,9 @@ class Batches:
         rng = numpy_generator(self.config.seed, "pretraining order", epoch)
         return rng.permutation(self.config.pool.scenes)
 
-    def step(self, step: int) -> Drawn:
+    def step(self, step: int) -> StepBatch:
         """The batch of a step."""
-        config, speller = self.config, self.speller
+        config, tokenizer = self.config, self.tokenizer
         rng = numpy_generator(config.seed, "pretraining step", step)
         chosen = self.scenes(step)
         facts = [self.facts[place] for place in chosen]
@@ -90,13 +95,13 @@ class Batches:
                 one.flipped() if mirror else one for one, mirror in zip(facts, flipped, strict=True)
             ]
         tasks = draw(facts, step, config, rng, flipped.tolist())
-        ids, weights = speller.segments(tasks or [("", "")] * len(chosen))
+        ids, weights = tokenizer.segments(tasks or [("", "")] * len(chosen))
         if not tasks:
             weights = torch.zeros_like(weights)
         shape = (len(chosen), len(ids) // len(chosen), -1)
         if config.tier == "transcript":
             drawn = [derive(config.seed, "pretraining misses", step, place) for place in chosen]
-            prefix, lengths = speller.contexts(
+            prefix, lengths = tokenizer.contexts(
                 [
                     render_compact(
                         one.motion(),
@@ -107,17 +112,19 @@ class Batches:
                     for one, seed in zip(facts, drawn, strict=True)
                 ]
             )
-            return Drawn(DenseBatch(prefix, lengths, ids.view(shape), weights.view(shape)), None)
+            return StepBatch(
+                DenseBatch(prefix, lengths, ids.view(shape), weights.view(shape)), None
+            )
         lights = np.stack([self.lights[place // CHUNK][place % CHUNK] for place in chosen])
         lights[flipped] = lights[flipped][..., ::-1]
         frames = paint(lights, [[color for color, _, _ in one.looks] for one in facts])
-        prefix = torch.tensor(speller.prefix_ids).expand(len(chosen), -1)
-        pixels = patches(frames, speller.policy.vision, rng)
+        prefix = torch.tensor(tokenizer.prefix_ids).expand(len(chosen), -1)
+        pixels = patches(frames, tokenizer.policy.vision, rng)
         lengths = torch.full((len(chosen),), prefix.shape[1])
         batch = DenseBatch(prefix, lengths, ids.view(shape), weights.view(shape), pixels)
-        return Drawn(batch, self._truth(facts, flipped), bool(tasks))
+        return StepBatch(batch, self._truth(facts, flipped), bool(tasks))
 
-    def ahead(self, first: int, end: int) -> Iterator[Drawn]:
+    def prefetched(self, first: int, end: int) -> Iterator[StepBatch]:
         """The batches of steps `first` to `end`, drawn by `workers` processes if there are any."""
         steps = range(first, end)
         if not self.config.workers:
@@ -132,16 +139,16 @@ class Batches:
             multiprocessing_context="fork",
         )
 
-    def _truth(self, facts: list[Facts], flipped: np.ndarray) -> Truth:
+    def _truth(self, facts: list[SceneFacts], flipped: np.ndarray) -> ProbeTargets:
         pool = self.config.pool
         side = 2 * self.config.shape.patch_size
         columns, rows = pool.width // side, pool.height // side
-        labels = [labels_of(one, columns, rows, pool.radius) for one in facts]
+        labels = [token_labels(one, columns, rows, pool.radius) for one in facts]
         turned = [
             mirrored(one, columns) if mirror else one
             for one, mirror in zip(labels, flipped, strict=True)
         ]
-        return dense_truth(turned, pool.frames // 2, columns * rows)
+        return probe_targets(turned, pool.frames // 2, columns * rows)
 
 
 class _Steps(Dataset):
@@ -153,7 +160,7 @@ class _Steps(Dataset):
     def __len__(self) -> int:
         return len(self.steps)
 
-    def __getitem__(self, place: int) -> Drawn:
+    def __getitem__(self, place: int) -> StepBatch:
         return self.batches.step(self.steps[place])
 
 

@@ -85,10 +85,10 @@ class ShapeConfig:
     """
 
     family: Literal["qwen2_5_vl", "qwen2_vl", "qwen3_vl"] = "qwen2_5_vl"
-    """Whose classes and folder; Qwen3-VL in the transcript tier alone."""
+    """Whose classes and folder."""
     hidden: int = 128
     layers: int = 6
-    watching: int = 4
+    probe_layer: int = 4
     """Layers after which the states at video tokens are asked about contacts and motion; the
     layers above are the words' alone."""
     heads: int = 4
@@ -191,15 +191,10 @@ class PretrainConfig:
                 raise UserError(f"{name} is {getattr(self, name)}; it is a share: give 0 to 1")
 
     def _check_video(self) -> None:
-        if not 1 <= self.shape.watching <= self.shape.layers:
+        if not 1 <= self.shape.probe_layer <= self.shape.layers:
             raise UserError(
-                f"watching is {self.shape.watching}; the model has {self.shape.layers} layers: "
-                f"give 1 to {self.shape.layers}"
-            )
-        if self.shape.family == "qwen3_vl":
-            raise UserError(
-                "family 'qwen3_vl' came with tier 'video'; its videos come in pieces with times "
-                "between, which this training does not lay out: give qwen2_5_vl or qwen2_vl"
+                f"probe_layer is {self.shape.probe_layer}; the model has {self.shape.layers} "
+                f"layers: give 1 to {self.shape.layers}"
             )
         side = 2 * self.shape.patch_size
         if self.pool.width % side or self.pool.height % side:

@@ -5,18 +5,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from videothinker.lab.pretraining.config import PretrainConfig
-from videothinker.lab.pretraining.pool import Facts
-from videothinker.lab.pretraining.targets import (
-    Asked,
-    every_fate,
+from videothinker.lab.pretraining.pool import SceneFacts
+from videothinker.lab.pretraining.questions import (
+    TaughtQuestion,
     from_raw,
     paired_what_if,
-    respond,
-    struck,
-    tracking,
+    premise_removed,
     what_if,
     which_collide,
 )
+from videothinker.lab.pretraining.targets import every_fate, respond, tracking
 
 Task = tuple[str, str]
 """The words after the prefix, and the completion."""
@@ -47,7 +45,7 @@ def kinds_at(step: int, config: PretrainConfig) -> dict[str, float]:
 
 
 def task(
-    kind: str, facts: Facts, config: PretrainConfig, rng: np.random.Generator, *, flipped: bool
+    kind: str, facts: SceneFacts, config: PretrainConfig, rng: np.random.Generator, *, flipped: bool
 ) -> Task:
     """One question of a kind about a scene, and what to say; another kind where there is none."""
     timed = config.tier == "video"
@@ -66,13 +64,15 @@ def task(
         asked = which_collide(facts, rng)
         return asked.words(), respond(facts, asked, "obs", rng, 0.0, timed=timed)
     if rng.random() < STRUCK_SHARE:
-        asked = struck(found, facts)
+        asked = premise_removed(found, facts)
         return asked.words(), respond(facts, asked, "obs", rng, 0.0, timed=timed)
     mode = "sim" if rng.random() < config.simulate_share else "obs"
     return found.words(), respond(facts, found, mode, rng, config.corrupted_share, timed=timed)
 
 
-def _what_if(facts: Facts, config: PretrainConfig, rng: np.random.Generator) -> Asked | None:
+def _what_if(
+    facts: SceneFacts, config: PretrainConfig, rng: np.random.Generator
+) -> TaughtQuestion | None:
     """A what-if question, alone or one half of a minimal pair."""
     if rng.random() < config.pair_share:
         pair = paired_what_if(facts, rng)
@@ -82,7 +82,7 @@ def _what_if(facts: Facts, config: PretrainConfig, rng: np.random.Generator) -> 
 
 
 def draw(
-    facts: Sequence[Facts],
+    facts: Sequence[SceneFacts],
     step: int,
     config: PretrainConfig,
     rng: np.random.Generator,

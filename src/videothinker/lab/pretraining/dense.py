@@ -1,5 +1,7 @@
 """The training forward of a small Qwen-VL, fast on a CPU: equal layouts, explicit attention.
 
+Where a video's tokens stand comes from the model's own `encode` and `positions`; what of its tower
+the decoder takes, and how a norm or an MLP computes, from the parts that its modules have.
 transformers runs the vision tower's attention one temporal slot at a time and reads a video again
 for every question about it. Here all videos of a batch share one layout, so that the tower is a few
 large matrix products, and the K questions about an item read its prefix (video or transcript) once.
@@ -13,8 +15,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
-from transformers.models.qwen2_vl.modeling_qwen2_vl import VisionMlp
-from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLTextAttention
 from transformers.vision_utils import get_vision_position_ids
 
 
@@ -32,19 +32,19 @@ class DenseBatch:
 
 
 @dataclass(frozen=True)
-class Layout:
-    """What every item of a run shares: where the video stands and the rotary positions."""
+class PrefixLayout:
+    """What every item of a run shares: where its video stands and the rotary positions."""
 
     prefix_positions_3P: Tensor
     next_position: int
     """Rotary position of the first token after a full prefix."""
     grid_thw: tuple[int, int, int] | None = None
-    video_start: int = 0
-    video_tokens: int = 0
-    watching: int = 0
+    video_runs: tuple[tuple[int, int], ...] = ()
+    """Beginning and end of each run of video tokens: one, or one a slot with its time before it."""
+    probe_layer: int = 0
     """Layers below the state that is asked about the video tokens; 0 for all."""
 
-    def to(self, device: torch.device) -> "Layout":
+    def to(self, device: torch.device) -> "PrefixLayout":
         """The same on a device."""
         return replace(self, prefix_positions_3P=self.prefix_positions_3P.to(device))
 
@@ -54,8 +54,13 @@ def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return x * cos + torch.cat((-x[..., half:], x[..., :half]), dim=-1) * sin
 
 
+def _part(module: nn.Module, name: str) -> Any:
+    """A part that only some families' modules have, or None."""
+    return dict(module.named_children()).get(name)
+
+
 def _norm(module: Any, x: Tensor) -> Tensor:
-    if isinstance(module, nn.LayerNorm):  # Qwen2-VL's tower
+    if isinstance(module, nn.LayerNorm):
         shape, weight, bias = module.normalized_shape, module.weight, module.bias
         return F.layer_norm(x, shape, weight.to(x.dtype), bias.to(x.dtype), module.eps)
     return F.rms_norm(x, module.weight.shape, module.weight.to(x.dtype), module.variance_epsilon)
@@ -66,7 +71,7 @@ def _bare(x: Tensor) -> Tensor:
 
 
 def _mlp(module: Any, x: Tensor) -> Tensor:
-    if isinstance(module, VisionMlp):
+    if _part(module, "gate_proj") is None:
         return module(x)
     return module.down_proj(F.silu(module.gate_proj(x)) * module.up_proj(x))
 
@@ -76,32 +81,71 @@ def _places(grid_thw: tuple[int, int, int], merge: int, device: torch.device) ->
     return get_vision_position_ids(torch.tensor([grid_thw]), merge).to(device)
 
 
-def tower(visual: Any, pixels_BNF: Tensor, grid_thw: tuple[int, int, int]) -> Tensor:
-    """Merged video tokens `B M D` of videos that share one grid (full attention within a slot).
+def vision_features(
+    visual: Any, pixels_BNF: Tensor, grid_thw: tuple[int, int, int]
+) -> list[Tensor]:
+    """Merged video tokens of videos that share one grid, and what is added to them after each of
+    the first decoder layers (DeepStack; elsewhere nothing): `B M D` each.
 
     Assumes every block attends to its whole temporal slot (`fullatt_block_indexes` names them all).
     """
     batch, patches, _ = pixels_BNF.shape
     slots = grid_thw[0]
     per_slot = patches // slots
-    positions = _places(grid_thw, visual.spatial_merge_size, pixels_BNF.device)[:per_slot]
-    cos, sin = visual.rotary_pos_emb(pixels_BNF, positions)  # the same in every slot
-    weight = visual.patch_embed.proj.weight.flatten(1)
-    x = F.linear(pixels_BNF, weight).view(batch * slots, per_slot, -1)
-    for block in visual.blocks:
-        attention = block.attn
-        heads = attention.num_heads
-        qkv = attention.qkv(_norm(block.norm1, x))
-        q, k, v = qkv.view(batch * slots, per_slot, 3, heads, -1).permute(2, 0, 3, 1, 4)
-        cos_, sin_ = cos.to(q.dtype), sin.to(q.dtype)
-        q, k = _rotate(q, cos_, sin_), _rotate(k, cos_, sin_)
-        scores = torch.softmax(q @ k.transpose(-1, -2) * attention.scaling, dim=-1)
-        mixed = (scores.to(v.dtype) @ v).transpose(1, 2).reshape(batch * slots, per_slot, -1)
-        x = x + attention.proj(mixed)
-        x = x + _mlp(block.mlp, _norm(block.norm2, x))
-    merger = visual.merger
-    merged = _norm(merger.ln_q, x).view(batch, -1, merger.hidden_size)
-    return merger.mlp(merged)
+    places = _places(grid_thw, visual.spatial_merge_size, pixels_BNF.device)[:per_slot]
+    cos, sin = visual.rotary_pos_emb(pixels_BNF, places)  # the same in every slot
+    embed = visual.patch_embed.proj
+    x = F.linear(pixels_BNF, embed.weight.flatten(1), embed.bias)
+    x = x.view(batch * slots, per_slot, -1)
+    table = _part(visual, "pos_embed")
+    if table is not None:
+        x = x + _table_positions(table, places, grid_thw[1:]).to(x.dtype)
+    deeper = _part(visual, "deepstack_merger_list")
+    tapped = (
+        {} if deeper is None else dict(zip(visual.deepstack_visual_indexes, deeper, strict=True))
+    )
+    added = []
+    for number, block in enumerate(visual.blocks):
+        x = _vision_block(block, x, cos, sin)
+        if number in tapped:
+            added.append(_merge(tapped[number], x, batch))
+    return [_merge(visual.merger, x, batch), *added]
+
+
+def _vision_block(block: Any, x_SND: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """One block over S slots of N patches, each of which sees its own slot."""
+    attention = block.attn
+    size = x_SND.shape[:2]
+    qkv = attention.qkv(_norm(block.norm1, x_SND))
+    q, k, v = qkv.view(*size, 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4)
+    cos, sin = cos.to(q.dtype), sin.to(q.dtype)
+    q, k = _rotate(q, cos, sin), _rotate(k, cos, sin)
+    scores = torch.softmax(q @ k.transpose(-1, -2) * attention.scaling, dim=-1)
+    mixed = (scores.to(v.dtype) @ v).transpose(1, 2).reshape(*size, -1)
+    x = x_SND + attention.proj(mixed)
+    return x + _mlp(block.mlp, _norm(block.norm2, x))
+
+
+def _table_positions(table: Any, places_N2: Tensor, sides: tuple[int, int]) -> Tensor:
+    """Learned positions `N D`: the square `table` read between its points, corners on corners."""
+    side = int(table.num_embeddings**0.5)
+    taps, shares = [], []
+    for place_N, size in zip(places_N2.T, sides, strict=True):
+        at = place_N.float() * (side - 1) / max(size - 1, 1)
+        low = at.floor()
+        taps.append(torch.stack([low, (low + 1).clamp(max=side - 1)]).long())
+        shares.append(torch.stack([1 - (at - low), at - low]))
+    index_22N = taps[0][:, None] * side + taps[1][None]
+    share_22N = shares[0][:, None] * shares[1][None]
+    return (table(index_22N) * share_22N[..., None]).sum((0, 1))
+
+
+def _merge(merger: Any, x_SND: Tensor, batch: int) -> Tensor:
+    """Neighbouring patches as one token, `B M D`."""
+    norm = _part(merger, "ln_q")
+    if norm is None:
+        return merger(x_SND).unflatten(0, (batch, -1))
+    return merger.mlp(_norm(norm, x_SND).view(batch, -1, merger.hidden_size))
 
 
 def _heads(x: Tensor, head_dim: int) -> Tensor:
@@ -112,7 +156,7 @@ def _project(attention: Any, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tenso
     """Turned queries and keys, and values, `... heads d`."""
     hd, groups = attention.head_dim, attention.num_key_value_groups
     q, k = _heads(attention.q_proj(x), hd), _heads(attention.k_proj(x), hd)
-    if isinstance(attention, Qwen3VLTextAttention):
+    if _part(attention, "q_norm") is not None:
         q, k = _norm(attention.q_norm, q), _norm(attention.k_norm, k)
     q, k = _rotate(q, cos, sin), _rotate(k, cos, sin).repeat_interleave(groups, -2)
     return q, k, _heads(attention.v_proj(x), hd).repeat_interleave(groups, -2)
@@ -158,44 +202,66 @@ def _attend(layer: Any, prefix: Tensor, segments: Tensor, rotary: Any, mask: Ten
     return attention.o_proj(out_p), attention.o_proj(out_s)
 
 
-def _prefix(model: Any, batch: DenseBatch, layout: Layout) -> tuple[Tensor, Tensor | None]:
-    """Embedded prefix `B P D`, and the tower's tokens `B M D` in it."""
+def _placed(prefix_BPD: Tensor, video_BMD: Tensor, layout: PrefixLayout) -> Tensor:
+    """The prefix with the video's tokens in their places."""
+    parts, end, done = [], 0, 0
+    for first, last in layout.video_runs:
+        parts += [prefix_BPD[:, end:first], video_BMD[:, done : done + last - first]]
+        done, end = done + last - first, last
+    return torch.cat([*parts, prefix_BPD[:, end:]], 1)
+
+
+def _at_video(prefix_BPD: Tensor, layout: PrefixLayout) -> Tensor:
+    """What stands in the video's places, `B M D`."""
+    return torch.cat([prefix_BPD[:, first:last] for first, last in layout.video_runs], 1)
+
+
+def _prefix(model: Any, batch: DenseBatch, layout: PrefixLayout) -> tuple[Tensor, list[Tensor]]:
+    """Embedded prefix `B P D`, and what the tower gives for it; nothing without a video."""
     prefix = model.model.language_model.embed_tokens(batch.prefix_ids_BP)
     if batch.pixels_BNF is None or layout.grid_thw is None:
-        return prefix, None
-    seen = tower(model.model.visual, batch.pixels_BNF, layout.grid_thw)
-    end = layout.video_start + layout.video_tokens
-    parts = (prefix[:, : layout.video_start], seen.to(prefix.dtype), prefix[:, end:])
-    return torch.cat(parts, 1), seen
+        return prefix, []
+    features = vision_features(model.model.visual, batch.pixels_BNF, layout.grid_thw)
+    return _placed(prefix, features[0].to(prefix.dtype), layout), features
 
 
-def watch(model: Any, batch: DenseBatch, layout: Layout) -> tuple[Tensor, Tensor]:
-    """The tower's tokens and the states at them after `watching` layers, `B M D` each; no words."""
+def _deeper(prefix: Tensor, number: int, features: list[Tensor], layout: PrefixLayout) -> Tensor:
+    """DeepStack: the states after layer `number`, from 1, with the tower's own part added."""
+    if number >= len(features):
+        return prefix
+    added = features[number].to(prefix.dtype)
+    return prefix + _placed(torch.zeros_like(prefix), added, layout)
+
+
+def video_states(model: Any, batch: DenseBatch, layout: PrefixLayout) -> tuple[Tensor, Tensor]:
+    """The tower's tokens and the states at them after `probe_layer` layers, `B M D`; no words."""
     language = model.model.language_model
-    prefix, seen = _prefix(model, batch, layout)
-    assert seen is not None
-    end = layout.video_start + layout.video_tokens
+    prefix, features = _prefix(model, batch, layout)
+    end = layout.video_runs[-1][1]
     prefix = prefix[:, :end]
     rotary = language.rotary_emb(prefix, layout.prefix_positions_3P[:, None, :end])
     cos, sin = (t[:, :, None] for t in rotary)
     causal = torch.ones(end, end, dtype=torch.bool, device=prefix.device).triu(1)
-    for layer in language.layers[: layout.watching or None]:
+    for number, layer in enumerate(language.layers[: layout.probe_layer or None], start=1):
         prefix = prefix + _own(layer, _norm(layer.input_layernorm, prefix), cos, sin, causal)
         prefix = prefix + _mlp(layer.mlp, _norm(layer.post_attention_layernorm, prefix))
-    return seen, _bare(prefix[:, layout.video_start :])
+        prefix = _deeper(prefix, number, features, layout)
+    return features[0], _bare(_at_video(prefix, layout))
 
 
-def forward(model: Any, batch: DenseBatch, layout: Layout) -> tuple[Tensor, Tensor | None, Tensor]:
+def forward(
+    model: Any, batch: DenseBatch, layout: PrefixLayout
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Final hidden states of the segments `B K L D`, the tower's tokens `B M D`, and the states at
-    the video tokens after `watching` layers `B M D`.
+    the video tokens after `probe_layer` layers `B M D`; the last two are None without a video.
 
     Args:
-        model: a Qwen2.5-VL or Qwen2-VL, or a Qwen3-VL that is shown no video.
+        model: of the Qwen-VL line.
         batch: the items.
         layout: what they share.
     """
     language = model.model.language_model
-    prefix, seen = _prefix(model, batch, layout)
+    prefix, features = _prefix(model, batch, layout)
     segments = language.embed_tokens(batch.segment_ids_BKL)
     size, P = batch.prefix_ids_BP.shape
     device = prefix.device
@@ -213,7 +279,7 @@ def forward(model: Any, batch: DenseBatch, layout: Layout) -> tuple[Tensor, Tens
     later_LL = torch.ones(L, L, dtype=torch.bool, device=device).triu(1)
     mask = torch.cat((outside_BP[:, None].expand(-1, L, -1), later_LL.expand(size, -1, -1)), -1)
     mask = mask[:, None, None]
-    watched = prefix
+    probed = None
     for number, layer in enumerate(language.layers, start=1):
         norm = layer.input_layernorm
         out_p, out_s = _attend(layer, _norm(norm, prefix), _norm(norm, segments), rotary, mask)
@@ -221,9 +287,10 @@ def forward(model: Any, batch: DenseBatch, layout: Layout) -> tuple[Tensor, Tens
         norm = layer.post_attention_layernorm
         prefix = prefix + _mlp(layer.mlp, _norm(norm, prefix))
         segments = segments + _mlp(layer.mlp, _norm(norm, segments))
-        if number == (layout.watching or len(language.layers)):
-            watched = prefix[:, layout.video_start : layout.video_start + layout.video_tokens]
-    return _norm(language.norm, segments), seen, _bare(watched)
+        prefix = _deeper(prefix, number, features, layout)
+        if features and number == (layout.probe_layer or len(language.layers)):
+            probed = _bare(_at_video(prefix, layout))
+    return _norm(language.norm, segments), features[0] if features else None, probed
 
 
 def losses(model: Any, hidden_BKLD: Tensor, batch: DenseBatch) -> tuple[Tensor, Tensor]:

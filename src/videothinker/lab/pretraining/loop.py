@@ -10,15 +10,15 @@ import torch
 
 from videothinker.console import progress, say
 from videothinker.lab.pretraining import dense
-from videothinker.lab.pretraining.batches import Batches, Drawn, moved, patches
+from videothinker.lab.pretraining.batches import Batches, StepBatch, moved, patches
 from videothinker.lab.pretraining.config import PretrainConfig
+from videothinker.lab.pretraining.cuda_graphs import GraphedBackward, Parts
 from videothinker.lab.pretraining.curriculum import kinds_at
-from videothinker.lab.pretraining.heads import Heads, seen_by_heads
-from videothinker.lab.pretraining.measure import HeldOut
-from videothinker.lab.pretraining.optimizer import Optimizer
-from videothinker.lab.pretraining.recorded import Parts, RecordedBackward
-from videothinker.lab.pretraining.spelling import Speller
-from videothinker.models.qwen2_5_vl.model import Qwen25VL
+from videothinker.lab.pretraining.measure import HeldOutScenes
+from videothinker.lab.pretraining.optimizer import PretrainOptimizer
+from videothinker.lab.pretraining.probe_heads import ProbeHeads, probe_metrics
+from videothinker.lab.pretraining.segments import SegmentTokenizer
+from videothinker.models.qwen_vl.policy import QwenVL
 from videothinker.records import Step
 from videothinker.runs import Journal
 from videothinker.seeds import derive
@@ -39,21 +39,25 @@ def in_bfloat16(precision: str, device: str) -> bool:
 
 
 def backward(
-    policy: Qwen25VL, heads: Heads | None, drawn: Drawn, speller: Speller, precision: str
+    policy: QwenVL,
+    heads: ProbeHeads | None,
+    batch: StepBatch,
+    tokenizer: SegmentTokenizer,
+    precision: str,
 ) -> Parts:
     """The parts of the loss; its gradients are added to those there are."""
     words = right = torch.zeros((), device=policy.device)
     device = policy.device.type
     with torch.autocast(device, torch.bfloat16, enabled=in_bfloat16(precision, device)):
-        if drawn.speaks:
-            hidden, seen, state = dense.forward(policy.model, drawn.batch, speller.layout)
-            words, right = dense.losses(policy.model, hidden, drawn.batch)
+        if batch.has_words:
+            hidden, vision, state = dense.forward(policy.model, batch.inputs, tokenizer.layout)
+            words, right = dense.losses(policy.model, hidden, batch.inputs)
         else:
-            seen, state = dense.watch(policy.model, drawn.batch, speller.layout)
+            vision, state = dense.video_states(policy.model, batch.inputs, tokenizer.layout)
     parts = {"words": words, "teacher_forced": right}
     total = words
-    if heads is not None and drawn.truth is not None and seen is not None:
-        found = heads.losses(seen.float(), state.float(), drawn.truth)
+    if heads is not None and batch.targets is not None and vision is not None and state is not None:
+        found = heads.losses(vision.float(), state.float(), batch.targets)
         total = words + torch.stack(list(found.values())).sum()
         parts |= found
     total.backward()
@@ -61,8 +65,12 @@ def backward(
 
 
 @torch.no_grad()
-def probe(
-    policy: Qwen25VL, heads: Heads, scenes: HeldOut, speller: Speller, precision: str
+def probe_accuracy(
+    policy: QwenVL,
+    heads: ProbeHeads,
+    scenes: HeldOutScenes,
+    tokenizer: SegmentTokenizer,
+    precision: str,
 ) -> dict[str, float]:
     """What the heads tell of held-out scenes: the curve of the stage without words."""
     colors, pairs = [], []
@@ -71,18 +79,18 @@ def probe(
     for start in range(0, len(frames), PROBED):
         shown = torch.from_numpy(np.stack(frames[start : start + PROBED]))
         pixels = patches(shown, policy.vision)
-        prefix = torch.tensor(speller.prefix_ids).expand(len(shown), -1)
+        prefix = torch.tensor(tokenizer.prefix_ids).expand(len(shown), -1)
         batch = dense.DenseBatch(prefix, torch.empty(0), torch.empty(0), torch.empty(0), pixels)
         batch = moved(batch, device)
         bfloat16 = in_bfloat16(precision, device.type)
         with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
-            seen, state = dense.watch(policy.model, batch, speller.layout)
-        colors.append(heads.colors(seen.float()).cpu())
+            vision, state = dense.video_states(policy.model, batch, tokenizer.layout)
+        colors.append(heads.colors(vision.float()).cpu())
         pairs.append(heads.pairs(state.float()).cpu())
-    return seen_by_heads(torch.cat(colors), torch.cat(pairs), scenes.facts)
+    return probe_metrics(torch.cat(colors), torch.cat(pairs), scenes.facts)
 
 
-def load_checkpoint(optimizer: Optimizer, checkpoints: Path) -> int:
+def load_checkpoint(optimizer: PretrainOptimizer, checkpoints: Path) -> int:
     """Load the newest checkpoint, if any; returns the steps done."""
     checkpoints.mkdir(parents=True, exist_ok=True)
     saved = sorted(checkpoints.glob("step-*.safetensors"))
@@ -92,7 +100,7 @@ def load_checkpoint(optimizer: Optimizer, checkpoints: Path) -> int:
     return int(saved[-1].stem.partition("-")[2])
 
 
-def save_checkpoint(optimizer: Optimizer, checkpoints: Path, done: int) -> None:
+def save_checkpoint(optimizer: PretrainOptimizer, checkpoints: Path, done: int) -> None:
     """Save after `done` steps, then drop the older checkpoints."""
     optimizer.save(checkpoints / f"step-{done:07d}.safetensors")
     for old in sorted(checkpoints.glob("step-*.safetensors"))[:-1]:
@@ -108,14 +116,14 @@ def _repeat_on_gpu() -> None:
 
 
 def train(
-    policy: Qwen25VL,
+    policy: QwenVL,
     batches: Batches,
     config: PretrainConfig,
     *,
     checkpoints: Path,
     journal: Journal[Step],
     measure: Callable[[int], object],
-    held_out: HeldOut,
+    held_out: HeldOutScenes,
 ) -> None:
     """Train in place from the last checkpoint on.
 
@@ -131,28 +139,30 @@ def train(
     torch.manual_seed(derive(config.seed, "pretraining heads"))
     if config.device == "cuda":
         _repeat_on_gpu()
-    heads = Heads(config.shape.hidden).to(policy.device) if config.tier == "video" else None
+    heads = ProbeHeads(config.shape.hidden).to(policy.device) if config.tier == "video" else None
     modules = [policy.model, *([heads] if heads is not None else [])]
-    optimizer = Optimizer(modules, config)
+    optimizer = PretrainOptimizer(modules, config)
     first = load_checkpoint(optimizer, checkpoints)
     journal.keep(lambda loss: loss.step < first)
     policy.model.train()
 
-    def run(drawn: Drawn) -> Parts:
-        return backward(policy, heads, drawn, batches.speller, config.precision)
+    def run(batch: StepBatch) -> Parts:
+        return backward(policy, heads, batch, batches.tokenizer, config.precision)
 
     if config.device == "cuda":
-        run = RecordedBackward(run, list(optimizer.named.values()))
+        run = GraphedBackward(run, list(optimizer.named.values()))
     with progress(f"pretrain ({config.tier})", config.steps, done=first) as bar:
-        for step, drawn in enumerate(batches.ahead(first, config.steps), start=first):
-            drawn = drawn.to(policy.device)  # noqa: PLW2901
-            found = run(drawn)
+        for step, batch in enumerate(batches.prefetched(first, config.steps), start=first):
+            batch = batch.to(policy.device)  # noqa: PLW2901
+            found = run(batch)
             optimizer.step(step)
             parts = dict(zip(found, torch.stack([*found.values()]).tolist(), strict=True))
             done = step + 1
             due = done % config.measure_every == 0 and done < config.steps
             if due and heads is not None:
-                parts |= probe(policy, heads, held_out, batches.speller, config.precision)
+                parts |= probe_accuracy(
+                    policy, heads, held_out, batches.tokenizer, config.precision
+                )
                 shown = ", ".join(f"{key} {parts[key]:.3f}" for key in SHOWN)
                 say(f"step {done}: the heads' {shown}")
             journal.append(Step(step=step, loss=parts.pop("words"), metrics=parts))

@@ -15,22 +15,20 @@ from videothinker.clevrer.compact import render_compact, short_names
 from videothinker.generation.base import Sampling, generate
 from videothinker.lab.pretraining.config import PretrainConfig
 from videothinker.lab.pretraining.curriculum import EVERY
-from videothinker.lab.pretraining.pool import Facts
-from videothinker.lab.pretraining.targets import (
-    OPENINGS,
-    Asked,
+from videothinker.lab.pretraining.pool import SceneFacts
+from videothinker.lab.pretraining.questions import (
+    TaughtQuestion,
     answer_from,
     from_raw,
-    image_cells,
     paired_what_if,
-    told,
-    tracking,
     what_if,
     which_collide,
 )
+from videothinker.lab.pretraining.targets import image_cells, tracking
+from videothinker.lab.pretraining.thinking import OPENINGS, pairs_in_words
 from videothinker.models.base import Prompt
 from videothinker.models.loaded import Policy
-from videothinker.models.qwen2_5_vl.encoding import Video
+from videothinker.models.qwen_vl.videos import QwenVideo
 from videothinker.seeds import derive, numpy_generator
 
 LONGEST = 192
@@ -61,28 +59,30 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class HeldOutScenes:
     """Scenes for the measurements."""
 
-    facts: Sequence[Facts]
+    facts: Sequence[SceneFacts]
     frames: Sequence[np.ndarray] | None
     """uint8 (T, H, W, 3) each; None in the transcript tier."""
     seconds: float
     """How long each video lasts."""
+    times: Sequence[float] | None = None
+    """When each frame is shown; null where no video is."""
 
-    def first(self, count: int) -> "HeldOut":
+    def first(self, count: int) -> "HeldOutScenes":
         """A part of them."""
         frames = None if self.frames is None else self.frames[:count]
-        return HeldOut(self.facts[:count], frames, self.seconds)
+        return replace(self, facts=self.facts[:count], frames=frames)
 
 
 @dataclass(frozen=True)
-class Probe:
+class MeasuredPrompt:
     """One prompt to be answered."""
 
     name: str
     scene: int
-    asked: Asked
+    asked: TaughtQuestion
     show: str = "full"
     """full | blank | swapped"""
     prefill: str = ""
@@ -91,26 +91,28 @@ class Probe:
     shortcut: bool | None = None
 
 
-def probes_of(facts: Facts, place: int, config: PretrainConfig) -> list[Probe]:
+def prompts_of(facts: SceneFacts, place: int, config: PretrainConfig) -> list[MeasuredPrompt]:
     """All that is asked about one held-out scene; the draws depend on the scene alone."""
     rng = numpy_generator(config.seed, "pretraining probes", facts.scene_index)
     names = short_names(facts.objects)
-    found: list[Probe] = []
+    found: list[MeasuredPrompt] = []
     asked, _ = tracking(facts, rng, config.pool.radius, EVERY)
     if config.tier == "video":
         cells = image_cells(facts, config.pool.radius, flipped=False)
         truth = ", ".join(f"{n} {' '.join(c[::EVERY])}" for n, c in zip(names, cells, strict=True))
-        found.append(Probe("objects", place, asked, truth=truth))
+        found.append(MeasuredPrompt("objects", place, asked, truth=truth))
     asked = which_collide(facts, rng)
-    seen = told(facts.collisions(), names)
-    found.append(Probe("collisions", place, asked, truth=seen))
-    found += [Probe("descriptive", place, from_raw(facts, raw)) for raw in facts.descriptive[:2]]
+    seen = pairs_in_words(facts.collisions(), names)
+    found.append(MeasuredPrompt("collisions", place, asked, truth=seen))
+    found += [
+        MeasuredPrompt("descriptive", place, from_raw(facts, raw)) for raw in facts.descriptive[:2]
+    ]
     for inferential in (0.0, 1.0):
         asked = what_if(facts, rng, inferential)
         if asked is None:
             continue
         shortcut = answer_from(asked, facts.collisions()) == asked.gold
-        free = Probe("what-if free", place, asked, shortcut=shortcut)
+        free = MeasuredPrompt("what-if free", place, asked, shortcut=shortcut)
         found.append(free)
         found.append(replace(free, name="what-if sampled", temperature=1.0))
         for mode in ("obs", "sim"):
@@ -121,11 +123,13 @@ def probes_of(facts: Facts, place: int, config: PretrainConfig) -> list[Probe]:
                 found.append(replace(free, name=f"what-if {show}", show=show))
     for half in paired_what_if(facts, rng) or ():
         forced = f"<think>{OPENINGS['sim']}"
-        found.append(Probe("pair sim", place, half, prefill=forced))
+        found.append(MeasuredPrompt("pair sim", place, half, prefill=forced))
     return found
 
 
-def measure(policy: Policy, scenes: HeldOut, config: PretrainConfig, step: int) -> list[Measured]:
+def measure(
+    policy: Policy, scenes: HeldOutScenes, config: PretrainConfig, step: int
+) -> list[Measured]:
     """Ask every probe about every scene, through the path that trainer and evaluator use.
 
     `step` says after how many optimisation steps, for the records.
@@ -133,7 +137,7 @@ def measure(policy: Policy, scenes: HeldOut, config: PretrainConfig, step: int) 
     found: list[Measured] = []
     for start in range(0, len(scenes.facts), TOGETHER):
         places = range(start, min(start + TOGETHER, len(scenes.facts)))
-        probes = [p for place in places for p in probes_of(scenes.facts[place], place, config)]
+        probes = [p for place in places for p in prompts_of(scenes.facts[place], place, config)]
         for temperature in (0.0, 1.0):
             chosen = [probe for probe in probes if probe.temperature == temperature]
             shown = {(probe.scene, probe.show) for probe in chosen}
@@ -153,18 +157,22 @@ def measure(policy: Policy, scenes: HeldOut, config: PretrainConfig, step: int) 
     return found
 
 
-def _video(policy: Policy, scenes: HeldOut, scene: int, show: str) -> Video | None:
+def _video(policy: Policy, scenes: HeldOutScenes, scene: int, show: str) -> QwenVideo | None:
     frames = scenes.frames
     if frames is None:
         return None
     shown = np.array(frames[(scene + 1) % len(frames)] if show == "swapped" else frames[scene])
     if show == "blank":
         shown[:] = 128
-    return policy.to_video(shown, scenes.seconds)
+    return policy.to_video(shown, scenes.seconds, times=scenes.times)
 
 
 def _prompt(
-    policy: Policy, scenes: HeldOut, video: Video | None, probe: Probe, config: PretrainConfig
+    policy: Policy,
+    scenes: HeldOutScenes,
+    video: QwenVideo | None,
+    probe: MeasuredPrompt,
+    config: PretrainConfig,
 ) -> Prompt:
     context = None
     if video is None:
@@ -176,7 +184,9 @@ def _prompt(
     return policy.encode(probe.asked.words(context), video, prefill=probe.prefill)
 
 
-def _record(probe: Probe, scenes: HeldOut, text: str, step: int, *, cut: bool) -> Measured:
+def _record(
+    probe: MeasuredPrompt, scenes: HeldOutScenes, text: str, step: int, *, cut: bool
+) -> Measured:
     whole = probe.prefill + text
     parsed = answers.parse(whole, probe.asked.choices, truncated=cut)
     return Measured(

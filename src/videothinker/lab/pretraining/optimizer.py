@@ -13,11 +13,17 @@ from torch import Tensor, nn
 from videothinker.lab.pretraining.config import PretrainConfig
 from videothinker.records import write_atomic
 
-MATRICES = ("language_model.layers.", "visual.blocks.", "visual.merger.mlp.")
+MATRICES = (
+    "language_model.layers.",
+    "visual.blocks.",
+    "visual.merger.mlp.",
+    "visual.merger.linear_",
+    "visual.deepstack_merger_list.",
+)
 """Where the matrices that Muon moves are."""
 
 
-class Optimizer:
+class PretrainOptimizer:
     """Both optimisers over the model and its training-time heads."""
 
     def __init__(self, modules: Iterable[nn.Module], config: PretrainConfig) -> None:

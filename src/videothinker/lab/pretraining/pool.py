@@ -21,7 +21,7 @@ from videothinker.models.border import read_object
 from videothinker.records import write_atomic
 from videothinker.seeds import numpy_generator
 from videothinker.world.descriptive import Views, descriptive
-from videothinker.world.objects import SHOWN_FRAMES, Scene, SceneObject
+from videothinker.world.objects import SHOWN_FRAMES, SceneObject, SceneSetup
 from videothinker.world.options import Names
 from videothinker.world.physics import MOVING_SPEED, Trajectory
 from videothinker.world.render import Palette, render
@@ -42,7 +42,7 @@ DESCRIPTIVE = 8
 """Descriptive questions a scene, at most."""
 
 
-class Facts(msgspec.Struct, frozen=True, kw_only=True):
+class SceneFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of one scene. F sampled frames, N objects, table units and seconds."""
 
     scene_index: int
@@ -131,7 +131,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
             np.array(self.inside),
         )
 
-    def flipped(self) -> "Facts":
+    def flipped(self) -> "SceneFacts":
         """The same scene in a mirror: left is right."""
         mirrored = [[(-x, y) for x, y in row] for row in self.positions]
         return msgspec.structs.replace(self, positions=mirrored)
@@ -141,7 +141,7 @@ def _rounded(values: np.ndarray, digits: int = 3) -> list:
     return np.nan_to_num(np.round(values, digits)).tolist()
 
 
-def facts(world: World, frames: int, seed: int, fragile: Fragile | None = None) -> Facts:
+def facts(world: World, frames: int, seed: int, fragile: Fragile | None = None) -> SceneFacts:
     """Take from a world of CLEVRER's length what training needs.
 
     `seed` draws the descriptive questions.
@@ -155,7 +155,7 @@ def facts(world: World, frames: int, seed: int, fragile: Fragile | None = None) 
     rng = numpy_generator(seed, "pretraining questions", world.scene_index)
     speeds_TN = np.linalg.norm(run.velocities_TN2[:SHOWN_FRAMES], axis=-1)
     moving = Views.of(scene, speeds_TN, MOVING_SPEED)
-    return Facts(
+    return SceneFacts(
         scene_index=world.scene_index,
         looks=tuple((thing.color, thing.material, thing.shape) for thing in scene.objects),
         frames=tuple(at.tolist()),
@@ -175,7 +175,7 @@ def facts(world: World, frames: int, seed: int, fragile: Fragile | None = None) 
     )
 
 
-def simulated(index: int, seed: int, config: PoolConfig) -> Facts:
+def simulated(index: int, seed: int, config: PoolConfig) -> SceneFacts:
     """One scene of the pool, from its index."""
     scenes = scene_config(config)
     world = make_world(seed, index, scenes)
@@ -206,14 +206,14 @@ def keep_apart(folder: Path, seed: int, config: PoolConfig) -> None:
             )
 
 
-def read_chunk(folder: Path, number: int, seed: int, config: PoolConfig) -> list[Facts]:
+def read_chunk(folder: Path, number: int, seed: int, config: PoolConfig) -> list[SceneFacts]:
     """Chunk `number` of the pool in `folder`, simulated first if it is not there."""
     path = folder / f"facts-{number:05d}.json"
     if not path.exists():
         first = FIRST_SCENE + number * CHUNK
         found = [simulated(index, seed, config) for index in range(first, first + CHUNK)]
         write_atomic(path, msgspec.json.encode(found))
-    return msgspec.json.decode(path.read_bytes(), type=list[Facts])
+    return msgspec.json.decode(path.read_bytes(), type=list[SceneFacts])
 
 
 def read_frames(folder: Path, number: int, seed: int, config: PoolConfig) -> np.ndarray:
@@ -236,7 +236,7 @@ def save_array(path: Path, found: np.ndarray) -> None:
         np.save(file, found)
 
 
-def frames_of(one: Facts, config: PoolConfig, palette: Palette = RGB) -> np.ndarray:
+def frames_of(one: SceneFacts, config: PoolConfig, palette: Palette = RGB) -> np.ndarray:
     """The sampled frames of a scene, uint8 (F, H, W, 3)."""
     things = tuple(
         SceneObject(color, material, shape, (0.0, 0.0), radius=config.radius)
@@ -253,7 +253,7 @@ def frames_of(one: Facts, config: PoolConfig, palette: Palette = RGB) -> np.ndar
         collisions=(),
     )
     return render(
-        Scene(things), run, range(len(places)), config.width, config.height, palette=palette
+        SceneSetup(things), run, range(len(places)), config.width, config.height, palette=palette
     )
 
 

@@ -16,13 +16,13 @@ from videothinker.lab.pretraining.batches import Batches
 from videothinker.lab.pretraining.config import PoolConfig, PretrainConfig
 from videothinker.lab.pretraining.curriculum import draw
 from videothinker.lab.pretraining.loop import in_bfloat16, train
-from videothinker.lab.pretraining.measure import HeldOut, Measured, measure, summary
+from videothinker.lab.pretraining.measure import HeldOutScenes, Measured, measure, summary
 from videothinker.lab.pretraining.pool import CHUNK, keep_apart, read_chunk, read_frames
-from videothinker.lab.pretraining.spelling import Speller, text_speller, video_speller
+from videothinker.lab.pretraining.segments import SegmentTokenizer, text_tokenizer, video_tokenizer
 from videothinker.models.catalog import load_policy
 from videothinker.models.placement import resolve_device
-from videothinker.models.qwen2_5_vl.model import Qwen25VL
-from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
+from videothinker.models.qwen_vl.policy import QwenVL
+from videothinker.models.qwen_vl.small import SmallConfig, build_small
 from videothinker.records import Step
 from videothinker.run_file import read_run_file
 from videothinker.runs import Run, open_run
@@ -31,6 +31,7 @@ from videothinker.world.config import GiveAways
 from videothinker.world.objects import SHOWN_FRAMES
 from videothinker.world.physics import FPS
 from videothinker.world.scenes import DIALS, SceneConfig, scene_config
+from videothinker.world.stream import frame_ids
 
 MAY_CHANGE = ("device", "pool_dir", "workers")
 """A run may go on elsewhere; its bytes are the same only on the same kind of device."""
@@ -89,17 +90,17 @@ def _run(run: Run, config: PretrainConfig) -> None:
     )
     policy = _fresh(config, pool, work / "start")
     policy.model.to(config.device)
-    speller = _speller(policy, config)
-    speller = replace(
-        speller,
-        layout=speller.layout.to(policy.device),
+    tokenizer = _tokenizer(policy, config)
+    tokenizer = replace(
+        tokenizer,
+        layout=tokenizer.layout.to(policy.device),
         multiple=32 if config.device == "cuda" else 8,
     )
     held_out = _held_out(config, pool)
     measured = run.journal("measured.jsonl", Measured)
     curve = run.journal("metrics.jsonl", Step)
 
-    def look(step: int, share: int = 4) -> dict[str, float]:
+    def validate(step: int, share: int = 4) -> dict[str, float]:
         """Measure on a part of the held-out scenes, unless a killed run already did."""
         if not any(record.step == step for record in measured.records):
             part = held_out.first(max(1, config.pool.held_out // share))
@@ -108,21 +109,21 @@ def _run(run: Run, config: PretrainConfig) -> None:
         say(f"step {step}: {_line(numbers)}")
         return numbers
 
-    batches = Batches(config, pool, speller)
+    batches = Batches(config, pool, tokenizer)
     train(
         policy,
         batches,
         config,
         checkpoints=work,
         journal=curve,
-        measure=look,
+        measure=validate,
         held_out=held_out,
     )
     policy.save(config.out / "model")
     policy: Any = load_policy(
         config.out / "model", device="cpu"
     )  # what is measured is what is stored
-    numbers = look(config.steps, share=1)
+    numbers = validate(config.steps, share=1)
     shutil.rmtree(work / "start", ignore_errors=True)
     precision = "bfloat16" if in_bfloat16(config.precision, config.device) else "float32"
     run.facts["parameters"] = sum(p.numel() for p in policy.model.parameters())
@@ -211,7 +212,7 @@ def _like(data: Path, pool: PoolConfig) -> PoolConfig:
     )
 
 
-def _fresh(config: PretrainConfig, pool: Path, folder: Path) -> Qwen25VL:
+def _fresh(config: PretrainConfig, pool: Path, folder: Path) -> QwenVL:
     """`start`, or a random model whose tokenizer knows the words of this training."""
     if config.start is not None:
         return _loaded(config.start)
@@ -220,7 +221,7 @@ def _fresh(config: PretrainConfig, pool: Path, folder: Path) -> Qwen25VL:
     return _loaded(folder)
 
 
-def _loaded(folder: Path) -> Qwen25VL:
+def _loaded(folder: Path) -> QwenVL:
     policy: Any = load_policy(folder, device="cpu")  # where this training runs
     return policy
 
@@ -267,23 +268,28 @@ def _corpus(config: PretrainConfig, pool: Path) -> list[str]:
     return found
 
 
-def _speller(policy: Qwen25VL, config: PretrainConfig) -> Speller:
+def _tokenizer(policy: QwenVL, config: PretrainConfig) -> SegmentTokenizer:
     if config.tier == "transcript":
-        return text_speller(policy)
+        return text_tokenizer(policy)
     pool = config.pool
     empty = np.zeros((pool.frames, pool.height, pool.width, 3), np.uint8)
-    return video_speller(policy, empty, SECONDS, config.shape.watching)
+    return video_tokenizer(policy, empty, SECONDS, _times(config.pool), config.shape.probe_layer)
 
 
-def _held_out(config: PretrainConfig, pool: Path) -> HeldOut:
+def _times(pool: PoolConfig) -> list[float]:
+    """When each sampled frame is shown, seconds, as a file of the video tells it."""
+    return (frame_ids(pool.frames) / FPS).tolist()
+
+
+def _held_out(config: PretrainConfig, pool: Path) -> HeldOutScenes:
     """The scenes after the pool's; none of them is trained on."""
     first = -(-config.pool.scenes // CHUNK)
     numbers = range(first, first + -(-config.pool.held_out // CHUNK))
     facts = [f for n in numbers for f in read_chunk(pool, n, config.seed, config.pool)]
     count = config.pool.held_out
     if config.tier == "transcript":
-        return HeldOut(facts[:count], None, SECONDS)
+        return HeldOutScenes(facts[:count], None, SECONDS)
     frames: list[np.ndarray] = []
     for number in numbers:
         frames += list(read_frames(pool, number, config.seed, config.pool))
-    return HeldOut(facts[:count], frames[:count], SECONDS)
+    return HeldOutScenes(facts[:count], frames[:count], SECONDS, _times(config.pool))

@@ -1,8 +1,9 @@
 """What only a plain family knows: how its frames are prepared, and what stands in a video's place.
 
-A family has a file of its own here, named as its `model_type`, with a class `OwnFrames`, where its
-published processor needs torchvision; every other goes through that processor (`processor`). The
-arithmetic is that of transformers' video processors; tests hold it to arrays that they made.
+A family has a file of its own here, named as its `model_type`, with a class that `FRAMES` names,
+where its published processor needs torchvision; every other goes through that processor
+(`processor`). The arithmetic is that of transformers' video processors; tests hold it to arrays
+that they made.
 """
 
 import hashlib
@@ -29,7 +30,7 @@ FILTERS = {1: "lanczos", 2: "bilinear", 3: "bicubic"}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Video(base.Video):
+class PlainVideo(base.Video):
     """`values` is what the model's forward takes, by name; `words` stand in the video's place."""
 
     values: Mapping[str, Tensor]
@@ -37,13 +38,13 @@ class Video(base.Video):
 
 
 @dataclass(frozen=True, eq=False)
-class Prompt(base.Prompt):
+class PlainPrompt(base.Prompt):
     """Beside the ids, what else the forward wants to know of every token, by name: int64 `[P]`."""
 
     kinds: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-class Frames(ABC):
+class PlainFrames(ABC):
     """A family's frames and prompts, made from its folder.
 
     Args:
@@ -69,13 +70,13 @@ class Frames(ABC):
         times: Sequence[float] | None,
         min_pixels: int | None,
         max_pixels: int | None,
-    ) -> Video:
+    ) -> PlainVideo:
         """See `base.Model`; a family whose frames have one size takes no pixel bounds.
 
         `times` are when each frame is shown, seconds; see `moments`.
         """
 
-    def read(self, text: str, video: Any) -> Prompt:
+    def read(self, text: str, video: Any) -> PlainPrompt:
         """The prompt of a chat-formatted text, whose one place the video's words take."""
         if video is not None:
             text = text.replace(self.place, video.words)
@@ -88,9 +89,9 @@ class Frames(ABC):
         begin = self.tokenizer.bos_token
         return begin is None or not text.startswith(begin)
 
-    def marked(self, ids_P: Tensor, video: Any, kinds: Mapping[str, Tensor]) -> Prompt:
+    def marked(self, ids_P: Tensor, video: Any, kinds: Mapping[str, Tensor]) -> PlainPrompt:
         """The prompt of these ids, of which the placeholders stand for the video."""
-        return Prompt(ids_P, torch.isin(ids_P, torch.tensor(self.placeholders)), video, kinds)
+        return PlainPrompt(ids_P, torch.isin(ids_P, torch.tensor(self.placeholders)), video, kinds)
 
     @property
     def placeholders(self) -> list[int]:

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from videothinker.models import base
 from videothinker.models.plain.frames import (
-    Frames,
-    Video,
+    PlainFrames,
+    PlainVideo,
     channels_first,
     counted,
     digest,
@@ -27,7 +27,7 @@ CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 """The processor's own where its config has none."""
 
 
-class OwnFrames(Frames):
+class LlavaOnevisionFrames(PlainFrames):
     """As `LlavaOnevisionVideoProcessor` and `LlavaOnevisionProcessor` make them."""
 
     def __init__(self, folder: Path, config: Any, tokenizer: Any) -> None:
@@ -44,7 +44,7 @@ class OwnFrames(Frames):
         times: Sequence[float] | None,
         min_pixels: int | None,
         max_pixels: int | None,
-    ) -> Video:
+    ) -> PlainVideo:
         """It takes no time either."""
         del seconds, times, min_pixels, max_pixels
         pixels = self.look.normalise(self.look.resize(channels_first(frames_THW3), *self.size))
@@ -52,7 +52,7 @@ class OwnFrames(Frames):
         pooled = -(-(vision.image_size // vision.patch_size) // 2)
         tokens = len(frames_THW3) * pooled**2 + 1  # one ends the video
         values, words = {"pixel_values_videos": pixels[None]}, self.place * tokens
-        return Video(
+        return PlainVideo(
             frames=len(frames_THW3),
             height=self.size[0],
             width=self.size[1],
@@ -65,3 +65,6 @@ class OwnFrames(Frames):
     def positions(self, prompt: base.Prompt) -> Tensor:
         """One axis."""
         return counted(prompt)
+
+
+FRAMES = LlavaOnevisionFrames

@@ -1,7 +1,7 @@
 """Any image-and-text model of transformers as a policy: its own forward and `generate`, unshared.
 
 Slower than the engine, since prompt and video are computed again for every completion. What only a
-family knows is its `frames.Frames`.
+family knows is its `frames.PlainFrames`.
 """
 
 import logging
@@ -28,7 +28,7 @@ from videothinker.models import base
 from videothinker.models.checkpoint import Checkpoint
 from videothinker.models.loaded import Policy, refuse_long
 from videothinker.models.loading import bare_tokenizer, check_tokenizer, read_weights
-from videothinker.models.plain.frames import Frames, Prompt, Video
+from videothinker.models.plain.frames import PlainFrames, PlainPrompt, PlainVideo
 from videothinker.models.plain.kinds import CLASSES
 from videothinker.models.positions import continued
 from videothinker.models.templates import chat_text
@@ -43,7 +43,7 @@ KEPT = (*("preprocessor_config.json", "video_preprocessor_config.json", "process
 class Plain(Policy):
     """`model` is of any class behind `AutoModelForImageTextToText`."""
 
-    frames: Frames
+    frames: PlainFrames
     generator: str = field(init=False, default="plain")
 
     def to_video(
@@ -54,8 +54,8 @@ class Plain(Policy):
         times: Sequence[float] | None = None,
         min_pixels: int | None = None,
         max_pixels: int | None = None,
-    ) -> Video:
-        """See `base.Model` and `Frames.to_video`."""
+    ) -> PlainVideo:
+        """See `base.Model` and `PlainFrames.to_video`."""
         return self.frames.to_video(
             frames_THW3, seconds, times=times, min_pixels=min_pixels, max_pixels=max_pixels
         )
@@ -68,7 +68,7 @@ class Plain(Policy):
         system: str | None = None,
         prefill: str = "",
         max_prompt_tokens: int | None = None,
-    ) -> Prompt:
+    ) -> PlainPrompt:
         """See `base.Model`; the tokenizer's special tokens in words become plain words."""
         said = None if system is None else self._harmless(system)
         text = chat_text(
@@ -83,7 +83,7 @@ class Plain(Policy):
         return prompt
 
     def _harmless(self, words: str) -> str:
-        """`<video>` becomes `< video>`: ordinary characters to the tokenizer and to `Frames`."""
+        """`<video>` becomes `< video>`: ordinary characters to tokenizer and `PlainFrames`."""
         added = self.tokenizer.added_tokens_decoder.values()
         special = {
             str(one.content) for one in added if one.special and len(one.content.strip()) > 1
@@ -95,7 +95,7 @@ class Plain(Policy):
 
     def spell_video(self, video: base.Video) -> tuple[str, list[str]]:
         """Its words in one piece, a run of placeholders as one."""
-        assert isinstance(video, Video)
+        assert isinstance(video, PlainVideo)
         words = video.words
         for mark in self.tokenizer.convert_ids_to_tokens(self.frames.placeholders):
             words = re.sub(f"({re.escape(mark)})+", r"\1", words)
@@ -111,7 +111,7 @@ class Plain(Policy):
         count = len(more_C)
         ids_1L = torch.cat([prompt.input_ids_P, more_C])[None].to(self.device)
         given: dict[str, Any] = {"input_ids": ids_1L, "attention_mask": torch.ones_like(ids_1L)}
-        kinds = prompt.kinds if isinstance(prompt, Prompt) else {}
+        kinds = prompt.kinds if isinstance(prompt, PlainPrompt) else {}
         for name, kinds_P in kinds.items():
             given[name] = pad(kinds_P, (0, count))[None].to(self.device)
         if prompt.video is None:
@@ -231,6 +231,6 @@ def load(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -> Pl
     tokenizer = bare_tokenizer(str(checkpoint.folder))
     own = f"{__package__}.{checkpoint.kind}"
     module = own if find_spec(own) else f"{__package__}.processor"
-    frames = import_module(module).OwnFrames(checkpoint.folder, model.config, tokenizer)
+    frames = import_module(module).FRAMES(checkpoint.folder, model.config, tokenizer)
     check_tokenizer(checkpoint.folder, tokenizer, model, frames.place, listed=True)
     return Plain(model, tokenizer, frames)

@@ -13,7 +13,7 @@ from transformers import AutoProcessor
 from videothinker.errors import UserError
 from videothinker.files import border
 from videothinker.models.border import AGAIN
-from videothinker.models.plain.frames import Frames, Prompt, Video, digest, moments
+from videothinker.models.plain.frames import PlainFrames, PlainPrompt, PlainVideo, digest, moments
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
 """What a processor says of the tokens; all else it gives is the video's."""
@@ -50,7 +50,7 @@ def load_processor(folder: Path) -> Any:
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class RawFrames:
     """Frames as they came, because the processor sees them again with every prompt."""
 
     frames_THW3: np.ndarray
@@ -59,13 +59,13 @@ class Shown:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class ProcessedVideo(Video):
+class ProcessedVideo(PlainVideo):
     """And what it was made of."""
 
-    shown: Shown
+    shown: RawFrames
 
 
-class OwnFrames(Frames):
+class ProcessorFrames(PlainFrames):
     """A prompt's ids and a video's values are what the processor returns; no pixel bounds."""
 
     def __init__(self, folder: Path, config: Any, tokenizer: Any, processor: Any = None) -> None:
@@ -85,10 +85,10 @@ class OwnFrames(Frames):
         times: Sequence[float] | None,
         min_pixels: int | None,
         max_pixels: int | None,
-    ) -> Video:
+    ) -> PlainVideo:
         """Raises `UserError` where the processor returns no video."""
         del min_pixels, max_pixels
-        shown = Shown(frames_THW3, seconds, moments(len(frames_THW3), seconds, times))
+        shown = RawFrames(frames_THW3, seconds, moments(len(frames_THW3), seconds, times))
         given = self._call(self.place, shown)
         values = {name: value for name, value in given.items() if name not in INPUTS}
         if not values:
@@ -119,7 +119,7 @@ class OwnFrames(Frames):
                 return int(value.shape[-2]), int(value.shape[-1])
         return 0, 0
 
-    def read(self, text: str, video: Any) -> Prompt:
+    def read(self, text: str, video: Any) -> PlainPrompt:
         """The processor's ids for the whole text."""
         if video is None:
             return super().read(text, None)
@@ -127,7 +127,7 @@ class OwnFrames(Frames):
         kinds = {name: given[name][0] for name in INPUTS[2:] if name in given}
         return self.marked(given["input_ids"][0], video, kinds)
 
-    def _call(self, text: str, shown: Shown) -> dict[str, Tensor]:
+    def _call(self, text: str, shown: RawFrames) -> dict[str, Tensor]:
         count = len(shown.frames_THW3)
         about = {
             "fps": CLOCK,
@@ -146,3 +146,6 @@ class OwnFrames(Frames):
                     return_tensors="pt",
                 )
             )
+
+
+FRAMES = ProcessorFrames

@@ -12,9 +12,9 @@ import numpy as np
 from torch import Tensor
 
 from videothinker.models.plain.frames import (
-    Frames,
-    Prompt,
-    Video,
+    PlainFrames,
+    PlainPrompt,
+    PlainVideo,
     channels_first,
     digest,
     moments,
@@ -29,7 +29,7 @@ PAIR = 2
 """Frames of a temporal patch."""
 
 
-class OwnFrames(Frames):
+class Qwen35Frames(PlainFrames):
     """As `Qwen3VLVideoProcessor` and `Qwen3VLProcessor` make them."""
 
     def __init__(self, folder: Path, config: Any, tokenizer: Any) -> None:
@@ -66,7 +66,7 @@ class OwnFrames(Frames):
         times: Sequence[float] | None,
         min_pixels: int | None,
         max_pixels: int | None,
-    ) -> Video:
+    ) -> PlainVideo:
         """An odd last frame is repeated; bounds of the model's own hold for all frames together."""
         count = len(frames_THW3)
         shown_at = step_times(moments(count, seconds, times), PAIR)
@@ -101,7 +101,7 @@ class OwnFrames(Frames):
         each = height * width // (self.patch * self.merge) ** 2
         pair = self._between("{0}" * each)
         words = "".join(f"<{moment:.1f} seconds>{pair}" for moment in shown_at)
-        return Video(
+        return PlainVideo(
             frames=count,
             height=height,
             width=width,
@@ -111,7 +111,10 @@ class OwnFrames(Frames):
             words=words,
         )
 
-    def marked(self, ids_P: Tensor, video: Any, kinds: Mapping[str, Tensor]) -> Prompt:
+    def marked(self, ids_P: Tensor, video: Any, kinds: Mapping[str, Tensor]) -> PlainPrompt:
         """The forward counts positions by what is a video's."""
         types_P = 2 * (ids_P == self.config.video_token_id).long()
         return super().marked(ids_P, video, dict(kinds) | {"mm_token_type_ids": types_P})
+
+
+FRAMES = Qwen35Frames

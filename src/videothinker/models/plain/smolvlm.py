@@ -16,8 +16,8 @@ from transformers.models.smolvlm.processing_smolvlm import (
 
 from videothinker.models import base
 from videothinker.models.plain.frames import (
-    Frames,
-    Video,
+    PlainFrames,
+    PlainVideo,
     channels_first,
     counted,
     digest,
@@ -38,7 +38,7 @@ UNITS = (
 TENS = ("", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 
 
-class OwnFrames(Frames):
+class SmolVLMFrames(PlainFrames):
     """As `SmolVLMVideoProcessor` and `SmolVLMProcessor` make them."""
 
     def __init__(self, folder: Path, config: Any, tokenizer: Any) -> None:
@@ -68,7 +68,7 @@ class OwnFrames(Frames):
         times: Sequence[float] | None,
         min_pixels: int | None,
         max_pixels: int | None,
-    ) -> Video:
+    ) -> PlainVideo:
         """Resized twice, as the processor does: keeping the shape, then to the square."""
         del min_pixels, max_pixels
         count, height, width, _ = frames_THW3.shape
@@ -78,7 +78,7 @@ class OwnFrames(Frames):
             {"pixel_values": pixels[None]},
             self._words(seconds, moments(count, seconds, times)),
         )
-        return Video(
+        return PlainVideo(
             frames=count,
             height=self.square,
             width=self.square,
@@ -129,3 +129,6 @@ def number_words(number: int) -> str:
         tens, one = divmod(number, 10)
         return TENS[tens] + (f"-{UNITS[one]}" if one else "")
     return UNITS[number]
+
+
+FRAMES = SmolVLMFrames

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from videothinker.models.base import Prompt
 from videothinker.models.positions import lay_out
-from videothinker.models.qwen_vl.videos import Video, VisionSettings, prepare_video
+from videothinker.models.qwen_vl.videos import QwenVideo, VisionSettings, prepare_video
 
-__all__ = ["Video", "VisionSettings", "positions", "prepare_video"]
+__all__ = ["QwenVideo", "VisionSettings", "positions", "prepare_video"]
 
 
 def positions(config: Any, prompt: Prompt) -> Tensor:

@@ -61,7 +61,7 @@ VISION_DEFAULTS: dict[str, Any] = OFFICIAL["Qwen/Qwen2.5-VL-7B-Instruct"]["visio
 
 
 @dataclass(frozen=True)
-class VisionSizes:
+class Qwen25VisionSizes:
     """The vision tower's, in `config.json`."""
 
     hidden_size: int
@@ -83,7 +83,7 @@ def read_shape(config: Mapping[str, Any], name: str = "config.json") -> Shape:
     """
     text = text_part(config, name)
     given = VISION_DEFAULTS | vision_part(config, name)
-    vision = parse(VisionSizes, given, f"{name}, vision_config")
+    vision = parse(Qwen25VisionSizes, given, f"{name}, vision_config")
     refuse_below_one(astuple(vision)[:8], name)
     return Shape(
         **text,

@@ -43,7 +43,7 @@ OFFICIAL: dict[str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True)
-class VisionSizes:
+class Qwen2VisionSizes:
     """The vision tower's, in `config.json`, where `hidden_size` is the language model's."""
 
     embed_dim: int
@@ -63,7 +63,7 @@ def read_shape(config: Mapping[str, Any], name: str = "config.json") -> Shape:
     """
     text = text_part(config, name)
     given = VISION_DEFAULTS | vision_part(config, name)
-    vision = parse(VisionSizes, given, f"{name}, vision_config")
+    vision = parse(Qwen2VisionSizes, given, f"{name}, vision_config")
     refuse_below_one(astuple(vision), name)
     return Shape(
         **text,

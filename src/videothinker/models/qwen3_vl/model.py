@@ -18,7 +18,7 @@ from videothinker.models.checkpoint import Checkpoint
 from videothinker.models.positions import lay_out
 from videothinker.models.qwen_vl.policy import QwenVL, read_policy
 from videothinker.models.qwen_vl.preprocessor import Processor
-from videothinker.models.qwen_vl.videos import Video
+from videothinker.models.qwen_vl.videos import QwenVideo
 
 PROCESSOR = Processor(
     "Qwen3VLProcessor",
@@ -44,7 +44,7 @@ class Qwen3VL(QwenVL):
         As `Qwen3VLProcessor` wrote it when the models were published (transformers 4.57) and vLLM
         writes it. In 5.23 the same stands once more between the two tokens that it replaces here.
         """
-        assert isinstance(video, Video)
+        assert isinstance(video, QwenVideo)
         return PLACE, [f"<{time:.1f} seconds>{PLACE}" for time in video.step_times]
 
     def positions(self, prompt: Prompt) -> Tensor:
@@ -60,7 +60,7 @@ class Qwen3VL(QwenVL):
         step_3N = torch.cartesian_prod(torch.zeros(1, dtype=torch.long), rows, columns).T
         return lay_out(prompt.video_P, [step_3N] * steps)
 
-    def see(self, video: Video) -> Tensor:
+    def see(self, video: QwenVideo) -> Tensor:
         """`[1 + K, video tokens, D]`: the video's tokens, and what the first K layers add."""
         outputs = self.look(video)
         layers = [outputs.pooler_output, *outputs.deepstack_features]

@@ -73,7 +73,7 @@ OFFICIAL: dict[str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True)
-class VisionSizes:
+class Qwen3VisionSizes:
     """The vision tower's, in `config.json`."""
 
     hidden_size: int
@@ -94,7 +94,7 @@ def read_shape(config: Mapping[str, Any], name: str = "config.json") -> Shape:
         UserError: sizes are missing or below 1.
     """
     text = text_part(config, name)
-    vision = parse(VisionSizes, vision_part(config, name), f"{name}, vision_config")
+    vision = parse(Qwen3VisionSizes, vision_part(config, name), f"{name}, vision_config")
     refuse_below_one(astuple(vision)[:8], name)
     return Shape(
         **text,

@@ -25,7 +25,7 @@ from videothinker.models.qwen_vl.preprocessor import (
     vision_settings,
     write_preprocessor_configs,
 )
-from videothinker.models.qwen_vl.videos import Video, VisionSettings, prepare_video
+from videothinker.models.qwen_vl.videos import QwenVideo, VisionSettings, prepare_video
 from videothinker.models.shared_prefix import group_hidden
 from videothinker.models.videos import FrozenVideos, same_frozen_tower
 
@@ -50,7 +50,7 @@ class QwenVL(PrefixPolicy):
         times: Sequence[float] | None = None,
         min_pixels: int | None = None,
         max_pixels: int | None = None,
-    ) -> Video:
+    ) -> QwenVideo:
         """Prepare frames once for several questions; see `videos.prepare_video`."""
         return prepare_video(
             frames_THW3,
@@ -134,11 +134,11 @@ class QwenVL(PrefixPolicy):
             return None
         return self.videos.get(prompt.video.digest, lambda: self.see(prompt.video))
 
-    def see(self, video: Video) -> Tensor:
+    def see(self, video: QwenVideo) -> Tensor:
         """`[video tokens, D]`."""
         return torch.cat(tuple(self.look(video).pooler_output))
 
-    def look(self, video: Video) -> Any:
+    def look(self, video: QwenVideo) -> Any:
         """The library's own output of the tower."""
         return self.model.model.get_video_features(
             video.pixel_values.to(self.device), video.grid_thw.to(self.device), return_dict=True

@@ -35,7 +35,7 @@ class VisionSettings:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Video(base.Video):
+class QwenVideo(base.Video):
     """`pixel_values` float32 `[patches, patch values]`, `grid_thw` int64 `[1, 3]`."""
 
     pixel_values: Tensor
@@ -53,7 +53,7 @@ def prepare_video(
     times: Sequence[float] | None = None,
     min_pixels: int | None = None,
     max_pixels: int | None = None,
-) -> Video:
+) -> QwenVideo:
     """Cut frames into patches; `seconds` is how long the whole clip lasts that they show.
 
     A grid step lasts temporal_patch_size / (sampled frames a second), as in the models' processor;
@@ -80,7 +80,7 @@ def prepare_video(
     content.update(repr((patches.grid_thw.tolist(), second_per_grid)).encode())
     if times is None:
         times = [seconds * number / len(frames_THW3) for number in range(len(frames_THW3))]
-    return Video(
+    return QwenVideo(
         pixel_values=patches.pixel_values,
         grid_thw=patches.grid_thw,
         second_per_grid=second_per_grid,
@@ -107,7 +107,7 @@ def _budget(
 
 
 def step_times(times: Sequence[float], temporal: int) -> tuple[float, ...]:
-    """See `Video.step_times`; the source is `Qwen3VLProcessor`."""
+    """See `QwenVideo.step_times`; the source is `Qwen3VLProcessor`."""
     padded = [*times, *[times[-1]] * (-len(times) % temporal)]
     firsts, lasts = padded[::temporal], padded[temporal - 1 :: temporal]
     return tuple(

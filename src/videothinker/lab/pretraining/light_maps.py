@@ -15,7 +15,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from videothinker.clevrer.programs import COLORS
 from videothinker.lab.pretraining.config import PoolConfig
-from videothinker.lab.pretraining.pool import Facts, frames_of, read_chunk, save_array
+from videothinker.lab.pretraining.pool import SceneFacts, frames_of, read_chunk, save_array
 from videothinker.world.shading import RGB
 
 ALBEDO = 216
@@ -25,7 +25,7 @@ GRAY = 0.985
 LUMA = (0.299, 0.587, 0.114)
 
 
-def lights_of(one: Facts, config: PoolConfig) -> np.ndarray:
+def light_maps(one: SceneFacts, config: PoolConfig) -> np.ndarray:
     """Light maps of a plain scene, uint8 (1 + objects_max, F, H, W).
 
     The first is the table with black objects; the others what each object adds at `ALBEDO`.
@@ -52,18 +52,18 @@ def lights_of(one: Facts, config: PoolConfig) -> np.ndarray:
     return found
 
 
-def read_lights(folder: Path, number: int, seed: int, config: PoolConfig) -> np.ndarray:
+def read_light_maps(folder: Path, number: int, seed: int, config: PoolConfig) -> np.ndarray:
     """The light maps of a chunk's scenes, made first if not there."""
     path = folder / f"lights-{number:05d}-{config.width}x{config.height}.npy"
     if not path.exists():
         found = np.stack(
-            [lights_of(one, config) for one in read_chunk(folder, number, seed, config)]
+            [light_maps(one, config) for one in read_chunk(folder, number, seed, config)]
         )
         save_array(path, found)
     return np.load(path, mmap_mode="r")
 
 
-def recolored(one: Facts, order: np.ndarray) -> Facts:
+def recolored(one: SceneFacts, order: np.ndarray) -> SceneFacts:
     """The same scene with color `COLORS[k]` exchanged for `COLORS[order[k]]`, in words too."""
     other = {color: COLORS[order[place]] for place, color in enumerate(COLORS)}
 
@@ -94,7 +94,7 @@ def paint(lights_BLFHW: np.ndarray, colors_BN: list[list[str]]) -> Tensor:
     """Frames `B F H W 3`, 0 to 255 as float32, with color at half resolution (`pool.half_color`).
 
     Args:
-        lights_BLFHW: `lights_of` each scene.
+        lights_BLFHW: the `light_maps` of each scene.
         colors_BN: the color names of its objects.
     """
     batch, parts, frames, height, width = lights_BLFHW.shape

@@ -13,7 +13,7 @@ import numpy as np
 from videothinker.clevrer import scenes
 from videothinker.clevrer.programs import Undefined, run
 from videothinker.clevrer.scenes import Event
-from videothinker.lab.pretraining.pool import Facts
+from videothinker.lab.pretraining.pool import SceneFacts
 from videothinker.world.objects import SHOWN_FRAMES
 
 MOTION = ("filter_moving", "filter_stationary")
@@ -23,7 +23,7 @@ MOMENTS = ("start", "end", "events")
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Grounding:
     """What a descriptive question is about."""
 
     events: tuple[Event, ...] = ()
@@ -43,7 +43,7 @@ class Evidence:
     """The two-frame slot of that moment."""
 
 
-def seen_scene(facts: Facts) -> scenes.Scene:
+def seen_scene(facts: SceneFacts) -> scenes.Scene:
     """The scene with each frame's motion as its nearest sampled frame has it."""
     nearest = np.abs(np.arange(SHOWN_FRAMES)[:, None] - np.array(facts.frames)).argmin(axis=1)
     visible_TN = np.repeat(np.array(facts.inside)[:1], SHOWN_FRAMES, axis=0)
@@ -59,7 +59,7 @@ def seen_scene(facts: Facts) -> scenes.Scene:
     )
 
 
-def evidence(facts: Facts, program: Sequence[str], answer: str) -> Evidence | None:
+def grounding(facts: SceneFacts, program: Sequence[str], answer: str) -> Grounding | None:
     """What the answer rests on; None where the sampled frames do not give that answer."""
     scene = seen_scene(facts)
     try:
@@ -72,7 +72,7 @@ def evidence(facts: Facts, program: Sequence[str], answer: str) -> Evidence | No
         return None
 
 
-def _of_motion(scene: scenes.Scene, program: Sequence[str], facts: Facts) -> Evidence:
+def _of_motion(scene: scenes.Scene, program: Sequence[str], facts: SceneFacts) -> Grounding:
     """What a question about motion is about: the objects, and who moves at its moment."""
     found = run(program[:-1], scene)
     things = sorted([found] if isinstance(found, int) else found, key=lambda k: facts.looks[k])
@@ -80,30 +80,30 @@ def _of_motion(scene: scenes.Scene, program: Sequence[str], facts: Facts) -> Evi
     timeless = program[place - 1] == "null"
     moment = ["null"] if timeless else program[_last(program[:place], MOMENTS) : place]
     moving, still = (set(run(["objects", *moment, token], scene)) for token in MOTION)
-    return Evidence(
+    return Grounding(
         things=tuple(things),
         motion=tuple((k, k in moving) for k in moving | still),
         slot=None if timeless else facts.slot_of(run(moment, scene)),
     )
 
 
-def _of_events(scene: scenes.Scene, program: Sequence[str]) -> Evidence:
+def _of_events(scene: scenes.Scene, program: Sequence[str]) -> Grounding:
     """What a question about events is about: all of a kind, or those on one side of a border; and
     the one by which it names an object.
     """
     if program[-1] in ("count", "exist"):
         found = tuple(run(program[:-1], scene))
         if program[-2] not in BORDERS:
-            return Evidence(found)
+            return Grounding(found)
         border = run(program[_last(program, MOMENTS) : -2], scene)
         before = program[-2] == BORDERS[0]
-        return Evidence(found, until=border) if before else Evidence(found, since=border)
+        return Grounding(found, until=border) if before else Grounding(found, since=border)
     end = _last(program, ("objects",)) if program[-2] == "get_col_partner" else len(program) - 2
     event, thing = run(program[:end], scene), run(program[:-1], scene)
     ordered = program[end - 1] == "filter_order"
     found = tuple(run(program[: end - (2 if ordered else 1)], scene))
     early = ordered and program[end - 2] != "last"
-    return Evidence(found, until=event if early else None, chosen=(event, thing))
+    return Grounding(found, until=event if early else None, chosen=(event, thing))
 
 
 def _last(program: Sequence[str], tokens: Sequence[str]) -> int:

@@ -18,7 +18,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from videothinker.clevrer.programs import COLORS
 from videothinker.clevrer.scenes import moving
-from videothinker.lab.pretraining.pool import SLOT, Facts
+from videothinker.lab.pretraining.pool import SLOT, SceneFacts
 from videothinker.world import camera
 
 TOUCH_WEIGHT = 8.0
@@ -30,8 +30,8 @@ NEAR = 0.4
 
 
 @dataclass(frozen=True)
-class Labels:
-    """Truth at the video tokens of one scene. S slots, M cells a slot, C colors."""
+class TokenLabels:
+    """What is true at the video tokens of one scene. S slots, M cells a slot, C colors."""
 
     cells_FN: np.ndarray
     """The image cell of each object's centre at each frame; -1 out of view."""
@@ -46,7 +46,7 @@ class Labels:
     """Is it faster than `MOVING_SPEED`?"""
 
 
-def labels_of(facts: Facts, columns: int, rows: int, radius: float) -> Labels:
+def token_labels(facts: SceneFacts, columns: int, rows: int, radius: float) -> TokenLabels:
     """Project the centres into a grid of `columns` x `rows` cells."""
     places = np.array(facts.positions)
     heights = np.full((*places.shape[:2], 1), radius)
@@ -63,10 +63,10 @@ def labels_of(facts: Facts, columns: int, rows: int, radius: float) -> Labels:
     apart_FNN = np.linalg.norm(places[:, :, None] - places[:, None], axis=-1) - 2 * radius
     near = np.exp(-np.maximum(apart_FNN, 0) / NEAR).astype(np.float32)
     moves = moving(np.array(facts.velocities))
-    return Labels(cells, offsets.astype(np.float32), colors, touches, near, moves)
+    return TokenLabels(cells, offsets.astype(np.float32), colors, touches, near, moves)
 
 
-def mirrored(labels: Labels, columns: int) -> Labels:
+def mirrored(labels: TokenLabels, columns: int) -> TokenLabels:
     """The labels of the same video, left and right exchanged."""
     row, column = np.divmod(labels.cells_FN, columns)
     cells = np.where(labels.cells_FN >= 0, row * columns + columns - 1 - column, -1)
@@ -75,7 +75,7 @@ def mirrored(labels: Labels, columns: int) -> Labels:
 
 
 @dataclass(frozen=True)
-class Truth:
+class ProbeTargets:
     """The labels of a batch, dense. B scenes, S slots, M cells, C colors."""
 
     present_BSMFC: Tensor
@@ -88,7 +88,7 @@ class Truth:
     """Whether the color moves, where it is; 0 elsewhere."""
 
 
-def dense_truth(labels: list[Labels], slots: int, cells: int) -> Truth:
+def probe_targets(labels: list[TokenLabels], slots: int, cells: int) -> ProbeTargets:
     """Scatter the labels over the video tokens."""
     batch, colors = len(labels), len(COLORS)
     present = np.zeros((batch, slots, cells, SLOT, colors), np.float32)
@@ -117,10 +117,10 @@ def dense_truth(labels: list[Labels], slots: int, cells: int) -> Truth:
                     at = one.cells_FN[first : first + SLOT, here]
                     pair = (one.colors_N[here], one.colors_N[there])
                     touch[b, slot + late, at[at >= 0], *pair, late] = 1
-    return Truth(*map(torch.from_numpy, (present, offsets, touch, near, moves)))
+    return ProbeTargets(*map(torch.from_numpy, (present, offsets, touch, near, moves)))
 
 
-class Heads(nn.Module):
+class ProbeHeads(nn.Module):
     """Four linear maps from video tokens to their labels."""
 
     def __init__(self, hidden: int) -> None:
@@ -131,7 +131,7 @@ class Heads(nn.Module):
         self.near = nn.Linear(hidden, SLOT * colors * colors)
         self.moves = nn.Linear(hidden, SLOT * colors)
 
-    def losses(self, seen_BMD: Tensor, state_BMD: Tensor, truth: Truth) -> dict[str, Tensor]:
+    def losses(self, seen_BMD: Tensor, state_BMD: Tensor, truth: ProbeTargets) -> dict[str, Tensor]:
         """Of looks (presence and place), contacts, nearness and motion."""
         shape = truth.present_BSMFC.shape
         said = self.look(seen_BMD).float().view(*shape, 3)
@@ -173,7 +173,9 @@ class Heads(nn.Module):
         return said[..., 0].amax(dim=(1, 2))
 
 
-def seen_by_heads(colors_BC: Tensor, pairs_BCC: Tensor, facts: Sequence[Facts]) -> dict[str, float]:
+def probe_metrics(
+    colors_BC: Tensor, pairs_BCC: Tensor, facts: Sequence[SceneFacts]
+) -> dict[str, float]:
     """Sets of colors, and contacts of the pairs that are there, told by the heads alone.
 
     `contact_break_even` is precision = recall: as many pairs are named as collide.

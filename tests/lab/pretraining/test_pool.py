@@ -6,12 +6,12 @@ import pytest
 from tests.lab.pretraining.toy_pretraining import NEW
 from videothinker.errors import UserError
 from videothinker.lab.pretraining.config import PoolConfig
-from videothinker.lab.pretraining.pool import Facts, simulated
-from videothinker.lab.pretraining.targets import answer_from, paired_what_if, what_if
+from videothinker.lab.pretraining.pool import SceneFacts, simulated
+from videothinker.lab.pretraining.questions import answer_from, paired_what_if, what_if
 
 
 @pytest.fixture(scope="module")
-def scenes() -> list[Facts]:
+def scenes() -> list[SceneFacts]:
     return [simulated(20000 + i, 0, NEW) for i in range(8)]
 
 
@@ -19,7 +19,7 @@ def test_a_scene_is_kept_whole(scenes):
     for one in scenes:
         assert one.fragile is not None
         assert len(one.fragile) == 1 + len(one.looks)
-    read = msgspec.json.decode(msgspec.json.encode(scenes), type=list[Facts])
+    read = msgspec.json.decode(msgspec.json.encode(scenes), type=list[SceneFacts])
     assert [one.fragile for one in read] == [one.fragile for one in scenes]
 
 

@@ -1,4 +1,4 @@
-"""Other colors for a simulated scene, and what the heads are asked and tell."""
+"""What a thought says: in time, about the question, and of each pair."""
 
 import itertools
 import operator
@@ -6,63 +6,28 @@ import re
 from collections import Counter
 
 import numpy as np
-import pytest
-import torch
 
 from tests.lab.pretraining.toy_pretraining import POOL
 from videothinker import answers
 from videothinker.clevrer.compact import pair_word, short_names
-from videothinker.clevrer.programs import COLORS
-from videothinker.lab.pretraining.evidence import evidence, seen_scene
-from videothinker.lab.pretraining.heads import Heads, dense_truth, labels_of, seen_by_heads
-from videothinker.lab.pretraining.lights import lights_of, paint, recolored
+from videothinker.lab.pretraining.grounding import grounding, seen_scene
 from videothinker.lab.pretraining.measure import PAIR
-from videothinker.lab.pretraining.pool import SLOT, frames_of, half_color
-from videothinker.lab.pretraining.targets import (
+from videothinker.lab.pretraining.pool import SLOT
+from videothinker.lab.pretraining.questions import from_raw, what_if, which_collide
+from videothinker.lab.pretraining.targets import every_fate, respond
+from videothinker.lab.pretraining.thinking import (
     FATES,
     GONE,
     NEVER,
     NEW,
     SLOTS,
     STAYS,
-    every_fate,
-    from_raw,
-    respond,
-    told_in_time,
-    what_if,
-    which_collide,
+    events_in_words,
 )
 from videothinker.world.objects import SHOWN_FRAMES
 from videothinker.world.physics import MOVING_SPEED
 
 SIDES = {"before": operator.lt, "after": operator.gt}
-
-
-def test_painted_light_maps_are_the_rendered_frames(pretraining_scenes, rng):
-    """Also in other colors, which were never rendered when the maps were made."""
-    lights = np.stack([lights_of(one, POOL) for one in pretraining_scenes])
-    scenes = [recolored(one, rng.permutation(8)) for one in pretraining_scenes]
-    assert [a.looks for a in scenes] != [a.looks for a in pretraining_scenes]
-    painted = paint(lights, [[color for color, _, _ in one.looks] for one in scenes]).numpy()
-    for one, frames in zip(scenes, painted, strict=True):
-        rendered = half_color(frames_of(one, POOL)).astype(np.float32)
-        assert np.abs(frames - rendered).mean() < 0.5
-        assert np.abs(frames - rendered).max() < 16
-
-
-def test_new_colors_are_exchanged_in_words_too(pretraining_scenes):
-    one = pretraining_scenes[0]
-    turned = recolored(one, np.roll(np.arange(8), 1))
-    back = recolored(turned, np.roll(np.arange(8), -1))
-    assert back == one
-    for old, new in zip(one.descriptive, turned.descriptive, strict=True):
-        before = [COLORS.index(w) for w in _words(old.question) if w in COLORS]
-        after = [COLORS.index(w) for w in _words(new.question) if w in COLORS]
-        assert after == [(place - 1) % 8 for place in before]
-        about = [evidence(s, q.program, q.answer) for s, q in ((one, old), (turned, new))]
-        assert (about[0] is None) == (about[1] is None)
-        if old.answer in COLORS:
-            assert new.answer == COLORS[COLORS.index(old.answer) - 1]
 
 
 def _words(text):
@@ -71,7 +36,7 @@ def _words(text):
 
 def test_each_collision_is_told_in_its_slot(pretraining_scenes, rng):
     for one in pretraining_scenes:
-        said = told_in_time(one, [f"n{k}" for k in range(len(one.looks))]).split()
+        said = events_in_words(one, [f"n{k}" for k in range(len(one.looks))]).split()
         letters = [word for word in said if len(word) == 1]
         assert letters == list("ab")[: POOL.frames // SLOT]
         assert said.count("hit") == len(one.collisions())
@@ -92,7 +57,7 @@ def test_a_descriptive_question_is_answered_from_what_was_just_told(pretraining_
             said = told.partition(".")[0]
             assert all(f" {names[e.objects[0]]}{e.type.capitalize()}" in said for e in crossings)
             about_motion = {"moving", "stationary"} & set(_words(raw.question))
-            shown = evidence(one, raw.program, raw.answer) is not None
+            shown = grounding(one, raw.program, raw.answer) is not None
             assert ("Moves: " in told) == bool(about_motion and shown)
             assert f" So {raw.answer}.</think>" in told
             assert answers.parse(told, asked.choices, truncated=False).answer == asked.gold
@@ -110,7 +75,7 @@ def test_an_answer_is_pointed_at_before_it_is_given(pretraining_scenes, rng):
         names = short_names(one.objects)
         when = {_word(event, names): event.frame for event in one.events}
         for raw in one.descriptive:
-            if evidence(one, raw.program, raw.answer) is None:
+            if grounding(one, raw.program, raw.answer) is None:
                 continue
             told = respond(one, from_raw(one, raw), "obs", rng, 0.0, timed=True)
             words = told.partition(" Asked: ")[2].partition(".")[0].split()
@@ -190,7 +155,7 @@ def test_who_moves_is_told_for_the_moment_that_is_asked(pretraining_scenes):
     ):
         movers = tuple(np.flatnonzero(moving_FN[frames].any(axis=0)).tolist())
         program = ["objects", *moment, "filter_moving", "count"]
-        about = evidence(one, program, str(len(movers)))
+        about = grounding(one, program, str(len(movers)))
         assert about is not None
         assert tuple(sorted(thing for thing, moves in about.motion if moves)) == movers
         in_view_N = seen_scene(one).visible_TN[:: SHOWN_FRAMES - 1][frames].any(axis=0)
@@ -198,7 +163,7 @@ def test_who_moves_is_told_for_the_moment_that_is_asked(pretraining_scenes):
             in_view_N = seen_scene(one).visible_TN.any(axis=0)
         assert {thing for thing, _ in about.motion} == set(np.flatnonzero(in_view_N))
         assert about.slot == slot
-        assert evidence(one, program, str(len(movers) + 1)) is None
+        assert grounding(one, program, str(len(movers) + 1)) is None
 
 
 def test_simulating_from_frames_lists_the_video_then_says_what_becomes_of_the_choices(
@@ -218,13 +183,13 @@ def test_simulating_from_frames_lists_the_video_then_says_what_becomes_of_the_ch
         opening = f"<think>Without {names[asked.removed]}:"
         gone = f"{' '.join([*met, 'gone'])}."
         timed = respond(one, asked, "sim", rng, 0.0, timed=True)
-        assert timed.startswith(f"{opening} {told_in_time(one, names)}. {gone} A ")
+        assert timed.startswith(f"{opening} {events_in_words(one, names)}. {gone} A ")
         for word in words.values():
             fate = FATES[word in before, word in happen]
             assert f" {word} {fate} {'yes' if word in happen else 'no'}" in timed
             checked[fate] += 1
         told = respond(one, asked, "sim", rng, 0.0, timed=False)
-        assert told == timed.replace(f" {told_in_time(one, names)}.", "")
+        assert told == timed.replace(f" {events_in_words(one, names)}.", "")
     assert set(checked) == {STAYS, GONE, NEW, NEVER}
 
 
@@ -246,69 +211,3 @@ def test_a_drill_tells_what_becomes_of_every_other_pair(pretraining_scenes, rng)
         assert said.endswith(f"<answer>{'B' if changes else 'A'}</answer>")
         checked[changes] += 1
     assert set(checked) == {True, False}
-
-
-def test_a_contact_is_asked_about_again_in_the_next_slot(pretraining_scenes):
-    labels = [labels_of(one, 2, 2, POOL.radius) for one in pretraining_scenes]
-    truth = dense_truth(labels, POOL.frames // SLOT, 4)
-    checked = 0
-    for scene, one in enumerate(labels):
-        for slot, i, j in one.touches:
-            pair = int(one.colors_N[i]), int(one.colors_N[j])
-            now = truth.touch_BSMCC2[scene, slot, :, *pair, 0]
-            assert now.any() == (one.cells_FN[slot * SLOT : (slot + 1) * SLOT, i] >= 0).any()
-            if slot == 0:
-                after = truth.touch_BSMCC2[scene, 1, :, *pair, 1]
-                assert after.any() == (one.cells_FN[SLOT:, i] >= 0).any()
-                checked += 1
-        assert not truth.touch_BSMCC2[scene, 0, ..., 1].any()
-    assert checked
-
-
-def test_nearness_is_that_of_the_gap(pretraining_scenes):
-    one = pretraining_scenes[0]
-    labels = labels_of(one, 2, 2, POOL.radius)
-    truth = dense_truth([labels], POOL.frames // SLOT, 4)
-    frame, thing = next(zip(*np.nonzero(labels.cells_FN >= 0), strict=True))
-    other = (thing + 1) % len(one.looks)
-    gap = np.linalg.norm(np.subtract(*np.array(one.positions)[frame, [thing, other]]))
-    said = truth.near_BSMFCC[0, frame // SLOT, labels.cells_FN[frame, thing], frame % SLOT]
-    near = float(said[labels.colors_N[thing], labels.colors_N[other]])
-    assert near == pytest.approx(np.exp(-max(0.0, gap - 2 * POOL.radius) / 0.4), abs=1e-5)
-
-
-def test_motion_is_that_of_what_is_there(pretraining_scenes):
-    """Nothing is learned about colors that are not in a cell."""
-    one = pretraining_scenes[0]
-    labels = labels_of(one, 2, 2, POOL.radius)
-    truth = dense_truth([labels], POOL.frames // SLOT, 4)
-    speeds_FN = np.linalg.norm(np.array(one.velocities), axis=-1)
-    for frame, thing in zip(*np.nonzero(labels.cells_FN >= 0), strict=True):
-        said = truth.moves_BSMFC[0, frame // SLOT, labels.cells_FN[frame, thing], frame % SLOT]
-        assert bool(said[labels.colors_N[thing]]) == (speeds_FN[frame, thing] > MOVING_SPEED)
-    held = truth.present_BSMFC
-    assert float((truth.moves_BSMFC * (1 - held)).sum()) == 0
-    heads = Heads(4)
-    heads.moves.weight.data.zero_()
-    tokens = torch.zeros(1, held.shape[1] * held.shape[2], 4)
-    loss = heads.losses(tokens, tokens, truth)["moves"]
-    heads.moves.bias.data += 9 * (1 - held.amax(dim=(0, 1, 2)).flatten())
-    assert heads.losses(tokens, tokens, truth)["moves"] == loss
-
-
-def test_heads_that_know_everything_score_everything(pretraining_scenes):
-    """And heads that say the opposite score nothing."""
-    colors = torch.full((len(pretraining_scenes), 8), -1.0)
-    pairs = torch.full((len(pretraining_scenes), 8, 8), -1.0)
-    for row, one in enumerate(pretraining_scenes):
-        there = [COLORS.index(color) for color, _, _ in one.looks]
-        colors[row, there] = 1.0
-        for i, j in one.collisions():
-            pairs[row, there[i], there[j]] = pairs[row, there[j], there[i]] = 1.0
-    best = seen_by_heads(colors, pairs, pretraining_scenes)
-    assert best["color_sets_exact"] == 1.0
-    assert best["contact_auc"] == 1.0
-    assert best["contact_break_even"] == 1.0
-    worst = seen_by_heads(-colors, -pairs, pretraining_scenes)
-    assert worst["color_sets_exact"] == 0.0
-    assert worst["contact_auc"] == 0.0

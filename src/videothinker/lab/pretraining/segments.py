@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -9,18 +10,9 @@ from torch import Tensor
 
 from videothinker.clevrer.compact import pair_word
 from videothinker.clevrer.programs import COLORS
-from videothinker.lab.pretraining.dense import Layout
-from videothinker.lab.pretraining.targets import (
-    ASKED,
-    GONE,
-    MOVES,
-    NEVER,
-    NEW,
-    SO,
-    STAYS,
-    YES_NO,
-)
-from videothinker.models.qwen2_5_vl.model import Qwen25VL
+from videothinker.lab.pretraining.dense import PrefixLayout
+from videothinker.lab.pretraining.thinking import ASKED, GONE, MOVES, NEVER, NEW, SO, STAYS, YES_NO
+from videothinker.models.qwen_vl.policy import QwenVL
 
 ANSWER_WEIGHT = 4.0
 """What the few letters after the thinking weigh, against a word of it: whether a question asks what
@@ -38,11 +30,11 @@ END = "<|im_end|>"
 
 
 @dataclass(frozen=True)
-class Speller:
+class SegmentTokenizer:
     """How prompts of one run are cut into prefix and segment."""
 
-    policy: Qwen25VL
-    layout: Layout
+    policy: QwenVL
+    layout: PrefixLayout
     prefix_ids: tuple[int, ...]
     """Video tier: everything up to the end of the video. Transcript tier: the chat's beginning."""
     word_weights: Mapping[int, float] = field(default_factory=dict)
@@ -96,27 +88,29 @@ class Speller:
         return ids, torch.tensor([len(one) for one in rows])
 
 
-def video_speller(
-    policy: Qwen25VL, frames_THW3: np.ndarray, seconds: float, watching: int = 0
-) -> Speller:
-    """For videos of this shape and duration; the words follow the video at once."""
-    encoded = policy.encode("x", policy.to_video(frames_THW3, seconds))
+def video_tokenizer(
+    policy: QwenVL,
+    frames_THW3: np.ndarray,
+    seconds: float,
+    times: Sequence[float] | None = None,
+    probe_layer: int = 0,
+) -> SegmentTokenizer:
+    """For videos of this shape, duration and `times` of the frames; words follow at once."""
+    encoded = policy.encode("x", policy.to_video(frames_THW3, seconds, times=times))
     ids = encoded.input_ids_P
-    video = (ids == policy.model.config.video_token_id).nonzero().flatten()
+    video = encoded.video_P.nonzero().flatten()
     end = int(video[-1]) + 2  # the token that closes the video belongs to the prefix
     places_3P = policy.positions(encoded)
-    rows = [int(n) for n in encoded.video.grid_thw[0]]
-    layout = Layout(
+    grid = [int(n) for n in encoded.video.grid_thw[0]]
+    layout = PrefixLayout(
         prefix_positions_3P=places_3P[:, :end],
         next_position=int(places_3P[0, end]),
-        grid_thw=(rows[0], rows[1], rows[2]),
-        video_start=int(video[0]),
-        video_tokens=len(video),
-        watching=watching,
+        grid_thw=(grid[0], grid[1], grid[2]),
+        video_runs=_runs(video.tolist()),
+        probe_layer=probe_layer,
     )
-
     pairs = [pair_word(a, b) for a in COLORS for b in COLORS if a < b]
-    return Speller(
+    return SegmentTokenizer(
         policy,
         layout,
         tuple(ids[:end].tolist()),
@@ -128,7 +122,7 @@ def video_speller(
     )
 
 
-def text_speller(policy: Qwen25VL, longest: int = 1024) -> Speller:
+def text_tokenizer(policy: QwenVL, longest: int = 1024) -> SegmentTokenizer:
     """For prompts that begin with a transcript; `longest` bounds chat beginning and transcript."""
     text = policy.tokenizer.apply_chat_template(
         [{"role": "user", "content": "x"}], tokenize=False, add_generation_prompt=False
@@ -136,10 +130,17 @@ def text_speller(policy: Qwen25VL, longest: int = 1024) -> Speller:
     head = policy.tokenizer(text.partition("x<|im_end|>")[0], add_special_tokens=False)["input_ids"]
     places_3P = torch.arange(longest).expand(3, -1)
     weights = dict.fromkeys(_single(policy, (GONE, NEW, *YES_NO)), CHANGE_WEIGHT)
-    return Speller(policy, Layout(places_3P, longest), tuple(head), weights)
+    return SegmentTokenizer(policy, PrefixLayout(places_3P, longest), tuple(head), weights)
 
 
-def _single(policy: Qwen25VL, words: Sequence[str]) -> list[int]:
+def _single(policy: QwenVL, words: Sequence[str]) -> list[int]:
     """The ids of those words, after a space, that are one token; others keep their weight."""
     spelt = policy.tokenizer([f" {w}" for w in words], add_special_tokens=False)["input_ids"]
     return [ids[0] for ids in spelt if len(ids) == 1]
+
+
+def _runs(places: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """Beginning and end of what follows each other: 3 4 5 9 10 -> (3, 6), (9, 11)."""
+    cuts = [n for n in range(1, len(places)) if places[n] != places[n - 1] + 1]
+    bounds = pairwise([0, *cuts, len(places)])
+    return tuple((places[first], places[last - 1] + 1) for first, last in bounds)
