@@ -26,12 +26,13 @@ from miniature_records import GIVEAWAYS, MAIN, RECORDS, Grid, marked
 from miniature_split import printed
 
 from videothinker.benchmarks.base import Benchmark
+from videothinker.cell import Cell
 from videothinker.cli import parse
 from videothinker.diagnosis.sources import read_source
 from videothinker.evaluation.selection import select
 from videothinker.giveaways import gives_itself_away
 from videothinker.records import Diagnosis, Question
-from videothinker.reproduce import Cell, ReproduceConfig, plan
+from videothinker.reproduce import ReproduceConfig, plan
 from videothinker.world.stage import world
 
 RECIPES = {

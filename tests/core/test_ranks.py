@@ -113,7 +113,7 @@ def test_a_killed_process_ends_the_job_in_one_sentence(tmp_path: Path) -> None:
     job = subprocess.run(
         [
             *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"),
-            *("--master-port", str(20000 + os.getpid() % 20000), "-m", "videothinker", *words),
+            *("--standalone", "-m", "videothinker", *words),
         ],
         env=os.environ
         | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{REPO / 'src'}:{REPO}:{tmp_path}"},

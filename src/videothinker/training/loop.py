@@ -97,6 +97,8 @@ def run_loop(loop: Loop) -> Progress:
             started = time.monotonic()
             step = progress.step + 1
             batch = collect(loop, step, progress.position)
+            if step < config.max_steps:
+                look_ahead(loop, progress.position + batch.drawn)
             objective, guard = decide(loop, batch, progress)
             sums, extra = update(loop, batch, objective, progress)
             validates = config.eval_steps and step % config.eval_steps == 0
@@ -155,6 +157,12 @@ def collect(loop: Loop, step: int, position: int) -> Batch:
         totals_BG = [row.total_G for row in batch.scored]
         batch.rewards_BG = torch.tensor(totals_BG, dtype=torch.float64)
     return batch
+
+
+def look_ahead(loop: Loop, position: int) -> None:
+    """Let this process's videos of the next step be read while this one goes on."""
+    items = [i for i in range(loop.config.prompts_per_step) if loop.processes.mine(i)]
+    loop.prompts.look_ahead(loop.draw(position + item) for item in items)
 
 
 def score_groups(
