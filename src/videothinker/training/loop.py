@@ -105,11 +105,7 @@ def run_loop(loop: Loop) -> Progress:
             with loop.whole() if validates else nullcontext():
                 accuracy = validate(loop.prompts, loop.processes) if validates else {}
             record = step_record(
-                step,
-                batch,
-                list(loop.rewards),
-                objective,
-                sums,
+                *(step, batch, list(loop.rewards), objective, sums),
                 guard=guard,
                 extra=extra,
                 accuracy=accuracy,
@@ -161,7 +157,7 @@ def collect(loop: Loop, step: int, position: int) -> Batch:
 
 def look_ahead(loop: Loop, position: int) -> None:
     """Let this process's videos of the next step be read while this one goes on."""
-    items = [i for i in range(loop.config.prompts_per_step) if loop.processes.mine(i)]
+    items = filter(loop.processes.mine, range(loop.config.prompts_per_step))
     loop.prompts.look_ahead(loop.draw(position + item) for item in items)
 
 
@@ -392,7 +388,7 @@ def checkpoint(loop: Loop, progress: Progress) -> None:
 
 def resume(loop: Loop) -> Progress:
     """Take up the last checkpoint; forget the records of later steps, they will come again."""
-    found = last_checkpoint(loop.checkpoints)
+    found = loop.processes.say(last_checkpoint(loop.checkpoints))
     progress = load_checkpoint(found, loop.optimizer) if found else Progress()
     if loop.journal:
         prune(loop.checkpoints, loop.config.save_total_limit)

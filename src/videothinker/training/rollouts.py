@@ -29,6 +29,8 @@ PORTION = 32
 VIDEOS_KEPT = 64
 """Videos whose frames stay in memory, the most recently used: about 17 MB each at the paper's
 setting."""
+READING = "videos to come"
+"""Name of the thread that reads them."""
 
 
 class Prompts:
@@ -75,7 +77,7 @@ class Prompts:
                     return
 
         if parts:
-            Thread(target=read).start()
+            Thread(target=read, name=READING).start()
 
     def _video(self, part: Part) -> Video:
         with self._reads:
