@@ -78,12 +78,19 @@ class Job:
         mine = f"{self.number} {cause}"
         self.told = self.store.compare_set("cause", "", mine).decode() == mine
         if self.told:
-            sys.stderr.write(f"videothinker: {cause}\n")
-            sys.stderr.flush()
+            _say(cause)
         return self.told
 
     def over(self) -> bool:
         """Has another process ended the job, or died? Then that is said, if it was not yet."""
+        try:
+            return self._over()
+        except Exception:  # who held the store has gone, and it with him
+            if not self.held:
+                raise
+        return self._first_is_gone()
+
+    def _over(self) -> bool:
         if self.store.check(["cause"]):
             return True
         for other in self.others:
@@ -121,10 +128,8 @@ class Job:
         while not self.ended.wait(LOOK_EVERY):
             try:
                 over = self.over()
-            except Exception:  # noqa: BLE001 (who held the store has gone, and it with him)
-                over = self.held and self._first_is_gone()
-                if not over:
-                    return
+            except Exception:  # noqa: BLE001 (torchrun has gone, and its store with it)
+                return
             if over and not self.ended.wait(GRACE):  # else it waits for those that are gone
                 os._exit(GONE)
 
@@ -132,12 +137,12 @@ class Job:
         """Has the first process, which holds the store, gone before this one was done?"""
         if self.ended.wait(LOOK_EVERY):
             return False
-        if self.number == 1:
-            sys.stderr.write(
-                "videothinker: rank 0 was killed before it could say why, as the system does when "
-                "main memory runs out, or cannot be reached; the same command resumes\n"
+        if self.number == 1 and not self.told:
+            self.told = True
+            _say(
+                "rank 0 was killed before it could say why, as the system does when main memory "
+                "runs out, or cannot be reached; the same command resumes"
             )
-            sys.stderr.flush()
         return True
 
     def finish(self) -> None:
@@ -150,6 +155,11 @@ class Job:
                 if all(self.store.check([f"done/{o}"]) or self._is_dead(o) for o in self.others):
                     return
                 time.sleep(0.1)
+
+
+def _say(cause: str) -> None:
+    sys.stderr.write(f"videothinker: {cause}\n")
+    sys.stderr.flush()
 
 
 def _stop_once() -> None:
