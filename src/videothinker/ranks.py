@@ -187,6 +187,8 @@ def one_job() -> Iterator[Job | None]:
     if size() == 1 or (torchrun and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"):
         yield None
         return
+    if not torchrun:  # else torch prints its stack each time the first has gone
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     dist: Any = import_module("torch.distributed")  # seconds, for several alone
 
     at = (os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
