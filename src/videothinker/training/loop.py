@@ -97,8 +97,6 @@ def run_loop(loop: Loop) -> Progress:
             started = time.monotonic()
             step = progress.step + 1
             batch = collect(loop, step, progress.position)
-            if step < config.max_steps:
-                look_ahead(loop, progress.position + batch.drawn)
             objective, guard = decide(loop, batch, progress)
             sums, extra = update(loop, batch, objective, progress)
             validates = config.eval_steps and step % config.eval_steps == 0
@@ -136,6 +134,8 @@ def collect(loop: Loop, step: int, position: int) -> Batch:
         drawn = {i: loop.draw(position + i) for i in range(batch.drawn, batch.drawn + missing)}
         mine = {item: question for item, question in drawn.items() if loop.processes.mine(item)}
         prompts = [loop.prompts.encode(question) for question in mine.values()]
+        if step < config.max_steps:
+            look_ahead(loop, position + batch.drawn + missing)
         seeds = [derive(config.seed, config.stage, step, item) for item in mine]
         with loop.whole():
             rolled = generate(
@@ -156,7 +156,7 @@ def collect(loop: Loop, step: int, position: int) -> Batch:
 
 
 def look_ahead(loop: Loop, position: int) -> None:
-    """Let this process's videos of the next step be read while this one goes on."""
+    """Let this process's videos of the questions that come next be read while a step goes on."""
     items = filter(loop.processes.mine, range(loop.config.prompts_per_step))
     loop.prompts.look_ahead(loop.draw(position + item) for item in items)
 
