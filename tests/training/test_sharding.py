@@ -49,7 +49,7 @@ def torchrun(module: str, *words: str, code: int = 0) -> str:
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{REPO / 'src'}:{REPO}"},
         capture_output=True,
         text=True,
-        timeout=900,
+        timeout=1800,  # of a machine that much else runs on
         check=False,
     )
     assert done.returncode == code, done.stderr[-9000:]
