@@ -5,20 +5,25 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from safetensors.torch import load_file, save_file
 
 from tests.conftest import REPO
 from tests.models.plain.tiny import FAMILIES
 from tests.planning.test_memory import SHAPES
+from tests.training.toy_training import make_question
 from videothinker.algorithms.cdpo import CdpoConfig
+from videothinker.errors import UserError
 from videothinker.models.qwen2_5_vl.small import build_small
 from videothinker.records import Step, read_jsonl
 from videothinker.runs import digest_path
-from videothinker.training.stages import train
+from videothinker.training.stages import _are_of_videos, train
 
 CHECKED: list[dict[str, Any]] = [
     {"shard": "states", "groups": 5, "steps": 20},  # the processes get 3 and 2
@@ -94,6 +99,19 @@ def test_numbers_and_memory_are_those_of_one_process_and_of_the_plan(
     for case, bytes_ in zip(WEIGHED, found["weighed"], strict=True):
         told = max(size for name, size in bytes_["told"].items() if name != "rollout")
         assert told == pytest.approx(bytes_["measured"], rel=0.1), (case, bytes_)
+
+
+def test_processes_that_train_a_tower_need_questions_of_one_kind(tmp_path: Path) -> None:
+    told = make_question(0)
+    shown = msgspec.structs.replace(make_question(1), context=None, video="a.mp4")
+    both: Any = SimpleNamespace(train=(shown, told), source=Path("q.jsonl"))
+    config = CdpoConfig(model="m", bias="b", out=tmp_path)
+    with pytest.raises(UserError, match=r"q\.jsonl holds .* add --freeze-vision"):
+        _are_of_videos(both, config)
+    assert _are_of_videos(both, replace(config, freeze_vision=True))
+    assert _are_of_videos(both, replace(config, lora_rank=8))
+    alone: Any = SimpleNamespace(train=(told,))
+    assert not _are_of_videos(alone, config)
 
 
 def weights(run: Path) -> dict[str, Any]:
