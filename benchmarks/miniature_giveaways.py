@@ -26,11 +26,12 @@ from miniature_records import GIVEAWAYS, MAIN, RECORDS, Grid, marked
 from miniature_split import printed
 
 from videothinker.benchmarks.base import Benchmark
+from videothinker.cell import Cell
 from videothinker.cli import parse
 from videothinker.diagnosis.sources import read_source
 from videothinker.evaluation.selection import select
 from videothinker.giveaways import gives_itself_away
-from videothinker.grids import Cell, plan
+from videothinker.grids import plan
 from videothinker.records import Diagnosis, Question
 from videothinker.world.stage import world
 

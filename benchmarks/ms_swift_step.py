@@ -3,7 +3,7 @@
 Needs an environment of ms-swift 4.6 with its own pins, which are not ours:
 
     python -m venv swift-env && swift-env/bin/pip install ms-swift==4.6.0 torchvision av \
-        qwen-vl-utils msgspec
+        decord qwen-vl-utils msgspec
     python benchmarks/ms_swift_step.py --swift swift-env/bin/swift --out runs/ms-swift
 
 It makes videos, questions, a policy and a bias model of random weights here, exports `train cdpo`

@@ -303,7 +303,7 @@ def entry() -> None:
         if getattr(sys, name) is None:  # closed by whoever started us, as by `>&-`
             setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115  (until the end)
     if "VIDEOTHINKER_GRID" in os.environ:
-        load("videothinker.reproduce:follow")()
+        load("videothinker.cell:follow")()
     try:
         code = main()
         sys.stdout.flush()

@@ -23,12 +23,11 @@ import itertools
 import math
 import re
 import shlex
-import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from videothinker.cell import Cell
 from videothinker.errors import UserError
 from videothinker.recipes import as_words, read_recipe
 
@@ -44,20 +43,6 @@ WRITES_NOTHING = ("ask", "benchmarks", "models", "--version")
 MOST_CELLS, MOST_CHARACTERS, LONGEST_PATH, LONGEST_NAME = 1000, 100_000, 4000, 120
 """Cells of a grid, ten times our largest; characters of a command; bytes of a path and of a name:
 file systems take 4,096 and 255."""
-
-
-@dataclass
-class Cell:
-    """One command of the grid."""
-
-    name: str
-    words: list[str]
-    needs: set[str]
-    out: Path
-    process: "subprocess.Popen[bytes] | None" = None
-    started: float = 0.0
-    ended: float | None = None
-    code: int | None = field(default=None)
 
 
 def plan(grid: Path, root: Path, own_seed: int | None = None) -> list[Cell]:

@@ -1,9 +1,12 @@
-"""The processes of one job under torchrun: when one of them ends it, one of them says why.
+"""The processes of one job: when one of them ends it, one of them says why.
 
 torchrun stops all processes when one has died, and prints a table of exit codes. Left alone, each
 of the others would first print the traceback of a connection that broke. Here the first process
 that knows the cause claims it in torchrun's own store, and says it in one sentence; the others end
 in silence. Who is killed cannot say so: a process on the same machine sees it gone.
+
+Processes can be started without torchrun, by what sets `RANK`, `WORLD_SIZE`, `MASTER_ADDR` and
+`MASTER_PORT` for each. Then nobody stops those that are left, and the first holds the store.
 """
 
 import contextlib
@@ -21,32 +24,48 @@ from typing import Any
 LOOK_EVERY, WAIT_FOR_CAUSE, GRACE = 1.0, 3.0, 5.0
 """Seconds: between two looks at the others; that a process which saw a broken connection waits for
 the cause; that one which can hear nothing has to end by itself."""
+BY_HAND = {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
+"""What torch wants to know of a process that torchrun did not start."""
 GONE = 130
 """Exit code of a process that ends because of another, as after Ctrl-C."""
 
 
 def rank() -> int:
-    """This process's number; 0 without torchrun."""
+    """This process's number; 0 of one alone."""
     return int(os.environ.get("RANK", "0")) if size() > 1 else 0
 
 
 def size() -> int:
-    """How many processes the job has; 1 without torchrun."""
-    started = "TORCHELASTIC_RUN_ID" in os.environ
+    """How many processes the job has."""
+    started = _by_torchrun() or os.environ.keys() >= BY_HAND
     return int(os.environ.get("WORLD_SIZE", "1")) if started else 1
+
+
+def _by_torchrun() -> bool:
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def cores() -> int:
+    """How many cores this process may use, by its affinity and its container's share."""
+    found = len(os.sched_getaffinity(0))
+    with contextlib.suppress(OSError, ValueError):  # no such file, or no limit: "max"
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        found = min(found, max(1, int(quota) // int(period)))
+    return found
 
 
 class Job:
     """What a process knows of the others, outside of what they compute together.
 
     Args:
-        store: torchrun's, where every process can write and read.
+        store: torchrun's or the first process's, where every process can write and read.
         number: this process's rank.
         count: of all processes.
+        held: the first process holds the store.
     """
 
-    def __init__(self, store: Any, number: int, count: int) -> None:
-        self.store, self.number = store, number
+    def __init__(self, store: Any, number: int, count: int, *, held: bool = False) -> None:
+        self.store, self.number, self.held = store, number, held
         self.others = [other for other in range(count) if other != number]
         self.place = f"{socket.gethostname()} {os.getpid()}"
         self.ended = threading.Event()
@@ -59,12 +78,19 @@ class Job:
         mine = f"{self.number} {cause}"
         self.told = self.store.compare_set("cause", "", mine).decode() == mine
         if self.told:
-            sys.stderr.write(f"videothinker: {cause}\n")
-            sys.stderr.flush()
+            _say(cause)
         return self.told
 
     def over(self) -> bool:
         """Has another process ended the job, or died? Then that is said, if it was not yet."""
+        try:
+            return self._over()
+        except Exception:  # who held the store has gone, and it with him
+            if not self.held:
+                raise
+        return self._first_is_gone()
+
+    def _over(self) -> bool:
         if self.store.check(["cause"]):
             return True
         for other in self.others:
@@ -107,11 +133,33 @@ class Job:
             if over and not self.ended.wait(GRACE):  # else it waits for those that are gone
                 os._exit(GONE)
 
+    def _first_is_gone(self) -> bool:
+        """Has the first process, which holds the store, gone before this one was done?"""
+        if self.ended.wait(LOOK_EVERY):
+            return False
+        if self.number == 1 and not self.told:
+            self.told = True
+            _say(
+                "rank 0 was killed before it could say why, as the system does when main memory "
+                "runs out, or cannot be reached; the same command resumes"
+            )
+        return True
+
     def finish(self) -> None:
-        """This process has done its part."""
+        """This process has done its part; who holds the store keeps it until the others have."""
         self.ended.set()
         with contextlib.suppress(Exception):
             self.store.set(f"done/{self.number}", "")
+            until = time.monotonic() + GRACE + 2 * LOOK_EVERY
+            while self.held and self.number == 0 and time.monotonic() < until:
+                if all(self.store.check([f"done/{o}"]) or self._is_dead(o) for o in self.others):
+                    return
+                time.sleep(0.1)
+
+
+def _say(cause: str) -> None:
+    sys.stderr.write(f"videothinker: {cause}\n")
+    sys.stderr.flush()
 
 
 def _stop_once() -> None:
@@ -134,16 +182,22 @@ def is_alive(pid: int) -> bool:
 
 @contextlib.contextmanager
 def one_job() -> Iterator[Job | None]:
-    """Inside, this process hears of the others; null where there are none, or no torchrun."""
-    if size() == 1 or os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+    """Inside, this process hears of the others; null where there are none, or no store."""
+    torchrun = _by_torchrun()
+    if size() == 1 or (torchrun and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"):
         yield None
         return
+    if not torchrun:  # else torch prints its stack each time the first has gone
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     dist: Any = import_module("torch.distributed")  # seconds, for several alone
 
     at = (os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-    store = dist.PrefixStore(f"videothinker/{attempt}/", dist.TCPStore(*at, is_master=False))
-    job = Job(store, rank(), size())
+    # the store that torch itself will use: whoever asks a second time gets the same
+    holds = not torchrun and rank() == 0
+    shared = dist.TCPStore(*at, is_master=holds, wait_for_workers=False, multi_tenant=True)
+    store = dist.PrefixStore(f"videothinker/{attempt}/", shared)
+    job = Job(store, rank(), size(), held=not torchrun)
     threading.Thread(target=job.watch, daemon=True).start()
     try:
         yield job

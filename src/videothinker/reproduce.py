@@ -1,33 +1,31 @@
 """Run a grid: commands in the file's order, each in its own process, within a time budget.
 
-What a grid is, `grids` says. Cells that are done are left alone, so the same command resumes.
+What a grid is, `grids` says. Cells that are done are left alone, so the same command resumes: their
+commands look at their settings and inputs in the grid's own process.
 
 A grid is a program: its cells run the commands it says, with the files that it names. It writes in
 its own folder alone and always ends: see docs/security.md.
 """
 
 import os
-import shlex
-import signal
-import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PosixPath
 
-from videothinker import console
+from videothinker.cell import Cell, finish, finished, start, told
 from videothinker.console import say
 from videothinker.errors import UserError
-from videothinker.grids import Cell, plan
+from videothinker.grids import plan
 from videothinker.gridview import CellRow, shown
+from videothinker.ranks import cores
 from videothinker.records import leftovers, write_atomic
 from videothinker.runs import on_disk, prepare_out
 from videothinker.shipped import shipped
 
-LEASH = "VIDEOTHINKER_GRID"
-"""Names to a cell the pipe whose other end its grid holds."""
+GPU = Path("/dev/nvidiactl")
+"""There where a GPU is."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +36,8 @@ class ReproduceConfig:
     """Folder under which every cell gets its own."""
     budget_minutes: float | None = None
     """Start no cell after this many minutes; None runs them all."""
-    jobs: int = 2
-    """Cells at a time."""
+    jobs: int = 0
+    """Cells at a time; 0 is one for each core that there is, and two where there is a GPU."""
     threads: int = 1
     """Threads of each cell. More than there are idle cores slow everything down, and another number
     may change the last bits."""
@@ -47,9 +45,9 @@ class ReproduceConfig:
     """Replaces the grid's own seed."""
 
     def __post_init__(self) -> None:
-        for name in ("jobs", "threads"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} is {getattr(self, name)}; give 1 or more")
+        for name, least in (("jobs", 0), ("threads", 1)):
+            if getattr(self, name) < least:
+                raise UserError(f"{name} is {getattr(self, name)}; give {least} or more")
         if self.budget_minutes is not None and self.budget_minutes <= 0:
             raise UserError(f"budget_minutes is {self.budget_minutes}; give more than 0")
 
@@ -62,27 +60,6 @@ class DemoConfig(ReproduceConfig):
     """Folder under which every cell gets its own."""
 
 
-def follow() -> None:
-    """In a cell: end with its grid, however that ends.
-
-    The grid holds the other end of a pipe and never writes, so reading returns when it is gone,
-    killed or hung up on. A cell leads its own group of processes and takes them along; what it has
-    written is resumed as after any kill.
-    """
-    pipe = int(os.environ.pop(LEASH))
-
-    def watch() -> None:
-        os.read(pipe, 1)
-        os.killpg(os.getpgrp(), signal.SIGKILL)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def _told(cell: Cell, root: Path) -> Path:
-    """Where a cell writes how far it is."""
-    return root / "logs" / f"{cell.name}.progress"
-
-
 def _rows(cells: list[Cell], root: Path) -> list[CellRow]:
     """The cells for the table, in the grid's order."""
     rows = []
@@ -92,41 +69,13 @@ def _rows(cells: list[Cell], root: Path) -> list[CellRow]:
             state = "done" if cell.code in (0, 1) else "FAILED"
         seconds = (cell.ended or time.monotonic()) - cell.started
         log = root / "logs" / f"{cell.name}.log"
-        rows.append(CellRow(cell.name, state, seconds, _told(cell, root), log))
+        rows.append(CellRow(cell.name, state, seconds, told(cell, root), log))
     return rows
 
 
-def _start(cell: Cell, root: Path, threads: int, leash: int) -> None:
-    log = root / "logs" / f"{cell.name}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
-    environment[LEASH] = str(leash)
-    environment[console.TOLD] = str(_told(cell, root))
-    cell.started = time.monotonic()
-    with log.open("ab") as file:
-        file.write(f"$ videothinker {shlex.join(cell.words)}\n".encode())
-        file.flush()
-        cell.process = subprocess.Popen(
-            [sys.executable, "-m", "videothinker.cli", *cell.words],
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            env=environment,
-            pass_fds=(leash,),
-            start_new_session=True,  # Ctrl-C reaches the cells once, through us
-        )
-
-
-def _finish(cell: Cell, root: Path, done: int, planned: int) -> None:
-    seconds = time.monotonic() - cell.started
-    if cell.code in (0, 1):
-        failures = "" if cell.code == 0 else ", with recorded failures"
-        say(f"[{done}/{planned}] {cell.name}: done in {seconds:.0f} s{failures}")
-        return
-    log = root / "logs" / f"{cell.name}.log"
-    lines = log.read_text(errors="replace").strip().splitlines()
-    last = lines[-1] if lines else "no output"
-    say(f"[{done}/{planned}] {cell.name}: FAILED with code {cell.code}: {last} (see {log})")
+def _jobs(config: ReproduceConfig) -> int:
+    """Cells at a time: cells on a GPU share its memory."""
+    return config.jobs or (2 if GPU.exists() else cores())
 
 
 def _run_all(
@@ -138,23 +87,30 @@ def _run_all(
 ) -> None:
     """Start cells in order, as many at a time as allowed, each after what it needs."""
     ended: dict[str, bool] = {}
-    waiting, running = list(cells), list[Cell]()
+    waiting, running, jobs = list(cells), list[Cell](), _jobs(config)
     while waiting or running:
         draw()
         for cell in [c for c in running if c.process is not None and c.process.poll() is not None]:
             assert cell.process is not None
             cell.code, cell.ended = cell.process.returncode, time.monotonic()
-            _told(cell, config.out).unlink(missing_ok=True)
+            told(cell, config.out).unlink(missing_ok=True)
             running.remove(cell)
             ended[cell.name] = cell.code in (0, 1)
-            _finish(cell, config.out, sum(ended.values()), len(cells))
+            finish(cell, config.out, sum(ended.values()), len(cells))
         waiting = [c for c in waiting if all(ended.get(need, True) for need in c.needs)]
         ready = [c for c in waiting if c.needs <= ended.keys()]
         if time.monotonic() > deadline:
             waiting, ready = [], []
-        for cell in ready[: config.jobs - len(running)]:
+        for cell in ready[: jobs - len(running)]:
+            cell.started = time.monotonic()
+            cell.code = finished(cell, config.out)
+            if cell.code is not None:
+                waiting.remove(cell)
+                cell.ended, ended[cell.name] = time.monotonic(), True
+                finish(cell, config.out, sum(ended.values()), len(cells))
+                continue
             say(f"{cell.name}: {' '.join(cell.words[:2])} ...")
-            _start(cell, config.out, config.threads, leash)
+            start(cell, config.out, config.threads, leash)
             waiting.remove(cell)
             running.append(cell)
         if running:

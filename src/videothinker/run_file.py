@@ -9,6 +9,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Collection, Mapping
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,7 @@ def to_plain(config: object) -> Any:
     return msgspec.to_builtins(config, enc_hook=str)
 
 
+@cache
 def _commit() -> str | None:
     done = subprocess.run(
         ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],

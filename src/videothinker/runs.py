@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Any, Generic, TypeVar
 
@@ -34,8 +35,28 @@ R = TypeVar("R", bound=msgspec.Struct)
 
 NOT_IN_DIGEST = ("run.json", "checkpoints", "trackers")
 
+_finished_alone: ContextVar[bool] = ContextVar("finished_alone", default=False)
+
 ROOM = 1 << 16
 """Bytes held back for the last `run.json` of a run whose disk is full."""
+
+
+class NotFinished(BaseException):
+    """There is work left: leaves a stage before it begins, past all that handles errors."""
+
+
+@contextmanager
+def finished_alone() -> Iterator[None]:
+    """Inside, a stage holds a finished folder against its settings and inputs, and starts nothing.
+
+    Raises:
+        NotFinished: by the stage, where its run is not done.
+    """
+    token = _finished_alone.set(True)
+    try:
+        yield
+    finally:
+        _finished_alone.reset(token)
 
 
 @contextmanager
@@ -269,6 +290,8 @@ def _held(
         compare(out, old, new, config, [*may_change, grows] if grows and grown else may_change)
         new = structs.replace(new, times=old.times)
         run.resumed, run.done = True, old.status == "done" and not grown
+    if _finished_alone.get() and not run.done:
+        raise NotFinished
     if run.done and old is not None:
         run.facts = old.facts
         yield run

@@ -1,6 +1,7 @@
 """A process that ends a job of several says why, and it alone."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -91,6 +92,45 @@ def test_each_fault_is_one_sentence(
     assert capsys.readouterr().err == ""
 
 
+WAITING = """
+import time
+from videothinker.ranks import one_job
+with one_job() as job:
+    print("here", flush=True)
+    time.sleep(100)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", [0, 1])
+def test_without_torchrun_the_others_end_as_soon(victim: int) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        at = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    job = [
+        subprocess.Popen(
+            [sys.executable, "-c", WAITING],
+            env=os.environ | at | {"RANK": str(number), "WORLD_SIZE": "2"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in (0, 1)
+    ]
+    for one in job:
+        assert one.stdout is not None
+        assert one.stdout.readline() == "here\n"
+    job[victim].kill()
+    killed = time.monotonic()
+    _, said = job[1 - victim].communicate(timeout=60)
+    assert time.monotonic() - killed < 30
+    assert job[1 - victim].returncode == ranks.GONE
+    assert said.startswith(f"videothinker: rank {victim} ")
+    assert "was killed before it could say why" in said
+    assert said.count("\n") == 1
+    job[victim].communicate()
+
+
 REWARD = """
 import os, signal
 def dies(prompts, completions, **columns):
@@ -113,7 +153,7 @@ def test_a_killed_process_ends_the_job_in_one_sentence(tmp_path: Path) -> None:
     job = subprocess.run(
         [
             *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"),
-            *("--master-port", str(20000 + os.getpid() % 20000), "-m", "videothinker", *words),
+            *("--standalone", "-m", "videothinker", *words),
         ],
         env=os.environ
         | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{REPO / 'src'}:{REPO}:{tmp_path}"},

@@ -211,6 +211,39 @@ def test_a_cell_gets_the_threads_it_is_given(
     assert started == ["11", "22"]
 
 
+def test_a_finished_cell_is_held_against_its_inputs_without_a_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[str] = []
+
+    def start(words: list[str], **rest: object) -> subprocess.Popen[bytes]:
+        if "videothinker.cli" in words:  # not git
+            started.append(words[3])
+        return popen(words, **rest)
+
+    popen = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", start)
+    small = "scenes: 3, validation_scenes: 0, frames: 0, give_aways: allowed"
+    cells = f"""
+cells:
+  - {{name: world, run: world, {small}}}
+  - {{name: diagnosis, run: "diagnose {{world}}"}}
+"""
+    grid, config = write(tmp_path, cells), ReproduceConfig(tmp_path / "r")
+    reproduce(grid, config)
+    reproduce(grid, config)
+    assert started == ["world", "diagnose"]
+    assert "already made" in (tmp_path / "r/logs/world.log").read_text()
+    questions = tmp_path / "r/world/train.json"
+    questions.write_bytes(questions.read_bytes() + b"\n")
+    with pytest.raises(UserError, match="1 of 2 cells failed: diagnosis"):
+        reproduce(grid, config)
+    (tmp_path / "r/world/run.json").unlink()  # not done any more, whatever lies there
+    with pytest.raises(UserError, match="cells failed: world"):
+        reproduce(grid, config)
+    assert started == ["world", "diagnose", "diagnose", "world"]
+
+
 def test_a_terminated_grid_takes_its_cells_along_and_resumes(tmp_path: Path) -> None:
     """As a scheduler ends it: nobody is left at work, and the same command goes on."""
     made = "{name: world, run: world, scenes: 40, frames: 0, give_aways: allowed}"  # the quick kind

@@ -134,6 +134,7 @@ def check(case: dict[str, Any], base: str, other: str, processes: Processes) -> 
     settings = {"lora_rank": case.get("lora", 0), "lora_alpha": 8, "shard": case["shard"]}
     settings |= {"gradient_checkpointing": case.get("checkpointing", False)}
     settings |= {"dtype": case.get("dtype", "float32")}
+    base, other = case.get("models", (base, other))
     config = CdpoConfig(model=base, bias=other, out=Path("never"), **settings)
     video, count, steps = case.get("video", True), case["groups"], case.get("steps", 2)
     objective = OBJECTIVE if case.get("pushed", True) else Objective()

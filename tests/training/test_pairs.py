@@ -110,10 +110,11 @@ def collecting(monkeypatch: pytest.MonkeyPatch, says: Mapping[str, str], process
         loop, "generate", lambda _, prompts, *__, **___: [group(says[p]) for p in prompts]
     )
     labels = SimpleNamespace(labels={})
+    shown = {"encode": lambda q: q.id, "look_ahead": lambda _: None, "words": lambda q: q.question}
     return SimpleNamespace(
         config=config(num_generations=4),
         policy=SimpleNamespace(decode=lambda one: one.said),
-        prompts=SimpleNamespace(encode=lambda q: q.id, words=lambda q: q.question, data=labels),
+        prompts=SimpleNamespace(**shown, data=labels),
         draw=DRAWN.__getitem__,
         rewards={"pair_consistency": pair_consistency},
         processes=processes,

@@ -1,6 +1,7 @@
 """One bad video costs nothing: it is found before step 1, and dropped as if it had never been."""
 
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ from tests.training.toy_training import make_question
 from videothinker.algorithms.bias import BiasConfig
 from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.errors import UserError
+from videothinker.models.catalog import load_policy
 from videothinker.processes import Processes
 from videothinker.records import Question, write_jsonl
 from videothinker.runs import digest_path
 from videothinker.training.data import load_training_set
+from videothinker.training.rollouts import READING, Prompts
 from videothinker.training.stages import train
 from videothinker.training.videos import check_videos
 
@@ -33,6 +36,23 @@ def settings(**changes: Any) -> GrpoConfig:
 def write_list(folder: Path, questions: list[Question]) -> Path:
     folder.mkdir(exist_ok=True)
     return write_jsonl(folder / "questions.jsonl", questions)
+
+
+def test_videos_of_questions_to_come_are_read_ahead(world: Path, base: Path) -> None:
+    policy, config = load_policy(base), settings()
+    prompts = Prompts(policy, load_training_set(world, config), config)
+    asked = [question(n, f"{n}.mp4") for n in range(3)]
+    (world / "1.mp4").unlink()
+    prompts.look_ahead(asked[::-1])
+    for thread in threading.enumerate():
+        if thread.name == READING:
+            thread.join()
+    (world / "2.mp4").unlink()
+    assert prompts.encode(asked[2]).video is not None  # which is not there any more
+    with pytest.raises(UserError, match="question .*1.*1.mp4"):  # as if nobody had looked
+        prompts.encode(asked[1])
+    assert prompts.encode(asked[0]).video is not None
+    assert prompts.waited > 0
 
 
 @pytest.mark.parametrize("name", ["a\0.mp4", "a" * 400 + ".mp4", "../a.mp4"])

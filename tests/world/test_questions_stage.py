@@ -13,6 +13,7 @@ import pytest
 
 from videothinker.clevrer.annotations import annotation_path, read_annotation, video_path
 from videothinker.errors import UserError
+from videothinker.ranks import cores
 from videothinker.runs import digest_path
 from videothinker.video import read_clip
 from videothinker.world import camera
@@ -21,9 +22,10 @@ from videothinker.world.plan import plan
 from videothinker.world.produce import frame_rate, palette_of
 from videothinker.world.scenes import scene_config
 from videothinker.world.shading import RGB
-from videothinker.world.stage import world
+from videothinker.world.stage import _workers, world
 from videothinker.world.stream import frame_ids
 
+# without `if __name__ == "__main__"`: workers run nothing of the script that asks for a world
 PROGRAM = """
 import sys
 from pathlib import Path
@@ -31,8 +33,7 @@ from videothinker.video import read_clip
 from videothinker.world import camera
 from videothinker.world.config import WorldConfig
 from videothinker.world.stage import world
-if __name__ == "__main__":
-    world(WorldConfig(Path(sys.argv[1]), 12, 4, frames=0, seed=3, workers=int(sys.argv[2])))
+world(WorldConfig(Path(sys.argv[1]), 12, 4, frames=0, seed=3, workers=int(sys.argv[2])))
 """
 
 
@@ -46,6 +47,12 @@ def config(out: Path, **changes: object) -> WorldConfig:
         **changes,
     }
     return WorldConfig(**settings)  # type: ignore[arg-type]
+
+
+def test_without_a_number_of_workers_the_cores_are_used_where_it_is_worth_it() -> None:
+    assert _workers(config(Path("w"), scenes=10_000)) == min(cores(), LIMITS["workers"][1])
+    assert _workers(config(Path("w"))) == 1
+    assert _workers(config(Path("w"), workers=3)) == 3
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +121,7 @@ def test_a_folder_of_other_settings_is_refused(tmp_path: Path) -> None:
         ({"frames": 129}, "frames=129: a video of length=128 does not have as many"),
         ({"length": 20}, "length=20: allowed are 96 to 384"),
         ({"frames": 1}, "one frame is no video"),
-        ({"workers": 0}, "workers=0"),
+        ({"workers": -1}, "workers=-1"),
         ({"radius": 0.4}, "radius=0.4: allowed are 0.1 to 0.35"),
         ({"softest": 1.5}, "softest=1.5: allowed are 0 to 1"),
         ({"near_miss": -1}, "near_miss=-1: allowed are 0 to 1"),

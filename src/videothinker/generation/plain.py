@@ -46,6 +46,7 @@ def _group(model: Loaded, prompt: Prompt, seed: int, sampling: Sampling) -> Grou
                 **model.inputs(prompt),
                 **drawn,
                 max_new_tokens=sampling.max_completion_length,
+                synced_gpus=False,  # a sharded model's weights are whole here: no rank waits
                 logits_processor=LogitsProcessorList([_Finite(model, prompt)]),
             )
         rows.append(out[0, prompt.prompt_tokens :].cpu())

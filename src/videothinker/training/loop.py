@@ -103,11 +103,7 @@ def run_loop(loop: Loop) -> Progress:
             with loop.whole() if validates else nullcontext():
                 accuracy = validate(loop.prompts, loop.processes) if validates else {}
             record = step_record(
-                step,
-                batch,
-                list(loop.rewards),
-                objective,
-                sums,
+                *(step, batch, list(loop.rewards), objective, sums),
                 guard=guard,
                 extra=extra,
                 accuracy=accuracy,
@@ -138,6 +134,8 @@ def collect(loop: Loop, step: int, position: int) -> Batch:
         drawn = {i: loop.draw(position + i) for i in range(batch.drawn, batch.drawn + missing)}
         mine = {item: question for item, question in drawn.items() if loop.processes.mine(item)}
         prompts = [loop.prompts.encode(question) for question in mine.values()]
+        if step < config.max_steps:
+            look_ahead(loop, position + batch.drawn + missing)
         seeds = [derive(config.seed, config.stage, step, item) for item in mine]
         with loop.whole():
             rolled = generate(
@@ -155,6 +153,12 @@ def collect(loop: Loop, step: int, position: int) -> Batch:
         totals_BG = [row.total_G for row in batch.scored]
         batch.rewards_BG = torch.tensor(totals_BG, dtype=torch.float64)
     return batch
+
+
+def look_ahead(loop: Loop, position: int) -> None:
+    """Let this process's videos of the questions that come next be read while a step goes on."""
+    items = filter(loop.processes.mine, range(loop.config.prompts_per_step))
+    loop.prompts.look_ahead(loop.draw(position + item) for item in items)
 
 
 def score_groups(
@@ -384,7 +388,7 @@ def checkpoint(loop: Loop, progress: Progress) -> None:
 
 def resume(loop: Loop) -> Progress:
     """Take up the last checkpoint; forget the records of later steps, they will come again."""
-    found = last_checkpoint(loop.checkpoints)
+    found = loop.processes.say(last_checkpoint(loop.checkpoints))
     progress = load_checkpoint(found, loop.optimizer) if found else Progress()
     if loop.journal:
         prune(loop.checkpoints, loop.config.save_total_limit)

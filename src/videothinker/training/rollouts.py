@@ -3,9 +3,12 @@
 Validation draws from the same prompts, and passes on its accuracy alone.
 """
 
+import time
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from statistics import fmean
+from threading import Lock, Thread, main_thread
 
 import torch
 from torch import Tensor
@@ -14,18 +17,20 @@ from videothinker import answers, prompts
 from videothinker.algorithms.base import TrainConfig
 from videothinker.errors import UserError
 from videothinker.generation.base import Sampling, generate
-from videothinker.models.base import Group, Prompt
+from videothinker.models.base import Group, Prompt, Video
 from videothinker.models.loaded import Policy
 from videothinker.processes import Processes
 from videothinker.records import Question
-from videothinker.training.data import TrainingSet
+from videothinker.training.data import Part, TrainingSet, part_of
 from videothinker.training.videos import read_frames
 
 PORTION = 32
 """Questions of the validation slice decoded together."""
-PROMPTS_KEPT = 64
-"""Prompts whose frames stay in memory, the most recently used: about 17 MB each at the paper's
+VIDEOS_KEPT = 64
+"""Videos whose frames stay in memory, the most recently used: about 17 MB each at the paper's
 setting."""
+READING = "videos to come"
+"""Name of the thread that reads them."""
 
 
 class Prompts:
@@ -33,7 +38,10 @@ class Prompts:
 
     def __init__(self, policy: Policy, data: TrainingSet, config: TrainConfig) -> None:
         self.policy, self.data, self.config = policy, data, config
-        self._kept: OrderedDict[str, Prompt] = OrderedDict()
+        self.waited = 0.0
+        """Seconds in which a step stood still for a video."""
+        self._kept: OrderedDict[Part, Video] = OrderedDict()
+        self._reads = Lock()
 
     def words(self, question: Question) -> str:
         """The user's message."""
@@ -45,32 +53,47 @@ class Prompts:
         Raises:
             UserError: a bad video, or a prompt over the limit (the question is named).
         """
-        if question.id in self._kept:
-            self._kept.move_to_end(question.id)
-            return self._kept[question.id]
         try:
-            encoded = self._encode(question)
+            began = time.monotonic()
+            part = part_of(question)
+            video = None if part is None else self._video(part)
+            self.waited += time.monotonic() - began
+            limit = self.config.max_prompt_length
+            return self.policy.encode(self.words(question), video, max_prompt_tokens=limit)
         except UserError as error:
             raise UserError(f"question {question.id!r}: {error}") from error
-        self._kept[question.id] = encoded
-        while len(self._kept) > PROMPTS_KEPT:
-            self._kept.popitem(last=False)
-        return encoded
 
-    def _encode(self, question: Question) -> Prompt:
-        limit, words = self.config.max_prompt_length, self.words(question)
-        if question.video is None:
-            return self.policy.encode(words, max_prompt_tokens=limit)
-        part = (question.video, question.clip)
-        clip = read_frames(self.data.data_root, part, self.config)
-        video = self.policy.to_video(
-            clip.frames,
-            clip.seconds,
-            times=clip.times.tolist(),
-            min_pixels=self.config.min_pixels,
-            max_pixels=self.config.max_pixels,
-        )
-        return self.policy.encode(words, video, max_prompt_tokens=limit)
+    def look_ahead(self, questions: Iterable[Question]) -> None:
+        """Read the videos of questions to come, in a thread of its own; nobody waits for it."""
+        parts = list(dict.fromkeys(part for q in questions if (part := part_of(q))))[:VIDEOS_KEPT]
+
+        def read() -> None:
+            for part in parts:
+                if not main_thread().is_alive():  # the command has ended
+                    return
+                try:
+                    self._video(part)
+                except Exception:  # noqa: BLE001 (whoever asks for it meets the same, and says it)
+                    return
+
+        if parts:
+            Thread(target=read, name=READING).start()
+
+    def _video(self, part: Part) -> Video:
+        with self._reads:
+            if part not in self._kept:
+                clip = read_frames(self.data.data_root, part, self.config)
+                self._kept[part] = self.policy.to_video(
+                    clip.frames,
+                    clip.seconds,
+                    times=clip.times.tolist(),
+                    min_pixels=self.config.min_pixels,
+                    max_pixels=self.config.max_pixels,
+                )
+                while len(self._kept) > VIDEOS_KEPT:
+                    self._kept.popitem(last=False)
+            self._kept.move_to_end(part)
+            return self._kept[part]
 
 
 @dataclass(frozen=True)

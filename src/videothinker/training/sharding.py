@@ -29,9 +29,8 @@ from torch.distributed.fsdp import (
 from torch.distributed.tensor import DTensor
 
 from videothinker.algorithms.base import Shard, TrainConfig
-from videothinker.errors import UserError
 from videothinker.models.base import Group
-from videothinker.models.loaded import Policy, PrefixPolicy
+from videothinker.models.loaded import Policy
 from videothinker.processes import Processes
 from videothinker.training.optimizer import adamw, by_tensor, clipped
 from videothinker.training.step import Bias
@@ -101,15 +100,7 @@ def share(
         processes: they share both.
         config: the run's settings.
         video: are the questions about videos?
-
-    Raises:
-        UserError: a model of the plain path, whose passes differ from process to process.
     """
-    if not isinstance(policy, PrefixPolicy):
-        raise UserError(
-            f"{config.model} runs by the plain path, which {processes.size} processes cannot share "
-            "yet; train it by one process, or a Qwen-VL by several"
-        )
     on_cpu = config.optimizer_device == "cpu"
     shards = shard(policy, processes, config.shard, video=video, on_cpu=on_cpu)
     if config.shard == "layers" and type(bias) is Bias:

@@ -12,6 +12,7 @@ from time import monotonic
 from videothinker import console, hub
 from videothinker.algorithms.base import TrainConfig
 from videothinker.benchmarks import jsonl
+from videothinker.errors import UserError
 from videothinker.lists.table import files_of
 from videothinker.models.catalog import place
 from videothinker.models.folders import model_folder
@@ -84,6 +85,7 @@ def train(data: Path, config: TrainConfig) -> Path:
         with loop.whole():
             if run:
                 run.facts["training_seconds"] = round(monotonic() - started, 1)
+                run.facts["video_seconds"] = round(prompts.waited, 1)
                 run.facts["weights_changed"] = trained_digest(policy) != start
                 _judge(run, loop, training_set)
                 kind = save_model(policy, config.out / "model")
@@ -126,7 +128,7 @@ def _make_loop(
     if processes.size > 1:
         from videothinker.training import sharding  # noqa: PLC0415 (a second, for several alone)
 
-        video = any(question.video for question in prompts.data.train)
+        video = _are_of_videos(prompts.data, config)
         shards = sharding.share(policy, bias, processes, config, video=video)
         optimizer = sharding.ShardedAdamW(shards, processes, **given)
         idle = sharding.idle_group(policy, config.num_generations, video=video)
@@ -152,6 +154,22 @@ def _make_loop(
         whole=whole,
         idle=idle,
     )
+
+
+def _are_of_videos(data: TrainingSet, config: TrainConfig) -> bool:
+    """Are the questions about videos? Processes that train a tower need all to be, or none.
+
+    Raises:
+        UserError: one process's backward would meet the tower and another's not.
+    """
+    about = {question.video is not None for question in data.train}
+    if len(about) > 1 and not config.freeze_vision and not config.lora_rank:
+        raise UserError(
+            f"{data.source} holds questions about videos and questions about none, and several "
+            "processes train the vision tower together on one kind alone; add --freeze-vision, or "
+            "give one kind"
+        )
+    return True in about
 
 
 def _settle(
@@ -191,6 +209,8 @@ def _judge(run: Run, loop: Loop, data: TrainingSet) -> None:
     found = failings(steps, config, changed=run.facts["weights_changed"])
     run.failures, run.facts["warnings"] = len(found), found
     ended = f"step {config.max_steps} in {run.facts['training_seconds']:.0f} s"
+    if any(question.video for question in data.train):
+        ended += f", {run.facts['video_seconds']:.1f} s of it waiting for videos"
     console.say(f"ended at {ended}" if found else f"trained to {ended}")
     for line in closing_table(steps):
         console.say(line)

@@ -10,6 +10,7 @@ import os
 import select
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -84,8 +85,14 @@ class _Decoder:
 
     def __init__(self) -> None:
         self._child: subprocess.Popen[bytes] | None = None
+        self._turn = threading.Lock()
 
     def read(self, request: dict[str, Any], deadline: float) -> Clip:
+        """One at a time, whichever thread asks."""
+        with self._turn:
+            return self._read(request, deadline)
+
+    def _read(self, request: dict[str, Any], deadline: float) -> Clip:
         child = self._start()
         end, name = time.monotonic() + deadline, request["name"]
         assert child.stdin is not None
@@ -164,7 +171,7 @@ class _Decoder:
 
     def forget(self) -> None:
         """Leave the child to the process that started it (a fork must not share its pipes)."""
-        self._child = None
+        self._child, self._turn = None, threading.Lock()
 
     def stop(self) -> None:
         """Kill the child, if there is one."""

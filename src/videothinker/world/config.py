@@ -29,7 +29,7 @@ LIMITS = {
     "jitter_draws": (0, 64),
     "shades": (0, 21),
     "seed": (0, 2**63 - 1),
-    "workers": (1, 256),
+    "workers": (0, 256),
 }
 """Setting -> smallest and largest allowed. CLEVRER's scene indices are train 0-9999, validation
 10000-14999; with three objects one pair is left when one is removed, and nothing to choose from;
@@ -111,7 +111,8 @@ class WorldConfig:
         shades: largest change of each channel (0 to 255) of each color, drawn anew for every scene:
             colors that a model trained on the usual ones has not seen, under the same names (ours).
         seed: of every draw.
-        workers: processes at work; the files do not depend on it.
+        workers: processes at work; 0 is one for each core that there is, and one alone for a few
+            scenes. The files do not depend on it.
     """
 
     out: Path = Path("world")
@@ -140,7 +141,7 @@ class WorldConfig:
     length: int = 128
     shades: int = 0
     seed: int = 0
-    workers: int = 1
+    workers: int = 0
 
     def __post_init__(self) -> None:
         if self.give_aways not in BY_GIVE_AWAYS:

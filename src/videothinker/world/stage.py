@@ -8,16 +8,18 @@ scenes and the bytes do not depend on how many workers there were or how often t
 import dataclasses
 import os
 import signal
+import sys
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
+from types import ModuleType
 from typing import IO, Any
 
 import msgspec
@@ -28,15 +30,18 @@ from videothinker.clevrer.answerers import Verdict
 from videothinker.clevrer.questions import MINIMAL_PAIRS, SceneQuestions
 from videothinker.console import progress, say
 from videothinker.errors import UserError
+from videothinker.ranks import cores
 from videothinker.records import encode, iter_jsonl
 from videothinker.runs import Run, open_run
-from videothinker.world.config import WorldConfig
+from videothinker.world.config import LIMITS, WorldConfig
 from videothinker.world.plan import plan
 from videothinker.world.produce import Made, SceneJob, make_scene, video_note
 from videothinker.world.scenes import scene_config
 
 AHEAD = 4
 """Scenes handed out ahead of the oldest unfinished one, a worker."""
+WORTH_A_WORKER = 10
+"""Scenes that take about as long as a process to start."""
 
 
 def world(config: WorldConfig) -> Path:
@@ -55,6 +60,7 @@ def world(config: WorldConfig) -> Path:
     scene_config(config)
     # how many workers there are is no property of the data: any number may resume the folder
     settings = dataclasses.replace(config, workers=1)
+    config = dataclasses.replace(config, workers=_workers(config))
     with open_run(config.out, "world", settings) as run:
         if run.done:
             say(f"{config.out}: already made; next: videothinker diagnose {config.out}")
@@ -77,6 +83,12 @@ def world(config: WorldConfig) -> Path:
         run.facts["workers"] = config.workers
         _report(config, run)
     return config.out
+
+
+def _workers(config: WorldConfig) -> int:
+    """As many as were asked for, else as there are cores and work for."""
+    worth = (config.scenes + config.validation_scenes) // WORTH_A_WORKER
+    return config.workers or max(1, min(cores(), worth, LIMITS["workers"][1]))
 
 
 def _shards(out: Path, split: str) -> Path:
@@ -117,11 +129,17 @@ def _run_jobs(jobs: Iterator[SceneJob], workers: int) -> Iterator[Made]:
     pool = ProcessPoolExecutor(
         workers, mp_context=get_context("spawn"), initializer=_follow, initargs=(os.getpid(),)
     )
-    waiting = deque(pool.submit(make_scene, job) for job in islice(jobs, AHEAD * workers))
+
+    def submit(count: int) -> None:
+        with _no_script():
+            waiting.extend(pool.submit(make_scene, job) for job in islice(jobs, count))
+
+    waiting = deque[Future[Made]]()
     try:
+        submit(AHEAD * workers)
         while waiting:
             made = waiting.popleft().result()
-            waiting.extend(pool.submit(make_scene, job) for job in islice(jobs, 1))
+            submit(1)
             yield made
     except BrokenProcessPool as error:
         raise UserError(
@@ -130,6 +148,17 @@ def _run_jobs(jobs: Iterator[SceneJob], workers: int) -> Iterator[Made]:
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _no_script() -> Iterator[None]:
+    """Inside, a process that starts does not run the user's script again, whose world this is."""
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
 
 
 def _follow(parent: int) -> None:
