@@ -15,7 +15,8 @@ from markupsafe import Markup
 from videothinker import __version__
 from videothinker.console import say
 from videothinker.errors import UserError
-from videothinker.giveaways import DEFINITION
+from videothinker.families import MEANING
+from videothinker.giveaways import DEFINITION, UNKNOWN
 from videothinker.records import write_alone
 from videothinker.report import terms
 from videothinker.report.browser import Pack, embed, pack
@@ -25,7 +26,7 @@ from videothinker.report.curves import events, panels, read_curves, sources
 from videothinker.report.diagnoses import read_diagnoses
 from videothinker.report.overview import chart, rows, sizes
 from videothinker.report.provenance import duration, entries, whole_script
-from videothinker.report.results import PARTS, Board, read_boards
+from videothinker.report.results import Board, read_boards
 from videothinker.report.sources import NEEDED, RunFolder, read_runs
 from videothinker.report.tables import sheets
 from videothinker.report.telling import RULE, choices
@@ -42,9 +43,8 @@ def _overview(boards: Sequence[Board]) -> list[dict[str, Any]]:
             lines = rows(board)
             pictures = {narrow: chart(board, lines, narrow=narrow) for narrow in (False, True)}
             one = {"board": board, "rows": lines, "pictures": pictures, "sizes": sizes(lines)}
-            split = any(part in row.estimates for row in lines for part in PARTS)
             roles = dict.fromkeys(m.role for m in board.methods if m.role in terms.METHODS)
-            found.append({**one, "split": split, "roles": roles})
+            found.append({**one, "known": UNKNOWN not in board.by_part, "roles": roles})
     return found
 
 
@@ -97,6 +97,7 @@ def _context(
         "notes": [*claim.notes, *_notes(runs, packed, linked)],
         "overview": _overview(boards),
         "definition": DEFINITION,
+        "meaning": MEANING,
         "terms": terms,
         "telling": RULE if any(choices(board) for board in boards) else "",
         "script_of_all": whole_script(runs),
