@@ -25,7 +25,7 @@ LIFT = 11.0
 DROP = 19.0
 """How far the parts stand below the inferential mark."""
 FAMILY = 24.0
-"""How much further down the families stand; a row is as much higher where there are any."""
+"""How much further down the families stand, and how much higher a row is, where there are parts."""
 APART = 44.0
 """Room for a part's figure between the two marks."""
 EDGE = 22.0
@@ -216,7 +216,8 @@ def _named(row: AccuracyRow, middle: float, *, narrow: bool) -> list[Markup]:
 def chart(board: Board, found: Sequence[AccuracyRow], *, narrow: bool) -> Markup:
     """The picture, with the methods' names beside the rows (wide) or above them (narrow)."""
     width, left, height = (350.0, 12.0, ROW + 36) if narrow else (760.0, _margin(found), ROW)
-    top, shift, deeper = 8.0, 8.0 if narrow else 0.0, FAMILY if board.families else 0.0
+    top, shift = 8.0, 8.0 if narrow else 0.0
+    deeper = FAMILY if board.families and board.parts else 0.0
     pitch = height + deeper
     scale = Scale(0.0, 1.0, left, width - EDGE)
     bottom = top + pitch * len(found)

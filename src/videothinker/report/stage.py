@@ -15,7 +15,6 @@ from markupsafe import Markup
 from videothinker import __version__
 from videothinker.console import say
 from videothinker.errors import UserError
-from videothinker.families import MEANING
 from videothinker.giveaways import DEFINITION, UNKNOWN
 from videothinker.records import write_alone
 from videothinker.report import terms
@@ -28,7 +27,7 @@ from videothinker.report.overview import chart, rows, sizes
 from videothinker.report.provenance import duration, entries, whole_script
 from videothinker.report.results import Board, read_boards
 from videothinker.report.sources import NEEDED, RunFolder, read_runs
-from videothinker.report.tables import sheets
+from videothinker.report.tables import differences_sheet, sheets
 from videothinker.report.telling import RULE, choices
 from videothinker.report.words import count, percent, points
 from videothinker.runs import prepare_out
@@ -94,10 +93,10 @@ def _context(
         "title": config.title,
         "version": __version__,
         "claim": claim,
+        "differences": differences_sheet(claim.comparisons),
         "notes": [*claim.notes, *_notes(runs, packed, linked)],
         "overview": _overview(boards),
         "definition": DEFINITION,
-        "meaning": MEANING,
         "terms": terms,
         "telling": RULE if any(choices(board) for board in boards) else "",
         "script_of_all": whole_script(runs),

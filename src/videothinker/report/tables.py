@@ -13,13 +13,13 @@ from videothinker.dependence import chance
 from videothinker.evaluation import metrics
 from videothinker.families import MEANING, WHOLE
 from videothinker.giveaways import DEFINITION, UNKNOWN
-from videothinker.report.claim import LABELS
+from videothinker.report.claim import LABELS, Comparison
 from videothinker.report.config import Table
 from videothinker.report.estimates import Accuracy, SeededEstimate, accuracy
 from videothinker.report.results import PARTS, SIMULATED, Board, Method
 from videothinker.report.sheet import NOTHING, Line, Sheet, TableCell
 from videothinker.report.terms import UNPARSED
-from videothinker.report.words import between, count, percent, units
+from videothinker.report.words import between, count, percent, points, units
 
 PUBLISHED = (
     f"Published rows are the paper's ({published.SOURCE}): its models, on the benchmarks' own "
@@ -219,6 +219,36 @@ def diagnostic_sheet(board: Board) -> Sheet:
         note += f" {PUBLISHED}"
     title = f"Diagnostic: {board.title}"
     return Sheet("diagnostic", title, _heads(board), (*lines, *floors), note)
+
+
+def differences_sheet(comparisons: Sequence[Comparison]) -> Sheet | None:
+    """What the claim rests on: a line for each two methods that are held against each other."""
+    if not comparisons:
+        return None
+    found = {(c.left.name, c.right.name, c.label): c for c in comparisons}
+    labels = [name for name in HEADS if any(c.label == name for c in comparisons)]
+    pairs = dict.fromkeys((c.left.name, c.right.name) for c in comparisons)
+    lines = [
+        Line(f"{left} against {right}",
+             tuple(_gap(found.get((left, right, name))) for name in labels if name))
+        for left, right in pairs
+    ]  # fmt: skip
+    seeds = comparisons[0].estimate.seeds
+    over = " and training seeds" if len(seeds) > 1 else ""
+    alone = "" if over else "; one training seed, so its spread is not in them"
+    note = (
+        "Exact accuracy, in points, with 95 % intervals over questions (clustered by video)"
+        f"{over}{alone}."
+    )
+    columns = tuple(HEADS[name] for name in labels)
+    return Sheet("differences", "Paired differences", columns, tuple(lines), note)
+
+
+def _gap(found: Comparison | None) -> TableCell:
+    if found is None:
+        return NOTHING
+    e = found.estimate
+    return TableCell(points(e.value), f"{points(e.low)} to {points(e.high)}", found.words)
 
 
 def published_ablation() -> Sheet:
