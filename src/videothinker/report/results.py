@@ -169,7 +169,7 @@ def _read_labels(run: RunFolder, runs: Sequence[RunFolder]) -> dict[str, Diagnos
     """The labels the evaluation itself used; where it used none, those of the diagnoses given."""
     own = run.path / "diagnosis.jsonl"
     given = [r.path / "diagnosis.jsonl" for r in runs if r.stage == "diagnose"]
-    paths = [own] if own.is_file() else given
+    paths = [own] if own.is_file() else [path for path in given if path.is_file()]  # or an audit
     return {d.question_id: d for path in paths for d in read_jsonl(path, Diagnosis)}
 
 
