@@ -6,11 +6,12 @@ import pytest
 
 from tests.diagnosis.made_questions import asks, without
 from videothinker.diagnosis.audit import Audited, audit, kinds_of
-from videothinker.diagnosis.audit_table import FAMILIES, GUESS, lines, read_audit, table
+from videothinker.diagnosis.audit_table import GUESS, lines, read_audit, table
 from videothinker.diagnosis.config import DiagnoseConfig
 from videothinker.diagnosis.sources import SPLITS
 from videothinker.diagnosis.stage import diagnose
 from videothinker.errors import UserError
+from videothinker.families import WHOLE
 from videothinker.records import Question, read_jsonl, write_jsonl
 
 CHOICES = ("a ball", "the longest of them", "two", "a boat")
@@ -33,16 +34,16 @@ def test_a_list_by_hand() -> None:
     assert note is not None
     assert "3 videos are too few" in note
     found = table(records)
-    assert found["columns"] == {"counterfactual": 5, "open": 1, "all": 6, FAMILIES: 2}
+    assert found["columns"] == {"counterfactual": 5, "open": 1, "all": 6, WHOLE: 2}
     score = {
         name: {c: e["value"] for c, e in line.items()} for name, line in found["right"].items()
     }
     third, sixth = 1 / 3, 1 / 6
     assert score == {
-        "first option": {"counterfactual": 0.2, "open": 0, "all": sixth, FAMILIES: 0},
-        "last option": {"counterfactual": 0.4, "open": 0, "all": third, FAMILIES: 0},
-        "longest option": {"counterfactual": 0.2, "open": 1, "all": third, FAMILIES: 0},
-        "shortest option": {"counterfactual": 0.2, "open": 0, "all": sixth, FAMILIES: 0},
+        "first option": {"counterfactual": 0.2, "open": 0, "all": sixth, WHOLE: 0},
+        "last option": {"counterfactual": 0.4, "open": 0, "all": third, WHOLE: 0},
+        "longest option": {"counterfactual": 0.2, "open": 1, "all": third, WHOLE: 0},
+        "shortest option": {"counterfactual": 0.2, "open": 0, "all": sixth, WHOLE: 0},
         GUESS: {"counterfactual": 0.25, "open": 0.25, "all": 0.25},
     }
     ceiling = found["ceiling"]

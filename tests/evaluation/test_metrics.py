@@ -111,19 +111,18 @@ def test_the_mvbench_counterfactual_floors_of_the_facts(shared):
     assert metrics.random_guess(counterfactual, several=False) == pytest.approx(0.348, abs=5e-4)
 
 
-def test_a_pair_counts_where_both_are_right():
-    p1, p2 = ask("1", "A", pair="x"), ask("2", "B", pair="x")
-    q1, q2 = ask("3", "A", pair="y", video="u"), ask("4", "B", pair="y", video="u")
-    lone = ask("5", "A", pair="z")
-    found = metrics.pairs([p1, p2, q1, lone, q2])
-    assert [(a.id, b.id) for a, b in found] == [("1", "2"), ("3", "4")]
+def test_a_family_counts_where_all_are_right():
+    first = (ask("1", "A"), ask("2", "B"), ask("3", "A"))
+    second = (ask("4", "A", video="u"), ask("5", "B", video="u"))
     answered = {
-        "1": [say(p1, "A")],
-        "2": [say(p2, "B")],
-        "3": [say(q1, "A")],
-        "4": [say(q2, "A")],
+        "1": [say(first[0], "A"), say(first[0], "A")],
+        "2": [say(first[1], "B"), say(first[1], "B")],
+        "3": [say(first[2], "A"), say(first[2], "C")],
+        "4": [say(second[0], "A"), say(second[0], "C")],
+        "5": [say(second[1], "A"), say(second[1], "B")],
     }
-    assert metrics.consistency(found, answered).value == 0.5
+    found = metrics.whole_families([first, second], answered)
+    assert (found.value, found.n) == (0.25, 2)  # one of two draws, and none
 
 
 def test_a_paired_difference_is_sharper_than_two_intervals():

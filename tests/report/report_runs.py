@@ -54,16 +54,17 @@ def write_video(path: Path, frames: int = 16) -> Path:
 
 
 def question(i: int, split: str) -> tuple[Question, Diagnosis]:
-    inferential = i % 3 == 0
-    a, b = COLORS[i % 4], COLORS[(i + 1) % 4]
-    text = EVIL if i == 0 else f"Which event will happen without the {a} cube?"
+    """Every third is inferential, and of one family with the observational one behind it."""
+    inferential, first = i % 3 == 0, i - (i % 3 == 1)
+    a, b = COLORS[first % 4], COLORS[(first + 1) % 4]
+    text = EVIL if i == 0 else f"Which event will happen without the {COLORS[i % 4]} cube?"
     q = Question(
         id=f"made/{split}/{i:04d}",
         dataset="made",
         split=split,
-        video=f"video/{i // 4 % 24:03d}.mp4",
+        video=f"video/{first // 4 % 24:03d}.mp4",
         question=text,
-        question_struck="Which event will happen?",
+        question_struck=f"Which event will happen after {first} frames?",
         choices=(f"The {b} sphere hits the {a} cube", f"The {b} sphere and the green cube collide"),
         answer=("B",) if inferential else ("A",),
         type="counterfactual",

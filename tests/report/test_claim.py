@@ -13,6 +13,7 @@ from tests.report.report_runs import (
     whole_line,
     with_truths,
 )
+from videothinker.families import WHOLE
 from videothinker.report.claim import Comparison, _located, make_claim
 from videothinker.report.config import ReportConfig
 from videothinker.report.diagnoses import read_diagnoses
@@ -22,6 +23,7 @@ from videothinker.report.results import read_boards
 from videothinker.report.sources import read_runs
 from videothinker.report.stage import report
 from videothinker.report.tables import sheets
+from videothinker.report.words import percent
 
 
 def test_small_runs_are_underpowered_and_claim_nothing(made_runs: list[Path]) -> None:
@@ -39,6 +41,12 @@ def test_large_runs_claim_and_a_warning_takes_it_back(tmp_path: Path) -> None:
     assert claim.drawn
     assert claim.headline.index("lost 21.7 points") < claim.headline.index("30.0 points above")
     assert "gives itself away" in claim.headline
+    whole = {c.left.name: c.estimate for c in claim.comparisons if c.label == WHOLE}
+    assert claim.headline.endswith(
+        "Of 120 families right as a whole: GRPO is not told from its base; "
+        f"CDPO stands {100 * whole['CDPO'].value:.1f} points above GRPO."
+    )
+    assert claim.notes[-1].startswith("A family is one video")
     run_json = tmp_path / "pretrain" / "run.json"
     plain = json.loads(run_json.read_text())
     plain["facts"]["warnings"] = ["perception is at chance"]
@@ -71,7 +79,8 @@ def test_the_claim_says_where_a_gain_sits(
     claim = make_claim([board], runs)
     assert claim.drawn
     assert "90 of the 120 inferential questions" in claim.headline
-    loss, gain = claim.headline.rpartition(": ")[2].split(", ")
+    located = claim.headline.partition("give themselves away: ")[2].partition(". ")[0]
+    loss, gain = located.split(", ")
     assert "loss is shown in these alone" in loss
     assert where in gain
     assert "50.0 %" in claim.notes[-1]  # what a guess has of the rest
@@ -81,12 +90,14 @@ def test_the_claim_says_where_a_gain_sits(
     (row,) = [row for row in rows(board) if row.method.name == "CDPO"]
     assert row.estimates["the rest"].value == pytest.approx(float(cdpo[3]))
     assert sizes(rows(board)) == (
-        "n = 240 observational and 120 inferential (90 give-aways, 30 the rest)"
+        "n = 240 observational and 120 inferential (90 give-aways, 30 the rest); 120 families"
     )
     for narrow in (False, True):
         drawn = str(chart(board, rows(board), narrow=narrow))
         assert drawn.count("mark part") == 3
         assert "CDPO, give-aways: 100.0 %" in drawn
+        assert drawn.count("mark family") == 3
+        assert f"CDPO, {WHOLE}: {percent(row.estimates[WHOLE].value)} %" in drawn
     (sheet,) = sheets([board], "ablation")
     (line,) = [line for line in sheet.lines if line.name == "CDPO"]
     cells = dict(zip(sheet.columns, line.cells, strict=True))

@@ -39,11 +39,11 @@ def test_accuracies_and_differences_are_those_of_the_records(made_runs: list[Pat
     grpo, cdpo = board.method("GRPO"), board.method("CDPO")
     assert grpo is not None
     assert cdpo is not None
-    found = accuracy(board, grpo, hard)
+    found = accuracy(board, grpo, board.units("inferential"))
     assert found is not None
     assert found.value == pytest.approx(np.mean([means["grpo", 0], means["grpo", 1]]))
     assert dict(found.seeds) == pytest.approx({s: means["grpo", s].mean() for s in (0, 1)})
-    gap = difference(board, cdpo, grpo, hard)
+    gap = difference(board, cdpo, grpo, board.units("inferential"))
     assert gap is not None
     per_seed = [(means["cdpo", s] - means["grpo", s]).mean() for s in (0, 1)]
     assert gap.value == pytest.approx(np.mean(per_seed))

@@ -17,34 +17,24 @@ from videothinker.report.stage import report
 from videothinker.report.tables import sheets
 
 
-def test_floors_and_minimal_pairs_stand_in_the_diagnostic(
-    made_runs: list[Path], tmp_path: Path
-) -> None:
-    runs = copied(made_runs, tmp_path)
-    for run in runs:
-        if not run.name.startswith("evaluate"):
-            continue
-        plain = [json.loads(line) for line in (run / "questions.jsonl").read_text().splitlines()]
-        for i, one in enumerate(plain):
-            one["groups"]["pair"] = str(i // 2)
-        (run / "questions.jsonl").write_text("".join(json.dumps(one) + "\n" for one in plain))
-    (board,) = read_boards(read_runs(runs))
+def test_floors_and_families_stand_in_the_diagnostic(made_runs: list[Path]) -> None:
+    (board,) = read_boards(read_runs(made_runs))
     (sheet,) = sheets([board], "diagnostic")
-    assert sheet.columns[-1] == "Minimal pairs"
-    rows = {line.name: line.cells for line in sheet.lines}
+    rows = {line.name: dict(zip(sheet.columns, line.cells, strict=True)) for line in sheet.lines}
     hits = {
         s.question_id: s.exact
-        for s in read_jsonl(tmp_path / "evaluate-base" / "samples.jsonl", Sample)
+        for s in read_jsonl(made_runs[0].parent / "evaluate-base" / "samples.jsonl", Sample)
     }
     ids = sorted(hits)
-    both = sum(hits[a] * hits[b] for a, b in zip(ids[::2], ids[1::2], strict=True)) / 24
-    assert rows["Base"][-1].value == f"{100 * both:.1f}"
+    both = sum(hits[a] * hits[b] for a, b in zip(ids[::3], ids[1::3], strict=True)) / 16
+    whole = rows["Base"]["Whole families"]
+    assert whole.value == f"{100 * both:.1f}"
+    assert whole.words == "16 families, 12 videos, 1 training seed"
     always = {"Observational": "100.0", "Inferential": "0.0", "Inferential, give-aways": "–",
-              "Inferential, the rest": "0.0", "All": "66.7"}  # fmt: skip
-    floor = [cell.value for cell in rows["Floor: always A"][:5]]
-    assert dict(zip(sheet.columns, floor, strict=False)) == always
-    guessed = [cell.value for cell in rows["Floor: random guess"][:5]]
-    assert guessed == ["50.0", "50.0", "–", "50.0", "50.0"]
+              "Inferential, the rest": "0.0", "All": "66.7", "Whole families": "0.0"}  # fmt: skip
+    assert {k: cell.value for k, cell in rows["Floor: always A"].items()} == always
+    guessed = [cell.value for cell in rows["Floor: random guess"].values()]
+    assert guessed == ["50.0", "50.0", "–", "50.0", "50.0", "25.0"]
 
 
 def test_published_rows_are_marked_and_never_ours(made_runs: list[Path], tmp_path: Path) -> None:

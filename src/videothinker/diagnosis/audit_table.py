@@ -9,18 +9,17 @@ from videothinker.clevrer.answerers import ANSWERERS, OPTIONS, READING
 from videothinker.diagnosis import classifier
 from videothinker.diagnosis.audit import Audited
 from videothinker.estimates import mean
+from videothinker.families import WHOLE
 from videothinker.giveaways import AWAY, REST, UNKNOWN
 from videothinker.records import read_jsonl
 
 FILE = "audit.jsonl"
 GUESS = "a guess"
-FAMILIES = "whole families"
-"""The column of questions that differ in their premise alone: all of a group must be right."""
 LABELS = ("observational", "inferential")
 
 
 def parts(records: Sequence[Audited]) -> dict[str, list[Audited]]:
-    """The table's columns but for FAMILIES: by label with the split, by kind, all; no empty one."""
+    """The table's columns but for WHOLE: by label with the split, by kind, all; no empty one."""
     columns: dict[str, list[Audited]] = {}
     for label in LABELS:
         columns[label] = [one for one in records if one.label == label]
@@ -56,7 +55,7 @@ def _answerer(
     whole = [family for family in families if all(name in one.right for one in family)]
     if whole:
         right = [float(all(one.right[name] for one in family)) for family in whole]
-        line[FAMILIES] = _mean(right, [family[0] for family in whole])
+        line[WHOLE] = _mean(right, [family[0] for family in whole])
     return line
 
 
@@ -83,7 +82,7 @@ def table(records: Sequence[Audited]) -> dict[str, Any]:
     """Every answerer's share right in every column, with clustered 95 % intervals; JSON-ready.
 
     Returns:
-        `questions`, `videos`, `columns` (name -> questions; FAMILIES -> families), `gives_away`
+        `questions`, `videos`, `columns` (name -> questions; WHOLE -> families), `gives_away`
         (column -> share; only where it is known), `right` (answerer -> column -> estimate) and
         `ceiling` (None where no two questions differ in their premise alone).
     """
@@ -99,7 +98,7 @@ def table(records: Sequence[Audited]) -> dict[str, Any]:
     return {
         "questions": len(records),
         "videos": len({one.cluster for one in records}),
-        "columns": counts | ({FAMILIES: len(families)} if families else {}),
+        "columns": counts | ({WHOLE: len(families)} if families else {}),
         "gives_away": {
             column: _mean([float(bool(one.gives_itself_away)) for one in mine], mine)
             for column, mine in known.items()

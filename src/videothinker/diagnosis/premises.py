@@ -14,6 +14,7 @@ import msgspec
 from videothinker.clevrer.answerers import Asked
 from videothinker.clevrer.grammar import match_counterfactual, parse_option
 from videothinker.errors import UserError
+from videothinker.families import place_of, same_but_premise
 from videothinker.prompts import LETTERS
 from videothinker.records import Question
 
@@ -66,30 +67,16 @@ class NaturalPairs:
         ]
 
 
-def place_of(question: Question) -> Hashable | None:
-    """What is shown with it; None where nothing is, so that it shares a video with no other."""
-    shown = question.video or question.groups.get("scene") or question.context
-    return None if shown is None else (question.dataset, question.split, shown, question.clip)
-
-
 def blind_groups(questions: Iterable[Question]) -> dict[str, Blind]:
     """The ceiling of each question that is asked again with another premise.
 
-    The others of its group share its video, its words without the premise, and its options in
-    their order. A question without a premise, or with nobody to share with, is not in it.
+    A group is what `families.same_but_premise` calls one, whether or not its answers differ.
     """
-    groups: dict[Hashable, list[Question]] = {}
-    for question in questions:
-        place = place_of(question)
-        if question.question_struck is not None and place is not None:
-            key = (place, question.question_struck, question.choices)
-            groups.setdefault(key, []).append(question)
     found: dict[str, Blind] = {}
-    for members in groups.values():
-        if len({one.question for one in members}) > 1:
-            answers = [one.answer for one in members]
-            share = max(map(answers.count, answers)) / len(answers)
-            found |= {one.id: Blind(members[0].id, share) for one in members}
+    for members in same_but_premise(questions):
+        answers = [one.answer for one in members]
+        share = max(map(answers.count, answers)) / len(answers)
+        found |= {one.id: Blind(members[0].id, share) for one in members}
     return found
 
 

@@ -108,23 +108,13 @@ def verdict_shares(questions: Sequence[Question], answered: Answered) -> dict[st
     }
 
 
-def pairs(questions: Sequence[Question]) -> list[tuple[Question, Question]]:
-    """Minimal pairs: two questions with the same `pair` group, in the questions' order."""
-    by_pair: dict[str, list[Question]] = {}
-    for question in questions:
-        if "pair" in question.groups:
-            by_pair.setdefault(question.groups["pair"], []).append(question)
-    return [(two[0], two[1]) for two in by_pair.values() if len(two) == 2]
-
-
-def consistency(found: Sequence[tuple[Question, Question]], answered: Answered) -> Estimate:
-    """Share of minimal pairs with both questions right."""
-    values = [
-        math.fsum(a.exact * b.exact for a, b in zip(answered[p.id], answered[q.id], strict=True))
-        / len(answered[p.id])
-        for p, q in found
-    ]
-    return over([p for p, _ in found], values)
+def whole_families(found: Sequence[tuple[Question, ...]], answered: Answered) -> Estimate:
+    """Share of families (`videothinker.families`) with every question right."""
+    values = []
+    for family in found:
+        draws = zip(*([s.exact for s in answered[q.id]] for q in family), strict=True)
+        values.append(math.fsum(map(math.prod, draws)) / len(answered[family[0].id]))
+    return over([family[0] for family in found], values)
 
 
 def paired(

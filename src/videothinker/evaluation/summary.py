@@ -8,6 +8,7 @@ from videothinker import giveaways
 from videothinker.benchmarks.base import OwnMetric, group_of, tier_of
 from videothinker.dependence import Answered, dependence
 from videothinker.evaluation import metrics
+from videothinker.families import WHOLE, families
 from videothinker.records import Diagnosis, Question, Sample
 
 SummaryLine = dict[str, Any]
@@ -83,15 +84,14 @@ def divisions(
 
 
 def more_scores(questions: Sequence[Question], answered: Answered) -> dict[str, Any]:
-    """Per option, soft, format, and consistency on minimal pairs where there are any."""
+    """Per option, soft, format, and families right as a whole, where there are any."""
     found = {
         "per option": asdict(metrics.options_right(questions, answered)),
         "soft": asdict(metrics.scored(questions, answered, "soft")),
         "format": asdict(metrics.scored(questions, answered, "format")),
     }
-    two = metrics.pairs(questions)
-    if two:
-        found["minimal pairs, both right"] = asdict(metrics.consistency(two, answered))
+    if of_one := families(questions):
+        found[WHOLE] = asdict(metrics.whole_families(of_one, answered))
     return found
 
 

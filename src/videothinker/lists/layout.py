@@ -15,7 +15,7 @@ NEEDED = ("id", "dataset", "split", "question", "choices", "answer", "type")
 QUESTION = ("question", "problem", "query", "question_text", "prompt", "q")
 CHOICES = (
     "choices", "options", "candidates", "option", "answer_choices", "multi_choice",
-    "multiple_choice", "choice",
+    "multiple_choice", "choice", "opts",
 )  # fmt: skip
 PLACES = (
     "answer_idx", "answer_index", "answer_id", "answer_number", "correct_choice", "correct_index",

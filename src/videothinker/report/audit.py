@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from videothinker.diagnosis.audit_table import FAMILIES, ceiling_line, read_audit, reads
+from videothinker.diagnosis.audit_table import ceiling_line, read_audit, reads
+from videothinker.families import WHOLE
 from videothinker.report.sheet import NOTHING, Sheet, SheetLine, TableCell
 from videothinker.report.sources import RunFolder
 from videothinker.report.words import count, percent
@@ -35,7 +36,7 @@ def _cell(line: Mapping[str, Any], column: str) -> TableCell:
     found = line.get(column)
     if found is None:
         return NOTHING
-    what = f"{found['n']:,} families" if column == FAMILIES else count(found["n"], "question")
+    what = f"{found['n']:,} families" if column == WHOLE else count(found["n"], "question")
     between = f"{percent(found['low'])} to {percent(found['high'])}"
     return TableCell(
         percent(found["value"]), between, f"{what}, {count(found['clusters'], 'video')}"

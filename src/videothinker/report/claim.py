@@ -4,19 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from videothinker.evaluation.metrics import random_guess
+from videothinker.families import MEANING, WHOLE
 from videothinker.giveaways import AWAY, DEFINITION, REST, UNKNOWN
 from videothinker.report.diagnoses import Diagnosed
 from videothinker.report.estimates import SeededEstimate, accuracy, difference
 from videothinker.report.results import PARTS, Board, Method
 from videothinker.report.sources import TRAINING, RunFolder
-from videothinker.report.words import count, interval, percent, points
+from videothinker.report.words import count, interval, percent, points, units
 
 LABELS = ("observational", "inferential")
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A paired difference between two methods on one label, or on one part of the inferential."""
+    """A paired difference between two methods: on a label, a part of the inferential, families."""
 
     left: Method
     right: Method
@@ -30,7 +31,7 @@ class Comparison:
         seeds = count(len(e.seeds), "training seed")
         return (
             f"{self.left.name} against {self.right.name}, {self.label}: {points(e.value)} points "
-            f"({interval(e)}; {count(e.n, 'question')}, {count(e.clusters, 'video')}, {seeds})"
+            f"({interval(e)}; {units(e.n, self.label)}, {count(e.clusters, 'video')}, {seeds})"
         )
 
 
@@ -55,7 +56,7 @@ def warnings_of(runs: Sequence[RunFolder]) -> tuple[str, ...]:
 
 
 def comparisons_of(board: Board) -> tuple[Comparison, ...]:
-    """GRPO against its base, every other trained method against GRPO; by label and part."""
+    """GRPO against its base, every other trained method against GRPO; by label, part and family."""
     base, grpo = board.method("Base"), board.method("GRPO")
     trained = [
         method for method in board.methods if method.role in ("GRPO", "CDPO") and method is not grpo
@@ -63,29 +64,49 @@ def comparisons_of(board: Board) -> tuple[Comparison, ...]:
     pairs = [(grpo, base), *((method, grpo) for method in trained)]
     found = []
     for left, right in pairs:
-        for label in (*LABELS, *PARTS):
+        for label in (*LABELS, *board.parts, WHOLE):
             if left is None or right is None:
                 continue
-            estimate = difference(board, left, right, board.column(label))
+            estimate = difference(board, left, right, board.units(label))
             if estimate is not None:
                 found.append(Comparison(left, right, label, estimate))
     return tuple(found)
 
 
 def _against_base(e: SeededEstimate) -> str:
+    if e.verdict == "undecided":
+        return "GRPO is not told from its base"
     if e.verdict == "none":
-        return "GRPO left inferential accuracy where its base was (within 5 points)"
+        return "GRPO stays where its base was (within 5 points)"
     verb = "gained" if e.value > 0 else "lost"
-    return f"GRPO {verb} {100 * abs(e.value):.1f} points on inferential questions against its base"
+    return f"GRPO {verb} {100 * abs(e.value):.1f} points against its base"
 
 
 def _against_grpo(name: str, e: SeededEstimate) -> str:
     if e.verdict == "undecided":
-        return f"{name} is not told from GRPO there"
+        return f"{name} is not told from GRPO"
     if e.verdict == "none":
-        return f"{name} stands level with GRPO there (within 5 points)"
+        return f"{name} stands level with GRPO (within 5 points)"
     side = "above" if e.value > 0 else "below"
     return f"{name} stands {100 * abs(e.value):.1f} points {side} GRPO"
+
+
+def _told(found: Sequence[Comparison]) -> str:
+    """Every comparison of one label in words."""
+    return "; ".join(
+        _against_base(c.estimate) if c.right.role == "Base"
+        else _against_grpo(c.left.name, c.estimate)
+        for c in found
+    )  # fmt: skip
+
+
+def _of_families(comparisons: Sequence[Comparison]) -> list[str]:
+    """The same of families that are right as a whole, where the questions have any."""
+    found = [c for c in comparisons if c.label == WHOLE]
+    if not found:
+        return []
+    n = max(c.estimate.n for c in found)
+    return [f"Of {units(n, WHOLE)} right as a whole: {_told(found)}."]
 
 
 def _part_of(
@@ -138,14 +159,17 @@ def _where(board: Board, wholes: Sequence[Comparison], comparisons: Sequence[Com
 
 
 def _about_parts(board: Board) -> list[str]:
-    """What a give-away is, and what a guess has of the rest: a describer is wrong on all of it."""
+    """What a family and a give-away are, and what a guess has of the rest: a describer is wrong on
+    all of it.
+    """
+    families = [f"A family is {MEANING}."] if board.families else []
     split = board.by_part
     if AWAY not in split:
-        return []
+        return families
     others = [board.questions[q] for q in split.get(REST, ())]
     guess = random_guess(others, several=board.several) if others else 0.0
     ending = f"; a guess has {percent(guess)} % of {REST}" if others else ""
-    return [f"Questions give themselves away where {DEFINITION}{ending}."]
+    return [*families, f"Questions give themselves away where {DEFINITION}{ending}."]
 
 
 def _seeds(methods: Sequence[Method]) -> int:
@@ -154,7 +178,7 @@ def _seeds(methods: Sequence[Method]) -> int:
 
 
 def _sizes(board: Board, methods: Sequence[Method]) -> str:
-    found = [accuracy(board, method, board.ids(label)) for label in LABELS for method in methods]
+    found = [accuracy(board, method, board.units(label)) for label in LABELS for method in methods]
     n = [
         max((e.n for e in found[i * len(methods) : (i + 1) * len(methods)] if e), default=0)
         for i in range(2)
@@ -184,10 +208,9 @@ def _sentence(board: Board, comparisons: Sequence[Comparison]) -> tuple[str, boo
         return f"Underpowered, {sizes}: no claim is drawn from these numbers.", False
     one = _seeds(methods) == 1
     scope = "; one training seed speaks for these models, not for the method" if one else ""
-    told = [_against_base(first.estimate)]
-    told += [_against_grpo(c.left.name, c.estimate) for c in others]
+    told = f"On inferential questions {_told(hard)} ({sizes}{scope})."
     where = _where(board, (first, *others), comparisons)
-    return f"{'; '.join(told)} ({sizes}{scope}). {where}", True
+    return " ".join([told, where, *_of_families(comparisons)]), True
 
 
 def _sentence_case(text: str) -> str:

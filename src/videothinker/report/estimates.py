@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from videothinker import estimates
 from videothinker.estimates import Estimate, student
-from videothinker.evaluation.metrics import cluster_of, pairs
-from videothinker.report.results import Board, Method
+from videothinker.evaluation.metrics import cluster_of
+from videothinker.report.results import Board, Method, Unit
 
 MIN_QUESTIONS = 100
 """Fewer questions than this carry no claim, whatever the interval."""
@@ -58,8 +58,8 @@ def seed_half(means: Sequence[float]) -> float:
     return student(k - 1) * deviation / math.sqrt(k)
 
 
-def _average(tables: Sequence[Mapping[str, float]], ids: Sequence[str]) -> dict[str, float]:
-    return {q: sum(table[q] for table in tables) / len(tables) for q in ids}
+def _average(tables: Sequence[Mapping[str, float]], names: Sequence[str]) -> dict[str, float]:
+    return {name: sum(table[name] for table in tables) / len(tables) for name in names}
 
 
 def _estimate(
@@ -85,54 +85,65 @@ def _tables(method: Method, variant: str, metric: str) -> list[tuple[int, dict[s
     return [(seed, table) for seed, table in tables if table]
 
 
+def _answered(
+    units: Sequence[Unit], tables: Sequence[tuple[int, Mapping[str, float]]]
+) -> list[Unit]:
+    """The units of which every table holds every question."""
+    held = [table for _, table in tables]
+    return [unit for unit in units if held and all(q in table for table in held for q in unit)]
+
+
+def _of_units(
+    units: Sequence[Unit], tables: Sequence[tuple[int, Mapping[str, float]]]
+) -> list[tuple[int, dict[str, float]]]:
+    """(seed, first question of each unit -> the product over its questions)."""
+    return [
+        (seed, {unit[0]: math.prod(table[q] for q in unit) for unit in units})
+        for seed, table in tables
+    ]
+
+
+def _means(tables: Sequence[tuple[int, Mapping[str, float]]]) -> list[tuple[int, float]]:
+    return [(seed, sum(table.values()) / len(table)) for seed, table in tables]
+
+
 def accuracy(
-    board: Board, method: Method, ids: Sequence[str], variant: str = "full", metric: str = "exact"
+    board: Board,
+    method: Method,
+    units: Sequence[Unit],
+    variant: str = "full",
+    metric: str = "exact",
 ) -> Accuracy | None:
-    """Mean score of a method over `ids` and over its seeds; null where it answered none of them."""
+    """Mean score of a method over `units` and its seeds; None where it answered none of them."""
     tables = _tables(method, variant, metric)
-    common = [q for q in ids if tables and all(q in table for _, table in tables)]
+    common = _answered(units, tables)
     if not common:
         return None
-    seeds = [(seed, sum(table[q] for q in common) / len(common)) for seed, table in tables]
-    values = _average([t for _, t in tables], common)
+    scored = _of_units(common, tables)
+    values = _average([table for _, table in scored], [unit[0] for unit in common])
+    seeds = _means(scored)
     found = _estimate(board, values, seeds, spread=seed_half([mean for _, mean in seeds]))
-    return Accuracy(**vars(found), unparsed=method.unparsed(common, variant))
-
-
-def pairs_right(board: Board, method: Method, variant: str = "full") -> SeededEstimate | None:
-    """Share of minimal pairs with both questions right, over the method's seeds."""
-    tables = _tables(method, variant, "exact")
-    found = [
-        (one.id, other.id)
-        for one, other in pairs(list(board.questions.values()))
-        if tables and all(one.id in table and other.id in table for _, table in tables)
-    ]
-    if not found:
-        return None
-    both = [(seed, {a: table[a] * table[b] for a, b in found}) for seed, table in tables]
-    seeds = [(seed, sum(table.values()) / len(table)) for seed, table in both]
-    values = _average([table for _, table in both], [a for a, _ in found])
-    return _estimate(board, values, seeds, spread=seed_half([mean for _, mean in seeds]))
+    asked = [q for unit in common for q in unit]
+    return Accuracy(**vars(found), unparsed=method.unparsed(asked, variant))
 
 
 def difference(
-    board: Board, method: Method, other: Method, ids: Sequence[str]
+    board: Board, method: Method, other: Method, units: Sequence[Unit]
 ) -> SeededEstimate | None:
-    """Paired difference `method - other` on the questions both answered.
+    """Paired difference `method - other` on the units both answered.
 
     Methods with the same seeds are paired seed by seed; otherwise each method is averaged over its
     own seeds first and the seeds' parts of the two errors add in quadrature.
     """
-    a, b = _tables(method, "full", "exact"), _tables(other, "full", "exact")
-    tables = [table for _, table in (*a, *b)]
-    common = [q for q in ids if a and b and all(q in table for table in tables)]
+    both = [_tables(one, "full", "exact") for one in (method, other)]
+    common = _answered(units, [*both[0], *both[1]]) if all(both) else []
     if not common:
         return None
-    left, right = (_average([t for _, t in side], common) for side in (a, b))
-    values = {q: left[q] - right[q] for q in common}
-    means = [
-        [(seed, sum(t[q] for q in common) / len(common)) for seed, t in side] for side in (a, b)
-    ]
+    a, b = (_of_units(common, tables) for tables in both)
+    names = [unit[0] for unit in common]
+    left, right = (_average([table for _, table in side], names) for side in (a, b))
+    values = {name: left[name] - right[name] for name in names}
+    means = [_means(side) for side in (a, b)]
     if [seed for seed, _ in a] == [seed for seed, _ in b]:
         seeds = [(seed, x - y) for (seed, x), (_, y) in zip(*means, strict=True)]
         spread = seed_half([gap for _, gap in seeds])

@@ -77,11 +77,14 @@ def _data(metadata: RunFile, runs: Sequence[RunFolder]) -> str | None:
 def _settings(metadata: RunFile, runs: Sequence[RunFolder]) -> dict[str, str]:
     config = metadata.config
     found = {k: str(v) for k, v in config.items() if k not in NOT_A_SETTING}
+    if found.get("sampling") == "uniform":
+        del found["sampling"]  # the plain way has no name
     if config.get("bias") is not None:
         made = find_metadata(str(config["bias"]), runs)
         role = ROLES.get(stage_of(made)) if made else None
         does = "repels" if stage_of(metadata) == "train-cdpo" else "questions by"
-        found[does] = (role or Path(str(config["bias"])).name).lower()
+        if does == "repels" or role != "Bias model":  # bias-failure sampling goes by a bias model
+            found[does] = (role or Path(str(config["bias"])).name).lower()
     data = _data(metadata, runs)
     return found if data is None else {**found, "data": data}
 

@@ -2,7 +2,8 @@
 
 Rows run base, GRPO, CDPO. Erosion is the inferential mark moving left on the way to GRPO, repair
 is its way back; where nothing moves, the picture shows that as plainly. Under the inferential mark
-stand its two parts: questions that give themselves away, and the rest.
+stand its two parts: questions that give themselves away, and the rest. Where questions come in
+families, the share of families that are right as a whole stands below.
 """
 
 from collections.abc import Sequence
@@ -10,22 +11,27 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from videothinker.families import WHOLE
 from videothinker.giveaways import AWAY
 from videothinker.report.claim import LABELS
 from videothinker.report.estimates import Accuracy, accuracy
 from videothinker.report.results import PARTS, Board, Method
 from videothinker.report.svg import Scale, element, path, picture
-from videothinker.report.words import between, percent
+from videothinker.report.words import between, percent, units
 
 ROW = 80.0
 LIFT = 11.0
 """How far the two marks of a row stand off its middle, in picture units."""
 DROP = 19.0
 """How far the parts stand below the inferential mark."""
+FAMILY = 24.0
+"""How much further down the families stand, and how much higher a row is, where there are parts."""
 APART = 44.0
 """Room for a part's figure between the two marks."""
 EDGE = 22.0
 """Room right of the scale."""
+KLASS = {**{label: label for label in LABELS}, WHOLE: "family"}
+"""What has a mark with its interval -> how the style sheet calls it."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,7 @@ class AccuracyRow:
 
     method: Method
     estimates: dict[str, Accuracy]
-    """label, part of the inferential or "all" -> estimate; what nobody answered is absent."""
+    """label, part of the inferential, WHOLE or "all" -> estimate; absent where nobody answered."""
 
     @property
     def unparsed(self) -> str:
@@ -51,12 +57,12 @@ class AccuracyRow:
 
 
 def rows(board: Board) -> list[AccuracyRow]:
-    """Accuracy of every method, by label, by part of the inferential and over all questions."""
+    """Accuracy of every method: by label, part of the inferential, families and all questions."""
     found = []
     for method in board.methods:
         estimates = {}
-        for label in (*LABELS, *PARTS, "all"):
-            estimate = accuracy(board, method, board.column(None if label == "all" else label))
+        for label in (*LABELS, *board.parts, WHOLE, "all"):
+            estimate = accuracy(board, method, board.units(None if label == "all" else label))
             if estimate is not None:
                 estimates[label] = estimate
         found.append(AccuracyRow(method, estimates))
@@ -64,16 +70,19 @@ def rows(board: Board) -> list[AccuracyRow]:
 
 
 def _mark(label: str, x: float, y: float) -> Markup:
-    """Hollow square: observational; filled disc: inferential. Told apart without color."""
+    """Hollow square: observational; disc: inferential; triangle: families. No color is needed."""
     if label == "observational":
         return element("rect", x=x - 5, y=y - 5, width=10, height=10, klass="mark observational")
+    if label == WHOLE:
+        d = f"M{x - 6:.1f},{y + 5:.1f}h12l-6,-11z"
+        return element("path", d=d, klass="mark family")
     return element("circle", cx=x, cy=y, r=5.5, klass="mark inferential")
 
 
 def _whisker(estimate: Accuracy, label: str, scale: Scale, y: float) -> Markup:
     low, high = scale(max(0.0, estimate.low)), scale(min(1.0, estimate.high))
     d = f"M{low:.1f},{y:.1f}H{high:.1f}M{low:.1f},{y - 3:.1f}v6M{high:.1f},{y - 3:.1f}v6"
-    return element("path", d=d, klass=f"whisker {label}")
+    return element("path", d=d, klass=f"whisker {KLASS[label]}")
 
 
 def _number(text: str, estimate: Accuracy, label: str, scale: Scale, y: float) -> Markup:
@@ -85,7 +94,7 @@ def _number(text: str, estimate: Accuracy, label: str, scale: Scale, y: float) -
         x, anchor = low - 7, "end"
     else:
         x, y, anchor = scale(estimate.value) + 9, y - 8, "start"
-    klass = f"number {label}"
+    klass = f"number {KLASS[label]}"
     return element("text", text, x=x, y=y + 4, klass=klass, text_anchor=anchor)
 
 
@@ -99,7 +108,7 @@ def _series(row: AccuracyRow, label: str, scale: Scale, y: float) -> list[Markup
     )
     dots = [
         element("circle", element("title", f"seed {seed}: {percent(mean)} %"),
-                cx=scale(mean), cy=y, r=2, klass=f"seed {label}")
+                cx=scale(mean), cy=y, r=2, klass=f"seed {KLASS[label]}")
         for seed, mean in estimate.seeds if len(estimate.seeds) > 1
     ]  # fmt: skip
     number = _number(percent(estimate.value), estimate, label, scale, y)
@@ -171,7 +180,9 @@ def _counted(row: AccuracyRow) -> str:
     """How many questions of each label and part a method answered."""
     labels = [f"{row.estimates[b].n} {b}" for b in LABELS if b in row.estimates]
     split = [f"{row.estimates[part].n} {part}" for part in PARTS if part in row.estimates]
-    return " and ".join(labels) + (f" ({', '.join(split)})" if split else "")
+    whole = row.estimates.get(WHOLE)
+    ending = f"; {units(whole.n, WHOLE)}" if whole else ""
+    return " and ".join(labels) + (f" ({', '.join(split)})" if split else "") + ending
 
 
 def _split(name: str) -> tuple[str, str]:
@@ -204,27 +215,29 @@ def _named(row: AccuracyRow, middle: float, *, narrow: bool) -> list[Markup]:
 
 def chart(board: Board, found: Sequence[AccuracyRow], *, narrow: bool) -> Markup:
     """The picture, with the methods' names beside the rows (wide) or above them (narrow)."""
-    width, left, pitch = (350.0, 12.0, ROW + 36) if narrow else (760.0, _margin(found), ROW)
-    top = 8.0
+    width, left, height = (350.0, 12.0, ROW + 36) if narrow else (760.0, _margin(found), ROW)
+    top, shift = 8.0, 8.0 if narrow else 0.0
+    deeper = FAMILY if board.families and board.parts else 0.0
+    pitch = height + deeper
     scale = Scale(0.0, 1.0, left, width - EDGE)
     bottom = top + pitch * len(found)
     drawn: list[Markup] = _axis(scale, top, bottom)
     roles = [row.method.role for row in found]
     firsts = [row for i, row in enumerate(found) if row.method.role not in roles[:i]]
-    for label, lift in zip(LABELS, (-LIFT, LIFT), strict=True):
-        shift = 8 if narrow else 0
+    lifts = (-LIFT, LIFT, LIFT + DROP + deeper)
+    middles = [top + pitch * i + height / 2 + shift for i in range(len(found))]
+    for label, lift in zip(KLASS, lifts, strict=True):
         centres = [
-            (scale(row.estimates[label].value), top + pitch * (i + 0.5) + lift + shift)
-            for i, row in enumerate(found)
+            (scale(row.estimates[label].value), middle + lift)
+            for row, middle in zip(found, middles, strict=True)
             if label in row.estimates and row in firsts
         ]
         if len(centres) > 1:
-            drawn.append(element("path", d=path(centres), klass=f"thread {label}"))
-    for i, row in enumerate(found):
-        middle = top + pitch * (i + 0.5)
-        drawn += _named(row, middle, narrow=narrow)
-        for label, lift in zip(LABELS, (-LIFT, LIFT), strict=True):
-            drawn += _series(row, label, scale, middle + lift + (8 if narrow else 0))
-        drawn += _parts(row, scale, middle + LIFT + DROP + (8 if narrow else 0))
+            drawn.append(element("path", d=path(centres), klass=f"thread {KLASS[label]}"))
+    for row, middle in zip(found, middles, strict=True):
+        drawn += _named(row, middle - shift if narrow else middle + deeper / 2, narrow=narrow)
+        for label, lift in zip(KLASS, lifts, strict=True):
+            drawn += _series(row, label, scale, middle + lift)
+        drawn += _parts(row, scale, middle + LIFT + DROP)
     klass = "chart narrow" if narrow else "chart wide"
     return picture(width, bottom + 26, _summary(board, found), *drawn, klass=klass)

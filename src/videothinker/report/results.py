@@ -4,19 +4,23 @@ them, and one evaluation for each trained model. Tiers are never pooled.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from videothinker import giveaways
+from videothinker import families, giveaways
 from videothinker.benchmarks import catalog
 from videothinker.benchmarks.base import OwnMetric
 from videothinker.errors import UserError
+from videothinker.families import WHOLE
 from videothinker.giveaways import AWAY, REST
 from videothinker.records import Diagnosis, Question, Sample, read_jsonl
 from videothinker.report.methods import MethodKey, Origin, names, origins, place
 from videothinker.report.sources import RunFolder, read_metadata, stage_of
 
 Tier = Literal["video tier", "transcript tier"]
+Unit = tuple[str, ...]
+"""Ids of questions that count together: one alone, or a family, which is right as a whole."""
 PARTS = (AWAY, REST)
 """Into what inferential questions are split, wherever their accuracy is shown."""
 TRAINED = ("Bias model", "GRPO", "CDPO")
@@ -115,9 +119,21 @@ class Board:
             return None  # early versions did not record the benchmark
         return catalog.about(protocol.benchmark).own
 
-    def column(self, name: str | None) -> list[str]:
-        """Question ids of a label, of a part of the inferential ones, or (None) all."""
-        return self.by_part.get(name, []) if name in PARTS else self.ids(name)
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """PARTS where some inferential questions give themselves away; else there is no split."""
+        return PARTS if AWAY in self.by_part else ()
+
+    @cached_property
+    def families(self) -> list[Unit]:
+        """Ids of the questions of each family, in their order."""
+        return [tuple(q.id for q in one) for one in families.families(self.questions.values())]
+
+    def units(self, name: str | None = None) -> list[Unit]:
+        """What is counted of a label, of a part of the inferential, of WHOLE, or (None) of all."""
+        if name == WHOLE:
+            return self.families
+        return [(q,) for q in (self.by_part.get(name, []) if name in PARTS else self.ids(name))]
 
 
 def _tier(question: Question) -> Tier:
@@ -153,7 +169,7 @@ def _read_labels(run: RunFolder, runs: Sequence[RunFolder]) -> dict[str, Diagnos
     """The labels the evaluation itself used; where it used none, those of the diagnoses given."""
     own = run.path / "diagnosis.jsonl"
     given = [r.path / "diagnosis.jsonl" for r in runs if r.stage == "diagnose"]
-    paths = [own] if own.is_file() else given
+    paths = [own] if own.is_file() else [path for path in given if path.is_file()]  # or an audit
     return {d.question_id: d for path in paths for d in read_jsonl(path, Diagnosis)}
 
 

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from videothinker import __version__
 from videothinker.console import say
 from videothinker.errors import UserError
-from videothinker.giveaways import DEFINITION
+from videothinker.giveaways import DEFINITION, UNKNOWN
 from videothinker.records import write_alone
 from videothinker.report import terms
 from videothinker.report.browser import Pack, embed, pack
@@ -25,9 +25,9 @@ from videothinker.report.curves import events, panels, read_curves, sources
 from videothinker.report.diagnoses import read_diagnoses
 from videothinker.report.overview import chart, rows, sizes
 from videothinker.report.provenance import duration, entries, whole_script
-from videothinker.report.results import PARTS, Board, read_boards
+from videothinker.report.results import Board, read_boards
 from videothinker.report.sources import NEEDED, RunFolder, read_runs
-from videothinker.report.tables import sheets
+from videothinker.report.tables import differences_sheet, sheets
 from videothinker.report.telling import RULE, choices
 from videothinker.report.words import count, percent, points
 from videothinker.runs import prepare_out
@@ -42,9 +42,8 @@ def _overview(boards: Sequence[Board]) -> list[dict[str, Any]]:
             lines = rows(board)
             pictures = {narrow: chart(board, lines, narrow=narrow) for narrow in (False, True)}
             one = {"board": board, "rows": lines, "pictures": pictures, "sizes": sizes(lines)}
-            split = any(part in row.estimates for row in lines for part in PARTS)
             roles = dict.fromkeys(m.role for m in board.methods if m.role in terms.METHODS)
-            found.append({**one, "split": split, "roles": roles})
+            found.append({**one, "known": UNKNOWN not in board.by_part, "roles": roles})
     return found
 
 
@@ -94,6 +93,7 @@ def _context(
         "title": config.title,
         "version": __version__,
         "claim": claim,
+        "differences": differences_sheet(claim.comparisons),
         "notes": [*claim.notes, *_notes(runs, packed, linked)],
         "overview": _overview(boards),
         "definition": DEFINITION,

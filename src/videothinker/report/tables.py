@@ -5,18 +5,21 @@ Rows of ours carry their interval, n and the runs behind them; published rows ar
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import prod
 from statistics import fmean
 
 from videothinker.benchmarks import published
+from videothinker.dependence import chance
 from videothinker.evaluation import metrics
+from videothinker.families import MEANING, WHOLE
 from videothinker.giveaways import DEFINITION, UNKNOWN
-from videothinker.report.claim import LABELS
+from videothinker.report.claim import LABELS, Comparison
 from videothinker.report.config import Table
-from videothinker.report.estimates import Accuracy, SeededEstimate, accuracy, pairs_right
+from videothinker.report.estimates import Accuracy, SeededEstimate, accuracy
 from videothinker.report.results import PARTS, SIMULATED, Board, Method
 from videothinker.report.sheet import NOTHING, Sheet, SheetLine, TableCell
 from videothinker.report.terms import UNPARSED
-from videothinker.report.words import between, count, percent
+from videothinker.report.words import between, count, percent, points, units
 
 PUBLISHED = (
     f"Published rows are the paper's ({published.SOURCE}): its models, on the benchmarks' own "
@@ -24,36 +27,50 @@ PUBLISHED = (
 )
 COMPARABLE = ("clevrer", SIMULATED)
 """Datasets beside which the paper's figures on CLEVRER are worth a look."""
-COLUMNS = (*LABELS, *PARTS, None)
-"""Of the tables by label: inferential accuracy is never shown without its split. None: all."""
-HEADS = ("Observational", "Inferential", *(f"Inferential, {part}" for part in PARTS), "All")
+HEADS: dict[str | None, str] = {
+    **{label: label.capitalize() for label in LABELS},
+    **{part: f"Inferential, {part}" for part in PARTS},
+    None: "All",
+    WHOLE: WHOLE.capitalize(),
+}
+"""Columns of the tables by label: inferential accuracy is never shown without its split."""
 NOT_KNOWN = TableCell("not known", words="nothing tells which questions give themselves away")
 
 
-def _cell(estimate: SeededEstimate | None) -> TableCell:
+def _cell(estimate: SeededEstimate | None, column: str | None = None) -> TableCell:
     if estimate is None:
         return NOTHING
     seeds = count(len(estimate.seeds), "training seed")
-    words = f"{count(estimate.n, 'question')}, {count(estimate.clusters, 'video')}, {seeds}"
+    words = f"{units(estimate.n, column)}, {count(estimate.clusters, 'video')}, {seeds}"
     unread = percent(estimate.unparsed) if isinstance(estimate, Accuracy) else ""
     return TableCell(percent(estimate.value), between(estimate), words, unread)
 
 
+def _columns(board: Board) -> list[str | None]:
+    """Those of HEADS that a board has: families stand where there are any."""
+    return [name for name in HEADS if name != WHOLE or board.families]
+
+
+def _heads(board: Board) -> tuple[str, ...]:
+    return tuple(HEADS[name] for name in _columns(board))
+
+
 def _by_label(board: Board, method: Method, variant: str = "full") -> list[TableCell]:
-    """One cell for each of COLUMNS."""
+    """One cell for each column."""
     cells = []
-    for column in COLUMNS:
-        cell = _cell(accuracy(board, method, board.column(column), variant))
+    for column in _columns(board):
+        cell = _cell(accuracy(board, method, board.units(column), variant), column)
         unknown = column in PARTS and list(board.by_part) == [UNKNOWN]
         cells.append(NOT_KNOWN if unknown else cell)
     return cells
 
 
-def _about_split(board: Board) -> str:
-    """What the parts are, and of how many questions they are not known."""
+def _about_columns(board: Board) -> str:
+    """What the parts are, of how many questions they are not known, and what a family is."""
     missing = len(board.by_part.get(UNKNOWN, ()))
     ending = f"; not known of {count(missing, 'question')}" if missing else ""
-    return f" Give-aways: {DEFINITION}{ending}."
+    families = f" Families: {MEANING}." if board.families else ""
+    return f" Give-aways: {DEFINITION}{ending}.{families}"
 
 
 def _runs(method: Method) -> tuple[int, ...]:
@@ -94,7 +111,7 @@ def main_sheet(boards: Sequence[Board], tier: str, *, whole: bool) -> Sheet:
         cells, runs = [], []
         for board in boards:
             method = next((method for method in board.methods if method.name == name), None)
-            cells.append(_cell(method and accuracy(board, method, board.ids())))
+            cells.append(_cell(method and accuracy(board, method, board.units())))
             runs += [] if method is None else _runs(method)
         lines.append(SheetLine(name, (*cells, *(NOTHING for _ in extra)), tuple(runs)))
     if tier == "video tier":
@@ -117,7 +134,7 @@ def own_rule_sheet(board: Board) -> Sheet | None:
         answers = [one.samples["full"] for one in method.evaluations if "full" in one.samples]
         if not answers:
             continue
-        ours = [_cell(accuracy(board, method, board.ids(), metric=m)) for m in ("exact", "soft")]
+        ours = [_cell(accuracy(board, method, board.units(), metric=m)) for m in ("exact", "soft")]
         theirs = [
             metrics.own_score([board.questions[q] for q in found], found, own.rule)
             for found in answers
@@ -148,22 +165,24 @@ def ablation_sheet(board: Board) -> Sheet:
             continue
         lines.append(SheetLine(method.name, tuple(_by_label(board, method)), _runs(method)))
     note = "What sets two methods apart stands in their names; all else is equal between them."
-    note += f"{_about_split(board)} {UNPARSED}"
-    return Sheet("ablation", f"Ablation: {board.title}", HEADS, tuple(lines), note)
+    note += f"{_about_columns(board)} {UNPARSED}"
+    return Sheet("ablation", f"Ablation: {board.title}", _heads(board), tuple(lines), note)
 
 
 def _floors(board: Board) -> list[SheetLine]:
     """What needs no model: always A, and the expectation of a random guess."""
     always_cells, guess_cells = [], []
-    for column in COLUMNS:
-        asked = [board.questions[q] for q in board.column(column)]
-        always = percent(metrics.always(("A",), asked).value) if asked else NOTHING.value
-        guess = metrics.random_guess(asked, several=board.several) if asked else None
-        words = count(len(asked), "question")
-        always_cells.append(TableCell(always, words=words))
-        guess_cells.append(
-            TableCell(NOTHING.value if guess is None else percent(guess), words=words)
-        )
+    for column in _columns(board):
+        asked = [[board.questions[q] for q in unit] for unit in board.units(column)]
+        if not asked:
+            always_cells.append(NOTHING)
+            guess_cells.append(NOTHING)
+            continue
+        words = units(len(asked), column)
+        always = fmean(all(q.answer == ("A",) for q in unit) for unit in asked)
+        guess = fmean(prod(chance(q, several=board.several) for q in unit) for unit in asked)
+        always_cells.append(TableCell(percent(always), words=words))
+        guess_cells.append(TableCell(percent(guess), words=words))
     return [
         SheetLine("Floor: always A", tuple(always_cells)),
         SheetLine("Floor: random guess", tuple(guess_cells)),
@@ -175,12 +194,10 @@ def diagnostic_sheet(board: Board) -> Sheet:
     variants = dict.fromkeys(
         variant for method in board.methods for one in method.evaluations for variant in one.samples
     )
-    paired = bool(metrics.pairs(list(board.questions.values())))
     lines = []
     for method in board.methods:
         for variant in variants:
             cells = _by_label(board, method, variant)
-            cells += [_cell(pairs_right(board, method, variant))] if paired else []
             if any(cell not in (NOTHING, NOT_KNOWN) for cell in cells):
                 name = (
                     method.name
@@ -188,22 +205,50 @@ def diagnostic_sheet(board: Board) -> Sheet:
                     else f"{method.name}, {variant.replace('_', ' ')}"
                 )
                 lines.append(SheetLine(name, tuple(cells), _runs(method)))
-    floors = [replace(f, cells=(*f.cells, NOTHING)) if paired else f for f in _floors(board)]
+    floors = _floors(board)
     note = (
         "A row without a further word is the full question; struck: premise taken out; "
         "blind: no video; one frame; shuffled: frames in random order; options only."
     )
-    note += f"{_about_split(board)} {UNPARSED}"
-    if paired:
-        note += " Minimal pairs: one video, one set of options, two premises; both must be right."
+    note += f"{_about_columns(board)} {UNPARSED}"
     if board.tier == "video tier" and board.dataset in COMPARABLE:
         theirs = _published_lines("diagnostic", LABELS)
-        empty = (*(NOT_KNOWN for _ in PARTS), *((NOTHING,) * (1 + paired)))
+        rest = [name for name in _columns(board) if name not in LABELS]
+        empty = tuple(NOT_KNOWN if name in PARTS else NOTHING for name in rest)
         floors += [replace(line, cells=(*line.cells, *empty)) for line in theirs]
         note += f" {PUBLISHED}"
-    columns = (*HEADS, *(("Minimal pairs",) if paired else ()))
     title = f"Diagnostic: {board.title}"
-    return Sheet("diagnostic", title, columns, (*lines, *floors), note)
+    return Sheet("diagnostic", title, _heads(board), (*lines, *floors), note)
+
+
+def differences_sheet(comparisons: Sequence[Comparison]) -> Sheet | None:
+    """What the claim rests on: a line for each two methods that are held against each other."""
+    if not comparisons:
+        return None
+    found = {(c.left.name, c.right.name, c.label): c for c in comparisons}
+    labels = [name for name in HEADS if any(c.label == name for c in comparisons)]
+    pairs = dict.fromkeys((c.left.name, c.right.name) for c in comparisons)
+    lines = [
+        Line(f"{left} against {right}",
+             tuple(_gap(found.get((left, right, name))) for name in labels if name))
+        for left, right in pairs
+    ]  # fmt: skip
+    seeds = comparisons[0].estimate.seeds
+    over = " and training seeds" if len(seeds) > 1 else ""
+    alone = "" if over else "; one training seed, so its spread is not in them"
+    note = (
+        "Exact accuracy, in points, with 95 % intervals over questions (clustered by video)"
+        f"{over}{alone}."
+    )
+    columns = tuple(HEADS[name] for name in labels)
+    return Sheet("differences", "Paired differences", columns, tuple(lines), note)
+
+
+def _gap(found: Comparison | None) -> TableCell:
+    if found is None:
+        return NOTHING
+    e = found.estimate
+    return TableCell(points(e.value), f"{points(e.low)} to {points(e.high)}", found.words)
 
 
 def published_ablation() -> Sheet:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from videothinker.estimates import Estimate
+from videothinker.families import WHOLE
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -30,6 +31,13 @@ def between(estimate: Estimate) -> str:
 def count(number: int, noun: str) -> str:
     """Say `1 video` or `2 videos`."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def units(number: int, name: str | None) -> str:
+    """Say `1 question`, or `2 families` under that name."""
+    if name != WHOLE:
+        return count(number, "question")
+    return f"{number:,} " + ("family" if number == 1 else "families")
 
 
 def listed(items: Sequence[str]) -> str:

@@ -142,7 +142,11 @@ def load_training_set(data: Path, config: TrainConfig) -> TrainingSet:
     asked = [q for q in questions if q.id in labels] if labels else questions
     usable = [q for q in asked if q.answer and labels.get(q.id) != "excluded"]
     if not usable:
-        raise UserError(f"{source}: holds no training question with an answer; run diagnose again")
+        raise UserError(
+            f"{source}: holds no training question with an answer; a bias set is empty where no "
+            "question was labelled observational: diagnose again with another --probe MODEL, or "
+            "train bias with --as-is where questions have no premise"
+        )
     tier_of(usable)
     _tell_left_out(every, questions, asked, usable)
     ordered = tuple(in_order(usable, config.seed, 0))
