@@ -21,9 +21,7 @@ LONGEST = 200
 """Characters told of a library's error: as many whole sentences as there is room for."""
 BOM = b"\xef\xbb\xbf"
 """Some editors put it before UTF-8; it is passed over."""
-UNSEEN = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-)
+UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """What acts on a terminal or on the order of what is read: control characters, breaks of lines,
 marks that turn the direction of writing; and bytes of a name that are no UTF-8."""
 MAGIC = {
@@ -41,10 +39,8 @@ MAGIC = {
 
 
 def plain(text: str, keep: str = "\n\t") -> str:
-    """The text with all that is not seen written out, as `\\x1b`, but for what is kept."""
-    return UNSEEN.sub(
-        lambda found: found[0] if found[0] in keep else ascii(found[0])[1:-1], text
-    )
+    """The text with what is not seen written out as Python does it, but for what is kept."""
+    return UNSEEN.sub(lambda found: found[0] if found[0] in keep else ascii(found[0])[1:-1], text)
 
 
 def refuse_unseen(path: str | Path) -> None:

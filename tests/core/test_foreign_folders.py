@@ -64,7 +64,8 @@ def test_a_folder_from_elsewhere_does_not(
     told = capsys.readouterr().err
     assert told.count(f"add --data-root {tmp_path / 'private'}") == 1
     assert "Traceback" not in told
-    assert not list(out.rglob("*.mp4")) and not (out / "samples.jsonl").exists()
+    assert not list(out.rglob("*.mp4"))
+    assert not (out / "samples.jsonl").exists()
 
 
 def test_what_is_said_or_lies_inside_counts(ours: Path, tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def commands(at: Path, beside: Path) -> dict[str, list[str]]:
     """Each verb reads what lies at a place, or writes there."""
     grid = beside / "grid.yaml"
     grid.write_text("cells:\n- {name: a, run: benchmarks}\n")
-    root = ["--data-root", str(at)]
+    root = ["--data-root", str(at), "--out", str(beside / "exported")]
     return {
         "report": ["report", str(at), "--out", str(beside / "page.html")],
         "report, found": ["report", str(at.parent), "--out", str(beside / "found.html")],
@@ -59,7 +59,6 @@ def test_a_name_that_is_not_seen_is_refused_in_one_line(
     at = tmp_path / "runs" / UNSEEN_NAMES[kind]
     shutil.copytree(folder, at)
     for verb, words in commands(at, tmp_path).items():
-        words += ["--out", str(tmp_path / "exported")] if verb == "export" else []
         assert cli.main(words) == 2, verb
         told = capfd.readouterr().err
         assert told.count("\n") == 1
