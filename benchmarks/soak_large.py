@@ -24,7 +24,7 @@ from videothinker.records import Question, Sample, read_jsonl, write_jsonl
 LARGEST = {"scenes made": 8_000, "questions diagnosed": 200_000, "answers taken up": 200_000}
 SMALLER = (16, 4, 1)
 """The sizes are the largest by these."""
-ASK = "--protocol demo --max-new-tokens 1 --max-pixels 3136"
+ASK = "--variants full --protocol demo --max-new-tokens 1 --max-pixels 3136"
 
 
 def soak(record: Record) -> None:
