@@ -24,6 +24,7 @@ PARTS = {
     "faults": "every stage, its disk full, its clock set back ...: a sentence, and the same bytes",
     "videos": "every container, codec and damage: the right frames, or a sentence",
     "page": "hostile text in a report runs nothing and fetches nothing",
+    "large": "four and sixteen times as many scenes and questions: no more time for each",
     "long": "10,000 training steps and 20,000 scenes in flat memory and time",
 }
 

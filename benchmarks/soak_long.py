@@ -136,10 +136,10 @@ def _look(pid: int, done: int) -> Look:
     handles = len(list((process / "fd").iterdir()))
     megabytes = int(rows["VmRSS"].split()[0]) / 1000
     cpu = ticks / os.sysconf("SC_CLK_TCK")
-    return Look(done, megabytes, handles, int(rows["Threads"]), cpu, _pace())
+    return Look(done, megabytes, handles, int(rows["Threads"]), cpu, pace())
 
 
-def _pace() -> float:
+def pace() -> float:
     """CPU seconds of the fixed piece of work: some arithmetic in Python, and in torch."""
     began = time.process_time()
     square, total = torch.eye(96), 0

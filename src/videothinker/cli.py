@@ -20,12 +20,15 @@ from typing import Any
 
 from videothinker import __version__, helping
 from videothinker.errors import UserError
+from videothinker.files import plain, refuse_unseen
 from videothinker.ranks import Job, one_job, rank, size
 from videothinker.recipes import as_words, check_keys, read_recipe
 from videothinker.verbs import VERBS, Verb, load, setting_names
 
 DONE, WITH_FAILURES, USER_ERROR, FAULT, INTERRUPTED, UNREAD = 0, 1, 2, 70, 130, 141
 """What a command ends with; the last is what a shell says of one that SIGPIPE ended."""
+NAMED = ("model", "bias", "probe", "merge", "verify", "to")
+"""Settings that may name a folder and are no paths: an address may stand there too."""
 
 
 def find_verb(words: Sequence[str]) -> tuple[str, Verb, list[str]]:
@@ -96,8 +99,24 @@ def parse(words: Sequence[str]) -> tuple[str, list[Any], bool]:
         )
     except ValueError as error:
         raise UserError(f"{name}: {error}") from error
+    _refuse_names(parsed)
     inputs = [getattr(parsed, key) for key in verb.inputs]
     return name, [*inputs, parsed.config], as_json
+
+
+def _refuse_names(settings: Any) -> None:
+    """Refuse paths and models' names with characters that are not seen.
+
+    Raises:
+        UserError: the first of them.
+    """
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        for one in value if isinstance(value, tuple | list) else (value,):
+            if dataclasses.is_dataclass(one):
+                _refuse_names(one)
+            elif isinstance(one, Path) or (field.name in NAMED and isinstance(one, str)):
+                refuse_unseen(one)
 
 
 MOST_GPUS = 1024
@@ -180,7 +199,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         told = answer_at_once(words)
     except UserError as error:
-        sys.stderr.write(f"videothinker: {error}\n")
+        _tell(None, str(error))
         return USER_ERROR
     if told is not None:
         sys.stdout.write(f"{told}\n")
@@ -244,15 +263,15 @@ def _interrupted(job: Job | None) -> int:
 
 def _is_cause(job: Job, error: Exception) -> bool:
     """Does the job end because of this fault of ours? It is said; is there more to print?"""
-    return not job.wait_for_cause() and job.claim(_in_words(error)) and not _is_memory(error)
+    return not job.wait_for_cause() and job.claim(plain(_in_words(error))) and not _is_memory(error)
 
 
 def _tell(job: Job | None, sentence: str) -> None:
     """The one sentence a command ends with; of several processes one says it."""
     if job is None:
-        sys.stderr.write(f"videothinker: {sentence}\n")
+        sys.stderr.write(f"videothinker: {plain(sentence)}\n")
     else:
-        job.claim(sentence)
+        job.claim(plain(sentence))
 
 
 def _is_memory(error: Exception) -> bool:

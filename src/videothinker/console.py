@@ -18,12 +18,19 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.segment import Segment
 
+from videothinker.files import plain
 from videothinker.ranks import rank
 
 
 class _Console(Console):
     """Rich's own ends the process with exit code 1 where nobody reads any more: that is a lie."""
+
+    def render(self, *given: Any, **named: Any) -> Iterator[Segment]:
+        """What names and answers hold acts on no terminal; what rich does to it itself, does."""
+        for one in super().render(*given, **named):
+            yield one if one.control else Segment(plain(one.text), one.style)
 
     def on_broken_pipe(self) -> None:
         """Let the command line hear of it."""

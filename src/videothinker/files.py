@@ -5,6 +5,7 @@ Standard library alone.
 
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -20,6 +21,9 @@ LONGEST = 200
 """Characters told of a library's error: as many whole sentences as there is room for."""
 BOM = b"\xef\xbb\xbf"
 """Some editors put it before UTF-8; it is passed over."""
+UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What acts on a terminal or on the order of what is read: control characters, breaks of lines,
+marks that turn the direction of writing; and bytes of a name that are no UTF-8."""
 MAGIC = {
     b"PAR1": ("a parquet file", "write its rows as JSON, with pandas or pyarrow"),
     b"PK\x03\x04": (
@@ -32,6 +36,25 @@ MAGIC = {
     b"version https://git-lfs": ("a Git LFS pointer in the place of the file", "run git lfs pull"),
     b"<": ("a web page or XML", "save the file itself, not the page about it"),
 }
+
+
+def plain(text: str, keep: str = "\n\t") -> str:
+    """The text with what is not seen written out as Python does it, but for what is kept."""
+    return UNSEEN.sub(lambda found: found[0] if found[0] in keep else ascii(found[0])[1:-1], text)
+
+
+def refuse_unseen(path: str | Path) -> None:
+    """Refuse a name that does not say what it is called.
+
+    Raises:
+        UserError: a character that is not seen.
+    """
+    if UNSEEN.search(str(path)):
+        shown = plain(str(path), keep="")
+        raise UserError(
+            f"the name '{shown}' holds characters that are not seen, written out here; give it a "
+            "name of letters, digits, signs and spaces"
+        )
 
 
 @contextmanager

@@ -29,6 +29,7 @@ from typing import Any
 
 from videothinker.cell import Cell
 from videothinker.errors import UserError
+from videothinker.files import UNSEEN, refuse_unseen
 from videothinker.recipes import as_words, read_recipe
 
 PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
@@ -131,11 +132,11 @@ def _cell(one: dict[str, Any], root: Path, names: Mapping[str, str], grid: Path)
         raise UserError(f"{where}: `name` and `run` must be texts; put them in quotes")
     if name in (*names, *TAKEN):
         raise UserError(f"{where}: the name is taken; give each cell its own")
-    foreign = name == ".." or Path(name).name != name or "\0" in name
+    foreign = name == ".." or Path(name).name != name or UNSEEN.search(name)
     if foreign or len(name.encode()) > LONGEST_NAME:
         raise UserError(
             f"{where}: the name is the cell's folder; give at most {LONGEST_NAME} characters "
-            "without a slash"
+            "that are seen, without a slash"
         )
     said = PLACEHOLDER.findall(" ".join(map(str, one.values())))
     needs = set(said) & names.keys() - {"root", "logs"}  # all are cells that end
@@ -173,6 +174,7 @@ def _out(given: Mapping[str, Any], words: list[str], root: Path, where: str) -> 
     if not isinstance(given["out"], str):
         raise UserError(f"{where}: `out` is {given['out']!r}; give one path")
     out = Path(given["out"])
+    refuse_unseen(out)
     longest = max((len(part.encode()) for part in out.parts), default=0)
     if len(str(out).encode()) > LONGEST_PATH or longest > 2 * LONGEST_NAME:
         raise UserError(f"{where}: its out is longer than a path can be; give a short one")

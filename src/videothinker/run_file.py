@@ -21,6 +21,8 @@ from videothinker.files import border, refuse_repeats
 from videothinker.recipes import RENAMED
 
 VERSIONS = ("videothinker", "torch", "transformers", "accelerate", "peft", "av", "pymunk", "numpy")
+QUESTIONS = "questions.jsonl"
+"""The list in a folder of ours."""
 UNTOLD = ("out", "json")
 """Settings that run.json leaves out: where a run lies and how it speaks."""
 
@@ -56,6 +58,8 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What later stages read of a run's facts; all the others are only shown."""
 
     data_root: str | None = None
+    stamp: int | None = None
+    """See `stamp_of`, when the run wrote this."""
     labelled: bool | None = None
     weights_changed: bool | None = None
     warnings: list[str] = []
@@ -96,6 +100,16 @@ def read_run_file(path: Path) -> RunFile:
         refuse_repeats(data)
         _ = found.known
     return found
+
+
+def stamp_of(folder: Path) -> int | None:
+    """When this disk took in a folder's questions, in nanoseconds; None where it has none.
+
+    The system's own time of a file's last change, which nobody can set: a copy, an unpacked
+    archive or a download has another. Moving the folder on its disk keeps it.
+    """
+    path = folder / QUESTIONS
+    return path.stat().st_ctime_ns if path.is_file() else None
 
 
 def to_plain(config: object) -> Any:

@@ -29,7 +29,7 @@ from videothinker.records import (
     write_atomic,
     write_jsonl,
 )
-from videothinker.run_file import RunFile, Session, compare, entry, read_run_file
+from videothinker.run_file import RunFile, Session, compare, entry, read_run_file, stamp_of
 
 R = TypeVar("R", bound=msgspec.Struct)
 
@@ -307,9 +307,10 @@ def _recorded(run: Run, run_json: Path, new: RunFile, lock: IO[str]) -> Iterator
     def save(status: str) -> None:
         _refuse_gone(run.path, lock)
         times = [*new.times, Session(started=started, ended=time.time(), status=status)]
-        told = structs.replace(
-            new, status=status, facts=run.facts, failures=run.failures, times=times
-        )
+        facts, stamp = run.facts, stamp_of(run.path)
+        if "data_root" in facts and stamp is not None:  # see `benchmarks.jsonl.data_root`
+            facts = {**facts, "stamp": stamp}
+        told = structs.replace(new, status=status, facts=facts, failures=run.failures, times=times)
         write_atomic(run_json, msgspec.json.format(msgspec.json.encode(told)))
 
     save("running")

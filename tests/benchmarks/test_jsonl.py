@@ -205,7 +205,7 @@ def test_our_own_records(tmp_path):
     assert jsonl.load(tmp_path / "both.jsonl", "all").questions == (one, held_out)
     assert jsonl.data_root(tmp_path) == tmp_path
     (tmp_path / "run.json").write_text('{"facts": {"data_root": "/else/where"}}')
-    assert jsonl.data_root(tmp_path) == Path("/else/where")
+    assert jsonl.data_root(tmp_path) == Path("/else/where")  # where no question has a video
     assert jsonl.labels(tmp_path) == []
     label = Diagnosis(question_id="a", rule="same_truth", label="inferential")
     write_jsonl(tmp_path / "diagnosis.jsonl", [label])

@@ -96,6 +96,25 @@ def test_growth_is_found() -> None:
             hold("steps", *tenths(grows))
 
 
+def test_a_large_folder_that_costs_more_an_item_is_found() -> None:
+    from soak_large import hold
+
+    def rows(megabytes: float, power: float, slower: float = 1.0) -> list[dict[str, float]]:
+        paces = {1: 10.0, 4: 10.0, 16: 10.0 * slower}
+        return [
+            {"of": 500 * n, "MB": 60 + megabytes * n, "CPU s": 9 + n**power * paces[n],
+             "CPU ms of a fixed work": paces[n]}
+            for n in paces
+        ]  # fmt: skip
+
+    hold("scenes made", rows(0.1, 1.0))
+    hold("scenes made", rows(0.1, 1.0, slower=1.5)[:2])
+    hold("answers taken up", rows(20.0, 1.0))  # a list is held in memory
+    for what, grows in (("scenes made", rows(5.0, 1.0)), ("answers taken up", rows(0.0, 1.3))):
+        with pytest.raises(AssertionError, match="grows"):
+            hold(what, grows)
+
+
 def test_the_page_tells_what_was_counted() -> None:
     from soak_record import tables
 

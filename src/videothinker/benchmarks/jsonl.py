@@ -13,8 +13,8 @@ from videothinker.console import say
 from videothinker.errors import UserError
 from videothinker.lists.reading import QuestionList, lines_of, read_list
 from videothinker.lists.table import Table, files_of, list_in
-from videothinker.records import Diagnosis, Question, read_jsonl
-from videothinker.run_file import read_run_file
+from videothinker.records import Diagnosis, Question, iter_jsonl, read_jsonl
+from videothinker.run_file import QUESTIONS, Facts, read_run_file, stamp_of
 
 BENCHMARK = Benchmark(name="jsonl", groupings=("type", "negated"), several=True, has_splits=True)
 DO = (
@@ -60,28 +60,34 @@ def load(
     return BENCHMARK.of(found, *files_of(path), left_out={**others, **listing.left_out()})
 
 
-def data_root(data: Path, *, endpoint: str | None = None) -> Path:
+def data_root(data: Path) -> Path:
     """Where the videos lie: what the diagnose run recorded, else the folder itself.
+
+    A run folder may be a stranger's and name any folder of this machine. So what it says counts
+    where it leads into the folder itself, or where the folder is as a run left it on this disk.
 
     Args:
         data: a list, or the folder that holds it.
-        endpoint: the server that their frames would go to; a run folder may be a stranger's, and
-            does not say on its own what leaves this machine.
 
     Raises:
-        UserError: frames from elsewhere than the folder would be sent.
+        UserError: questions about videos that a folder from elsewhere says to lie elsewhere.
     """
     folder = data if data.is_dir() else data.parent
     run_json = folder / "run.json"
-    root = read_run_file(run_json).known.data_root if run_json.is_file() else None
-    if not root:
+    known = read_run_file(run_json).known if run_json.is_file() else Facts()
+    if not known.data_root:
         return folder
-    if endpoint is not None and not Path(root).resolve().is_relative_to(folder.resolve()):
+    root = Path(known.data_root)
+    here = known.stamp is not None and known.stamp == stamp_of(folder)
+    if here or root.resolve().is_relative_to(folder.resolve()):
+        return root
+    path = folder / QUESTIONS if data.is_dir() else data
+    if path.is_file() and any(question.video for question in iter_jsonl(path, Question)):
         raise UserError(
-            f"{run_json}: says that the videos lie in {root}, and their frames would be sent to "
-            f"{endpoint}; where that is meant, add --data-root {root}"
+            f"{run_json}: says that the videos lie in {root}, but the folder was not made here, or "
+            f"was copied or changed since; where it is right, add --data-root {root}"
         )
-    return Path(root)
+    return root
 
 
 def labels_file(data: Path) -> Path:

@@ -294,7 +294,7 @@ def _from_list(data: Path, config: DiagnoseConfig, found: Benchmark) -> Source:
         struck = question.question_struck or strike(question.question)
         questions.append(msgspec.structs.replace(question, question_struck=struck))
     ours = found.name == "jsonl"
-    root = config.data_root or jsonl.data_root(data, endpoint=config.served.endpoint)
+    root = config.data_root or jsonl.data_root(data)
     kinds = kinds_of(questions)
     notes = [
         f"{count} {kind} questions, which need a judge model and not a choice"

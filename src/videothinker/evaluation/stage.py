@@ -59,7 +59,7 @@ def _evaluate(data: Path, config: EvaluateConfig) -> None:
         root=config.data_root,
         accept_guesses=config.accept_guesses,
     )
-    root = config.data_root or jsonl.data_root(data, endpoint=config.served.endpoint)
+    root = config.data_root or jsonl.data_root(data)
     if config.check:
         check(benchmark, root, follow_links=config.follow_links)
         return

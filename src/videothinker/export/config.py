@@ -24,6 +24,8 @@ class ExportConfig:
     `--include_path`."""
     data: Path | None = None
     """With --to: a diagnose folder."""
+    data_root: Path | None = None
+    """With --to: where its videos lie; by default what the diagnose run recorded, else --data."""
     algorithm: Literal["cdpo", "grpo", "bias"] = "cdpo"
     """With --to ms-swift: what is trained."""
     recipe: Path | None = None

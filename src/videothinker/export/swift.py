@@ -87,7 +87,8 @@ def training_settings(config: ExportConfig) -> TrainConfig:
     kind = KINDS[config.algorithm]
     recipe = {} if config.recipe is None else read_recipe(config.recipe)
     recipe.pop("data", None)
-    flags = {"model": config.model, "bias": config.bias, "success": config.success}
+    own = ("model", "bias", "success", "data_root")
+    flags = {name: getattr(config, name) for name in own}
     given = {**recipe, **{key: str(value) for key, value in flags.items() if value is not None}}
     where = str(config.recipe or "the flags")
     names = [field.name for field in dataclasses.fields(kind)]

@@ -18,10 +18,9 @@ import msgspec
 from videothinker import files
 from videothinker.errors import UserError
 from videothinker.lists.arrow import SHORT, dataset_files, is_dataset, read_dataset, read_parquet
+from videothinker.run_file import QUESTIONS
 
 WANTED = "a list of questions: JSON lines, a JSON array, CSV, parquet or a datasets folder"
-QUESTIONS = "questions.jsonl"
-"""The list in a folder of ours."""
 ALLOWED = f"allowed is {WANTED}"
 QUESTION_WORDS = ("question", "problem", "query", "conversations")
 """A table, or an object, without any of these is no list of questions."""

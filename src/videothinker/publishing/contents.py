@@ -10,11 +10,10 @@ from videothinker import hub
 from videothinker.benchmarks import jsonl
 from videothinker.errors import UserError
 from videothinker.files import border, load_json
-from videothinker.lists.table import QUESTIONS
 from videothinker.models.folders import ADAPTER_CONFIG, model_folder, read_base
 from videothinker.publishing.config import PushConfig
 from videothinker.records import Question, read_jsonl
-from videothinker.run_file import RunFile, read_run_file
+from videothinker.run_file import QUESTIONS, RunFile, read_run_file
 from videothinker.video.paths import locate
 
 RECORDS = (
@@ -103,11 +102,11 @@ def local_paths(files: Iterable[Path]) -> list[str]:
 def _question_set(folder: Path, run: RunFile | None, config: PushConfig) -> Contents:
     files = {name: folder / name for name in RECORDS if (folder / name).is_file()}
     if config.with_videos:
-        root = config.data_root or jsonl.data_root(folder)
-        listed = [n for n in (QUESTIONS, "minimal_pairs.jsonl") if n in files]
-        asked = [q for name in listed for q in read_jsonl(files[name], Question)]
-        for video in sorted({q.video for q in asked if q.video is not None}):
-            files |= _files_of(root, video, follow_links=config.follow_links)
+        for listed in [files[n] for n in (QUESTIONS, "minimal_pairs.jsonl") if n in files]:
+            root = config.data_root or jsonl.data_root(listed)
+            asked = {q.video for q in read_jsonl(listed, Question) if q.video is not None}
+            for video in sorted(asked):
+                files |= _files_of(root, video, follow_links=config.follow_links)
     return Contents("dataset", folder, run, files)
 
 

@@ -7,9 +7,9 @@ from huggingface_hub import DatasetCardData
 
 from videothinker import giveaways
 from videothinker.benchmarks.base import tier_of
-from videothinker.lists.table import QUESTIONS
 from videothinker.publishing.contents import RECORDS, Contents
 from videothinker.records import Diagnosis, Question, read_jsonl
+from videothinker.run_file import QUESTIONS
 
 LABELS = ("observational", "inferential", "excluded")
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))

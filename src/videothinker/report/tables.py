@@ -229,7 +229,7 @@ def differences_sheet(comparisons: Sequence[Comparison]) -> Sheet | None:
     labels = [name for name in HEADS if any(c.label == name for c in comparisons)]
     pairs = dict.fromkeys((c.left.name, c.right.name) for c in comparisons)
     lines = [
-        Line(f"{left} against {right}",
+        SheetLine(f"{left} against {right}",
              tuple(_gap(found.get((left, right, name))) for name in labels if name))
         for left, right in pairs
     ]  # fmt: skip

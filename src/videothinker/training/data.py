@@ -239,5 +239,6 @@ def _validation(
     for label in ("observational", "inferential"):
         mine = [q for q in reversed(ordered) if labels.get(q.id) == label]
         chosen += mine[: size // 2]
-    rest = [q for q in reversed(ordered) if q not in chosen]
+    known = {q.id for q in chosen}
+    rest = [q for q in reversed(ordered) if q.id not in known]
     return tuple(chosen + rest[: size - len(chosen)])

@@ -52,10 +52,17 @@ def test_a_killed_run_resumes_to_the_same_bytes(made, tmp_path, monkeypatch, tie
             raise KeyboardInterrupt
         return drawn(self, step)
 
-    monkeypatch.setattr(stage.Batches, "step", dies)
-    with pytest.raises(KeyboardInterrupt):
-        stage.pretrain(None, tiny(tmp_path / "cut", tier))
-    monkeypatch.undo()
+    built = stage.build_small
+
+    def dies_in_the_first_model(folder, *rest):
+        (built(folder, *rest) / "preprocessor_config.json").unlink()
+        raise KeyboardInterrupt
+
+    for name, dying in (("build_small", dies_in_the_first_model), ("Batches.step", dies)):
+        monkeypatch.setattr(f"{stage.__name__}.{name}", dying)
+        with pytest.raises(KeyboardInterrupt):
+            stage.pretrain(None, tiny(tmp_path / "cut", tier))
+        monkeypatch.undo()
     assert not (tmp_path / "cut" / "model").exists()
     cut = stage.pretrain(None, tiny(tmp_path / "cut", tier))
     assert digest_path(cut) == digest_path(whole)

@@ -216,8 +216,10 @@ def _fresh(config: PretrainConfig, pool: Path, folder: Path) -> QwenVL:
     """`start`, or a random model whose tokenizer knows the words of this training."""
     if config.start is not None:
         return _loaded(config.start)
-    if not (folder / "model.safetensors").is_file():
-        build_small(folder, _small(config), _corpus(config, pool))
+    if not folder.is_dir():
+        beside = folder.with_name(f".{folder.name}.tmp")  # a kill may leave half of one
+        shutil.rmtree(beside, ignore_errors=True)
+        build_small(beside, _small(config), _corpus(config, pool)).rename(folder)
     return _loaded(folder)
 
 
