@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.generation.recorded_graph import Graph, capture, recorded  # noqa: F401 (a fixture)
+from tests.generation.recorded_graph import Graph, recorded  # noqa: F401 (a fixture)
 from tests.models.pretended_device import CUDA, Devices, pretend
 from videothinker.algorithms.base import Objective
 from videothinker.algorithms.cdpo import CdpoConfig
@@ -49,14 +49,18 @@ def devices(recorded: type[Graph], monkeypatch: pytest.MonkeyPatch) -> Iterator[
     usual = torch.backends.cuda.cudnn_sdp_enabled()
     with pretend() as devices:
 
-        @contextmanager
-        def watched(graph: Graph, stream: Any = None) -> Iterator[None]:
-            devices.capturing = True
-            with capture(graph, stream):
-                yield
-            devices.capturing = False
+        begin, end = Graph.capture_begin, Graph.capture_end
 
-        monkeypatch.setattr(torch.cuda, "graph", watched)
+        def capture_begin(graph: Graph, pool: Any = None) -> None:
+            devices.capturing = True
+            begin(graph, pool)
+
+        def capture_end(graph: Graph) -> None:
+            devices.capturing = False
+            end(graph)
+
+        monkeypatch.setattr(Graph, "capture_begin", capture_begin)
+        monkeypatch.setattr(Graph, "capture_end", capture_end)
         monkeypatch.setattr(graphs, "can_fuse", lambda _: False)  # kernels are a true device's
         yield devices
     torch.backends.cuda.enable_cudnn_sdp(usual)

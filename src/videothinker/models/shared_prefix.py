@@ -134,7 +134,6 @@ def group_hidden(policy: PrefixPolicy, group: Group) -> Tensor:
             device=policy.device,
             remake=not policy.recomputes,
         ),
-        prompt=group.prompt,
-        first=prefix,
+        prompts=[group.prompt.beginning(prefix)],
     )
     return hidden_1LD[0, prefix:].unflatten(0, (groups, length))
