@@ -240,6 +240,7 @@ def _phases(layers: int, depth: int, *, lora: bool) -> dict[str, Counter[str]]:
             found.setdefault(phase, Counter()).update(launches.counts)
             launches.counts.clear()
 
+    gpu_sides.shared_step(setting, prompts, 4, static=False)  # AdamW's first update makes moments
     with mock.patch.object(gpu_sides, "Clock", Counts), Launches() as launches:
         gpu_sides.shared_step(setting, prompts, 4, static=False)
     del found["rollout"]
@@ -249,14 +250,14 @@ def _phases(layers: int, depth: int, *, lora: bool) -> dict[str, Counter[str]]:
 def step_bytes(shape: Shape, prompt: int, prompts: int, length: int) -> dict[str, int]:
     """Bytes a step reads at half of its completions, and the least it could; bfloat16."""
     token = 2 * 2 * shape.layers * shape.kv_heads * shape.head_dim
-    rows, pages = prompts * GENERATIONS, -(-(prompt - 1) // PAGE)
-    own = -(-(length + 1) // PAGE)
+    rows, pages = prompts * GENERATIONS, -(-prompt // PAGE)
+    own = -(-length // PAGE)
     counts = parameters(shape)
     queries = 2 * 2 * shape.layers * shape.heads * shape.head_dim * rows * (pages + own)
     return {
         "weights": 2 * (sum(counts.values()) - counts["vision"]),
         "keys and values": token * PAGE * (prompts * pages + rows * own),
-        "least keys and values": token * (prompts * (prompt - 1) + rows * length // 2),
+        "least keys and values": token * (prompts * prompt + rows * length // 2),
         "queries and means of every page": 2 * queries,  # written and read
     }
 

@@ -5,7 +5,6 @@ Numbers are the CPU's, so tokens and gradients must be those of the run without 
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -48,7 +47,6 @@ def devices(recorded: type[Graph], monkeypatch: pytest.MonkeyPatch) -> Iterator[
     """A pretended `cuda`, its graphs recorded."""
     usual = torch.backends.cuda.cudnn_sdp_enabled()
     with pretend() as devices:
-
         begin, end = Graph.capture_begin, Graph.capture_end
 
         def capture_begin(graph: Graph, pool: Any = None) -> None:

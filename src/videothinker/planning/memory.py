@@ -20,6 +20,8 @@ SHARD = 2 << 30
 """Bytes of a weight file; `models.loaded.SHARD`, which is not imported: that takes seconds."""
 PAGE = 128
 """Keys of a page; `generation.pages.PAGE`."""
+TOGETHER = 4096
+"""Prompt tokens of one forward; `generation.shared_prefix.TOGETHER`."""
 VIDEOS = 32
 """Videos a frozen tower's cache keeps; `models.videos.KEPT`."""
 
@@ -252,14 +254,14 @@ def rollout_bytes(work: Workload) -> dict[str, int]:
     prompts = min(work.prompts, work.at_once or work.prompts)
     rows = prompts * work.generations
     token = 2 * shape.layers * b * shape.kv_heads * shape.head_dim
-    prefixes, suffixes = prompts * (work.prompt - 1) * token, rows * (work.completion + 1) * token
-    pages = prompts * _paged(work.prompt - 1) + rows * _paged(work.completion + 1)
+    prefixes, suffixes = prompts * work.prompt * token, rows * work.completion * token
+    pages = prompts * _paged(work.prompt) + rows * _paged(work.completion)
     # prefixes as computed and stacked; later, a layer at a time goes to pages in three copies
     cache = max(
         2 * prefixes, max(pages * token, prefixes + suffixes) + 3 * pages * token // shape.layers
     )
     turns = 4 * b * rows * work.completion * shape.head_dim
-    prefill = _inference(work, work.prompt)
+    prefill = _inference(work, max(work.prompt, min(prompts * work.prompt, TOGETHER)))
     draw = rows * shape.vocab * (b + 3 * FLOAT)
     merged = b * linear_parameters(shape) if work.lora_rank and work.merges else 0
     # else the layers' matrices side by side, one after the other
