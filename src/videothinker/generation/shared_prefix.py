@@ -156,11 +156,8 @@ def _prefill(
     """A row for each prompt, which has room for `length` tokens more; logits `[n, V]` of its last
     token and the next position.
     """
-    plans, ends = [], []
-    for portion in portions:
-        plan, ends_BD = _prefill_beginnings(policy, prompts, portion)
-        plans.append(plan)
-        ends.append(ends_BD)
+    passed = (_prefill_beginnings(policy, prompts, portion) for portion in portions)
+    plans, ends = zip(*passed, strict=True)
     beginnings = [one for portion in portions for one in portion]
     owners = [number for number, one in enumerate(beginnings) for _ in one.prompts]
     rests = [prompts[i].prompt_tokens - one.length for one in beginnings for i in one.prompts]
