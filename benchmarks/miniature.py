@@ -19,8 +19,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from miniature_families import FIGURE, NAME, SHORTCUT, figure
-from miniature_records import RIGHT, SIMULATED, VALID, Grid
+from miniature_families import SHORTCUT, figures
+from miniature_records import RIGHT, SIMULATED, VALID
 from miniature_tables import PAGES
 
 from videothinker.diagnosis.audit import Audited
@@ -155,8 +155,9 @@ def main(words: Sequence[str] | None = None) -> None:
         for name, write in PAGES.items():
             (DOCS / f"{name}.md").write_text(write())
             sys.stderr.write(f"wrote docs/{name}.md\n")
-        FIGURE.write_text(figure(Grid.raw(NAME)))
-        sys.stderr.write(f"wrote {FIGURE}\n")
+        for path, drawn in figures().items():
+            path.write_text(drawn)
+            sys.stderr.write(f"wrote {path}\n")
         return
     found = collect(arguments.runs)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)

@@ -30,10 +30,11 @@ from videothinker.estimates import mean
 from videothinker.evaluation.break_even import Way, break_even
 from videothinker.report.svg import Scale, element, picture
 
-NAME = "families"
+NAME, PIXELS = "families", "families_video"
+"""The records of the two tiers."""
 SHOWN = ("grpo", "bias-failure", "label-26", "families", "k3-0.01", "k3-0.03", "controller")
 """Arms of README's table."""
-FIGURE = Path(__file__).parents[1] / "docs" / "images" / "families.svg"
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
 PLAIN, BASE = "grpo", "base"
 SHARES = {
     "bias-failure": "5 %, drawn 20 %",
@@ -59,6 +60,12 @@ ARMS = {
     "curriculum": "pass-rate curriculum",
     "grpo-long": "GRPO, three times as long",
     "consistency": "families, paid whole",
+    "whole": "families, drawn whole by bias failure",
+    "k3-0.003": "CDPO, k3 at .003",
+    "k3-0.1": "CDPO, k3 at .1",
+    "self": "CDPO, k3 at .01, away from the base",
+    "generic": "CDPO, k3 at .01, away from a policy of GRPO",
+    "attract": "k3 at .01, toward the bias model",
     "grpo@26": "GRPO",
     "bias-failure@26": "bias-failure sampling",
     "k3-0.03@26": "CDPO, k3 at .03",
@@ -67,6 +74,10 @@ ARMS = {
 PANELS = {"o": "observational", "i": "inferential", "f": "families whole"}
 FORCED, DESCRIBED = "without", "seen"
 DRAWN = {"without-drawn": "simulating", "seen-drawn": "describing"}
+FAR = {"harder": "harder to foresee", "longer": "half as long again", "crowded": "seven objects"}
+"""Sets of scenes unlike those of training, in words."""
+SLICE = "slice"
+"""The labelled set by which a checkpoint is chosen."""
 ROW, TOP, LEFT, WIDTH, GAP = 22, 40, 250, 170, 26
 
 
@@ -173,6 +184,38 @@ def _accuracies(grid: Grid, where: str) -> list[str]:
     ]
 
 
+def far_table(grid: Grid) -> list[str]:
+    """Whole families on scenes unlike those of training, by arm."""
+    asked = [where for where in FAR if where in grid.sets]
+    arms = [arm for arm in (BASE, *ARMS) if any(grid.seeds(where, arm) for where in asked)]
+    rows = []
+    for arm in arms:
+        words = "the base made to simulate" if arm == BASE else ARMS[arm]
+        seeds = grid.seeds(asked[0], arm)
+        count = "-" if arm == BASE else ", ".join(map(str, seeds))
+        rows.append([words, count, *(str(pairs_right(grid, where, arm)) for where in asked)])
+    return table(("families whole", "seeds", *(FAR[where] for where in asked)), rows)
+
+
+def chosen_table(grid: Grid) -> list[str]:
+    """GRPO's checkpoint that is best on the labelled slice, by seed, and its last one."""
+    steps = sorted(int(arm.partition("-")[2]) for arm in grid.arms(SLICE))
+    rows = []
+    for place, seed in enumerate(grid.seeds(SLICE, f"{PLAIN}-{steps[-1]}")):
+        right = {
+            step: math.fsum(flags(grid, SLICE, f"{PLAIN}-{step}", RIGHT)[place]) for step in steps
+        }
+        best = max(steps, key=lambda step: right[step])  # the first of those that are equal
+        cells = [
+            f"{points(grid, MAIN, f'{PLAIN}-{step}', what)[place]:.1f}"
+            for step in (best, steps[-1])
+            for what in PANELS
+        ]
+        rows.append([str(seed), str(best), *cells])
+    last = [f"{title}, step {steps[-1]}" for title in PANELS.values()]
+    return table(("seed", "best step", *PANELS.values(), *last), rows)
+
+
 def drawn_share(grid: Grid) -> float:
     """The inferential share of training from which on simulating pays by the base's drawn answers,
     in percent (`evaluation.break_even`).
@@ -263,9 +306,19 @@ than {drawn_share(grid):.1f} % of the training questions are inferential."""
 
 def results() -> str:
     """docs/results.md."""
-    grid = Grid.raw(NAME)
-    parts = (ABOUT, FOUND, "\n".join(arms_table(grid)), READ, BEFORE)
-    return "\n\n".join([*parts, "\n".join(base_table(grid)), forecast(grid), LESSON]) + "\n"
+    grid, pixels = Grid.raw(NAME), Grid.raw(PIXELS)
+    parts: list[str | list[str]] = [
+        *(ABOUT, FOUND, arms_table(grid), READ),
+        *(SEEN, arms_table(pixels), base_table(pixels)),
+        *(BEFORE, base_table(grid), forecast(grid)),
+        *(CHOSEN, chosen_table(grid), UNLIKE, far_table(grid), LESSON),
+    ]
+    return "\n\n".join(p if isinstance(p, str) else "\n".join(p) for p in parts) + "\n"
+
+
+def figures() -> dict[Path, str]:
+    """The picture of each tier, by its file."""
+    return {IMAGES / f"{name}.svg": figure(Grid.raw(name)) for name in (NAME, PIXELS)}
 
 
 def short_table() -> list[str]:

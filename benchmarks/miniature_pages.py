@@ -1,6 +1,6 @@
-"""What docs/results_old_world.md begins with, and the tables that choosing.md and README.md show.
+"""What docs/results_old_world.md begins with, and the tables in pages written by hand.
 
-python benchmarks/miniature_pages.py     (fills those of README.md and docs/choosing.md)
+python benchmarks/miniature_pages.py     (fills README.md's and docs/choosing_old_world.md's)
 """
 
 import sys
@@ -265,7 +265,7 @@ def in_short(grids: Grids) -> list[str | list[str]]:
 
 MARKED = {
     "README.md": {"families": lambda _: families.short_table()},
-    "docs/choosing.md": {"arms": choice_table},
+    "docs/choosing_old_world.md": {"arms": choice_table},
 }
 """Page -> name of a marked place in it -> the table that stands there."""
 

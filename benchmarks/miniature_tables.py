@@ -79,6 +79,10 @@ SETS = {
     "more-frames": "out of domain, 24 frames of the same 5 seconds where the base saw 16",
     "longer-videos": "out of domain, videos of 7.68 seconds where the base saw 5.12 (from pixels "
     "24 frames instead of 16)",
+    "slice": "other scenes, by which a checkpoint is chosen",
+    "harder": "out of domain, lanes 0.4 apart where the models trained on 0.8",
+    "longer": "out of domain, videos of 7.68 seconds",
+    "crowded": "out of domain, seven objects where the models trained on five or six",
 }
 """What the further sets are."""
 

@@ -38,7 +38,14 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "which questions": (
         *("rule", "split", "types", "label", "limit", "train_questions", "sampling"),
-        *("inferential_share", "sampling_floor", "sampling_rollouts", "success", "check"),
+        *(
+            "inferential_share",
+            "sampling_floor",
+            "sampling_rollouts",
+            "success",
+            "whole_families",
+            "check",
+        ),
         *("questions", "held_out", "simulate_share", "corrupted_share", "pair_share", "stages"),
     ),
     "what is shown": (

@@ -244,23 +244,5 @@ def test_what_choosing_says_of_seeds_and_the_rule(grids: pages.Grids) -> None:
     assert (sum("not as" in row for row in rule), len(rule)) == (2, 7)
     mix = records.difference(grids["confirmation"], TEST, "bias-failure@26", "grpo@26", "mix")
     assert mix is not None
-    text = (ROOT / "docs" / "choosing.md").read_text()
+    text = (ROOT / "docs" / "choosing_old_world.md").read_text()
     assert f"(mix {mix.mean:+.1f}, {mix.low:.1f} to {mix.high:+.1f})" in " ".join(text.split())
-
-
-@pytest.mark.parametrize(
-    ("page", "name"),
-    [
-        ("models/base-video/README.md", "video"),
-        ("docs/base_model.md", "video"),
-    ],
-)
-def test_the_cards_split_the_base_made_to_simulate(
-    page: str, name: str, grids: pages.Grids
-) -> None:
-    away, rest = (pages.point(grids[name], pages.FORCED, "base", part) for part in records.PARTS)
-    text = " ".join((ROOT / page).read_text().split())
-    assert f"{away} % of these and {rest} % of the rest" in text or (
-        f"{away} % of the give-aways and {rest} % of the rest" in text
-        or f"{away} % and {rest} %" in text
-    )

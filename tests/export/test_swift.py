@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,12 @@ from videothinker.export.swift_settings import COLUMN, to_config, to_settings
 from videothinker.prompts import render
 from videothinker.records import Diagnosis, Question, Sample, write_jsonl
 from videothinker.training.data import load_training_set
-from videothinker.training.sampling import failure_weights, uniform_stream, weighted_stream
+from videothinker.training.sampling import (
+    curriculum_weights,
+    failure_weights,
+    uniform_stream,
+    weighted_stream,
+)
 
 STEPS, PROMPTS = 6, 2
 
@@ -84,20 +90,33 @@ def test_the_data_is_the_runs_own_order(data: Path) -> None:
     assert shown["toy/0"]["max_pixels"] == config.max_pixels
 
 
-def test_the_samplings_weights_are_in_the_data(data: Path) -> None:
+@pytest.mark.parametrize(
+    ("sampling", "right_of_hard", "weigh"),
+    [("bias-failure", 0.0, failure_weights), ("curriculum", 0.5, curriculum_weights)],
+)
+def test_the_samplings_weights_are_in_the_data(
+    data: Path, sampling: str, right_of_hard: float, weigh: Callable[..., list[float]]
+) -> None:
     ids = [f"toy/{n}" for n in range(8)]
-    right = {name: float(n < 6) for n, name in enumerate(ids)}
+    right = {name: 1.0 if n < 6 else right_of_hard for n, name in enumerate(ids)}
     samples = [
         Sample(question_id=n, model="m", protocol="training", verdict="ok", exact=right[n])
         for n in ids
     ]
     write_jsonl(data / "success.jsonl", samples)
-    recipe = settings(sampling="bias-failure", sampling_floor=0.01, max_steps=50)
-    words = ("--algorithm", "grpo", "--bias", "a/bias", "--success", str(data / "success.jsonl"))
+    recipe = settings(sampling=sampling, sampling_floor=0.01, max_steps=50)
+    bias = "a/bias" if sampling == "bias-failure" else None
+    words = (
+        "--algorithm",
+        "grpo",
+        *(("--bias", bias) if bias else ()),
+        "--success",
+        str(data / "success.jsonl"),
+    )
     rows = rows_of(export(data, recipe, *words))
-    config = GrpoConfig(model="a/base", bias="a/bias", out=data, **recipe)
+    config = GrpoConfig(model="a/base", bias=bias, out=data, **recipe)
     questions = load_training_set(data, config).train
-    weights = failure_weights(right, [q.id for q in questions], 0.01)
+    weights = weigh(right, [q.id for q in questions], 0.01)
     draw = weighted_stream(questions, weights, 3)
     assert [r[COLUMN]["question_id"] for r in rows] == [draw(i).id for i in range(100)]
     hard = sum(row[COLUMN]["question_id"] in ("toy/6", "toy/7") for row in rows)

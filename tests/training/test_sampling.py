@@ -26,6 +26,7 @@ from videothinker.training.sampling import (
     read_success,
     uniform_stream,
     weighted_stream,
+    whole_family_stream,
 )
 
 QUESTIONS = [make_question(number) for number in range(20)]
@@ -55,6 +56,30 @@ def test_weighted_draws_follow_their_weights() -> None:
     heavy = sum(counts[question_id] for question_id in IDS[10:])
     assert heavy / 4000 == pytest.approx(0.75, abs=0.03)  # 4 standard errors
     assert min(counts.values()) > 20
+
+
+def test_families_are_drawn_whole_and_each_question_as_often_as_alone() -> None:
+    """Ten single questions, five families of two; the second of a family weighs three times."""
+    families = [str(place // 2) if place < 10 else None for place in range(20)]
+    questions = [
+        msgspec.structs.replace(one, groups={"family": family} if family else {})
+        for one, family in zip(QUESTIONS, families, strict=True)
+    ]
+    weights = [1.0, 3.0] * 5 + [2.0] * 10
+    draw = whole_family_stream(questions, weights, seed=0)
+    ids = [draw(place).id for place in range(6000)]
+    first = [question_id for question_id in ids if question_id in IDS[:10:2]]
+    assert all(
+        ids[k + 1] == IDS[IDS.index(ids[k]) + 1] for k in range(5999) if ids[k] in IDS[:10:2]
+    )
+    assert [whole_family_stream(questions, weights, seed=0)(k).id for k in (9, 2)] == [
+        ids[9],
+        ids[2],
+    ]
+    assert len(first) / 6000 == pytest.approx(0.25, abs=0.03)
+    alone = Counter(weighted_stream(questions, weights, seed=0)(k).id for k in range(4000))
+    together = sum(alone[question_id] for question_id in IDS[:10]) / 4000
+    assert 2 * len(first) / 6000 == pytest.approx(together, abs=0.04)
 
 
 @settings(max_examples=50, deadline=None)

@@ -28,11 +28,11 @@ from videothinker.records import Question, Sample, read_jsonl, write_atomic
 from videothinker.runs import Run
 from videothinker.training.data import TrainingSet, load_training_set
 from videothinker.training.sampling import (
-    failure_weights,
     label_weights,
     read_success,
+    success_weights,
     uniform_stream,
-    weighted_stream,
+    weighted,
 )
 from videothinker.video import locate
 
@@ -154,8 +154,8 @@ def stream(data: TrainingSet, config: TrainConfig) -> Callable[[int], Question]:
             )
         model = read_jsonl(config.success, Sample)[0].model
         success = read_success(config.success, questions, model)
-        weights = failure_weights(success, [q.id for q in questions], config.sampling_floor)
-    return weighted_stream(questions, weights, config.seed)
+        weights = success_weights(success, questions, config)
+    return weighted(questions, weights, config)
 
 
 def _row(question: Question, data: TrainingSet, config: TrainConfig) -> dict[str, Any]:

@@ -6,6 +6,7 @@ question is measured once, and each draw takes question q with probability propo
 repelled, and no label is needed beyond the right answers that the reward needs anyway.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -50,8 +51,7 @@ def open_stream(
         return uniform_stream(questions, config.seed)
     if kind == "label":
         assert config.inferential_share is not None
-        weights = label_weights(labels, config.inferential_share)
-        return weighted_stream(questions, weights, config.seed)
+        return weighted(questions, label_weights(labels, config.inferential_share), config)
     judge = bias if bias and kind == "bias-failure" else None
     policy = judge.policy if judge else prompts.policy
     with judge.active() if judge else nullcontext():
@@ -60,13 +60,12 @@ def open_stream(
         else:
             journal = run.journal("success.jsonl", Sample) if run else None
             success = measure_success(policy, data, config, journal, processes)
-    weigh = curriculum_weights if kind == "curriculum" else failure_weights
-    weights = weigh(success, [q.id for q in questions], config.sampling_floor)
+    weights = success_weights(success, questions, config)
     if run and data.labels:
         run.facts["drawn_shares"] = shares = drawn_shares(weights, labels)
         told = ", ".join(f"{share:.0%} {label}" for label, share in shares.items())
         console.say(f"{kind} sampling draws {told}; --sampling-floor moves it")
-    return weighted_stream(questions, weights, config.seed)
+    return weighted(questions, weights, config)
 
 
 def uniform_stream(questions: Sequence[Question], seed: int) -> Callable[[int], Question]:
@@ -94,6 +93,48 @@ def weighted_stream(
         return questions[int(np.searchsorted(cumulative, point, side="right"))]
 
     return draw
+
+
+def whole_family_stream(
+    questions: Sequence[Question], weights: Sequence[float], seed: int
+) -> Callable[[int], Question]:
+    """Position -> question: one family after the other, drawn with replacement.
+
+    A family is drawn by the mean of its questions' weights, so that a question comes as often as
+    by `weighted_stream`. A question without a family is one of its own.
+    """
+    members: dict[str, list[int]] = {}
+    for place, question in enumerate(questions):
+        members.setdefault(question.groups.get("family", question.id), []).append(place)
+    families = list(members.values())
+    cumulative = np.cumsum([fmean(weights[place] for place in family) for family in families])
+    drawn: list[Question] = []
+    draws = itertools.count()
+
+    def draw(position: int) -> Question:
+        while len(drawn) <= position:
+            point = numpy_generator(seed, "draw", next(draws)).random() * cumulative[-1]
+            family = families[int(np.searchsorted(cumulative, point, side="right"))]
+            drawn.extend(questions[place] for place in family)
+        return drawn[position]
+
+    return draw
+
+
+def weighted(
+    questions: Sequence[Question], weights: Sequence[float], config: TrainConfig
+) -> Callable[[int], Question]:
+    """Position -> question by weight, families whole if that is asked for."""
+    stream = whole_family_stream if config.whole_families else weighted_stream
+    return stream(questions, weights, config.seed)
+
+
+def success_weights(
+    success: Mapping[str, float], questions: Sequence[Question], config: TrainConfig
+) -> list[float]:
+    """The weight of every question under a sampling by success."""
+    weigh = curriculum_weights if config.sampling == "curriculum" else failure_weights
+    return weigh(success, [question.id for question in questions], config.sampling_floor)
 
 
 def failure_weights(success: Mapping[str, float], ids: Sequence[str], floor: float) -> list[float]:
