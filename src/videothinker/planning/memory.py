@@ -256,17 +256,17 @@ def rollout_bytes(work: Workload) -> dict[str, int]:
     token = 2 * shape.layers * b * shape.kv_heads * shape.head_dim
     prefixes, suffixes = prompts * work.prompt * token, rows * work.completion * token
     pages = prompts * _paged(work.prompt) + rows * _paged(work.completion)
-    # prefixes as computed and stacked; later, a layer at a time goes to pages in three copies
-    cache = max(
-        2 * prefixes, max(pages * token, prefixes + suffixes) + 3 * pages * token // shape.layers
-    )
     turns = 4 * b * rows * work.completion * shape.head_dim
+    # a layer at a time goes to pages in three copies
+    cache = max(pages * token, prefixes + suffixes) + 3 * pages * token // shape.layers + turns
     prefill = _inference(work, max(work.prompt, min(prompts * work.prompt, TOGETHER)))
     draw = rows * shape.vocab * (b + 3 * FLOAT)
     merged = b * linear_parameters(shape) if work.lora_rank and work.merges else 0
     # else the layers' matrices side by side, one after the other
     joined = 2 * b * shape.hidden * shape.intermediate
-    found = {"rollout cache": cache + turns, "decoding": max(prefill, draw, joined)}
+    # before the cache is whole: prefixes as computed, and stacked
+    peak = max(cache + draw, prefixes + prefill, 2 * prefixes, joined)
+    found = {"rollout cache": cache, "decoding": peak - cache}
     return found | ({"merged adapter": merged} if merged else {})
 
 
