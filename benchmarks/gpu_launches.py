@@ -1,4 +1,4 @@
-"""Kernels and bytes of one decoding step, and what a rollout launches beside its steps, counted.
+"""Kernels and bytes of one decoding step, and what a training step launches beside those, counted.
 
     python benchmarks/gpu_launches.py [--out FILE]
 
@@ -27,8 +27,9 @@ from torch.utils._pytree import tree_map_only
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))  # where it is not installed
 
+import gpu_sides
 from gpu_naive import GENERATIONS
-from gpu_shapes import official, synthetic_prompt, tiny
+from gpu_shapes import Case, official, synthetic_prompt, tiny
 from gpu_sides import build
 
 from videothinker.algorithms.cdpo import CdpoConfig
@@ -40,13 +41,16 @@ from videothinker.models.catalog import read_shape
 from videothinker.models.qwen_vl.policy import install
 from videothinker.models.shapes import Shape, parameters
 from videothinker.training.adapters import add_adapter
+from videothinker.training.optimizer import adamw
 
 FREE = ("aten::detach", "aten::_unsafe_view", "aten::_reshape_alias", "aten::lift_fresh")
 BEFORE = {"full": (54, 57), "LoRA": (82, 57)}
 """Kernels a layer and beside the layers at commit 8ac1dcd, by the same count; a profile of 8d04b93
 on an H200 has 2,070 (full) and 3,114 (LoRA) a step of 36 layers, 57 and 86 a layer."""
-PARTS = {"_prefill": "prompts", "_prefill_rest": "last tokens", "_roll_out": "rollout"}
+PARTS = {"_prefill": "prompts", "_roll_out": "rollout"}
 """Functions of a rollout, each with what it does."""
+SIZES = ((2, 2), (3, 2), (2, 3))
+"""Layers and blocks of small models, from whose counts those of 36 and 32 follow."""
 LENGTHS = (4, 5)
 """A step is what the longer completion has more."""
 KEPT: dict[str, int] = {}
@@ -139,15 +143,20 @@ def count(layers: int, *, lora: bool, fused: bool) -> Counter[str]:
 
 def _small(layers: int, *, lora: bool, depth: int = 2) -> tuple[Any, list[Any]]:
     """A model, its adapter merged in rollouts where it has one, and two prompts with videos."""
-    config = tiny()
-    config.text_config.num_hidden_layers = layers
-    config.text_config.layer_types = ["full_attention"] * layers
-    config.vision_config.depth = depth
+    config = _config(layers, depth)
     policy = build(config, torch.device("cpu"), 0)
     if lora:
         add_adapter(policy, CdpoConfig(model="m", out=Path("o"), bias="b", lora_rank=8))
         policy.merges = True
     return policy, [synthetic_prompt(config, 2, seed) for seed in range(2)]
+
+
+def _config(layers: int, depth: int) -> Any:
+    config = tiny()
+    config.text_config.num_hidden_layers = layers
+    config.text_config.layer_types = ["full_attention"] * layers
+    config.vision_config.depth = depth
+    return config
 
 
 def table(*, lora: bool, fused: bool) -> dict[str, Any]:
@@ -166,16 +175,19 @@ def beside_steps(*, lora: bool) -> dict[str, int]:
     At 36 layers and 32 blocks, each block counted as one with windows. Recording a graph, and the
     steps before it, come on top.
     """
-    few, layer, block = (_parts(*sizes, lora=lora) for sizes in ((2, 2), (3, 2), (2, 3)))
-    whole = {part: layer[part] * 34 + block[part] * 30 - few[part] * 63 for part in few}
+    few, layer, block = (_parts(*sizes, lora=lora) for sizes in SIZES)
+    whole = _at_size(few, layer, block)
     towers = 32 * (block["prompts"] - few["prompts"])
-    prompts, last = whole["prompts"], whole["last tokens"]
     return {
         "towers": towers,
-        "prompts": prompts - towers,
-        "last tokens": last,
-        "weights, pages, draws": whole["rollout"] - prompts - last,
+        "prompts": whole["prompts"] - towers,
+        "weights, pages, draws": whole["rollout"] - whole["prompts"],
     }
+
+
+def _at_size(few: Counter[str], layer: Counter[str], block: Counter[str]) -> dict[str, int]:
+    """Counts of 36 layers and 32 blocks from those of models of `SIZES`."""
+    return {part: layer[part] * 34 + block[part] * 30 - few[part] * 63 for part in few}
 
 
 def _parts(layers: int, depth: int, *, lora: bool) -> Counter[str]:
@@ -201,17 +213,51 @@ def _parts(layers: int, depth: int, *, lora: bool) -> Counter[str]:
     return found
 
 
+def training(*, lora: bool) -> dict[str, dict[str, int]]:
+    """Operations that the rest of a training step on two prompts launches one by one, by phase and
+    name; at 36 layers and 32 blocks, gradient checkpointing on.
+    """
+    few, layer, block = (_phases(*sizes, lora=lora) for sizes in SIZES)
+    return {phase: _at_size(few[phase], layer[phase], block[phase]) for phase in few}
+
+
+def _phases(layers: int, depth: int, *, lora: bool) -> dict[str, Counter[str]]:
+    """Operations of a small model's step, by phase and name."""
+    config = _config(layers, depth)
+    prompts = [synthetic_prompt(config, 2, seed) for seed in range(2)]
+    setting = gpu_sides.Setting(Case(4, 2, lora=lora), config, torch.device("cpu"))
+    for policy in (setting.policy, setting.bias.policy):
+        install(policy.model, torch.device("cuda"))
+    optimizer = setting.optimizer
+    optimizer.adam = adamw(optimizer.masters.values(), lr=1e-6, weight_decay=0.0, fused=True)
+    found: dict[str, Counter[str]] = {}
+
+    class Counts(gpu_sides.Clock):
+        """Launches by phase in the place of seconds."""
+
+        def lap(self, phase: str) -> None:
+            """What was launched since the last lap."""
+            found.setdefault(phase, Counter()).update(launches.counts)
+            launches.counts.clear()
+
+    gpu_sides.shared_step(setting, prompts, 4, static=False)  # AdamW's first update makes moments
+    with mock.patch.object(gpu_sides, "Clock", Counts), Launches() as launches:
+        gpu_sides.shared_step(setting, prompts, 4, static=False)
+    del found["rollout"]
+    return found
+
+
 def step_bytes(shape: Shape, prompt: int, prompts: int, length: int) -> dict[str, int]:
     """Bytes a step reads at half of its completions, and the least it could; bfloat16."""
     token = 2 * 2 * shape.layers * shape.kv_heads * shape.head_dim
-    rows, pages = prompts * GENERATIONS, -(-(prompt - 1) // PAGE)
-    own = -(-(length + 1) // PAGE)
+    rows, pages = prompts * GENERATIONS, -(-prompt // PAGE)
+    own = -(-length // PAGE)
     counts = parameters(shape)
     queries = 2 * 2 * shape.layers * shape.heads * shape.head_dim * rows * (pages + own)
     return {
         "weights": 2 * (sum(counts.values()) - counts["vision"]),
         "keys and values": token * PAGE * (prompts * pages + rows * own),
-        "least keys and values": token * (prompts * (prompt - 1) + rows * length // 2),
+        "least keys and values": token * (prompts * prompt + rows * length // 2),
         "queries and means of every page": 2 * queries,  # written and read
     }
 
@@ -238,6 +284,9 @@ def main(words: list[str] | None = None) -> None:
         result.setdefault("beside the steps", {})[kind] = beside_steps(lora=lora)
         told = ", ".join(f"{part} {n}" for part, n in result["beside the steps"][kind].items())
         print(f"{kind}, a rollout of two prompts beside its steps: {told}")
+        result.setdefault("training", {})[kind] = phases = training(lora=lora)
+        told = ", ".join(f"{phase} {sum(names.values())}" for phase, names in phases.items())
+        print(f"{kind}, the rest of a step on two prompts: {told}")
     for size in ((1148, 2, 256), (1148, 4, 256), (1148, 1, 768)):
         found = step_bytes(shape, *size)
         result.setdefault("bytes", []).append({"case": size, **found})

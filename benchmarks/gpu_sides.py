@@ -208,7 +208,8 @@ def build(
 
 def shared_step(setting: Setting, prompts: list[Prompt], length: int, *, static: bool) -> Clock:
     """The trainer's own step; `static` chooses how it decodes."""
-    setting.policy.videos.entries.clear()
+    for one in (setting.policy, setting.bias.policy):  # a step's videos are new to both
+        one.videos.entries.clear()
     setting.bias.clock = clock = Clock(setting.device)
     sampling = Sampling(num_generations=GENERATIONS, max_completion_length=length)
     seeds = list(range(len(prompts)))

@@ -25,7 +25,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -46,7 +46,7 @@ from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from videothinker.algorithms.cdpo import CdpoConfig
-from videothinker.generation import shared_prefix
+from videothinker.generation import graphs, shared_prefix
 from videothinker.generation.base import Sampling
 from videothinker.generation.completions import Completions
 from videothinker.generation.graphs import NOT_COMPILED, as_it_is, can_fuse
@@ -223,6 +223,27 @@ def kept_logits(length: int, config: Any, device: torch.device) -> Iterator[Tens
         yield kept_CRV
 
 
+def beside(policy: Any, prompts: list[Any], length: int) -> dict[str, float | str]:
+    """As rollouts are, and with each thing undone that keeps these seconds few."""
+    undone: dict[str, tuple[Any, dict[str, Any]]] = {
+        "as it is": (shared_prefix, {}),
+        "prompts one by one": (shared_prefix, {"TOGETHER": 0}),
+        "steps before every recording": (shared_prefix, {"recorded_of": lambda _: set()}),
+        "memory given back before a recording": (graphs, {"ROOM": 1 << 60}),
+    }
+    found: dict[str, float | str] = {}
+    for name, (module, values) in undone.items():
+        with mock.patch.multiple(module, **values) if values else nullcontext():
+            for _ in range(2):  # the first may meet new shapes
+                start = time.perf_counter()
+                with timed_steps():
+                    roll(policy, prompts, length, "fused")
+                seconds = time.perf_counter() - start
+        step = step_milliseconds()
+        found[name] = "not measured" if step is None else seconds - (length - 1) * step / 1000
+    return found
+
+
 class ProfiledStep(TimedStep):
     """Profiles some steps, the graph's replays."""
 
@@ -266,6 +287,7 @@ def timed(smoke: Smoke, found: Found, *, lora: bool) -> None:
         found[f"{way}, milliseconds a step"] = step_milliseconds() or "not measured"
         smoke.save()
         print(json.dumps(found), flush=True)
+    found["seconds of a rollout outside of its replayed steps"] = beside(policy, prompts, length)
     logps = {}
     for way in WAYS:  # of the first step, before which all have drawn the same
         with kept_logits(length, config, smoke.device) as kept_CRV:

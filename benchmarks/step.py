@@ -114,7 +114,8 @@ class Setting:
 
 def our_step(setting: Setting, length: int, seed: int) -> dict[str, float]:
     """Roll out, then the trainer's own accumulation of gradients."""
-    setting.policy.videos.entries.clear()
+    for one in (setting.policy, setting.bias):  # a step's video is new to both
+        one.videos.entries.clear()
     setting.policy.share_videos(setting.bias)
     clock = Clock()
     sampling = Sampling(num_generations=GENERATIONS, max_completion_length=length)

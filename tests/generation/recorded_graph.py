@@ -15,6 +15,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from videothinker.generation.graphs import ROOM
+
 READS_BACK = ("aten::_local_scalar_dense", "aten::nonzero", "aten::equal")
 
 
@@ -26,7 +28,21 @@ class Graph:
     def __init__(self) -> None:
         self.noted: list[tuple[Any, Any, Any, Any]] = []
         self.replays = 0
+
+    def capture_begin(self, pool: Any = None) -> None:
+        """Note what follows."""
+        assert pool is not None
         type(self).made += 1
+        self.capturing = Capture(self)
+        self.capturing.__enter__()
+
+    def capture_end(self) -> None:
+        """And no more."""
+        self.capturing.__exit__(None, None, None)
+
+    def pool(self) -> Any:
+        """Its memory."""
+        return "memory"
 
     def replay(self) -> None:
         """Repeat every operation on the tensors it had."""
@@ -71,11 +87,12 @@ def tensors(tree: Any) -> list[Tensor]:
 
 
 @contextmanager
-def capture(graph: Graph, stream: Any = None) -> Iterator[None]:
-    """Stands for `torch.cuda.graph`."""
+def nothing(graph: Graph, stream: Any = None) -> Iterator[None]:
+    """Stands for `torch.cuda.graph`, which gives all cached memory back: an empty graph alone."""
     assert stream is not None
-    with Capture(graph):
-        yield
+    before = len(graph.noted)
+    yield
+    assert len(graph.noted) == before
 
 
 @pytest.fixture
@@ -87,6 +104,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> type[Graph]:
     monkeypatch.setattr(torch.cuda, "current_stream", lambda _: stream)
     monkeypatch.setattr(torch.cuda, "stream", lambda _: nullcontext())
     monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
-    monkeypatch.setattr(torch.cuda, "graph", capture)
+    monkeypatch.setattr(torch.cuda, "graph", nothing)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (ROOM, ROOM))
     monkeypatch.setattr(Graph, "made", 0)
     return Graph

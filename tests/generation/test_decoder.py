@@ -18,7 +18,6 @@ from videothinker.generation.graphs import as_it_is
 from videothinker.generation.pages import PAGE, Pages
 from videothinker.generation.shared_prefix import (
     _prefill,
-    _prefill_rest,
     generate,
     share_beginnings,
 )
@@ -53,12 +52,8 @@ def asked(policy: PrefixPolicy, frames_THW3: Any) -> list[Prompt]:
 
 def started(policy: PrefixPolicy, prompts: list[Prompt]) -> tuple[RowsPlan, Tensor]:
     """Rows whose prompts are computed, and their next positions."""
-    beginnings = share_beginnings(prompts)
-    plans = [_prefill(policy, prompts[one.prompts[0]], one.length) for one in beginnings]
-    rest = max(prompts[i].prompt_tokens - one.length for one in beginnings for i in one.prompts)
-    owners = [number for number, one in enumerate(beginnings) for _ in one.prompts]
-    rows = RowsPlan(plans, owners, rest + STEPS)
-    _, next_nX = _prefill_rest(policy, prompts, beginnings, rows)
+    portions = [[one] for one in share_beginnings(prompts)]
+    rows, _, next_nX = _prefill(policy, prompts, portions, STEPS)
     rows.repeat(GROUP)
     return rows, next_nX.repeat_interleave(GROUP, dim=0)
 
@@ -143,15 +138,36 @@ def test_weights_are_put_back_to_the_bit(tiny_folder: Path, lora: bool) -> None:
     before = {name: one.clone() for name, one in policy.model.state_dict().items()}
     digest = policy.digest
     attention = policy.decoder.layers[0].self_attn
+    three = [attention.q_proj, attention.k_proj, attention.v_proj]
+    places = [one.weight.data_ptr() for one in three]
     with decoder_of(policy, as_it_is, join=True) as decoder:
         inside: Any = decoder.layers[0].attention
         weight = inside.keywords["weight"]
-        places = {one.untyped_storage().data_ptr() for one in (weight, attention.q_proj.weight)}
-        assert len(places) == (2 if lora else 1)  # a merged copy, or a view
+        assert {one.weight.untyped_storage().data_ptr() for one in three} == {
+            weight.untyped_storage().data_ptr()
+        }
+        assert (policy.digest != digest) == lora
     assert policy.digest == digest
     assert all(torch.equal(before[n], one) for n, one in policy.model.state_dict().items())
-    three = (attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight)
-    assert len({one.untyped_storage().data_ptr() for one in three}) == 3
+    assert len({one.weight.untyped_storage().data_ptr() for one in three}) == 3
+    if lora:  # never copied
+        assert [one.weight.data_ptr() for one in three] == places
+
+
+def test_a_merged_adapter_is_read_by_prompts_too(tiny_folder: Path, frames_THW3: Any) -> None:
+    policy = adapted(tiny_folder)
+    prompts, calls = asked(policy, frames_THW3), []
+    factor = policy.decoder.layers[0].mlp.down_proj.lora_A[policy.adapter]
+    factor.register_forward_hook(lambda *_: calls.append(policy.merges))
+    drawn = []
+    for merges in (True, False):
+        policy.merges = merges
+        drawn.append(generate(policy, prompts, SAMPLING, [1, 2, 3], static=True)[0])
+    assert set(calls) == {False}
+    assert torch.equal(drawn[0].completion_ids_GC, drawn[1].completion_ids_GC)
+    policy.merges = True
+    policy.hidden(drawn[0])  # and what trains computes with the factors again
+    assert calls[-1]
 
 
 def test_weights_are_put_back_after_an_error(tiny_folder: Path) -> None:

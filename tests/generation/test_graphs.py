@@ -9,7 +9,7 @@ import torch
 from tests.generation.recorded_graph import Graph, recorded  # noqa: F401 (a fixture)
 from videothinker.generation import shared_prefix as module
 from videothinker.generation.base import Sampling
-from videothinker.generation.graphs import WARM_UP, GraphedStep
+from videothinker.generation.graphs import ROOM, WARM_UP, GraphedStep, recorded_of
 from videothinker.generation.pages import Pages
 from videothinker.generation.shared_prefix import generate
 from videothinker.models.loaded import Policy
@@ -32,6 +32,32 @@ def test_a_replay_goes_on_in_place(recorded: type[Graph]) -> None:  # noqa: F811
         assert float(total) == 2**done - 1
     assert graphed.graph is not None
     assert graphed.graph.replays == 5 - WARM_UP
+
+
+def test_what_was_recorded_before_is_recorded_at_once(recorded: type[Graph]) -> None:  # noqa: F811
+    known: set[Any] = set()
+    total = torch.zeros(1)
+    for kind, waits in (("a", WARM_UP), ("a", 0), ("b", WARM_UP), ("a", 0)):
+        graphed = GraphedStep(lambda: total.add_(1), torch.device("cpu"), kind, known)
+        for _ in range(waits):
+            graphed()
+            assert graphed.graph is None
+        graphed()
+        assert graphed.graph is not None
+    assert float(total) == 2 * WARM_UP + 4
+    assert known == {"a", "b"}
+
+
+def test_memory_is_given_back_only_where_there_is_little(
+    recorded: type[Graph],  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given: list[int] = []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: given.append(1))
+    for free, times in ((ROOM, 0), (ROOM - 1, 1)):
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _, free=free: (free, 80 * ROOM))
+        GraphedStep(lambda: None, torch.device("cpu"), "a", {"a"})()
+        assert len(given) == times
 
 
 def test_reading_a_value_back_is_an_error(recorded: type[Graph]) -> None:  # noqa: F811
@@ -71,7 +97,12 @@ def test_a_replayed_rollout_draws_the_same_tokens(
     assert drawn(policy, static=True) == expected
     assert kept
     assert kept == sorted(kept, reverse=True)
-    assert recorded.made >= 1
+    made, kinds = recorded.made, set(recorded_of(policy.model))
+    assert made >= 1
+    assert kinds
+    assert drawn(policy, static=True) == expected  # no step waits for its kernels any more
+    assert recorded.made >= made + len(kinds)
+    assert recorded_of(policy.model) >= kinds
 
 
 def record(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,12 +125,35 @@ def test_the_video_is_encoded_once(
     assert len(seen) == 2
 
 
+@pytest.mark.parametrize(("static", "most"), [(True, 4096), (True, 1), (False, 4096)])
+def test_prompts_are_computed_together_where_launches_cost(
+    policy: Policy,
+    prompts: list[Prompt],
+    monkeypatch: pytest.MonkeyPatch,
+    static: bool,
+    most: int,
+) -> None:
+    """Whole, but for what comes after a beginning that several share."""
+    calls = [3] if static and most > 1 else [1, 1, 1]
+    monkeypatch.setattr(module, "TOGETHER", most)
+    seen: list[int] = []
+    policy.model.model.language_model.register_forward_pre_hook(
+        lambda _, args, given: seen.append(len(given["inputs_embeds"])), with_kwargs=True
+    )
+    sampling = Sampling(num_generations=2, max_completion_length=1)
+    generate(policy, prompts, sampling, [1, 2, 3, 4, 5], static=static)
+    assert seen == [*calls, len(prompts)]
+    seen.clear()
+    generate(policy, [prompts[i] for i in (0, 1, 3)], sampling, [1, 2, 4], static=static)
+    assert seen == calls
+
+
 def test_which_prompts_share(policy: Policy, prompts: list[Prompt]) -> None:
     beginnings = share_beginnings(prompts)
     assert [one.prompts for one in beginnings] == [[0, 2, 4], [1], [3]]
     shared = prompts[0].input_ids_P[: beginnings[0].length]
     assert all(torch.equal(prompts[i].input_ids_P[: len(shared)], shared) for i in (2, 4))
-    assert beginnings[2].length == prompts[3].prompt_tokens - 1
+    assert beginnings[2].length == prompts[3].prompt_tokens
 
 
 def test_another_system_message_does_not_share(policy: Policy, frames_THW3: np.ndarray) -> None:

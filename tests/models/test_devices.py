@@ -5,7 +5,6 @@ Numbers are the CPU's, so tokens and gradients must be those of the run without 
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -16,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.generation.recorded_graph import Graph, capture, recorded  # noqa: F401 (a fixture)
+from tests.generation.recorded_graph import Graph, recorded  # noqa: F401 (a fixture)
 from tests.models.pretended_device import CUDA, Devices, pretend
 from videothinker.algorithms.base import Objective
 from videothinker.algorithms.cdpo import CdpoConfig
@@ -48,15 +47,18 @@ def devices(recorded: type[Graph], monkeypatch: pytest.MonkeyPatch) -> Iterator[
     """A pretended `cuda`, its graphs recorded."""
     usual = torch.backends.cuda.cudnn_sdp_enabled()
     with pretend() as devices:
+        begin, end = Graph.capture_begin, Graph.capture_end
 
-        @contextmanager
-        def watched(graph: Graph, stream: Any = None) -> Iterator[None]:
+        def capture_begin(graph: Graph, pool: Any = None) -> None:
             devices.capturing = True
-            with capture(graph, stream):
-                yield
-            devices.capturing = False
+            begin(graph, pool)
 
-        monkeypatch.setattr(torch.cuda, "graph", watched)
+        def capture_end(graph: Graph) -> None:
+            devices.capturing = False
+            end(graph)
+
+        monkeypatch.setattr(Graph, "capture_begin", capture_begin)
+        monkeypatch.setattr(Graph, "capture_end", capture_end)
         monkeypatch.setattr(graphs, "can_fuse", lambda _: False)  # kernels are a true device's
         yield devices
     torch.backends.cuda.enable_cudnn_sdp(usual)

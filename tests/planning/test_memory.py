@@ -185,10 +185,10 @@ def test_the_true_shapes_bytes_by_hand() -> None:
         "moments": 8 * count,
     }
     assert memory.gradient_bytes(work) == 4 * count
-    # 36 layers, 2 heads of 128 for keys and values, 2 bytes; the prefix in 9 pages of 128, 257 own
-    # places of 8 rows in 3, one layer of them three times; cosine and sine of keys and of values
+    # 36 layers, 2 heads of 128 for keys and values, 2 bytes; the prompt in 9 pages of 128, 256 own
+    # places of 8 rows in 2, one layer of them three times; cosine and sine of keys and of values
     token = 36 * 2 * 2 * 128 * 2
-    pages = 128 * (9 + 8 * 3)
+    pages = 128 * (9 + 8 * 2)
     cache = memory.rollout_bytes(work)["rollout cache"]
     assert cache == token * pages + 3 * token * pages // 36 + 4 * 2 * 8 * 256 * 128
     several = replace(work, prompts=4)

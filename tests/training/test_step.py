@@ -229,6 +229,47 @@ def test_measure_sees_what_the_step_sees(pair: tuple[Policy, Policy], divergence
     assert measured.tokens == stepped.tokens
 
 
+def test_a_lone_group_is_passed_once_for_measure_and_update(
+    pair: tuple[Policy, Policy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first step of a controller on one prompt: the same numbers to the bit, for half."""
+    policy, bias = pair
+    policy.enable_gradient_checkpointing()
+    groups, objective = roll(policy, 1), Objective(divergence="exact", repulsion=0.3)
+    size = {"completions": 4, "tokens": 28}
+    calls: list[Policy] = []
+    true = type(policy).hidden
+
+    def watched(self: Policy, group: Group) -> Tensor:
+        calls.append(self)
+        return true(self, group)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(type(policy), "hidden", watched)
+    found = []
+    for begun in (None, {}):
+        policy.model.zero_grad()
+        calls.clear()
+        measured = measure(policy, Bias(bias), groups, objective, begun)
+        stepped = accumulate_gradients(
+            policy, Bias(bias), groups, ADVANTAGES[:1], objective, **size, begun=begun
+        )
+        assert calls == [bias, policy] * (2 if begun is None else 1)
+        assert not begun
+        found.append((gradients(policy), stepped, measured))
+    (twice, *sums), (once, *same) = found
+    assert sums == same
+    assert twice.keys() == once.keys()
+    assert twice
+    assert all(torch.equal(twice[name], once[name]) for name in twice)
+
+
+def test_of_several_groups_one_alone_is_in_memory(pair: tuple[Policy, Policy]) -> None:
+    policy, bias = pair
+    begun: dict[Group, Any] = {}
+    measure(policy, Bias(bias), roll(policy), Objective(divergence="k3"), begun)
+    assert not begun
+
+
 def test_the_step_clips_below_and_above_as_written_out(pair: tuple[Policy, Policy]) -> None:
     """Off policy, with bounds far apart, so that swapping them cannot go unseen."""
     policy, _ = pair

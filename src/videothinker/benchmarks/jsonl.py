@@ -14,7 +14,7 @@ from videothinker.errors import UserError
 from videothinker.lists.reading import QuestionList, lines_of, read_list
 from videothinker.lists.table import Table, files_of, list_in
 from videothinker.records import Diagnosis, Question, iter_jsonl, read_jsonl
-from videothinker.run_file import QUESTIONS, Facts, read_run_file, stamp_of
+from videothinker.run_file import QUESTIONS, RunFacts, read_run_file, stamp_of
 
 BENCHMARK = Benchmark(name="jsonl", groupings=("type", "negated"), several=True, has_splits=True)
 DO = (
@@ -74,7 +74,7 @@ def data_root(data: Path) -> Path:
     """
     folder = data if data.is_dir() else data.parent
     run_json = folder / "run.json"
-    known = read_run_file(run_json).known if run_json.is_file() else Facts()
+    known = read_run_file(run_json).known if run_json.is_file() else RunFacts()
     if not known.data_root:
         return folder
     root = Path(known.data_root)

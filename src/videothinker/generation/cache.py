@@ -17,7 +17,9 @@ from videothinker.generation.decoder import Heads, turned
 
 @dataclass
 class PrefixPlan:
-    """Causal attention over one prefix that keeps each layer's keys and values `[1, K, P, d]`."""
+    """Causal attention over prefixes, padded on the right, which no token before sees; keeps each
+    layer's keys and values `[B, K, P, d]`.
+    """
 
     keys: list[Tensor] = field(default_factory=list)
     values: list[Tensor] = field(default_factory=list)
@@ -37,16 +39,17 @@ class PrefixPlan:
 class RowsPlan:
     """Attention of rows over prefix and suffix; writes each new token's key and value.
 
-    `slots_S` are the suffix places the current tokens take, the same for all rows.
+    `lengths` are those of all prefixes in turn. `slots_S` are the suffix places the current tokens
+    take, the same for all rows.
     """
 
     def __init__(
         self,
         prefixes: Sequence[PrefixPlan],
+        lengths: Sequence[int],
         prefix_of_R: Sequence[int],
         suffix_length: int,
     ) -> None:
-        lengths = [prefix.keys[0].shape[2] for prefix in prefixes]
         self.prefix_keys = _stack([prefix.keys for prefix in prefixes], max(lengths))
         self.prefix_values = _stack([prefix.values for prefix in prefixes], max(lengths))
         device = self.prefix_keys[0].device
@@ -57,7 +60,7 @@ class RowsPlan:
         self.suffix_sees_RL = torch.zeros(
             len(prefix_of_R), suffix_length, dtype=torch.bool, device=device
         )
-        self.slots_S = torch.zeros(1, dtype=torch.long, device=device)
+        self.slots_S = torch.full((1,), -1, device=device)
         self.suffix_hidden: Tensor | None = None
         self.padded = False
         self.seen = 0
@@ -192,7 +195,7 @@ class RowsPlan:
 
 
 def _stack(states: Sequence[Sequence[Tensor]], longest: int) -> list[Tensor]:
-    """Layer by layer, every prefix's `[1, K, P, d]` padded to the longest: `[B, K, longest, d]`."""
+    """Layer by layer, all prefixes `[b, K, P, d]` padded to the longest: `[B, K, longest, d]`."""
     return [
         torch.cat([pad(one, (0, 0, 0, longest - one.shape[2])) for one in layer])
         for layer in zip(*states, strict=True)

@@ -3,11 +3,12 @@
 The library's own forward is made for any length and for training: some 55 kernels a layer, most of
 them for a handful of numbers. Here queries, keys and values are one product, gate and up another,
 and what stands between two products is one function, which `torch.compile` makes one kernel where
-it can. An adapter may be merged into a copy of the matrices. All is undone after the rollout.
+it can. An adapter may be merged into a copy of the matrices, for the library's forward over prompts
+as well. All is undone after the rollout.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -18,7 +19,7 @@ from torch.nn.functional import linear, silu
 
 from videothinker.errors import UserError
 from videothinker.generation.graphs import Fuse
-from videothinker.models.adapters import is_adapted, merged_weight
+from videothinker.models.adapters import is_adapted, merged_as, merged_weight
 from videothinker.models.loaded import PrefixPolicy
 
 Product = Callable[[Tensor], Tensor]
@@ -69,6 +70,11 @@ class Decoder:
         self.embed = policy.model.get_input_embeddings()
         self.norm_D = policy.decoder.norm.weight.detach()
         self.head_VD = policy.head_VD.detach()
+
+    @property
+    def kind(self) -> Hashable:
+        """What decides its kernels for one and the same model."""
+        return self.fuse, self.policy.adapter, self.policy.merges
 
     def turns(self, places_XRC: Tensor) -> Tensor:
         """Cosine and sine `[2, R, C, 2, d]` of every position a row may come to.
@@ -149,6 +155,8 @@ def _turn(states: Tensor, turn: Tensor) -> Tensor:
 def decoder_of(policy: PrefixPolicy, fuse: Fuse, *, join: bool) -> Iterator[Decoder]:
     """Inside, a decoder of the policy's weights as they are now.
 
+    Where the policy `merges`, its own forward computes with the merged weights meanwhile.
+
     Args:
         policy: what decodes.
         fuse: makes a function one kernel, or leaves it.
@@ -161,21 +169,17 @@ def decoder_of(policy: PrefixPolicy, fuse: Fuse, *, join: bool) -> Iterator[Deco
     act = policy.decoder.config.hidden_act
     if act != "silu":
         raise UserError(f"a decoder with the activation {act!r} came; only 'silu' is decoded here")
-    moved: list[Any] = []
-    try:
-        layers = [_layer(policy, layer, moved, join=join) for layer in policy.decoder.layers]
+    with ExitStack() as undo:
+        layers = [_layer(policy, layer, undo, join=join) for layer in policy.decoder.layers]
         yield Decoder(policy, layers, fuse)
-    finally:
-        for module in moved:
-            module.weight.data = module.weight.data.clone()
 
 
-def _layer(policy: PrefixPolicy, layer: Any, moved: list[Any], *, join: bool) -> Layer:
+def _layer(policy: PrefixPolicy, layer: Any, undo: ExitStack, *, join: bool) -> Layer:
     attention, mlp = layer.self_attn, layer.mlp
     queries, keys, values = attention.q_proj, attention.k_proj, attention.v_proj
 
     def product(*modules: Any) -> Product:
-        return _product(policy, modules, moved, join=join)
+        return _product(policy, modules, undo, join=join)
 
     parts = dict(attention.named_children())
     norms = [
@@ -202,25 +206,29 @@ def _layer(policy: PrefixPolicy, layer: Any, moved: list[Any], *, join: bool) ->
 
 
 def _product(
-    policy: PrefixPolicy, modules: Sequence[Any], moved: list[Any], *, join: bool
+    policy: PrefixPolicy, modules: Sequence[Any], undo: ExitStack, *, join: bool
 ) -> Product:
     """What `modules` make of the same input, side by side."""
-    adapted = [module for module in modules if is_adapted(module, policy.adapter)]
-    if adapted and policy.merges:
-        weights = [merged_weight(module, policy.adapter) for module in modules]
-        weight = weights[0] if len(weights) == 1 else torch.cat(weights)
-    elif join and not adapted and len(modules) > 1:
-        weight = torch.cat([module.weight.detach() for module in modules])
-        for module, rows in zip(
-            modules, weight.split([len(module.weight) for module in modules]), strict=True
-        ):
-            module.weight.data = rows
-        moved += modules
-    else:
+    name = policy.adapter
+    adapted = [module for module in modules if is_adapted(module, name)]
+    merges = bool(adapted) and policy.merges
+    if not merges and (adapted or not join or len(modules) == 1):
         return modules[0] if len(modules) == 1 else partial(_side_by_side, modules)
+    weights = [merged_weight(module, name) for module in modules]
+    weight = weights[0] if len(weights) == 1 else torch.cat(weights)
+    for module, rows in zip(modules, weight.split([len(one) for one in weights]), strict=True):
+        if merges:
+            undo.enter_context(merged_as(module, name, rows))
+        else:
+            module.weight.data = rows
+            undo.callback(_lie_alone, module.weight)
     biases = [module.bias for module in modules]
     bias = None if biases[0] is None else torch.cat([bias.detach() for bias in biases])
     return partial(linear, weight=weight, bias=bias)
+
+
+def _lie_alone(weight: Any) -> None:
+    weight.data = weight.data.clone()
 
 
 def _side_by_side(modules: Sequence[Any], states: Tensor) -> Tensor:

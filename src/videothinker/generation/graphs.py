@@ -4,11 +4,12 @@ import os
 import shutil
 import sysconfig
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import cache, wraps
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -18,8 +19,11 @@ SHAPES = 200
 """For which one function is compiled: prompts at once, their pages, halvings of the rows."""
 NOT_COMPILED = "could not be compiled"
 WARM_UP = 2
-"""Steps that run operation by operation before one is recorded: kernels are compiled, and libraries
-allocate their workspaces outside the graph."""
+"""Steps that run operation by operation before one is recorded: kernels are compiled and loaded,
+and libraries allocate their workspaces outside the graph."""
+ROOM = 1 << 30
+"""Bytes free on the device, not cached, that a recording is sure to do with: a row's logits and
+what is drawn from them take 2 MB."""
 
 
 def can_record(device: torch.device) -> bool:
@@ -88,17 +92,44 @@ def recording_stream(device: torch.device) -> torch.cuda.Stream:
     return torch.cuda.Stream(device)
 
 
+@cache
+def recording_memory(device: torch.device) -> torch.cuda.CUDAGraph:
+    """An empty recording, so that there is always one to hold the memory that all take in turn."""
+    empty = torch.cuda.CUDAGraph()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*graph is empty.*")
+        with torch.cuda.graph(empty, stream=recording_stream(device)):
+            pass
+    return empty
+
+
+_KNOWN: WeakKeyDictionary[Any, set[Hashable]] = WeakKeyDictionary()
+
+
+def recorded_of(model: Any) -> set[Hashable]:
+    """Kinds of steps of this model that were recorded, to which `GraphedStep` adds."""
+    return _KNOWN.setdefault(model, set())
+
+
 class GraphedStep:
     """`step()`, recorded when its shapes have been seen, and from then on replayed.
 
     What it reads and writes must stay where it is. The first steps run operation by operation, on
-    the stream that records, and count like all others.
+    the stream that records, and count like all others; there are none where a step of the same
+    `kind`, which decides its kernels, was recorded before (`known`).
     """
 
-    def __init__(self, step: Callable[[], None], device: torch.device) -> None:
-        self.step, self.device = step, device
+    def __init__(
+        self,
+        step: Callable[[], None],
+        device: torch.device,
+        kind: Hashable = None,
+        known: set[Hashable] | None = None,
+    ) -> None:
+        self.step, self.device, self.kind = step, device, kind
+        self.known = set() if known is None else known
         self.stream = recording_stream(device)
-        self.left = WARM_UP
+        self.left = 0 if kind in self.known else WARM_UP
         self.graph: torch.cuda.CUDAGraph | None = None
 
     def __call__(self) -> None:
@@ -111,8 +142,24 @@ class GraphedStep:
             torch.cuda.current_stream(self.device).wait_stream(self.stream)
             return
         if self.graph is None:
-            self.graph = torch.cuda.CUDAGraph()
-            # on the stream that has its workspaces since the warm-up
-            with torch.cuda.graph(self.graph, stream=self.stream):
-                self.step()
+            self.graph = self._record()
+            self.known.add(self.kind)
         self.graph.replay()
+
+    def _record(self) -> torch.cuda.CUDAGraph:
+        """The step as a graph.
+
+        Not by `torch.cuda.graph`, which gives all cached memory back first: training would ask for
+        it again, piece by piece. A recording cannot have cached memory given back for itself.
+        """
+        if torch.cuda.mem_get_info(self.device)[0] < ROOM:
+            torch.cuda.empty_cache()
+        graph, memory = torch.cuda.CUDAGraph(), recording_memory(self.device).pool()
+        # on the stream that has its workspaces since the warm-up
+        with torch.cuda.stream(self.stream):
+            graph.capture_begin(pool=memory)
+            try:
+                self.step()
+            finally:
+                graph.capture_end()
+        return graph

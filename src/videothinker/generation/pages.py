@@ -9,6 +9,7 @@ FlashDecoding, Dao et al. 2023).
 """
 
 import math
+from collections.abc import Hashable
 
 import torch
 from torch import Tensor
@@ -46,6 +47,12 @@ class Pages:
         self.own_mask_RL = _summand(seen_RL, dtype)
         self.width = int(torch.bincount(rows.prefix_of_R).max())
         self._place(rows.prefix_of_R)
+
+    @property
+    def kind(self) -> Hashable:
+        """What decides a step's kernels; `width` how many rows share a prefix's pages."""
+        pages = self.prefix_pages[0], self.own_pages[0]
+        return *(one.shape for one in pages), pages[0].dtype, self.width
 
     def _place(self, prefix_of_R: Tensor) -> None:
         """Rows of one prefix side by side; empty places repeat row 0, unread."""

@@ -11,14 +11,21 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear, pad
+from torch.nn.functional import linear
+from torch.nn.utils.rnn import pad_sequence
 
 from videothinker.generation.base import Sampling
 from videothinker.generation.cache import PrefixPlan, RowsPlan
 from videothinker.generation.completions import NOTHING, Completions, NotFinite
 from videothinker.generation.decoder import Decoder, decoder_of
 from videothinker.generation.drawing import uniform_draws
-from videothinker.generation.graphs import GraphedStep, as_it_is, can_record, fuse_on
+from videothinker.generation.graphs import (
+    GraphedStep,
+    as_it_is,
+    can_record,
+    fuse_on,
+    recorded_of,
+)
 from videothinker.generation.pages import Pages
 from videothinker.models.base import Group, Prompt
 from videothinker.models.loaded import PrefixPolicy, not_finite
@@ -27,11 +34,14 @@ ASK_EVERY = 16
 """Tokens between two questions whether all rows have ended, where asking makes a GPU wait."""
 FEW = 16
 """Rows that go on together to the end, where shapes are fixed."""
+TOGETHER = 4096
+"""Prompt tokens, padding included, that a GPU computes in one forward. Fewer wait for launches,
+more gain nothing."""
 
 
 @dataclass(eq=False)
 class Beginning:
-    """The prefix that some prompts share: their first `length` tokens."""
+    """The prefix that some prompts share, or all of one: their first `length` tokens."""
 
     prompts: list[int]
     length: int
@@ -84,17 +94,13 @@ def _roll_out(
     count, length = sampling.num_generations, sampling.max_completion_length
     order = [index for shared in beginnings for index in shared.prompts]
     uniform_RC = uniform_draws([seeds[index] for index in order], count, length)
-    rest = max(prompts[i].prompt_tokens - one.length for one in beginnings for i in one.prompts)
-    plans = [_prefill(policy, prompts[one.prompts[0]], one.length) for one in beginnings]
-    owners = [number for number, one in enumerate(beginnings) for _ in one.prompts]
-    rows = RowsPlan(plans, owners, rest + length)
-    del plans  # their keys and values are in `rows` now
-    first_nV, next_nX = _prefill_rest(policy, prompts, beginnings, rows)
-    rows.repeat(count)
     fuse = fuse_on(policy.device) if static else as_it_is
-    state = Completions(policy, uniform_RC.to(policy.device), sampling, fuse)
-    state.take(first_nV.repeat_interleave(count, dim=0))
     with decoder_of(policy, fuse, join=static) as decoder:
+        portions = _portions(beginnings, TOGETHER if static else 0)
+        rows, first_nV, next_nX = _prefill(policy, prompts, portions, length)
+        rows.repeat(count)
+        state = Completions(policy, uniform_RC.to(policy.device), sampling, fuse)
+        state.take(first_nV.repeat_interleave(count, dim=0))
         _decode(
             decoder, rows, state, next_RX=next_nX.repeat_interleave(count, dim=0), static=static
         )
@@ -104,7 +110,7 @@ def _roll_out(
 def share_beginnings(prompts: Sequence[Prompt]) -> list[Beginning]:
     """Let prompts about one video share a prefix where their common beginning holds all of it.
 
-    Every other prompt has its own: all but its last token.
+    Every other prompt is a beginning of its own, whole.
     """
     by_video: dict[str, list[int]] = defaultdict(list)
     for index, prompt in enumerate(prompts):
@@ -115,7 +121,7 @@ def share_beginnings(prompts: Sequence[Prompt]) -> list[Beginning]:
         if len(members) > 1 and not prompts[members[0]].video_P[common:].any():
             found.append(Beginning(members, common))
         else:
-            found += [Beginning([i], prompts[i].prompt_tokens - 1) for i in members]
+            found += [Beginning([i], prompts[i].prompt_tokens) for i in members]
     return found
 
 
@@ -127,36 +133,81 @@ def _common_tokens(ids: Sequence[Tensor]) -> int:
     return int(same.long().cumprod(dim=0).sum())
 
 
-def _prefill(policy: PrefixPolicy, prompt: Prompt, length: int) -> PrefixPlan:
-    """Keys and values of a prompt's first `length` tokens."""
+def _portions(beginnings: Sequence[Beginning], most: int) -> list[list[Beginning]]:
+    """Neighbours that one forward computes: at most `most` tokens, or one beginning."""
+    found: list[list[Beginning]] = []
+    longest = 0
+    for one in beginnings:
+        longest = max(longest, one.length)
+        if found and (len(found[-1]) + 1) * longest <= most:
+            found[-1].append(one)
+        else:
+            found.append([one])
+            longest = one.length
+    return found
+
+
+def _prefill(
+    policy: PrefixPolicy,
+    prompts: Sequence[Prompt],
+    portions: Sequence[Sequence[Beginning]],
+    length: int,
+) -> tuple[RowsPlan, Tensor, Tensor]:
+    """A row for each prompt, which has room for `length` tokens more; logits `[n, V]` of its last
+    token and the next position.
+    """
+    passed = (_prefill_beginnings(policy, prompts, portion) for portion in portions)
+    plans, ends = zip(*passed, strict=True)
+    beginnings = [one for portion in portions for one in portion]
+    owners = [number for number, one in enumerate(beginnings) for _ in one.prompts]
+    rests = [prompts[i].prompt_tokens - one.length for one in beginnings for i in one.prompts]
+    rows = RowsPlan(plans, [one.length for one in beginnings], owners, max(rests) + length)
+    del plans  # their keys and values are in `rows` now
+    last_nD = torch.cat(ends)[rows.prefix_of_R]
+    if max(rests):
+        rests_n, rest_nD = _prefill_rests(policy, prompts, beginnings, rows)
+        last_nD = torch.where(rests_n[:, None] > 0, rest_nD, last_nD)
+    order = [index for one in beginnings for index in one.prompts]
+    next_nX = torch.stack([policy.positions(prompts[index])[:, -1] + 1 for index in order])
+    return rows, linear(last_nD, policy.head_VD), next_nX.to(policy.device)
+
+
+def _prefill_beginnings(
+    policy: PrefixPolicy, prompts: Sequence[Prompt], portion: Sequence[Beginning]
+) -> tuple[PrefixPlan, Tensor]:
+    """Keys and values of each beginning, and the hidden state of its last token `[B, D]`."""
+    firsts = [prompts[one.prompts[0]] for one in portion]
+    places_BPX = pad_sequence(
+        [policy.positions(p)[:, : o.length].T for p, o in zip(firsts, portion, strict=True)],
+        batch_first=True,
+    )
     plan = PrefixPlan()
-    places_XP = policy.positions(prompt)[:, :length].to(policy.device)
-    nothing = torch.empty(1, 0, dtype=torch.long, device=policy.device)
-    policy.hidden_states(nothing, places_XP[:, None], plan, prompt=prompt, first=length)
-    return plan
+    hidden_BPD = policy.hidden_states(
+        torch.empty(len(portion), 0, dtype=torch.long, device=policy.device),
+        places_BPX.permute(2, 0, 1).to(policy.device),
+        plan,
+        prompts=[p.beginning(one.length) for p, one in zip(firsts, portion, strict=True)],
+    )
+    ends_B = torch.tensor([one.length - 1 for one in portion], device=policy.device)
+    return plan, hidden_BPD[torch.arange(len(portion), device=policy.device), ends_B]
 
 
-def _prefill_rest(
+def _prefill_rests(
     policy: PrefixPolicy, prompts: Sequence[Prompt], beginnings: Sequence[Beginning], rows: RowsPlan
 ) -> tuple[Tensor, Tensor]:
-    """Each prompt's tokens after its prefix; logits of its last token and the next position."""
-    rests, places = [], []
-    for shared in beginnings:
-        for index in shared.prompts:
-            rests.append(prompts[index].input_ids_P[shared.length :])
-            places.append(policy.positions(prompts[index])[:, shared.length :])
+    """Each prompt's tokens after its beginning: how many, and the last one's hidden state."""
+    pairs = [(one.length, prompts[index]) for one in beginnings for index in one.prompts]
+    rests = [prompt.input_ids_P[length:] for length, prompt in pairs]
+    places = [policy.positions(prompt)[:, length:].T for length, prompt in pairs]
     lengths_n = torch.tensor([len(rest) for rest in rests], device=policy.device)
-    longest = int(lengths_n.max())
-    ids_nS = torch.stack([pad(rest, (0, longest - len(rest))) for rest in rests])
-    places_nXS = torch.stack([pad(place, (0, longest - place.shape[1])) for place in places])
     rows.start(lengths_n)
     hidden_nSD = policy.hidden_states(
-        ids_nS.to(policy.device), places_nXS.transpose(0, 1).to(policy.device), rows
+        pad_sequence(rests, batch_first=True).to(policy.device),
+        pad_sequence(places, batch_first=True).permute(2, 0, 1).to(policy.device),
+        rows,
     )
-    last_nD = hidden_nSD[torch.arange(len(rests), device=policy.device), lengths_n - 1]
-    next_n = torch.stack([place.max() + 1 for place in places]).to(policy.device)
-    next_nX = next_n[:, None].expand(-1, places_nXS.shape[1])
-    return linear(last_nD, policy.head_VD), next_nX
+    at_n = (lengths_n - 1).clamp(min=0)
+    return lengths_n, hidden_nSD[torch.arange(len(rests), device=policy.device), at_n]
 
 
 def _decode(
@@ -190,7 +241,10 @@ def _decode(
                 cache.keep(state.keep(count))
                 run = None
         if run is None:
-            run = GraphedStep(step, device) if static and can_record(device) else step
+            run = step
+            if isinstance(cache, Pages) and can_record(device):
+                kind = decoder.kind, cache.kind, state.ids_RC.shape, state.sampling
+                run = GraphedStep(step, device, kind, recorded_of(decoder.policy.model))
         run()
     state.ask()
 

@@ -8,6 +8,7 @@ import hashlib
 import json
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -275,6 +276,22 @@ def merged_weight(module: Any, name: str | None) -> Tensor:
     if name is None or not is_adapted(module, name):
         return module.weight.detach()
     return _summed(module, name).to(module.get_base_layer().weight.dtype).detach()
+
+
+@contextmanager
+def merged_as(module: Any, name: str | None, weight: Tensor) -> Iterator[None]:
+    """Inside, a linear map multiplies by `weight`, its `merged_weight`, and by nothing else."""
+    if name is None or not is_adapted(module, name):
+        yield
+        return
+    held = module.get_base_layer().weight
+    own, held.data = held.data, weight
+    module.merged_adapters.append(name)  # as peft notes it
+    try:
+        yield
+    finally:
+        module.merged_adapters.remove(name)
+        held.data = own
 
 
 def _summed(layer: Any, name: str) -> Tensor:

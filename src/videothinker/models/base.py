@@ -14,7 +14,7 @@ folder with a `load` and one line in `catalog`; how it generates is a file of
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -52,6 +52,11 @@ class Prompt:
     def prompt_tokens(self) -> int:
         """Length of the prompt, video tokens included."""
         return len(self.input_ids_P)
+
+    def beginning(self, length: int) -> "Prompt":
+        """Its first `length` tokens."""
+        ids_P, video_P = self.input_ids_P[:length], self.video_P[:length]
+        return replace(self, input_ids_P=ids_P, video_P=video_P)
 
     @property
     def frames(self) -> int:

@@ -3,7 +3,7 @@
 import hashlib
 import warnings
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -183,17 +183,16 @@ class PrefixPolicy(Policy):
         places_XBL: Tensor,
         plan: AttentionPlan,
         *,
-        prompt: Prompt | None = None,
-        first: int = 0,
+        prompts: Sequence[Prompt] = (),
     ) -> Tensor:
-        """Last hidden states `[B, first + N, D]` of one call of the decoder.
+        """Last hidden states `[B, P + N, D]` of one call of the decoder.
 
         Args:
             text_BN: ids of text; a video token that was drawn is text as well.
             places_XBL: position of every token on every axis X.
             plan: which token sees which.
-            prompt: stands before the text (B is 1), its video in place.
-            first: how many tokens of it.
+            prompts: one before the text of each row, its video in place, padded on the right to
+                the longest, P; or none.
         """
 
 

@@ -7,6 +7,7 @@ prompt and its own past, nothing else; its rotary positions are those of the nai
 result, gradients included, equals that of G repeated forwards; see tests/models.
 """
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -64,17 +65,17 @@ class SharedPrefix:
         """
         del layer
         repeats = query_BHLd.shape[1] // key_BKLd.shape[1]
-        query, key, value = (
-            states[:, :, : self.prefix].clone() for states in (query_BHLd, key_BKLd, value_BKLd)
-        )
+        # not by slices, whose gradients are tensors of the whole length, added up
+        parts = [self._parts(states) for states in (query_BHLd, key_BKLd, value_BKLd)]
+        query, key, value = (prefix.clone() for prefix, _ in parts)
         shared_BHpd = scaled_dot_product_attention(
             query, key, value, is_causal=True, scale=scaling, enable_gqa=True
         )
-        keys, values = self._after_prefix(key_BKLd), self._after_prefix(value_BKLd)
+        keys, values = (self._after_prefix(*part) for part in parts[1:])
         sources = {keys.data_ptr(): key_BKLd.detach(), values.data_ptr(): value_BKLd.detach()}
         with self._remaking(sources):
             suffix_GKNd = scaled_dot_product_attention(
-                self._segments(query_BHLd).unflatten(1, (-1, repeats)).flatten(2, 3),
+                self._segments(parts[0][1]).unflatten(1, (-1, repeats)).flatten(2, 3),
                 keys,
                 values,
                 attn_mask=self.hidden(repeats, query_BHLd.dtype),
@@ -84,10 +85,13 @@ class SharedPrefix:
         suffix_1LHd = suffix_GSKrd.flatten(2, 3).flatten(0, 1)[None]
         return torch.cat([shared_BHpd.transpose(1, 2), suffix_1LHd], dim=1)
 
-    def _segments(self, states_1HLd: Tensor) -> Tensor:
-        """The segments' part of a packed sequence as a batch `[G, H, segment, d]`."""
-        suffix_HLd = states_1HLd[0, :, self.prefix :]
-        return suffix_HLd.unflatten(1, (self.groups, self.segment)).transpose(0, 1)
+    def _parts(self, states_1HLd: Tensor) -> Sequence[Tensor]:
+        """The prefix, and the segments one after the other."""
+        return states_1HLd.split([self.prefix, self.groups * self.segment], dim=2)
+
+    def _segments(self, suffix_1HNd: Tensor) -> Tensor:
+        """The segments as a batch `[G, H, segment, d]`."""
+        return suffix_1HNd.squeeze(0).unflatten(1, (self.groups, self.segment)).transpose(0, 1)
 
     def _remaking(self, sources: dict[int, Tensor]) -> AbstractContextManager[object]:
         """Inside, the graph keeps a source where it would keep what `_after_prefix` made of it."""
@@ -100,14 +104,14 @@ class SharedPrefix:
 
         def unpack(kept: tuple[Tensor, bool]) -> Tensor:
             states, made = kept
-            return self._after_prefix(states) if made else states
+            return self._after_prefix(*self._parts(states)) if made else states
 
         return saved_tensors_hooks(pack, unpack)
 
-    def _after_prefix(self, states_1KLd: Tensor) -> Tensor:
+    def _after_prefix(self, prefix_1Kpd: Tensor, suffix_1KNd: Tensor) -> Tensor:
         """What each segment sees: `[G, K, prefix + segment, d]`."""
-        prefix_GKpd = states_1KLd[:, :, : self.prefix].expand(self.groups, -1, -1, -1)
-        return torch.cat([prefix_GKpd, self._segments(states_1KLd)], dim=2)
+        prefix_GKpd = prefix_1Kpd.expand(self.groups, -1, -1, -1)
+        return torch.cat([prefix_GKpd, self._segments(suffix_1KNd)], dim=2)
 
 
 def group_hidden(policy: PrefixPolicy, group: Group) -> Tensor:
@@ -134,7 +138,6 @@ def group_hidden(policy: PrefixPolicy, group: Group) -> Tensor:
             device=policy.device,
             remake=not policy.recomputes,
         ),
-        prompt=group.prompt,
-        first=prefix,
+        prompts=[group.prompt.beginning(prefix)],
     )
     return hidden_1LD[0, prefix:].unflatten(0, (groups, length))

@@ -1,7 +1,7 @@
 """Encoded videos that stay valid: a frozen vision tower need see each video only once."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,21 +20,31 @@ class FrozenVideos:
     entries: OrderedDict[str, Tensor] = field(default_factory=OrderedDict)
     stamp: tuple[int, ...] = ()
 
-    def get(self, digest: str, encode: Callable[[], Tensor]) -> Tensor:
-        """The video's embeddings `[N, D]`: encoded where not kept, and where the tower trains."""
+    def get(
+        self, videos: Mapping[str, Any], encode: Callable[[list[Any]], Sequence[Tensor]]
+    ) -> dict[str, Tensor]:
+        """Each video's embeddings `[N, D]`, by digest: those not kept are encoded together, and
+        all where the tower trains.
+        """
         if not is_frozen(self.tower):
-            return encode()
+            return dict(zip(videos, encode(list(videos.values())), strict=True))
         stamp = _stamp(self.tower)
         if stamp != self.stamp:
             self.entries.clear()
             self.stamp = stamp
-        if digest not in self.entries:
+        new = {digest: video for digest, video in videos.items() if digest not in self.entries}
+        if new:
             with torch.no_grad():
-                self.entries[digest] = encode()
-            if len(self.entries) > KEPT:
-                self.entries.popitem(last=False)
-        self.entries.move_to_end(digest)
-        return self.entries[digest]
+                seen = encode(list(new.values()))
+            # of several each is a part of one tensor, which it would keep
+            own = seen if len(new) == 1 else [one.clone() for one in seen]
+            self.entries.update(zip(new, own, strict=True))
+        for digest in videos:
+            self.entries.move_to_end(digest)
+        found = {digest: self.entries[digest] for digest in videos}
+        while len(self.entries) > KEPT:
+            self.entries.popitem(last=False)
+        return found
 
 
 def is_frozen(tower: Any) -> bool:

@@ -8,6 +8,7 @@ Letters: L tokens of the packed sequence, D hidden, I intermediate, V vocabulary
 """
 
 from videothinker.generation.pages import PAGE
+from videothinker.generation.shared_prefix import TOGETHER
 from videothinker.models.loaded import SHARD
 from videothinker.models.shapes import parameters
 from videothinker.models.videos import KEPT
@@ -69,19 +70,19 @@ def rollout_bytes(work: Workload) -> dict[str, int]:
     prompts = min(work.prompts, work.at_once or work.prompts)
     rows = prompts * work.generations
     token = 2 * shape.layers * b * shape.kv_heads * shape.head_dim
-    prefixes, suffixes = prompts * (work.prompt - 1) * token, rows * (work.completion + 1) * token
-    pages = prompts * _paged(work.prompt - 1) + rows * _paged(work.completion + 1)
-    # prefixes as computed and stacked; later, a layer at a time goes to pages in three copies
-    cache = max(
-        2 * prefixes, max(pages * token, prefixes + suffixes) + 3 * pages * token // shape.layers
-    )
+    prefixes, suffixes = prompts * work.prompt * token, rows * work.completion * token
+    pages = prompts * _paged(work.prompt) + rows * _paged(work.completion)
     turns = 4 * b * rows * work.completion * shape.head_dim
-    prefill = inference_bytes(work, work.prompt)
+    # a layer at a time goes to pages in three copies
+    cache = max(pages * token, prefixes + suffixes) + 3 * pages * token // shape.layers + turns
+    prefill = inference_bytes(work, max(work.prompt, min(prompts * work.prompt, TOGETHER)))
     draw = rows * shape.vocab * (b + 3 * FLOAT)
     merged = b * linear_parameters(shape) if work.lora_rank and work.merges else 0
     # else the layers' matrices side by side, one after the other
     joined = 2 * b * shape.hidden * shape.intermediate
-    found = {"rollout cache": cache + turns, "decoding": max(prefill, draw, joined)}
+    # before the cache is whole: prefixes as computed, and stacked
+    peak = max(cache + draw, prefixes + prefill, 2 * prefixes, joined)
+    found = {"rollout cache": cache, "decoding": peak - cache}
     return found | ({"merged adapter": merged} if merged else {})
 
 

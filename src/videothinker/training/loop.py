@@ -218,12 +218,16 @@ def partner_success(
 
 
 def decide(loop: Loop, batch: Batch, progress: Progress) -> tuple[Objective, str | None]:
-    """This step's objective: the repulsion after schedule and guard, and what the guard did."""
+    """This step's objective: the repulsion after schedule and guard, and what the guard did.
+
+    What they look at is measured at a run's first step.
+    """
     objective = loop.config.objective()
     if objective.divergence is None or loop.bias is None:
         return objective, None
     if progress.divergence is None or progress.entropy is None:
-        sums = measure(loop.policy, loop.bias, list(batch.groups.values()), objective)
+        begun = batch.begun if loop.processes.size == 1 else None
+        sums = measure(loop.policy, loop.bias, list(batch.groups.values()), objective, begun)
         measure(loop.policy, loop.bias, idle(loop, batch), objective)
         remember(progress, over_processes(sums, loop.processes))
     assert progress.divergence is not None
@@ -264,6 +268,7 @@ def update(
             tokens=sum(sum(row.lengths) for row in batch.scored),
             old_logps=old_logps,
             backwards=backwards,
+            begun=batch.begun,
         )
         sums = over_processes(sums, loop.processes)
         norm = optimizer.clip(config.max_grad_norm)

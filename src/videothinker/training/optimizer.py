@@ -175,8 +175,7 @@ def _gradient_to(
 
 def _add(master: Tensor, gradient: Tensor) -> None:
     """Beside the model: what is given back here is what the next layers need."""
-    gradient = gradient.float()
-    master.grad = gradient if master.grad is None else master.grad.add_(gradient)
+    master.grad = gradient.float() if master.grad is None else master.grad.add_(gradient)
 
 
 def _master(param: nn.Parameter, device: str) -> Tensor:

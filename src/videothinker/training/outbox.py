@@ -25,7 +25,7 @@ class GradientSums:
     def add(self, master: Tensor, gradient: Tensor) -> None:
         """Add a gradient of any precision to the master's float32 one."""
         if master.grad is not None:
-            master.grad.add_(gradient.float())
+            master.grad.add_(gradient)
             return
         held = self.kept.pop(id(master), None)
         held = torch.empty_like(master) if held is None else held
@@ -105,10 +105,12 @@ class Publisher:
     @torch.no_grad()
     def publish(self, pairs: list[tuple[Tensor, Tensor]]) -> None:
         """Give every weight its master's value."""
+        here = [pair for pair in pairs if pair[0].device == pair[1].device]
+        if here:  # all by a few kernels
+            masters, params = zip(*here, strict=True)
+            torch._foreach_copy_(params, masters)
         for master, param in pairs:
-            if master.device == param.device:
-                param.copy_(master)
-            else:
+            if master.device != param.device:
                 self._send(master, param, max(p.numel() for _, p in pairs))
 
     def _send(self, master: Tensor, param: Tensor, largest: int) -> None:

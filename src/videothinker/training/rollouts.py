@@ -22,6 +22,7 @@ from videothinker.models.loaded import Policy
 from videothinker.processes import Processes
 from videothinker.records import Question
 from videothinker.training.data import Part, TrainingSet, part_of
+from videothinker.training.step import Seen
 from videothinker.training.videos import read_frames
 
 PORTION = 32
@@ -133,6 +134,8 @@ class Batch:
     """Their weighted sums of the reward functions."""
     rolled_out: list[Scored] = field(default_factory=list)
     """Every group drawn for this step, those that dynamic sampling dropped included."""
+    begun: dict[Group, Seen] = field(default_factory=dict)
+    """Forwards of this step that were made before its update."""
 
     @property
     def drawn(self) -> int:

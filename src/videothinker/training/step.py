@@ -68,6 +68,7 @@ def accumulate_gradients(
     tokens: int,
     old_logps: dict[int, Tensor] | None = None,
     backwards: int | None = None,
+    begun: dict[Group, "Seen"] | None = None,
 ) -> Sums:
     """Add the gradient of the loss of `groups` to the policy's parameters.
 
@@ -84,16 +85,19 @@ def accumulate_gradients(
             next ones.
         backwards: how many of the first groups are differentiated; null for those that
             `has_gradient`.
+        begun: forwards that `measure` has made, which are taken out.
     """
     old_logps = {} if old_logps is None else old_logps
-    sums = Sums()
+    begun, sums = begun or {}, Sums()
     with training_mode(policy):
         for number, (group, given_G) in enumerate(zip(groups, advantages, strict=True)):
             differentiated = (
                 has_gradient(objective, given_G) if backwards is None else number < backwards
             )
-            with torch.set_grad_enabled(differentiated):
-                seen = _forward(policy, bias, group, objective, old_logps.get(number))
+            seen = begun.pop(group, None)
+            if seen is None:
+                with torch.set_grad_enabled(differentiated):
+                    seen = _forward(policy, bias, group, objective, old_logps.get(number))
             if given_G is None:
                 if differentiated:
                     (0.0 * seen.logps_GC.sum()).backward()
@@ -109,7 +113,7 @@ def accumulate_gradients(
                 token_weights(mask_GC, objective.loss_type, completions=completions, tokens=tokens),
                 repulsion=objective.repulsion,
             )
-            if loss.requires_grad:
+            if differentiated:
                 loss.backward()
             clipped_GC = is_clipped(ratio_GC, advantages_G, epsilon=low, epsilon_high=high)
             sums.add(seen.sums(mask_GC))
@@ -124,12 +128,25 @@ def has_gradient(objective: Objective, advantages_G: Tensor | None) -> bool:
     return advantages_G is not None and (pulls or bool(advantages_G.any()))
 
 
-@torch.no_grad()
-def measure(policy: Policy, bias: Bias, groups: Sequence[Group], objective: Objective) -> Sums:
-    """Entropy and divergence of `groups` without a gradient: what the controller starts from."""
-    sums = Sums()
-    for group in groups:
-        sums.add(_forward(policy, bias, group, objective, None).sums(group.mask_GC))
+def measure(
+    policy: Policy,
+    bias: Bias,
+    groups: Sequence[Group],
+    objective: Objective,
+    begun: dict[Group, "Seen"] | None = None,
+) -> Sums:
+    """Entropy and divergence of `groups`: what the controller starts from.
+
+    Into `begun` goes a lone group's forward, for its update to go on from; of several groups the
+    memory of one alone is there, and they are passed again.
+    """
+    sums, kept = Sums(), begun if len(groups) == 1 else None
+    with training_mode(policy), torch.set_grad_enabled(kept is not None):
+        for group in groups:
+            seen = _forward(policy, bias, group, objective, None)
+            sums.add(seen.sums(group.mask_GC))
+            if kept is not None:
+                kept[group] = seen
     return sums
 
 

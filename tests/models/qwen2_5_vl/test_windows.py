@@ -16,7 +16,7 @@ def seen(policy: Policy, name: str) -> tuple[Tensor, dict[str, Tensor]]:
     prompt = policy.encode("What moves?", policy.to_video(frames, 2.0))
     assert prompt.video.grid_thw.tolist() == [[2, 10, 18]]  # windows of 64, 16 and 4 patches
     policy.model.zero_grad()
-    video_ND = policy.encode_video(prompt)
+    video_ND = policy.encode_videos([prompt])
     assert video_ND is not None
     (video_ND * torch.linspace(-1, 1, video_ND.numel()).view_as(video_ND)).sum().backward()
     named = policy.model.model.visual.named_parameters()

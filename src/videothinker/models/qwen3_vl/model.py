@@ -5,6 +5,7 @@ its time in words before it; DeepStack adds features of inner tower layers to th
 the first decoder layers, in every call of the decoder that sees the video.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -60,23 +61,23 @@ class Qwen3VL(QwenVL):
         step_3N = torch.cartesian_prod(torch.zeros(1, dtype=torch.long), rows, columns).T
         return lay_out(prompt.video_P, [step_3N] * steps)
 
-    def see(self, video: QwenVideo) -> Tensor:
-        """`[1 + K, video tokens, D]`: the video's tokens, and what the first K layers add."""
-        outputs = self.look(video)
+    def see(self, videos: Sequence[QwenVideo]) -> Sequence[Tensor]:
+        """Of each `[1 + K, video tokens, D]`: its tokens, and what the first K layers add."""
+        outputs = self.look(videos)
         layers = [outputs.pooler_output, *outputs.deepstack_features]
         # one tensor a video, or, in transformers 5.17, of all videos
         whole = [one if isinstance(one, Tensor) else torch.cat(tuple(one)) for one in layers]
-        return torch.stack(whole)
+        return torch.stack(whole).split([video.tokens for video in videos], dim=1)
 
     def as_tokens(self, seen: Tensor) -> Tensor:
         """The first."""
         return seen[0]
 
-    def deeper(self, seen: Tensor, video_L: Tensor) -> dict[str, Any]:
+    def deeper(self, seen: Tensor, video_BL: Tensor) -> dict[str, Any]:
         """DeepStack: what is added, and where."""
         return {
-            "visual_pos_masks": video_L[None].to(self.device),
-            "deepstack_visual_embeds": list(seen[1:, : int(video_L.sum())].unbind()),
+            "visual_pos_masks": video_BL.to(self.device),
+            "deepstack_visual_embeds": list(seen[1:].unbind()),
         }
 
     def no_mask(self) -> dict[str, Any]:

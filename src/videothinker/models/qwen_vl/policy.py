@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
+from torch.nn.utils.rnn import pad_sequence
 
 from videothinker.errors import UserError
 from videothinker.models import attention
@@ -83,18 +85,20 @@ class QwenVL(PrefixPolicy):
         places_XBL: Tensor,
         plan: AttentionPlan,
         *,
-        prompt: Prompt | None = None,
-        first: int = 0,
+        prompts: Sequence[Prompt] = (),
     ) -> Tensor:
         """The decoder's last hidden states; see `loaded.PrefixPolicy`."""
-        seen = None if prompt is None else self.encode_video(prompt)
-        before = [] if prompt is None else [self.embed_prompt(prompt, seen)[None, :first]]
-        embeds_BLD = torch.cat([*before, self.model.get_input_embeddings()(text_BN)], dim=1)
-        deeper = {}
-        if prompt is not None and seen is not None:
-            video_P = torch.zeros(embeds_BLD.shape[1], dtype=torch.bool)
-            video_P[:first] = prompt.video_P[:first]
-            deeper = self.deeper(seen, video_P)
+        ids_BL, seen, deeper = text_BN, self.encode_videos(prompts), {}
+        if prompts:
+            ids_BP = _rows([prompt.input_ids_P for prompt in prompts])
+            ids_BL = torch.cat([ids_BP.to(self.device), text_BN], dim=1)
+        embeds_BLD = self.model.get_input_embeddings()(ids_BL)
+        if seen is not None:
+            video_BL = pad(_rows([one.video_P for one in prompts]), (0, text_BN.shape[1]))
+            at_N = video_BL.flatten().nonzero().squeeze(1).to(self.device)
+            tokens_ND = self.as_tokens(seen).to(embeds_BLD.dtype)
+            embeds_BLD = embeds_BLD.flatten(0, 1).index_copy(0, at_N, tokens_ND).view_as(embeds_BLD)
+            deeper = self.deeper(seen, video_BL)
         return self.model.model.language_model(
             inputs_embeds=embeds_BLD,
             position_ids=places_XBL,
@@ -108,40 +112,41 @@ class QwenVL(PrefixPolicy):
         """What keeps the decoder from making a mask, which the plan would not read."""
         return {"attention_mask": {"full_attention": None}}
 
-    def deeper(self, seen: Tensor, video_L: Tensor) -> dict[str, Any]:
-        """What the decoder takes of a video beside its embeddings; `video_L` is where it stands."""
-        del seen, video_L
+    def deeper(self, seen: Tensor, video_BL: Tensor) -> dict[str, Any]:
+        """What the decoder takes of videos beside their embeddings; `video_BL` is where they
+        stand.
+        """
+        del seen, video_BL
         return {}
 
-    def embed_prompt(self, prompt: Prompt, seen: Tensor | None) -> Tensor:
-        """Input embeddings `[P, D]` with the video, as `encode_video` gave it, in its place."""
-        embeds_PD = self.model.get_input_embeddings()(prompt.input_ids_P.to(self.device))
-        if seen is None:
-            return embeds_PD
-        places_P1 = prompt.video_P[:, None].to(self.device)
-        return embeds_PD.masked_scatter(places_P1, self.as_tokens(seen).to(embeds_PD.dtype))
-
     def as_tokens(self, seen: Tensor) -> Tensor:
-        """Of what `encode_video` gives, what stands in the place of a video's tokens `[N, D]`."""
+        """Of what `encode_videos` gives, what stands in the place of videos' tokens `[N, D]`."""
         return seen
 
-    def encode_video(self, prompt: Prompt) -> Tensor | None:
-        """The vision tower's output, of the shape that `see` gives it; None without a video.
+    def encode_videos(self, prompts: Sequence[Prompt]) -> Tensor | None:
+        """The vision tower's output for the places of the prompts' videos, one after the other, of
+        the shape that `see` gives one; None without a video.
 
         Differentiable where the tower trains. A frozen tower sees a video once: see `videos`.
         """
-        if prompt.video is None:
+        shown = [prompt for prompt in prompts if prompt.video is not None]
+        if not shown:
             return None
-        return self.videos.get(prompt.video.digest, lambda: self.see(prompt.video))
+        seen = self.videos.get({one.video.digest: one.video for one in shown}, self.see)
+        parts = [seen[one.video.digest].narrow(-2, 0, int(one.video_P.sum())) for one in shown]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-2)
 
-    def see(self, video: QwenVideo) -> Tensor:
-        """`[video tokens, D]`."""
-        return torch.cat(tuple(self.look(video).pooler_output))
+    def see(self, videos: Sequence[QwenVideo]) -> Sequence[Tensor]:
+        """Of each `[video tokens, D]`."""
+        whole = torch.cat(tuple(self.look(videos).pooler_output))
+        return whole.split([video.tokens for video in videos])
 
-    def look(self, video: QwenVideo) -> Any:
+    def look(self, videos: Sequence[QwenVideo]) -> Any:
         """The library's own output of the tower."""
+        pixels = [video.pixel_values.to(self.device) for video in videos]
+        grids = [video.grid_thw.to(self.device) for video in videos]
         return self.model.model.get_video_features(
-            video.pixel_values.to(self.device), video.grid_thw.to(self.device), return_dict=True
+            torch.cat(pixels), torch.cat(grids), return_dict=True
         )
 
     def share_videos(self, other: Any) -> bool:
@@ -163,6 +168,11 @@ class QwenVL(PrefixPolicy):
         folder = super().save(folder)
         write_preprocessor_configs(folder, self.vision, self.processor)
         return folder
+
+
+def _rows(each: Sequence[Tensor]) -> Tensor:
+    """One row each, filled up on the right."""
+    return pad_sequence(list(each), batch_first=True)
 
 
 def read_policy(
