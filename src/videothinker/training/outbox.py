@@ -108,7 +108,7 @@ class Publisher:
         here = [pair for pair in pairs if pair[0].device == pair[1].device]
         if here:  # all by a few kernels
             masters, params = zip(*here, strict=True)
-            torch._foreach_copy_(params, masters)
+            torch._foreach_copy_(params, masters)  # pyright: ignore[reportPrivateImportUsage]
         for master, param in pairs:
             if master.device != param.device:
                 self._send(master, param, max(p.numel() for _, p in pairs))
