@@ -288,15 +288,17 @@ def timed(smoke: Smoke, found: Found, *, lora: bool) -> None:
         smoke.save()
         print(json.dumps(found), flush=True)
     found["seconds of a rollout outside of its replayed steps"] = beside(policy, prompts, length)
-    logps = {}
-    for way in WAYS:  # of the first step, before which all have drawn the same
+    drawn, logps = {}, {}
+    for way in WAYS:  # of the first step, in rows that have drawn the same before it
         with kept_logits(length, config, smoke.device) as kept_CRV:
-            roll(policy, prompts, length, way)
+            groups = roll(policy, prompts, length, way)
+        drawn[way] = torch.cat([group.completion_ids_GC[:, 0] for group in groups])
         logps[way] = kept_CRV[1].log_softmax(dim=-1)
-        if way != "eager":
-            gap = (logps["eager"] - logps[way]).abs()
-            name = f"log-probabilities in bfloat16, mean and largest gap of {way} and eager"
-            found[name] = [float(gap.mean()), float(gap.max())]
+        same = (drawn["eager"] == drawn[way]).to(smoke.device)
+        if way != "eager" and same.any():
+            gap = (logps["eager"] - logps[way])[same].abs()
+            name = f"log-probabilities in bfloat16, mean and largest gap of {way} and eager, rows"
+            found[name] = [float(gap.mean()), float(gap.max()), int(same.sum())]
     if smoke.device.type == "cuda":
         for way in ("fused", "graph"):
             name = f"profile_{'lora' if lora else 'full'}_{way}.txt"

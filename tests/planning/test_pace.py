@@ -43,7 +43,7 @@ def test_a_measured_step_is_expected_to_take_what_it_took() -> None:
     took = statistics.median(sum(one.values()) for one in measured(lora=False)["seconds"]["ours"])
     assert expected_seconds(plan) == pytest.approx(took, rel=0.02)
     hours = took * plan.config.max_steps / 3600
-    assert f"about {hours:.1f} hours on one H200, by steps measured at 83d2541" in in_words(plan)
+    assert f"about {hours:.1f} hours on one H200, by steps measured at 20b3a42" in in_words(plan)
 
 
 def test_what_was_not_measured_is_not_told() -> None:

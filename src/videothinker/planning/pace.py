@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from videothinker.planning.plan import Plan
 
 CARD = "one H200"
-COMMIT = "83d2541"
+COMMIT = "20b3a42"
 """Where `benchmarks/results/gpu_step_h200.json` was measured."""
 
 
@@ -19,7 +19,7 @@ class Pace:
     """Operations a second in everything but the rollout."""
 
 
-FULL, LORA = Pace(0.004714, 1.706e14), Pace(0.005652, 1.085e14)
+FULL, LORA = Pace(0.004080, 2.080e14), Pace(0.004275, 1.311e14)
 
 
 def expected_seconds(plan: Plan) -> float | None:
