@@ -187,13 +187,13 @@ def _accuracies(grid: Grid, where: str) -> list[str]:
 def far_table(grid: Grid) -> list[str]:
     """Whole families on scenes unlike those of training, by arm."""
     asked = [where for where in FAR if where in grid.sets]
-    arms = [arm for arm in (BASE, *ARMS) if any(grid.seeds(where, arm) for where in asked)]
+    arms = [BASE, *(arm for arm in ARMS if any(grid.seeds(where, arm) for where in asked))]
     rows = []
     for arm in arms:
         words = "the base made to simulate" if arm == BASE else ARMS[arm]
-        seeds = grid.seeds(asked[0], arm)
-        count = "-" if arm == BASE else ", ".join(map(str, seeds))
-        rows.append([words, count, *(str(pairs_right(grid, where, arm)) for where in asked)])
+        count = "-" if arm == BASE else ", ".join(map(str, grid.seeds(asked[0], arm)))
+        sets = [f"{where}-{FORCED}" if arm == BASE else where for where in asked]
+        rows.append([words, count, *(str(pairs_right(grid, where, arm)) for where in sets)])
     return table(("families whole", "seeds", *(FAR[where] for where in asked)), rows)
 
 

@@ -63,7 +63,7 @@ def test_every_verb_explains_itself_without_torch(verb: str) -> None:
         (["completion", "tcsh"], "allowed are bash, zsh, fish"),
         (["reproduce", "g.yaml", "--config"], "--config came without a value"),
         (["reproduce", "none.yaml"], "cannot be read"),
-        (["reproduce", "g.yaml", "--jobs", "0"], "give 1 or more"),
+        (["reproduce", "g.yaml", "--jobs", "-1"], "give 0 or more"),
         (["reproduce", "g.yaml", "--jbos", "1"], "unknown flag '--jbos'; did you mean --jobs or"),
         (["pretrain", "--watching", "2"], "unknown flag '--watching'; did you mean --probe-layer?"),
     ],

@@ -43,6 +43,8 @@ def test_a_rehearsed_step_takes_the_real_ones_bytes(script: Any, lora: bool) -> 
     prompts = [shapes.synthetic_prompt(config, case.frames, seed) for seed in range(2)]
     ids_GC = torch.zeros(sides.GENERATIONS, case.length, dtype=torch.long)
     mask_GC = torch.ones_like(ids_GC, dtype=torch.bool)
+    with torch.no_grad():  # as the rollout before has, which keeps what a frozen tower says
+        setting.policy.encode_videos(prompts)
     models = {id(one): one for one in (setting.policy, setting.bias.policy)}.values()
     present = [w for one in models for w in (*one.model.parameters(), *one.model.buffers())]
     with LiveBytes([*present, *setting.optimizer.state().values()]) as live:

@@ -32,7 +32,7 @@ CHECKED: list[dict[str, Any]] = [
     {"shard": "states", "groups": 1, "pushed": False, "video": False},
     {"shard": "layers", "groups": 5, "lora": 4, "dtype": "bfloat16", "video": False},
     {"plain": "smolvlm", "shard": "states", "groups": 5},
-    {"plain": "llava_onevision", "shard": "layers", "groups": 1, "checkpointing": True},
+    {"plain": "llava_onevision", "shard": "layers", "groups": 3, "checkpointing": True},
     {"plain": "qwen3_5", "shard": "layers", "groups": 3, "lora": 4},
 ]
 WEIGHED: list[dict[str, Any]] = [

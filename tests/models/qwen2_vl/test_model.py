@@ -79,6 +79,6 @@ def test_the_towers_attention_on_a_gpu_gives_the_same(
     """All frames in one call, where the library's way without flash kernels makes one a frame."""
     video = policy.to_video(frames_THW3, 3.0)
     with torch.no_grad():
-        before = policy.see(video)
+        before = policy.see([video])[0]
         policy.model.set_attn_implementation({"vision_config": windows.NAME})
-        torch.testing.assert_close(policy.see(video), before, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(policy.see([video])[0], before, atol=1e-5, rtol=1e-5)

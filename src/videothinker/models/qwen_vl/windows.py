@@ -59,7 +59,7 @@ def _group(boundaries_W: Tensor) -> Windows:
     return Windows(counts, order_N.to(device), order_N.argsort().to(device))
 
 
-class Moved(torch.autograd.Function):
+class Reorder(torch.autograd.Function):
     """Tokens in another order. Their gradients are moved back, and not added to zeros one by one,
     as for an index that might name a token twice.
     """
@@ -95,7 +95,7 @@ def attend(
     windows = windows_of(cu_seq_lens_q)
     states = [one[0].transpose(0, 1) for one in (query, key, value)]
     if windows.order_N is not None:
-        states = [Moved.apply(one, windows.order_N, windows.back_N) for one in states]
+        states = [Reorder.apply(one, windows.order_N, windows.back_N) for one in states]
     parts = [length * count for length, count in windows.counts]
     mixed = []
     for (length, _), *qkv in zip(
@@ -106,7 +106,7 @@ def attend(
         mixed.append(out_WHld.transpose(1, 2).flatten(0, 1))
     out_NHd = torch.cat(mixed)
     if windows.back_N is not None:
-        out_NHd = Moved.apply(out_NHd, windows.back_N, windows.order_N)
+        out_NHd = Reorder.apply(out_NHd, windows.back_N, windows.order_N)
     return out_NHd[None], None
 
 
