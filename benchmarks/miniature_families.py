@@ -288,8 +288,8 @@ READ = """*Simulates* is the share of answers that open with a removal, whatever
 it. Intervals are of 95 %, over scenes and training seeds together; differences are paired
 by seed and question. What was fixed before the run stands in [LOG.md](LOG.md). Every
 number is recomputed from committed answers: `python benchmarks/miniature.py tables`
-writes this page and its figure. The tier is text, from a base of a million parameters; on
-these questions nothing was measured from pixels, and nothing at 3B. [What the old world
+writes this page and its figure. This tier is text, from a base of a million parameters;
+nothing was measured at 3B. [What the old world
 showed](results_old_world.md), and why it misled, has a page of its own; what to do about
 a shortcut in your own data is in [choosing.md](choosing.md)."""
 SEEN = """## From pixels
@@ -299,15 +299,19 @@ SEEN = """## From pixels
 *The same picture where the model sees 16 frames of 64x48 pixels instead of reading a transcript.*
 
 The same holds from pixels, from a base of two million parameters that was taught to simulate
-([base_model.md](base_model.md)); nothing of the arms' settings was tuned there."""
+([base_model.md](base_model.md)); nothing of the arms' settings was tuned there. Plain GRPO loses
+more than half of the families with each of three seeds; bias-failure sampling, families and
+sampling by label keep most of them, at no observational cost that is shown, and are not told from
+each other. All stay below the base made to simulate."""
 CHOSEN = """## Choosing a checkpoint by a labelled slice
 
 The plain engineer's answer to a policy that forgets: keep a checkpoint every ten steps, and take
-the one that has most of 200 labelled questions right, half of them inferential."""
+the one that has most of 200 labelled questions right, half of them inferential. It keeps
+more than the last checkpoint does, and less than more inferential questions do."""
 UNLIKE = """## Scenes unlike those of training
 
 Lines on which objects move stand half as far apart; videos are half as long again; there are
-seven objects where there were five or six. Whole families, in percent:"""
+seven objects where there were five or six. The order of the arms stays."""
 BEFORE = """## Before training
 
 The base can do it: made to simulate it reads the premise. What is gained by training has to be held
@@ -356,26 +360,29 @@ def short_table(name: str) -> list[str]:
     return table(("trained by", "seeds", *PANELS.values()), rows)
 
 
-FOUND = """**Where 5 % of the training questions are inferential, plain GRPO loses most of what the
-base can do, and says all the while that it simulates.** It ends at what an answerer has
-that reads the premise and simulates nothing. What it opens with tells little: in all arms
-but one every answer opens with a removal. At 26 % it loses nothing, with each of three
-seeds.
+FOUND = """**Where 5 % of the training questions are inferential, plain GRPO loses half of what the
+base can do in the mean, and how much is a matter of the seed**: of ten seeds one comes to describe,
+one keeps nearly all, and the others lie anywhere between. What answers open with tells little: in
+nearly all arms every answer opens with a removal, whatever is computed behind it. At 26 % GRPO
+loses nothing, with each of three seeds.
 
-**Whatever brings more inferential questions before the policy keeps it.** Bias-failure
-sampling, which needs no label, keeps nearly all with every seed, at a cost in
-observational accuracy that is small and not shown to be there; so does training where
-half of the questions are families. Sampling by label does with two seeds of three. The
-base's own failures bring fewer, and keep less. Paying no part of an answer does not help.
+**Whatever brings more inferential questions before the policy keeps it, with every seed.**
+Bias-failure sampling, which needs no label, and training where half of the questions are families
+keep nearly all with each of ten seeds. The first costs a point or two of observational accuracy.
+Sampling by label does with two seeds of three. The base's own failures bring fewer, and keep less.
+Paying no part of an answer does not help.
 
-**The paper's repulsion helps, between these.** At its own weight it gains over GRPO and
-costs nothing; three times the weight is not shown to help; the controller gains as much
-and loses observational accuracy with each seed. **No arm has more than the base made to
-simulate**: what is learned here is not to forget."""
+**The paper's repulsion helps, between these.** At its own weight it gains over GRPO and costs
+nothing; at three times the weight it is not shown to help, at ten times one seed loses every
+family. Where the starting policy is repelled instead, one seed ends as GRPO does; attracted to the
+bias model, one seed describes. The controller gains as much as the paper's weight and loses
+observational accuracy with each seed. **No arm has more than the base made to simulate**: what is
+learned here is not to forget."""
 LESSON = """## What is open
 
-Of ten seeds three were run, of some arms one or two; families with the exact reward,
-longer GRPO and the reward for whole families were not: the grid goes on with the same
-command. Its forecast was half right. By break-even describing should pay a little at the
-lower share; no seed of plain GRPO came to describe, and yet every one lost what only
-simulating gives. At the higher share simulating should pay clearly, and does."""
+Ten seeds were run of three arms, one to five of the others; from pixels three of every arm.
+Families with the exact reward, families drawn whole, longer GRPO and the reward for whole families
+were not run: the grids go on with the same commands. The forecast was half right. By break-even
+describing should pay a little at the lower share, and one seed of ten came to describe; but every
+other lost some of what only simulating gives, while it went on to say that it simulates. At the
+higher share simulating should pay clearly, and does."""

@@ -83,7 +83,9 @@ def test_an_unseen_video_is_wrong(
 ) -> None:
     """What a trainer that drops its videos looks like."""
     true = Qwen3VL.see
-    monkeypatch.setattr(Qwen3VL, "see", lambda self, videos: [0 * one for one in true(self, videos)])
+    monkeypatch.setattr(
+        Qwen3VL, "see", lambda self, videos: [0 * one for one in true(self, videos)]
+    )
     code, verdicts = verified(three, capsys)
     assert code == cli.WITH_FAILURES
     assert verdicts["the video is seen"] == verdicts["log-probabilities"] == "wrong"
