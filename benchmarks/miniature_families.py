@@ -374,11 +374,11 @@ it. At 26 % GRPO keeps all but a point or two, with each of three seeds.
 **Whatever brings many more inferential questions before the policy keeps more families.**
 Bias-failure sampling, which needs no label, and training where half of the questions are families
 keep nearly all in the mean, and five sixths with the worst of ten seeds. Families keep a little
-more; the sampling costs a point or two of observational accuracy against GRPO. Sampling by label does as well
-with two seeds of three and loses a third with the other, so that three seeds do not show its gain.
-The base's own failures bring fewer, and keep less, with the one seed that was run; a curriculum by
-pass rate brings fewer still, and gains with one seed of two. That paying no part of an answer helps
-is not shown.
+more; the sampling costs a point or two of observational accuracy against GRPO. Sampling by label
+does as well with two seeds of three and loses a third with the other, so that three seeds do not
+show its gain. The base's own failures bring fewer, and keep less, with the one seed that was run; a
+curriculum by pass rate brings fewer still, and gains with one seed of two. That paying no part of
+an answer helps is not shown.
 
 **The paper's repulsion helps, between these.** At its own weight it gains over GRPO, at no
 observational cost that is shown, and three seeds do not tell it from bias-failure sampling. At
