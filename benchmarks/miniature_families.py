@@ -379,15 +379,16 @@ more; the sampling costs a point or two of observational accuracy against GRPO. 
 does as well with two seeds of three and loses a third with the other, so that three seeds do not
 show its gain. The base's own failures bring fewer, and keep less, with the one seed that was run; a
 curriculum by pass rate brings fewer still, and gains with one seed of two. That paying no part of
-an answer helps is not shown.
+an answer helps is not shown; in families, where one seed was run, it costs nothing.
 
 **The paper's repulsion helps, between these.** At its own weight it gains over GRPO, at no
-observational cost that is shown, and three seeds do not tell it from bias-failure sampling. At
-three times the weight its gain is not shown; at ten times one seed of two loses every family, and
-at a third of it the one seed that was run gains. Repelled from the starting policy instead, one
-seed ends below GRPO and one above; attracted to the bias model, both seeds describe. The controller gains as much as the paper's weight and loses
-observational accuracy with each seed, five points to fourteen. **No arm has more whole families
-than the base made to simulate**: what is learned here is not to forget."""
+observational cost that is shown, and three seeds do not tell it from bias-failure sampling. At a
+third of that weight the one seed that was run gains; at three times the weight a gain is not shown;
+at ten times one seed of two loses every family. Repelled from the starting policy instead, one seed
+ends below GRPO and one above; attracted to the bias model, both seeds describe. The controller
+gains as much as the paper's weight and loses observational accuracy with each seed, five points to
+fourteen. **No arm has more whole families than the base made to simulate**: what is learned here is
+not to forget."""
 LESSON = """## What is open
 
 Ten seeds were run of three arms, one to five of the others; from pixels three of every arm.
