@@ -17,6 +17,7 @@ from pathlib import Path
 from videothinker import console
 from videothinker.console import quiet, say
 from videothinker.errors import UserError
+from videothinker.files import plain
 from videothinker.run_file import read_run_file
 from videothinker.runs import NotFinished, finished_alone
 
@@ -97,7 +98,7 @@ def finished(cell: Cell, root: Path) -> int | None:
     if code not in (0, 1):
         return None
     with _log(cell, root).open("a", encoding="utf-8", errors="replace") as log:
-        log.write("".join(f"{line}\n" for line in lines) + printed.getvalue())
+        log.write("".join(f"{plain(line)}\n" for line in lines) + printed.getvalue())
     return code
 
 
