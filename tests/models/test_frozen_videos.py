@@ -35,7 +35,9 @@ def test_only_new_videos_are_seen_and_each_is_held_alone() -> None:
     assert tower.shown == [[1, 2, 3], [4]]
     assert again["3"] is first["3"]
     assert [len(again[name]) for name in ("3", "4", "1")] == [3, 4, 1]
-    assert all(one.untyped_storage().nbytes() == one.nbytes for one in (*first.values(), again["4"]))
+    assert all(
+        one.untyped_storage().nbytes() == one.nbytes for one in (*first.values(), again["4"])
+    )
     assert not again["4"].requires_grad
 
 

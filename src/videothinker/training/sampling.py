@@ -121,7 +121,7 @@ def whole_family_stream(
 
 
 def evened(questions: Sequence[Question], weights: Sequence[float]) -> list[float]:
-    """For every question the mean weight of its family: how often `whole_family_stream` draws it."""
+    """Every question's weight as `whole_family_stream` draws it: the mean of its family's."""
     found = list(weights)
     for family in _families(questions).values():
         mean = fmean(weights[place] for place in family)
