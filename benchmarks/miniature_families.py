@@ -39,8 +39,10 @@ PLAIN, BASE = "grpo", "base"
 SHARES = {
     "bias-failure": "5 %, drawn 20 %",
     "label-26": "5 %, drawn 26 %",
+    "bias-failure@26": "26 %, drawn 63 %",
     "families": "28 %",
     "families-exact": "28 %",
+    "whole": "28 %, drawn 64 %",
     "consistency": "50 %",
 }
 """Inferential questions among those trained on, where they are not what the arm's name says."""
