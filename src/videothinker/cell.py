@@ -1,5 +1,6 @@
 """A cell of a grid: one command, found finished by its folder or run in a process of its own."""
 
+import io
 import os
 import shlex
 import signal
@@ -14,8 +15,9 @@ from importlib import import_module
 from pathlib import Path
 
 from videothinker import console
-from videothinker.console import say
+from videothinker.console import quiet, say
 from videothinker.errors import UserError
+from videothinker.files import plain
 from videothinker.run_file import read_run_file
 from videothinker.runs import NotFinished, finished_alone
 
@@ -80,19 +82,24 @@ def finished(cell: Cell, root: Path) -> int | None:
     except (OSError, UserError):
         return None
     command: Callable[[list[str]], int] = import_module("videothinker.cli").run
-    with (
-        _log(cell, root).open("a", encoding="utf-8", errors="replace") as file,
-        redirect_stdout(file),
-        redirect_stderr(file),
+    printed = io.StringIO()
+    with (  # what is said reaches no terminal, where the grid's table stands
+        redirect_stdout(printed),
+        redirect_stderr(printed),
+        quiet() as lines,
         finished_alone(),
     ):
         try:
-            code = command(cell.words)
+            code = command(list(cell.words))
         except NotFinished:
             return None
     if code == INTERRUPTED:
         raise KeyboardInterrupt
-    return code if code in (0, 1) else None
+    if code not in (0, 1):
+        return None
+    with _log(cell, root).open("a", encoding="utf-8", errors="replace") as log:
+        log.write("".join(f"{plain(line)}\n" for line in lines) + printed.getvalue())
+    return code
 
 
 def start(cell: Cell, root: Path, threads: int, leash: int) -> None:

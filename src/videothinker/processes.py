@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from videothinker.errors import UserError
 from videothinker.ranks import size
 
 T = TypeVar("T")
@@ -61,10 +62,19 @@ class Processes:
 
 
 def find_processes() -> Processes:
-    """What torchrun (or nothing) set up: gloo on CPU, NCCL on GPUs."""
+    """What torchrun (or nothing) set up: gloo on CPU, NCCL on GPUs.
+
+    Raises:
+        UserError: processes that do not know their GPU: each would run the whole job.
+    """
     from accelerate import PartialState  # noqa: PLC0415 (a second, for what trains)
 
     state = PartialState(cpu=not torch.cuda.is_available())
+    if state.num_processes < size():
+        raise UserError(
+            f"WORLD_SIZE is {size()}, but LOCAL_RANK is not set; give each process, as its "
+            "LOCAL_RANK, the number of its GPU on its machine"
+        )
     return Processes(state.process_index, state.num_processes, torch.device(state.device or "cpu"))
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from tests.conftest import REPO
 from tests.training.toy_training import TINY, corpus, make_question
 from videothinker import cli, ranks
 from videothinker.errors import UserError
+from videothinker.processes import find_processes
 from videothinker.ranks import Job, is_alive
 from videothinker.records import write_jsonl
 
@@ -129,6 +131,18 @@ def test_without_torchrun_the_others_end_as_soon(victim: int) -> None:
     assert "was killed before it could say why" in said
     assert said.count("\n") == 1
     job[victim].communicate()
+
+
+def test_processes_that_do_not_know_their_gpu_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU accelerate takes a process without LOCAL_RANK for one alone."""
+    for name, value in zip(sorted(ranks.BY_HAND), ("127.0.0.1", "1", "1", "2"), strict=True):
+        monkeypatch.setenv(name, value)
+    alone = SimpleNamespace(num_processes=1, process_index=0, device="cuda")
+    monkeypatch.setattr("accelerate.PartialState", lambda **_: alone)
+    with pytest.raises(UserError, match="WORLD_SIZE is 2, but LOCAL_RANK is not set"):
+        find_processes()
+    alone.num_processes = 2
+    assert find_processes().size == 2
 
 
 REWARD = """

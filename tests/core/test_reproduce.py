@@ -9,7 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.live import Live
 
+from videothinker import console
+from videothinker.cell import finished
 from videothinker.cli import main
 from videothinker.errors import UserError
 from videothinker.grids import plan
@@ -223,6 +226,7 @@ def test_a_finished_cell_is_held_against_its_inputs_without_a_process(
 
     popen = subprocess.Popen
     monkeypatch.setattr(subprocess, "Popen", start)
+    monkeypatch.setattr(console.stderr, "is_interactive", True)
     small = "scenes: 3, validation_scenes: 0, frames: 0, give_aways: allowed"
     cells = f"""
 cells:
@@ -233,11 +237,16 @@ cells:
     reproduce(grid, config)
     reproduce(grid, config)
     assert started == ["world", "diagnose"]
-    assert "already made" in (tmp_path / "r/logs/world.log").read_text()
+    with Live("the table", console=console.stderr, auto_refresh=False):
+        assert finished(plan(grid, config.out)[0], config.out) == 0
+    *_, again, said = (tmp_path / "r/logs/world.log").read_text().splitlines()
+    assert again.startswith("$ videothinker world")
+    assert "already made" in said  # and no table, which stands on the terminal alone
     questions = tmp_path / "r/world/train.json"
     questions.write_bytes(questions.read_bytes() + b"\n")
     with pytest.raises(UserError, match="1 of 2 cells failed: diagnosis"):
         reproduce(grid, config)
+    assert (tmp_path / "r/logs/diagnosis.log").read_text().count("$ videothinker") == 3
     (tmp_path / "r/world/run.json").unlink()  # not done any more, whatever lies there
     with pytest.raises(UserError, match="cells failed: world"):
         reproduce(grid, config)

@@ -20,11 +20,13 @@ from videothinker.training.data import in_order, load_training_set
 from videothinker.training.sampling import (
     curriculum_weights,
     drawn_shares,
+    evened,
     failure_weights,
     label_weights,
     mean_success,
     read_success,
     uniform_stream,
+    weighted,
     weighted_stream,
     whole_family_stream,
 )
@@ -80,6 +82,29 @@ def test_families_are_drawn_whole_and_each_question_as_often_as_alone() -> None:
     alone = Counter(weighted_stream(questions, weights, seed=0)(k).id for k in range(4000))
     together = sum(alone[question_id] for question_id in IDS[:10]) / 4000
     assert 2 * len(first) / 6000 == pytest.approx(together, abs=0.04)
+    assert evened(questions, weights) == [2.0] * 20
+
+
+def test_whole_families_change_the_labels_shares_and_keep_no_share_of_labels(toy: Path) -> None:
+    """The told shares are those drawn; `label` could not keep its promise."""
+    config = GrpoConfig(
+        model="m", out=toy, sampling="base-failure", whole_families=True, seed=2, eval_steps=0
+    )
+    labels = ["inferential", "observational"] * 10
+    questions = [
+        msgspec.structs.replace(one, groups={"family": str(place // 2)})
+        for place, one in enumerate(QUESTIONS)
+    ]
+    weights = [3.0, 1.0] * 10
+    assert drawn_shares(evened(questions, weights), labels)["inferential"] == 0.5
+    draw = weighted(questions, weights, config)
+    drawn = [labels[IDS.index(draw(place).id)] for place in range(200)]
+    assert drawn.count("inferential") == 100
+    for kind, share in (("uniform", None), ("label", 0.5)):
+        with pytest.raises(UserError, match=f"whole_families is True.*{kind}"):
+            GrpoConfig(
+                model="m", out=toy, sampling=kind, inferential_share=share, whole_families=True
+            )
 
 
 @settings(max_examples=50, deadline=None)

@@ -17,6 +17,7 @@ from videothinker.models.catalog import load_policy
 from videothinker.processes import Processes
 from videothinker.records import Question, write_jsonl
 from videothinker.runs import digest_path
+from videothinker.training import rollouts
 from videothinker.training.data import load_training_set
 from videothinker.training.rollouts import READING, Prompts
 from videothinker.training.stages import train
@@ -53,6 +54,30 @@ def test_videos_of_questions_to_come_are_read_ahead(world: Path, base: Path) -> 
         prompts.encode(asked[1])
     assert prompts.encode(asked[0]).video is not None
     assert prompts.waited > 0
+
+
+def test_a_video_that_is_there_waits_for_no_other(
+    world: Path, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, slow = settings(), threading.Event()
+    prompts = Prompts(load_policy(base), load_training_set(world, config), config)
+    kept = prompts.encode(question(0, "0.mp4")).video
+    true, begun = rollouts.read_frames, threading.Event()
+
+    def read(*given: Any) -> Any:
+        begun.set()
+        assert slow.wait(60)
+        return true(*given)
+
+    monkeypatch.setattr(rollouts, "read_frames", read)
+    prompts.look_ahead([question(1, "1.mp4")])
+    assert begun.wait(60)
+    got: list[Any] = []
+    asks = threading.Thread(target=lambda: got.append(prompts.encode(question(0, "0.mp4")).video))
+    asks.start()
+    asks.join(20)
+    slow.set()
+    assert got == [kept]
 
 
 @pytest.mark.parametrize("name", ["a\0.mp4", "a" * 400 + ".mp4", "../a.mp4"])

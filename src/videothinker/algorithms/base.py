@@ -140,7 +140,7 @@ class TrainConfig:
     success: Path | None = None
     """With a sampling by success: `success.jsonl` of an earlier run of the same model, to reuse."""
     whole_families: bool = False
-    """With a sampling other than `uniform`: draw the questions of a family together. Ours."""
+    """With a sampling by success: draw the questions of a family together. Ours."""
     freeze_vision: bool = False
     """Keep the vision tower as it is. Authors' script: the tower is trained."""
     gradient_checkpointing: bool = True
@@ -199,8 +199,8 @@ class TrainConfig:
             require(self, "inferential_share", known, "from 0 to 1 (sampling 'label' needs it)")
         else:
             require(self, "inferential_share", share is None, "null unless sampling is 'label'")
-        apart = not self.whole_families or self.sampling != "uniform"
-        require(self, "whole_families", apart, "false where sampling is 'uniform'")
+        apart = not self.whole_families or self.sampling not in ("uniform", "label")
+        require(self, "whole_families", apart, f"false where sampling is {self.sampling!r}")
         if "pair_consistency" in self.reward_funcs:
             _require_pairs(self)
 

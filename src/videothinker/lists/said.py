@@ -11,7 +11,6 @@ from videothinker.records import Letters
 
 TAGS = re.compile(r"<answer>(.*?)</answer>", re.IGNORECASE | re.DOTALL)
 NUMBER = re.compile(r"[0-9]{1,3}(?:\.0)?")
-ANY_TEXT_ENDING = " .*\"'`"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ Validation draws from the same prompts, and passes on its accuracy alone.
 import time
 from collections import OrderedDict
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 from threading import Lock, Thread, main_thread
@@ -81,6 +82,9 @@ class Prompts:
             Thread(target=read, name=READING).start()
 
     def _video(self, part: Part) -> Video:
+        with suppress(KeyError):  # what is there waits for no other that is read
+            self._kept.move_to_end(part)
+            return self._kept[part]
         with self._reads:
             if part not in self._kept:
                 clip = read_frames(self.data.data_root, part, self.config)

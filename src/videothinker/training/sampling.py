@@ -51,7 +51,8 @@ def open_stream(
         return uniform_stream(questions, config.seed)
     if kind == "label":
         assert config.inferential_share is not None
-        return weighted(questions, label_weights(labels, config.inferential_share), config)
+        weights = label_weights(labels, config.inferential_share)
+        return weighted_stream(questions, weights, config.seed)
     judge = bias if bias and kind == "bias-failure" else None
     policy = judge.policy if judge else prompts.policy
     with judge.active() if judge else nullcontext():
@@ -62,7 +63,8 @@ def open_stream(
             success = measure_success(policy, data, config, journal, processes)
     weights = success_weights(success, questions, config)
     if run and data.labels:
-        run.facts["drawn_shares"] = shares = drawn_shares(weights, labels)
+        drawn = evened(questions, weights) if config.whole_families else weights
+        run.facts["drawn_shares"] = shares = drawn_shares(drawn, labels)
         told = ", ".join(f"{share:.0%} {label}" for label, share in shares.items())
         console.say(f"{kind} sampling draws {told}; --sampling-floor moves it")
     return weighted(questions, weights, config)
@@ -100,13 +102,10 @@ def whole_family_stream(
 ) -> Callable[[int], Question]:
     """Position -> question: one family after the other, drawn with replacement.
 
-    A family is drawn by the mean of its questions' weights, so that a question comes as often as
-    by `weighted_stream`. A question without a family is one of its own.
+    A family is drawn by the mean of its questions' weights, so that its questions together come as
+    often as by `weighted_stream`, and each of them as often as the others.
     """
-    members: dict[str, list[int]] = {}
-    for place, question in enumerate(questions):
-        members.setdefault(question.groups.get("family", question.id), []).append(place)
-    families = list(members.values())
+    families = list(_families(questions).values())
     cumulative = np.cumsum([fmean(weights[place] for place in family) for family in families])
     drawn: list[Question] = []
     draws = itertools.count()
@@ -119,6 +118,24 @@ def whole_family_stream(
         return drawn[position]
 
     return draw
+
+
+def evened(questions: Sequence[Question], weights: Sequence[float]) -> list[float]:
+    """Every question's weight as `whole_family_stream` draws it: the mean of its family's."""
+    found = list(weights)
+    for family in _families(questions).values():
+        mean = fmean(weights[place] for place in family)
+        for place in family:
+            found[place] = mean
+    return found
+
+
+def _families(questions: Sequence[Question]) -> dict[str, list[int]]:
+    """Places of each family's questions; a question without a family is one of its own."""
+    members: dict[str, list[int]] = {}
+    for place, question in enumerate(questions):
+        members.setdefault(question.groups.get("family", question.id), []).append(place)
+    return members
 
 
 def weighted(
