@@ -75,15 +75,20 @@ class CdpoConfig(TrainConfig):
         return BiasSource(self.bias, self.offload_bias, self.allow_self_bias)
 
     def objective(self) -> Objective:
-        """With the divergence, unless the repulsion is 0."""
+        """With the divergence and its weight, unless the repulsion is 0."""
         plain = super().objective()
         if not self.repulsion:
             return plain
-        return replace(plain, divergence=self.divergence, divergence_in=self.divergence_in)
+        return replace(
+            plain,
+            divergence=self.divergence,
+            divergence_in=self.divergence_in,
+            repulsion=self.repulsion if self.direction == "repel" else -self.repulsion,
+        )
 
     def weigh(self, signs: control.Signs) -> tuple[float, str | None]:
-        """Direction, then schedule, then guard."""
-        weight = self.repulsion if self.direction == "repel" else -self.repulsion
+        """The objective's, after schedule and guard."""
+        weight = self.objective().repulsion
         if self.schedule == "controller":
             weight = control.controlled(weight, signs.divergence, self.divergence_target)
         if not self.guard:

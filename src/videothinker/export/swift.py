@@ -16,7 +16,6 @@ import tyro
 
 from videothinker import hub, prompts
 from videothinker.algorithms.base import TrainConfig
-from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.console import say
 from videothinker.errors import UserError
 from videothinker.export.config import ExportConfig
@@ -229,10 +228,10 @@ def _flags(config: TrainConfig) -> Iterator[Sequence[str]]:
     kind = read_object(at).get("model_type") if at.is_file() else None
     if kind in SAME_NAMES:  # of a hub's name ms-swift knows it
         yield "--model_type", str(kind), "--template", str(kind)
-    if isinstance(config, CdpoConfig) and config.repulsion:
+    objective, bias = config.objective(), config.bias_source()
+    if bias and objective.divergence:
         # TRL's sign; ms-swift takes it as a sign that there is a reference, the plug-in weighs
-        beta = -config.repulsion if config.direction == "repel" else config.repulsion
-        yield "--ref_model", _reachable(config.bias), "--beta", f"{beta:g}"
+        yield "--ref_model", _reachable(bias.model), "--beta", f"{-objective.repulsion:g}"
     else:
         yield "--beta", "0"
     yield "--external_plugins", "plugin.py", "--dataset", "train.jsonl"

@@ -56,7 +56,7 @@ def as_record(plan: Plan, limits: dict[str, int]) -> dict[str, Any]:
         "host_memory": plan.host,
         "disk": plan.disk,
         "fits": {card: plan.needed <= limit for card, limit in limits.items()},
-        "levers": {
+        "options": {
             card: [
                 {
                     "flag": step.option.flag,

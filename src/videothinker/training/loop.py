@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from statistics import fmean
 
 import torch
 from torch import Tensor
@@ -37,10 +36,16 @@ from videothinker.training.checkpoints import (
     prune,
     save_checkpoint,
 )
-from videothinker.training.data import partners
 from videothinker.training.metrics import completion_tokens, step_record
 from videothinker.training.optimizer import Optimizer
-from videothinker.training.rewards import RewardFunc, asks, reward_columns, score, weighted
+from videothinker.training.rewards import (
+    RewardFunc,
+    asks,
+    partner_success,
+    reward_columns,
+    score,
+    weighted,
+)
 from videothinker.training.rollouts import (
     Batch,
     Prompts,
@@ -199,22 +204,6 @@ def score_groups(
         )
         rows.append(row)
     return sorted(loop.processes.gather(rows), key=lambda row: row.item)
-
-
-def partner_success(
-    drawn: Mapping[int, Question], said: Mapping[int, list[answers.Parsed]], processes: Processes
-) -> dict[int, float]:
-    """Item -> how often the other question of its minimal pair was answered exactly right."""
-    others = partners(drawn)
-    if not others:
-        return {}
-    right = [
-        (item, fmean(answers.exact(one.answer, drawn[item].answer) for one in said[item]))
-        for item in said
-        if item in others
-    ]
-    known = dict(processes.gather(right))
-    return {item: known[other] for item, other in others.items()}
 
 
 def decide(loop: Loop, batch: Batch, progress: Progress) -> tuple[Objective, str | None]:
