@@ -21,14 +21,13 @@ from videothinker.models.border import read_object
 from videothinker.records import write_atomic
 from videothinker.seeds import numpy_generator
 from videothinker.world.descriptive import Views, descriptive
-from videothinker.world.objects import SHOWN_FRAMES, SceneObject, SceneSetup
+from videothinker.world.objects import SHOWN_FRAMES, SceneObject, SceneSetup, frame_ids
 from videothinker.world.options import Names
 from videothinker.world.physics import MOVING_SPEED, Trajectory
 from videothinker.world.render import Palette, render
 from videothinker.world.robust import Fragile, fragile_pairs
 from videothinker.world.scenes import scene_config
 from videothinker.world.shading import RGB
-from videothinker.world.stream import frame_ids
 from videothinker.world.view import scene_view
 from videothinker.world.worlds import World, make_world
 

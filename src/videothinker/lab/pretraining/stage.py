@@ -28,10 +28,9 @@ from videothinker.run_file import read_run_file
 from videothinker.runs import Run, open_run
 from videothinker.seeds import derive, numpy_generator
 from videothinker.world.config import GiveAways
-from videothinker.world.objects import SHOWN_FRAMES
+from videothinker.world.objects import SHOWN_FRAMES, frame_ids
 from videothinker.world.physics import FPS
 from videothinker.world.scenes import DIALS, SceneConfig, scene_config
-from videothinker.world.stream import frame_ids
 
 MAY_CHANGE = ("device", "pool_dir", "workers")
 """A run may go on elsewhere; its bytes are the same only on the same kind of device."""
