@@ -24,8 +24,8 @@ from videothinker.world.render import Palette, render
 from videothinker.world.robust import Fragile, fragile_pairs
 from videothinker.world.scenes import scene_config
 from videothinker.world.shading import RGB
-from videothinker.world.view import annotation, events_of, scene_view, worlds_file, worlds_path
-from videothinker.world.worlds import World, make_world
+from videothinker.world.view import annotation, scene_view, worlds_file, worlds_path
+from videothinker.world.worlds import World, events_of, make_world
 
 TRIES = 100
 """Worlds tried for one scene index before its dials are called out of reach."""

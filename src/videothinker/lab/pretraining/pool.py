@@ -12,7 +12,7 @@ import numpy as np
 from videothinker.clevrer import scenes as views
 from videothinker.clevrer.annotations import Color, Material, ObjectProperty, Shape
 from videothinker.clevrer.questions import RawQuestion
-from videothinker.clevrer.scenes import Event, crossings, in_order
+from videothinker.clevrer.scenes import Event
 from videothinker.clevrer.transcript import Motion
 from videothinker.errors import UserError
 from videothinker.files import writing
@@ -148,8 +148,6 @@ def facts(world: World, frames: int, seed: int, fragile: Fragile | None = None) 
     run = world.factual
     at = frame_ids(frames)
     hits = [Event("collision", hit.frame, hit.pair) for hit in run.collisions]
-    shown = [hit for hit in hits if hit.frame < SHOWN_FRAMES]
-    events = in_order([*shown, *crossings(run.inside_TN[:SHOWN_FRAMES])])
     scene = scene_view(world)
     rng = numpy_generator(seed, "pretraining questions", world.scene_index)
     speeds_TN = np.linalg.norm(run.velocities_TN2[:SHOWN_FRAMES], axis=-1)
@@ -163,7 +161,7 @@ def facts(world: World, frames: int, seed: int, fragile: Fragile | None = None) 
         angles=_rounded(run.angles_TN[at]),
         inside=run.inside_TN[at].tolist(),
         on_table=run.on_table_TN[at].tolist(),
-        events=events,
+        events=scene.events,
         unseen=tuple(hit for hit in hits if hit.frame >= SHOWN_FRAMES),
         without=tuple(
             tuple(Event("collision", hit.frame, hit.pair) for hit in other.collisions)
@@ -193,10 +191,10 @@ def keep_apart(folder: Path, seed: int, config: PoolConfig) -> None:
     """
     counts = ("scenes", "held_out")  # a chunk is the same however many there are
     wanted = {k: v for k, v in vars(config).items() if k not in counts} | {"seed": seed}
-    book = folder / "pool.json"
-    if not book.exists():
-        write_atomic(book, msgspec.json.encode(wanted))
-    found = read_object(book)
+    settings = folder / "pool.json"
+    if not settings.exists():
+        write_atomic(settings, msgspec.json.encode(wanted))
+    found = read_object(settings)
     for key in wanted:
         if found.get(key) != wanted[key]:
             raise UserError(
