@@ -13,6 +13,7 @@ from videothinker.algorithms import objective
 from videothinker.algorithms.base import BiasSource, TrainConfig
 from videothinker.algorithms.bias import BiasConfig
 from videothinker.algorithms.cdpo import CdpoConfig
+from videothinker.algorithms.choices import DIVERGENCES
 from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.cli import setting_names
 from videothinker.errors import UserError
@@ -26,7 +27,7 @@ GIVEN: dict[str, Any] = {"model": "m", "out": Path("o"), "bias": "b"}
     [
         ({"repulsion": 0}, "repulsion is 0; allowed is a number above 0"),
         ({"repulsion": -0.01}, "repulsion = -beta"),
-        ({"divergence": "kl"}, "divergence is 'kl'; allowed is k3, rho_k3, k2, exact, js"),
+        ({"divergence": "kl"}, f"divergence is 'kl'; allowed is {', '.join(DIVERGENCES)}"),
         ({"direction": "attract"}, "schedule is 'controller'; allowed is 'constant'"),
         ({"bias": ""}, "make one with `train bias`"),
         ({"num_generations": 1}, "at least 2"),
