@@ -24,7 +24,7 @@ GIVEN: dict[str, Any] = {"model": "m", "out": Path("o"), "bias": "b"}
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"repulsion": 0}, "repulsion is 0; allowed is a number above 0"),
+        ({"repulsion": 0, "sampling": "uniform"}, "repulsion is 0; allowed is a number above 0"),
         ({"repulsion": -0.01}, "repulsion = -beta"),
         ({"divergence": "kl"}, "divergence is 'kl'; allowed is k3, rho_k3, k2, exact, js"),
         ({"direction": "attract", "schedule": "controller"}, "schedule is 'controller'; allowed is 'constant'"),

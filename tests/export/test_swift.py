@@ -29,7 +29,13 @@ STEPS, PROMPTS = 6, 2
 
 
 def settings(**changes: Any) -> dict[str, Any]:
-    return {"max_steps": STEPS, "prompts_per_step": PROMPTS, "eval_steps": 0, "seed": 3} | changes
+    return {
+        "sampling": "uniform",
+        "max_steps": STEPS,
+        "prompts_per_step": PROMPTS,
+        "eval_steps": 0,
+        "seed": 3,
+    } | changes
 
 
 @pytest.fixture

@@ -2,8 +2,9 @@
 
 GRPO plus repulsion * divergence(policy, frozen bias model), where TRL's `beta` is `-repulsion`. The
 divergence is one of `choices.DIVERGENCES`; the weight in force follows direction, schedule and
-guard (`control.py`). The defaults are the paper's with a guard, which it has not (`guard false`); a
-repulsion bounded at every step is `divergence exact, repulsion 0.3, schedule controller`.
+guard (`control.py`). The defaults are the paper's objective with a guard, on questions drawn by the
+bias model's failures; it has neither (`guard false, sampling uniform`). A repulsion bounded at
+every step is `divergence exact, repulsion 0.3, schedule controller`.
 """
 
 import math
@@ -14,6 +15,7 @@ from videothinker.algorithms import control
 from videothinker.algorithms.base import (
     BiasSource,
     Objective,
+    Sampling,
     TrainConfig,
     require,
 )
@@ -26,6 +28,9 @@ class CdpoConfig(TrainConfig):
 
     stage: ClassVar[str] = "cdpo"
 
+    sampling: Sampling = "bias-failure"
+    """How a step's questions are drawn. Ours: measured in miniature. Paper: uniform, every question
+    once before any twice."""
     bias: str
     """The frozen bias model: a folder, a run of `train bias`, a hub name, or a LoRA adapter."""
     offload_bias: bool = False
