@@ -27,7 +27,10 @@ GIVEN: dict[str, Any] = {"model": "m", "out": Path("o"), "bias": "b"}
         ({"repulsion": 0, "sampling": "uniform"}, "repulsion is 0; allowed is a number above 0"),
         ({"repulsion": -0.01}, "repulsion = -beta"),
         ({"divergence": "kl"}, "divergence is 'kl'; allowed is k3, rho_k3, k2, exact, js"),
-        ({"direction": "attract", "schedule": "controller"}, "schedule is 'controller'; allowed is 'constant'"),
+        (
+            {"direction": "attract", "schedule": "controller"},
+            "schedule is 'controller'; allowed is 'constant'",
+        ),
         ({"bias": ""}, "make one with `train bias`"),
         ({"num_generations": 1}, "at least 2"),
         ({"learning_rate": float("nan")}, "learning_rate is nan"),

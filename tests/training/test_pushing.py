@@ -31,8 +31,9 @@ def test_the_controller_follows_the_kl_of_the_step_before(
     toy: Path, other: Path, quick: dict[str, Any], tmp_path: Path, divergence: str
 ) -> None:
     """Each step's weight from the record of the one before; the divergence trained is another."""
-    held = {"schedule": "controller", "repulsion": 0.3, "divergence_target": 0.05, "divergence": divergence}
-    settings = quick | OPEN | held | {"max_steps": 6, "learning_rate": 3e-3, "eval_steps": 0}
+    held = {"schedule": "controller", "repulsion": 0.3, "divergence_target": 0.05}
+    settings = quick | OPEN | held | {"divergence": divergence}
+    settings |= {"max_steps": 6, "learning_rate": 3e-3, "eval_steps": 0}
     out = train(toy, CdpoConfig(out=tmp_path / "a", bias=str(other), **settings))
     steps = read_jsonl(out / "metrics.jsonl", Step)
     for before, after in pairwise(steps):
