@@ -150,7 +150,7 @@ def stream(data: TrainingSet, config: TrainConfig) -> Callable[[int], Question]:
             raise UserError(
                 f"sampling {config.sampling!r} needs how often each question was answered right; "
                 "measure it with one step of the same recipe here (train ... --max-steps 1) and "
-                "give its --success RUN/success.jsonl"
+                "give its --success RUN/success.jsonl, or put `sampling: uniform` into --recipe"
             )
         model = read_jsonl(config.success, Sample)[0].model
         success = read_success(config.success, questions, model)
