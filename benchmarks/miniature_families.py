@@ -33,7 +33,7 @@ from videothinker.report.svg import Scale, element, picture
 
 NAME, PIXELS = "families", "families_video"
 """The records of the two tiers."""
-SHOWN = ("grpo", "bias-failure", "both", "label-26", "families", "k3-0.01", "k3-0.03", "controller")
+SHOWN = ("grpo", "bias-failure", "both", "label-26", "families", "k3-0.01", "controller")
 """Arms of README's table."""
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 PLAIN, CURE, BASE = "grpo", "bias-failure", "base"
