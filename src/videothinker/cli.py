@@ -24,7 +24,7 @@ from videothinker.errors import Slower, UserError
 from videothinker.files import plain, refuse_unseen
 from videothinker.ranks import Job, one_job, rank, size
 from videothinker.recipes import as_words, check_keys, read_recipe
-from videothinker.verbs import VERBS, Verb, load, setting_names
+from videothinker.verbs import VERBS, Verb, load, setting_names, spell_switches
 
 DONE, WITH_FAILURES, USER_ERROR, FAULT, INTERRUPTED, UNREAD = 0, 1, 2, 70, 130, 141
 """What a command ends with; the last is what a shell says of one that SIGPIPE ended."""
@@ -96,7 +96,7 @@ def parse(words: Sequence[str]) -> tuple[str, list[Any], bool]:
             dataclasses.make_dataclass("Args", fields),
             prog=f"videothinker {name}",
             description=verb.about,
-            args=rest,
+            args=spell_switches(kind, rest),
         )
     except ValueError as error:
         raise UserError(f"{name}: {error}") from error

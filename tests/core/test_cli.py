@@ -120,6 +120,22 @@ def test_a_broken_pipe_that_is_not_ours_is_a_fault(
     assert cli.main(["world", "--out", str(tmp_path / "w")]) == cli.FAULT
 
 
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("", None),
+        ("--gradient-checkpointing", True),
+        ("--no-gradient-checkpointing", False),
+        ("--gradient-checkpointing None", None),
+    ],
+)
+def test_a_switch_may_be_left_to_the_run(words: str, found: bool | None) -> None:
+    line = f"train grpo --data d --model m --out o {words} --freeze-vision"
+    config = cli.parse(line.split())[1][-1]
+    assert config.gradient_checkpointing is found
+    assert config.freeze_vision is True
+
+
 @pytest.mark.filterwarnings("always")
 def test_what_was_given_up_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -66,7 +66,7 @@ def quicken(layer: Any, name: str) -> None:
     """Let a layer with the adapter `name` add it so, where it is plain LoRA on a linear map."""
     from peft.tuners.lora import Linear  # noqa: PLC0415 (only where there is an adapter)
 
-    plain = isinstance(layer, Linear) and name in layer.lora_A and name not in layer.lora_variant
-    if plain and isinstance(layer.lora_dropout[name], nn.Identity):
-        if layer.lora_B[name].bias is None:
-            layer.lora_variant[name] = Quick
+    if not isinstance(layer, Linear) or name not in layer.lora_A or name in layer.lora_variant:
+        return
+    if isinstance(layer.lora_dropout[name], nn.Identity) and layer.lora_B[name].bias is None:
+        layer.lora_variant[name] = Quick

@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from statistics import fmean
 
 import torch
 from torch import Tensor
@@ -37,10 +36,16 @@ from videothinker.training.checkpoints import (
     prune,
     save_checkpoint,
 )
-from videothinker.training.data import partners
 from videothinker.training.metrics import completion_tokens, step_record
 from videothinker.training.optimizer import Optimizer
-from videothinker.training.rewards import RewardFunc, asks, reward_columns, score, weighted
+from videothinker.training.rewards import (
+    RewardFunc,
+    asks,
+    partner_success,
+    reward_columns,
+    score,
+    weighted,
+)
 from videothinker.training.rollouts import (
     Batch,
     Prompts,
@@ -49,6 +54,7 @@ from videothinker.training.rollouts import (
     validate,
 )
 from videothinker.training.step import (
+    Begun,
     Bias,
     Sums,
     accumulate_gradients,
@@ -201,22 +207,6 @@ def score_groups(
     return sorted(loop.processes.gather(rows), key=lambda row: row.item)
 
 
-def partner_success(
-    drawn: Mapping[int, Question], said: Mapping[int, list[answers.Parsed]], processes: Processes
-) -> dict[int, float]:
-    """Item -> how often the other question of its minimal pair was answered exactly right."""
-    others = partners(drawn)
-    if not others:
-        return {}
-    right = [
-        (item, fmean(answers.exact(one.answer, drawn[item].answer) for one in said[item]))
-        for item in said
-        if item in others
-    ]
-    known = dict(processes.gather(right))
-    return {item: known[other] for item, other in others.items()}
-
-
 def decide(loop: Loop, batch: Batch, progress: Progress) -> tuple[Objective, str | None]:
     """This step's objective: the repulsion after schedule and guard, and what the guard did.
 
@@ -226,8 +216,8 @@ def decide(loop: Loop, batch: Batch, progress: Progress) -> tuple[Objective, str
     if objective.divergence is None or loop.bias is None:
         return objective, None
     if progress.divergence is None or progress.entropy is None:
-        begun = batch.begun if loop.processes.size == 1 else None
-        sums = measure(loop.policy, loop.bias, list(batch.groups.values()), objective, begun)
+        mine = list(batch.groups.values())
+        sums = measure(loop.policy, loop.bias, mine, objective, left_over(loop, batch))
         measure(loop.policy, loop.bias, idle(loop, batch), objective)
         remember(progress, over_processes(sums, loop.processes))
     assert progress.divergence is not None
@@ -237,6 +227,11 @@ def decide(loop: Loop, batch: Batch, progress: Progress) -> tuple[Objective, str
     if guard and loop.processes.main:
         console.say(f"warning: step {progress.step + 1}: guard: {guard}")
     return replace(objective, repulsion=repulsion), guard
+
+
+def left_over(loop: Loop, batch: Batch) -> Begun | None:
+    """What one pass of the batch leaves to the next, in which several processes may not differ."""
+    return batch.begun if loop.processes.size == 1 else None
 
 
 def update(
@@ -268,7 +263,7 @@ def update(
             tokens=sum(sum(row.lengths) for row in batch.scored),
             old_logps=old_logps,
             backwards=backwards,
-            begun=batch.begun,
+            begun=left_over(loop, batch),
         )
         sums = over_processes(sums, loop.processes)
         norm = optimizer.clip(config.max_grad_norm)
@@ -322,8 +317,9 @@ def move_to_reward(
 
     The objective still measures its divergence, for the record and the controller.
     """
+    begun = left_over(loop, batch)
     mine = [
-        (item, log_ratios(loop.policy, bias, group, objective.temperature).tolist())
+        (item, log_ratios(loop.policy, bias, group, objective.temperature, begun).tolist())
         for item, group in batch.groups.items()
     ]
     for group in idle(loop, batch):
