@@ -160,10 +160,10 @@ def spell_switches(kind: type, words: Sequence[str]) -> list[str]:
     for name in (name for name, annotation in hints.items() if annotation == bool | None):
         flag = f"--{name.replace('_', '-')}"
         spelled |= {flag: f"{flag}=True", f"--no{flag[1:]}": f"{flag}=False"}
-    following = [*words[1:], ""]  # a recipe's null comes with its value
+    pairs = zip(words, [*words[1:], ""], strict=False)  # a recipe's null comes with its value
     return [
         word if after in ("True", "False", "None") else spelled.get(word, word)
-        for word, after in zip(words, following, strict=True)
+        for word, after in pairs
     ]
 
 
