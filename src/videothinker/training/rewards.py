@@ -200,6 +200,22 @@ def reward_columns(question: Question, label: str, group: Group) -> dict[str, li
     }
 
 
+def partner_success(
+    drawn: Mapping[int, Question], said: Mapping[int, Sequence[Parsed]], processes: Processes
+) -> dict[int, float]:
+    """Item -> how often the other question of its minimal pair was answered exactly right."""
+    others = partners(drawn)
+    if not others:
+        return {}
+    right = [
+        (item, fmean(exact(one.answer, drawn[item].answer) for one in parsed))
+        for item, parsed in said.items()
+        if item in others
+    ]
+    known = dict(processes.gather(right))
+    return {item: known[other] for item, other in others.items()}
+
+
 def score(
     functions: dict[str, RewardFunc],
     prompts: Sequence[str],
