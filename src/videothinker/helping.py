@@ -199,7 +199,8 @@ def _settings(kind: type) -> Iterator[Flag]:
         spelled = f"--{word} {_shape(annotation)}"
         if annotation in SWITCHES:
             spelled = f"--{word}, --no-{word}"
-            default = {True: "default on", False: "default off"}.get(field.default, "")
+            left = typing.cast("bool | None", field.default)
+            default = "" if left is None else f"default {'on' if left else 'off'}"
         yield Flag(field.name, spelled, f"{about} ({default})" if default else about)
 
 

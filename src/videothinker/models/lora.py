@@ -4,7 +4,7 @@ peft adds `B(A(x)) * scale` in four operations, two of them over the whole outpu
 them backward. Here they are two, and the scale goes into a product, forward and backward.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -69,4 +69,4 @@ def quicken(layer: Any, name: str) -> None:
     if not isinstance(layer, Linear) or name not in layer.lora_A or name in layer.lora_variant:
         return
     if isinstance(layer.lora_dropout[name], nn.Identity) and layer.lora_B[name].bias is None:
-        layer.lora_variant[name] = Quick
+        layer.lora_variant[name] = cast("Any", Quick)

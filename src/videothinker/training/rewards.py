@@ -169,22 +169,6 @@ def _import(name: str) -> RewardFunc:
     return cast("RewardFunc", found)
 
 
-def partner_success(
-    drawn: Mapping[int, Question], said: Mapping[int, list[Parsed]], processes: Processes
-) -> dict[int, float]:
-    """Item -> how often the other question of its minimal pair was answered exactly right."""
-    others = partners(drawn)
-    if not others:
-        return {}
-    right = [
-        (item, fmean(exact(one.answer, drawn[item].answer) for one in said[item]))
-        for item in said
-        if item in others
-    ]
-    known = dict(processes.gather(right))
-    return {item: known[other] for item, other in others.items()}
-
-
 def reward_columns(question: Question, label: str, group: Group) -> dict[str, list[Any]]:
     """What a reward function is told of a group's G completions, beside prompts and texts."""
     count = len(group.mask_GC)

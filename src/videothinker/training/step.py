@@ -213,15 +213,16 @@ def _forward(  # noqa: PLR0917
     targets_N = group.completion_ids_GC.to(policy.device)[mask_GC]
     temperature, name = objective.temperature, objective.divergence
     # the bias model first: what its layers need is gone when the policy's graph grows
-    bias_N = begun.bias_logps.get(group) if begun else None
-    passes = name is not None and bias_N is None
+    chosen = None if bias is None or name is None else DIVERGENCES[name]
+    known = begun is not None and chosen is not None and not chosen.whole_vocabulary
+    bias_N = begun.bias_logps.get(group) if begun is not None and known else None
+    passes = chosen is not None and bias_N is None
     frozen = _frozen(bias, group, mask_GC) if bias is not None and passes else None
     hidden_ND, head_VD = policy.hidden(group)[mask_GC], policy.head_VD
     logps_N, entropy_N = token_logps(hidden_ND, head_VD, targets_N, temperature=temperature)
     old_N = logps_N.detach() if old_GC is None else old_GC[mask_GC]
     divergence_N = kl_N = None
-    if bias is not None and name is not None:
-        chosen = DIVERGENCES[name]
+    if chosen is not None:
         if chosen.whole_vocabulary:
             assert frozen is not None
             divergence_N = kl_N = _over_vocabulary(
