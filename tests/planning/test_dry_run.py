@@ -84,4 +84,21 @@ def test_what_was_not_measured_is_not_told() -> None:
         assert expected_seconds(make_plan(paper(**change))) is None
     seven = make_plan(paper(model="Qwen/Qwen2.5-VL-7B-Instruct"))
     assert in_words(seven) == "seconds: not measured"
+
+
+def test_a_dry_run_says_what_comes_before_step_1(capsys: pytest.CaptureFixture[str]) -> None:
+    model = "Qwen/Qwen2.5-VL-3B-Instruct"
+    words = ["train", "cdpo", "--data", "absent", "--out", "o", "--model", model, "--bias", model]
+    assert cli.main([*words, "--dry-run"]) == 0
+    told = capsys.readouterr().out
+    asked = "the bias model answers 1000 questions 8 times, which is 8000 completions more"
+    assert f"before step 1, once: {asked} (--sampling bias-failure; --success reuses them)" in told
+    plan = make_plan(paper(sampling="bias-failure"))
+    seconds, step = 500 * 768 * FULL.token, expected_seconds(plan)  # two prompts at a time
+    assert step is not None
+    hours = (500 * step + seconds) / 3600
+    assert f"about {hours:.1f} hours on one H200" in told
+    assert f"; {seconds / 3600:.1f} of them before step 1" in told
+    assert cli.main([*words, "--dry-run", "--sampling", "uniform"]) == 0
+    assert "before step 1" not in capsys.readouterr().out
     assert expected_seconds(make_plan(paper(), ranks=2)) is None

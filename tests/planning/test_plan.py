@@ -8,6 +8,7 @@ import pytest
 from tests.planning.paper import paper
 from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.algorithms.grpo import GrpoConfig
+from videothinker.models.catalog import find_shape
 from videothinker.models.shapes import layer_parameters, parameters
 from videothinker.planning import memory
 from videothinker.planning.plan import GIB, Choice, bias_kind, make_plan
@@ -101,3 +102,28 @@ def test_activations_are_kept_where_there_is_room_or_it_is_asked() -> None:
     assert not kept.choose(plan.needed).recomputes
     asked = make_plan(paper(**given, gradient_checkpointing=True))
     assert asked.choose(100 * room).recomputes
+
+
+def test_what_a_models_success_costs_before_step_1() -> None:
+    """Completions and their rollout, of the bias model's own size, in operations and in hours."""
+    plain, by_bias = make_plan(paper()), make_plan(paper(sampling="bias-failure"))
+    assert (plain.measured, plain.measuring_flops) == (0, 0)
+    assert by_bias.measured == 1000
+    rollout = by_bias.flops(shared=True)["rollout"] / by_bias.config.prompts_per_step
+    assert by_bias.measuring_flops == pytest.approx(1000 * rollout)  # 8 answers are a group
+    assert make_plan(paper(sampling="base-failure", train_questions=300)).measured == 300
+    assert make_plan(paper(sampling="bias-failure", success=Path("s.jsonl"))).measured == 0
+
+
+def test_a_published_bias_model_of_another_size_is_counted_as_what_it_is() -> None:
+    """Its weights, its pass and its answers; under LoRA too it is a model of its own."""
+    small, large = (f"Qwen/Qwen3-VL-{size}-Instruct" for size in ("2B", "4B"))
+    given = {"model": small, "sampling": "bias-failure"}
+    same, other = (make_plan(paper(**given, bias=name)) for name in (small, large))
+    assert other.work.bias_shape == find_shape(large)
+    assert memory.bias_weights(other.work) > 1.9 * memory.bias_weights(same.work)
+    ours, theirs = same.flops(shared=True), other.flops(shared=True)
+    assert theirs["bias"] > 1.9 * ours["bias"]
+    assert theirs | {"bias": 0} == ours | {"bias": 0}
+    assert other.measuring_flops > 1.9 * same.measuring_flops
+    assert bias_kind(paper(**given, bias=large, lora_rank=4)) == "model"

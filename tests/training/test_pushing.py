@@ -11,8 +11,12 @@ from tests.training.toy_training import OPEN
 from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.errors import UserError
+from videothinker.generation.base import generate
+from videothinker.models.base import Group
 from videothinker.models.catalog import load_policy
+from videothinker.planning.plan import Choice
 from videothinker.records import Sample, Step, read_jsonl
+from videothinker.training import sampling, stages
 from videothinker.training.stages import train
 
 
@@ -94,13 +98,32 @@ def test_a_divergence_in_the_reward_drives_away_by_advantages_alone(
 
 
 def test_bias_failure_sampling_measures_once_and_records(
-    toy: Path, other: Path, quick: dict[str, Any], tmp_path: Path
+    toy: Path,
+    other: Path,
+    quick: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    together: list[int | None] = []
+
+    def counted(*given: Any, at_once: int | None) -> list[Group]:
+        together.append(at_once)
+        return generate(*given, at_once=at_once)
+
+    room = Choice(at_once=1, merges=True, recomputes=True)
+    monkeypatch.setattr(stages, "check_hardware", lambda *_, **__: room)
+    monkeypatch.setattr(sampling, "generate", counted)
     alone = quick | {"sampling": "bias-failure", "sampling_rollouts": 2}
     out = train(toy, CdpoConfig(out=tmp_path / "a", bias=str(other), repulsion=0, **alone))
     samples = read_jsonl(out / "success.jsonl", Sample)
     facts = msgspec.json.decode((out / "run.json").read_bytes())["facts"]
     assert len(samples) == 2 * facts["train_questions"]
+    assert set(together) == {1}  # no more prompts at once than the plan has room for
+    told = " ".join(capsys.readouterr().err.split())
+    asked = f"{facts['train_questions']} questions 2 times"
+    assert f"bias-failure sampling: before step 1 the bias model answers each of {asked}" in told
+    assert "draws as uniform does: every question was answered right equally often (0%)" in told
     assert {sample.model for sample in samples} == {load_policy(other).digest}
     assert facts["drawn_shares"].keys() == facts["labels"].keys()
     assert all(step.divergence is None for step in read_jsonl(out / "metrics.jsonl", Step))

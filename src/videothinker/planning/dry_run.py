@@ -47,6 +47,14 @@ def expected_seconds(plan: Plan) -> float | None:
     return config.max_completion_length * pace.token + computing / pace.operations
 
 
+def measuring_seconds(plan: Plan) -> float | None:
+    """Seconds before step 1, two prompts at a time as measured; None as `expected_seconds`."""
+    if expected_seconds(plan) is None or plan.work.bias_shape not in (None, plan.shape):
+        return None
+    pace = LORA if plan.config.lora_rank else FULL
+    return plan.measured / 2 * plan.config.max_completion_length * pace.token
+
+
 def print_plan(plan: Plan, *, gpu_memory: str | None, as_json: bool) -> None:
     """Print what a run would cost.
 
@@ -77,6 +85,9 @@ def as_record(plan: Plan, limits: dict[str, int]) -> dict[str, Any]:
         "video_tokens": plan.video_tokens,
         "prompt_source": plan.prompt.source,
         "steps": plan.config.max_steps,
+        "questions_measured_before": plan.measured,
+        "flops_before": plan.measuring_flops,
+        "expected_seconds_before": measuring_seconds(plan),
         "step_flops": plan.flops(shared=True),
         "naive_step_flops": plan.flops(shared=False),
         "expected_step_seconds": expected_seconds(plan),
@@ -121,23 +132,34 @@ def _tokens(plan: Plan) -> list[str]:
     naive = work.generations * (work.prompt + work.completion)
     completions = f"{work.generations} x {work.completion}"
     drawn = config.max_steps * config.prompts_per_step * work.generations
-    return [
+    told = [
         "tokens",
         f"  {video}",
         f"  longest prompt {plan.prompt_tokens}, up to {completions} completion tokens",
         f"  {work.packed} tokens in the shared forward, {naive} in the naive one",
         f"  {config.max_steps} steps of {config.prompts_per_step} prompts: {drawn} completions",
     ]
+    if plan.measured:
+        who = "bias model" if config.sampling == "bias-failure" else "starting model"
+        count = plan.measured * config.sampling_rollouts
+        told.append(
+            f"  before step 1, once: the {who} answers {plan.measured} questions "
+            f"{config.sampling_rollouts} times, which is {count} completions more "
+            f"(--sampling {config.sampling}; --success reuses them)"
+        )
+    return told
 
 
 def _operations(plan: Plan) -> list[str]:
     ours, naive = plan.flops(shared=True), plan.flops(shared=False)
     total, other = sum(ours.values()), sum(naive.values())
-    run = total * plan.config.max_steps
+    run = total * plan.config.max_steps + plan.measuring_flops
+    before = f"  before step 1, once{'':<33} {plan.measuring_flops / 1e12:8.1f}"
     return [
         f"{'10^12 operations a step, completions at full length':<52} {'ours':>8} {'naive':>8}",
         *(f"  {p:<50} {ours[p] / 1e12:8.1f} {naive[p] / 1e12:8.1f}" for p in ours),
         f"  {'all':<50} {total / 1e12:8.1f} {other / 1e12:8.1f}   {other / total:.1f} x",
+        *([before] if plan.measured else []),
         f"  the run: {run:.2e} operations; {in_words(plan)}",
     ]
 
@@ -197,5 +219,9 @@ def in_words(plan: Plan) -> str:
     seconds = expected_seconds(plan)
     if seconds is None:
         return "seconds: not measured"
-    hours = seconds * plan.config.max_steps / 3600
-    return f"about {hours:.1f} hours on {CARD}, by steps measured at {COMMIT}, completions full"
+    before = measuring_seconds(plan)
+    if before is None:
+        return "seconds: not measured"
+    hours = (seconds * plan.config.max_steps + before) / 3600
+    told = f"about {hours:.1f} hours on {CARD}, by steps measured at {COMMIT}, completions full"
+    return f"{told}; {before / 3600:.1f} of them before step 1" if before else told

@@ -11,7 +11,7 @@ from typing import Any
 
 from videothinker.algorithms.base import TrainConfig
 from videothinker.errors import UserError
-from videothinker.models.catalog import find_shape
+from videothinker.models.catalog import find_shape, published
 from videothinker.models.folders import adapter_folder, complete_folder
 from videothinker.models.shapes import Grid, Shape, parameters, step_flops, video_tokens
 from videothinker.planning import memory, pieces, workload
@@ -69,6 +69,8 @@ class Plan:
     prompt: PromptSize
     ranks: int = 1
     """Processes that share a step's prompts, and what `config.shard` says."""
+    questions: int = 0
+    """What it trains on; 0 where the settings take all and no data is at hand."""
 
     @property
     def video_tokens(self) -> int:
@@ -148,6 +150,13 @@ class Plan:
         return -(-self.config.prompts_per_step // self.ranks)
 
     @property
+    def measured(self) -> int:
+        """Questions that are answered before step 1, where a model's success decides the draws."""
+        config = self.config
+        draws = config.sampling in ("uniform", "label") or config.success is not None
+        return 0 if draws else self.questions
+
+    @property
     def traffic(self) -> dict[str, int]:
         """Bytes that a process receives from the others in a step; nothing for one."""
         trained, updates = workload.trained_parameters(self.work), self.config.num_iterations
@@ -190,7 +199,24 @@ class Plan:
             checkpointing=work.checkpointing,
             adapters=bool(config.lora_rank),
         )
+        if work.bias_shape is not None and one["bias"]:
+            one["bias"] = self._asking(work.bias_shape, work.generations, shared=shared)["bias"]
         return {phase: count * config.prompts_per_step for phase, count in one.items()}
+
+    @property
+    def measuring_flops(self) -> float:
+        """Operations before step 1, all completions at full length."""
+        by_bias = self.config.sampling == "bias-failure"
+        shape = (self.work.bias_shape if by_bias else None) or self.shape
+        one = self._asking(shape, self.config.sampling_rollouts, shared=True)
+        return one["rollout"] * self.measured
+
+    def _asking(self, shape: Shape, generations: int, *, shared: bool) -> dict[str, float]:
+        """Operations of one prompt and its completions for a model that is not the policy."""
+        prompt = round(self.prompt.mean_text) + self.video_tokens
+        return step_flops(
+            *(shape, self.prompt.grid, prompt, generations, self.work.completion), shared=shared
+        )
 
 
 def with_gaps(size: int) -> int:
@@ -203,18 +229,19 @@ def bias_kind(config: TrainConfig) -> workload.BiasKind:
     source = config.bias_source()
     if source is None:
         return "none"
-    absent = not Path(source.model).exists()
+    absent = not Path(source.model).exists() and source.model not in published()
     if config.lora_rank and (absent or adapter_folder(source.model) is not None):
         return "adapter"
     return "offloaded" if source.offload else "model"
 
 
 def bias_shape(config: TrainConfig) -> Shape | None:
-    """The sizes of a bias model that is there and no adapter; else it is taken for the policy's."""
+    """The sizes of a bias model that is there, or published, and no adapter; else the policy's."""
     source = config.bias_source()
     if source is None or adapter_folder(source.model) is not None:
         return None
-    return find_shape(source.model) if Path(source.model).exists() else None
+    known = Path(source.model).exists() or source.model in published()
+    return find_shape(source.model) if known else None
 
 
 def make_plan(
@@ -236,7 +263,8 @@ def make_plan(
         UserError: a model of another architecture or without a readable configuration.
     """
     shape = find_shape(config.model)
-    return Plan(config, shape, _prompt(config, shape, questions, data_root), ranks)
+    prompt = _prompt(config, shape, questions, data_root)
+    return Plan(config, shape, prompt, ranks, len(questions) or config.train_questions)
 
 
 def _prompt(

@@ -34,7 +34,12 @@ PROTOCOL = "training"
 
 
 def open_stream(
-    prompts: Prompts, bias: Bias | None, run: Run | None, processes: Processes
+    prompts: Prompts,
+    bias: Bias | None,
+    run: Run | None,
+    processes: Processes,
+    *,
+    at_once: int | None = None,
 ) -> Callable[[int], Question]:
     """Position -> question, by the sampling asked for.
 
@@ -43,6 +48,7 @@ def open_stream(
         bias: measured for 'bias-failure', which has one.
         run: what was measured is kept there; null in all processes but the main one.
         processes: they share the measuring.
+        at_once: prompts whose completions are drawn together; null for all that come.
     """
     config, data = prompts.config, prompts.data
     questions, kind = data.train, config.sampling
@@ -60,8 +66,19 @@ def open_stream(
             success = read_success(config.success, questions, policy.digest)
         else:
             journal = run.journal("success.jsonl", Sample) if run else None
-            success = measure_success(policy, data, config, journal, processes)
+            if run:
+                who, times = "bias model" if judge else "model", config.sampling_rollouts
+                console.say(
+                    f"{kind} sampling: before step 1 the {who} answers each of "
+                    f"{len(questions):,} questions {times} times"
+                )
+            success = measure_success(policy, data, config, journal, processes, at_once=at_once)
     weights = success_weights(success, questions, config)
+    if run and len(questions) > 1 and len(set(weights)) == 1:
+        console.say(
+            f"warning: {kind} sampling draws as uniform does: every question was answered right "
+            f"equally often ({success[questions[0].id]:.0%})"
+        )
     if run and data.labels:
         drawn = evened(questions, weights) if config.whole_families else weights
         run.facts["drawn_shares"] = shares = drawn_shares(drawn, labels)
@@ -228,6 +245,8 @@ def measure_success(
     config: TrainConfig,
     journal: Journal[Sample] | None,
     processes: Processes,
+    *,
+    at_once: int | None = None,
 ) -> dict[str, float]:
     """Roll the model out on every training question and record the answers; resumable.
 
@@ -237,6 +256,7 @@ def measure_success(
         config: the prompts' and rollouts' settings.
         journal: where the main process records; null in the others.
         processes: they share the work.
+        at_once: prompts whose completions are drawn together; null for all of a portion.
 
     Returns:
         question id -> share of exactly right answers.
@@ -253,7 +273,7 @@ def measure_success(
         for start in range(0, len(pending), portion):
             chunk = dict(enumerate(pending[start : start + portion]))
             mine = [q for place, q in chunk.items() if processes.mine(place)]
-            samples = processes.gather(_answer(policy, mine, prompts, config, model))
+            samples = processes.gather(_answer(policy, mine, prompts, model, at_once))
             if journal:
                 order = {question.id: place for place, question in chunk.items()}
                 journal.append(*sorted(samples, key=lambda s: (order[s.question_id], s.seed)))
@@ -262,12 +282,17 @@ def measure_success(
 
 
 def _answer(
-    policy: Policy, questions: Sequence[Question], prompts: Prompts, config: TrainConfig, model: str
+    policy: Policy,
+    questions: Sequence[Question],
+    prompts: Prompts,
+    model: str,
+    at_once: int | None,
 ) -> list[Sample]:
+    config = prompts.config
     sampling = replace(sampling_of(config), num_generations=config.sampling_rollouts)
     seeds = [derive(config.seed, "success", question.id) for question in questions]
     encoded = [prompts.encode(question) for question in questions]
-    rolled = generate(policy, encoded, sampling, seeds)
+    rolled = generate(policy, encoded, sampling, seeds, at_once=at_once)
     samples: list[Sample] = []
     for question, prompt, group in zip(questions, encoded, rolled, strict=True):
         texts = policy.decode(group)

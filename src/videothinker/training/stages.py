@@ -73,8 +73,8 @@ def train(data: Path, config: TrainConfig) -> Path:
         if processes.main:
             console.say(_reading(training_set, policy, config, processes))
         prompts = Prompts(policy, training_set, config)
-        loop = _make_loop(prompts, bias, rewards, run, processes)
-        loop.at_once = choice.at_once if choice else None
+        at_once = choice.at_once if choice else None
+        loop = _make_loop(prompts, bias, rewards, run, processes, at_once=at_once)
         started = monotonic()
         if run:
             run.facts |= placed.facts | training_set.composition()
@@ -125,9 +125,12 @@ def _make_loop(
     rewards: dict[str, RewardFunc],
     run: Run | None,
     processes: Processes,
+    *,
+    at_once: int | None,
 ) -> Loop:
     config, policy = prompts.config, prompts.policy
-    draw = open_stream(prompts, bias, run, processes)  # each process asks whole models
+    # each process asks whole models
+    draw = open_stream(prompts, bias, run, processes, at_once=at_once)
     given = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
     whole, idle = contextlib.nullcontext, None
     if processes.size > 1:
@@ -158,6 +161,7 @@ def _make_loop(
         track=open_tracker(config, processes),
         whole=whole,
         idle=idle,
+        at_once=at_once,
     )
 
 
