@@ -102,6 +102,7 @@ def test_bias_failure_sampling_measures_once_and_records(
     other: Path,
     quick: dict[str, Any],
     tmp_path: Path,
+    *,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -127,8 +128,12 @@ def test_bias_failure_sampling_measures_once_and_records(
     assert {sample.model for sample in samples} == {load_policy(other).digest}
     assert facts["drawn_shares"].keys() == facts["labels"].keys()
     assert all(step.divergence is None for step in read_jsonl(out / "metrics.jsonl", Step))
-    again = alone | {"success": out / "success.jsonl"}
+    again = alone | {"success": out / "success.jsonl", "gradient_checkpointing": None}
+    capsys.readouterr()
     reused = train(toy, GrpoConfig(out=tmp_path / "b", bias=str(other), **again))
     assert not (reused / "success.jsonl").exists()
+    told = " ".join(capsys.readouterr().err.split())
+    assert "activations made again in the backward pass" in told  # as the plan chose
+    assert "before step 1" not in told
     with pytest.raises(UserError, match="samples of another model"):
         train(toy, GrpoConfig(out=tmp_path / "c", **(again | {"sampling": "base-failure"})))

@@ -57,6 +57,7 @@ def test_bias_then_grpo_then_cdpo(
     assert facts["processes"] == 1
     said = capsys.readouterr().err.replace("\n", " ")
     assert "read 56 questions" in said
+    assert "1 process, activations kept" in said
     # an untrained model keeps to no format: that it earns by length is no success
     assert facts["weights_changed"]
     assert len(facts["warnings"]) == 1

@@ -25,7 +25,8 @@ class BiasConfig(TrainConfig):
     loss_type: LossType = "dapo"
     """Mean over tokens. Paper: stage 1 follows DAPO."""
     as_is: bool = False
-    """Train on bias_as_is.jsonl, questions with their premise, rather than bias.jsonl. Ablation."""
+    """Train on bias_as_is.jsonl, questions with their premise, rather than bias.jsonl: for a bias
+    model whose failures choose the questions. Paper: without their premise."""
     max_refills: int = 9
     """Further draws to fill a step with groups that have signal. Ours: DAPO's 10 draws in all."""
 

@@ -29,7 +29,8 @@ class CdpoConfig(TrainConfig):
     stage: ClassVar[str] = "cdpo"
 
     sampling: Sampling = "bias-failure"
-    """How a step's questions are drawn. Ours: measured in miniature. Paper: uniform, every question
+    """How a step's questions are drawn: `bias-failure` takes most often what the bias model fails
+    at, which it is asked before step 1. Ours: measured in miniature. Paper: uniform, every question
     once before any twice."""
     bias: str
     """The frozen bias model: a folder, a run of `train bias`, a hub name, or a LoRA adapter."""

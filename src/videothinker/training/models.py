@@ -67,6 +67,8 @@ def load_bias(wanted: BiasSource, policy: Policy, config: TrainConfig) -> Bias:
     source = wanted.model
     if not wanted.may_be_policy:
         check_learned(source)
+    if config.sampling == "bias-failure":
+        note_struck(source)
     adapter = adapter_folder(source)
     if adapter is not None and config.lora_rank:
         second = load_adapter_bias(adapter, policy)
@@ -93,6 +95,18 @@ def check_learned(source: str) -> None:
         raise UserError(
             f"bias {source} is the model it started from ({said}). "
             "Mend and run that `train bias` again, or give another bias model"
+        )
+
+
+def note_struck(source: str) -> None:
+    """Say that a bias model whose failures will be measured never saw a question as it is."""
+    path = Path(model_folder(source)).parent / "run.json"
+    config = read_run_file(path).config if path.is_file() else {}
+    if config.get("as_is") is False:
+        console.say(
+            f"warning: bias {source} was trained on questions without their premise, and "
+            "bias-failure sampling goes by what it answers to whole questions: train it with "
+            "--as-is, or give --sampling uniform"
         )
 
 

@@ -274,8 +274,9 @@ def _open(
 
 def _reading(data: TrainingSet, policy: Policy, config: TrainConfig, processes: Processes) -> str:
     trained = sum(p.numel() for p in policy.model.parameters() if p.requires_grad)
+    activations = "made again in the backward pass" if policy.recomputes else "kept"
     return (
         f"read {len(data.train)} questions from {data.source} {data.composition()['labels']}; "
         f"{trained:,} parameters in training, {config.dtype} on {processes.device}, "
-        f"{processes.size} process{'es' if processes.size > 1 else ''}"
+        f"{processes.size} process{'es' if processes.size > 1 else ''}, activations {activations}"
     )
