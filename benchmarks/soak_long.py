@@ -50,7 +50,6 @@ def soak(record: Record) -> None:
     with tempfile.TemporaryDirectory(prefix="soak-") as name:
         line = Line(Path(name) / "line")
         line.folder.mkdir()
-        line.make()
         for what, work in {
             "training steps": _train, "scenes diagnosed": _diagnose, "scenes made": _make,
         }.items():  # fmt: skip
@@ -66,7 +65,7 @@ def soak(record: Record) -> None:
 
 def _train(line: Line, folder: Path, record: Record) -> list[Look]:
     goal = record.goal or STEPS
-    words = [*line.stages["train cdpo"].words, "--max-steps", str(goal)]
+    words = [*line.ready("train cdpo").words, "--max-steps", str(goal)]
     # a rate at which the model stays as it is, so that steps are equally long
     words += ["--save-steps", "500", "--eval-steps", "500", "--learning-rate", "1e-6"]
     out = folder / "trained" / "out"
@@ -99,10 +98,8 @@ def _diagnose(line: Line, folder: Path, record: Record) -> list[Look]:  # noqa: 
             with told.open("a") as file:
                 file.write("\n" * chunk)
 
-    stage = Stage(["diagnose", str(folder / "w" / "out")])
-    return _watch(
-        start(stage, folder / "last" / "out", again_and_again), lambda: _lines(told), goal, record
-    )
+    stage = Stage(["diagnose", str(folder / "w" / "out")], before=again_and_again)
+    return _watch(start(stage, folder / "last" / "out"), lambda: _lines(told), goal, record)
 
 
 def _lines(path: Path) -> int:
