@@ -80,6 +80,25 @@ def reason(error: BaseException) -> str:
     return whole or f"{told[:LONGEST].rpartition(' ')[0]} ..."
 
 
+@contextmanager
+def on_disk(out: Path) -> Iterator[None]:
+    """Inside, a disk that is full, read-only or unplugged is one sentence and no fault of ours."""
+    try:
+        yield
+    except (UserError, BrokenPipeError):  # the latter: whoever read what is printed has left
+        raise
+    except Exception as error:
+        # so Rust prints what the system said: tokenizers are written by it
+        if "(os error " not in str(error) and getattr(error, "errno", None) is None:
+            raise
+        at = getattr(error, "filename", None) or out
+        told = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"{at}: cannot be read or written ({told}); see to that disk, and the same command "
+            "resumes"
+        ) from error
+
+
 def load_json(text: str | bytes) -> Any:
     """JSON in which no object holds a key twice: readers would differ in which one counts.
 

@@ -160,11 +160,16 @@ def leftovers(path: Path) -> list[Path]:
 
 
 def write_alone(path: Path, data: bytes) -> None:
-    """As `write_atomic`, of a file outside run folders: what kills left of earlier tries goes."""
-    for left in leftovers(path) if path.parent.is_dir() else ():
-        if not _at_work(int(left.name.split(".")[-2])):
-            left.unlink(missing_ok=True)
-    write_atomic(path, data)
+    """As `write_atomic`, of a file outside run folders: what kills left of earlier tries goes.
+
+    Raises:
+        UserError: the disk is full or cannot be written.
+    """
+    with files.on_disk(path):
+        for left in leftovers(path) if path.parent.is_dir() else ():
+            if not _at_work(int(left.name.split(".")[-2])):
+                left.unlink(missing_ok=True)
+        write_atomic(path, data)
 
 
 def _at_work(process: int) -> bool:

@@ -10,13 +10,13 @@ import msgspec
 from videothinker import hub
 from videothinker.console import say
 from videothinker.errors import UserError
-from videothinker.files import border
+from videothinker.files import border, on_disk
 from videothinker.publishing.config import PullConfig, PushConfig
 from videothinker.publishing.contents import Contents, contents_of, local_paths
 from videothinker.publishing.model_card import model_card, read_evaluation
 from videothinker.publishing.set_card import set_card
 from videothinker.records import write_atomic
-from videothinker.runs import digest_path, on_disk, prepare_out
+from videothinker.runs import digest_path, prepare_out
 
 CARD = "README.md"
 AT_ONCE = 500
