@@ -3,9 +3,11 @@
 Standard library alone.
 """
 
+import errno
 import json
 import os
 import re
+import stat
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -125,6 +127,24 @@ def _entries(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def opened(path: Path) -> IO[bytes]:
+    """Open a file to be read: a pipe would be waited for, and a device has no end.
+
+    Raises:
+        OSError: it is one of these, or cannot be read.
+    """
+    return open(path, "rb", opener=_file_alone)
+
+
+def _file_alone(path: str, flags: int) -> int:
+    number = os.open(path, flags | os.O_NONBLOCK)  # or a pipe without a writer holds us here
+    kind = os.fstat(number).st_mode
+    if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):  # of a folder Python tells itself
+        os.close(number)
+        raise OSError(errno.EINVAL, "it is a pipe or a device", path)
+    return number
+
+
 def read_bytes(path: Path, wanted: str) -> bytes:
     """A JSON file's bytes, without a byte-order mark.
 
@@ -136,7 +156,8 @@ def read_bytes(path: Path, wanted: str) -> bytes:
         UserError: it cannot be read, or is plainly no JSON.
     """
     try:
-        data = path.read_bytes()
+        with opened(path) as file:
+            data = file.read()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); give {wanted}") from error
     refuse_foreign(path, data[:HEAD], wanted)

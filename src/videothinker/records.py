@@ -230,7 +230,7 @@ def _decoded(path: Path, kind: type[R]) -> Iterator[R | str]:
     """Each line's record, or what is wrong with it, in words with file and line."""
     decoder = msgspec.json.Decoder(kind)
     try:
-        file = path.open("rb")
+        file = files.opened(path)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); give a .jsonl file") from error
     with file:

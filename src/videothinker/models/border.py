@@ -12,7 +12,7 @@ from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from videothinker.errors import UserError
-from videothinker.files import border, load_json
+from videothinker.files import border, load_json, opened
 
 T = TypeVar("T")
 LARGEST = 1 << 28
@@ -39,7 +39,8 @@ def read_object(path: Path) -> dict[str, Any]:
     with border(f"{path} is not readable JSON", AGAIN):
         if (size := path.stat().st_size) > LARGEST:
             raise UserError(f"{path} has {size:,} bytes; at most {LARGEST:,} are read: {AGAIN}")
-        content = load_json(path.read_bytes().decode("utf-8"))
+        with opened(path) as file:
+            content = load_json(file.read().decode("utf-8"))
     if not isinstance(content, dict):
         raise UserError(f"{path} holds {_kind(content)}; a JSON object is allowed: {AGAIN}")
     return content
