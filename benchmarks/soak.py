@@ -1,6 +1,6 @@
 """What happens when things go wrong? Trials drawn at random, whose counts add up in a record.
 
-    python benchmarks/soak.py [PART ...] [--minutes 10] [--goal N] [--only KIND] [--record FILE]
+    python benchmarks/soak.py [PART ...] [--minutes 10] [--goal N] [--only KIND ...] [--record FILE]
     make soak MINUTES=10 [PARTS="kills page"]
 
 Each part goes on where the record says that it stopped, and stops at its goal or when its share of
@@ -40,7 +40,8 @@ def main() -> int:
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; or all")
     parser.add_argument("--minutes", type=float, default=10, help="shared by the parts")
     parser.add_argument("--goal", type=int, help="trials of each kind; the part's own by default")
-    parser.add_argument("--only", default="", metavar="KIND", help="kinds whose names hold this")
+    about = "kinds of trial whose names hold one of these"
+    parser.add_argument("--only", nargs="+", default=(), metavar="KIND", help=about)
     parser.add_argument("--record", type=Path, default=RECORD)
     parser.add_argument("--tables", action="store_true", help="only print the record, in Markdown")
     given = parser.parse_args()

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 from soak_record import Counts, Record
-from soak_stages import TINY, Line, Running, Stage, import_all, start
+from soak_stages import TINY, Line, Running, Stage, fresh_line, start
 
 from videothinker import cli
 from videothinker.models.catalog import load_policy
@@ -50,22 +50,20 @@ class Look:
 
 def soak(record: Record) -> None:
     """Do what the record does not have yet, as far as there is time."""
-    import_all()
-    with tempfile.TemporaryDirectory(prefix="soak-") as name:
-        line = Line(Path(name) / "line")
-        line.folder.mkdir()
-        works = {
-            "training steps": _train, "scenes diagnosed": _diagnose, "scenes made": _make,
-        }  # fmt: skip
-        for what, work in works.items():
-            if f"{what}, last tenth" in record.table or record.late or record.only not in what:
-                continue
-            looks = work(line, Path(name), record)
-            if looks:
-                early, late = (summary(looks, low, low + 0.1) for low in (0.1, 0.9))
-                hold(what, early, late)
-                record.table |= {f"{what}, second tenth": early, f"{what}, last tenth": late}
-                record.save()
+    folder, line = fresh_line()
+    works = {"training steps": _train, "scenes diagnosed": _diagnose, "scenes made": _make}
+    for what in record.wanted(works):
+        if f"{what}, last tenth" in record.table or record.late:
+            continue
+        looks = works[what](line, folder, record)
+        if looks and record.goal:  # a short one is no measurement
+            record.count(f"{what}, a short run", of=record.goal, looks=len(looks))
+        elif looks:
+            early, late = (summary(looks, low, low + 0.1) for low in (0.1, 0.9))
+            hold(what, early, late)
+            record.table |= {f"{what}, second tenth": early, f"{what}, last tenth": late}
+            record.save()
+    shutil.rmtree(folder)
 
 
 def _train(line: Line, folder: Path, record: Record) -> list[Look]:

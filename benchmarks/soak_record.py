@@ -4,7 +4,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,15 +24,15 @@ class Record:
     """When its time is over, by the clock of `time.monotonic`."""
     goal: int | None = None
     """Trials of each kind; None is the part's own."""
-    only: str = ""
-    """Kinds whose names hold this."""
+    only: Sequence[str] = ()
+    """Kinds whose names hold one of these; all where there is none."""
 
     def __post_init__(self) -> None:
         self.table: Table = _read(self.path).get(self.part, {})
 
     def wanted(self, names: Iterable[str]) -> list[str]:
         """Of the kinds, those that were asked for."""
-        return [name for name in names if self.only in name]
+        return [name for name in names if not self.only or any(one in name for one in self.only)]
 
     def tried(self, name: str) -> int:
         """What was counted under a name, outcomes together."""

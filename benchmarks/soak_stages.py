@@ -4,6 +4,7 @@ The processes are forked from one that has imported everything, so that a moment
 falls into the work and not into the imports.
 """
 
+import atexit
 import hashlib
 import os
 import shlex
@@ -17,6 +18,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
@@ -295,12 +297,17 @@ def leave_alone(stage: Stage, folder: Path) -> tuple[float, dict[str, str]]:
 
 
 def fresh_line() -> tuple[Path, Line]:
-    """A folder of its own and the line in it, for forks of this process."""
+    """A folder to work in and the line, for forks of this process."""
     import_all()
-    folder = Path(tempfile.mkdtemp(prefix="soak-"))
-    line = Line(folder / "line")
-    line.folder.mkdir()
-    return folder, line
+    return Path(tempfile.mkdtemp(prefix="soak-")), _line()
+
+
+@cache
+def _line() -> Line:
+    """One for all parts of this process, until it ends."""
+    folder = Path(tempfile.mkdtemp(prefix="soak-line-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Line(folder)
 
 
 def import_all() -> None:

@@ -117,7 +117,8 @@ def _again_with_library(record: Record) -> None:
         build = [compiler, "-shared", "-fPIC", "-O1", "-o", library, SOURCE, "-ldl"]
         subprocess.run(build, check=True)
         words = [sys.executable, str(SOURCE.with_name("soak.py")), record.part]
-        words += ["--minutes", str((record.ends - time.monotonic()) / 60), "--only", record.only]
+        words += ["--minutes", str((record.ends - time.monotonic()) / 60)]
+        words += ["--only", *record.only] if record.only else []
         words += ["--record", str(record.path)]
         words += ["--goal", str(record.goal)] if record.goal else []
         there = os.environ | {"LD_PRELOAD": str(library), SHARED: str(shared)}
