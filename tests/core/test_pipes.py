@@ -9,11 +9,18 @@ import pytest
 
 from videothinker.clevrer.annotations import read_annotation
 from videothinker.errors import UserError
+from videothinker.files import on_disk
 from videothinker.lists.table import read_table
 from videothinker.models.border import read_object
 from videothinker.recipes import read_recipe
 from videothinker.records import Question, read_jsonl
 from videothinker.run_file import read_run_file
+from videothinker.runs import Journal
+
+
+def journal(path: Path) -> None:
+    with on_disk(path):
+        Journal(path, Question)
 
 
 @pytest.mark.parametrize(
@@ -25,6 +32,7 @@ from videothinker.run_file import read_run_file
         read_object,
         read_annotation,
         lambda path: read_jsonl(path, Question),
+        journal,
     ],
 )
 @pytest.mark.parametrize("kind", ["pipe", "device"])

@@ -46,7 +46,7 @@ def read_object(path: Path) -> dict[str, Any]:
     return content
 
 
-def parse(struct: type[T], content: object, where: Path | str) -> T:
+def parse(struct: type[T], content: object, where: Path | str, do: str = AGAIN) -> T:
     """A dataclass from the entries of its names; all other entries are left alone.
 
     Raises:
@@ -54,7 +54,7 @@ def parse(struct: type[T], content: object, where: Path | str) -> T:
             told.
     """
     if not isinstance(content, Mapping):
-        raise UserError(f"{where} is {_told(content)}; allowed is {KINDS[dict]}: {AGAIN}")
+        raise UserError(f"{where} is {_told(content)}; allowed is {KINDS[dict]}: {do}")
     hints = get_type_hints(struct)
     found: dict[str, Any] = {}
     for one in fields(struct):  # pyright: ignore[reportArgumentType]
@@ -63,11 +63,11 @@ def parse(struct: type[T], content: object, where: Path | str) -> T:
             if not _fits(value, hints[one.name]):
                 raise UserError(
                     f"{where}: {one.name!r} is {_told(value)}; allowed is "
-                    f"{_allowed(hints[one.name])}: {AGAIN}"
+                    f"{_allowed(hints[one.name])}: {do}"
                 )
             found[one.name] = value
         elif one.default is MISSING and one.default_factory is MISSING:
-            raise UserError(f"{where} has no {one.name!r}; it is needed: {AGAIN}")
+            raise UserError(f"{where} has no {one.name!r}; it is needed: {do}")
     return struct(**found)
 
 
