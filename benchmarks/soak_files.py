@@ -119,16 +119,12 @@ def _state(path: Path) -> object:
     return _same(found, read_progress(path.parent))
 
 
-def kinds(folder: Path) -> dict[str, Kind]:
-    """Every kind of file, in folders of their own below `folder`."""
-    question = Question(
-        id="q", dataset="d", split="train", context="frame 1: they collide", question="Which?",
-        choices=("a", "b"), answer=("A",), type="t", groups={"scene": "1"},
-    )  # fmt: skip
+def _two_objects() -> dict[str, Any]:
+    """That collide, in CLEVRER's layout."""
     spot = {"location": [0, 0, 0], "orientation": [0, 0, 0], "velocity": [1, 0, 0],
             "angular_velocity": [0, 0, 0], "inside_camera_view": True}  # fmt: skip
     looks = [("red", "metal", "cube"), ("blue", "rubber", "sphere")]
-    annotation = {
+    return {
         "scene_index": 0,
         "video_filename": "v.mp4",
         "object_property": [
@@ -140,6 +136,14 @@ def kinds(folder: Path) -> dict[str, Kind]:
             {"frame_id": t, "objects": [{"object_id": i, **spot} for i in (0, 1)]} for t in (0, 1)
         ],
     }
+
+
+def kinds(folder: Path) -> dict[str, Kind]:
+    """Every kind of file, in folders of their own below `folder`."""
+    question = Question(
+        id="q", dataset="d", split="train", context="frame 1: they collide", question="Which?",
+        choices=("a", "b"), answer=("A",), type="t", groups={"scene": "1"},
+    )  # fmt: skip
     program = "events objects red filter_color unique filter_collision unique"
     raw = {"question_id": 0, "question": "Which?", "question_type": "counterfactual",
            "program": ["objects"], "choices": [
@@ -164,7 +168,7 @@ def kinds(folder: Path) -> dict[str, Kind]:
         "records: sample": (encode(sample), _records(Sample), "file"),
         "records: step": (encode(Step(step=1, loss=0.5)), _records(Step), "file"),
         "records: diagnosis": (encode(label), _records(Diagnosis), "file"),
-        "annotations": (json.dumps(annotation).encode(), _scene, "annotation"),
+        "annotations": (json.dumps(_two_objects()).encode(), _scene, "annotation"),
         "CLEVRER questions": (
             json.dumps(scenes).encode(), _encoded(questions.read_questions), "train.json"
         ),

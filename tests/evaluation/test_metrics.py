@@ -122,7 +122,7 @@ def test_a_family_counts_where_all_are_right():
         "5": [say(second[1], "A"), say(second[1], "B")],
     }
     found = metrics.whole_families([first, second], answered)
-    assert (found.value, found.n) == (0.25, 2)  # one of two draws, and none
+    assert (found.value, found.n) == (0.375, 2)  # 1 * 1 * .5, and .5 * .5: draws are apart
 
 
 def test_a_paired_difference_is_sharper_than_two_intervals():

@@ -109,11 +109,12 @@ def verdict_shares(questions: Sequence[Question], answered: Answered) -> dict[st
 
 
 def whole_families(found: Sequence[tuple[Question, ...]], answered: Answered) -> Estimate:
-    """Share of families (`videothinker.families`) with every question right."""
-    values = []
-    for family in found:
-        draws = zip(*([s.exact for s in answered[q.id]] for q in family), strict=True)
-        values.append(math.fsum(map(math.prod, draws)) / len(answered[family[0].id]))
+    """Share of families (`videothinker.families`) with every question right.
+
+    Questions are drawn apart from each other: a family counts by the product of its questions'
+    shares of right draws, on the report's page too.
+    """
+    values = [math.prod(average(answered[q.id], "exact") for q in family) for family in found]
     return over([family[0] for family in found], values)
 
 
