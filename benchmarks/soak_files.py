@@ -161,25 +161,25 @@ def kinds(folder: Path) -> dict[str, Kind]:
     csv = b'id,question,a,b,answer,context\n1,Which?,x,y,B,c\n2,"Why, then?",x,y,A,c\n'
     good: dict[str, tuple[bytes, Callable[[Path], object], str]] = {
         "answers": (b"<think>the cube moves</think><answer>A, C</answer>", _answer, "text"),
-        "questions": (encode(question), _questions, "questions.jsonl"),
+        "questions, and back": (encode(question), _questions, "questions.jsonl"),
         "lists in JSON": (json.dumps([row, row | {"id": 2}]).encode(), _list, "list.json"),
         "lists in CSV": (csv, _list, "list.csv"),
         "records: question": (encode(question), _records(Question), "file"),
         "records: sample": (encode(sample), _records(Sample), "file"),
         "records: step": (encode(Step(step=1, loss=0.5)), _records(Step), "file"),
         "records: diagnosis": (encode(label), _records(Diagnosis), "file"),
-        "annotations": (json.dumps(_two_objects()).encode(), _scene, "annotation"),
-        "CLEVRER questions": (
+        "annotations, and back": (json.dumps(_two_objects()).encode(), _scene, "annotation"),
+        "CLEVRER questions, and back": (
             json.dumps(scenes).encode(), _encoded(questions.read_questions), "train.json"
         ),
         "programs": (removed, _program, "program"),
-        "recipes": (b"seed: 1\nframes: 4\nreward-funcs: [a, b]\n", _recipe, "recipe.yaml"),
+        "recipes, and back": (b"seed: 1\nframes: 4\nreward-funcs: [a, b]\n", _recipe, "recipe.yaml"),
         "grids": (grid, lambda path: plan(path, Path("r")), "grid.yaml"),
-        "run.json": (json.dumps(run).encode(), _encoded(read_run_file), "run.json"),
-        "checkpoint state": (json.dumps(state).encode(), _state, "state.json"),
+        "run.json, and back": (json.dumps(run).encode(), _encoded(read_run_file), "run.json"),
+        "checkpoint state, and back": (json.dumps(state).encode(), _state, "state.json"),
     }  # fmt: skip
     (folder / "step-3").mkdir()
-    (folder / "step-3" / "annotation").write_bytes(good["annotations"][0])
+    (folder / "step-3" / "annotation").write_bytes(good["annotations, and back"][0])
     found = {
         name: Kind(data, read, folder / "step-3" / file)
         for name, (data, read, file) in good.items()

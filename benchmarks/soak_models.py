@@ -112,18 +112,18 @@ def kinds(folder: Path) -> dict[str, Kind]:
         return model(whole, name, change, _beside_weights)
 
     return {
-        "model: config.json": model(whole, "config.json"),
-        "model: generation_config.json": model(whole, "generation_config.json"),
-        "model: preprocessor_config.json": beside("preprocessor_config.json"),
-        "model: tokenizer_config.json": beside("tokenizer_config.json"),
-        "model: tokenizer.json": beside("tokenizer.json"),
-        "model: chat_template.jinja": beside("chat_template.jinja", mutate_template),
-        "model: model.safetensors": model(whole, WEIGHTS, mutate_tensors),
-        "model: index of the weights": model(sharded, index),
+        "loaded: config.json": model(whole, "config.json"),
+        "loaded: generation_config.json": model(whole, "generation_config.json"),
+        "loaded: preprocessor_config.json": beside("preprocessor_config.json"),
+        "loaded: tokenizer_config.json": beside("tokenizer_config.json"),
+        "loaded: tokenizer.json": beside("tokenizer.json"),
+        "loaded: chat_template.jinja": beside("chat_template.jinja", mutate_template),
+        "loaded: model.safetensors": model(whole, WEIGHTS, mutate_tensors),
+        "loaded: index of the weights": model(sharded, index),
         "adapter: adapter_config.json": model(adapter, adapters.ADAPTER_CONFIG),
         "adapter: its weights": model(adapter, adapters.WEIGHTS, mutate_tensors),
         "adapter: base.json": model(adapter, adapters.BASE),
-        "model: shape, for a plan": Kind(config, _shape, folder / "shape.json"),
+        "model: shape": Kind(config, _shape, folder / "shape.json"),
     }
 
 
