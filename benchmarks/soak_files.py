@@ -155,6 +155,7 @@ def kinds(folder: Path) -> dict[str, Kind]:
            "times": [{"started": 1.0}], "facts": {"data_root": "x"}}  # fmt: skip
     state = {"step": 3, "position": 6, "entropy": 1.5, "divergence": None, "bad_in_a_row": 0}
     row = {"id": 1, "question": "Which?", "options": ["a", "b"], "answer": "A", "context": "c"}
+    recipe = b"seed: 1\nframes: 4\nreward-funcs: [a, b]\n"
     grid = b"seed: 1\ncells:\n- {name: 'a-{s}', run: world, each: {s: [1, 2]}, frames: 4}\n"
     sample = Sample(question_id="q", model="m", protocol="p", verdict="ok", answer=("A",))
     label = Diagnosis(question_id="q", rule="r", label="excluded", flags={"r": None})
@@ -173,7 +174,7 @@ def kinds(folder: Path) -> dict[str, Kind]:
             json.dumps(scenes).encode(), _encoded(questions.read_questions), "train.json"
         ),
         "programs": (removed, _program, "program"),
-        "recipes, and back": (b"seed: 1\nframes: 4\nreward-funcs: [a, b]\n", _recipe, "recipe.yaml"),
+        "recipes, and back": (recipe, _recipe, "recipe.yaml"),
         "grids": (grid, lambda path: plan(path, Path("r")), "grid.yaml"),
         "run.json, and back": (json.dumps(run).encode(), _encoded(read_run_file), "run.json"),
         "checkpoint state, and back": (json.dumps(state).encode(), _state, "state.json"),
