@@ -100,8 +100,8 @@ def run(arguments: argparse.Namespace) -> None:
         setattr(loop, name, clock.around(name, getattr(loop, name)))
     begun = [time.monotonic(), time.process_time()]
 
-    def track(record: Any, seconds: float) -> None:
-        del record
+    def track(record: Any, seconds: float, waited: float) -> None:
+        del record, waited
         clock.rows[-1] |= {"step": seconds, "step, CPU": time.process_time() - begun[1]}
         clock.rows.append({})
         begun[1] = time.process_time()
