@@ -1,4 +1,4 @@
-"""How long a run takes on the one card on which steps were measured."""
+"""How long a run takes on the one card on which steps were measured, and who waits in a step."""
 
 from dataclasses import dataclass
 
@@ -44,3 +44,15 @@ def in_words(plan: Plan) -> str:
         return "seconds: not measured"
     hours = seconds * plan.config.max_steps / 3600
     return f"about {hours:.1f} hours on {CARD}, by steps measured at {COMMIT}, completions full"
+
+
+def who_waits(prompts: int, ranks: int) -> str | None:
+    """Which processes have less to do in a step of so many prompts; null where none has."""
+    short = -prompts % ranks
+    if not short:
+        return None
+    have = "a prompt less than the others" if prompts > ranks else "no prompt"
+    return (
+        f"{short} of {ranks} processes have {have} in a step, and wait; a multiple of {ranks} as "
+        "--prompts-per-step keeps all at work"
+    )

@@ -19,6 +19,7 @@ from videothinker.models.folders import model_folder
 from videothinker.models.loaded import Policy, digest_weights
 from videothinker.planning.dry_run import print_plan
 from videothinker.planning.hardware import check_hardware
+from videothinker.planning.pace import who_waits
 from videothinker.planning.plan import make_plan
 from videothinker.processes import Processes, find_processes
 from videothinker.records import Step
@@ -74,6 +75,8 @@ def train(data: Path, config: TrainConfig) -> Path:
         training_set = _settle(training_set, config, run, processes, videos)
         if processes.main:
             console.say(_reading(training_set, policy, config, processes))
+            waits = who_waits(config.prompts_per_step, processes.size)
+            _warn([waits] if waits else [])
         prompts = Prompts(policy, training_set, config, videos)
         loop = _make_loop(prompts, bias, rewards, run, processes)
         loop.at_once = rollout.at_once if rollout else None
