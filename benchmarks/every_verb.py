@@ -80,7 +80,7 @@ def training_commands(out: Path) -> dict[str, list[str]]:
 
     bias = flags(bias=out / "bias")
     failure = flags(sampling="bias-failure", sampling_rollouts=2)
-    paper = flags(divergence="k3", repulsion=0.01, schedule="constant")
+    bounded = flags(divergence="exact", repulsion=0.3, schedule="controller")
     seen = [*SMALL, *SEEN]
     return {
         "bias": train("bias", "transcripts", TEXT_BASE, *TEXT),
@@ -88,7 +88,7 @@ def training_commands(out: Path) -> dict[str, list[str]]:
         "grpo": train("grpo", "transcripts", TEXT_BASE, *TEXT),
         "grpo-failure": train("grpo", "transcripts", TEXT_BASE, *TEXT, *bias, *failure),
         "cdpo": train("cdpo", "transcripts", TEXT_BASE, *TEXT, *bias),
-        "cdpo-paper": train("cdpo", "transcripts", TEXT_BASE, *TEXT, *bias, *paper),
+        "cdpo-bounded": train("cdpo", "transcripts", TEXT_BASE, *TEXT, *bias, *bounded),
         "cdpo-video": train(
             "cdpo", "diagnosis", VIDEO_BASE, *seen, *flags(bias=out / "bias-video")
         ),

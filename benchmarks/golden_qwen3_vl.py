@@ -102,19 +102,19 @@ def main() -> None:
     parser.add_argument("--prompts", action="store_true", help="the prompts, not the arrays")
     arguments = parser.parse_args()
     videos = Qwen3VLVideoProcessor()
-    book = {
+    found = {
         "transformers": transformers.__version__,
         "torch": torch.__version__,
         "torchvision": torchvision.__version__,
     }
     if arguments.prompts:
-        name, book["prompts"] = "prompts.json", prompts(videos)
+        name, found["prompts"] = "prompts.json", prompts(videos)
     else:
         name = "video_patches.json"
-        book |= {"image_mean": list(videos.image_mean), "image_std": list(videos.image_std)}
-        book["cases"] = {case: {"pixels": given[3:]} for case, given in CASES.items()}
+        found |= {"image_mean": list(videos.image_mean), "image_std": list(videos.image_std)}
+        found["cases"] = {case: {"pixels": given[3:]} for case, given in CASES.items()}
         np.savez_compressed(arguments.folder / "video_patches.npz", **arrays(videos))
-    (arguments.folder / name).write_text(json.dumps(book, indent=1) + "\n")
+    (arguments.folder / name).write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

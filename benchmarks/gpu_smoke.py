@@ -28,6 +28,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -124,12 +125,6 @@ def machine(smoke: Smoke, found: Found) -> None:
     if compiler:
         told = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False)
         version = told.stdout.partition("\n")[0]
-    try:
-        import triton  # noqa: PLC0415 (a CPU build of torch comes without)
-
-        version_of_triton = triton.__version__
-    except ImportError:
-        version_of_triton = None
     device = smoke.device
     found |= {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU",
@@ -137,7 +132,7 @@ def machine(smoke: Smoke, found: Found) -> None:
         "cuda": torch.version.cuda,
         "transformers": transformers.__version__,
         "python": platform.python_version(),
-        "triton": version_of_triton,
+        "triton": next((one.version for one in distributions(name="triton")), None),
         "compiler": f"{compiler} ({version})",
         "Python.h": f"{headers}{'' if headers.is_file() else ' is not there'}",
         "can_fuse": can_fuse(device),

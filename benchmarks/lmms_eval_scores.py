@@ -37,10 +37,10 @@ def write_log(task: Path, evaluation: Path, name: str) -> Path:
     said = {s.question_id: s.text for s in samples if s.variant == "full" and s.seed == 0}
     rows = [json.loads(line) for line in (task / "rows.jsonl").read_text().splitlines()]
     logs = [{"doc_id": i, "resps": [[said[row["question_id"]]]]} for i, row in enumerate(rows)]
-    book = {"args": {"model": "stored", "model_args": "", "limit": None}, "time": "0101_0000"}
+    header = {"args": {"model": "stored", "model_args": "", "limit": None}, "time": "0101_0000"}
     folder = task / "logs"
     folder.mkdir()
-    log = {**book, "model_configs": {"task": name}, "logs": logs}
+    log = {**header, "model_configs": {"task": name}, "logs": logs}
     (folder / "stored.json").write_text(json.dumps(log))
     return folder
 

@@ -22,7 +22,7 @@ from miniature_records import (
 )
 
 FAMILIES = {
-    "controller": "the default of `train cdpo`: exact divergence, its weight led by a controller",
+    "controller": "exact divergence, its weight led by a controller",
     "k3": "the plain objective: the paper's divergence at a constant weight",
 }
 """Arms called FAMILY-WEIGHT, trained on the questions that `grpo` was trained on."""

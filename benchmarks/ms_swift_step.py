@@ -83,7 +83,7 @@ def export(out: Path, name: str, **settings: Any) -> Path:
     recipe = {
         "dtype": "float32", "gradient_checkpointing": False, "frames": 4, "num_generations": 4,
         "max_completion_length": 8, "prompts_per_step": 1, "max_steps": STEPS, "guard": False,
-        "learning_rate": 1e-3, "eval_steps": 0, "train_questions": 0, "schedule": "constant",
+        "learning_rate": 1e-3, "eval_steps": 0, "train_questions": 0, "sampling": "uniform",
         "reward_funcs": ["format"], "max_grad_norm": 1000.0, **settings,
     }  # fmt: skip
     path = out / f"{name}.yaml"

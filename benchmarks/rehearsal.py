@@ -37,9 +37,9 @@ from videothinker.generation.base import Sampling
 from videothinker.generation.shared_prefix import generate
 from videothinker.models.base import Group
 from videothinker.models.catalog import read_shape
-from videothinker.models.qwen2_5_vl.encoding import VisionSettings
 from videothinker.models.qwen2_5_vl.model import Qwen25VL
 from videothinker.models.qwen_vl.policy import install
+from videothinker.models.qwen_vl.videos import VisionSettings
 from videothinker.models.shapes import Grid, step_flops
 from videothinker.planning.live_bytes import LiveBytes
 from videothinker.planning.memory import moments

@@ -166,16 +166,12 @@ def _shape(path: Path) -> object:
     return read_shape(read_object(path), str(path))
 
 
-def kinds(folder: Path) -> dict[str, Kind]:
-    """Every kind of file; `folder` gets the models that some of them belong to."""
-    question = Question(
-        id="q", dataset="d", split="train", context="frame 1: they collide", question="Which?",
-        choices=("a", "b"), answer=("A",), type="t", groups={"scene": "1"},
-    )  # fmt: skip
+def _annotation() -> dict[str, Any]:
+    """Two objects that collide, in CLEVRER's layout."""
     spot = {"location": [0, 0, 0], "orientation": [0, 0, 0], "velocity": [1, 0, 0],
             "angular_velocity": [0, 0, 0], "inside_camera_view": True}  # fmt: skip
     looks = [("red", "metal", "cube"), ("blue", "rubber", "sphere")]
-    annotation = {
+    return {
         "scene_index": 0,
         "video_filename": "v.mp4",
         "object_property": [
@@ -187,6 +183,14 @@ def kinds(folder: Path) -> dict[str, Kind]:
             {"frame_id": t, "objects": [{"object_id": i, **spot} for i in (0, 1)]} for t in (0, 1)
         ],
     }
+
+
+def kinds(folder: Path) -> dict[str, Kind]:
+    """Every kind of file; `folder` gets the models that some of them belong to."""
+    question = Question(
+        id="q", dataset="d", split="train", context="frame 1: they collide", question="Which?",
+        choices=("a", "b"), answer=("A",), type="t", groups={"scene": "1"},
+    )  # fmt: skip
     program = "events objects red filter_color unique filter_collision unique"
     raw = {"question_id": 0, "question": "Which?", "question_type": "counterfactual",
            "program": ["objects"], "choices": [
@@ -215,7 +219,7 @@ def kinds(folder: Path) -> dict[str, Kind]:
             encode(Diagnosis(question_id="q", rule="r", label="excluded", flags={"r": None})),
             _records(Diagnosis),
         ),
-        "annotations": Kind(json.dumps(annotation).encode(), _scene, "annotation"),
+        "annotations": Kind(json.dumps(_annotation()).encode(), _scene, "annotation"),
         "CLEVRER questions": Kind(json.dumps(scenes).encode(), questions.read_questions),
         "programs": Kind(removed.encode(), _program),
         "recipes": Kind(b"seed: 1\nframes: 4\nreward-funcs: [a, b]\n", _recipe),

@@ -273,7 +273,8 @@ def train(
     named = isinstance(algorithm, str)
     name = f"train {algorithm if named else algorithm.stage}"
     if named and name not in VERBS:
-        raise UserError(f"algorithm {algorithm!r} is unknown; allowed are bias, grpo, cdpo")
+        known = ", ".join(verb.split()[1] for verb in VERBS if verb.startswith("train "))
+        raise UserError(f"algorithm {algorithm!r} is unknown; allowed are {known}")
     if not named and name not in VERBS:  # an algorithm of one's own goes the same way
         name = "train grpo"
     config = None if named else algorithm

@@ -13,6 +13,7 @@ from videothinker.algorithms import objective
 from videothinker.algorithms.base import BiasSource, TrainConfig
 from videothinker.algorithms.bias import BiasConfig
 from videothinker.algorithms.cdpo import CdpoConfig
+from videothinker.algorithms.choices import DIVERGENCES
 from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.cli import setting_names
 from videothinker.errors import UserError
@@ -24,10 +25,13 @@ GIVEN: dict[str, Any] = {"model": "m", "out": Path("o"), "bias": "b"}
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"repulsion": 0}, "repulsion is 0; allowed is a number above 0"),
+        ({"repulsion": 0, "sampling": "uniform"}, "repulsion is 0; allowed is a number above 0"),
         ({"repulsion": -0.01}, "repulsion = -beta"),
-        ({"divergence": "kl"}, "divergence is 'kl'; allowed is k3, rho_k3, k2, exact, js"),
-        ({"direction": "attract"}, "schedule is 'controller'; allowed is 'constant'"),
+        ({"divergence": "kl"}, f"divergence is 'kl'; allowed is {', '.join(DIVERGENCES)}"),
+        (
+            {"direction": "attract", "schedule": "controller"},
+            "schedule is 'controller'; allowed is 'constant'",
+        ),
         ({"bias": ""}, "make one with `train bias`"),
         ({"num_generations": 1}, "at least 2"),
         ({"learning_rate": float("nan")}, "learning_rate is nan"),
@@ -79,7 +83,7 @@ def test_what_each_algorithm_answers() -> None:
     assert steered.bias_source() == BiasSource("b", offload=False, may_be_policy=False)
     cdpo = CdpoConfig(**GIVEN, offload_bias=True, allow_self_bias=True)
     assert cdpo.bias_source() == BiasSource("b", offload=True, may_be_policy=True)
-    assert [one.objective().divergence for one in (bias, grpo, cdpo)] == [None, None, "exact"]
+    assert [one.objective().divergence for one in (bias, grpo, cdpo)] == [None, None, "k3"]
     mute = CdpoConfig(**GIVEN, repulsion=0, sampling="base-failure")
     assert mute.objective().divergence is None
 

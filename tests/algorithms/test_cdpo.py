@@ -1,4 +1,4 @@
-"""A small softmax policy: the plain repulsion collapses, the default (controller) does not.
+"""A small softmax policy: the plain repulsion collapses, one that is bounded does not.
 
 Eight tokens, one a completion: 0 takes the shortcut (right on 92.5 % of observational and 3.5 % of
 inferential questions), 1 simulates (right on 60 % of both), the others have no valid format. The
@@ -27,6 +27,7 @@ BIAS = torch.tensor([4.0, 0.0] + [-14.0] * MALFORMED).log_softmax(0)
 ALIKE = torch.tensor([1.0, 0.8] + [-8.0] * MALFORMED).log_softmax(0)
 PLAIN = {"schedule": "constant", "guard": False}
 """As in the paper."""
+BOUNDED = {"schedule": "controller", "divergence": "exact"}
 WEIGHTS = (0.01, 0.03, 0.1, 0.3, 1.0)
 
 
@@ -93,7 +94,8 @@ def test_the_plain_form_collapses(divergence: str) -> None:
 @pytest.mark.parametrize("weight", WEIGHTS)
 def test_the_controller_does_not(divergence: str, weight: float) -> None:
     """On the whole axis, unrescaled; the weight in force is clamped to +-repulsion."""
-    alone = settings(repulsion=weight, divergence=divergence, guard=False)
+    controlled = {"schedule": "controller", "divergence": divergence}
+    alone = settings(**controlled, repulsion=weight, guard=False)
     assert play(alone).min() > 0.9
 
 
@@ -106,9 +108,15 @@ def test_a_bounded_force_collapses_where_thoughts_are_free(divergence: str, weig
 
 
 @pytest.mark.parametrize("weight", WEIGHTS)
-def test_the_default_does_not_collapse_there(weight: float) -> None:
+def test_a_bounded_repulsion_does_not_collapse_there(weight: float) -> None:
     """Exact divergence, controller and guard: on the whole axis, unrescaled."""
-    default = settings(repulsion=weight)
-    told = (default.divergence, default.schedule, default.divergence_target, default.guard)
-    assert told == ("exact", "controller", 0.4, True)
-    assert play(default, thoughts=31, bias_V=ALIKE).min() > 0.85
+    bounded = settings(**BOUNDED, repulsion=weight)
+    assert play(bounded, thoughts=31, bias_V=ALIKE).min() > 0.85
+
+
+@pytest.mark.parametrize("thoughts", [0, 31])
+def test_the_default_is_the_papers_with_a_guard_and_does_not_collapse(thoughts: int) -> None:
+    default = settings()
+    told = (default.divergence, default.repulsion, default.schedule, default.guard)
+    assert told == ("k3", 0.01, "constant", True)
+    assert play(default, thoughts=thoughts, bias_V=ALIKE if thoughts else BIAS).min() > 0.85

@@ -46,12 +46,12 @@ def test_order_split_and_premise():
     questions = [make("c"), make("a"), make("b", label_struck=None), make("v", "validation")]
     labels = dict.fromkeys("cabv", "observational")
     found = bias_set(questions, labels)
-    assert [q.id for q in found.struck] == ["c", "a"]
+    assert [q.id for q in found.premise_removed] == ["c", "a"]
     assert [q.id for q in found.as_is] == ["c", "a", "b"]
     assert found.not_applicable == 1
     assert found.split == "train"
-    assert found.struck[0].question == "What will happen?"
-    assert found.struck[0].question_struck is None
+    assert found.premise_removed[0].question == "What will happen?"
+    assert found.premise_removed[0].question_struck is None
     other = bias_set([questions[3]], {"v": "observational"})
     assert [q.id for q in other.as_is] == ["v"]
     assert other.split is None

@@ -6,7 +6,7 @@ import pytest
 from videothinker.answers import exact
 from videothinker.diagnosis.agreement import Agreement, agree, by_samples
 from videothinker.diagnosis.causal import adjust
-from videothinker.diagnosis.effects import strikes, struck_answer, swaps, units_of
+from videothinker.diagnosis.effects import premise_removed_answer, strikes, swaps, units_of
 from videothinker.diagnosis.probes import diagnose_by_probes, majority, probe_flags, probe_label
 from videothinker.diagnosis.reliance import reliance
 from videothinker.records import Diagnosis, Evidence, Question, Sample
@@ -177,7 +177,7 @@ def scenes(n, seed):
 def test_a_describer_has_only_the_effect_of_observation_and_a_reasoner_only_that_of_truth():
     questions, logs = scenes(300, 3)
     by_id = {q.id: q for q in questions}
-    describer = [sample(q, struck_answer(q, logs[q.id]), "full") for q in questions]
+    describer = [sample(q, premise_removed_answer(q, logs[q.id]), "full") for q in questions]
     reasoner = [sample(q, q.answer, "full") for q in questions]
     for drawn_by, truth, observation in ((describer, 0.0, 1.0), (reasoner, 1.0, 0.0)):
         for swap, expected in ((False, truth), (True, observation)):
@@ -209,16 +209,17 @@ def test_units_leave_out_failures_other_variants_and_questions_without_logs():
 def test_striking_the_premise_is_judged_by_the_logs():
     questions, logs = scenes(200, 4)
     full = {q.id: drawn(q, [q.answer] * 3, "full") for q in questions}
-    seen = {q.id: drawn(q, [struck_answer(q, logs[q.id])] * 3) for q in questions}
+    seen = {q.id: drawn(q, [premise_removed_answer(q, logs[q.id])] * 3) for q in questions}
     wise = reliance(strikes(questions, logs, full, seen))
     blunt = reliance(strikes(questions, logs, seen, seen))
-    change = sum(q.answer != struck_answer(q, logs[q.id]) for q in questions)
+    change = sum(q.answer != premise_removed_answer(q, logs[q.id]) for q in questions)
     assert wise.stays_when_should_change.n == blunt.stays_when_should_change.n == change
     # Questions right or struck-right with no letter at all count as unanswered.
     assert wise.stays_when_should_change.count == 0
     assert blunt.changes_when_should_stay.count == 0
     answered = sum(
-        q.answer != struck_answer(q, logs[q.id]) and struck_answer(q, logs[q.id]) != ()
+        q.answer != premise_removed_answer(q, logs[q.id])
+        and premise_removed_answer(q, logs[q.id]) != ()
         for q in questions
     )
     assert blunt.stays_when_should_change.count == answered

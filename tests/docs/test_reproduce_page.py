@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from videothinker import cli
-from videothinker.planning.pace import expected_seconds, in_words
+from videothinker.planning.dry_run import expected_seconds, in_words
 from videothinker.planning.plan import GIB, make_plan
 
 REPO = Path(__file__).parents[2]

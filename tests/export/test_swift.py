@@ -29,7 +29,13 @@ STEPS, PROMPTS = 6, 2
 
 
 def settings(**changes: Any) -> dict[str, Any]:
-    return {"max_steps": STEPS, "prompts_per_step": PROMPTS, "eval_steps": 0, "seed": 3} | changes
+    return {
+        "sampling": "uniform",
+        "max_steps": STEPS,
+        "prompts_per_step": PROMPTS,
+        "eval_steps": 0,
+        "seed": 3,
+    } | changes
 
 
 @pytest.fixture
@@ -173,7 +179,10 @@ def test_one_of_two_things_is_exported(capsys: Any) -> None:
 def test_a_folder_of_images_is_refused(data: Path, capsys: Any) -> None:
     (data / "0.mp4").unlink()
     (data / "0.mp4").mkdir()
+    recipe = data.parent / "images.yaml"
+    recipe.write_text("sampling: uniform")
     given = ["--to", "ms-swift", "--data", str(data), "--model", "m/m", "--bias", "b/b"]
+    given += ["--recipe", str(recipe)]
     assert cli.main(["export", *given, "--out", str(data.parent / "o")]) == 2
     assert "is a folder of images" in capsys.readouterr().err
 

@@ -130,7 +130,8 @@ def test_the_steering_is_that_of_a_run(folders: tuple[Path, Path], tmp_path: Pat
     config = CdpoConfig(
         model=str(folders[0]), bias=str(folders[1]), out=tmp_path / "run", dtype="float32",
         gradient_checkpointing=False, max_completion_length=8, num_generations=2, max_steps=5,
-        eval_steps=0, learning_rate=1e-3, divergence_target=0.05, **OPEN,
+        eval_steps=0, learning_rate=1e-3, divergence_target=0.05, divergence="exact",
+        repulsion=0.3, schedule="controller", **OPEN,
     )  # fmt: skip
     train(tmp_path / "questions.jsonl", config)
     steps = read_jsonl(tmp_path / "run/metrics.jsonl", Step)

@@ -13,7 +13,7 @@ from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.generation import pages as module
 from videothinker.generation.base import Sampling
 from videothinker.generation.cache import RowsPlan
-from videothinker.generation.decoder import Decoder, Heads, decoder_of, turned
+from videothinker.generation.decoder import Decoder, Heads, decoder_of, rotated
 from videothinker.generation.graphs import as_it_is
 from videothinker.generation.pages import PAGE, Pages
 from videothinker.generation.shared_prefix import (
@@ -75,11 +75,11 @@ def librarys(policy: PrefixPolicy, rows: RowsPlan, next_RX: Tensor) -> Step:
 
 def own(decoder: Decoder, rows: RowsPlan, next_RX: Tensor, *, static: bool) -> Step:
     cache = Pages(rows, as_it_is) if static else rows
-    turns = decoder.turns(next_RX.T[:, :, None] + torch.arange(STEPS))
+    rotations = decoder.rotations(next_RX.T[:, :, None] + torch.arange(STEPS))
 
     def step(number: int, tokens_A: Tensor) -> Tensor:
         cache.advance()
-        return decoder.logits(tokens_A, turns[:, :, number], cache)
+        return decoder.logits(tokens_A, rotations[:, :, number], cache)
 
     return step
 
@@ -210,10 +210,10 @@ def test_heads_are_normed_and_turned_as_the_library_does() -> None:
     )
     query, key = apply_rotary_pos_emb(query, key, angles.cos()[None], angles.sin()[None])
     sign = torch.cat([-torch.ones(width // 2), torch.ones(width // 2)])
-    turn = torch.stack([angles.cos(), angles.sin() * sign])
+    rotation = torch.stack([angles.cos(), angles.sin() * sign])
     left = torch.stack([torch.ones(rows, width), torch.zeros(rows, width)])
     heads = Heads(shared, width, 1.0, 1e-6, *weights)
-    found, both = turned(packed, heads, torch.stack([turn, left], dim=2))
+    found, both = rotated(packed, heads, torch.stack([rotation, left], dim=2))
     torch.testing.assert_close(found, query[0].transpose(0, 1))
     torch.testing.assert_close(both[:, 0], key[0].transpose(0, 1))
     assert torch.equal(both[:, 1], value[0].transpose(0, 1))

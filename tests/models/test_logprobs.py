@@ -77,18 +77,6 @@ def test_chunked_divergence_equals_the_whole() -> None:
         assert torch.allclose(ours.grad, plain.grad, rtol=1e-4, atol=1e-5)
 
 
-def test_targets_travel_with_their_chunk() -> None:
-    hidden_ND, head_VD, targets_N = tensors(3)
-    picked = chunked_vocabulary(
-        lambda z, other, y: z.log_softmax(-1).gather(1, y[:, None])[:, 0] + 0 * other.sum(),
-        *(hidden_ND, head_VD, hidden_ND, head_VD),
-        targets_N=targets_N,
-        chunk=2,
-    )
-    expected, _ = token_logps(hidden_ND, head_VD, targets_N, temperature=1.0)
-    assert torch.allclose(picked.double(), expected, atol=1e-6)
-
-
 class _Largest(torch.utils._python_dispatch.TorchDispatchMode):
     """Remembers the largest tensor any operation makes."""
 

@@ -19,8 +19,7 @@ from videothinker.models.loaded import SHARD
 from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 from videothinker.models.shapes import Grid, parameters
 from videothinker.planning import memory, workload
-from videothinker.planning.divergences import logit_bytes
-from videothinker.planning.live_bytes import LiveBytes
+from videothinker.planning.live_bytes import LiveBytes, logit_bytes
 from videothinker.planning.plan import GIB, make_plan
 from videothinker.planning.workload import Workload
 from videothinker.training.adapters import add_adapter

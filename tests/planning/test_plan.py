@@ -10,7 +10,7 @@ from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.models.shapes import layer_parameters, parameters
 from videothinker.planning import memory
-from videothinker.planning.pace import who_waits
+from videothinker.planning.hardware import who_waits
 from videothinker.planning.plan import GIB, Rollout, bias_kind, make_plan
 from videothinker.training.data import load_training_set
 

@@ -81,6 +81,7 @@ def quick(base: Path) -> dict[str, object]:
         "dtype": "float32",
         "gradient_checkpointing": False,
         "learning_rate": 1e-3,
+        "sampling": "uniform",
         "prompts_per_step": 3,
         "num_generations": 4,
         "max_completion_length": 6,

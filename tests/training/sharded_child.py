@@ -20,10 +20,10 @@ from videothinker.models.catalog import find_shape, load_policy
 from videothinker.models.loaded import Policy
 from videothinker.models.shapes import Grid
 from videothinker.planning import live_bytes, memory
-from videothinker.planning.divergences import logit_bytes
+from videothinker.planning.live_bytes import logit_bytes
 from videothinker.planning.workload import Workload
 from videothinker.processes import Processes, find_processes
-from videothinker.training.loop import Loop, take_turns
+from videothinker.training.loop import Loop, share_groups
 from videothinker.training.models import load_trainee
 from videothinker.training.optimizer import MasterAdamW
 from videothinker.training.rollouts import Batch
@@ -97,9 +97,9 @@ def passed(loop: Any, groups: list[Group], objective: Objective) -> None:
     """One step's gradients as the loop lets a process compute its part."""
     given = advantages(len(groups))
     mine = {i: group for i, group in enumerate(groups) if loop.processes.mine(i)}
-    turns, backwards = take_turns(loop, Batch(groups=mine), given, objective)
+    shares, backwards = share_groups(loop, Batch(groups=mine), given, objective)
     accumulate_gradients(
-        *(loop.policy, loop.bias, [g for g, _ in turns], [a for _, a in turns], objective),
+        *(loop.policy, loop.bias, [g for g, _ in shares], [a for _, a in shares], objective),
         **sizes(groups),
         backwards=backwards,
     )

@@ -25,7 +25,8 @@ from videothinker.training.stages import train
 def cdpo_settings(other: Path, quick: dict[str, Any]) -> dict[str, Any]:
     """Everything at once: repulsion, controller, bias-failure sampling."""
     sampling = {"sampling": "bias-failure", "sampling_rollouts": 2}
-    return quick | OPEN | sampling | {"bias": str(other)}
+    steered = {"schedule": "controller", "divergence": "exact", "repulsion": 0.3}
+    return quick | OPEN | sampling | steered | {"bias": str(other)}
 
 
 def test_killed_at_any_step_it_resumes_to_the_same_bytes(

@@ -51,8 +51,8 @@ def test_the_objective_is_the_settings() -> None:
 @pytest.mark.parametrize(
     ("changes", "divergence", "weight"),
     [
-        ({"repulsion": 0.2, "divergence_target": 0.5}, 0.1, 0.16),
-        ({"repulsion": 0.2, "divergence_target": 0.5}, 0.75, -0.1),
+        ({"schedule": "controller", "repulsion": 0.2, "divergence_target": 0.5}, 0.1, 0.16),
+        ({"schedule": "controller", "repulsion": 0.2, "divergence_target": 0.5}, 0.75, -0.1),
         ({"repulsion": 0.2, "schedule": "constant"}, 0.75, 0.2),
         ({"repulsion": 0.2, "schedule": "constant", "direction": "attract"}, 0.75, -0.2),
     ],

@@ -31,8 +31,9 @@ def test_the_controller_follows_the_kl_of_the_step_before(
     toy: Path, other: Path, quick: dict[str, Any], tmp_path: Path, divergence: str
 ) -> None:
     """Each step's weight from the record of the one before; the divergence trained is another."""
-    held = {"repulsion": 0.3, "divergence_target": 0.05, "divergence": divergence}
-    settings = quick | OPEN | held | {"max_steps": 6, "learning_rate": 3e-3, "eval_steps": 0}
+    held = {"schedule": "controller", "repulsion": 0.3, "divergence_target": 0.05}
+    settings = quick | OPEN | held | {"divergence": divergence}
+    settings |= {"max_steps": 6, "learning_rate": 3e-3, "eval_steps": 0}
     out = train(toy, CdpoConfig(out=tmp_path / "a", bias=str(other), **settings))
     steps = read_jsonl(out / "metrics.jsonl", Step)
     for before, after in pairwise(steps):
@@ -65,7 +66,7 @@ def test_repelling_drives_away_and_attracting_towards_the_bias_model(
     toy: Path, other: Path, quick: dict[str, Any], tmp_path: Path
 ) -> None:
     """The sign through the whole line, with no reward to disturb it."""
-    plain = {"schedule": "constant", "repulsion": 1.0, "reward_funcs": ("format",), "max_steps": 12}
+    plain = {"divergence": "exact", "repulsion": 1.0, "reward_funcs": ("format",), "max_steps": 12}
     last = {}
     for direction in ("repel", "attract"):
         settings = quick | plain | OPEN | {"direction": direction, "learning_rate": 3e-3}
@@ -82,7 +83,7 @@ def test_repelling_drives_away_and_attracting_towards_the_bias_model(
 def test_a_divergence_in_the_reward_drives_away_by_advantages_alone(
     toy: Path, other: Path, quick: dict[str, Any], tmp_path: Path
 ) -> None:
-    plain = {"schedule": "constant", "repulsion": 1.0, "reward_funcs": ("format",), "max_steps": 12}
+    plain = {"divergence": "exact", "repulsion": 1.0, "reward_funcs": ("format",), "max_steps": 12}
     settings = quick | plain | OPEN | {"divergence_in": "reward", "learning_rate": 3e-3}
     out = train(toy, CdpoConfig(out=tmp_path / "a", bias=str(other), **settings))
     steps = read_jsonl(out / "metrics.jsonl", Step)

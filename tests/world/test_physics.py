@@ -194,8 +194,8 @@ def test_what_leaves_the_view_is_gone_and_hits_nothing():
     leaving = thing(at=(1.0, 0.0), velocity=(2.5, 0.0))
     run = simulate(SceneSetup((leaving, thing(at=(4.5, 0.0)))))
     assert not run.collisions
-    ((frame, who),) = run.exits()
-    assert who == 0
+    ((kind, frame, who),) = clevrer_scenes.crossings(run.inside_TN)
+    assert (kind, who) == ("out", (0,))
     assert run.inside_TN[frame - 1, 0]
     assert not run.inside_TN[frame:, 0].any()
     assert not run.on_table_TN[-1, 0]
@@ -204,8 +204,8 @@ def test_what_leaves_the_view_is_gone_and_hits_nothing():
 
 def test_an_object_sent_in_enters_once():
     run = simulate(SceneSetup((thing(at=(-3.5, 0.0), velocity=(1.2, 0.0), launch_frame=10),)))
-    ((frame, who),) = run.entries()
-    assert who == 0
+    ((kind, frame, who),) = clevrer_scenes.crossings(run.inside_TN)
+    assert (kind, who) == ("in", (0,))
     assert frame > 10
     assert run.moving_TN[frame, 0]
     assert not run.moving_TN[frame - 1, 0]

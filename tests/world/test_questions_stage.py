@@ -18,12 +18,12 @@ from videothinker.runs import digest_path
 from videothinker.video import read_clip
 from videothinker.world import camera
 from videothinker.world.config import LIMITS, WorldConfig
+from videothinker.world.objects import frame_ids
 from videothinker.world.plan import plan
 from videothinker.world.produce import frame_rate, palette_of
 from videothinker.world.scenes import scene_config
 from videothinker.world.shading import RGB
 from videothinker.world.stage import _workers, world
-from videothinker.world.stream import frame_ids
 
 # without `if __name__ == "__main__"`: workers run nothing of the script that asks for a world
 PROGRAM = """

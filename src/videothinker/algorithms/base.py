@@ -41,7 +41,7 @@ class Objective:
     """Null where nothing is measured against a bias model."""
     divergence_in: Place = "loss"
     repulsion: float = 0.0
-    """The weight in force, with its sign, after schedule and guard."""
+    """The weight, with its sign; of a step after schedule and guard."""
 
 
 @dataclass(frozen=True)

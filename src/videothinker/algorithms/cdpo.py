@@ -2,8 +2,9 @@
 
 GRPO plus repulsion * divergence(policy, frozen bias model), where TRL's `beta` is `-repulsion`. The
 divergence is one of `choices.DIVERGENCES`; the weight in force follows direction, schedule and
-guard (`control.py`). The defaults are ours, a bounded repulsion; the paper's own setting is
-`divergence k3, repulsion 0.01, schedule constant, guard false`.
+guard (`control.py`). The defaults are the paper's objective with a guard, on questions drawn by the
+bias model's failures; it has neither (`guard false, sampling uniform`). A repulsion bounded at
+every step is `divergence exact, repulsion 0.3, schedule controller`.
 """
 
 import math
@@ -14,6 +15,7 @@ from videothinker.algorithms import control
 from videothinker.algorithms.base import (
     BiasSource,
     Objective,
+    Sampling,
     TrainConfig,
     require,
 )
@@ -26,20 +28,23 @@ class CdpoConfig(TrainConfig):
 
     stage: ClassVar[str] = "cdpo"
 
+    sampling: Sampling = "bias-failure"
+    """How a step's questions are drawn. Ours: measured in miniature. Paper: uniform, every question
+    once before any twice."""
     bias: str
     """The frozen bias model: a folder, a run of `train bias`, a hub name, or a LoRA adapter."""
     offload_bias: bool = False
     """Keep the bias model on the CPU between its uses; exact. Ours."""
-    repulsion: float = 0.3
-    """Weight of the divergence from the bias model; TRL's `beta` is -repulsion. Ours: measured in
-    miniature with the controller (paper: 0.01, constant)."""
-    divergence: DivergenceName = "exact"
+    repulsion: float = 0.01
+    """Weight of the divergence from the bias model; TRL's `beta` is -repulsion. Paper: 0.01. With
+    the controller 0.3 was measured in miniature."""
+    divergence: DivergenceName = "k3"
     """`k3` is the authors' code, KL(bias || pi); `rho_k3`, `k2` and `exact` the paper's formula,
-    KL(pi || bias); `js` Jensen-Shannon. Ours: exact, measured in miniature."""
+    KL(pi || bias); `js` Jensen-Shannon. Authors' code: k3."""
     direction: Direction = "repel"
     """`attract` is the paper's ablation. Paper: repel."""
-    schedule: Schedule = "controller"
-    """`controller`: repulsion * clip(1 - D / target, -1, 1). Ours (paper: constant)."""
+    schedule: Schedule = "constant"
+    """`controller`: repulsion * clip(1 - D / target, -1, 1), ours. Paper: constant."""
     divergence_in: Place = "loss"
     """`reward` adds repulsion * log(pi / bias) of the whole completion to its reward and leaves the
     loss plain: the sceptic's baseline. Paper: loss."""
@@ -75,15 +80,20 @@ class CdpoConfig(TrainConfig):
         return BiasSource(self.bias, self.offload_bias, self.allow_self_bias)
 
     def objective(self) -> Objective:
-        """With the divergence, unless the repulsion is 0."""
+        """With the divergence and its weight, unless the repulsion is 0."""
         plain = super().objective()
         if not self.repulsion:
             return plain
-        return replace(plain, divergence=self.divergence, divergence_in=self.divergence_in)
+        return replace(
+            plain,
+            divergence=self.divergence,
+            divergence_in=self.divergence_in,
+            repulsion=self.repulsion if self.direction == "repel" else -self.repulsion,
+        )
 
     def weigh(self, signs: control.Signs) -> tuple[float, str | None]:
-        """Direction, then schedule, then guard."""
-        weight = self.repulsion if self.direction == "repel" else -self.repulsion
+        """The objective's, after schedule and guard."""
+        weight = self.objective().repulsion
         if self.schedule == "controller":
             weight = control.controlled(weight, signs.divergence, self.divergence_target)
         if not self.guard:

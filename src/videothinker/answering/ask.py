@@ -184,10 +184,7 @@ def _check(
         if question.id in seen:
             raise UserError(f"question id {question.id!r} comes twice; ids must be unique")
         seen.add(question.id)
-        if not variants.applies(question, variant):
-            raise UserError(
-                f"question {question.id!r} has no premise to strike out; leave it out of 'struck'"
-            )
+        variants.check(question, variant)
     check_samples(protocol, samples)
 
 

@@ -5,13 +5,11 @@ from typing import Literal
 import msgspec
 
 from videothinker.answering.config import ModelsConfig
-from videothinker.console import say
+from videothinker.console import columns, say
 from videothinker.models.catalog import FAMILIES, published
 from videothinker.records import encode, write_alone
 
 Verdict = Literal["right", "wrong", "not checked"]
-PADDING = 2
-"""Spaces between the columns of a table."""
 
 
 class FamilyLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -67,7 +65,8 @@ def models(config: ModelsConfig) -> Families:
 def _list() -> Families:
     lines = family_lines()
     head = ("family", "can be given to", "way", "tested with")
-    say(table([head, *((one.name, ", ".join(one.verbs), one.way, one.tested) for one in lines)]))
+    rows = [(one.name, ", ".join(one.verbs), one.way, one.tested) for one in lines]
+    say("\n".join(columns([head, *rows], left=len(head))))
     say("\npublished checkpoints whose runs are planned without their files:")
     say("\n".join(f"  {name}" for one in lines for name in one.published))
     say("\nweights of your own: videothinker models --verify MODEL")
@@ -79,7 +78,8 @@ def _verify(model: str, config: ModelsConfig) -> Families:
 
     checks = tuple(verify(model, config))
     head = ("check", "engine", "library", "verdict")
-    say(table([head, *((c.what, c.ours, c.library, c.verdict) for c in checks)]))
+    rows = [(c.what, c.ours, c.library, c.verdict) for c in checks]
+    say("\n".join(columns([head, *rows], left=len(head))))
     say("\n".join(f"  {c.what}: {c.note}" for c in checks if c.note))
     found = Families(model=model, checks=checks)
     left = sum(check.verdict == "not checked" for check in checks)
@@ -102,13 +102,4 @@ def family_lines() -> tuple[FamilyLine, ...]:
             tested=family.tested,
         )
         for kind, family in FAMILIES.items()
-    )
-
-
-def table(rows: list[tuple[str, ...]]) -> str:
-    """Columns side by side; the first row is the head."""
-    widths = [max(len(row[at]) for row in rows) + PADDING for at in range(len(rows[0]))]
-    return "\n".join(
-        "".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
     )

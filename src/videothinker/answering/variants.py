@@ -54,10 +54,7 @@ def _full(_question: Question, shown: Shown, _generator: np.random.Generator) ->
 
 
 def _premise_removed(question: Question, shown: Shown, _generator: np.random.Generator) -> Shown:
-    if question.question_struck is None:
-        raise UserError(
-            f"question {question.id!r} has no premise to strike out; leave it out of 'struck'"
-        )
+    assert question.question_struck is not None, "see `check`"
     return replace(shown, text=question.question_struck)
 
 
@@ -130,6 +127,18 @@ def applies(question: Question, variant: Variant) -> bool:
     return question.question_struck is not None or not PROBES[variant].needs_premise
 
 
+def check(question: Question, variant: Variant) -> None:
+    """Refuse a question to which the variant does not apply.
+
+    Raises:
+        UserError: `struck` of a question without a premise.
+    """
+    if not applies(question, variant):
+        raise UserError(
+            f"question {question.id!r} has no premise to strike out; leave it out of {variant!r}"
+        )
+
+
 def needs_video(question: Question, variant: Variant) -> bool:
     """Whether the question's video is shown."""
     return question.video is not None and PROBES[variant].needs_video
@@ -143,5 +152,6 @@ def apply(
     Raises:
         UserError: `struck` of a question without a premise.
     """
+    check(question, variant)
     shown = Shown(question.question, clip, question.context)
     return PROBES[variant].show(question, shown, generator)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from videothinker.clevrer.answerers import ANSWERERS, OPTIONS, READING
+from videothinker.console import columns
 from videothinker.diagnosis import classifier
 from videothinker.diagnosis.audit import Audited
 from videothinker.estimates import mean
@@ -146,18 +147,11 @@ def lines(found: Mapping[str, Any]) -> list[str]:
     # a list of many kinds and few answerers is narrower the other way round
     wide = len(grid[0]) > len(grid)
     rows, left = ([list(row) for row in zip(*grid, strict=True)], 1) if wide else (grid, 2)
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     title = (
         f"audit of {found['questions']} questions on {found['videos']} videos: percent right, all "
         "options at once, of answerers that simulate nothing (95 % intervals, by video)"
     )
-    told = [title]
-    for row in rows:
-        cells = [
-            cell.ljust(width) if i < left else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        told.append(f"  {'  '.join(cells).rstrip()}")
+    told = [title, *(f"  {line}" for line in columns(rows, left))]
     lacking = [name for name in ANSWERERS if name not in found["right"]]
     if lacking:
         told.append(

@@ -1,7 +1,7 @@
-"""The bias set: observational questions, with the premise struck out and as they are.
+"""The bias set: observational questions, with the premise removed and as they are.
 
 The paper's figure (arXiv 2605.01324) shows the clause "without Yellow" struck out of the question
-the bias model is trained on, so the struck form is the default.
+the bias model is trained on, so the form without it is the default.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,7 @@ from videothinker.records import Label, Question
 class BiasSet:
     """Both forms, and what is not in them."""
 
-    struck: tuple[Question, ...]
+    premise_removed: tuple[Question, ...]
     as_is: tuple[Question, ...]
     not_applicable: int
     """Observational questions that have no premise to strike; they are in `as_is` alone."""
@@ -51,5 +51,5 @@ def bias_set(questions: Iterable[Question], labels: Mapping[str, Label]) -> Bias
     train = any(q.split == "train" for q in questions)
     labelled = [q for q in questions if labels.get(q.id) == "observational"]
     chosen = [q for q in labelled if q.split == "train" or not train]
-    struck = tuple(without_premise(q) for q in chosen if q.question_struck is not None)
-    return BiasSet(struck, tuple(chosen), len(chosen) - len(struck), "train" if train else None)
+    removed = tuple(without_premise(q) for q in chosen if q.question_struck is not None)
+    return BiasSet(removed, tuple(chosen), len(chosen) - len(removed), "train" if train else None)

@@ -63,7 +63,7 @@ def units_of(
     return units
 
 
-def struck_answer(question: Question, diagnosis: Diagnosis) -> Letters:
+def premise_removed_answer(question: Question, diagnosis: Diagnosis) -> Letters:
     """The right answer once the premise is removed: what the logs say of the video as shown."""
     negated = is_negated(question)
     truths = zip(LETTERS, diagnosis.evidence.truth_video, strict=False)
@@ -74,7 +74,7 @@ def strikes(
     questions: Sequence[Question],
     diagnoses: Mapping[str, Diagnosis],
     full: Mapping[str, Sequence[Sample]],
-    struck: Mapping[str, Sequence[Sample]],
+    removed: Mapping[str, Sequence[Sample]],
 ) -> list[Intervention]:
     """Each question beside itself without its premise, video and options held fixed.
 
@@ -83,20 +83,20 @@ def strikes(
             gives no pair.
         diagnoses: id -> diagnosis with evidence.
         full: id -> samples of the question as it is.
-        struck: id -> samples of the question without its premise.
+        removed: id -> samples of the question without its premise.
     """
     return [
         Intervention(
             id=question.id,
-            gold=(question.answer, struck_answer(question, diagnoses[question.id])),
+            gold=(question.answer, premise_removed_answer(question, diagnoses[question.id])),
             answer=(
                 majority([sample.answer for sample in full[question.id]]),
-                majority([sample.answer for sample in struck[question.id]]),
+                majority([sample.answer for sample in removed[question.id]]),
             ),
         )
         for question in questions
         if question.id in full
-        and question.id in struck
+        and question.id in removed
         and question.id in diagnoses
         and diagnoses[question.id].evidence.truth_video
     ]

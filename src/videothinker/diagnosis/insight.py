@@ -77,28 +77,28 @@ def insight(
         swapped: the minimal pairs that were asked.
     """
     by_id = {d.question_id: d for d in diagnoses}
-    full, struck = samples.get("full", {}), samples.get("struck", {})
+    full, removed = samples.get("full", {}), samples.get("struck", {})
     found: dict[str, Any] = {"probes": _probe_shares(samples)}
     if full and "blind" in samples:
         found["video"] = video_needed(questions, by_id, full, samples["blind"])
     logged = any(rule in d.flags for d in diagnoses for rule in RULES)
-    if logged and struck:
+    if logged and removed:
         table = agreement_of_flags(diagnoses, LOG_FREE, RULES)
         found["agreement"] = {rule: tell_agreement(row) for rule, row in table.items()}
         flags = {d.question_id: d.flags for d in diagnoses}
-        sizes = vote_sizes(min(len(drawn) for drawn in struck.values()))
-        votes = by_samples(questions, struck, flags, RULES, sizes)
+        sizes = vote_sizes(min(len(drawn) for drawn in removed.values()))
+        votes = by_samples(questions, removed, flags, RULES, sizes)
         found["agreement_by_samples"] = {
             str(size): {rule: tell_agreement(row) for rule, row in rows.items()}
             for size, rows in votes.items()
         }
         dealt = dealt_anew(questions, numpy_generator(seed, "diagnose", "dealt anew"))
-        control = by_samples(dealt, struck, flags, RULES, sizes[-1:])[sizes[-1]]
+        control = by_samples(dealt, removed, flags, RULES, sizes[-1:])[sizes[-1]]
         found["agreement_shuffled"] = {rule: tell_agreement(row) for rule, row in control.items()}
     if logged and full:
         found["causal"] = effects({q.id: q for q in questions}, by_id, full, seed)
-        if struck:
-            found["reliance_strike"] = asdict(reliance(strikes(questions, by_id, full, struck)))
+        if removed:
+            found["reliance_strike"] = asdict(reliance(strikes(questions, by_id, full, removed)))
     if swapped:
         found["reliance_swap"] = asdict(reliance(swapped))
     return found

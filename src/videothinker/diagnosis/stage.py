@@ -36,7 +36,7 @@ def _write(run: Run, source: Source, diagnoses: Sequence[Diagnosis]) -> BiasSet 
         return None
     chosen = bias_set(source.questions, {d.question_id: d.label for d in diagnoses})
     write_jsonl(run.path / "diagnosis.jsonl", diagnoses)
-    write_jsonl(run.path / "bias.jsonl", chosen.struck)
+    write_jsonl(run.path / "bias.jsonl", chosen.premise_removed)
     write_jsonl(run.path / "bias_as_is.jsonl", chosen.as_is)
     return chosen
 
@@ -120,8 +120,9 @@ def _tell_next(
         say(f"next: videothinker diagnose {data}{what} --probe MODEL --out {out}")
         return
     say(
-        f"bias set ({chosen.split or 'all splits'}): {len(chosen.struck)} with the premise struck "
-        f"out, {len(chosen.as_is)} as they are, {chosen.not_applicable} not applicable (no premise)"
+        f"bias set ({chosen.split or 'all splits'}): {len(chosen.premise_removed)} with the "
+        f"premise struck out, {len(chosen.as_is)} as they are, {chosen.not_applicable} not "
+        "applicable (no premise)"
     )
     say(
         f"wrote {run.path}/questions.jsonl, diagnosis.jsonl, bias.jsonl, bias_as_is.jsonl, "

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from videothinker.console import columns
 from videothinker.evaluation import break_even
 from videothinker.giveaways import AWAY, DEFINITION
 
@@ -21,18 +22,6 @@ def percent(value: float | None) -> str:
 def interval(estimate: Mapping[str, Any]) -> str:
     """`70.1 to 77.9`."""
     return f"{percent(estimate['low'])} to {percent(estimate['high'])}"
-
-
-def columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows as text, the first column left, the others right."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return [
-        "  ".join(
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
 
 
 def _line(line: Mapping[str, Any]) -> tuple[str, ...]:

@@ -16,7 +16,6 @@ import tyro
 
 from videothinker import hub, prompts
 from videothinker.algorithms.base import TrainConfig
-from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.console import say
 from videothinker.errors import UserError
 from videothinker.export.config import ExportConfig
@@ -151,7 +150,7 @@ def stream(data: TrainingSet, config: TrainConfig) -> Callable[[int], Question]:
             raise UserError(
                 f"sampling {config.sampling!r} needs how often each question was answered right; "
                 "measure it with one step of the same recipe here (train ... --max-steps 1) and "
-                "give its --success RUN/success.jsonl"
+                "give its --success RUN/success.jsonl, or put `sampling: uniform` into --recipe"
             )
         model = read_jsonl(config.success, Sample)[0].model
         success = read_success(config.success, questions, model)
@@ -229,10 +228,10 @@ def _flags(config: TrainConfig) -> Iterator[Sequence[str]]:
     kind = read_object(at).get("model_type") if at.is_file() else None
     if kind in SAME_NAMES:  # of a hub's name ms-swift knows it
         yield "--model_type", str(kind), "--template", str(kind)
-    if isinstance(config, CdpoConfig) and config.repulsion:
+    objective, bias = config.objective(), config.bias_source()
+    if bias and objective.divergence:
         # TRL's sign; ms-swift takes it as a sign that there is a reference, the plug-in weighs
-        beta = -config.repulsion if config.direction == "repel" else config.repulsion
-        yield "--ref_model", _reachable(config.bias), "--beta", f"{beta:g}"
+        yield "--ref_model", _reachable(bias.model), "--beta", f"{-objective.repulsion:g}"
     else:
         yield "--beta", "0"
     yield "--external_plugins", "plugin.py", "--dataset", "train.jsonl"

@@ -18,6 +18,7 @@ from videothinker.algorithms.objective import (
     clipped_surrogate,
     exact_kl,
     sampled_kl,
+    spread,
     token_ratio,
     token_weights,
 )
@@ -126,7 +127,7 @@ def step_loss(
             bias_N = bias_NV.gather(1, targets_N1)[:, 0]
             divergence_N = chosen.function(logps_N, bias_N, old_N)
             kl_N = sampled_kl(logps_N, bias_N, old_N)
-    ratio_GC = _spread(token_ratio(logps_N, old_N), mask_GC)
+    ratio_GC = spread(token_ratio(logps_N, old_N), mask_GC)
     loss = cdpo_loss(
         clipped_surrogate(
             ratio_GC,
@@ -134,7 +135,7 @@ def step_loss(
             epsilon=objective.epsilon,
             epsilon_high=objective.epsilon_high,
         ),
-        None if divergence_N is None else _spread(divergence_N, mask_GC),
+        None if divergence_N is None else spread(divergence_N, mask_GC),
         _weights(mask_GC, objective, completions, tokens),
         repulsion=objective.repulsion,
     )
@@ -149,8 +150,3 @@ def _weights(mask_GC: Tensor, objective: Objective, completions: float, tokens: 
 
 def _logps(logits_GCV: Tensor, mask_GC: Tensor, temperature: float) -> Tensor:
     return (logits_GCV[mask_GC].float() / temperature).log_softmax(-1)
-
-
-def _spread(values_N: Tensor, mask_GC: Tensor) -> Tensor:
-    empty_GC = torch.zeros(mask_GC.shape, dtype=values_N.dtype, device=values_N.device)
-    return empty_GC.masked_scatter(mask_GC, values_N)

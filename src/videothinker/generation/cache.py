@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad, scaled_dot_product_attention
 
-from videothinker.generation.decoder import Heads, turned
+from videothinker.generation.decoder import Heads, rotated
 
 
 @dataclass
@@ -141,9 +141,9 @@ class RowsPlan:
             self.prefix_lengths_B = self.prefix_lengths_B[alive]
         self._place(prefix_of_R)
 
-    def step(self, layer: int, packed_AQ: Tensor, heads: Heads, turn_2A2d: Tensor) -> Tensor:
+    def step(self, layer: int, packed_AQ: Tensor, heads: Heads, rotation_2A2d: Tensor) -> Tensor:
         """See `decoder.Cache`."""
-        query_AHd, both_A2Kd = turned(packed_AQ, heads, turn_2A2d)
+        query_AHd, both_A2Kd = rotated(packed_AQ, heads, rotation_2A2d)
         key, value = both_A2Kd[..., None, :].unbind(1)
         value = value.to(self.suffix_values[layer].dtype)
         return self.attend(layer, query_AHd[:, :, None], key, value, heads.scaling).flatten(1)

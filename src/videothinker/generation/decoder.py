@@ -57,7 +57,7 @@ class Layer:
 class Cache(Protocol):
     """Keys and values of the rows so far."""
 
-    def step(self, layer: int, packed_AQ: Tensor, heads: Heads, turn_2A2d: Tensor) -> Tensor:
+    def step(self, layer: int, packed_AQ: Tensor, heads: Heads, rotation_2A2d: Tensor) -> Tensor:
         """Write each row's new key and value; the attention's output `[A, H d]`."""
         ...
 
@@ -76,7 +76,7 @@ class Decoder:
         """What decides its kernels for one and the same model."""
         return self.fuse, self.policy.adapter, self.policy.merges
 
-    def turns(self, places_XRC: Tensor) -> Tensor:
+    def rotations(self, places_XRC: Tensor) -> Tensor:
         """Cosine and sine `[2, R, C, 2, d]` of every position a row may come to.
 
         For queries and keys, then for values: 1 and 0, which leave them as they are. The sine has
@@ -90,7 +90,7 @@ class Decoder:
         left = torch.stack([torch.ones_like(cosine_RCd), torch.zeros_like(sine_RCd)])
         return torch.stack([own, left], dim=3)
 
-    def logits(self, tokens_A: Tensor, turn_2A2d: Tensor, cache: Cache) -> Tensor:
+    def logits(self, tokens_A: Tensor, rotation_2A2d: Tensor, cache: Cache) -> Tensor:
         """Logits `[A, V]` of the token after `tokens_A`."""
         add_and_norm, gate = self.fuse(added_norm), self.fuse(gated)
         stream_AD = self.embed(tokens_A)
@@ -100,7 +100,7 @@ class Decoder:
         for number, (layer, (next_D, epsilon)) in enumerate(
             zip(self.layers, following, strict=True)
         ):
-            mixed_AE = cache.step(number, layer.attention(normed_AD), layer.heads, turn_2A2d)
+            mixed_AE = cache.step(number, layer.attention(normed_AD), layer.heads, rotation_2A2d)
             stream_AD, normed_AD = add_and_norm(
                 stream_AD, layer.mixed(mixed_AE), layer.after_D, layer.epsilon
             )
@@ -130,7 +130,7 @@ def gated(product_A2I: Tensor) -> Tensor:
     return silu(gate_AI) * up_AI
 
 
-def turned(packed_AQ: Tensor, heads: Heads, turn_2A2d: Tensor) -> tuple[Tensor, Tensor]:
+def rotated(packed_AQ: Tensor, heads: Heads, rotation_2A2d: Tensor) -> tuple[Tensor, Tensor]:
     """Queries `[A, H, d]`, and keys beside values `[A, 2, K, d]`, normed and at their positions.
 
     Written without a concatenation, which the compiler would make a kernel of its own.
@@ -142,12 +142,12 @@ def turned(packed_AQ: Tensor, heads: Heads, turn_2A2d: Tensor) -> tuple[Tensor, 
         query = norm(query, heads.query_norm_d, heads.epsilon)
         is_key = torch.arange(2, device=both.device)[:, None, None] == 0
         both = torch.where(is_key, norm(both, heads.key_norm_d, heads.epsilon), both)
-    turn_2A21d = turn_2A2d[..., None, :]
-    return _turn(query, turn_2A21d[:, :, 0]), _turn(both, turn_2A21d)
+    rotation_2A21d = rotation_2A2d[..., None, :]
+    return _rotate(query, rotation_2A21d[:, :, 0]), _rotate(both, rotation_2A21d)
 
 
-def _turn(states: Tensor, turn: Tensor) -> Tensor:
-    cosine, sine = turn
+def _rotate(states: Tensor, rotation: Tensor) -> Tensor:
+    cosine, sine = rotation
     return states * cosine + states.roll(states.shape[-1] // 2, dims=-1) * sine
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from videothinker.generation.cache import RowsPlan
-from videothinker.generation.decoder import Heads, turned
+from videothinker.generation.decoder import Heads, rotated
 from videothinker.generation.graphs import Fuse
 
 LOG2_E = 1 / math.log(2)
@@ -85,13 +85,13 @@ class Pages:
         self.slot.add_(1)
         self.own_mask_RL.index_fill_(1, self.slot, 0.0)
 
-    def step(self, layer: int, packed_AQ: Tensor, heads: Heads, turn_2A2d: Tensor) -> Tensor:
+    def step(self, layer: int, packed_AQ: Tensor, heads: Heads, rotation_2A2d: Tensor) -> Tensor:
         """See `decoder.Cache`."""
         shared, width = heads.shared, heads.width
         prefix, own = self.prefix_pages[layer], self.own_pages[layer]
         layout = prefix.shape[2], self.width
         query_NKqd, query_MKqd = self.fuse(_lay_out)(
-            packed_AQ, heads, turn_2A2d, (own, self.slot), (self.row_at_place, layout)
+            packed_AQ, heads, rotation_2A2d, (own, self.slot), (self.row_at_place, layout)
         )
         seen = _attend(
             query_NKqd, prefix.view(2, -1, shared, PAGE, width), self.prefix_mask_BP, heads.scaling
@@ -122,7 +122,7 @@ def _summand(seen_BL: Tensor, dtype: torch.dtype) -> Tensor:
 def _lay_out(
     packed_AQ: Tensor,
     heads: Heads,
-    turn_2A2d: Tensor,
+    rotation_2A2d: Tensor,
     where: tuple[Tensor, Tensor],
     places: tuple[Tensor, tuple[int, int]],
 ) -> tuple[Tensor, Tensor]:
@@ -133,7 +133,7 @@ def _lay_out(
     slot, `places` the row at each place of a prefix, n and W.
     """
     (own_2AmKTd, slot), (row_at_place, (prefix_pages, width)) = where, places
-    query_AHd, both_A2Kd = turned(packed_AQ, heads, turn_2A2d)
+    query_AHd, both_A2Kd = rotated(packed_AQ, heads, rotation_2A2d)
     new_12AKd = both_A2Kd.transpose(0, 1)[None].to(own_2AmKTd.dtype)
     own_2AmKTd[:, :, slot // PAGE, :, slot % PAGE] = new_12AKd
     query_AKqd = query_AHd.unflatten(1, (heads.shared, -1)).to(own_2AmKTd.dtype)

@@ -223,12 +223,12 @@ def _decode(
     """
     cache = Pages(rows, decoder.fuse) if static else rows
     length, device = state.ids_RC.shape[1], next_RX.device
-    turns_2RC2d = decoder.turns(next_RX.T[:, :, None] + torch.arange(length, device=device))
+    rotations_2RC2d = decoder.rotations(next_RX.T[:, :, None] + torch.arange(length, device=device))
 
     def step() -> None:
         cache.advance()
-        turn_2A2d = turns_2RC2d[:, state.row_A, state.drawn - 1]
-        state.take(decoder.logits(state.tokens_A, turn_2A2d, cache))
+        rotation_2A2d = rotations_2RC2d[:, state.row_A, state.drawn - 1]
+        state.take(decoder.logits(state.tokens_A, rotation_2A2d, cache))
 
     run = None
     for drawn in range(1, length):

@@ -192,7 +192,7 @@ def _record(draft: Draft, path: Path, notes: Notes, problems: list[Problem]) -> 
         "clip": draft.clip,
         "context": draft.context,
         "question": draft.question,
-        "question_struck": draft.struck,
+        "question_struck": draft.premise_removed,
         "choices": draft.choices,
         "answer": draft.answer,
         "type": draft.type or "question",

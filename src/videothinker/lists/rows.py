@@ -43,7 +43,7 @@ class Draft:
     clip: Any
     context: str | None
     question: str
-    struck: str | None
+    premise_removed: str | None
     choices: list[str]
     said: list[Said]
     """What each key with an answer says."""
@@ -92,7 +92,7 @@ class Reader:
                 clip=clip,
                 context=_text(row, "context"),
                 question=asked,
-                struck=_text(row, "question_struck"),
+                premise_removed=_text(row, "question_struck"),
                 choices=texts,
                 said=told,
                 groups=row.get("groups") or {},

@@ -141,11 +141,11 @@ def save_adapter(policy: "Policy", folder: Path) -> None:
     assert policy.base is not None
     folder.mkdir(parents=True, exist_ok=True)
     lora = policy.model.peft_config[POLICY_ADAPTER]
-    book = lora.to_dict() | {"base_model_name_or_path": policy.base.model, "inference_mode": True}
+    config = lora.to_dict() | {"base_model_name_or_path": policy.base.model, "inference_mode": True}
     words = NOTE.format(rank=lora.r, alpha=lora.lora_alpha, **asdict(policy.base))
     tensors = {PREFIX + at: param for at, param in factors(policy.model, POLICY_ADAPTER).items()}
     write_tensors(folder / WEIGHTS, tensors)
-    for name, content in ((ADAPTER_CONFIG, book), (BASE, asdict(policy.base))):
+    for name, content in ((ADAPTER_CONFIG, config), (BASE, asdict(policy.base))):
         text = json.dumps(content, indent=2, sort_keys=True, default=str) + "\n"
         (folder / name).write_text(text, encoding="utf-8")
     (folder / "README.md").write_text(words, encoding="utf-8")

@@ -62,22 +62,22 @@ def read_base(adapter: Path) -> Base:
     Raises:
         UserError: no such record, or a folder that is no longer there.
     """
-    book = adapter / BASE
-    content = read_object(book) if book.is_file() else {}
+    file = adapter / BASE
+    content = read_object(file) if file.is_file() else {}
     if not {"model", "digest"} <= content.keys():
         raise UserError(
             f"{adapter} holds a LoRA adapter but no {BASE} that names the model it was trained on; "
             "give a run of `train`, or a complete model folder"
         )
-    base = parse(Base, content, book)
+    base = parse(Base, content, file)
     if adapter_folder(base.model) is not None:
         raise UserError(
-            f"{book} names {base.model}, which is a LoRA adapter too; write the complete model "
+            f"{file} names {base.model}, which is a LoRA adapter too; write the complete model "
             'that it was trained on as "model"'
         )
     if Path(base.model).is_absolute() and not (Path(base.model) / "config.json").is_file():
         raise UserError(
             f"{adapter} was trained on {base.model}, which is not there; put that model back, or "
-            f'write where it lies now as "model" into {book} (its digest is checked)'
+            f'write where it lies now as "model" into {file} (its digest is checked)'
         )
     return base

@@ -132,34 +132,26 @@ def chunked_vocabulary(
     bias_hidden_ND: Tensor,
     bias_head_VD: Tensor,
     *,
-    targets_N: Tensor | None = None,
     temperature: float = 1.0,
     chunk: int = CHUNK,
 ) -> Tensor:
-    """`fn(logits_nV, bias_logits_nV[, targets_n]) -> values_n` by chunks of tokens: values `[N]`.
+    """`fn(logits_nV, bias_logits_nV) -> values_n` by chunks of tokens: values `[N]`.
 
     Logits are float32, divided by `temperature`. Each chunk is recomputed in the backward, so
-    neither pass holds N x V. Use it for the full-vocabulary divergences of `cdpo`.
+    neither pass holds N x V.
     """
 
-    def one(h: Tensor, w: Tensor, bias_h: Tensor, bias_w: Tensor, *y: Tensor) -> Tensor:
+    def one(h: Tensor, w: Tensor, bias_h: Tensor, bias_w: Tensor) -> Tensor:
         logits = (h @ w.T).float() / temperature
-        return fn(logits, (bias_h @ bias_w.T).float() / temperature, *y)
+        return fn(logits, (bias_h @ bias_w.T).float() / temperature)
 
-    values = []
-    for start in range(0, len(hidden_ND), chunk):
-        part = slice(start, start + chunk)
-        y = () if targets_N is None else (targets_N[part],)
-        values.append(
+    return torch.cat(
+        [
             checkpoint(
-                one,
-                hidden_ND[part],
-                head_VD,
-                bias_hidden_ND[part],
-                bias_head_VD,
-                *y,
+                *(one, h, head_VD, bias_h, bias_head_VD),
                 use_reentrant=False,
                 preserve_rng_state=False,
             )
-        )
-    return torch.cat(values)
+            for h, bias_h in zip(hidden_ND.split(chunk), bias_hidden_ND.split(chunk), strict=True)
+        ]
+    )

@@ -1,8 +1,8 @@
 """What a Qwen-VL costs before it is run: parameters and floating-point operations, counted.
 
 Standard library alone. A family reads its configuration into a `Shape`; all else follows from that.
-A multiply-add counts as two operations; norms, rotary turns, softmax and biases are left out (well
-under one per cent at 3B).
+A multiply-add counts as two operations; norms, rotary embeddings, softmax and biases are left out
+(well under one per cent at 3B).
 """
 
 from collections.abc import Mapping

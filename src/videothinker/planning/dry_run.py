@@ -2,18 +2,49 @@
 
 import json
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 from videothinker.models.shapes import parameters
 from videothinker.planning import memory, workload
-from videothinker.planning.hardware import check_fits, parse_memory
+from videothinker.planning.hardware import check_fits, parse_memory, who_waits
 from videothinker.planning.options import EIGHT_BIT, apply, make_fit
-from videothinker.planning.pace import expected_seconds, in_words, who_waits
 from videothinker.planning.plan import CONTEXT, GAPS, GIB, Plan
 from videothinker.run_file import to_plain
 
 CARDS = ("24GB", "48GB", "80GB", "141GB")
 """What a plan without `--gpu-memory` is held against."""
+CARD = "one H200"
+COMMIT = "20b3a42"
+"""Where `benchmarks/results/gpu_step_h200.json` was measured."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Of the 3B shape in bfloat16, two prompts, 256 tokens."""
+
+    token: float
+    """Seconds a decoding step, the prompts' share included."""
+    operations: float
+    """Operations a second in everything but the rollout."""
+
+
+FULL, LORA = Pace(0.004080, 2.080e14), Pace(0.004275, 1.311e14)
+
+
+def expected_seconds(plan: Plan) -> float | None:
+    """Seconds a step with completions at full length; None where nothing like it was measured.
+
+    Decoding goes with the tokens of a completion, the rest with its operations.
+    """
+    shape, config = plan.shape, plan.config
+    as_measured = (shape.layers, shape.hidden) == (36, 2048) and config.dtype == "bfloat16"
+    if not as_measured or config.optimizer_device == "cpu" or plan.ranks > 1:
+        return None
+    pace = LORA if config.lora_rank else FULL
+    flops = plan.flops(shared=True)
+    computing = sum(flops.values()) - flops["rollout"]
+    return config.max_completion_length * pace.token + computing / pace.operations
 
 
 def print_plan(plan: Plan, *, gpu_memory: str | None, as_json: bool) -> None:
@@ -56,7 +87,7 @@ def as_record(plan: Plan, limits: dict[str, int]) -> dict[str, Any]:
         "host_memory": plan.host,
         "disk": plan.disk,
         "fits": {card: plan.needed <= limit for card, limit in limits.items()},
-        "levers": {
+        "options": {
             card: [
                 {
                     "flag": step.option.flag,
@@ -160,3 +191,12 @@ def _fit(plan: Plan, card: str, limit: int) -> list[str]:
         saved = (plan.needed - eight.needed) / GIB
         rows.append(f"  or {EIGHT_BIT.flag:<29} saves {saved:6.1f} alone  ({EIGHT_BIT.cost})")
     return rows
+
+
+def in_words(plan: Plan) -> str:
+    """The run's hours, and on what that stands."""
+    seconds = expected_seconds(plan)
+    if seconds is None:
+        return "seconds: not measured"
+    hours = seconds * plan.config.max_steps / 3600
+    return f"about {hours:.1f} hours on {CARD}, by steps measured at {COMMIT}, completions full"

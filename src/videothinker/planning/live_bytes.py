@@ -1,16 +1,27 @@
-"""Bytes of all tensor storages alive, and their peak: what `torch.cuda.max_memory_allocated` is."""
+"""Bytes of the tensors alive, measured from the code that runs: of a divergence, before a run."""
 
 import weakref
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
+from videothinker.algorithms.choices import DIVERGENCES
+from videothinker.models.logprobs import chunked_vocabulary
+
+TOKENS, VOCABULARY = 64, 2048
+"""Large enough that all but the logits is under a hundredth."""
+
 
 class LiveBytes(TorchDispatchMode):
-    """Inside, every operation's outputs count from their making until they are freed."""
+    """Inside, every operation's outputs count from their making until they are freed.
+
+    All storages and their peak: what `torch.cuda.max_memory_allocated` is on a GPU.
+    """
 
     def __init__(self, present: Iterable[Tensor]) -> None:
         super().__init__()
@@ -38,3 +49,25 @@ class LiveBytes(TorchDispatchMode):
             if isinstance(one, Tensor):
                 self._see(one)
         return out
+
+
+@cache
+def logit_bytes(divergence: str) -> int:
+    """Of each logit of both models, at the peak of computing and differentiating the divergence.
+
+    0 for one of the sampled tokens alone. Measured on one small chunk, about ten milliseconds, so a
+    new divergence is planned as what it is.
+    """
+    chosen = DIVERGENCES[divergence]
+    if not chosen.whole_vocabulary:
+        return 0
+    hidden_ND = torch.zeros(TOKENS, 1, requires_grad=True)
+    head_VD = torch.zeros(VOCABULARY, 1, requires_grad=True)
+
+    def of_logits(logits_NV: torch.Tensor, other_NV: torch.Tensor) -> torch.Tensor:
+        return chosen.function(logits_NV.log_softmax(-1), other_NV.log_softmax(-1))
+
+    frozen = (torch.zeros(TOKENS, 1), torch.zeros(VOCABULARY, 1))
+    with LiveBytes([hidden_ND, head_VD, *frozen]) as live:
+        chunked_vocabulary(of_logits, hidden_ND, head_VD, *frozen, chunk=TOKENS).sum().backward()
+    return round(live.peak / (TOKENS * VOCABULARY))

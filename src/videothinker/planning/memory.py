@@ -72,9 +72,9 @@ def rollout_bytes(work: Workload) -> dict[str, int]:
     token = 2 * shape.layers * b * shape.kv_heads * shape.head_dim
     prefixes, suffixes = prompts * work.prompt * token, rows * work.completion * token
     pages = prompts * _paged(work.prompt) + rows * _paged(work.completion)
-    turns = 4 * b * rows * work.completion * shape.head_dim
+    rotations = 4 * b * rows * work.completion * shape.head_dim
     # a layer at a time goes to pages in three copies
-    cache = max(pages * token, prefixes + suffixes) + 3 * pages * token // shape.layers + turns
+    cache = max(pages * token, prefixes + suffixes) + 3 * pages * token // shape.layers + rotations
     prefill = inference_bytes(work, max(work.prompt, min(prompts * work.prompt, TOGETHER)))
     draw = rows * shape.vocab * (b + 3 * FLOAT)
     merged = b * linear_parameters(shape) if work.lora_rank and work.merges else 0

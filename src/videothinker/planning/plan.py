@@ -15,7 +15,7 @@ from videothinker.models.catalog import find_shape
 from videothinker.models.folders import adapter_folder, complete_folder
 from videothinker.models.shapes import Grid, Shape, parameters, step_flops, video_tokens
 from videothinker.planning import memory, pieces, workload
-from videothinker.planning.divergences import logit_bytes
+from videothinker.planning.live_bytes import logit_bytes
 from videothinker.planning.workload import FLOAT, Workload
 from videothinker.records import Question
 

@@ -100,6 +100,33 @@ def _tell_left_out(
             console.say(f"left out: {count:,} questions {why}")
 
 
+def _source(data: Path, name: str) -> Path:
+    """The list itself, or the file `name` of a diagnose folder."""
+    source = data / name
+    if data.is_file() or (is_dataset(data) and not source.is_file()):
+        return data
+    if not source.is_file() and (data / "audit.jsonl").is_file():
+        raise UserError(
+            f"{data}: its questions are audited and not labelled, so there is no {name}; "
+            "label them first: videothinker diagnose with --probe MODEL"
+        )
+    return source
+
+
+def _diagnosed(
+    questions: Sequence[Question], source: Path
+) -> tuple[dict[str, Label], dict[str, str]]:
+    """Labels by id, and of inferential questions, where it is known, the part they are of."""
+    labels: dict[str, Label] = {
+        q.id: ROLES[q.groups["role"]] for q in questions if q.groups.get("role") in ROLES
+    }
+    rows = jsonl.labels(source)
+    labels |= {row.question_id: row.label for row in rows}
+    told = {row.question_id: giveaways.part_of(row) for row in rows if row.label == "inferential"}
+    parts = {name: part for name, part in told.items() if part != giveaways.UNKNOWN}
+    return labels, parts
+
+
 def load_training_set(data: Path, config: TrainConfig) -> TrainingSet:
     """Read a diagnose folder (or one of its question files) and draw.
 
@@ -113,22 +140,11 @@ def load_training_set(data: Path, config: TrainConfig) -> TrainingSet:
         UserError: no such file, no question with an answer in it, or a question without its pair
             where the reward wants pairs.
     """
-    whole = data.is_file() or (is_dataset(data) and not (data / config.trained_on()).is_file())
-    source = data if whole else data / config.trained_on()
-    if not whole and not source.is_file() and (data / "audit.jsonl").is_file():
-        raise UserError(
-            f"{data}: its questions are audited and not labelled, so there is no {source.name}; "
-            "label them first: videothinker diagnose with --probe MODEL"
-        )
+    source = _source(data, config.trained_on())
     questions = every = jsonl.read_questions(
         source, root=config.data_root, accept_guesses=config.accept_guesses
     )
-    labels: dict[str, Label] = {
-        q.id: ROLES[q.groups["role"]] for q in questions if q.groups.get("role") in ROLES
-    }
-    rows = jsonl.labels(source)
-    labels |= {row.question_id: row.label for row in rows}
-    told = {row.question_id: giveaways.part_of(row) for row in rows if row.label == "inferential"}
+    labels, parts = _diagnosed(questions, source)
     if any(q.split == "train" for q in questions):
         questions = [q for q in questions if q.split == "train"]
     elif questions:
@@ -157,7 +173,7 @@ def load_training_set(data: Path, config: TrainConfig) -> TrainingSet:
         train=train,
         validation=validation,
         labels=labels,
-        parts={name: part for name, part in told.items() if part != giveaways.UNKNOWN},
+        parts=parts,
         unanswerable=len(asked) - len(usable),
         undiagnosed=len(questions) - len(asked),
         pool=ordered,

@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from statistics import fmean
 
 import torch
 from torch import Tensor
@@ -37,10 +36,16 @@ from videothinker.training.checkpoints import (
     prune,
     save_checkpoint,
 )
-from videothinker.training.data import partners
 from videothinker.training.metrics import Track, completion_tokens, step_record
 from videothinker.training.optimizer import Optimizer
-from videothinker.training.rewards import RewardFunc, asks, reward_columns, score, weighted
+from videothinker.training.rewards import (
+    RewardFunc,
+    asks,
+    partner_success,
+    reward_columns,
+    score,
+    weighted,
+)
 from videothinker.training.rollouts import (
     Batch,
     Prompts,
@@ -200,22 +205,6 @@ def score_groups(
     return sorted(loop.processes.gather(rows), key=lambda row: row.item)
 
 
-def partner_success(
-    drawn: Mapping[int, Question], said: Mapping[int, list[answers.Parsed]], processes: Processes
-) -> dict[int, float]:
-    """Item -> how often the other question of its minimal pair was answered exactly right."""
-    others = partners(drawn)
-    if not others:
-        return {}
-    right = [
-        (item, fmean(answers.exact(one.answer, drawn[item].answer) for one in said[item]))
-        for item in said
-        if item in others
-    ]
-    known = dict(processes.gather(right))
-    return {item: known[other] for item, other in others.items()}
-
-
 def decide(loop: Loop, batch: Batch, progress: Progress) -> tuple[Objective, str | None]:
     """This step's objective: the repulsion after schedule and guard, and what the guard did.
 
@@ -254,14 +243,14 @@ def update(
         batch, objective = move_to_reward(loop, loop.bias, batch, objective)
     lr = learning_rate(config, progress.step)
     advantages = advantages_of(batch, config)
-    turns, backwards = take_turns(loop, batch, advantages, objective)
+    shares, backwards = share_groups(loop, batch, advantages, objective)
     for _ in range(config.num_iterations if batch.scored else 0):
         optimizer.zero()
         sums = accumulate_gradients(
             loop.policy,
             loop.bias,
-            [group for group, _ in turns],
-            [advantages_G for _, advantages_G in turns],
+            [group for group, _ in shares],
+            [advantages_G for _, advantages_G in shares],
             objective,
             completions=sum(len(row.lengths) for row in batch.scored),
             tokens=sum(sum(row.lengths) for row in batch.scored),
@@ -285,10 +274,10 @@ def update(
     return total, {"learning_rate": lr, "grad_norm": norm, "skipped": float(skipped)}
 
 
-def take_turns(
+def share_groups(
     loop: Loop, batch: Batch, advantages: Mapping[int, Tensor], objective: Objective
 ) -> tuple[list[tuple[Group, Tensor | None]], int]:
-    """This process's groups with their advantages in turn, and how many of the first go backward.
+    """This process's groups with their advantages, and how many of the first go backward.
 
     As many forwards and backwards as the process with most of either; idle groups fill up.
     """
@@ -296,14 +285,14 @@ def take_turns(
     for item, advantages_G in advantages.items():
         kinds = owned[loop.processes.owner(item)]
         kinds[has_gradient(objective, advantages_G)].append(item)
-    turns: list[tuple[Group, Tensor | None]] = []
+    shares: list[tuple[Group, Tensor | None]] = []
     most = {kind: max(len(kinds[kind]) for kinds in owned) for kind in (True, False)}
     for kind in (True, False):  # those that go backward first
         mine = owned[loop.processes.rank][kind]
-        turns += [(batch.groups[item], advantages[item]) for item in mine]
+        shares += [(batch.groups[item], advantages[item]) for item in mine]
         if loop.idle is not None:
-            turns += [(loop.idle, None)] * (most[kind] - len(mine))
-    return turns, most[True]
+            shares += [(loop.idle, None)] * (most[kind] - len(mine))
+    return shares, most[True]
 
 
 def idle(loop: Loop, batch: Batch) -> list[Group]:

@@ -4,9 +4,10 @@ At learning rate 1e-6 an update is far below a bfloat16 weight's last bit, so a 
 bfloat16 alone never moves. Gradients of all groups are summed in float32 too.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
 from importlib import import_module
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,31 +18,61 @@ from videothinker.training.outbox import GradientSums, Outbox, Publisher
 Moments = Literal["float32", "8bit"]
 
 
-class Optimizer(Protocol):
-    """What the loop asks of AdamW, on one process or several (`sharding.ShardedAdamW`)."""
+class Optimizer(ABC):
+    """AdamW as the loop knows it, on one process or several (`sharding.ShardedAdamW`)."""
 
+    masters: dict[str, Tensor]
+    """Name -> float32 weights, all of them or this process's rows."""
+    adam: Any
+
+    @abstractmethod
     def zero(self) -> None:
         """Forget the gradients."""
-        ...
 
+    @abstractmethod
     def clip(self, max_norm: float) -> float:
         """Scale the gradients down to `max_norm` where they exceed it; their norm before that."""
-        ...
+
+    @abstractmethod
+    def state(self) -> dict[str, Tensor]:
+        """Everything a resumed run needs, flat: masters and the moments of every tensor."""
+
+    @abstractmethod
+    def publish(self) -> None:
+        """Give the model's weights the values of the masters."""
+
+    @abstractmethod
+    def placed(self, key: str, value: Tensor, master: Tensor) -> Any:
+        """A value of a `state()` as AdamW keeps it beside `master`."""
+
+    def own(self, value: Tensor) -> Tensor:
+        """What a master holds of a whole tensor."""
+        return value
 
     def step(self, lr: float) -> None:
         """One update of the masters, then of the model's weights."""
-        ...
-
-    def state(self) -> dict[str, Tensor]:
-        """Everything a resumed run needs, flat: masters and the moments of every tensor."""
-        ...
+        for group in self.adam.param_groups:
+            group["lr"] = lr
+        self.adam.step()
+        self.publish()
 
     def load(self, flat: dict[str, Tensor]) -> None:
-        """Take up a `state()`."""
-        ...
+        """Take up a `state()`, of any number of processes."""
+        found: dict[str, dict[str, Tensor]] = {name: {} for name in self.masters}
+        for place, value in flat.items():
+            name, key = place.rsplit("/", 1)
+            found[name][key] = value
+        for name, master in self.masters.items():
+            with torch.no_grad():
+                master.copy_(self.own(found[name].pop("master")))
+            if moments := found[name]:
+                self.adam.state[master] = {
+                    key: self.placed(key, value, master) for key, value in moments.items()
+                }
+        self.publish()
 
 
-class MasterAdamW:
+class MasterAdamW(Optimizer):
     """AdamW whose weights are the model's own where they are float32, and float32 copies else.
 
     On a GPU the update is one fused kernel: torch's default there makes temporaries of the size of
@@ -115,13 +146,6 @@ class MasterAdamW:
         total = nn.utils.get_total_norm(self.gradients())
         return clipped(self.masters.values(), max_norm, total)
 
-    def step(self, lr: float) -> None:
-        """One update of the masters, then of the model's weights."""
-        for group in self.adam.param_groups:
-            group["lr"] = lr
-        self.adam.step()
-        self._publish()
-
     def state(self) -> dict[str, Tensor]:
         """Everything a resumed run needs, flat: masters and the moments of every tensor."""
         flat = {f"{name}/master": master.detach() for name, master in self.masters.items()}
@@ -132,26 +156,14 @@ class MasterAdamW:
                 flat[f"{name}/{key}"] = tensor.clone() if shared else tensor
         return flat
 
-    def load(self, flat: dict[str, Tensor]) -> None:
-        """Take up a `state()`."""
-        by_name = by_tensor(flat, self.masters)
-        for name, master in self.masters.items():
-            found = by_name[name]
-            with torch.no_grad():
-                master.copy_(found.pop("master"))
-            if found:
-                self.adam.state[master] = {
-                    key: self._placed(key, value, master) for key, value in found.items()
-                }
-        self._publish()
-
-    def _placed(self, key: str, value: Tensor, master: Tensor) -> Any:
-        """A stored value as the optimizer keeps it: the count of steps is its own case."""
+    def placed(self, key: str, value: Tensor, master: Tensor) -> Any:
+        """Beside its master; the count of steps is its own case."""
         if key != "step" or self.fused:
             return value.to(master.device)
         return int(value) if self.moments == "8bit" else value
 
-    def _publish(self) -> None:
+    def publish(self) -> None:
+        """Those that are float32 copies."""
         pairs = [(self.masters[name], param) for name, param in self.params.items()]
         self.publisher.publish([(m, param) for m, param in pairs if m is not param])
 
@@ -191,15 +203,6 @@ def clipped(masters: Iterable[nn.Parameter | Tensor], max_norm: float, total: Te
     if norm + 1e-6 > max_norm:  # as `clip_grad_norm_`, which also multiplies by one
         nn.utils.clip_grads_with_norm_(list(masters), max_norm, total)
     return norm
-
-
-def by_tensor(flat: Mapping[str, Tensor], names: Iterable[str]) -> dict[str, dict[str, Tensor]]:
-    """A flat `state()`, the values of each tensor together."""
-    found: dict[str, dict[str, Tensor]] = {name: {} for name in names}
-    for place, value in flat.items():
-        name, key = place.rsplit("/", 1)
-        found[name][key] = value
-    return found
 
 
 def adamw(

@@ -14,16 +14,19 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
+from statistics import fmean
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from videothinker.answers import exact, parse, soft
+from videothinker.answers import Parsed, exact, parse, soft
 from videothinker.errors import UserError
 from videothinker.files import border, reason
 from videothinker.models.base import Group
+from videothinker.processes import Processes
 from videothinker.records import Question
+from videothinker.training.data import partners
 
 RewardFunc = Callable[..., Sequence[float]]
 KEYWORDS = (
@@ -179,6 +182,22 @@ def reward_columns(question: Question, label: str, group: Group) -> dict[str, li
         "label": [label] * count,
         "truncated": group.truncated_G.tolist(),
     }
+
+
+def partner_success(
+    drawn: Mapping[int, Question], said: Mapping[int, Sequence[Parsed]], processes: Processes
+) -> dict[int, float]:
+    """Item -> how often the other question of its minimal pair was answered exactly right."""
+    others = partners(drawn)
+    if not others:
+        return {}
+    right = [
+        (item, fmean(exact(one.answer, drawn[item].answer) for one in parsed))
+        for item, parsed in said.items()
+        if item in others
+    ]
+    known = dict(processes.gather(right))
+    return {item: known[other] for item, other in others.items()}
 
 
 def score(

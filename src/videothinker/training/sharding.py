@@ -32,7 +32,7 @@ from videothinker.algorithms.base import Shard, TrainConfig
 from videothinker.models.base import Group
 from videothinker.models.loaded import Policy
 from videothinker.processes import Processes
-from videothinker.training.optimizer import adamw, by_tensor, clipped
+from videothinker.training.optimizer import Optimizer, adamw, clipped
 from videothinker.training.step import Bias
 
 
@@ -203,7 +203,7 @@ def idle_group(policy: Policy, generations: int, *, video: bool) -> Group:
     )
 
 
-class ShardedAdamW:
+class ShardedAdamW(Optimizer):
     """AdamW on this process's pieces of the float32 masters; see `optimizer.MasterAdamW`.
 
     Args:
@@ -243,11 +243,8 @@ class ShardedAdamW:
         self.processes.add(square)
         return clipped(masters, max_norm, square.sqrt().to(own))
 
-    def step(self, lr: float) -> None:
-        """One update of the masters, then of the model's weights."""
-        for group in self.adam.param_groups:
-            group["lr"] = lr
-        self.adam.step()
+    def publish(self) -> None:
+        """See `Shards.renew`."""
         self.shards.renew()
 
     def state(self) -> dict[str, Tensor]:
@@ -259,21 +256,11 @@ class ShardedAdamW:
                 flat[f"{name}/{key}"] = value if key == "step" else _as_piece(value, piece)
         return flat
 
-    def load(self, flat: dict[str, Tensor]) -> None:
-        """Take up a `state()`, of any number of processes."""
-        by_name = by_tensor(flat, self.masters)
-        for name, master in self.masters.items():
-            found = by_name[name]
-            with torch.no_grad():
-                master.copy_(self._own(found.pop("master")))
-            if found:
-                self.adam.state[master] = {
-                    key: (value if key == "step" else self._own(value)).to(master, copy=True)
-                    for key, value in found.items()
-                }
-        self.shards.renew()
+    def placed(self, key: str, value: Tensor, master: Tensor) -> Tensor:
+        """A copy, of a moment this process's rows."""
+        return (value if key == "step" else self.own(value)).to(master, copy=True)
 
-    def _own(self, value: Tensor) -> Tensor:
+    def own(self, value: Tensor) -> Tensor:
         """This process's rows."""
         parts = value.chunk(self.processes.size)
         rank = self.processes.rank

@@ -18,8 +18,7 @@ from videothinker.models.catalog import place
 from videothinker.models.folders import model_folder
 from videothinker.models.loaded import Policy, digest_weights
 from videothinker.planning.dry_run import print_plan
-from videothinker.planning.hardware import check_hardware
-from videothinker.planning.pace import who_waits
+from videothinker.planning.hardware import check_hardware, who_waits
 from videothinker.planning.plan import make_plan
 from videothinker.processes import Processes, find_processes
 from videothinker.records import Step

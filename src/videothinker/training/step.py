@@ -20,6 +20,7 @@ from videothinker.algorithms.objective import (
     exact_kl,
     is_clipped,
     sampled_kl,
+    spread,
     token_ratio,
     token_weights,
 )
@@ -104,22 +105,27 @@ def accumulate_gradients(
                 continue
             old_GC = old_logps.setdefault(number, seen.logps_GC.detach())
             mask_GC = group.mask_GC.to(old_GC.device)
-            advantages_G = given_G.to(old_GC)
-            ratio_GC = token_ratio(seen.logps_GC, old_GC)
-            low, high = objective.epsilon, objective.epsilon_high
-            loss = cdpo_loss(
-                clipped_surrogate(ratio_GC, advantages_G, epsilon=low, epsilon_high=high),
-                seen.divergence_GC,
-                token_weights(mask_GC, objective.loss_type, completions=completions, tokens=tokens),
-                repulsion=objective.repulsion,
+            weights_GC = token_weights(
+                mask_GC, objective.loss_type, completions=completions, tokens=tokens
             )
+            loss, clipped_GC = group_loss(seen, old_GC, given_G.to(old_GC), weights_GC, objective)
             if differentiated:
                 loss.backward()
-            clipped_GC = is_clipped(ratio_GC, advantages_G, epsilon=low, epsilon_high=high)
-            sums.add(seen.sums(mask_GC))
             clipped = float((clipped_GC & mask_GC).sum())
+            sums.add(seen.sums(mask_GC))
             sums.add(Sums(loss=float(loss.detach()), clipped=clipped))
     return sums
+
+
+def group_loss(
+    seen: "Seen", old_GC: Tensor, advantages_G: Tensor, weights_GC: Tensor, objective: Objective
+) -> tuple[Tensor, Tensor]:
+    """What is minimised of one group, and which of its tokens [G, C] the clip silences."""
+    ratio_GC = token_ratio(seen.logps_GC, old_GC)
+    clip = {"epsilon": objective.epsilon, "epsilon_high": objective.epsilon_high}
+    surrogate_GC = clipped_surrogate(ratio_GC, advantages_G, **clip)
+    loss = cdpo_loss(surrogate_GC, seen.divergence_GC, weights_GC, repulsion=objective.repulsion)
+    return loss, is_clipped(ratio_GC, advantages_G, **clip)
 
 
 def has_gradient(objective: Objective, advantages_G: Tensor | None) -> bool:
@@ -250,12 +256,6 @@ def log_ratios(policy: Policy, bias: Bias, group: Group, temperature: float) -> 
     with bias.active():
         other_G = group_logps(bias.policy, group, temperature=temperature).logps_GC.sum(dim=1)
     return own_G - other_G
-
-
-def spread(values_N: Tensor, mask_GC: Tensor) -> Tensor:
-    """Values of the N completion tokens back in their places [G, C], 0 on padding."""
-    empty_GC = torch.zeros(mask_GC.shape, dtype=values_N.dtype, device=values_N.device)
-    return empty_GC.masked_scatter(mask_GC, values_N)
 
 
 @contextmanager

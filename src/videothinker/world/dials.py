@@ -21,7 +21,7 @@ DIALS = (
     "bystander_share",
 )
 """The settings of scenes that a world folder, and pretraining, may choose."""
-_RANGES = {
+RANGES = {
     "softest": (0, 1, "table units a second"),
     "near_miss": (0, 1, "table units (0: as it comes)"),
     "radius": (0.1, 0.35, "table units (CLEVRER: 0.2)"),
@@ -38,28 +38,9 @@ _RANGES = {
 class SceneConfig:
     """What scenes are sampled.
 
+    `world.config.WorldConfig` says what each setting is; the defaults are `give_aways=allowed`'s.
+
     Attributes:
-        objects_min: fewest objects (CLEVRER: 4).
-        objects_max: most objects, at most 12 (CLEVRER: 6).
-        collisions_min: fewest collisions in the video (CLEVRER: 2).
-        collisions_max: most collisions in the video (CLEVRER: 4).
-        late_share: share of scenes with an object sent to collide after the video (ours; 0.9
-            leaves at least 0.7 predictive questions a scene).
-        bystander_share: chance that an object not needed for a collision is placed to touch
-            nothing (ours; the dial behind the share of observational questions).
-        softest: smallest closing speed of a collision, units per second (ours: slower contacts
-            cannot be seen).
-        near_miss: objects that are in view together and do not collide in the video keep at least
-            this far apart, table units (ours; 0: as near as they come. At few pixels a nearer miss
-            looks like a contact).
-        radius: object radius in table units (CLEVRER: 0.2).
-        plain_looks: rubber spheres of different colors only (ours: a world small enough for a
-            small model to learn to see; CLEVRER mixes materials, shapes and repeated colors).
-        friction: of the table, per second (ours). Without any, what is free keeps its speed.
-        lanes: distance, in table units, of the lines to the right and away from the camera on which
-            all objects start, and along which they are sent (ours; 0: anywhere, any way). Paths are
-            then straight, and where things would go without an object is easier to foresee.
-        length: of the video, in frames, 25 a second (CLEVRER: 128).
         attempts: growths tried before giving up.
     """
 
@@ -99,7 +80,7 @@ class SceneConfig:
                 f"objects_max={self.objects_max} with plain_looks: there are {len(RGB)} colors; "
                 "ask for fewer objects"
             )
-        for name, (low, high, unit) in _RANGES.items():
+        for name, (low, high, unit) in RANGES.items():
             if not low <= getattr(self, name) <= high:
                 raise UserError(f"{name}={getattr(self, name)}: give {low} to {high} {unit}")
 

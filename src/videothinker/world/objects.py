@@ -18,6 +18,11 @@ FRICTION = 0.3
 """The table's friction, per second (ours)."""
 
 
+def frame_ids(frames: int, length: int = SHOWN_FRAMES) -> np.ndarray:
+    """Indices of `frames` frames spread evenly over a video of `length`, ends included."""
+    return np.linspace(0, length - 1, frames).round().astype(int)
+
+
 @dataclass(frozen=True)
 class SceneObject:
     """One object and how it is set in motion; nothing else acts on it but contacts and friction.

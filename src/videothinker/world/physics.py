@@ -118,16 +118,6 @@ class Trajectory:
         speeds_TN = np.linalg.norm(self.velocities_TN2, axis=-1)
         return self.inside_TN & (speeds_TN > MOVING_SPEED)
 
-    def entries(self) -> tuple[tuple[int, int], ...]:
-        """(frame, object) at which an object comes into view after frame 0, in order."""
-        frames, things = np.nonzero(self.inside_TN[1:] & ~self.inside_TN[:-1])
-        return tuple(zip((frames + 1).tolist(), things.tolist(), strict=True))
-
-    def exits(self) -> tuple[tuple[int, int], ...]:
-        """(frame, object): the first frame at which an object is out of view again, in order."""
-        frames, things = np.nonzero(~self.inside_TN[1:] & self.inside_TN[:-1])
-        return tuple(zip((frames + 1).tolist(), things.tolist(), strict=True))
-
     def hiding(self, thing: int) -> "Trajectory":
         """This trajectory with one object's row blanked, as if `thing` had been removed.
 

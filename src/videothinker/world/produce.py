@@ -15,6 +15,7 @@ from videothinker.seeds import derive, numpy_generator
 from videothinker.video.encode import write_mp4
 from videothinker.world.config import WorldConfig
 from videothinker.world.families import without_give_aways
+from videothinker.world.objects import frame_ids
 from videothinker.world.options import Names
 from videothinker.world.pairs import minimal_pairs
 from videothinker.world.plan import objects_needed
@@ -23,9 +24,8 @@ from videothinker.world.render import Palette, render
 from videothinker.world.robust import Fragile, fragile_pairs
 from videothinker.world.scenes import scene_config
 from videothinker.world.shading import RGB
-from videothinker.world.stream import frame_ids
-from videothinker.world.view import annotation, events_of, scene_view, worlds_file, worlds_path
-from videothinker.world.worlds import World, make_world
+from videothinker.world.view import annotation, scene_view, worlds_file, worlds_path
+from videothinker.world.worlds import World, events_of, make_world
 
 TRIES = 100
 """Worlds tried for one scene index before its dials are called out of reach."""

@@ -15,20 +15,11 @@ from videothinker.clevrer.annotations import (
     ObjectProperty,
     thousand,
 )
-from videothinker.clevrer.scenes import Event, Scene, in_order, moving
-from videothinker.world.physics import Trajectory
-from videothinker.world.worlds import World
+from videothinker.clevrer.scenes import Event, Scene, moving
+from videothinker.world.worlds import World, events_of
 
 DIGITS = 6
 """Decimals kept in annotation files: micrometres where CLEVRER's table is metres wide."""
-
-
-def events_of(trajectory: Trajectory) -> tuple[Event, ...]:
-    """Everything that happens in a run, in order."""
-    hits = [Event("collision", hit.frame, hit.pair) for hit in trajectory.collisions]
-    came = [Event("in", frame, (thing,)) for frame, thing in trajectory.entries()]
-    left = [Event("out", frame, (thing,)) for frame, thing in trajectory.exits()]
-    return in_order([*came, *hits, *left])
 
 
 def properties(world: World) -> tuple[ObjectProperty, ...]:

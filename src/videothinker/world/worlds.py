@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from videothinker.clevrer.scenes import Event, crossings, in_order
 from videothinker.errors import UserError
 from videothinker.seeds import numpy_generator
 from videothinker.world.physics import Trajectory, simulate
@@ -38,6 +39,12 @@ class World:
     rejected: tuple[str, ...]
 
 
+def events_of(trajectory: Trajectory) -> tuple[Event, ...]:
+    """Everything that happens in a run, in order."""
+    hits = [Event("collision", hit.frame, hit.pair) for hit in trajectory.collisions]
+    return in_order([*hits, *crossings(trajectory.inside_TN)])
+
+
 def labels(trajectory: Trajectory) -> tuple[object, ...]:
     """Everything an answer can depend on, without the numbers: two runs agree on all or flip.
 
@@ -50,15 +57,11 @@ def labels(trajectory: Trajectory) -> tuple[object, ...]:
     later = tuple(hit.pair for hit in trajectory.collisions if hit.frame >= end)
     if trajectory.without is not None:
         return pairs, later
-    found: list[tuple[int, str, tuple[int, ...]]] = [
-        *((frame, "enter", (thing,)) for frame, thing in trajectory.entries()),
-        *((frame, "exit", (thing,)) for frame, thing in trajectory.exits()),
-        *((hit.frame, "collision", hit.pair) for hit in trajectory.collisions),
-    ]
-    events = sorted(event for event in found if event[0] < end)
-    moments = [0, *(event[0] for event in events), end - 1]
+    shown = [event for event in events_of(trajectory) if event.frame < end]
+    shown.sort(key=lambda event: (event.frame, event.type, event.objects))
+    moments = [0, *(event.frame for event in shown), end - 1]
     states = trajectory.inside_TN[moments].tobytes() + trajectory.moving_TN[moments].tobytes()
-    return tuple(event[1:] for event in events), later, states
+    return tuple((event.type, event.objects) for event in shown), later, states
 
 
 def removed(scene: SceneSetup, factual: Trajectory, thing: int) -> Trajectory:

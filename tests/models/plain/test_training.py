@@ -54,6 +54,7 @@ def quick(data: Path) -> dict[str, Any]:
         "data_root": data,
         "dtype": "float32",
         "frames": 2,
+        "sampling": "uniform",
         "learning_rate": 1e-2,
         "prompts_per_step": 2,
         "num_generations": 3,

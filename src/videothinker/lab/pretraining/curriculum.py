@@ -18,7 +18,7 @@ from videothinker.lab.pretraining.targets import every_fate, respond, tracking
 
 Task = tuple[str, str]
 """The words after the prefix, and the completion."""
-STRUCK_SHARE = 0.15
+PREMISE_REMOVED_SHARE = 0.15
 """Share of what-if questions shown without their premise (the bias model reads such)."""
 EVERY = 4
 """Tracking names the place at every fourth sampled frame."""
@@ -63,7 +63,7 @@ def task(
     if found is None:
         asked = which_collide(facts, rng)
         return asked.words(), respond(facts, asked, "obs", rng, 0.0, timed=timed)
-    if rng.random() < STRUCK_SHARE:
+    if rng.random() < PREMISE_REMOVED_SHARE:
         asked = premise_removed(found, facts)
         return asked.words(), respond(facts, asked, "obs", rng, 0.0, timed=timed)
     mode = "sim" if rng.random() < config.simulate_share else "obs"

@@ -90,7 +90,7 @@ def probe_accuracy(
     return probe_metrics(torch.cat(colors), torch.cat(pairs), scenes.facts)
 
 
-def load_checkpoint(optimizer: PretrainOptimizer, checkpoints: Path) -> int:
+def _load_checkpoint(optimizer: PretrainOptimizer, checkpoints: Path) -> int:
     """Load the newest checkpoint, if any; returns the steps done."""
     checkpoints.mkdir(parents=True, exist_ok=True)
     saved = sorted(checkpoints.glob("step-*.safetensors"))
@@ -100,7 +100,7 @@ def load_checkpoint(optimizer: PretrainOptimizer, checkpoints: Path) -> int:
     return int(saved[-1].stem.partition("-")[2])
 
 
-def save_checkpoint(optimizer: PretrainOptimizer, checkpoints: Path, done: int) -> None:
+def _save_checkpoint(optimizer: PretrainOptimizer, checkpoints: Path, done: int) -> None:
     """Save after `done` steps, then drop the older checkpoints."""
     optimizer.save(checkpoints / f"step-{done:07d}.safetensors")
     for old in sorted(checkpoints.glob("step-*.safetensors"))[:-1]:
@@ -142,7 +142,7 @@ def train(
     heads = ProbeHeads(config.shape.hidden).to(policy.device) if config.tier == "video" else None
     modules = [policy.model, *([heads] if heads is not None else [])]
     optimizer = PretrainOptimizer(modules, config)
-    first = load_checkpoint(optimizer, checkpoints)
+    first = _load_checkpoint(optimizer, checkpoints)
     journal.keep(lambda loss: loss.step < first)
     policy.model.train()
 
@@ -153,25 +153,21 @@ def train(
         run = GraphedBackward(run, list(optimizer.named.values()))
     with progress(f"pretrain ({config.tier})", config.steps, done=first) as bar:
         for step, batch in enumerate(batches.prefetched(first, config.steps), start=first):
-            batch = batch.to(policy.device)  # noqa: PLW2901
-            found = run(batch)
+            found = run(batch.to(policy.device))
             optimizer.step(step)
             parts = dict(zip(found, torch.stack([*found.values()]).tolist(), strict=True))
             done = step + 1
             due = done % config.measure_every == 0 and done < config.steps
             if due and heads is not None:
-                parts |= probe_accuracy(
-                    policy, heads, held_out, batches.tokenizer, config.precision
-                )
-                shown = ", ".join(f"{key} {parts[key]:.3f}" for key in SHOWN)
-                say(f"step {done}: the heads' {shown}")
+                told = probe_accuracy(policy, heads, held_out, batches.tokenizer, config.precision)
+                say(f"step {done}: the heads' " + ", ".join(f"{k} {told[k]:.3f}" for k in SHOWN))
+                parts |= told
             journal.append(Step(step=step, loss=parts.pop("words"), metrics=parts))
-            bar.note(
-                f"loss {sum(parts.get(key, 0.0) for key in LOSSES) + journal.records[-1].loss:.3f}"
-            )
+            total = journal.records[-1].loss + sum(parts.get(key, 0.0) for key in LOSSES)
+            bar.note(f"loss {total:.3f}")
             bar.advance()
             if done % config.save_every == 0 or done == config.steps:
-                save_checkpoint(optimizer, checkpoints, done)
+                _save_checkpoint(optimizer, checkpoints, done)
             if due and kinds_at(step, config):
                 policy.model.eval()
                 measure(done)

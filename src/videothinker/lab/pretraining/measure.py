@@ -116,14 +116,14 @@ def prompts_of(facts: SceneFacts, place: int, config: PretrainConfig) -> list[Me
         found.append(free)
         found.append(replace(free, name="what-if sampled", temperature=1.0))
         for mode in ("obs", "sim"):
-            forced = f"<think>{OPENINGS[mode]}"
-            found.append(replace(free, name=f"what-if {mode}", prefill=forced))
+            prefill = f"<think>{OPENINGS[mode]}"
+            found.append(replace(free, name=f"what-if {mode}", prefill=prefill))
         if config.tier == "video":
             for show in ("blank", "swapped"):
                 found.append(replace(free, name=f"what-if {show}", show=show))
     for half in paired_what_if(facts, rng) or ():
-        forced = f"<think>{OPENINGS['sim']}"
-        found.append(MeasuredPrompt("pair sim", place, half, prefill=forced))
+        prefill = f"<think>{OPENINGS['sim']}"
+        found.append(MeasuredPrompt("pair sim", place, half, prefill=prefill))
     return found
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from videothinker.clevrer import scenes as views
 from videothinker.clevrer.annotations import Color, Material, ObjectProperty, Shape
 from videothinker.clevrer.questions import RawQuestion
-from videothinker.clevrer.scenes import Event, crossings, in_order
+from videothinker.clevrer.scenes import Event
 from videothinker.clevrer.transcript import Motion
 from videothinker.errors import UserError
 from videothinker.files import writing
@@ -21,14 +21,13 @@ from videothinker.models.border import read_object
 from videothinker.records import write_atomic
 from videothinker.seeds import numpy_generator
 from videothinker.world.descriptive import Views, descriptive
-from videothinker.world.objects import SHOWN_FRAMES, SceneObject, SceneSetup
+from videothinker.world.objects import SHOWN_FRAMES, SceneObject, SceneSetup, frame_ids
 from videothinker.world.options import Names
 from videothinker.world.physics import MOVING_SPEED, Trajectory
 from videothinker.world.render import Palette, render
 from videothinker.world.robust import Fragile, fragile_pairs
 from videothinker.world.scenes import scene_config
 from videothinker.world.shading import RGB
-from videothinker.world.stream import frame_ids
 from videothinker.world.view import scene_view
 from videothinker.world.worlds import World, make_world
 
@@ -149,8 +148,6 @@ def facts(world: World, frames: int, seed: int, fragile: Fragile | None = None) 
     run = world.factual
     at = frame_ids(frames)
     hits = [Event("collision", hit.frame, hit.pair) for hit in run.collisions]
-    shown = [hit for hit in hits if hit.frame < SHOWN_FRAMES]
-    events = in_order([*shown, *crossings(run.inside_TN[:SHOWN_FRAMES])])
     scene = scene_view(world)
     rng = numpy_generator(seed, "pretraining questions", world.scene_index)
     speeds_TN = np.linalg.norm(run.velocities_TN2[:SHOWN_FRAMES], axis=-1)
@@ -164,7 +161,7 @@ def facts(world: World, frames: int, seed: int, fragile: Fragile | None = None) 
         angles=_rounded(run.angles_TN[at]),
         inside=run.inside_TN[at].tolist(),
         on_table=run.on_table_TN[at].tolist(),
-        events=events,
+        events=scene.events,
         unseen=tuple(hit for hit in hits if hit.frame >= SHOWN_FRAMES),
         without=tuple(
             tuple(Event("collision", hit.frame, hit.pair) for hit in other.collisions)
@@ -194,10 +191,10 @@ def keep_apart(folder: Path, seed: int, config: PoolConfig) -> None:
     """
     counts = ("scenes", "held_out")  # a chunk is the same however many there are
     wanted = {k: v for k, v in vars(config).items() if k not in counts} | {"seed": seed}
-    book = folder / "pool.json"
-    if not book.exists():
-        write_atomic(book, msgspec.json.encode(wanted))
-    found = read_object(book)
+    settings = folder / "pool.json"
+    if not settings.exists():
+        write_atomic(settings, msgspec.json.encode(wanted))
+    found = read_object(settings)
     for key in wanted:
         if found.get(key) != wanted[key]:
             raise UserError(

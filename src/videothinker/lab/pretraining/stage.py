@@ -28,10 +28,9 @@ from videothinker.run_file import read_run_file
 from videothinker.runs import Run, open_run
 from videothinker.seeds import derive, numpy_generator
 from videothinker.world.config import GiveAways
-from videothinker.world.objects import SHOWN_FRAMES
+from videothinker.world.objects import SHOWN_FRAMES, frame_ids
 from videothinker.world.physics import FPS
 from videothinker.world.scenes import DIALS, SceneConfig, scene_config
-from videothinker.world.stream import frame_ids
 
 MAY_CHANGE = ("device", "pool_dir", "workers")
 """A run may go on elsewhere; its bytes are the same only on the same kind of device."""
@@ -186,11 +185,11 @@ class _Made(msgspec.Struct, kw_only=True):
 
 def _like(data: Path, pool: PoolConfig) -> PoolConfig:
     """The pool's settings with what the world folder was made with."""
-    book = data / "run.json"
-    made = read_run_file(book)
+    file = data / "run.json"
+    made = read_run_file(file)
     if made.stage != "world":
         raise UserError(f"{data}: was made by {made.stage!r}; give a world folder, or none")
-    with border(f"{book}: its config is no world's", "make the world again, or give none"):
+    with border(f"{file}: its config is no world's", "make the world again, or give none"):
         world = msgspec.convert(made.config, _Made)
         said = {name: made.config.get(name, getattr(SceneConfig, name)) for name in DIALS}
         dials = msgspec.convert(said, dict[str, bool | int | float])

@@ -22,9 +22,7 @@ from videothinker.models.plain.frames import (
     read_look,
     side,
 )
-
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-"""The processor's own where its config has none."""
+from videothinker.models.qwen_vl.preprocessor import CLIP_MEAN
 
 
 class LlavaOnevisionFrames(PlainFrames):

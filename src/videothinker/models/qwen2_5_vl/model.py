@@ -9,7 +9,6 @@ from transformers import Qwen2_5_VLForConditionalGeneration
 
 from videothinker.models.base import Prompt
 from videothinker.models.checkpoint import Checkpoint
-from videothinker.models.qwen2_5_vl.encoding import positions
 from videothinker.models.qwen_vl.policy import QwenVL, read_policy
 from videothinker.models.qwen_vl.preprocessor import Processor
 
@@ -22,9 +21,14 @@ class Qwen25VL(QwenVL):
 
     processor: ClassVar[Processor] = PROCESSOR
 
-    def positions(self, prompt: Prompt) -> Tensor:
-        """Time, height and width position of every prompt token: int64 `[3, P]`, on the CPU."""
-        return positions(self.model.config, prompt)
+    def grids(self, prompt: Prompt, steps: int, rows: Tensor, columns: Tensor) -> list[Tensor]:
+        """Step i of a video lies floor(i * seconds a step * `tokens_per_second`) after step 0, as
+        first published (transformers' pull request 35569, by the model's authors) and in vLLM.
+        """
+        pace = self.model.config.vision_config.tokens_per_second
+        seconds = torch.tensor(prompt.video.second_per_grid)  # float32, as the processor has it
+        times = (torch.arange(steps) * seconds * pace).long()
+        return [torch.cartesian_prod(times, rows, columns).T]
 
 
 def load(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -> Qwen25VL:

@@ -11,9 +11,10 @@ from videothinker.models.qwen_vl.small import (
     CHAT_TEMPLATE,
     SmallConfig,
     build_small,
-    half_head,
     outer_settings,
+    sections,
     text_settings,
+    tower_settings,
 )
 
 __all__ = ["CHAT_TEMPLATE", "KIND", "PROCESSOR", "SmallConfig", "build_small", "small_config"]
@@ -23,22 +24,16 @@ KIND = Qwen2_5_VLForConditionalGeneration
 
 def small_config(config: SmallConfig, tokenizer: PreTrainedTokenizerFast) -> Qwen2_5_VLConfig:
     """The official configuration's fields at this size."""
-    half = half_head(config)
-    eighth = half // 8
-    sections = [2 * eighth, 3 * eighth, half - 5 * eighth]
     return Qwen2_5_VLConfig(
-        text_config=text_settings(config, tokenizer, sections),
+        text_config=text_settings(config, tokenizer, sections(config)),
         vision_config={
-            "depth": config.vision_layers,
+            **tower_settings(config),
             "hidden_size": config.vision_hidden,
             "intermediate_size": config.vision_intermediate,
-            "num_heads": config.vision_heads,
-            "patch_size": config.patch_size,
             "window_size": config.window_size,
             "tokens_per_second": config.tokens_per_second,
             "out_hidden_size": config.hidden,
             "fullatt_block_indexes": list(config.vision_full_attention),
-            "initializer_range": config.initializer_range,
         },
         **outer_settings(config, tokenizer),
     )

@@ -7,9 +7,10 @@ from videothinker.models.qwen2_vl.model import PROCESSOR
 from videothinker.models.qwen_vl.small import (
     CHAT_TEMPLATE,
     SmallConfig,
-    half_head,
     outer_settings,
+    sections,
     text_settings,
+    tower_settings,
 )
 
 __all__ = ["CHAT_TEMPLATE", "KIND", "PROCESSOR", "small_config"]
@@ -29,19 +30,13 @@ def small_config(config: SmallConfig, tokenizer: PreTrainedTokenizerFast) -> Qwe
             f"vision_intermediate {config.vision_intermediate} came for vision_hidden "
             f"{config.vision_hidden}; Qwen2-VL takes whole multiples of it"
         )
-    half = half_head(config)
-    eighth = half // 8
-    sections = [2 * eighth, 3 * eighth, half - 5 * eighth]
     return Qwen2VLConfig(
-        text_config=text_settings(config, tokenizer, sections),
+        text_config=text_settings(config, tokenizer, sections(config)),
         vision_config={
-            "depth": config.vision_layers,
+            **tower_settings(config),
             "embed_dim": config.vision_hidden,
             "hidden_size": config.hidden,
             "mlp_ratio": ratio,
-            "num_heads": config.vision_heads,
-            "patch_size": config.patch_size,
-            "initializer_range": config.initializer_range,
         },
         **outer_settings(config, tokenizer),
     )

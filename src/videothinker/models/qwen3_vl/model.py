@@ -16,7 +16,6 @@ from transformers import Qwen3VLForConditionalGeneration
 from videothinker.models import base
 from videothinker.models.base import Prompt
 from videothinker.models.checkpoint import Checkpoint
-from videothinker.models.positions import lay_out
 from videothinker.models.qwen_vl.policy import QwenVL, read_policy
 from videothinker.models.qwen_vl.preprocessor import Processor
 from videothinker.models.qwen_vl.videos import QwenVideo
@@ -48,18 +47,10 @@ class Qwen3VL(QwenVL):
         assert isinstance(video, QwenVideo)
         return PLACE, [f"<{time:.1f} seconds>{PLACE}" for time in video.step_times]
 
-    def positions(self, prompt: Prompt) -> Tensor:
-        """Time, height and width position of every prompt token: int64 `[3, P]`, on the CPU.
-
-        Every step of a video is a grid of its own, all of it at one time.
-        """
-        if prompt.video is None:
-            return torch.arange(prompt.prompt_tokens).expand(3, -1)
-        merge = self.model.config.vision_config.spatial_merge_size
-        steps, *sides = (int(n) for n in prompt.video.grid_thw[0])
-        rows, columns = (torch.arange(side // merge) for side in sides)
-        step_3N = torch.cartesian_prod(torch.zeros(1, dtype=torch.long), rows, columns).T
-        return lay_out(prompt.video_P, [step_3N] * steps)
+    def grids(self, prompt: Prompt, steps: int, rows: Tensor, columns: Tensor) -> list[Tensor]:
+        """Every step of a video is a grid of its own, all of it at one time."""
+        del prompt
+        return [torch.cartesian_prod(torch.zeros(1, dtype=torch.long), rows, columns).T] * steps
 
     def see(self, videos: Sequence[QwenVideo]) -> Sequence[Tensor]:
         """Of each `[1 + K, video tokens, D]`: its tokens, and what the first K layers add."""

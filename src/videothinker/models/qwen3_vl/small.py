@@ -8,6 +8,7 @@ from videothinker.models.qwen_vl.small import (
     half_head,
     outer_settings,
     text_settings,
+    tower_settings,
 )
 
 __all__ = ["CHAT_TEMPLATE", "KIND", "PROCESSOR", "small_config"]
@@ -38,15 +39,12 @@ def small_config(config: SmallConfig, tokenizer: PreTrainedTokenizerFast) -> Qwe
     return Qwen3VLConfig(
         text_config=text | {"head_dim": 2 * half},
         vision_config={
-            "depth": config.vision_layers,
+            **tower_settings(config),
             "hidden_size": config.vision_hidden,
             "intermediate_size": config.vision_intermediate,
-            "num_heads": config.vision_heads,
-            "patch_size": config.patch_size,
             "out_hidden_size": config.hidden,
             "num_position_embeddings": TABLE,
             "deepstack_visual_indexes": list(config.vision_deepstack),
-            "initializer_range": config.initializer_range,
         },
         **outer_settings(config, tokenizer),
     )

@@ -42,19 +42,7 @@ def smart_resize(
 
     Source: `smart_resize` of transformers 5.23 (`qwen2_vl`), Python's banker's rounding included.
     """
-    if max(height, width) / min(height, width) > MAX_ASPECT_RATIO:
-        raise too_long(height, width)
-    rows = round(height / factor) * factor
-    columns = round(width / factor) * factor
-    if rows * columns > max_pixels:
-        shrink = math.sqrt(height * width / max_pixels)
-        rows = max(factor, math.floor(height / shrink / factor) * factor)
-        columns = max(factor, math.floor(width / shrink / factor) * factor)
-    elif rows * columns < min_pixels:
-        grow = math.sqrt(min_pixels / (height * width))
-        rows = math.ceil(height * grow / factor) * factor
-        columns = math.ceil(width * grow / factor) * factor
-    return rows, columns
+    return _within((1, 1), height, width, factor, (min_pixels, max_pixels))
 
 
 def smart_resize_video(
@@ -77,28 +65,30 @@ def smart_resize_video(
     if height < factor or width < factor:
         grow = max(factor / height, factor / width)
         height, width = int(height * grow), int(width * grow)
+    counted = round(frames / temporal) * temporal
+    return _within((counted, frames), height, width, factor, (min_pixels, max_pixels))
+
+
+def _within(
+    frames: tuple[int, int], height: int, width: int, factor: int, bounds: tuple[int, int]
+) -> tuple[int, int]:
+    """`frames`: as many as are counted, and as many as are made to fit."""
     if max(height, width) / min(height, width) > MAX_ASPECT_RATIO:
-        raise too_long(height, width)
-    rows = round(height / factor) * factor
-    columns = round(width / factor) * factor
-    counted = round(frames / temporal) * temporal * rows * columns
-    if counted > max_pixels:
-        shrink = math.sqrt(frames * height * width / max_pixels)
+        raise UserError(
+            f"a frame of {width}x{height} pixels is too long: the sides may differ "
+            f"at most {MAX_ASPECT_RATIO} times; crop the video"
+        )
+    counted, shown = frames
+    rows, columns = (round(side / factor) * factor for side in (height, width))
+    if counted * rows * columns > bounds[1]:
+        shrink = math.sqrt(shown * height * width / bounds[1])
         rows = max(factor, math.floor(height / shrink / factor) * factor)
         columns = max(factor, math.floor(width / shrink / factor) * factor)
-    elif counted < min_pixels:
-        grow = math.sqrt(min_pixels / (frames * height * width))
+    elif counted * rows * columns < bounds[0]:
+        grow = math.sqrt(bounds[0] / (shown * height * width))
         rows = math.ceil(height * grow / factor) * factor
         columns = math.ceil(width * grow / factor) * factor
     return rows, columns
-
-
-def too_long(height: int, width: int) -> UserError:
-    """What to say of a frame that the processor refuses."""
-    return UserError(
-        f"a frame of {width}x{height} pixels is too long: the sides may differ "
-        f"at most {MAX_ASPECT_RATIO} times; crop the video"
-    )
 
 
 def frames_to_patches(

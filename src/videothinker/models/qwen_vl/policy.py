@@ -3,6 +3,7 @@
 A family adds its class, where its tokens stand, and what else of its tower the decoder takes.
 """
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ from videothinker.models.base import Group, Prompt
 from videothinker.models.checkpoint import Checkpoint
 from videothinker.models.loaded import PrefixPolicy
 from videothinker.models.loading import read_tokenizer, read_weights
+from videothinker.models.positions import lay_out
 from videothinker.models.qwen_vl import windows
 from videothinker.models.qwen_vl.preprocessor import (
     Processor,
@@ -62,6 +64,23 @@ class QwenVL(PrefixPolicy):
             min_pixels=min_pixels,
             max_pixels=max_pixels,
         )
+
+    def positions(self, prompt: Prompt) -> Tensor:
+        """Time, height and width position of every prompt token: int64 `[3, P]`, on the CPU.
+
+        The text after a video begins one beyond its largest position on any axis, as first
+        published (transformers up to 5.2) and in vLLM.
+        """
+        if prompt.video is None:
+            return torch.arange(prompt.prompt_tokens).expand(3, -1)
+        merge = self.model.config.vision_config.spatial_merge_size
+        steps, *sides = (int(n) for n in prompt.video.grid_thw[0])
+        rows, columns = (torch.arange(side // merge) for side in sides)
+        return lay_out(prompt.video_P, self.grids(prompt, steps, rows, columns))
+
+    @abstractmethod
+    def grids(self, prompt: Prompt, steps: int, rows: Tensor, columns: Tensor) -> list[Tensor]:
+        """Positions `[3, N]` of each run of the video's tokens, from 0."""
 
     def inputs(self, prompt: Prompt) -> dict[str, Any]:
         """As the library takes it, with positions of ours."""

@@ -256,6 +256,22 @@ def outer_settings(config: SmallConfig, tokenizer: PreTrainedTokenizerFast) -> d
     }
 
 
+def tower_settings(config: SmallConfig) -> dict[str, Any]:
+    """`vision_config`, as far as the families have the same."""
+    return {
+        "depth": config.vision_layers,
+        "num_heads": config.vision_heads,
+        "patch_size": config.patch_size,
+        "initializer_range": config.initializer_range,
+    }
+
+
 def half_head(config: SmallConfig) -> int:
     """Rotary frequencies of a head."""
     return config.hidden // config.heads // 2
+
+
+def sections(config: SmallConfig) -> list[int]:
+    """Of them time's, height's and width's, in the proportion of Qwen2-VL and Qwen2.5-VL."""
+    eighth = half_head(config) // 8
+    return [2 * eighth, 3 * eighth, half_head(config) - 5 * eighth]

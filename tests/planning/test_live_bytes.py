@@ -3,7 +3,7 @@
 import pytest
 
 from videothinker.algorithms.choices import DIVERGENCES
-from videothinker.planning.divergences import logit_bytes
+from videothinker.planning.live_bytes import logit_bytes
 
 
 @pytest.mark.parametrize(("name", "tensors"), [("exact", 7), ("js", 9)])
