@@ -72,6 +72,7 @@ def serve(at: str) -> None:
             asks.close()
             for one in streams:
                 os.close(one)
+            reap()
             continue
         pid = os.fork()
         if not pid:
@@ -79,6 +80,13 @@ def serve(at: str) -> None:
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         asks.send(str(code).encode())
         os._exit(0)
+
+
+def reap() -> None:
+    """Collect the processes of commands that have ended."""
+    with contextlib.suppress(ChildProcessError):  # none is left
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def run(words: list[str], folder: str, environment: dict[str, str], streams: list[int]) -> None:
