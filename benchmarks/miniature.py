@@ -102,9 +102,13 @@ def training(run: Path, found: re.Match[str]) -> dict[str, Any]:
         for k, v in metadata["config"].items()
         if k not in ("out", "model", "bias", "seed")
     }
+    bias, measured = metadata["config"].get("bias"), run / "success.jsonl"
     return {
         "arm": found["arm"],
         "seed": int(found["seed"]),
+        "completions": round(math.fsum(s.metrics["completions"] for s in steps)),
+        "measured": len(read_jsonl(measured, Sample)) if measured.is_file() else 0,
+        "bias": None if bias is None else bias.removeprefix(root),
         "config": config,
         "commit": metadata.get("commit"),
         "seconds": metadata["facts"].get("training_seconds"),

@@ -25,6 +25,7 @@ from miniature_records import (
     table,
     widened,
 )
+from miniature_words import ABOUT, BEFORE, CHOSEN, FOUND, LESSON, READ, SEEN, UNLIKE
 
 from videothinker.estimates import mean
 from videothinker.evaluation.break_even import Way, break_even
@@ -32,12 +33,13 @@ from videothinker.report.svg import Scale, element, picture
 
 NAME, PIXELS = "families", "families_video"
 """The records of the two tiers."""
-SHOWN = ("grpo", "bias-failure", "label-26", "families", "k3-0.01", "k3-0.03", "controller")
+SHOWN = ("grpo", "bias-failure", "both", "label-26", "families", "k3-0.01", "k3-0.03", "controller")
 """Arms of README's table."""
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 PLAIN, BASE = "grpo", "base"
 SHARES = {
     "bias-failure": "5 %, drawn 20 %",
+    "both": "5 %, drawn 20 %",
     "label-26": "5 %, drawn 26 %",
     "families": "28 %",
     "families-exact": "28 %",
@@ -54,6 +56,7 @@ ARMS = {
     "grpo": "GRPO",
     "bias-failure": "bias-failure sampling",
     "families": "GRPO, half of its questions in families",
+    "both": "CDPO, k3 at .01 on questions drawn by bias failure",
     "k3-0.01": "CDPO, the paper's k3 at .01",
     "k3-0.03": "CDPO, k3 at .03",
     "controller": "CDPO, controller",
@@ -128,6 +131,25 @@ def points(grid: Grid, where: str, arm: str, what: str) -> list[float]:
     return by_seed(grid, where, arm, what)
 
 
+def compute(grid: Grid, arm: str) -> str:
+    """Completions drawn for one model of an arm, as a multiple of GRPO's on as many questions.
+
+    Its own, those of its bias model, and those by which successes were measured.
+    """
+    drawn = {f"{one['arm']}--s{one['seed']}": one["completions"] for one in grid.trainings}
+    measured = {f"{one['arm']}--s{one['seed']}": one["measured"] for one in grid.trainings}
+
+    def total(name: str) -> float:
+        runs = list(grid.training(name))
+        own = math.fsum(one["completions"] for one in runs) / len(runs)
+        bias = max(drawn.get(one["bias"], 0) for one in runs)
+        reused = (str(one["config"].get("success")).partition("/")[0] for one in runs)
+        first = max(one["measured"] for one in runs)
+        return own + bias + max(first, *(measured.get(run, 0) for run in reused))
+
+    return f"{total(arm) / total(against(arm)):.1f}"
+
+
 def arm_row(grid: Grid, arm: str) -> list[str]:
     """One arm of the table."""
     gap = None if arm == against(arm) else whole_difference(grid, arm, against(arm))
@@ -135,6 +157,7 @@ def arm_row(grid: Grid, arm: str) -> list[str]:
     return [
         ARMS[arm],
         SHARES.get(arm, "26 %" if arm.endswith("@26") else "5 %"),
+        compute(grid, arm),
         str(len(grid.seeds(MAIN, arm))),
         str(accuracy(grid, MAIN, arm, "o")),
         str(accuracy(grid, MAIN, arm, "i")),
@@ -147,8 +170,15 @@ def arm_row(grid: Grid, arm: str) -> list[str]:
 
 def arms_table(grid: Grid) -> list[str]:
     """Every arm that was run."""
-    head = ("trained by", "inferential in training", "seeds", "observational", "inferential")
-    head = (*head, "families whole", "against GRPO", "observational, against GRPO", "simulates")
+    head = ("trained by", "inferential in training", "compute", "seeds", "observational")
+    head = (
+        *head,
+        "inferential",
+        "families whole",
+        "against GRPO",
+        "observational, against GRPO",
+        "simulates",
+    )
     return table(head, [arm_row(grid, arm) for arm in ARMS if grid.seeds(MAIN, arm)])
 
 
@@ -278,52 +308,6 @@ def _panel(grid: Grid, what: str, scale: Scale, arms: Sequence[str]) -> list[Mar
     return found
 
 
-ABOUT = """# Results in miniature
-
-![A dot a seed, an arm a row](images/families.svg)
-
-*Percent right on 300 scenes that no model trained on. A dot is a training seed; the red line is the
-base made to simulate, before any training.*
-
-Every test question here stands in a *family*: one video, one set of options, two objects to remove,
-one question that the video alone answers (observational) and one that it does not (inferential).
-Neither gives itself away, so who does not read the premise has no family right as a whole."""
-READ = """*Simulates* is the share of answers that open with a removal, whatever is computed behind
-it. Intervals are of 95 %, over scenes and training seeds together; differences are paired
-by seed and question. What was fixed before the run stands in [LOG.md](LOG.md). Every
-number is recomputed from committed answers: `python benchmarks/miniature.py tables`
-writes this page and its figure. This tier is text, from a base of a million parameters;
-nothing was trained at 3B. [What the old world
-showed](results_old_world.md), and why it misled, has a page of its own; what to do about
-a shortcut in your own data is in [choosing.md](choosing.md)."""
-SEEN = """## From pixels
-
-![A dot a seed, an arm a row, from pixels](images/families_video.svg)
-
-*The same picture where the model sees 16 frames of 64x48 pixels instead of reading a transcript.*
-
-The same holds from pixels, from a base of two million parameters that was taught to simulate
-([base_model.md](base_model.md)); nothing of the arms' settings was tuned there. Plain GRPO loses
-more than half of the families with each of three seeds; bias-failure sampling, families and
-sampling by label keep two thirds of them or more with each, at no observational cost that is shown,
-and are not told from each other. All stay well below the base made to simulate. The paper's
-divergence at three times its weight is not shown to help; its own weight was not run."""
-CHOSEN = """## Choosing a checkpoint by a labelled slice
-
-The plain engineer's answer to a policy that forgets: keep a checkpoint every ten steps, and take
-the one that has most of 200 labelled questions right, half of them inferential. It keeps
-more than the last checkpoint does, and less than more inferential questions do."""
-UNLIKE = """## Scenes unlike those of training
-
-Lines on which objects move stand half as far apart; videos are half as long again; there are
-seven objects where there were five or six. The order of the arms stays. The seeds asked here are
-four of the five with which GRPO forgets least."""
-BEFORE = """## Before training
-
-The base can do it: made to simulate it reads the premise. What is gained by training has to be held
-against these lines."""
-
-
 def forecast(grid: Grid) -> str:
     """What the base's own answers forecast."""
     return f"""**Break-even.** By its drawn answers simulating earns more than describing where more
@@ -347,53 +331,28 @@ def figures() -> dict[Path, str]:
     return {IMAGES / f"{name}.svg": figure(Grid.raw(name)) for name in (NAME, PIXELS)}
 
 
-def short_table(name: str) -> list[str]:
-    """README's table of a tier: the arms with most seeds, means alone."""
-    grid = Grid.raw(name)
-    rows = [["the base made to simulate", "-", *_accuracies(grid, FORCED)]]
-    rows += [
-        [
-            ARMS[arm],
-            str(len(grid.seeds(MAIN, arm))),
-            *(f"{accuracy(grid, MAIN, arm, what).mean:.1f}" for what in "oi"),
-            f"{pairs_right(grid, MAIN, arm).mean:.1f}",
-        ]
-        for arm in SHOWN
-        if grid.seeds(MAIN, arm)
+def short_table() -> list[str]:
+    """README's table: the arms with most seeds, means alone, transcripts / pixels."""
+    grids = [Grid.raw(name) for name in (NAME, PIXELS)]
+    rows = [
+        ["the base made to simulate", "-", "-", *_pairs([_accuracies(g, FORCED) for g in grids])]
     ]
-    rows.append(["who reads the premise and simulates nothing", "-",
-                 *(f"{shortcut(grid)[what]:.1f}" for what in PANELS)])  # fmt: skip
-    return table(("trained by", "seeds", *PANELS.values()), rows)
+    rows += [[ARMS[arm], *_pairs([_means(g, arm) for g in grids])] for arm in SHOWN]
+    asked = [[f"{shortcut(g)[what]:.1f}" for what in PANELS] for g in grids]
+    rows.append(["who reads the premise and simulates nothing", "-", "-", *_pairs(asked)])
+    return table(("trained by", "compute", "seeds", *PANELS.values()), rows)
 
 
-FOUND = """**Where 5 % of the training questions are inferential, plain GRPO loses half of the
-families that the base has, in the mean, and how many is a matter of the seed**: of ten seeds one
-comes to describe, one keeps nearly all, and the others lie anywhere between. What answers open with
-tells little: in all arms but three every answer opens with a removal, whatever is computed behind
-it. At 26 % GRPO keeps all but a point or two, with each of three seeds.
+def _means(grid: Grid, arm: str) -> list[str]:
+    if not grid.seeds(MAIN, arm):
+        return ["-"] * 5
+    return [
+        compute(grid, arm),
+        str(len(grid.seeds(MAIN, arm))),
+        *(f"{accuracy(grid, MAIN, arm, what).mean:.1f}" for what in "oi"),
+        f"{pairs_right(grid, MAIN, arm).mean:.1f}",
+    ]
 
-**Whatever brings many more inferential questions before the policy keeps more families.**
-Bias-failure sampling, which needs no label, and training where half of the questions are families
-keep nearly all in the mean, and five sixths with the worst of ten seeds. Families keep a little
-more; the sampling costs a point or two of observational accuracy against GRPO. Sampling by label
-does as well with two seeds of three and loses a third with the other, so that three seeds do not
-show its gain. The base's own failures bring fewer, and keep less, with the one seed that was run; a
-curriculum by pass rate brings fewer still, and gains with one seed of two. That paying no part of
-an answer helps is not shown; in families, where one seed was run, it costs nothing.
 
-**The paper's repulsion helps, between these.** At its own weight it gains over GRPO, at no
-observational cost that is shown, and three seeds do not tell it from bias-failure sampling. At a
-third of that weight the one seed that was run gains; at three times the weight a gain is not shown;
-at ten times one seed of two loses every family. Repelled from the starting policy instead, one seed
-ends below GRPO and one above; attracted to the bias model, both seeds describe. The controller
-gains as much as the paper's weight and loses observational accuracy with each seed, five points to
-fourteen. **No arm has more whole families than the base made to simulate**: what is learned here is
-not to forget."""
-LESSON = """## What is open
-
-Ten seeds were run of three arms, one to five of the others; from pixels three of every arm.
-Longer GRPO, the reward for whole families and a policy of GRPO to be repelled from were not run:
-the grids go on with the same commands. The forecast was half right. By break-even
-describing should pay a little at the lower share, and one seed of ten came to describe; but every
-other lost some of what only simulating gives, while it went on to say that it simulates. At the
-higher share simulating should pay clearly, and does."""
+def _pairs(tiers: Sequence[Sequence[str]]) -> list[str]:
+    return [" / ".join(cells) for cells in zip(*tiers, strict=True)]

@@ -265,8 +265,7 @@ def in_short(grids: Grids) -> list[str | list[str]]:
 
 MARKED = {
     "README.md": {
-        "families": lambda _: families.short_table(families.NAME),
-        "pixels": lambda _: families.short_table(families.PIXELS),
+        "families": lambda _: families.short_table(),
     },
     "docs/choosing_old_world.md": {"arms": choice_table},
 }

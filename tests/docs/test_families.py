@@ -3,6 +3,7 @@
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,6 +44,25 @@ def test_a_family_is_right_where_both_its_questions_are() -> None:
     assert gap.mean == pytest.approx(200 / 3)  # of seed 1, the only one that both have
     assert families.whole_difference(made, "exact", "families") is None
     assert families.shortcut(made) == pytest.approx({"o": 100, "i": 100 / 3, "f": 100 / 3})
+
+
+def test_compute_counts_the_bias_model_and_what_was_measured_once() -> None:
+    def run(arm: str, seed: int, drawn: int, measured: int = 0, bias: str | None = None) -> Any:
+        reused = "both--s1/success.jsonl" if arm == "again" else None
+        return {
+            "arm": arm, "seed": seed, "completions": drawn, "measured": measured, "bias": bias,
+            "config": {"success": reused},
+        }  # fmt: skip
+
+    trainings = [
+        *(run("bias", 20, 300), run("grpo", 1, 90), run("grpo", 2, 110), run("exact", 1, 100)),
+        *(run("both", 1, 100, 50, "bias--s20"), run("both", 2, 100, 0, "bias--s20")),
+        run("generic", 1, 100, bias="grpo--s2"),
+        run("again", 1, 100),
+    ]
+    made = records.Grid("families", {}, [], trainings)
+    shown = [families.compute(made, arm) for arm in ("grpo", "exact", "both", "generic", "again")]
+    assert shown == ["1.0", "1.0", "4.5", "2.1", "1.5"]
 
 
 def test_break_even_of_drawn_answers_by_hand() -> None:
