@@ -167,10 +167,11 @@ def _memory(plan: Plan) -> list[str]:
 
 def _fit(plan: Plan, card: str, limit: int) -> list[str]:
     if plan.needed <= limit:
-        rollout = plan.rollout(limit)
-        how = f"{rollout.at_once} of {plan.prompts} prompts decode together"
+        choice = plan.choose(limit)
+        how = f"{choice.at_once} of {plan.prompts} prompts decode together"
         if plan.config.lora_rank:
-            how += ", the adapter merged" if rollout.merges else ", the adapter apart"
+            how += ", the adapter merged" if choice.merges else ", the adapter apart"
+        how += ", activations made again" if choice.recomputes else ", activations kept"
         return [f"{card}: fits, {(limit - plan.needed) / GIB:.1f} GiB to spare; {how}"]
     rows = [f"{card}: does not fit, {(plan.needed - limit) / GIB:.1f} GiB too much; in this order"]
     steps = make_fit(plan, limit)

@@ -54,6 +54,7 @@ from videothinker.training.rollouts import (
     validate,
 )
 from videothinker.training.step import (
+    Begun,
     Bias,
     Sums,
     accumulate_gradients,
@@ -215,8 +216,8 @@ def decide(loop: Loop, batch: Batch, progress: Progress) -> tuple[Objective, str
     if objective.divergence is None or loop.bias is None:
         return objective, None
     if progress.divergence is None or progress.entropy is None:
-        begun = batch.begun if loop.processes.size == 1 else None
-        sums = measure(loop.policy, loop.bias, list(batch.groups.values()), objective, begun)
+        mine = list(batch.groups.values())
+        sums = measure(loop.policy, loop.bias, mine, objective, left_over(loop, batch))
         measure(loop.policy, loop.bias, idle(loop, batch), objective)
         remember(progress, over_processes(sums, loop.processes))
     assert progress.divergence is not None
@@ -226,6 +227,11 @@ def decide(loop: Loop, batch: Batch, progress: Progress) -> tuple[Objective, str
     if guard and loop.processes.main:
         console.say(f"warning: step {progress.step + 1}: guard: {guard}")
     return replace(objective, repulsion=repulsion), guard
+
+
+def left_over(loop: Loop, batch: Batch) -> Begun | None:
+    """What one pass of the batch leaves to the next, in which several processes may not differ."""
+    return batch.begun if loop.processes.size == 1 else None
 
 
 def update(
@@ -257,7 +263,7 @@ def update(
             tokens=sum(sum(row.lengths) for row in batch.scored),
             old_logps=old_logps,
             backwards=backwards,
-            begun=batch.begun,
+            begun=left_over(loop, batch),
         )
         sums = over_processes(sums, loop.processes)
         norm = optimizer.clip(config.max_grad_norm)
@@ -311,8 +317,9 @@ def move_to_reward(
 
     The objective still measures its divergence, for the record and the controller.
     """
+    begun = left_over(loop, batch)
     mine = [
-        (item, log_ratios(loop.policy, bias, group, objective.temperature).tolist())
+        (item, log_ratios(loop.policy, bias, group, objective.temperature, begun).tolist())
         for item, group in batch.groups.items()
     ]
     for group in idle(loop, batch):

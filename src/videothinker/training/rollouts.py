@@ -23,7 +23,7 @@ from videothinker.models.loaded import Policy
 from videothinker.processes import Processes
 from videothinker.records import Question
 from videothinker.training.data import Part, TrainingSet, part_of
-from videothinker.training.step import Seen
+from videothinker.training.step import Begun
 from videothinker.training.videos import read_frames
 
 PORTION = 32
@@ -138,8 +138,8 @@ class Batch:
     """Their weighted sums of the reward functions."""
     rolled_out: list[Scored] = field(default_factory=list)
     """Every group drawn for this step, those that dynamic sampling dropped included."""
-    begun: dict[Group, Seen] = field(default_factory=dict)
-    """Forwards of this step that were made before its update."""
+    begun: Begun = field(default_factory=Begun)
+    """What of this step was passed before its update."""
 
     @property
     def drawn(self) -> int:

@@ -19,7 +19,7 @@ from videothinker.models.folders import model_folder
 from videothinker.models.loaded import Policy, digest_weights
 from videothinker.planning.dry_run import print_plan
 from videothinker.planning.hardware import check_hardware
-from videothinker.planning.plan import make_plan
+from videothinker.planning.plan import Choice, make_plan
 from videothinker.processes import Processes, find_processes
 from videothinker.records import Step
 from videothinker.runs import Run, by_name, open_run
@@ -51,7 +51,7 @@ def train(data: Path, config: TrainConfig) -> Path:
     processes = find_processes()
     training_set = load_training_set(data, config)
     questions, root = training_set.train, training_set.data_root
-    rollout = check_hardware(config, questions, root, processes.device, ranks=processes.size)
+    choice = check_hardware(config, questions, root, processes.device, ranks=processes.size)
     rewards = load_rewards(config.reward_funcs)
     with _open(config, training_set, processes) as run:
         if processes.say(run.done if run else None):
@@ -64,8 +64,8 @@ def train(data: Path, config: TrainConfig) -> Path:
         if processes.main:
             for line in placed.lines:
                 console.say(line)
-        policy = load_trainee(config, processes.device)
-        policy.merges = rollout is None or rollout.merges
+        policy = load_trainee(config, processes.device, recomputes=_recomputes(choice, processes))
+        policy.merges = choice is None or choice.merges
         start = trained_digest(policy) if run else ""
         source = config.bias_source()
         bias = load_bias(source, policy, config) if source else None
@@ -74,7 +74,7 @@ def train(data: Path, config: TrainConfig) -> Path:
             console.say(_reading(training_set, policy, config, processes))
         prompts = Prompts(policy, training_set, config)
         loop = _make_loop(prompts, bias, rewards, run, processes)
-        loop.at_once = rollout.at_once if rollout else None
+        loop.at_once = choice.at_once if choice else None
         started = monotonic()
         if run:
             run.facts |= placed.facts | training_set.composition()
@@ -94,6 +94,11 @@ def train(data: Path, config: TrainConfig) -> Path:
                     console.say(f"next: videothinker {_following(data, config)}")
             processes.wait()
     return config.out
+
+
+def _recomputes(choice: Choice | None, processes: Processes) -> bool:
+    """Are activations made again? Processes that share layers do alike; without a plan they are."""
+    return any(processes.gather([choice is None or choice.recomputes]))
 
 
 def _following(data: Path, config: TrainConfig) -> str:
@@ -256,7 +261,7 @@ def _open(
     may_change = (
         *of_data, "diagnosis", "data_root", "on_bad_video", "follow_links", "deadline",
         "decode_megabytes", "optimizer_device", "offload_bias", "accept_guesses",
-        "reward_timeout", "shard",
+        "reward_timeout", "shard", "gradient_checkpointing",
     )  # fmt: skip
     grows = "max_steps" if config.lr_scheduler_type == "constant" else None
     stage = f"train_{config.stage}"
