@@ -37,6 +37,7 @@ def bound(shape: Shape, grid: Grid, case: Case, prompt: int, rate: dict[str, flo
         *(shape, grid, prompt, GENERATIONS, case.length),
         shared=True,
         freeze_vision=case.lora,
+        checkpointing=not case.keeps,
         adapters=case.lora,
     )
     computed = case.prompts * sum(flops.values()) / rate["flops"]
@@ -64,6 +65,7 @@ def workload(shape: Shape, grid: Grid, case: Case, prompt: int) -> Workload:
         completion=case.length,
         prompts=case.prompts,
         lora_rank=64 if case.lora else 0,
+        checkpointing=not case.keeps,
         bias="adapter" if case.lora else "model",
         optimizer_on_cpu=case.optimizer_on_cpu,
         videos=case.prompts,

@@ -213,19 +213,19 @@ def _parts(layers: int, depth: int, *, lora: bool) -> Counter[str]:
     return found
 
 
-def training(*, lora: bool) -> dict[str, dict[str, int]]:
+def training(*, lora: bool, keeps: bool = False) -> dict[str, dict[str, int]]:
     """Operations that the rest of a training step on two prompts launches one by one, by phase and
-    name; at 36 layers and 32 blocks, gradient checkpointing on.
+    name; at 36 layers and 32 blocks. Activations are made again in the backward unless it `keeps`.
     """
-    few, layer, block = (_phases(*sizes, lora=lora) for sizes in SIZES)
+    few, layer, block = (_phases(*sizes, lora=lora, keeps=keeps) for sizes in SIZES)
     return {phase: _at_size(few[phase], layer[phase], block[phase]) for phase in few}
 
 
-def _phases(layers: int, depth: int, *, lora: bool) -> dict[str, Counter[str]]:
+def _phases(layers: int, depth: int, *, lora: bool, keeps: bool) -> dict[str, Counter[str]]:
     """Operations of a small model's step, by phase and name."""
     config = _config(layers, depth)
     prompts = [synthetic_prompt(config, 2, seed) for seed in range(2)]
-    setting = gpu_sides.Setting(Case(4, 2, lora=lora), config, torch.device("cpu"))
+    setting = gpu_sides.Setting(Case(4, 2, lora=lora, keeps=keeps), config, torch.device("cpu"))
     for policy in (setting.policy, setting.bias.policy):
         install(policy.model, torch.device("cuda"))
     optimizer = setting.optimizer
@@ -284,9 +284,11 @@ def main(words: list[str] | None = None) -> None:
         result.setdefault("beside the steps", {})[kind] = beside_steps(lora=lora)
         told = ", ".join(f"{part} {n}" for part, n in result["beside the steps"][kind].items())
         print(f"{kind}, a rollout of two prompts beside its steps: {told}")
-        result.setdefault("training", {})[kind] = phases = training(lora=lora)
-        told = ", ".join(f"{phase} {sum(names.values())}" for phase, names in phases.items())
-        print(f"{kind}, the rest of a step on two prompts: {told}")
+        for keeps, what in ((False, ""), (True, ", activations kept")):
+            phases = training(lora=lora, keeps=keeps)
+            result.setdefault("training", {})[f"{kind}{what}"] = phases
+            told = ", ".join(f"{phase} {sum(names.values())}" for phase, names in phases.items())
+            print(f"{kind}{what}, the rest of a step on two prompts: {told}")
     for size in ((1148, 2, 256), (1148, 4, 256), (1148, 1, 768)):
         found = step_bytes(shape, *size)
         result.setdefault("bytes", []).append({"case": size, **found})

@@ -43,6 +43,8 @@ class Case:
     model: str = THREE
     lora: bool = False
     optimizer_on_cpu: bool = False
+    keeps: bool = False
+    """Activations, as where the plan sees room: no gradient checkpointing."""
     frames: int = 16
     repeats: int = 2
     sides: tuple[str, ...] = ALL
@@ -176,10 +178,12 @@ LONG = (768, 1, 1, OURS)
 
 
 def further(scale: str) -> list[Case]:
-    """The optimizer on the CPU and 7B, then other sizes of 3B."""
+    """The optimizer on the CPU, kept activations and 7B, then other sizes of 3B."""
     if scale == "tiny":
-        return []
+        few = {"frames": 2, "repeats": 1, "sides": OURS}
+        return [Case(4, 1, optimizer_on_cpu=True, **few), Case(4, 1, lora=True, keeps=True, **few)]
     return [
+        Case(256, 2, lora=True, keeps=True, sides=OURS),
         Case(256, 2, optimizer_on_cpu=True, repeats=1, sides=OURS),
         Case(256, 2, SEVEN, lora=True, repeats=1, sides=PAIR),
         Case(256, 2, SEVEN, optimizer_on_cpu=True, repeats=1, sides=OURS),

@@ -141,7 +141,8 @@ class Setting:
         else:
             frozen = build(config, device, 1)
             frozen.model.requires_grad_(requires_grad=False)
-        self.policy.enable_gradient_checkpointing()
+        if not case.keeps:
+            self.policy.enable_gradient_checkpointing()
         self.bias = TimedBias(frozen)
         named = self.policy.model.named_parameters()
         self.optimizer = MasterAdamW(

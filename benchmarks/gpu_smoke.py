@@ -47,10 +47,11 @@ from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from videothinker.algorithms.cdpo import CdpoConfig
+from videothinker.errors import Slower
 from videothinker.generation import graphs, shared_prefix
 from videothinker.generation.base import Sampling
 from videothinker.generation.completions import Completions
-from videothinker.generation.graphs import NOT_COMPILED, as_it_is, can_fuse
+from videothinker.generation.graphs import as_it_is, can_fuse
 from videothinker.models.catalog import read_shape
 from videothinker.models.shapes import Grid
 from videothinker.training.adapters import add_adapter
@@ -88,7 +89,7 @@ class Smoke:
         self.result[name] = found = {}
         try:
             with warnings.catch_warnings(record=True) as told:
-                warnings.filterwarnings("always", message=f".*{NOT_COMPILED}")
+                warnings.simplefilter("always", Slower)
                 run(self, found)
         except Exception as error:  # noqa: BLE001 (whatever it is, the other parts are wanted)
             lines = str(error).strip().splitlines()
@@ -97,7 +98,7 @@ class Smoke:
             if self.device.type == "cuda":  # a capture that fails leaves its own stream behind
                 torch.cuda.set_stream(torch.cuda.default_stream(self.device))
         for one in told:
-            if NOT_COMPILED in str(one.message):
+            if issubclass(one.category, Slower):
                 found.setdefault("slower", []).append(str(one.message))
                 self.trace(name, one.message)
         found["wall_seconds"] = round(time.perf_counter() - begun, 2)
@@ -223,7 +224,7 @@ def beside(policy: Any, prompts: list[Any], length: int) -> dict[str, float | st
     undone: dict[str, tuple[Any, dict[str, Any]]] = {
         "as it is": (shared_prefix, {}),
         "prompts one by one": (shared_prefix, {"TOGETHER": 0}),
-        "steps before every recording": (shared_prefix, {"recorded_of": lambda _: set()}),
+        "steps before every recording": (shared_prefix, {"recorded_of": lambda _: {}}),
         "memory given back before a recording": (graphs, {"ROOM": 1 << 60}),
     }
     found: dict[str, float | str] = {}

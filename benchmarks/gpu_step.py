@@ -18,8 +18,10 @@ Every measurement is written when it is taken; what runs out of memory is record
 import argparse
 import json
 import platform
+import subprocess
 import sys
 import time
+import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +45,7 @@ from gpu_shapes import (
 )
 from gpu_sides import SIDES, Setting, release
 
+from videothinker.errors import Slower
 from videothinker.generation.graphs import can_fuse
 from videothinker.models.catalog import read_shape
 from videothinker.models.shapes import Grid, Shape, parameters
@@ -68,7 +71,7 @@ class Bench:
     result: dict[str, Any]
     setting: Setting | None = None
     kind: tuple[Any, ...] | None = None
-    """Of the setting in memory: model, LoRA, optimizer on the CPU."""
+    """Of the setting in memory: model, LoRA, optimizer on the CPU, activations kept."""
     held: int = 0
     """Bytes on the device before the setting's models: what earlier ones left behind."""
     pace: dict[tuple[str, bool], tuple[float, Case]] = field(default_factory=dict)
@@ -119,13 +122,16 @@ class Bench:
     ) -> None:
         """One step of one side, or why it failed."""
         failure = ""
-        try:
-            setting.warm_up(side, prompts, case.length)
-            if self.device.type == "cuda":
-                torch.cuda.reset_peak_memory_stats()
-            clock = SIDES[side](setting, prompts, case.length)
-        except RuntimeError as error:  # out of memory, or what no CPU could show: the rest goes on
-            failure = failure_of(error)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always", Slower)
+            try:
+                setting.warm_up(side, prompts, case.length)
+                if self.device.type == "cuda":
+                    torch.cuda.reset_peak_memory_stats()
+                clock = SIDES[side](setting, prompts, case.length)
+            except RuntimeError as error:  # out of memory, or what no CPU could show
+                failure = failure_of(error)
+        row["slower"] += [str(one.message) for one in told if issubclass(one.category, Slower)]
         if failure:
             row["failed"][side] = failure
             self.save()
@@ -180,7 +186,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         add_row(bench, case)
     bench.setting = bench.kind = None  # the agreement has models of its own
     release()
-    if bench.left > 0:
+    if bench.left > 0 and not arguments.only:
         result["agreement"] = agree(bench, Case(256, 1, frames=first[0].frames if first else 16))
         bench.save()
     for case in others:
@@ -190,7 +196,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def add_row(bench: Bench, case: Case) -> None:
     """Measure a row, or write why it is left out."""
-    reason, kind = unfit(bench, case), (case.model, case.lora, case.optimizer_on_cpu)
+    reason, kind = unfit(bench, case), (case.model, case.lora, case.optimizer_on_cpu, case.keeps)
     if not reason and bench.kind != kind:
         bench.setting, bench.kind = None, kind  # one in memory at a time
         release()
@@ -240,6 +246,7 @@ def begin(bench: Bench, case: Case) -> dict[str, Any]:
         "peak_bytes": {},
         "failed": {},
         "not_measured": {},
+        "slower": [],  # what was given up, in words
     }
 
 
@@ -290,6 +297,7 @@ def about(arguments: argparse.Namespace, device: torch.device) -> dict[str, Any]
     return {
         "benchmark": "gpu_step",
         "command": " ".join(sys.argv),
+        "commit": commit(),
         "scale": arguments.scale,
         "device": gpu or f"CPU ({platform.machine()}); no GPU: not measured",
         "torch": torch.__version__,
@@ -299,6 +307,18 @@ def about(arguments: argparse.Namespace, device: torch.device) -> dict[str, Any]
         "generations": GENERATIONS,
         "fused": can_fuse(device),  # else what stands between products is launched one by one
     }
+
+
+def commit() -> str | None:
+    """What this was measured at, with a + where files differ; null without git or its folder."""
+    words = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+"]
+    try:
+        told = subprocess.run(
+            [*words, "--exclude", "*"], check=False, capture_output=True, text=True
+        )
+    except OSError:
+        return None
+    return told.stdout.strip() or None
 
 
 def show(row: dict[str, Any]) -> None:
@@ -329,6 +349,7 @@ def show(row: dict[str, Any]) -> None:
 def named(case: Case) -> str:
     """The row in words."""
     kind = f"{'LoRA' if case.lora else 'full'}{', optimizer on CPU' * case.optimizer_on_cpu}"
+    kind += ", activations kept" * case.keeps
     model = case.model.partition("/")[2].removesuffix("-Instruct")
     return f"{model} {kind}  C {case.length}  {case.prompts} prompts"
 

@@ -1,9 +1,10 @@
-"""One CDPO step over one prompt: ours, the naive repeated forward, and TRL's GRPOTrainer.
+"""One CDPO step over one prompt: ours, the naive repeated forward, the plain path, and TRL's.
 
     OMP_NUM_THREADS=1 .venv/bin/python benchmarks/step.py [--repeats 5] [--trl] [--out FILE]
 
 Prints, for every shape, seconds of CPU time on one thread, the measured ratio, the ratio that
 counting floating-point operations allows, and the memory each side adds; the last line is JSON.
+The plain path is what families outside the engine take: the trainer's step, nothing shared.
 With `--trl` (in an environment that has TRL, see `trl_step`) each row also has TRL's own step.
 The naive side is what TRL and the authors do: the prompt and its video repeated for each of the G
 completions in the rollout (`generate`), the bias model's forward and the policy's forward and
@@ -21,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -28,6 +30,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import torch
 import transformers
+from step_memory import memory, resident
+from step_plain import PlainSide
 
 from videothinker.algorithms import objective
 from videothinker.algorithms.base import Objective
@@ -98,6 +102,7 @@ class Setting:
             self.bias.model.model.visual.load_state_dict(
                 self.policy.model.model.visual.state_dict()
             )
+        self.folders, self.frozen = (folder, bias), frozen
         for one in (self.policy, self.bias):
             one.model.generation_config.eos_token_id = [-1]  # every completion has full length
         side = self.policy.vision.patch_size * self.policy.vision.merge_size
@@ -111,12 +116,27 @@ class Setting:
         self.optimizer = torch.optim.AdamW(trained, lr=1e-6)
         self.advantages_G = torch.linspace(-1, 1, GENERATIONS)
 
+    @cached_property
+    def plain(self) -> PlainSide:
+        """The same by the plain path."""
+        return PlainSide(self, self.folders)
+
 
 def our_step(setting: Setting, length: int, seed: int) -> dict[str, float]:
-    """Roll out, then the trainer's own accumulation of gradients."""
-    for one in (setting.policy, setting.bias):  # a step's video is new to both
+    """The trainer's step, to which the video is new."""
+    for one in (setting.policy, setting.bias):
         one.videos.entries.clear()
     setting.policy.share_videos(setting.bias)
+    return trainer_step(setting, length, seed)
+
+
+def plain_step(setting: Setting, length: int, seed: int) -> dict[str, float]:
+    """The trainer's step where it knows nothing of the family."""
+    return trainer_step(setting.plain, length, seed)
+
+
+def trainer_step(setting: Setting | PlainSide, length: int, seed: int) -> dict[str, float]:
+    """Roll out, then the trainer's own accumulation of gradients."""
     clock = Clock()
     sampling = Sampling(num_generations=GENERATIONS, max_completion_length=length)
     (group,) = generate(setting.policy, [setting.prompt], sampling, [seed])
@@ -206,33 +226,24 @@ def repeated(policy: Policy, prompt: Prompt) -> dict[str, torch.Tensor]:
     }
 
 
+SIDES = ("ours", "naive")
 STEPS: dict[str, Callable[[Setting, int, int], dict[str, float]]] = {
     "ours": our_step,
     "naive": naive_step,
+    "plain": plain_step,
 }
 
 
-def measure(setting: Setting, length: int, repeats: int) -> dict[str, list[dict[str, float]]]:
-    """Each side's laps, the sides taking turns so that both see the same machine."""
+def measure(
+    setting: Setting, length: int, repeats: dict[str, int]
+) -> dict[str, list[dict[str, float]]]:
+    """Each side's laps, the sides taking turns so that all see the same machine."""
     taken: dict[str, list[dict[str, float]]] = {name: [] for name in STEPS}
-    for repeat in range(repeats):
+    for repeat in range(max(repeats.values())):
         for name, step in STEPS.items():
-            taken[name].append(step(setting, length, repeat))
+            if repeat < repeats[name]:
+                taken[name].append(step(setting, length, repeat))
     return taken
-
-
-def memory(arguments: argparse.Namespace, folders: list[Path], side: str, row: dict) -> float:
-    """Megabytes that one step of one side adds to a fresh process.
-
-    Blocks from 1 MiB go back to the system when they are freed: glibc would keep many of them, on
-    either side, and the high-water mark would count what no tensor needs.
-    """
-    command = [sys.executable, __file__, "--memory-of", side, "--frames", arguments.frames]
-    command += ["--lengths", str(row["length"]), "--folders", *map(str, folders)]
-    command += ["--frozen"] if row["frozen"] else []
-    own = os.environ | {"MALLOC_MMAP_THRESHOLD_": str(2**20)}
-    out = subprocess.run(command, check=True, capture_output=True, text=True, env=own).stdout
-    return float(out.splitlines()[-1])
 
 
 def memory_of(arguments: argparse.Namespace) -> None:
@@ -240,17 +251,6 @@ def memory_of(arguments: argparse.Namespace) -> None:
     before = resident("VmRSS")
     STEPS[arguments.memory_of](setting, arguments.lengths[0], 0)
     print(resident("VmHWM") - before)
-
-
-def resident(field: str) -> float:
-    """Megabytes of this process in Linux's books: VmRSS now, VmHWM at its highest.
-
-    Not `ru_maxrss`, which a child takes over from the process that started it.
-    """
-    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
-        if line.startswith(f"{field}:"):
-            return int(line.split()[1]) / 1024
-    raise RuntimeError(f"{field} is not in /proc/self/status; memory is measured on Linux only")
 
 
 def ceiling(shape: Shape, setting: Setting, length: int, *, frozen: bool) -> float:
@@ -267,6 +267,7 @@ def ceiling(shape: Shape, setting: Setting, length: int, *, frozen: bool) -> flo
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--plain-repeats", type=int, default=5)
     parser.add_argument("--lengths", type=int, nargs="+", default=[96, 256])
     both = ["frozen", "trained"]
     parser.add_argument("--vision", choices=both, nargs="+", default=both)
@@ -325,19 +326,24 @@ def measured(
     """One row: both sides' seconds and memory, and the ratio that operations allow."""
     length, frozen = row["length"], row["frozen"]
     setting = Setting(*folders, arguments.frames, frozen=frozen)
-    taken = measure(setting, length, arguments.repeats)
+    repeats = dict.fromkeys(STEPS, arguments.repeats) | {"plain": arguments.plain_repeats}
+    taken = measure(setting, length, repeats)
     totals = {side: [sum(laps.values()) for laps in taken[side]] for side in STEPS}
     ratios = [n / o for n, o in zip(totals["naive"], totals["ours"], strict=True)]
+    plain = [n / p for n, p in zip(totals["naive"], totals["plain"], strict=False)]
     limit = ceiling(shape, setting, length, frozen=frozen)
     row |= {
         "parameters": sum(p.numel() for p in setting.policy.model.parameters()),
         "prompt_tokens": setting.prompt.prompt_tokens,
         "ratio": statistics.median(ratios),
         "ratios": ratios,
+        "plain_ratio": statistics.median(plain) if plain else None,
         "ceiling": limit,
         "share_of_ceiling": statistics.median(ratios) / limit,
         "seconds": taken,
-        "megabytes": {side: memory(arguments, folders, side, row) for side in STEPS},
+        "megabytes": {
+            side: memory(Path(__file__), arguments, folders, side, row) for side in SIDES
+        },
     }
     if arguments.trl and row["family"] == FAMILIES[0]:
         row |= beside_trl(folders[0], row, statistics.median(totals["ours"]), arguments)
@@ -376,6 +382,7 @@ def show(row: dict, totals: dict[str, list[float]]) -> None:
         f"ours {statistics.median(totals['ours']):6.2f} s  ratio {row['ratio']:.2f}  "
         f"ceiling {row['ceiling']:.2f}  ({row['share_of_ceiling']:.0%})  "
         f"memory {mega['naive']:.0f} -> {mega['ours']:.0f} MB"
+        + (f"  plain path {row['plain_ratio']:.2f}" if row["plain_ratio"] else "")
         + (f"  TRL {statistics.median(row['trl_seconds']):.2f} s" if "trl" in row else ""),
         flush=True,
     )

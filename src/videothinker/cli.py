@@ -14,16 +14,17 @@ import signal
 import sys
 import traceback
 import typing
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from videothinker import __version__, helping
-from videothinker.errors import UserError
+from videothinker.errors import Slower, UserError
 from videothinker.files import plain, refuse_unseen
 from videothinker.ranks import Job, one_job, rank, size
 from videothinker.recipes import as_words, check_keys, read_recipe
-from videothinker.verbs import VERBS, Verb, load, setting_names
+from videothinker.verbs import VERBS, Verb, load, setting_names, spell_switches
 
 DONE, WITH_FAILURES, USER_ERROR, FAULT, INTERRUPTED, UNREAD = 0, 1, 2, 70, 130, 141
 """What a command ends with; the last is what a shell says of one that SIGPIPE ended."""
@@ -95,7 +96,7 @@ def parse(words: Sequence[str]) -> tuple[str, list[Any], bool]:
             dataclasses.make_dataclass("Args", fields),
             prog=f"videothinker {name}",
             description=verb.about,
-            args=rest,
+            args=spell_switches(kind, rest),
         )
     except ValueError as error:
         raise UserError(f"{name}: {error}") from error
@@ -251,8 +252,27 @@ def _stage(words: list[str]) -> int:
         plan = load("videothinker.training.stages:dry_run")
         plan(*arguments, **dry, as_json=as_json)
         return DONE
-    result = load(VERBS[name].stage)(*arguments)
+    with _warnings_in_a_line():
+        result = load(VERBS[name].stage)(*arguments)
     return DONE if rank() else _finish(name, result, as_json=as_json)
+
+
+@contextlib.contextmanager
+def _warnings_in_a_line() -> Iterator[None]:
+    """Inside, what was given up is said without Python's line of code and its place."""
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *where: Any) -> None:
+            if issubclass(category, Slower):
+                from videothinker import console  # noqa: PLC0415
+
+                console.say(f"warning: {message}")
+            else:
+                usual(message, category, *where)
+
+        warnings.showwarning = show
+        yield
 
 
 def _interrupted(job: Job | None) -> int:

@@ -1,4 +1,4 @@
-"""The one error a user sees."""
+"""The one error a user sees, and the one warning of Python's."""
 
 
 class UserError(Exception):
@@ -11,3 +11,10 @@ class UserError(Exception):
 
 class Unplanned(UserError):
     """A model of a family whose memory and operations are not counted."""
+
+
+class Slower(UserWarning):
+    """Something was given up and the work goes on without, more slowly.
+
+    For rooms that cannot speak for themselves; the command line prints it as one line.
+    """

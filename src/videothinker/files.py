@@ -186,14 +186,13 @@ def refuse_foreign(path: Path, head: bytes, wanted: str) -> None:
         )
 
 
-def refuse_whole(path: Path, head: bytes, allowed: str, *, columns: str = "") -> None:
+def refuse_whole(path: Path, head: bytes, allowed: str) -> None:
     """Refuse JSON that is one value over many lines where each line is to be an object.
 
     Args:
         path: the file.
         head: its first bytes.
         allowed: what a line is to be.
-        columns: what its items have instead, where that is known.
 
     Raises:
         UserError: a JSON array, or an object written over several lines.
@@ -201,8 +200,7 @@ def refuse_whole(path: Path, head: bytes, allowed: str, *, columns: str = "") ->
     array = head.removeprefix(BOM).lstrip().startswith(b"[")
     if array or is_spread(head):
         kind = "a JSON array" if array else "one JSON object over several lines"
-        told = f", whose items have {columns}" if columns else ""
-        raise UserError(f"{path}: is {kind}{told}; write each item on a line of its own; {allowed}")
+        raise UserError(f"{path}: is {kind}; write each item on a line of its own; {allowed}")
 
 
 def is_spread(head: bytes) -> bool:

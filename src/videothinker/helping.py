@@ -19,7 +19,7 @@ from typing import Any
 
 from videothinker.errors import UserError
 from videothinker.recipes import RENAMED
-from videothinker.verbs import VERBS, Verb, load
+from videothinker.verbs import SWITCHES, VERBS, Verb, load
 
 BEYOND = {
     "help": "what a command does and its flags: videothinker help train grpo",
@@ -197,9 +197,10 @@ def _settings(kind: type) -> Iterator[Flag]:
         default = _default(field)
         about = told.get(field.name, "")
         spelled = f"--{word} {_shape(annotation)}"
-        if annotation is bool:
+        if annotation in SWITCHES:
             spelled = f"--{word}, --no-{word}"
-            default = "default on" if field.default else "default off"
+            left = typing.cast("bool | None", field.default)
+            default = "" if left is None else f"default {'on' if left else 'off'}"
         yield Flag(field.name, spelled, f"{about} ({default})" if default else about)
 
 

@@ -4,7 +4,6 @@ All are frozen, an unknown field is an error with file and line, and an answer i
 letters. Aggregates are computed from these records, never from the state of a loop.
 """
 
-import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import msgspec
 
 from videothinker import files
 from videothinker.errors import UserError
+from videothinker.ranks import is_alive
 
 Letters = tuple[str, ...]
 Label = Literal["observational", "inferential", "excluded"]
@@ -167,17 +167,9 @@ def write_alone(path: Path, data: bytes) -> None:
     """
     with files.on_disk(path):
         for left in leftovers(path) if path.parent.is_dir() else ():
-            if not _at_work(int(left.name.split(".")[-2])):
+            if not is_alive(int(left.name.split(".")[-2])):
                 left.unlink(missing_ok=True)
         write_atomic(path, data)
-
-
-def _at_work(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except OSError as error:  # one of another user's is at work too
-        return not isinstance(error, ProcessLookupError)
-    return True
 
 
 def halves(folder: Path) -> list[Path]:

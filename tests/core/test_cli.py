@@ -3,12 +3,13 @@
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 
 from videothinker import cli
-from videothinker.errors import UserError
+from videothinker.errors import Slower, UserError
 from videothinker.recipes import check_keys
 
 
@@ -117,6 +118,38 @@ def test_a_broken_pipe_that_is_not_ours_is_a_fault(
 
     monkeypatch.setattr("videothinker.world.stage.world", broken)
     assert cli.main(["world", "--out", str(tmp_path / "w")]) == cli.FAULT
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("", None),
+        ("--gradient-checkpointing", True),
+        ("--no-gradient-checkpointing", False),
+        ("--gradient-checkpointing None", None),
+    ],
+)
+def test_a_switch_may_be_left_to_the_run(words: str, found: bool | None) -> None:
+    line = f"train grpo --data d --model m --out o {words} --freeze-vision"
+    config = cli.parse(line.split())[1][-1]
+    assert config.gradient_checkpointing is found
+    assert config.freeze_vision is True
+
+
+@pytest.mark.filterwarnings("always")
+def test_what_was_given_up_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without the place in our code; other warnings stay as Python prints them."""
+
+    def stage(*_: object) -> None:
+        warnings.warn(Slower("no graphs (RuntimeError: none)"), stacklevel=1)
+        with pytest.warns(UserWarning, match="of somebody else"):
+            warnings.warn("of somebody else", stacklevel=1)
+
+    monkeypatch.setattr("videothinker.world.stage.world", stage)
+    assert cli.main(["world", "--out", str(tmp_path / "w")]) == cli.DONE
+    assert capsys.readouterr().err == "warning: no graphs (RuntimeError: none)\n"
 
 
 @pytest.mark.parametrize("code", [0, 1, None])

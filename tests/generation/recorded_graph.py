@@ -19,6 +19,9 @@ from videothinker.generation.graphs import ROOM
 
 READS_BACK = ("aten::_local_scalar_dense", "aten::nonzero", "aten::equal")
 
+BREAKS_AT = 20
+"""Operations noted when a capture that is to break off does."""
+
 
 class Graph:
     """Stands for `torch.cuda.CUDAGraph`."""
@@ -59,10 +62,12 @@ class Capture(TorchDispatchMode):
 
     def __init__(self, graph: Graph) -> None:
         super().__init__()
-        self.graph = graph
+        self.graph, self.breaks = graph, False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if self.breaks and len(self.graph.noted) == BREAKS_AT:
+            raise RuntimeError("a kernel cannot be loaded while a graph is captured")
         if func._schema.name in READS_BACK:
             raise RuntimeError(f"{func} reads a value back while a graph is captured")
         if func._schema.is_mutable:

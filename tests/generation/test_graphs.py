@@ -1,5 +1,8 @@
 """The decoding step recorded once and replayed draws the same tokens."""
 
+import math
+import re
+import warnings
 from typing import Any
 
 import numpy as np
@@ -7,9 +10,17 @@ import pytest
 import torch
 
 from tests.generation.recorded_graph import Graph, recorded  # noqa: F401 (a fixture)
+from videothinker.errors import Slower
 from videothinker.generation import shared_prefix as module
 from videothinker.generation.base import Sampling
-from videothinker.generation.graphs import ROOM, WARM_UP, GraphedStep, recorded_of
+from videothinker.generation.graphs import (
+    NOT_RECORDED,
+    ROOM,
+    WARM_UP,
+    GraphedStep,
+    Known,
+    recorded_of,
+)
 from videothinker.generation.pages import Pages
 from videothinker.generation.shared_prefix import generate
 from videothinker.models.loaded import Policy
@@ -35,7 +46,7 @@ def test_a_replay_goes_on_in_place(recorded: type[Graph]) -> None:  # noqa: F811
 
 
 def test_what_was_recorded_before_is_recorded_at_once(recorded: type[Graph]) -> None:  # noqa: F811
-    known: set[Any] = set()
+    known: Known = {}
     total = torch.zeros(1)
     for kind, waits in (("a", WARM_UP), ("a", 0), ("b", WARM_UP), ("a", 0)):
         graphed = GraphedStep(lambda: total.add_(1), torch.device("cpu"), kind, known)
@@ -45,7 +56,7 @@ def test_what_was_recorded_before_is_recorded_at_once(recorded: type[Graph]) -> 
         graphed()
         assert graphed.graph is not None
     assert float(total) == 2 * WARM_UP + 4
-    assert known == {"a", "b"}
+    assert known == {"a": 0, "b": 0}
 
 
 def test_memory_is_given_back_only_where_there_is_little(
@@ -56,13 +67,13 @@ def test_memory_is_given_back_only_where_there_is_little(
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: given.append(1))
     for free, times in ((ROOM, 0), (ROOM - 1, 1)):
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _, free=free: (free, 80 * ROOM))
-        GraphedStep(lambda: None, torch.device("cpu"), "a", {"a"})()
+        GraphedStep(lambda: None, torch.device("cpu"), "a", {"a": 0})()
         assert len(given) == times
 
 
 def test_reading_a_value_back_is_an_error(recorded: type[Graph]) -> None:  # noqa: F811
     graphed = GraphedStep(lambda: int(torch.ones(2).sum()), torch.device("cpu"))
-    with pytest.raises(RuntimeError, match="reads a value back"):  # noqa: PT012
+    with pytest.raises(Slower, match="reads a value back"):  # noqa: PT012 (warnings are errors)
         for _ in range(WARM_UP + 1):
             graphed()
 
@@ -97,12 +108,58 @@ def test_a_replayed_rollout_draws_the_same_tokens(
     assert drawn(policy, static=True) == expected
     assert kept
     assert kept == sorted(kept, reverse=True)
-    made, kinds = recorded.made, set(recorded_of(policy.model))
+    made, kinds = recorded.made, recorded_of(policy.model).copy()
     assert made >= 1
     assert kinds
     assert drawn(policy, static=True) == expected  # no step waits for its kernels any more
     assert recorded.made >= made + len(kinds)
-    assert recorded_of(policy.model) >= kinds
+    assert recorded_of(policy.model).items() >= kinds.items()
+    assert set(kinds.values()) == {0}
+
+
+class Breaks(Graph):
+    """Recordings break off in the middle of a step: the first ones, or from then on all."""
+
+    left = 0.0
+
+    def capture_begin(self, pool: Any = None) -> None:
+        super().capture_begin(pool)
+        type(self).left -= 1
+        self.capturing.breaks = self.left >= 0
+
+    def capture_end(self) -> None:
+        super().capture_end()
+        if self.capturing.breaks:
+            raise RuntimeError("the capture was broken off")
+
+
+@pytest.mark.parametrize(("times", "said"), [(1, "2 come first"), (math.inf, "slower")])
+def test_where_a_recording_fails_the_rollout_goes_on(
+    policy: Policy,
+    recorded: type[Graph],  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    times: float,
+    said: str,
+) -> None:
+    """Steps of a known kind are recorded at once; where that fails, after steps; then never."""
+    expected = drawn(policy, static=False)
+    record(monkeypatch)
+    drawn(policy, static=True)
+    known, waits = recorded_of(policy.model), []
+    monkeypatch.setattr(Breaks, "left", times)
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Breaks)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: waits.append(list(known.values())))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", Slower)
+        assert drawn(policy, static=True) == expected
+    assert re.search(f"{NOT_RECORDED}.*{said}.*a kernel cannot be loaded", str(told[-1].message))
+    assert (WARM_UP in known.values()) == (times == 1)
+    assert (math.inf in known.values()) == (times > 1)
+    assert len(waits) == len(told) == (1 if times == 1 else 2 * len(known))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # nothing is tried again that failed twice
+        assert drawn(policy, static=True) == expected
+    assert recorded.made > 0
 
 
 def record(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,10 +40,15 @@ def test_operations_beside_the_steps(script: ModuleType, lora: bool, counted: in
     assert sum(found.values()) == pytest.approx(counted, rel=0.1), found
 
 
-@pytest.mark.parametrize(("lora", "counted"), [(False, 33303), (True, 25863)])
-def test_operations_of_the_rest_of_a_step(script: ModuleType, lora: bool, counted: int) -> None:
+@pytest.mark.parametrize(
+    ("lora", "keeps", "counted"),
+    [(False, False, 33303), (True, False, 22551), (True, True, 18321)],
+)
+def test_operations_of_the_rest_of_a_step(
+    script: ModuleType, lora: bool, keeps: bool, counted: int
+) -> None:
     """As above; AdamW's first update apart, which makes its moments."""
-    found = script.training(lora=lora)
+    found = script.training(lora=lora, keeps=keeps)
     assert set(found) == {"bias", "forward", "backward", "update"}
     assert min(sum(names.values()) for names in found.values()) > 0
     assert sum(sum(names.values()) for names in found.values()) == pytest.approx(counted, rel=0.1)

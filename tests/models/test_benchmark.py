@@ -1,7 +1,8 @@
-"""`benchmarks/step.py` runs, and its two sides do the same work."""
+"""`benchmarks/step.py` runs, and its sides do the same work."""
 
 import importlib.util
 import json
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -19,7 +20,11 @@ def step() -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    sys.path.insert(0, str(FILE.parent))
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(FILE.parent))
     return module
 
 
@@ -37,13 +42,14 @@ def folders(
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("frozen", [False, True])
-def test_both_sides_run(step: ModuleType, folders: list[Path], frozen: bool) -> None:
+def test_all_sides_run(step: ModuleType, folders: list[Path], frozen: bool) -> None:
     setting = step.Setting(*folders, "tiny", frozen=frozen)
     before = {n: w.detach().clone() for n, w in setting.policy.model.named_parameters()}
-    for run in step.STEPS.values():
+    for side, run in step.STEPS.items():
         seconds = run(setting, 3, 0)
         assert set(seconds) == {"rollout", "gradients", "update"}
-        moved = {n for n, w in setting.policy.model.named_parameters() if (w != before[n]).any()}
+        trained = (setting.plain if side == "plain" else setting).policy.model
+        moved = {n for n, w in trained.named_parameters() if (w != before[n]).any()}
         assert any("visual" in name for name in moved) != frozen
         assert any("language_model" in name for name in moved)
 

@@ -10,7 +10,8 @@ from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.models.shapes import layer_parameters, parameters
 from videothinker.planning import memory
-from videothinker.planning.plan import GIB, Rollout, bias_kind, make_plan
+from videothinker.planning.hardware import who_waits
+from videothinker.planning.plan import GIB, Choice, bias_kind, make_plan
 from videothinker.training.data import load_training_set
 
 
@@ -40,6 +41,12 @@ def test_ranks_share_the_prompts_of_a_step_and_what_is_sharded() -> None:
     decoder = 2 * layer_parameters(layers.shape) * layers.shape.layers
     found = memory.resident(layers.work)
     assert found["bias model"] == pytest.approx(whole["bias model"] - 7 / 8 * decoder, abs=2)
+
+
+def test_processes_without_a_prompt_are_named() -> None:
+    assert who_waits(8, 8) is who_waits(16, 8) is who_waits(2, 1) is None
+    assert str(who_waits(2, 8)).startswith("6 of 8 processes have no prompt in a step")
+    assert str(who_waits(3, 2)).startswith("1 of 2 processes have a prompt less than the others")
 
 
 def test_what_passes_between_ranks_in_a_step_by_hand() -> None:
@@ -74,15 +81,30 @@ def test_under_lora_the_bias_model_is_counted_as_what_it_is(base: Path, tmp_path
     assert bias_kind(GrpoConfig(**given)) == "none"
 
 
-def test_a_rollout_takes_what_the_card_has() -> None:
+def test_a_step_takes_what_the_card_has() -> None:
     """First the merged copy, then prompts together; on the smallest card neither."""
-    config = paper(lora_rank=64, lora_alpha=128, prompts_per_step=4)
-    plan = make_plan(config)
-    assert plan.rollout(80 * GIB) == Rollout(4, merges=True)
-    least = plan.rollout(plan.needed)
+    asked = {"prompts_per_step": 4, "gradient_checkpointing": True}
+    plan = make_plan(paper(lora_rank=64, lora_alpha=128, **asked))
+    assert plan.choose(80 * GIB) == Choice(4, merges=True, recomputes=True)
+    least = plan.choose(plan.needed)
     assert least.merges is False
-    found = [plan.rollout(size * GIB) for size in range(plan.needed // GIB, 81)]
+    found = [plan.choose(size * GIB) for size in range(plan.needed // GIB, 81)]
     assert sorted(found, key=lambda one: (one.merges, one.at_once)) == found
     assert len(set(found)) >= 2
-    full = make_plan(paper(prompts_per_step=4))
-    assert full.rollout(full.needed) == Rollout(4, merges=True)  # the update needs more by far
+    full = make_plan(paper(**asked))
+    every = Choice(4, merges=True, recomputes=True)
+    assert full.choose(full.needed) == every  # the update needs more by far
+
+
+def test_activations_are_kept_where_there_is_room_or_it_is_asked() -> None:
+    """Room is nine tenths of the card; what the settings say goes before."""
+    given = {"lora_rank": 64, "lora_alpha": 128, "prompts_per_step": 2}
+    plan, kept = (make_plan(paper(**given, gradient_checkpointing=one)) for one in (None, False))
+    assert plan.needed == make_plan(paper(**given, gradient_checkpointing=True)).needed
+    assert kept.needed > 1.5 * plan.needed
+    assert plan.choose(plan.needed).recomputes
+    room = int(kept.needed / 0.9)
+    assert [plan.choose(size).recomputes for size in (room - GIB, room + GIB)] == [True, False]
+    assert not kept.choose(plan.needed).recomputes
+    asked = make_plan(paper(**given, gradient_checkpointing=True))
+    assert asked.choose(100 * room).recomputes

@@ -43,7 +43,7 @@ def test_a_model_goes_to_the_hub_and_comes_back_as_it_was(server, trained, tmp_p
 
 
 def test_an_address_stands_wherever_a_model_or_a_question_set_does(
-    server, trained, diagnosed, tmp_path
+    server, trained, diagnosed, tmp_path, capsys
 ):
     push(trained, MODEL, public=True)
     push(diagnosed, SET)
@@ -59,7 +59,9 @@ def test_an_address_stands_wherever_a_model_or_a_question_set_does(
     assert cli.main(cdpo) in (0, 1)
     inputs = read_run_file(tmp_path / "cdpo/run.json").inputs
     assert inputs["bias"] == digest_path(trained / "model")
+    capsys.readouterr()
     assert cli.main(["check", SET]) == 0
+    assert f"next: videothinker diagnose {SET} --out" in capsys.readouterr().err
     probed = ["--probe", MODEL, "--probes", "struck", "--samples", "1", "--temperature", "0"]
     probed += ["--max-new-tokens", "4", "--out", str(tmp_path / "probed")]
     assert cli.main(["diagnose", SET, *probed]) in (0, 1)

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from videothinker.errors import Slower
 from videothinker.generation import graphs, pages
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -81,7 +82,7 @@ def test_what_could_not_be_compiled_is_said_with_its_cause(
     script: ModuleType, tmp_path: Path
 ) -> None:
     def part(*_: Any) -> None:
-        warning = UserWarning(f"_merge {graphs.NOT_COMPILED}")
+        warning = Slower(f"_merge {graphs.NOT_COMPILED}")
         warning.__cause__ = ValueError("no Python.h")
         warnings.warn(warning, stacklevel=1)
 

@@ -50,8 +50,9 @@ def test_every_side_is_measured_by_phase(result: dict[str, Any]) -> None:
         for laps in row["seconds"].values():
             phases = {"rollout", "forward", "bias", "backward", "update"}
             assert all(set(one) == phases and min(one.values()) >= 0 for one in laps)
-        assert row["whole_ratio"] > 0
+        assert ("whole_ratio" in row) == ("naive" in row["case"]["sides"])
         if row not in families:
+            assert row["whole_ratio"] > 0
             product = row["gain_of_sharing"] * row["gain_of_decoding"]
             assert row["whole_ratio"] == pytest.approx(product)
         assert sum(row["phase_share"].values()) == pytest.approx(1, abs=0.2)
@@ -63,6 +64,9 @@ def test_every_side_is_measured_by_phase(result: dict[str, Any]) -> None:
         assert row["predicted_peak_bytes"] > 0
         assert row["step_milliseconds"] == [] or torch.cuda.is_available()
         assert row["failed"] == row["not_measured"] == {}
+        assert row["slower"] == []
+    kept = {row["case"]["keeps"]: row["predicted_peak_bytes"] for row in [lora, families[-1]]}
+    assert set(kept) == {False, True}
 
 
 def test_nothing_about_a_gpu_is_claimed_here(result: dict[str, Any]) -> None:
@@ -85,7 +89,7 @@ def test_rows_beyond_the_budget_are_named(script: ModuleType, tmp_path: Path) ->
     result = json.loads((tmp_path / "gpu_step.json").read_text())
     assert result["rows"] == []
     assert result["agreement"] == "not measured"
-    assert len(result["left_out"]) == len(script.goals("tiny"))
+    assert len(result["left_out"]) == len(script.goals("tiny")) + len(script.further("tiny"))
     assert all("of the budget are left" in row["why"] for row in result["left_out"])
 
 

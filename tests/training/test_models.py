@@ -43,6 +43,31 @@ def cdpo_config(base: Path, **changes: Any) -> CdpoConfig:
     return CdpoConfig(**(given | changes))
 
 
+@pytest.mark.parametrize("planned", [False, True])
+@pytest.mark.parametrize("asked", [None, False, True])
+def test_activations_are_made_again_as_asked_else_as_planned(
+    base: Path, asked: bool | None, planned: bool
+) -> None:
+    config = cdpo_config(base, gradient_checkpointing=asked)
+    policy = load_trainee(config, CPU, recomputes=planned)
+    assert policy.recomputes is (planned if asked is None else asked)
+    told = {getattr(one, "gradient_checkpointing", False) for one in policy.model.modules()}
+    assert (True in told) is policy.recomputes
+
+
+@pytest.mark.parametrize("drops", ["", "module", "setting"])
+def test_a_layer_that_draws_is_made_again_with_the_same_draws(base: Path, drops: str) -> None:
+    policy: Any = load_policy(base)
+    if drops == "module":
+        policy.model.extra = torch.nn.Dropout(0.1)
+    if drops == "setting":
+        policy.model.config.text_config.attention_dropout = 0.1
+    told: list[Any] = []
+    policy.model.gradient_checkpointing_enable = told.append
+    policy.enable_gradient_checkpointing()
+    assert told == [{"use_reentrant": False, "preserve_rng_state": bool(drops)}]
+
+
 @pytest.mark.parametrize("rank", [0, 4])
 def test_the_policy_itself_is_refused_unless_the_ablation_is_named(
     base: Path, rank: int, capsys: pytest.CaptureFixture[str]

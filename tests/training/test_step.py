@@ -15,7 +15,7 @@ from videothinker.generation.base import Sampling, generate
 from videothinker.models.base import Group
 from videothinker.models.catalog import load_policy
 from videothinker.models.loaded import Policy
-from videothinker.training.step import Bias, accumulate_gradients, log_ratios, measure
+from videothinker.training.step import Begun, Bias, accumulate_gradients, log_ratios, measure
 
 ADVANTAGES = [torch.tensor([1.0, -0.5, 0.2, -0.7]), torch.tensor([-1.0, 0.3, 0.9, 0.0])]
 
@@ -229,14 +229,24 @@ def test_measure_sees_what_the_step_sees(pair: tuple[Policy, Policy], divergence
     assert measured.tokens == stepped.tokens
 
 
-def test_a_lone_group_is_passed_once_for_measure_and_update(
-    pair: tuple[Policy, Policy], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("count", "divergence", "bias_passes"), [(1, "exact", 1), (2, "exact", 3), (2, "k3", 2)]
+)
+def test_what_was_measured_is_not_passed_again_in_the_update(
+    pair: tuple[Policy, Policy],
+    monkeypatch: pytest.MonkeyPatch,
+    count: int,
+    divergence: Any,
+    bias_passes: int,
 ) -> None:
-    """The first step of a controller on one prompt: the same numbers to the bit, for half."""
+    """The first step of a controller: the same numbers to the bit, for half on one prompt.
+
+    Of several prompts the bias model passes each once, where it is asked for drawn tokens alone.
+    """
     policy, bias = pair
     policy.enable_gradient_checkpointing()
-    groups, objective = roll(policy, 1), Objective(divergence="exact", repulsion=0.3)
-    size = {"completions": 4, "tokens": 28}
+    groups, objective = roll(policy, count), Objective(divergence=divergence, repulsion=0.3)
+    size = {"completions": 4 * count, "tokens": 28 * count}
     calls: list[Policy] = []
     true = type(policy).hidden
 
@@ -246,15 +256,16 @@ def test_a_lone_group_is_passed_once_for_measure_and_update(
 
     monkeypatch.setattr(type(policy), "hidden", watched)
     found = []
-    for begun in (None, {}):
+    for begun in (None, Begun()):
         policy.model.zero_grad()
         calls.clear()
         measured = measure(policy, Bias(bias), groups, objective, begun)
         stepped = accumulate_gradients(
-            policy, Bias(bias), groups, ADVANTAGES[:1], objective, **size, begun=begun
+            policy, Bias(bias), groups, ADVANTAGES[:count], objective, **size, begun=begun
         )
-        assert calls == [bias, policy] * (2 if begun is None else 1)
-        assert not begun
+        assert calls.count(policy) == (2 * count if begun is None else 2 * count - 1)
+        assert calls.count(bias) == (2 * count if begun is None else bias_passes)
+        assert begun is None or not begun.seen
         found.append((gradients(policy), stepped, measured))
     (twice, *sums), (once, *same) = found
     assert sums == same
@@ -265,9 +276,45 @@ def test_a_lone_group_is_passed_once_for_measure_and_update(
 
 def test_of_several_groups_one_alone_is_in_memory(pair: tuple[Policy, Policy]) -> None:
     policy, bias = pair
-    begun: dict[Group, Any] = {}
-    measure(policy, Bias(bias), roll(policy), Objective(divergence="k3"), begun)
-    assert not begun
+    begun, groups = Begun(), roll(policy)
+    measure(policy, Bias(bias), groups, Objective(divergence="k3"), begun)
+    assert set(begun.seen) == {groups[0]}
+    assert begun.seen[groups[0]].logps_GC.requires_grad
+    assert begun.go_on(groups[1]) is None  # another comes first: its graph is let go
+    assert not begun.seen
+
+
+@pytest.mark.parametrize(("divergence", "passes"), [("k3", 1), ("rho_k3", 1), ("exact", 3)])
+def test_the_bias_model_passes_once_a_rollout(
+    pair: tuple[Policy, Policy], monkeypatch: pytest.MonkeyPatch, divergence: Any, passes: int
+) -> None:
+    """For the divergence in the reward, and for every update; the same gradients to the bit.
+
+    Not where a divergence asks for its whole vocabulary.
+    """
+    policy, bias = pair
+    (group,), objective = roll(policy, 1), Objective(divergence=divergence, repulsion=0.3)
+    size = {"completions": 4, "tokens": 28}
+    calls: list[Policy] = []
+    true = type(policy).hidden
+
+    def watched(self: Policy, group: Group) -> Tensor:
+        calls.append(self)
+        return true(self, group)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(type(policy), "hidden", watched)
+    found = []
+    for begun in (None, Begun()):
+        policy.model.zero_grad()
+        calls.clear()
+        log_ratios(policy, Bias(bias), group, 1.0, begun)
+        for _ in range(2):
+            accumulate_gradients(
+                policy, Bias(bias), [group], ADVANTAGES[:1], objective, **size, begun=begun
+            )
+        assert calls.count(bias) == (3 if begun is None else passes)
+        found.append(gradients(policy))
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
 
 
 def test_the_step_clips_below_and_above_as_written_out(pair: tuple[Policy, Policy]) -> None:

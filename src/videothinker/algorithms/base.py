@@ -80,7 +80,8 @@ class TrainConfig:
     deadline: float = DEADLINE
     """Seconds a video may take to decode before it counts as bad."""
     decode_megabytes: int = MEGABYTES
-    """Memory that decoding may hold, of 10^6 bytes; a video that needs more counts as bad."""
+    """Memory that decoding may hold, of 10^6 bytes; a video that needs more counts as bad. Frames
+    of as much again are kept for the steps that will ask for them."""
     follow_links: bool = False
     """Read videos behind symbolic links that lead out of the data folder, as a hub cache has.
     Ours: off."""
@@ -143,8 +144,9 @@ class TrainConfig:
     """With a sampling by success: draw the questions of a family together. Ours."""
     freeze_vision: bool = False
     """Keep the vision tower as it is. Authors' script: the tower is trained."""
-    gradient_checkpointing: bool = True
-    """Recompute activations in the backward pass. Authors' script."""
+    gradient_checkpointing: bool | None = None
+    """Recompute activations in the backward pass. Null: unless the plan says that the GPU holds
+    them, which is quicker and gives the same numbers. Authors' script: true."""
     dtype: Literal["float32", "bfloat16"] = "bfloat16"
     """Of the forward pass; master weights are always float32. Authors' script: bf16."""
     lora_rank: int = 0

@@ -257,7 +257,7 @@ def _flags(config: TrainConfig) -> Iterator[Sequence[str]]:
     if config.lora_rank:
         yield "--lora_rank", str(config.lora_rank), "--lora_alpha", str(config.lora_alpha)
     yield "--freeze_vit", frozen, "--freeze_aligner", frozen
-    yield "--gradient_checkpointing", str(config.gradient_checkpointing).lower()
+    yield "--gradient_checkpointing", str(config.gradient_checkpointing is not False).lower()
     yield "--torch_dtype", config.dtype
     if config.dtype == "bfloat16":  # else its weights, too, are bfloat16, and small updates vanish
         yield "--deepspeed", "zero2"

@@ -1,10 +1,12 @@
 """What makes many small operations quick on a GPU: fused kernels, and a recorded graph."""
 
+import math
 import os
 import shutil
 import sysconfig
 import warnings
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from functools import cache, wraps
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,11 +15,14 @@ from weakref import WeakKeyDictionary
 
 import torch
 
+from videothinker.errors import Slower
+
 Fuse = Callable[[Callable[..., Any]], Callable[..., Any]]
 """A function to one that computes the same, if possible in one kernel."""
 SHAPES = 200
 """For which one function is compiled: prompts at once, their pages, halvings of the rows."""
 NOT_COMPILED = "could not be compiled"
+NOT_RECORDED = "could not be recorded as a CUDA graph"
 WARM_UP = 2
 """Steps that run operation by operation before one is recorded: kernels are compiled and loaded,
 and libraries allocate their workspaces outside the graph."""
@@ -77,13 +82,18 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
                 return quick(*given)
             except failures as error:
                 quick = None
-                lost = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
-                said = UserWarning(f"{function.__name__} {NOT_COMPILED} and is slower ({lost})")
-                said.__cause__ = error
-                warnings.warn(said, stacklevel=2)
+                _warn(f"{function.__name__} {NOT_COMPILED} and is slower", error)
         return function(*given)
 
     return run
+
+
+def _warn(what: str, error: Exception) -> None:
+    """Say what was given up, and why: the first line of its error."""
+    why = next(iter(str(error).strip().splitlines()), "")
+    said = Slower(f"{what} ({type(error).__name__}: {why})")
+    said.__cause__ = error
+    warnings.warn(said, stacklevel=3)
 
 
 @cache
@@ -103,20 +113,25 @@ def recording_memory(device: torch.device) -> torch.cuda.CUDAGraph:
     return empty
 
 
-_KNOWN: WeakKeyDictionary[Any, set[Hashable]] = WeakKeyDictionary()
+Known = dict[Hashable, float]
+"""Kind of step -> how many run operation by operation before one is recorded; infinitely many
+where it cannot be."""
+_KNOWN: WeakKeyDictionary[Any, Known] = WeakKeyDictionary()
 
 
-def recorded_of(model: Any) -> set[Hashable]:
-    """Kinds of steps of this model that were recorded, to which `GraphedStep` adds."""
-    return _KNOWN.setdefault(model, set())
+def recorded_of(model: Any) -> Known:
+    """What is known of this model's steps, to which `GraphedStep` adds."""
+    return _KNOWN.setdefault(model, {})
 
 
 class GraphedStep:
     """`step()`, recorded when its shapes have been seen, and from then on replayed.
 
-    What it reads and writes must stay where it is. The first steps run operation by operation, on
-    the stream that records, and count like all others; there are none where a step of the same
-    `kind`, which decides its kernels, was recorded before (`known`).
+    What it reads and writes must stay where it is, and Python must keep nothing of a step: one that
+    cannot be recorded is run again. The first steps run operation by operation, on the stream that
+    records, and count like all others; there are none where a step of the same `kind`, which
+    decides its kernels, was recorded before (`known`). Should that fail, a step is recorded after
+    them once more, and should that fail, no step of the kind is; a warning says either.
     """
 
     def __init__(
@@ -124,27 +139,40 @@ class GraphedStep:
         step: Callable[[], None],
         device: torch.device,
         kind: Hashable = None,
-        known: set[Hashable] | None = None,
+        known: Known | None = None,
     ) -> None:
         self.step, self.device, self.kind = step, device, kind
-        self.known = set() if known is None else known
+        self.known = {} if known is None else known
         self.stream = recording_stream(device)
-        self.left = 0 if kind in self.known else WARM_UP
+        self.left = self.known.get(kind, WARM_UP)
         self.graph: torch.cuda.CUDAGraph | None = None
 
     def __call__(self) -> None:
         """One step."""
-        if self.left:
-            self.left -= 1
-            self.stream.wait_stream(torch.cuda.current_stream(self.device))
-            with torch.cuda.stream(self.stream):
-                self.step()
-            torch.cuda.current_stream(self.device).wait_stream(self.stream)
+        if self.graph is None and not self.left:
+            try:
+                self.graph = self._record()
+                self.known.setdefault(self.kind, 0)
+            except RuntimeError as error:  # out of memory is one as well
+                self._fall_back(error)
+        if self.graph is not None:
+            self.graph.replay()
             return
-        if self.graph is None:
-            self.graph = self._record()
-            self.known.add(self.kind)
-        self.graph.replay()
+        self.left -= 1
+        self.stream.wait_stream(torch.cuda.current_stream(self.device))
+        with torch.cuda.stream(self.stream):
+            self.step()
+        torch.cuda.current_stream(self.device).wait_stream(self.stream)
+
+    def _fall_back(self, error: RuntimeError) -> None:
+        """To steps before a recording, or where there were some, to steps alone."""
+        again = self.known.get(self.kind) == 0
+        self.known[self.kind] = self.left = WARM_UP if again else math.inf
+        recording_memory.cache_clear()  # the allocator may take the old one to be in use still
+        torch.cuda.empty_cache()
+        at_once = f" without steps before; {WARM_UP} come first from now on"
+        then = at_once if again else "; decoding goes on without, and is slower"
+        _warn(f"a decoding step {NOT_RECORDED}{then}", error)
 
     def _record(self) -> torch.cuda.CUDAGraph:
         """The step as a graph.
@@ -160,6 +188,9 @@ class GraphedStep:
             graph.capture_begin(pool=memory)
             try:
                 self.step()
-            finally:
-                graph.capture_end()
+            except BaseException:
+                with suppress(RuntimeError):  # that it was broken off, which its cause says better
+                    graph.capture_end()
+                raise
+            graph.capture_end()
         return graph

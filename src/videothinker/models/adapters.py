@@ -25,6 +25,7 @@ from videothinker.files import border
 from videothinker.models.border import read_object
 from videothinker.models.checkpoint import read_header, refuse_odd_tensors
 from videothinker.models.folders import ADAPTER_CONFIG, BASE, Base, model_folder
+from videothinker.models.lora import quicken
 from videothinker.models.tensor_file import write_tensors
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ def inject(model: nn.Module, lora: Any, name: str) -> None:
         # that there is one adapter already is the intention
         warnings.filterwarnings("ignore", message="Already found a `peft_config`")
         inject_adapter_in_model(lora, model, adapter_name=name)
+    for _, layer in layers(model):
+        quicken(layer, name)
 
 
 def layers(model: nn.Module) -> Iterator[tuple[str, Any]]:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.modules.dropout import _DropoutNd
 
 from videothinker.errors import UserError
 from videothinker.models import adapters
@@ -146,11 +147,15 @@ class Policy(Loaded):
         return False
 
     def enable_gradient_checkpointing(self) -> None:
-        """Recompute each layer's activations in the backward pass instead of keeping them."""
+        """Recompute each layer's activations in the backward pass instead of keeping them.
+
+        The random state is put back for that only where a layer draws from it.
+        """
+        how = {"use_reentrant": False, "preserve_rng_state": draws_in_training(self.model)}
         with warnings.catch_warnings():
             # transformers 5.23 renamed it; the old name works in every release we support
             warnings.simplefilter("ignore", FutureWarning)
-            self.model.gradient_checkpointing_enable({"use_reentrant": False})
+            self.model.gradient_checkpointing_enable(how)
         self.recomputes = True
 
     def save(self, folder: str | Path) -> Path:
@@ -194,6 +199,24 @@ class PrefixPolicy(Policy):
             prompts: one before the text of each row, its video in place, padded on the right to
                 the longest, P; or none.
         """
+
+
+def draws_in_training(model: Any) -> bool:
+    """Does a training forward draw random numbers: has any of its parts a dropout?
+
+    By its modules, and by every number of its configuration that drops something.
+    """
+    modules = any(isinstance(one, _DropoutNd) and one.p > 0 for one in model.modules())
+    return modules or _drops(model.config.to_dict())
+
+
+def _drops(settings: Mapping[str, Any]) -> bool:
+    return any(
+        _drops(value)
+        if isinstance(value, Mapping)
+        else isinstance(value, int | float) and "drop" in name and value > 0
+        for name, value in settings.items()
+    )
 
 
 def prompt_ids(

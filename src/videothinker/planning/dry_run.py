@@ -7,7 +7,7 @@ from typing import Any
 
 from videothinker.models.shapes import parameters
 from videothinker.planning import memory, workload
-from videothinker.planning.hardware import check_fits, parse_memory
+from videothinker.planning.hardware import check_fits, parse_memory, who_waits
 from videothinker.planning.options import EIGHT_BIT, apply, make_fit
 from videothinker.planning.plan import CONTEXT, GAPS, GIB, Plan
 from videothinker.run_file import to_plain
@@ -121,12 +121,14 @@ def _tokens(plan: Plan) -> list[str]:
     naive = work.generations * (work.prompt + work.completion)
     completions = f"{work.generations} x {work.completion}"
     drawn = config.max_steps * config.prompts_per_step * work.generations
+    waits = who_waits(config.prompts_per_step, plan.ranks)
     return [
         "tokens",
         f"  {video}",
         f"  longest prompt {plan.prompt_tokens}, up to {completions} completion tokens",
         f"  {work.packed} tokens in the shared forward, {naive} in the naive one",
         f"  {config.max_steps} steps of {config.prompts_per_step} prompts: {drawn} completions",
+        *([f"  {waits}"] if waits else []),
     ]
 
 
@@ -167,10 +169,11 @@ def _memory(plan: Plan) -> list[str]:
 
 def _fit(plan: Plan, card: str, limit: int) -> list[str]:
     if plan.needed <= limit:
-        rollout = plan.rollout(limit)
-        how = f"{rollout.at_once} of {plan.prompts} prompts decode together"
+        choice = plan.choose(limit)
+        how = f"{choice.at_once} of {plan.prompts} prompts decode together"
         if plan.config.lora_rank:
-            how += ", the adapter merged" if rollout.merges else ", the adapter apart"
+            how += ", the adapter merged" if choice.merges else ", the adapter apart"
+        how += ", activations made again" if choice.recomputes else ", activations kept"
         return [f"{card}: fits, {(limit - plan.needed) / GIB:.1f} GiB to spare; {how}"]
     rows = [f"{card}: does not fit, {(plan.needed - limit) / GIB:.1f} GiB too much; in this order"]
     steps = make_fit(plan, limit)

@@ -11,7 +11,7 @@ from videothinker.algorithms.base import TrainConfig
 from videothinker.errors import Unplanned, UserError
 from videothinker.planning import memory
 from videothinker.planning.options import make_fit
-from videothinker.planning.plan import GIB, Plan, Rollout, make_plan
+from videothinker.planning.plan import GIB, Choice, Plan, make_plan
 from videothinker.records import Question
 
 
@@ -59,11 +59,11 @@ def check_hardware(
     device: torch.device,
     *,
     ranks: int,
-) -> Rollout | None:
+) -> Choice | None:
     """Refuse a run that this GPU cannot hold or compute.
 
     Returns:
-        How the run draws its completions; null on a CPU.
+        What the run makes of the GPU's room; null on a CPU.
 
     Raises:
         UserError: too little memory, no bfloat16, or 8-bit moments in several processes.
@@ -87,4 +87,16 @@ def check_hardware(
         console.say(f"warning: {config.model} is of a family without a plan; watch {name}'s memory")
         return None
     check_fits(plan, has)
-    return plan.rollout(has)
+    return plan.choose(has)
+
+
+def who_waits(prompts: int, ranks: int) -> str | None:
+    """Which processes have less to do in a step of so many prompts; null where none has."""
+    short = -prompts % ranks
+    if not short:
+        return None
+    have = "a prompt less than the others" if prompts > ranks else "no prompt"
+    return (
+        f"{short} of {ranks} processes have {have} in a step, and wait; a multiple of {ranks} as "
+        "--prompts-per-step keeps all at work"
+    )

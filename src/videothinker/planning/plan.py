@@ -49,13 +49,15 @@ class PromptSize:
 
 
 @dataclass(frozen=True)
-class Rollout:
-    """How completions are drawn on a card."""
+class Choice:
+    """What a run makes of the room on a card."""
 
     at_once: int
-    """Prompts together."""
+    """Prompts whose completions are drawn together."""
     merges: bool
-    """From a copy of the matrices with the adapter in it, where there is an adapter."""
+    """They are drawn from a copy of the matrices with the adapter in it, where there is one."""
+    recomputes: bool
+    """Activations are made again in the backward pass, and not kept."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,9 @@ class Plan:
     def work(self) -> Workload:
         """What memory depends on, all completions at full length.
 
-        A rollout takes no more than it must: one prompt at a time, the adapter apart. What a card
-        has beyond that `rollout` makes use of.
+        A step takes no more than it must: one prompt at a time, the adapter apart, activations not
+        kept where the run leaves that to the plan. What a card has beyond that `choose` makes use
+        of.
         """
         config, divergence = self.config, self.config.objective().divergence
         return Workload(
@@ -98,7 +101,7 @@ class Plan:
             width=2 if config.dtype == "bfloat16" else FLOAT,
             lora_rank=config.lora_rank,
             freeze_vision=config.freeze_vision,
-            checkpointing=config.gradient_checkpointing,
+            checkpointing=config.gradient_checkpointing is not False,
             logit_bytes=0 if divergence is None else logit_bytes(divergence),
             bias=bias_kind(config),
             bias_shape=bias_shape(config),
@@ -118,15 +121,26 @@ class Plan:
         """Bytes a GPU must have: the peak, the context, and gaps."""
         return with_gaps(self.peak)
 
-    def rollout(self, limit: int) -> Rollout:
-        """The quickest that fits `limit` bytes: first the merged copy, then prompts together."""
+    def choose(self, limit: int) -> Choice:
+        """The quickest that fits `limit` bytes: first the merged copy, then prompts together.
+
+        Activations are kept where a tenth of the bytes is left: the count of a step that keeps them
+        was held against CPUs alone, and to a tenth.
+        """
+        recomputes = self.work.checkpointing
+        if self.config.gradient_checkpointing is None:
+            recomputes = not self._fits(0.9 * limit, checkpointing=False)
         every = range(self.prompts, 0, -1)
         for merges in (True, False) if self.config.lora_rank else (True,):
             for at_once in every:
-                work = replace(self.work, at_once=at_once, merges=merges)
-                if with_gaps(sum(memory.peak(work)[1].values())) <= limit:
-                    return Rollout(at_once, merges)
-        return Rollout(1, merges=not self.config.lora_rank)
+                if self._fits(limit, at_once=at_once, merges=merges):
+                    return Choice(at_once, merges, recomputes)
+        return Choice(1, not self.config.lora_rank, recomputes)
+
+    def _fits(self, limit: float, **changes: Any) -> bool:
+        """Does it, with these `changes` to what memory depends on?"""
+        work = replace(self.work, **changes)
+        return with_gaps(sum(memory.peak(work)[1].values())) <= limit
 
     @property
     def prompts(self) -> int:
@@ -173,7 +187,7 @@ class Plan:
             shared=shared,
             bias=config.objective().divergence is not None,
             freeze_vision=config.freeze_vision or bool(config.lora_rank),
-            checkpointing=config.gradient_checkpointing,
+            checkpointing=work.checkpointing,
             adapters=bool(config.lora_rank),
         )
         return {phase: count * config.prompts_per_step for phase, count in one.items()}

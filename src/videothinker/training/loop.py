@@ -36,7 +36,7 @@ from videothinker.training.checkpoints import (
     prune,
     save_checkpoint,
 )
-from videothinker.training.metrics import completion_tokens, step_record
+from videothinker.training.metrics import Track, completion_tokens, step_record
 from videothinker.training.optimizer import Optimizer
 from videothinker.training.rewards import (
     RewardFunc,
@@ -54,6 +54,7 @@ from videothinker.training.rollouts import (
     validate,
 )
 from videothinker.training.step import (
+    Begun,
     Bias,
     Sums,
     accumulate_gradients,
@@ -78,8 +79,7 @@ class Loop:
     processes: Processes
     journal: Journal[Step] | None
     """metrics.jsonl; null in all processes but the main one."""
-    track: Callable[[Step, float], None]
-    """Called with each record and the step's seconds."""
+    track: Track
     whole: Callable[[], AbstractContextManager[None]] = nullcontext
     """Inside, this process has all weights of the policy, to use without the others."""
     idle: Group | None = None
@@ -99,7 +99,7 @@ def run_loop(loop: Loop) -> Progress:
     config, progress = loop.config, resume(loop)
     with console.progress("train", config.max_steps, done=progress.step) as bar:
         while progress.step < config.max_steps:
-            started = time.monotonic()
+            started, waited = time.monotonic(), loop.prompts.videos.waited
             step = progress.step + 1
             batch = collect(loop, step, progress.position)
             objective, guard = decide(loop, batch, progress)
@@ -117,7 +117,7 @@ def run_loop(loop: Loop) -> Progress:
             if loop.journal:
                 loop.journal.append(record)
             seconds = time.monotonic() - started
-            loop.track(record, seconds)
+            loop.track(record, seconds, loop.prompts.videos.waited - waited)
             if step % config.save_steps == 0 or step == config.max_steps:
                 checkpoint(loop, progress)
             bar.advance()
@@ -215,8 +215,8 @@ def decide(loop: Loop, batch: Batch, progress: Progress) -> tuple[Objective, str
     if objective.divergence is None or loop.bias is None:
         return objective, None
     if progress.divergence is None or progress.entropy is None:
-        begun = batch.begun if loop.processes.size == 1 else None
-        sums = measure(loop.policy, loop.bias, list(batch.groups.values()), objective, begun)
+        mine = list(batch.groups.values())
+        sums = measure(loop.policy, loop.bias, mine, objective, left_over(loop, batch))
         measure(loop.policy, loop.bias, idle(loop, batch), objective)
         remember(progress, over_processes(sums, loop.processes))
     assert progress.divergence is not None
@@ -226,6 +226,11 @@ def decide(loop: Loop, batch: Batch, progress: Progress) -> tuple[Objective, str
     if guard and loop.processes.main:
         console.say(f"warning: step {progress.step + 1}: guard: {guard}")
     return replace(objective, repulsion=repulsion), guard
+
+
+def left_over(loop: Loop, batch: Batch) -> Begun | None:
+    """What one pass of the batch leaves to the next, in which several processes may not differ."""
+    return batch.begun if loop.processes.size == 1 else None
 
 
 def update(
@@ -257,7 +262,7 @@ def update(
             tokens=sum(sum(row.lengths) for row in batch.scored),
             old_logps=old_logps,
             backwards=backwards,
-            begun=batch.begun,
+            begun=left_over(loop, batch),
         )
         sums = over_processes(sums, loop.processes)
         norm = optimizer.clip(config.max_grad_norm)
@@ -311,8 +316,9 @@ def move_to_reward(
 
     The objective still measures its divergence, for the record and the controller.
     """
+    begun = left_over(loop, batch)
     mine = [
-        (item, log_ratios(loop.policy, bias, group, objective.temperature).tolist())
+        (item, log_ratios(loop.policy, bias, group, objective.temperature, begun).tolist())
         for item, group in batch.groups.items()
     ]
     for group in idle(loop, batch):

@@ -21,8 +21,14 @@ from videothinker.training.adapters import add_adapter, load_adapter_bias, train
 from videothinker.training.step import Bias
 
 
-def load_trainee(config: TrainConfig, device: torch.device) -> Policy:
+def load_trainee(config: TrainConfig, device: torch.device, *, recomputes: bool = True) -> Policy:
     """The policy to train, with gradients on exactly what trains.
+
+    Args:
+        config: the run's settings.
+        device: where it trains.
+        recomputes: are activations made again in the backward pass? What the settings say goes
+            before.
 
     Raises:
         UserError: an adapter came, and no rank to train it further.
@@ -43,7 +49,8 @@ def load_trainee(config: TrainConfig, device: torch.device) -> Policy:
     elif config.lora_rank:
         add_adapter(policy, config)
         policy.base = find_base(config.model)
-    if config.gradient_checkpointing:
+    asked = config.gradient_checkpointing
+    if recomputes if asked is None else asked:
         policy.enable_gradient_checkpointing()
     return policy
 

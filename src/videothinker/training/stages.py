@@ -18,13 +18,14 @@ from videothinker.models.catalog import place
 from videothinker.models.folders import model_folder
 from videothinker.models.loaded import Policy, digest_weights
 from videothinker.planning.dry_run import print_plan
-from videothinker.planning.hardware import check_hardware
-from videothinker.planning.plan import make_plan
+from videothinker.planning.hardware import check_hardware, who_waits
+from videothinker.planning.plan import Choice, make_plan
 from videothinker.processes import Processes, find_processes
 from videothinker.records import Step
 from videothinker.runs import Run, by_name, open_run
 from videothinker.training.closing import closing_table, failings
 from videothinker.training.data import TrainingSet, leave_out, load_training_set
+from videothinker.training.kept_videos import KeptVideos
 from videothinker.training.loop import Loop, run_loop
 from videothinker.training.metrics import open_tracker
 from videothinker.training.models import load_bias, load_trainee, save_model
@@ -51,7 +52,7 @@ def train(data: Path, config: TrainConfig) -> Path:
     processes = find_processes()
     training_set = load_training_set(data, config)
     questions, root = training_set.train, training_set.data_root
-    rollout = check_hardware(config, questions, root, processes.device, ranks=processes.size)
+    choice = check_hardware(config, questions, root, processes.device, ranks=processes.size)
     rewards = load_rewards(config.reward_funcs)
     with _open(config, training_set, processes) as run:
         if processes.say(run.done if run else None):
@@ -64,17 +65,20 @@ def train(data: Path, config: TrainConfig) -> Path:
         if processes.main:
             for line in placed.lines:
                 console.say(line)
-        policy = load_trainee(config, processes.device)
-        policy.merges = rollout is None or rollout.merges
+        policy = load_trainee(config, processes.device, recomputes=_recomputes(choice, processes))
+        policy.merges = choice is None or choice.merges
         start = trained_digest(policy) if run else ""
         source = config.bias_source()
         bias = load_bias(source, policy, config) if source else None
-        training_set = _settle(training_set, config, run, processes)
+        videos = KeptVideos(policy, training_set.data_root, config)
+        training_set = _settle(training_set, config, run, processes, videos)
         if processes.main:
             console.say(_reading(training_set, policy, config, processes))
-        prompts = Prompts(policy, training_set, config)
+            waits = who_waits(config.prompts_per_step, processes.size)
+            _warn([waits] if waits else [])
+        prompts = Prompts(policy, training_set, config, videos)
         loop = _make_loop(prompts, bias, rewards, run, processes)
-        loop.at_once = rollout.at_once if rollout else None
+        loop.at_once = choice.at_once if choice else None
         started = monotonic()
         if run:
             run.facts |= placed.facts | training_set.composition()
@@ -85,7 +89,7 @@ def train(data: Path, config: TrainConfig) -> Path:
         with loop.whole():
             if run:
                 run.facts["training_seconds"] = round(monotonic() - started, 1)
-                run.facts["video_seconds"] = round(prompts.waited, 1)
+                run.facts["video_seconds"] = round(videos.waited, 1)
                 run.facts["weights_changed"] = trained_digest(policy) != start
                 _judge(run, loop, training_set)
                 kind = save_model(policy, config.out / "model")
@@ -94,6 +98,11 @@ def train(data: Path, config: TrainConfig) -> Path:
                     console.say(f"next: videothinker {_following(data, config)}")
             processes.wait()
     return config.out
+
+
+def _recomputes(choice: Choice | None, processes: Processes) -> bool:
+    """Are activations made again? Processes that share layers do alike; without a plan they are."""
+    return any(processes.gather([choice is None or choice.recomputes]))
 
 
 def _following(data: Path, config: TrainConfig) -> str:
@@ -173,7 +182,11 @@ def _are_of_videos(data: TrainingSet, config: TrainConfig) -> bool:
 
 
 def _settle(
-    data: TrainingSet, config: TrainConfig, run: Run | None, processes: Processes
+    data: TrainingSet,
+    config: TrainConfig,
+    run: Run | None,
+    processes: Processes,
+    videos: KeptVideos,
 ) -> TrainingSet:
     """The run's questions: without bad videos, and as the run used them where it is resumed."""
     past = processes.say(read_past(run.path) if run else Past())
@@ -185,6 +198,7 @@ def _settle(
         step=past.step,
         position=past.position,
         refusal=lambda rest: refusal(past, rest, config),
+        keep=videos.offer,
     )
     if run:
         record(run.path, past, data)
@@ -256,7 +270,7 @@ def _open(
     may_change = (
         *of_data, "diagnosis", "data_root", "on_bad_video", "follow_links", "deadline",
         "decode_megabytes", "optimizer_device", "offload_bias", "accept_guesses",
-        "reward_timeout", "shard",
+        "reward_timeout", "shard", "gradient_checkpointing",
     )  # fmt: skip
     grows = "max_steps" if config.lr_scheduler_type == "constant" else None
     stage = f"train_{config.stage}"

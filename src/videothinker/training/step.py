@@ -6,7 +6,7 @@ up over groups and over processes, and so do the gradients.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
 import torch
@@ -69,7 +69,7 @@ def accumulate_gradients(
     tokens: int,
     old_logps: dict[int, Tensor] | None = None,
     backwards: int | None = None,
-    begun: dict[Group, "Seen"] | None = None,
+    begun: "Begun | None" = None,
 ) -> Sums:
     """Add the gradient of the loss of `groups` to the policy's parameters.
 
@@ -86,19 +86,20 @@ def accumulate_gradients(
             next ones.
         backwards: how many of the first groups are differentiated; null for those that
             `has_gradient`.
-        begun: forwards that `measure` has made, which are taken out.
+        begun: what was passed before: forwards that `measure` has made, which are taken out, and
+            the bias model's, which serve every update of a rollout.
     """
     old_logps = {} if old_logps is None else old_logps
-    begun, sums = begun or {}, Sums()
+    sums = Sums()
     with training_mode(policy):
         for number, (group, given_G) in enumerate(zip(groups, advantages, strict=True)):
             differentiated = (
                 has_gradient(objective, given_G) if backwards is None else number < backwards
             )
-            seen = begun.pop(group, None)
+            seen = begun.go_on(group) if begun else None
             if seen is None:
                 with torch.set_grad_enabled(differentiated):
-                    seen = _forward(policy, bias, group, objective, old_logps.get(number))
+                    seen = _forward(policy, bias, group, objective, old_logps.get(number), begun)
             if given_G is None:
                 if differentiated:
                     (0.0 * seen.logps_GC.sum()).backward()
@@ -139,20 +140,22 @@ def measure(
     bias: Bias,
     groups: Sequence[Group],
     objective: Objective,
-    begun: dict[Group, "Seen"] | None = None,
+    begun: "Begun | None" = None,
 ) -> Sums:
     """Entropy and divergence of `groups`: what the controller starts from.
 
-    Into `begun` goes a lone group's forward, for its update to go on from; of several groups the
-    memory of one alone is there, and they are passed again.
+    Into `begun` goes what the update need not pass again: of the first group the whole forward, of
+    the others the bias model's, as the memory is there of one group's graph.
     """
-    sums, kept = Sums(), begun if len(groups) == 1 else None
-    with training_mode(policy), torch.set_grad_enabled(kept is not None):
-        for group in groups:
-            seen = _forward(policy, bias, group, objective, None)
+    sums = Sums()
+    with training_mode(policy):
+        for number, group in reversed(list(enumerate(groups))):
+            goes_on = begun is not None and number == 0
+            with torch.set_grad_enabled(goes_on):
+                seen = _forward(policy, bias, group, objective, None, begun)
             sums.add(seen.sums(group.mask_GC))
-            if kept is not None:
-                kept[group] = seen
+            if begun is not None and goes_on:
+                begun.seen[group] = seen
     return sums
 
 
@@ -180,26 +183,48 @@ class Seen:
         return Sums(tokens=float(mask_GC.sum()), **totals)
 
 
-def _forward(
+@dataclass
+class Begun:
+    """What has been passed of a step's groups before their update."""
+
+    seen: dict[Group, Seen] = field(default_factory=dict)
+    """Forwards whose graph is there: of one group at most."""
+    bias_logps: dict[Group, Tensor] = field(default_factory=dict)
+    """The bias model's log-probability of each of the N completion tokens, where a divergence asks
+    for no more."""
+
+    def go_on(self, group: Group) -> Seen | None:
+        """The group's forward, taken out; that of another one is let go with its graph."""
+        found = self.seen.pop(group, None)
+        self.seen.clear()
+        return found
+
+
+def _forward(  # noqa: PLR0917
     policy: Policy,
     bias: Bias | None,
     group: Group,
     objective: Objective,
     old_GC: Tensor | None,
+    begun: Begun | None,
 ) -> Seen:
-    """The policy, and the bias model where there is a divergence, on one group."""
+    """The policy, and the bias model where there is a divergence and it was not passed before."""
     mask_GC = group.mask_GC.to(policy.device)
     targets_N = group.completion_ids_GC.to(policy.device)[mask_GC]
     temperature, name = objective.temperature, objective.divergence
     # the bias model first: what its layers need is gone when the policy's graph grows
-    frozen = None if bias is None or name is None else _frozen(bias, group, mask_GC)
+    chosen = None if bias is None or name is None else DIVERGENCES[name]
+    known = begun is not None and chosen is not None and not chosen.whole_vocabulary
+    bias_N = begun.bias_logps.get(group) if begun is not None and known else None
+    passes = chosen is not None and bias_N is None
+    frozen = _frozen(bias, group, mask_GC) if bias is not None and passes else None
     hidden_ND, head_VD = policy.hidden(group)[mask_GC], policy.head_VD
     logps_N, entropy_N = token_logps(hidden_ND, head_VD, targets_N, temperature=temperature)
     old_N = logps_N.detach() if old_GC is None else old_GC[mask_GC]
     divergence_N = kl_N = None
-    if frozen is not None and name is not None:
-        chosen = DIVERGENCES[name]
+    if chosen is not None:
         if chosen.whole_vocabulary:
+            assert frozen is not None
             divergence_N = kl_N = _over_vocabulary(
                 chosen.function, hidden_ND, head_VD, frozen, temperature
             )
@@ -207,10 +232,14 @@ def _forward(
                 with torch.no_grad():
                     kl_N = _over_vocabulary(exact_kl, hidden_ND, head_VD, frozen, temperature)
         else:
-            with torch.no_grad():
-                bias_N, _ = token_logps(
-                    frozen.hidden_ND, frozen.head_VD, targets_N, temperature=temperature
-                )
+            if bias_N is None:
+                assert frozen is not None
+                with torch.no_grad():
+                    bias_N, _ = token_logps(
+                        frozen.hidden_ND, frozen.head_VD, targets_N, temperature=temperature
+                    )
+            if begun is not None:
+                begun.bias_logps[group] = bias_N
             divergence_N = chosen.function(logps_N, bias_N, old_N)
             kl_N = sampled_kl(logps_N, bias_N, old_N)
     return Seen(
@@ -245,7 +274,9 @@ def _frozen(bias: Bias, group: Group, mask_GC: Tensor) -> Frozen:
 
 
 @torch.no_grad()
-def log_ratios(policy: Policy, bias: Bias, group: Group, temperature: float) -> Tensor:
+def log_ratios(
+    policy: Policy, bias: Bias, group: Group, temperature: float, begun: Begun | None = None
+) -> Tensor:
     """The log-ratio log pi(o) - log pi_bias(o) of each whole completion o, [G], in nats.
 
     As a token-level loss term a divergence drops the score function of the prefix; in the reward it
@@ -254,8 +285,10 @@ def log_ratios(policy: Policy, bias: Bias, group: Group, temperature: float) -> 
     """
     own_G = group_logps(policy, group, temperature=temperature).logps_GC.sum(dim=1)
     with bias.active():
-        other_G = group_logps(bias.policy, group, temperature=temperature).logps_GC.sum(dim=1)
-    return own_G - other_G
+        other_GC = group_logps(bias.policy, group, temperature=temperature).logps_GC
+    if begun is not None:
+        begun.bias_logps[group] = other_GC[group.mask_GC.to(other_GC.device)]
+    return own_G - other_GC.sum(dim=1)
 
 
 @contextmanager

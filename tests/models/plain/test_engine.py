@@ -1,6 +1,7 @@
 """One Qwen2.5-VL loaded both ways, with the same positions: both paths compute the same."""
 
-from dataclasses import dataclass
+import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from transformers import AutoModelForImageTextToText
 
 from videothinker.generation import plain, shared_prefix
 from videothinker.generation.base import Sampling
@@ -17,45 +17,17 @@ from videothinker.models.base import Group
 from videothinker.models.catalog import load_policy
 from videothinker.models.loaded import Policy
 from videothinker.models.logprobs import group_logps
-from videothinker.models.plain.frames import PlainFrames, PlainVideo
-from videothinker.models.plain.model import Plain
 
+BENCHMARKS = Path(__file__).resolve().parents[3] / "benchmarks"
+sys.path.insert(0, str(BENCHMARKS))
+try:  # the benchmark of the step asks the plain path so as well
+    step_plain: Any = import_module("step_plain")
+finally:
+    sys.path.remove(str(BENCHMARKS))
+Borrowed, load_plain = step_plain.Borrowed, step_plain.load_plain
 WEIGHTS_GC = (
     torch.tensor([[1.0, -2.0, 0.5, 1.5, -1.0, 2.0, -0.5]] * 4) * torch.arange(1, 5)[:, None]
 )
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Both(PlainVideo):
-    shown: Any
-
-
-class Borrowed(PlainFrames):
-    """The engine's frames and positions, for a model of transformers that knows neither."""
-
-    def __init__(self, engine: Policy) -> None:
-        super().__init__(Path(), engine.model.config, engine.tokenizer)
-        self.engine: Any = engine
-
-    def to_video(self, frames_THW3: np.ndarray, seconds: float, **bounds: Any) -> Both:
-        shown = self.engine.to_video(frames_THW3, seconds)
-        given = self.engine.inputs(self.engine.encode("", shown))
-        return Both(
-            frames=shown.frames,
-            height=shown.height,
-            width=shown.width,
-            tokens=shown.tokens,
-            digest=shown.digest,
-            values={name: given[name] for name in ("pixel_values_videos", "video_grid_thw")},
-            words=self.place * shown.tokens,
-            shown=shown,
-        )
-
-    def positions(self, prompt: base.Prompt) -> Tensor | None:
-        if prompt.video is None:
-            return None
-        theirs = base.Prompt(prompt.input_ids_P, prompt.video_P, prompt.video.shown)
-        return self.engine.positions(theirs)
 
 
 class Uncounted(Borrowed):
@@ -63,11 +35,6 @@ class Uncounted(Borrowed):
 
     def positions(self, prompt: base.Prompt) -> None:
         return None
-
-
-def load_plain(folder: Path, engine: Policy, frames: type[Borrowed] = Borrowed) -> Plain:
-    model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
-    return Plain(model, engine.tokenizer, frames(engine))
 
 
 def both(policy: Policy, video: np.ndarray | None, words: str) -> Any:
