@@ -1,6 +1,6 @@
 """What happens when things go wrong? Trials drawn at random, whose counts add up in a record.
 
-    python benchmarks/soak.py [PART ...] [--minutes 10] [--goal N] [--record FILE]
+    python benchmarks/soak.py [PART ...] [--minutes 10] [--goal N] [--only KIND ...] [--record FILE]
     make soak MINUTES=10 [PARTS="kills page"]
 
 Each part goes on where the record says that it stopped, and stops at its goal or when its share of
@@ -22,6 +22,8 @@ PARTS = {
     "files": "a file changed at random is read or refused in a sentence",
     "kills": "every stage, killed at random moments, resumes to the same bytes",
     "faults": "every stage, its disk full, its clock set back ...: a sentence, and the same bytes",
+    "writes": "every stage, each of its writes refused once: a sentence, and the same bytes",
+    "network": "an endpoint and a hub that go away in the middle: a sentence, and the same bytes",
     "videos": "every container, codec and damage: the right frames, or a sentence",
     "page": "hostile text in a report runs nothing and fetches nothing",
     "large": "four and sixteen times as many scenes and questions: no more time for each",
@@ -38,6 +40,8 @@ def main() -> int:
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; or all")
     parser.add_argument("--minutes", type=float, default=10, help="shared by the parts")
     parser.add_argument("--goal", type=int, help="trials of each kind; the part's own by default")
+    about = "kinds of trial whose names hold one of these"
+    parser.add_argument("--only", nargs="+", default=(), metavar="KIND", help=about)
     parser.add_argument("--record", type=Path, default=RECORD)
     parser.add_argument("--tables", action="store_true", help="only print the record, in Markdown")
     given = parser.parse_args()
@@ -50,7 +54,8 @@ def main() -> int:
     ends = time.monotonic() + 60 * given.minutes
     for number, part in enumerate(parts):
         share = (ends - time.monotonic()) / (len(parts) - number)
-        record = Record(given.record, part, time.monotonic() + max(0.0, share), given.goal)
+        part_ends = time.monotonic() + max(0.0, share)
+        record = Record(given.record, part, part_ends, given.goal, given.only)
         importlib.import_module(f"soak_{part}").soak(record)
         record.save()
         for name, counts in record.table.items():

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
@@ -97,14 +97,16 @@ def clock_set_back(trial: Trial) -> Running:
         true, random = time.time, Random(os.getpid())
         time.time = lambda: true() + random.uniform(-86_400, 86_400)
 
-    return start(trial.stage, trial.out, jumps)
+    return start(replace(trial.stage, before=jumps), trial.out)
 
 
 def input_locked(trial: Trial) -> Running:
-    """One file that the line has made, drawn at random, may not be read any more."""
-    files = sorted(path for path in trial.inputs.rglob("*") if path.is_file())
-    trial.random.choice(files).chmod(0)
-    return start(trial.stage, trial.out, be_bound_by_permissions)
+    """One file below what the stage is given, drawn at random, may not be read any more."""
+    given = [Path(word) for word in trial.stage.words if Path(word).is_relative_to(trial.inputs)]
+    files = sorted(path for one in given for path in (one, *one.rglob("*")) if path.is_file())
+    if files:  # a world is made of nothing
+        trial.random.choice(files).chmod(0)
+    return start(replace(trial.stage, before=be_bound_by_permissions), trial.out)
 
 
 def be_bound_by_permissions() -> None:
@@ -130,7 +132,7 @@ def reader_gone(trial: Trial) -> Running:
             os.dup2(write, 2)
         os.close(read)
 
-    run = start(trial.stage, trial.out, into_pipe)
+    run = start(replace(trial.stage, before=into_pipe), trial.out)
     os.close(write)
     os.read(read, trial.random.choice((1, 100)))
     os.close(read)
@@ -145,7 +147,7 @@ def output_closed(trial: Trial) -> Running:
         os.close(number)
         setattr(sys, {1: "stdout", 2: "stderr"}[number], None)
 
-    return start(trial.stage, trial.out, close)
+    return start(replace(trial.stage, before=close), trial.out)
 
 
 MOUNTING = {"disk full": disk_full, "disk read-only": disk_read_only}
@@ -169,13 +171,14 @@ def soak(record: Record) -> None:
     faults = {name: fault for name, fault in FAULTS.items() if may_mount() or name not in MOUNTING}
     for name in FAULTS.keys() - faults.keys():
         sys.stdout.write(f"faults: {name}: left out, only root may mount\n")
-    while not record.late and any(_tried(record, fault) < goal for fault in faults):
-        for fault in faults:
-            number = _tried(record, fault)
+    asked = record.wanted(faults)
+    while not record.late and any(record.tried(fault) < goal for fault in asked):
+        for fault in asked:
+            number = record.tried(fault)
             if record.late or number >= goal:
                 continue
             name = list(line.stages)[number % len(line.stages)]
-            stage = line.stages[name]
+            stage = line.ready(name)
             if name not in undisturbed:
                 seconds, wanted = leave_alone(stage, folder / "whole")
                 undisturbed[name] = seconds, _size(folder / "whole"), wanted
@@ -183,18 +186,14 @@ def soak(record: Record) -> None:
             out, random = folder / "harmed" / stage.out, Random(f"{fault} {number}")
             trial = Trial(stage, out, line.folder, seconds, size, random)
             try:
-                outcome = _try(trial, FAULTS[fault], wanted)
+                outcome = attempt(trial, FAULTS[fault], wanted)
             except AssertionError as error:
                 raise AssertionError(f"{fault}, trial {number}, on {name}: {error}") from error
             record.count(fault, **{outcome: 1})
     shutil.rmtree(folder)
 
 
-def _tried(record: Record, fault: str) -> int:
-    return int(sum(record.table.get(fault, {}).values()))
-
-
-def _try(trial: Trial, harm: Callable[[Trial], Running], wanted: dict[str, str]) -> str:
+def attempt(trial: Trial, harm: Callable[[Trial], Running], wanted: dict[str, str]) -> str:
     """Do the harm, take it away, run once more; what the harm did.
 
     Raises:

@@ -1,126 +1,85 @@
 """What does a reader do with a file that was changed at random?
 
-Changes good answers, questions, records, annotations, programs, recipes, grids, run.json,
+Changes good answers, questions, lists, records, annotations, programs, recipes, grids, run.json,
 checkpoint states and the files of a model, each by a seeded draw, and reads them. Allowed is a
-result or a `UserError`; a result that is a record must round-trip. Anything else prints its kind
-and the number of the trial.
+result or a `UserError`; what was taken and can be written must come back the same. Anything else
+prints its kind and the number of the trial.
 """
 
-import faulthandler
 import json
 import sys
 import tempfile
-import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
-from random import Random
 from typing import Any
 
+import msgspec
+import soak_models
+import yaml
+from soak_mutate import Kind
 from soak_record import Record
-from soak_stages import TINY
 
 from videothinker import answers
 from videothinker.benchmarks import jsonl
 from videothinker.clevrer import annotations, programs, questions
 from videothinker.clevrer.scenes import from_annotation
-from videothinker.errors import UserError
+from videothinker.console import quiet
 from videothinker.grids import plan
-from videothinker.models.border import read_object
-from videothinker.models.catalog import FAMILIES, load_policy, read_shape
-from videothinker.models.checkpoint import read_checkpoint
-from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
-from videothinker.prompts import render
+from videothinker.lists.reading import read_list
 from videothinker.recipes import as_words, read_recipe
-from videothinker.records import Diagnosis, Question, Sample, Step, encode, read_jsonl, write_jsonl
+from videothinker.records import (
+    Diagnosis,
+    Question,
+    Sample,
+    Step,
+    encode,
+    read_jsonl,
+    write_atomic,
+    write_jsonl,
+)
 from videothinker.run_file import read_run_file
 from videothinker.training.checkpoints import read_progress
 
-HUNG = 300
-"""Seconds until one trial counts as hung; the process ends with its stack."""
 GOAL = 10_000
 """Trials of each kind."""
-JUNK: tuple[Any, ...] = (
-    None, True, -1, 0, 2**70, 1.5, "", "x", "A", "../x", "\0", [], [1], ["A"], {}, {"a": 1},
-)  # fmt: skip
-PIECES = (
-    b"[", b"{", b"}", b'"', b",", b":", b"\0", b"\xff", b"\xed\xa0\x80", b"[" * 2000,
-    b'{"a":' * 2000,
-    b"1e999", b"NaN", b"9" * 5000, b"!!set ", b"&a ", b"*a", b"<<: ", b"\n", b"- ", b"<answer>",
-    b"</think>", b"\\ud800", b"\xe2\x80\xa8",
-)  # fmt: skip
-WORDS = ["the red cube and the blue sphere collide", "A, B, C"]
 
 
-@dataclass(frozen=True)
-class Kind:
-    """A good file and who reads it; a reader raises nothing but `UserError`."""
-
-    good: bytes
-    read: Callable[[Path], object]
-    name: str = "file"
-    """Of the file."""
-    change: "Callable[[bytes, Random], bytes] | None" = None
-    """How it is changed, where not by `mutate`."""
-
-
-def mutate(good: bytes, random: Random) -> bytes:
-    """The bytes with 1 to 3 changes: of a value inside JSON, or of the text."""
-    data = good
-    for _ in range(random.randint(1, 3)):
-        data = _of_value(data, random) if random.random() < 0.5 else _of_text(data, random)
-    return data
-
-
-def _of_text(data: bytes, random: Random) -> bytes:
-    start = random.randrange(len(data) + 1)
-    end = min(len(data), start + random.choice((0, 1, 4, 40)))
-    piece = random.choice((b"", data[start:end] * 2, random.choice(PIECES), random.randbytes(2)))
-    return data[:start] + piece + data[end:]
-
-
-def _of_value(data: bytes, random: Random) -> bytes:
-    """Another value in the place of one inside JSON; other text stays as it is."""
-    try:
-        content = json.loads(data)
-    except (ValueError, RecursionError):
-        return data
-    places: list[tuple[Any, Any]] = []
-    waiting = [content]
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, dict | list):
-            keys: list[Any] = list(one) if isinstance(one, dict) else list(range(len(one)))
-            places += [(one, key) for key in keys]
-            waiting += [one[key] for key in keys]
-    if not places:
-        return data
-    inside, key = random.choice(places)
-    inside[key] = random.choice(JUNK)
-    return json.dumps(content).encode()
-
-
-def mutate_tensors(good: bytes, random: Random) -> bytes:
-    """A safetensors file, changed in its header (8 bytes of length, then JSON) or anywhere."""
-    if random.random() < 0.3:
-        return mutate(good, random)
-    length = int.from_bytes(good[:8], "little")
-    header = mutate(good[8 : 8 + length], random)
-    told = len(header) if random.random() < 0.8 else random.choice((0, 1, length, 2**40, 2**63))
-    return told.to_bytes(8, "little") + header + good[8 + length :]
+def _same(found: object, again: object) -> object:
+    if again != found:
+        raise AssertionError(f"{found} came back as {again}")
+    return found
 
 
 def _records(kind: Any) -> Callable[[Path], object]:
-    """Read, write, read again: the same records."""
-
     def read(path: Path) -> object:
         found = read_jsonl(path, kind)
-        again = read_jsonl(write_jsonl(path, found), kind)
-        if again != found:
-            raise AssertionError(f"{found} came back as {again}")
-        return found
+        return _same(found, read_jsonl(write_jsonl(path, found), kind))
 
     return read
+
+
+def _questions(path: Path) -> object:
+    found = jsonl.read_questions(path)
+    return _same(found, jsonl.read_questions(write_jsonl(path, found)))
+
+
+def _list(path: Path) -> object:
+    """A stranger's list: what is taken of it is written, and read as ours."""
+    found = read_list(path, path.parent).questions
+    written = write_jsonl(path.with_name("written.jsonl"), found)
+    return _same(list(found), jsonl.read_questions(written) if found else [])
+
+
+def _encoded(read: Callable[[Path], Any]) -> Callable[[Path], object]:
+    """A reader of structs whose file is their JSON."""
+
+    def twice(path: Path) -> object:
+        found = read(path)
+        write_atomic(path, msgspec.json.encode(found))
+        return _same(found, read(path))
+
+    return twice
 
 
 def _answer(path: Path) -> object:
@@ -133,41 +92,35 @@ def _answer(path: Path) -> object:
 
 def _program(path: Path) -> object:
     tokens = path.read_bytes().decode("utf-8", "replace").split()
-    scene = from_annotation(annotations.read_annotation(path.parent / "annotation"))
+    scene = from_annotation(annotations.read_annotation(path.with_name("annotation")))
     programs.run(tokens, scene)
     return programs.removed_object([*tokens, "get_counterfact"], scene)
 
 
+def _annotation(path: Path) -> Any:
+    return annotations.read_annotation(path, trajectories=True)
+
+
 def _scene(path: Path) -> object:
-    return from_annotation(annotations.read_annotation(path, trajectories=True))
+    _encoded(_annotation)(path)
+    return from_annotation(_annotation(path))
 
 
 def _recipe(path: Path) -> object:
-    return as_words(read_recipe(path), "recipe")
-
-
-def _model(path: Path) -> object:
-    return read_checkpoint(path.parent, {kind: one.name for kind, one in FAMILIES.items()})
+    found = read_recipe(path)
+    words = as_words(found, "recipe")
+    path.write_text(yaml.safe_dump(found, allow_unicode=True, sort_keys=False), encoding="utf-8")
+    return _same(words, as_words(read_recipe(path), "recipe"))
 
 
 def _state(path: Path) -> object:
-    return read_progress(path.parent)
+    found = read_progress(path.parent)
+    write_atomic(path, json.dumps(asdict(found)).encode())
+    return _same(found, read_progress(path.parent))
 
 
-def _loaded(path: Path) -> object:
-    """Load the whole model, and do with it what `ask` does before it draws."""
-    with warnings.catch_warnings(action="ignore"):
-        policy = load_policy(path.parent, device="cpu")
-        prompt = policy.encode(render("Without the red cube?", ("it moves", "A, B")), None)
-        return prompt, policy.tokenizer.decode(range(5))
-
-
-def _shape(path: Path) -> object:
-    return read_shape(read_object(path), str(path))
-
-
-def _annotation() -> dict[str, Any]:
-    """Two objects that collide, in CLEVRER's layout."""
+def _two_objects() -> dict[str, Any]:
+    """That collide, in CLEVRER's layout."""
     spot = {"location": [0, 0, 0], "orientation": [0, 0, 0], "velocity": [1, 0, 0],
             "angular_velocity": [0, 0, 0], "inside_camera_view": True}  # fmt: skip
     looks = [("red", "metal", "cube"), ("blue", "rubber", "sphere")]
@@ -186,7 +139,7 @@ def _annotation() -> dict[str, Any]:
 
 
 def kinds(folder: Path) -> dict[str, Kind]:
-    """Every kind of file; `folder` gets the models that some of them belong to."""
+    """Every kind of file, in folders of their own below `folder`."""
     question = Question(
         id="q", dataset="d", split="train", context="frame 1: they collide", question="Which?",
         choices=("a", "b"), answer=("A",), type="t", groups={"scene": "1"},
@@ -197,90 +150,66 @@ def kinds(folder: Path) -> dict[str, Kind]:
                {"choice_id": 0, "choice": "a", "program": program.split(), "answer": "wrong"}
            ]}  # fmt: skip
     scenes = [{"scene_index": 0, "video_filename": "v.mp4", "questions": [raw]}]
-    removed = "objects red filter_color metal filter_material unique"
+    removed = b"objects red filter_color metal filter_material unique"
     run = {"stage": "s", "config": {"seed": 0}, "inputs": {"data": None}, "status": "failed",
            "times": [{"started": 1.0}], "facts": {"data_root": "x"}}  # fmt: skip
     state = {"step": 3, "position": 6, "entropy": 1.5, "divergence": None, "bad_in_a_row": 0}
-    model = build_small(folder / "model", SmallConfig(), WORDS)
-    tiny = build_small(folder / "loaded", SmallConfig(**TINY), WORDS)
+    row = {"id": 1, "question": "Which?", "options": ["a", "b"], "answer": "A", "context": "c"}
+    recipe = b"seed: 1\nframes: 4\nreward-funcs: [a, b]\n"
     grid = b"seed: 1\ncells:\n- {name: 'a-{s}', run: world, each: {s: [1, 2]}, frames: 4}\n"
     sample = Sample(question_id="q", model="m", protocol="p", verdict="ok", answer=("A",))
-    files = {name: (model / name).read_bytes() for name in (
-        "config.json", "generation_config.json", "preprocessor_config.json",
-        "tokenizer_config.json",
-    )}  # fmt: skip
-    return {
-        "answers": Kind(b"<think>the cube moves</think><answer>A, C</answer>", _answer),
-        "questions": Kind(encode(question), jsonl.read_questions, "questions.jsonl"),
-        "records: question": Kind(encode(question), _records(Question)),
-        "records: sample": Kind(encode(sample), _records(Sample)),
-        "records: step": Kind(encode(Step(step=1, loss=0.5)), _records(Step)),
-        "records: diagnosis": Kind(
-            encode(Diagnosis(question_id="q", rule="r", label="excluded", flags={"r": None})),
-            _records(Diagnosis),
+    label = Diagnosis(question_id="q", rule="r", label="excluded", flags={"r": None})
+    csv = b'id,question,a,b,answer,context\n1,Which?,x,y,B,c\n2,"Why, then?",x,y,A,c\n'
+    good: dict[str, tuple[bytes, Callable[[Path], object], str]] = {
+        "answers": (b"<think>the cube moves</think><answer>A, C</answer>", _answer, "text"),
+        "questions, and back": (encode(question), _questions, "questions.jsonl"),
+        "lists in JSON": (json.dumps([row, row | {"id": 2}]).encode(), _list, "list.json"),
+        "lists in CSV": (csv, _list, "list.csv"),
+        "records: question": (encode(question), _records(Question), "file"),
+        "records: sample": (encode(sample), _records(Sample), "file"),
+        "records: step": (encode(Step(step=1, loss=0.5)), _records(Step), "file"),
+        "records: diagnosis": (encode(label), _records(Diagnosis), "file"),
+        "annotations, and back": (json.dumps(_two_objects()).encode(), _scene, "annotation"),
+        "CLEVRER questions, and back": (
+            json.dumps(scenes).encode(), _encoded(questions.read_questions), "train.json"
         ),
-        "annotations": Kind(json.dumps(_annotation()).encode(), _scene, "annotation"),
-        "CLEVRER questions": Kind(json.dumps(scenes).encode(), questions.read_questions),
-        "programs": Kind(removed.encode(), _program),
-        "recipes": Kind(b"seed: 1\nframes: 4\nreward-funcs: [a, b]\n", _recipe),
-        "grids": Kind(grid, lambda path: plan(path, Path("r"))),
-        "run.json": Kind(json.dumps(run).encode(), read_run_file),
-        "checkpoint state": Kind(json.dumps(state).encode(), _state, "state.json"),
-        **{f"model: {name}": Kind(good, _model, name) for name, good in files.items()},
-        "model: shape": Kind(files["config.json"], _shape),
-        "loaded: tokenizer.json": Kind(
-            (tiny / "tokenizer.json").read_bytes(), _loaded, "tokenizer.json"
-        ),
-        "loaded: model.safetensors": Kind(
-            (tiny / "model.safetensors").read_bytes(), _loaded, "model.safetensors", mutate_tensors
-        ),
+        "programs": (removed, _program, "program"),
+        "recipes, and back": (recipe, _recipe, "recipe.yaml"),
+        "grids": (grid, lambda path: plan(path, Path("r")), "grid.yaml"),
+        "run.json, and back": (json.dumps(run).encode(), _encoded(read_run_file), "run.json"),
+        "checkpoint state, and back": (json.dumps(state).encode(), _state, "state.json"),
+    }  # fmt: skip
+    (folder / "step-3").mkdir()
+    (folder / "step-3" / "annotation").write_bytes(good["annotations, and back"][0])
+    found = {
+        name: Kind(data, read, folder / "step-3" / file)
+        for name, (data, read, file) in good.items()
     }
-
-
-def try_one(kind: Kind, folder: Path, seed: str) -> bool:
-    """Read the file of this seed; was it taken? Whatever is no `UserError` gets out."""
-    path = folder / kind.name
-    path.write_bytes((kind.change or mutate)(kind.good, Random(seed)))
-    faulthandler.dump_traceback_later(HUNG, exit=True)
-    try:
-        kind.read(path)
-    except UserError as error:
-        if not str(error).strip():
-            raise AssertionError("an error without a word") from error
-        return False
-    finally:
-        faulthandler.cancel_dump_traceback_later()
-        path.write_bytes(kind.good)
-    return True
+    return found | soak_models.kinds(folder)
 
 
 def soak(record: Record) -> None:
     """Go on where the record stands, some of each kind in turn, until the goal or the time."""
     goal = record.goal or GOAL
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, soak_models.quick_templates(), quiet():
         every = kinds(Path(name))
-        while not record.late and any(_tried(record, one) < goal for one in every):
-            for one, kind in every.items():
-                room = one.partition(": ")[0]
-                folder = Path(name) / (room if room in ("model", "loaded") else "step-3")
-                folder.mkdir(exist_ok=True)
-                (folder / "annotation").write_bytes(every["annotations"].good)
-                _try_some(record, one, kind, folder, goal)
+        asked = record.wanted(every)
+        if bad := [one for one in asked if not every[one].take(None)]:
+            raise AssertionError(f"refused as they are, unchanged: {bad}")
+        while not record.late and any(record.tried(one) < goal for one in asked):
+            for one in asked:
+                _try_some(record, one, every[one], goal)
             record.save()
 
 
-def _tried(record: Record, name: str) -> int:
-    return int(sum(record.table.get(name, {}).values()))
-
-
-def _try_some(record: Record, name: str, kind: Kind, folder: Path, goal: int) -> None:
+def _try_some(record: Record, name: str, kind: Kind, goal: int) -> None:
     """The next hundred trials of a kind."""
     found = record.table.setdefault(name, {"taken": 0, "refused": 0})
-    for number in range(_tried(record, name), min(goal, _tried(record, name) + 100)):
+    for number in range(record.tried(name), min(goal, record.tried(name) + 100)):
         if record.late:
             break
         try:
-            taken = try_one(kind, folder, f"{name} {number}")
+            taken = kind.take(f"{name} {number}")
         except BaseException:
             sys.stderr.write(f"{name}, trial {number}:\n")
             raise

@@ -24,20 +24,20 @@ def soak(record: Record) -> None:
     folder, line = fresh_line()
     undisturbed = {}
     while not record.late:
-        name = min(line.stages, key=lambda one: _kills(record, one))
+        name = min(record.wanted(line.stages), key=lambda one: _kills(record, one))
         if _kills(record, name) >= goal:
             break
-        stage = line.stages[name]
+        stage = line.ready(name)
         if name not in undisturbed:
             undisturbed[name] = leave_alone(stage, folder / "whole")
         seconds, wanted = undisturbed[name]
         number = int(record.table.get(name, {}).get("runs", 0))
         out = folder / "killed" / stage.out
-        kills = _killed(stage, out, seconds, Random(f"{name} {number}"))
+        kills, alone = _killed(stage, out, seconds, Random(f"{name} {number}"))
         if other := differences(wanted, contents(out.parent)):
             raise AssertionError(f"{name}, run {number}, in {folder}: {other}")
         shutil.rmtree(out.parent)
-        record.count(name, kills=kills, runs=1)
+        record.count(name, kills=kills, runs=1, **({"of one rank": alone} if alone else {}))
     shutil.rmtree(folder)
 
 
@@ -45,8 +45,9 @@ def _kills(record: Record, name: str) -> float:
     return record.table.get(name, {}).get("kills", 0)
 
 
-def _killed(stage: Stage, out: Path, seconds: float, random: Random) -> int:
-    """Kill a run until it ends by itself; how often it was killed."""
+def _killed(stage: Stage, out: Path, seconds: float, random: Random) -> tuple[int, int]:
+    """Kill a run until it ends by itself; how often it was killed, and how often one rank alone."""
+    alone = 0
     for kills in range(MOST + 1):
         run = start(stage, out)
         moment = random.uniform(0, random.choice((0.3, 1.1)) * seconds)
@@ -54,11 +55,12 @@ def _killed(stage: Stage, out: Path, seconds: float, random: Random) -> int:
         if code is None:
             some = random.choice([run.pids, *([pid] for pid in run.pids)])
             run.kill(some)
+            alone += len(some) < len(run.pids)
             run.end_as_torchrun()
         if left := run.orphans():
             raise AssertionError(f"{stage.words}: processes of {left} are left at work")
         if code in (0, 1):
-            return kills
+            return kills, alone
         if code is not None:
             raise AssertionError(f"{stage.words}: ended with {code}: {run.said()}")
     raise AssertionError(f"{stage.words}: does not end: {run.said()}")

@@ -33,16 +33,17 @@ def soak(record: Record) -> None:
     works: dict[str, Callable[[int, Path], Counts]] = {
         "questions diagnosed": _diagnose, "answers taken up": _resume, "scenes made": _make,
     }  # fmt: skip
-    for smaller, (what, work) in itertools.product(SMALLER, works.items()):
+    for smaller, what in itertools.product(SMALLER, record.wanted(works)):
         size = (record.goal or LARGEST[what]) // smaller
         name = f"{what}, {size:,}"
         if name in record.table or record.late:
             continue
         with tempfile.TemporaryDirectory(prefix="soak-") as folder:
             fixed = {"CPU ms of a fixed work": round(1000 * pace(), 1)}
-            record.table[name] = {"of": size, **work(size, Path(folder)), **fixed}
+            record.table[name] = {"of": size, **works[what](size, Path(folder)), **fixed}
             record.save()
-        hold(what, [row for other, row in record.table.items() if other.startswith(what)])
+        if record.goal is None:  # a small one is no measurement
+            hold(what, [row for other, row in record.table.items() if other.startswith(what)])
 
 
 def hold(what: str, rows: list[Counts]) -> None:

@@ -15,15 +15,19 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
-import torch
+import numpy as np
 from soak_record import Counts, Record
-from soak_stages import Line, Running, Stage, import_all, start
+from soak_stages import TINY, Line, Running, Stage, fresh_line, start
 
 from videothinker import cli
+from videothinker.models.catalog import load_policy
+from videothinker.models.qwen2_5_vl.small import SmallConfig, build_small
 
-STEPS, SCENES, CHUNK = 10_000, 20_000, 1_000
+STEPS, SCENES, CHUNK = 10_000, 20_000, 200
 """Training steps; scenes; scenes of the folder that is diagnosed again and again."""
 MOST = {"MB": 1.05, "open files": 1.0, "threads": 1.0, "CPU ms each": 1.1}
 """What the last tenth may take of what the second took."""
@@ -46,29 +50,28 @@ class Look:
 
 def soak(record: Record) -> None:
     """Do what the record does not have yet, as far as there is time."""
-    import_all()
-    with tempfile.TemporaryDirectory(prefix="soak-") as name:
-        line = Line(Path(name) / "line")
-        line.folder.mkdir()
-        line.make()
-        for what, work in {
-            "training steps": _train, "scenes diagnosed": _diagnose, "scenes made": _make,
-        }.items():  # fmt: skip
-            if f"{what}, last tenth" in record.table or record.late:
-                continue
-            looks = work(line, Path(name), record)
-            if looks:
-                early, late = (summary(looks, low, low + 0.1) for low in (0.1, 0.9))
-                record.table |= {f"{what}, second tenth": early, f"{what}, last tenth": late}
-                record.save()
-                hold(what, early, late)
+    folder, line = fresh_line()
+    works = {"training steps": _train, "scenes diagnosed": _diagnose, "scenes made": _make}
+    for what in record.wanted(works):
+        if f"{what}, last tenth" in record.table or record.late:
+            continue
+        looks = works[what](line, folder, record)
+        if record.goal and not record.late:  # a short one is no measurement
+            record.count(f"{what}, a short run", of=record.goal, looks=len(looks))
+        elif looks:
+            early, late = (summary(looks, low, low + 0.1) for low in (0.1, 0.9))
+            hold(what, early, late)
+            record.table |= {f"{what}, second tenth": early, f"{what}, last tenth": late}
+            record.save()
+    shutil.rmtree(folder)
 
 
 def _train(line: Line, folder: Path, record: Record) -> list[Look]:
     goal = record.goal or STEPS
-    words = [*line.stages["train cdpo"].words, "--max-steps", str(goal)]
+    words = [*line.ready("train cdpo").words, "--max-steps", str(goal)]
     # a rate at which the model stays as it is, so that steps are equally long
     words += ["--save-steps", "500", "--eval-steps", "500", "--learning-rate", "1e-6"]
+    words += ["--prompts-per-step", "1"]
     out = folder / "trained" / "out"
     return _watch(start(Stage(words), out), lambda: _lines(out / "metrics.jsonl"), goal, record)
 
@@ -99,10 +102,8 @@ def _diagnose(line: Line, folder: Path, record: Record) -> list[Look]:  # noqa: 
             with told.open("a") as file:
                 file.write("\n" * chunk)
 
-    stage = Stage(["diagnose", str(folder / "w" / "out")])
-    return _watch(
-        start(stage, folder / "last" / "out", again_and_again), lambda: _lines(told), goal, record
-    )
+    stage = Stage(["diagnose", str(folder / "w" / "out")], before=again_and_again)
+    return _watch(start(stage, folder / "last" / "out"), lambda: _lines(told), goal, record)
 
 
 def _lines(path: Path) -> int:
@@ -140,13 +141,26 @@ def _look(pid: int, done: int) -> Look:
 
 
 def pace() -> float:
-    """CPU seconds of the fixed piece of work: some arithmetic in Python, and in torch."""
+    """CPU seconds of a fixed piece of work: answers of a tiny model, and their gradients.
+
+    It is like the work that it is held against, and long enough to be interrupted as often: what
+    else a machine does leaves less of its caches to both.
+    """
+    model, inputs = _fixed()
     began = time.process_time()
-    square, total = torch.eye(96), 0
-    for number in range(300):
-        square = square @ square
-        total += sum(range(number))
+    for _ in range(10):
+        model(**inputs).logits.sum().backward()
+        model.zero_grad()
     return time.process_time() - began
+
+
+@cache
+def _fixed() -> tuple[Any, Any]:
+    with tempfile.TemporaryDirectory(prefix="soak-") as folder:
+        policy = load_policy(build_small(Path(folder), SmallConfig(**TINY), ["A, B"]), device="cpu")
+    frames = np.zeros((4, 56, 56, 3), dtype=np.uint8)
+    video = policy.to_video(frames, 1.0, min_pixels=784, max_pixels=3136)
+    return policy.model, policy.inputs(policy.encode("Which of these? " * 20, video))
 
 
 def summary(looks: list[Look], low: float, high: float) -> Counts:
@@ -158,8 +172,8 @@ def summary(looks: list[Look], low: float, high: float) -> Counts:
     return {
         "of": goal,
         "MB": round(statistics.median(one.megabytes for one in part)),
-        "open files": max(one.handles for one in part),
-        "threads": max(one.threads for one in part),
+        "open files": statistics.median_high(one.handles for one in part),
+        "threads": statistics.median_high(one.threads for one in part),
         "CPU ms each": round(1000 * spent / done, 1),
         "CPU ms of a fixed work": round(1000 * pace, 1),
     }

@@ -4,7 +4,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +24,19 @@ class Record:
     """When its time is over, by the clock of `time.monotonic`."""
     goal: int | None = None
     """Trials of each kind; None is the part's own."""
+    only: Sequence[str] = ()
+    """Kinds whose names hold one of these; all where there is none."""
 
     def __post_init__(self) -> None:
         self.table: Table = _read(self.path).get(self.part, {})
+
+    def wanted(self, names: Iterable[str]) -> list[str]:
+        """Of the kinds, those that were asked for."""
+        return [name for name in names if not self.only or any(one in name for one in self.only)]
+
+    def tried(self, name: str) -> int:
+        """What was counted under a name, outcomes together."""
+        return int(sum(self.table.get(name, {}).values()))
 
     @property
     def late(self) -> bool:
@@ -42,7 +52,7 @@ class Record:
 
     def save(self) -> None:
         """Put the section into the record beside whatever the others have put there."""
-        with _held(self.path.with_name(f".{self.path.name}.lock")):
+        with _held(self.path.parent):
             sections = {**_read(self.path), self.part: self.table}
             beside = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
             beside.write_text(json.dumps(sections, indent=1) + "\n", encoding="utf-8")
@@ -66,7 +76,11 @@ def _read(path: Path) -> dict[str, Table]:
 
 
 @contextmanager
-def _held(lock: Path) -> Iterator[None]:
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+def _held(folder: Path) -> Iterator[None]:
+    """A folder can be locked itself: nothing is left in it."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(number)

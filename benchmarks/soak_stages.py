@@ -4,6 +4,7 @@ The processes are forked from one that has imported everything, so that a moment
 falls into the work and not into the imports.
 """
 
+import atexit
 import hashlib
 import os
 import shlex
@@ -17,6 +18,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
@@ -62,11 +64,13 @@ class Stage:
     ranks: int = 1
     out: str = "out"
     """The name that is written."""
+    before: Callable[[], None] = lambda: None
+    """Called in each of its processes before the command."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """What the stages read, made once."""
+    """What the stages read, each made once, when the first stage asks for it."""
 
     folder: Path
 
@@ -74,7 +78,7 @@ class Line:
     def stages(self) -> dict[str, Stage]:
         """Name -> stage."""
         at = {name: str(self.folder / name) for name in (
-            "world", "seen", "told", "model", "bias", "lora", "evaluated", "grid.yaml", "list.csv",
+            "world", "seen", "model", "bias", "lora", "evaluated", "grid.yaml", "list.csv",
         )}  # fmt: skip
         asked = ["--limit", "4", "--max-new-tokens", "6", "--frames", "4", "--protocol", "demo"]
         seen = ["--data", at["seen"], "--model", at["model"], *TRAIN]
@@ -98,27 +102,49 @@ class Line:
             "reproduce": Stage(["reproduce", at["grid.yaml"], "--jobs", "1"]),
         }
 
-    def make(self) -> None:
-        """Fill the folder: a world, its diagnoses, two models, and what later stages read."""
-        (self.folder / "grid.yaml").write_text(GRID)
-        stages = self.stages
-        _do(self.folder / "world", stages["world"].words)
-        _do(self.folder / "seen", ["diagnose", str(self.folder / "world")])
-        questions = read_jsonl(self.folder / "seen/questions.jsonl", Question)
-        rows = [f"{q.id},{q.video},Which?,x,y,z,{'ABC'[i % 3]}" for i, q in enumerate(questions)]
-        head = "id,video,question,a0,a1,a2,answer"
-        (self.folder / "list.csv").write_text("\n".join([head, *rows]) + "\n")
-        words = [f"{q.question} {' '.join(q.choices)}" for q in questions]
-        for seed, name in enumerate(("model", "bias")):
-            build_small(self.folder / name, SmallConfig(**TINY, seed=seed), words)
-        _do(self.folder / "lora", stages["train cdpo, LoRA"].words)
-        _do(self.folder / "evaluated", stages["evaluate"].words)
+    def ready(self, name: str) -> Stage:
+        """A stage whose inputs are there."""
+        stage = self.stages[name]
+        for word in stage.words:
+            if Path(word).is_relative_to(self.folder):
+                self._make(Path(word))
+        return stage
+
+    def _make(self, path: Path) -> None:
+        """A world, its diagnoses, two models, and what later stages read."""
+        if path.exists():
+            return
+        makers: dict[str, Callable[[Path], object]] = {
+            "world": lambda path: _do(path, self.ready("world")),
+            "seen": lambda path: _do(path, self.ready("diagnose")),
+            "lora": lambda path: _do(path, self.ready("train cdpo, LoRA")),
+            "evaluated": lambda path: _do(path, self.ready("evaluate")),
+            "model": lambda path: self._build(path, 0),
+            "bias": lambda path: self._build(path, 1),
+            "list.csv": self._list,
+            "grid.yaml": lambda path: path.write_text(GRID),
+        }
+        makers[path.name](path)
+
+    def _questions(self) -> list[Question]:
+        self._make(self.folder / "seen")
+        return read_jsonl(self.folder / "seen/questions.jsonl", Question)
+
+    def _build(self, path: Path, seed: int) -> None:
+        words = [f"{q.question} {' '.join(q.choices)}" for q in self._questions()]
+        build_small(path, SmallConfig(**TINY, seed=seed), words)
+
+    def _list(self, path: Path) -> None:
+        rows = [
+            f"{q.id},{q.video},Which?,x,y,z,{'ABC'[i % 3]}" for i, q in enumerate(self._questions())
+        ]
+        path.write_text("\n".join(["id,video,question,a0,a1,a2,answer", *rows]) + "\n")
 
 
-def _do(out: Path, words: Sequence[str]) -> None:
-    run = start(Stage(words), out)
+def _do(out: Path, stage: Stage) -> None:
+    run = start(stage, out)
     if run.wait() not in (0, 1):
-        raise AssertionError(f"{words}: {run.said()}")
+        raise AssertionError(f"{stage.words}: {run.said()}")
     run.log.unlink()
 
 
@@ -188,8 +214,8 @@ def _alive(session: int) -> bool:
     return False
 
 
-def start(stage: Stage, out: Path, before: Callable[[], None] = lambda: None) -> Running:
-    """Begin a stage; `before` is called in each of its processes."""
+def start(stage: Stage, out: Path) -> Running:
+    """Begin a stage."""
     out.parent.mkdir(parents=True, exist_ok=True)
     log = out.parent.parent / f"{out.parent.name}-{out.name}.log"
     log.unlink(missing_ok=True)
@@ -200,7 +226,7 @@ def start(stage: Stage, out: Path, before: Callable[[], None] = lambda: None) ->
         pid = os.fork()
         if pid == 0:
             one = {"RANK": str(rank), "LOCAL_RANK": str(rank)}
-            _be(words, log, ranks | one if stage.ranks > 1 else {}, before)
+            _be(words, log, ranks | one if stage.ranks > 1 else {}, stage.before)
         pids.append(pid)
     return Running(pids, log)
 
@@ -271,13 +297,17 @@ def leave_alone(stage: Stage, folder: Path) -> tuple[float, dict[str, str]]:
 
 
 def fresh_line() -> tuple[Path, Line]:
-    """A folder of its own and the line in it, for forks of this process."""
+    """A folder to work in and the line, for forks of this process."""
     import_all()
-    folder = Path(tempfile.mkdtemp(prefix="soak-"))
-    line = Line(folder / "line")
-    line.folder.mkdir()
-    line.make()
-    return folder, line
+    return Path(tempfile.mkdtemp(prefix="soak-")), _line()
+
+
+@cache
+def _line() -> Line:
+    """One for all parts of this process, until it ends."""
+    folder = Path(tempfile.mkdtemp(prefix="soak-line-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Line(folder)
 
 
 def import_all() -> None:

@@ -3,9 +3,11 @@
 Standard library alone.
 """
 
+import errno
 import json
 import os
 import re
+import stat
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -80,6 +82,25 @@ def reason(error: BaseException) -> str:
     return whole or f"{told[:LONGEST].rpartition(' ')[0]} ..."
 
 
+@contextmanager
+def on_disk(out: Path) -> Iterator[None]:
+    """Inside, a disk that is full, read-only or unplugged is one sentence and no fault of ours."""
+    try:
+        yield
+    except (UserError, BrokenPipeError):  # the latter: whoever read what is printed has left
+        raise
+    except Exception as error:
+        # so Rust prints what the system said: tokenizers are written by it
+        if "(os error " not in str(error) and getattr(error, "errno", None) is None:
+            raise
+        at = getattr(error, "filename", None) or out
+        told = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"{at}: cannot be read or written ({told}); see to that disk, and the same command "
+            "resumes"
+        ) from error
+
+
 def load_json(text: str | bytes) -> Any:
     """JSON in which no object holds a key twice: readers would differ in which one counts.
 
@@ -106,6 +127,24 @@ def _entries(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def opened(path: Path) -> IO[bytes]:
+    """Open a file to be read: a pipe would be waited for, and a device has no end.
+
+    Raises:
+        OSError: it is one of these, or cannot be read.
+    """
+    return open(path, "rb", opener=_file_alone)
+
+
+def _file_alone(path: str, flags: int) -> int:
+    number = os.open(path, flags | os.O_NONBLOCK)  # or a pipe without a writer holds us here
+    kind = os.fstat(number).st_mode
+    if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):  # of a folder Python tells itself
+        os.close(number)
+        raise OSError(errno.EINVAL, "it is a pipe or a device", path)
+    return number
+
+
 def read_bytes(path: Path, wanted: str) -> bytes:
     """A JSON file's bytes, without a byte-order mark.
 
@@ -117,7 +156,8 @@ def read_bytes(path: Path, wanted: str) -> bytes:
         UserError: it cannot be read, or is plainly no JSON.
     """
     try:
-        data = path.read_bytes()
+        with opened(path) as file:
+            data = file.read()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); give {wanted}") from error
     refuse_foreign(path, data[:HEAD], wanted)
@@ -146,14 +186,13 @@ def refuse_foreign(path: Path, head: bytes, wanted: str) -> None:
         )
 
 
-def refuse_whole(path: Path, head: bytes, allowed: str, *, columns: str = "") -> None:
+def refuse_whole(path: Path, head: bytes, allowed: str) -> None:
     """Refuse JSON that is one value over many lines where each line is to be an object.
 
     Args:
         path: the file.
         head: its first bytes.
         allowed: what a line is to be.
-        columns: what its items have instead, where that is known.
 
     Raises:
         UserError: a JSON array, or an object written over several lines.
@@ -161,8 +200,7 @@ def refuse_whole(path: Path, head: bytes, allowed: str, *, columns: str = "") ->
     array = head.removeprefix(BOM).lstrip().startswith(b"[")
     if array or is_spread(head):
         kind = "a JSON array" if array else "one JSON object over several lines"
-        told = f", whose items have {columns}" if columns else ""
-        raise UserError(f"{path}: is {kind}{told}; write each item on a line of its own; {allowed}")
+        raise UserError(f"{path}: is {kind}; write each item on a line of its own; {allowed}")
 
 
 def is_spread(head: bytes) -> bool:

@@ -145,7 +145,7 @@ def _cell(one: dict[str, Any], root: Path, names: Mapping[str, str], grid: Path)
         words = shlex.split(settings.pop("run"))
     except ValueError as error:
         raise UserError(f"{where}: `run` is no command ({error}); mend its quotes") from error
-    if words[:1] == ["reproduce"]:
+    if words[:1] in (["reproduce"], ["demo"]):
         raise UserError(f"{where}: runs a grid; a grid runs no grids: list that one's cells here")
     settings = {"out": str(root / name)} | settings
     given = {key: value for key, value in settings.items() if value is not None}

@@ -8,6 +8,7 @@ and `HF_TOKEN`, and answers from there when there is no network.
 """
 
 import re
+import shlex
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,6 +47,11 @@ def read_address(source: str | Path) -> "HfUri":
     if found.type not in ("model", "dataset"):
         raise UserError(f"{source} is the address of a {found.type}; allowed is {FORM}")
     return found
+
+
+def as_given(source: Path) -> str:
+    """In the words of a command: an address with both its slashes, a path in quotes if need be."""
+    return shlex.quote(START.sub("hf://", str(source), count=1))
 
 
 def local(source: Path) -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from videothinker.errors import UserError
-from videothinker.files import border
+from videothinker.files import border, opened
 from videothinker.shipped import shipped
 
 LARGEST = 1 << 18
@@ -51,7 +51,7 @@ def read_recipe(path: Path) -> dict[str, Any]:
             more than a recipe can mean.
     """
     try:
-        with shipped(path).open("rb") as file:
+        with opened(shipped(path)) as file:
             data = file.read(LARGEST + 1)
     except (OSError, ValueError) as error:  # a name with a NUL is a ValueError
         raise UserError(f"recipe {path}: cannot be read ({error}); give a YAML file") from error

@@ -4,7 +4,6 @@ All are frozen, an unknown field is an error with file and line, and an answer i
 letters. Aggregates are computed from these records, never from the state of a loop.
 """
 
-import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import msgspec
 
 from videothinker import files
 from videothinker.errors import UserError
+from videothinker.ranks import is_alive
 
 Letters = tuple[str, ...]
 Label = Literal["observational", "inferential", "excluded"]
@@ -160,19 +160,16 @@ def leftovers(path: Path) -> list[Path]:
 
 
 def write_alone(path: Path, data: bytes) -> None:
-    """As `write_atomic`, of a file outside run folders: what kills left of earlier tries goes."""
-    for left in leftovers(path) if path.parent.is_dir() else ():
-        if not _at_work(int(left.name.split(".")[-2])):
-            left.unlink(missing_ok=True)
-    write_atomic(path, data)
+    """As `write_atomic`, of a file outside run folders: what kills left of earlier tries goes.
 
-
-def _at_work(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except OSError as error:  # one of another user's is at work too
-        return not isinstance(error, ProcessLookupError)
-    return True
+    Raises:
+        UserError: the disk is full or cannot be written.
+    """
+    with files.on_disk(path):
+        for left in leftovers(path) if path.parent.is_dir() else ():
+            if not is_alive(int(left.name.split(".")[-2])):
+                left.unlink(missing_ok=True)
+        write_atomic(path, data)
 
 
 def halves(folder: Path) -> list[Path]:
@@ -225,7 +222,7 @@ def _decoded(path: Path, kind: type[R]) -> Iterator[R | str]:
     """Each line's record, or what is wrong with it, in words with file and line."""
     decoder = msgspec.json.Decoder(kind)
     try:
-        file = path.open("rb")
+        file = files.opened(path)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); give a .jsonl file") from error
     with file:

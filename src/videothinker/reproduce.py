@@ -17,11 +17,12 @@ from pathlib import Path, PosixPath
 from videothinker.cell import Cell, finish, finished, start, told
 from videothinker.console import say
 from videothinker.errors import UserError
+from videothinker.files import on_disk
 from videothinker.grids import plan
 from videothinker.gridview import CellRow, shown
 from videothinker.ranks import cores
 from videothinker.records import leftovers, write_atomic
-from videothinker.runs import on_disk, prepare_out
+from videothinker.runs import prepare_out
 from videothinker.shipped import shipped
 
 GPU = Path("/dev/nvidiactl")

@@ -21,6 +21,7 @@ import msgspec
 from msgspec import structs
 
 from videothinker.errors import UserError
+from videothinker.files import on_disk, opened
 from videothinker.records import (
     encode,
     halves,
@@ -57,25 +58,6 @@ def finished_alone() -> Iterator[None]:
         yield
     finally:
         _finished_alone.reset(token)
-
-
-@contextmanager
-def on_disk(out: Path) -> Iterator[None]:
-    """Inside, a disk that is full, read-only or unplugged is one sentence and no fault of ours."""
-    try:
-        yield
-    except (UserError, BrokenPipeError):  # the latter: whoever read what is printed has left
-        raise
-    except Exception as error:
-        # so Rust prints what the system said: tokenizers are written by it
-        if "(os error " not in str(error) and getattr(error, "errno", None) is None:
-            raise
-        at = getattr(error, "filename", None) or out
-        told = getattr(error, "strerror", None) or error
-        raise UserError(
-            f"{at}: cannot be read or written ({told}); see to that disk, and the same command "
-            "resumes"
-        ) from error
 
 
 def digest_path(path: Path) -> str:
@@ -118,7 +100,8 @@ class Journal(Generic[R]):
     def __init__(self, path: Path, kind: type[R]) -> None:
         self.path, self.kind = path, kind
         if path.exists():
-            data = path.read_bytes()
+            with opened(path) as file:
+                data = file.read()
             whole = data.rfind(b"\n") + 1
             if whole != len(data):  # a line torn by a kill
                 write_atomic(path, data[:whole])

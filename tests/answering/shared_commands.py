@@ -1,7 +1,6 @@
-"""Run by torchrun on several processes: commands, one after the other."""
+"""Run by each of two processes: commands, one after the other."""
 
 import json
-import sys
 
 import torch
 
@@ -9,6 +8,8 @@ from videothinker import cli
 
 torch.set_num_threads(1)
 
-if __name__ == "__main__":
-    codes = [cli.main(command) for command in json.loads(sys.argv[1])]
-    sys.exit(cli.FAULT if set(codes) - {cli.DONE, cli.WITH_FAILURES} else cli.DONE)
+
+def main(words: list[str]) -> int:
+    """An exit code for all of them."""
+    codes = [cli.main(command) for command in json.loads(words[0])]
+    return cli.FAULT if set(codes) - {cli.DONE, cli.WITH_FAILURES} else cli.DONE

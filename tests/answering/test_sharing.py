@@ -1,15 +1,12 @@
-"""Two processes under torchrun leave the records of one, byte for byte."""
+"""Two processes leave the records of one, byte for byte."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.answering_toys import ask_about, build_tiny, write_video
-from tests.conftest import REPO
+from tests.forked_ranks import two_ranks
 from videothinker import cli
 from videothinker.answering import placing
 from videothinker.answering.endpoint import EndpointConfig
@@ -47,21 +44,10 @@ def test_evaluation_and_probing_are_those_of_one_process(tmp_path: Path) -> None
     (begun / "run.json").write_text(json.dumps(record | {"status": "running"}))
     lines = (tmp_path / "one" / "e" / "samples.jsonl").read_bytes().splitlines(keepends=True)
     (begun / "samples.jsonl").write_bytes(b"".join(lines[:4]))
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"),
-            *("--master-port", str(20000 + os.getpid() % 20000)),
-            *("-m", "tests.answering.shared_commands", json.dumps(commands("two"))),
-        ],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{REPO / 'src'}:{REPO}"},
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
+    said = two_ranks("tests.answering.shared_commands", json.dumps(commands("two")))
     for stage in ("e", "d"):
         one, two = (tmp_path / name / stage for name in ("one", "two"))
-        assert (two / "samples.jsonl").is_file(), done.stderr[-4000:]
+        assert (two / "samples.jsonl").is_file(), said[-4000:]
         assert (one / "samples.jsonl").read_bytes() == (two / "samples.jsonl").read_bytes()
         assert digest_path(one) == digest_path(two)
         assert json.loads((two / "run.json").read_text())["status"] == "done"

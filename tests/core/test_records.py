@@ -1,5 +1,7 @@
 """Records: what is read is what was written, and a bad line is named."""
 
+import errno
+import os
 from pathlib import Path
 
 import msgspec
@@ -8,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from videothinker.errors import UserError
-from videothinker.records import Question, Sample, encode, read_jsonl, write_jsonl
+from videothinker.records import Question, Sample, encode, read_jsonl, write_alone, write_jsonl
 
 QUESTION = Question(
     id="q1",
@@ -57,3 +59,19 @@ def test_a_bad_line_is_named(tmp_path: Path, change: dict[str, object], says: st
 def test_a_missing_file_is_a_user_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be read"):
         read_jsonl(tmp_path / "none.jsonl", Question)
+
+
+def test_a_full_disk_is_a_sentence_where_a_file_is_written_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`report` and `convert` write outside run folders."""
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = tmp_path / "page.html"
+    write_alone(path, b"old")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match=r"page\.html: .*No space left on device.*resumes"):
+        write_alone(path, b"new")
+    assert {one: one.read_bytes() for one in tmp_path.iterdir()} == {path: b"old"}

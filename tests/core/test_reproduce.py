@@ -111,6 +111,7 @@ def test_a_seed_on_the_command_line_replaces_the_grids(tmp_path: Path) -> None:
         ("cells: [{name: a, run: ask v q, config: r.yaml, out: null}]", "`out: null` would let"),
         (f"cells: [{{name: a, run: world, out: '{{root}}/{'a' * 400}'}}]", "longer than a path"),
         ("cells: [{name: a, run: reproduce grid.yaml}]", "a grid runs no grids"),
+        ("cells: [{name: a, run: demo}]", "a grid runs no grids"),
         ("cells: [{name: a, run: '{v} g.yaml', over: {v: [reproduce]}}]", "runs no grids"),
         (f"cells: [{{name: a, run: world, each: {MANY}}}]", "makes 100,000 cells"),
         (f"cells: [{{name: a, run: world, x: '{'a' * 100_001}'}}]", "more than 100,000 char"),
@@ -255,8 +256,8 @@ cells:
 
 def test_a_terminated_grid_takes_its_cells_along_and_resumes(tmp_path: Path) -> None:
     """As a scheduler ends it: nobody is left at work, and the same command goes on."""
-    made = "{name: world, run: world, scenes: 40, frames: 0, give_aways: allowed}"  # the quick kind
-    grid = write(tmp_path, f"cells: [{made}]")
+    made = "{name: world, run: world, scenes: 40, validation_scenes: 0, frames: 0, "
+    grid = write(tmp_path, f"cells: [{made}give_aways: allowed}}]")  # the quick kind
     command = [sys.executable, "-m", "videothinker.cli", "reproduce", str(grid), "--out", "r"]
     run = subprocess.Popen(
         ["/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh", *command],  # as a shell's `&` starts it

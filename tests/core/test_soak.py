@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,13 +15,15 @@ RECORD = REPO / "benchmarks/results/soak.json"
 sys.path.append(str(REPO / "benchmarks"))
 
 
-def soak(part: str, record: Path, goal: int) -> dict[str, dict[str, Any]]:
+def soak(parts: str, record: Path, goal: int, *only: str) -> dict[str, dict[str, Any]]:
     script = str(REPO / "benchmarks/soak.py")
-    command = [sys.executable, script, part, "--goal", str(goal), "--record", str(record)]
+    command = [sys.executable, script, *parts.split(), "--goal", str(goal), "--record", str(record)]
+    command += ["--only", *only] if only else []
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == json.loads(record.read_text())
-    return json.loads(record.read_text())[part]
+    found = json.loads(record.read_text())
+    return found.get(parts, found)
 
 
 def test_every_reader_takes_or_refuses_and_counts_add_up(tmp_path: Path) -> None:
@@ -28,11 +31,11 @@ def test_every_reader_takes_or_refuses_and_counts_add_up(tmp_path: Path) -> None
     from soak_files import soak
     from soak_record import Record
 
-    for name, goal in (("two", 10), ("two", 20), ("one", 20)):
+    for name, goal in (("two", 5), ("two", 10), ("one", 10)):
         soak(Record(tmp_path / f"{name}.json", "files", math.inf, goal))
     found = json.loads((tmp_path / "two.json").read_text())
     assert found == json.loads((tmp_path / "one.json").read_text())
-    assert all(sum(counts.values()) == 20 for counts in found["files"].values())
+    assert all(sum(counts.values()) == 10 for counts in found["files"].values())
     # nobody takes everything, and together they refuse not everything; any text is some answer
     assert all(counts["refused"] for name, counts in found["files"].items() if name != "answers")
     assert sum(counts["taken"] for counts in found["files"].values()) > 40
@@ -43,6 +46,18 @@ def test_videos_are_right_or_refused(tmp_path: Path) -> None:
     assert found["whole"] == {"right": 60}
     assert found["cut off"]["refused in a sentence"] > 30
     assert found["the decoder"]["largest MB"] < 200
+
+
+def test_a_stage_is_killed_and_harmed_and_watched(tmp_path: Path) -> None:
+    only = ("convert", "clock set back", "pull", "training steps")
+    found = soak("kills faults writes network long", tmp_path / "soak.json", 1, *only)
+    assert found["kills"]["convert"]["kills"] >= 1
+    assert found["faults"]["clock set back"] == {"unharmed": 1}
+    assert sum(found["network"]["pull"].values()) == 1
+    assert found["long"]["training steps, a short run"]["of"] == 1
+    if shutil.which("cc"):
+        assert found["writes"]["convert"] == {"writes": 6, "refused in a sentence": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["soak.json"]
 
 
 def test_hostile_text_makes_no_tag(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.docs_blocks import blocks, toy_model
+from tests.docs.warm_commands import warm_commands
 from videothinker.records import Diagnosis, Question, Sample, read_jsonl
 
 
@@ -16,12 +17,18 @@ def test_the_page_on_your_own_data_runs_as_it_stands(tmp_path: Path) -> None:
     model = toy_model(tmp_path / "base")
     work = tmp_path / "work"
     work.mkdir()
-    env = {**os.environ, "MODEL": str(model), "OMP_NUM_THREADS": "1"}
-    env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
-    for language, code in blocks("your_data.md", "python", "bash"):
-        words = [sys.executable, "-c", code] if language == "python" else ["bash", "-euc", code]
-        done = subprocess.run(words, cwd=work, env=env, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{code}\n{done.stdout}\n{done.stderr}"
+    with warm_commands() as env:
+        for language, code in blocks("your_data.md", "python", "bash"):
+            words = [sys.executable, "-c", code] if language == "python" else ["bash", "-euc", code]
+            done = subprocess.run(
+                words,
+                cwd=work,
+                env=env | {"MODEL": str(model)},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, f"{code}\n{done.stdout}\n{done.stderr}"
     ((_, line),) = blocks("your_data.md", "json")
     assert (work / "mydata" / "questions.jsonl").read_text().splitlines()[0] == line.strip()
     questions = read_jsonl(work / "runs" / "diagnosis" / "questions.jsonl", Question)

@@ -11,6 +11,7 @@ from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.models.catalog import find_shape
 from videothinker.models.shapes import layer_parameters, parameters
 from videothinker.planning import memory
+from videothinker.planning.hardware import who_waits
 from videothinker.planning.plan import GIB, Choice, bias_kind, make_plan
 from videothinker.training.data import load_training_set
 
@@ -41,6 +42,12 @@ def test_ranks_share_the_prompts_of_a_step_and_what_is_sharded() -> None:
     decoder = 2 * layer_parameters(layers.shape) * layers.shape.layers
     found = memory.resident(layers.work)
     assert found["bias model"] == pytest.approx(whole["bias model"] - 7 / 8 * decoder, abs=2)
+
+
+def test_processes_without_a_prompt_are_named() -> None:
+    assert who_waits(8, 8) is who_waits(16, 8) is who_waits(2, 1) is None
+    assert str(who_waits(2, 8)).startswith("6 of 8 processes have no prompt in a step")
+    assert str(who_waits(3, 2)).startswith("1 of 2 processes have a prompt less than the others")
 
 
 def test_what_passes_between_ranks_in_a_step_by_hand() -> None:

@@ -1,6 +1,8 @@
 """`push`, `pull` and `hf://` in the place of a model and of a question set, on a hub of our own."""
 
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from videothinker.run_file import read_run_file
 from videothinker.runs import digest_path
 from videothinker.video.encode import write_mp4
 
+WRITTEN = ("whole", "half")
 MODEL, SET = "hf://me/cured", "hf://datasets/me/shortcuts"
 
 
@@ -40,7 +43,7 @@ def test_a_model_goes_to_the_hub_and_comes_back_as_it_was(server, trained, tmp_p
 
 
 def test_an_address_stands_wherever_a_model_or_a_question_set_does(
-    server, trained, diagnosed, tmp_path
+    server, trained, diagnosed, tmp_path, capsys
 ):
     push(trained, MODEL, public=True)
     push(diagnosed, SET)
@@ -56,7 +59,9 @@ def test_an_address_stands_wherever_a_model_or_a_question_set_does(
     assert cli.main(cdpo) in (0, 1)
     inputs = read_run_file(tmp_path / "cdpo/run.json").inputs
     assert inputs["bias"] == digest_path(trained / "model")
+    capsys.readouterr()
     assert cli.main(["check", SET]) == 0
+    assert f"next: videothinker diagnose {SET} --out" in capsys.readouterr().err
     probed = ["--probe", MODEL, "--probes", "struck", "--samples", "1", "--temperature", "0"]
     probed += ["--max-new-tokens", "4", "--out", str(tmp_path / "probed")]
     assert cli.main(["diagnose", SET, *probed]) in (0, 1)
@@ -157,6 +162,23 @@ def test_what_is_not_there_is_one_sentence(server, capsys):
         assert source.removeprefix("hf://") in told
     with pytest.raises(UserError, match="is the address of a space; allowed is"):
         read_address("hf://spaces/me/page")
+
+
+def test_a_folder_that_is_half_written_is_gone_on_with(trained, tmp_path, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    push(trained, str(tmp_path / "whole"))
+    monkeypatch.setattr("videothinker.publishing.stage.write_atomic", full)
+    with pytest.raises(UserError, match="No space left"):
+        push(trained, str(tmp_path / "half"))
+    monkeypatch.undo()
+    push(trained, str(tmp_path / "half"))
+    whole, half = ({p.name: p.read_bytes() for p in (tmp_path / n).iterdir()} for n in WRITTEN)
+    assert whole.keys() == half.keys()
+    assert {n: b for n, b in whole.items() if n != "README.md"}.items() <= half.items()
+    with pytest.raises(UserError, match="is not empty"):
+        push(trained, str(tmp_path / "half"))
 
 
 def test_an_adapter_on_a_model_that_nobody_has_is_refused(trained, diagnosed, tmp_path):

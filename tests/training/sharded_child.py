@@ -1,11 +1,9 @@
-"""Run by torchrun on two processes: what sharding computes, held against one process's numbers."""
+"""Run by each of two processes: what sharding computes, held against one process's numbers."""
 
 import gc
 import json
-import sys
-import weakref
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -39,27 +37,33 @@ LR = 1e-4
 class LiveBytes(live_bytes.LiveBytes):
     """Sharding gives memory back, and takes it, by resizing: what lives counts at its size now."""
 
-    def __init__(self, present: list[Tensor]) -> None:
-        self.storages: dict[int, weakref.ref[Any]] = {}
-        super().__init__(present)
+    def __enter__(self) -> Self:
+        self.resize, live = torch.UntypedStorage.resize_, self
 
-    def weighed(self) -> int:
-        """Bytes alive."""
-        held = [storage() for storage in list(self.storages.values())]
-        return sum(one.nbytes() for one in held if one is not None)
+        def resized(storage: Any, size: int) -> Any:
+            done = live.resize(storage, size)
+            live.weigh_again(storage)
+            return done
+
+        torch.UntypedStorage.resize_ = resized
+        return super().__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        torch.UntypedStorage.resize_ = self.resize
+        super().__exit__(*error)
+
+    def weigh_again(self, storage: Any) -> None:
+        """At its size now, if it was seen before."""
+        key = storage._cdata
+        if key in self.sizes:
+            self.now += storage.nbytes() - self.sizes[key]
+            self.sizes[key] = storage.nbytes()
+            self.peak = max(self.peak, self.now)
 
     def _see(self, tensor: Tensor) -> None:
-        if isinstance(tensor, DTensor):
-            tensor = tensor.to_local()
-        storage = tensor.untyped_storage()
-        key = storage._cdata
-        if key not in self.storages:
-            self.storages[key] = weakref.ref(storage, lambda _: self.storages.pop(key, None))
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = super().__torch_dispatch__(func, types, args, kwargs)
-        self.peak = max(self.peak, self.weighed())
-        return out
+        local = tensor.to_local() if isinstance(tensor, DTensor) else tensor
+        super()._see(local)
+        self.weigh_again(local.untyped_storage())
 
 
 torch.set_num_threads(1)
@@ -199,7 +203,7 @@ def weigh(case: dict[str, Any], processes: Processes) -> dict[str, Any]:
         for _ in range(2):  # moments are there from the second on
             optimizer.zero()
             gc.collect()
-            live.peak = live.weighed()
+            live.peak = live.now
             accumulate_gradients(
                 *(policy, bias, [group], [torch.linspace(-1, 1, 4)], OBJECTIVE),
                 completions=4 * processes.size,
@@ -226,8 +230,9 @@ def weigh(case: dict[str, Any], processes: Processes) -> dict[str, Any]:
     return {"measured": measured, "told": told}
 
 
-if __name__ == "__main__":
-    plan, base, other, out = sys.argv[1:]
+def main(words: list[str]) -> None:
+    """Do what a plan asks for; the first process writes what was found."""
+    plan, base, other, out = words
     alone = find_processes()
     wanted = json.loads(Path(plan).read_text())
     found = {

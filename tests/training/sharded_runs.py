@@ -1,7 +1,6 @@
-"""Run by torchrun on several processes: whole runs of `train`, one after the other."""
+"""Run by each of two processes: whole runs of `train`, one after the other."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,8 @@ def run(data: Path, out: Path, settings: dict[str, Any], dies_at: int | None) ->
             return
 
 
-if __name__ == "__main__":
-    data, out, plan = sys.argv[1:]
-    for name, settings, dies_at in json.loads(Path(plan).read_text()):
-        run(Path(data), Path(out) / name, settings, dies_at)
+def main(words: list[str]) -> None:
+    """The runs of a plan, one after the other."""
+    data, out, plan = map(Path, words)
+    for name, settings, dies_at in json.loads(plan.read_text()):
+        run(data, out / name, settings, dies_at)

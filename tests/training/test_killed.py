@@ -29,29 +29,30 @@ def cdpo_settings(other: Path, quick: dict[str, Any]) -> dict[str, Any]:
     return quick | OPEN | sampling | steered | {"bias": str(other)}
 
 
-@pytest.mark.parametrize("dies_at", [1, 2, 3, 4])
 def test_killed_at_any_step_it_resumes_to_the_same_bytes(
-    cdpo_settings: dict[str, Any], toy: Path, tmp_path: Path, dies_at: int
+    cdpo_settings: dict[str, Any], toy: Path, tmp_path: Path
 ) -> None:
     def config(name: str) -> CdpoConfig:
         return CdpoConfig(out=tmp_path / name, **cdpo_settings)
 
-    whole = train(toy, config("whole"))
+    whole, checkpoint = train(toy, config("whole")), "checkpoints/step-4/optimizer.safetensors"
     update = loop.update
+    for dies_at in (1, 2, 3, 4):
 
-    def die(loop: Any, batch: Any, objective: Any, progress: Any) -> Any:
-        if progress.step + 1 == dies_at:
-            raise KeyboardInterrupt
-        return update(loop, batch, objective, progress)
+        def die(
+            loop: Any, batch: Any, objective: Any, progress: Any, dies_at: int = dies_at
+        ) -> Any:
+            if progress.step + 1 == dies_at:
+                raise KeyboardInterrupt
+            return update(loop, batch, objective, progress)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "update", die)
-        with pytest.raises(KeyboardInterrupt):
-            train(toy, config("killed"))
-    killed = train(toy, config("killed"))
-    assert digest_path(killed) == digest_path(whole)
-    checkpoint = "checkpoints/step-4/optimizer.safetensors"
-    assert (killed / checkpoint).read_bytes() == (whole / checkpoint).read_bytes()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(loop, "update", die)
+            with pytest.raises(KeyboardInterrupt):
+                train(toy, config(f"killed-{dies_at}"))
+        killed = train(toy, config(f"killed-{dies_at}"))
+        assert digest_path(killed) == digest_path(whole)
+        assert (killed / checkpoint).read_bytes() == (whole / checkpoint).read_bytes()
 
 
 CHILD = """

@@ -15,6 +15,7 @@ from videothinker.training.rollouts import Batch, Scored
 from videothinker.training.stages import train
 from videothinker.training.step import Sums
 
+CLOCK = {"seconds", "completion_tokens_per_second", "waited_for_videos"}
 LABELS = ("observational", "inferential", "unlabelled")
 
 
@@ -36,7 +37,7 @@ def test_logged_and_documented_names_are_the_same(
     for step in read_jsonl(out / "metrics.jsonl", Step):
         fields = set(step.__struct_fields__) - {"reward", "metrics"}
         logged |= fields | {f"reward/{name}" for name in step.reward} | set(step.metrics)
-        tracked = set(flat(step, 2.0)) - {"seconds", "completion_tokens_per_second"}
+        tracked = set(flat(step, 2.0, 0.5)) - CLOCK
         assert tracked <= logged
     documented = {row[0].strip("`") for row in rows_of("metrics.md")}
     assert {general(name) for name in logged} == documented
@@ -44,7 +45,8 @@ def test_logged_and_documented_names_are_the_same(
 
 def test_speed_counts_completion_tokens() -> None:
     step = Step(step=1, loss=0.0, metrics={"completions": 4.0, "completion_length": 5.0})
-    assert flat(step, 2.0)["completion_tokens_per_second"] == 10
+    assert flat(step, 2.0, 0.5)["completion_tokens_per_second"] == 10
+    assert flat(step, 2.0, 0.5)["waited_for_videos"] == 0.25
 
 
 def group(label: str, rewards: list[float], *, valid: bool, item: int = 0) -> Scored:

@@ -1,6 +1,7 @@
 """Reward functions of one's own."""
 
 import json
+import os
 import signal
 import sys
 import time
@@ -84,9 +85,14 @@ def hangs(**_: object) -> list[float]:
             continue
 
 
+def leaves_at_once(**_: object) -> list[float]:
+    os._exit(0)
+
+
 BAD: dict[str, tuple[Callable[..., Any], str]] = {
     "raises": (raises, "called for question 'q1', raised ZeroDivisionError: no signal"),
     "leaves": (leaves, "ended the process .exit code 0."),
+    "leaves at once": (leaves_at_once, "ended the process .exit code 0."),
     "hangs": (hangs, "did not end within 0.2 s"),
     "an array": (lambda **_: np.ones(2), "returned a value of type numpy.ndarray for 2 compl"),
     "numpy inside": (lambda **_: [np.float32(1), 1.0], "of type numpy.float32 for question 'q1'"),
@@ -109,6 +115,17 @@ def test_whatever_a_reward_function_does_is_one_sentence(name: str) -> None:
         score({"f": function}, ["p"] * 2, ["c"] * 2, {"question_id": ["q1", "q2"]}, seconds=0.2)
     assert signal.getsignal(signal.SIGALRM) is before
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_a_child_that_a_function_forks_ends_as_ever() -> None:
+    def forks(**_: object) -> list[float]:
+        pid = os.fork()
+        if pid == 0:
+            os._exit(3)
+        return [float(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))]
+
+    columns = {"question_id": ["q"]}
+    assert score({"f": forks}, ["p"], ["c"], columns, seconds=9).tolist() == [[3.0]]
 
 
 def test_a_function_cannot_change_what_the_next_one_is_told() -> None:

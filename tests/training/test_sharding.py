@@ -1,10 +1,7 @@
-"""Two processes under torchrun, in both ways of sharding, against one on the same global batch."""
+"""Two processes, in both ways of sharding, against one on the same global batch."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +11,7 @@ import msgspec
 import pytest
 from safetensors.torch import load_file, save_file
 
-from tests.conftest import REPO
+from tests.forked_ranks import two_ranks
 from tests.models.plain.tiny import FAMILIES
 from tests.planning.test_memory import SHAPES
 from tests.training.toy_training import make_question
@@ -41,24 +38,6 @@ WEIGHED: list[dict[str, Any]] = [
     {"folder": "sees", "shard": "layers", "completion": 12, "dtype": "bfloat16"},
     {"folder": "wide", "shard": "layers", "completion": 60, "dtype": "bfloat16", "lora": 8},
 ]
-
-
-def torchrun(module: str, *words: str, code: int = 0) -> str:
-    """Two processes; what they said."""
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"),
-            *("--standalone", "-m", module, *words),
-        ],
-        cwd=REPO,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{REPO / 'src'}:{REPO}"},
-        capture_output=True,
-        text=True,
-        timeout=1800,  # of a machine that much else runs on
-        check=False,
-    )
-    assert done.returncode == code, done.stderr[-9000:]
-    return done.stderr
 
 
 def grown(folder: Path) -> Path:
@@ -89,7 +68,7 @@ def test_numbers_and_memory_are_those_of_one_process_and_of_the_plan(
     weighed = [case | {"folder": str(folders[case["folder"]])} for case in WEIGHED]
     plan, out = tmp_path / "plan.json", tmp_path / "found.json"
     plan.write_text(json.dumps({"checked": checked, "weighed": weighed}))
-    torchrun("tests.training.sharded_child", *map(str, (plan, base, other, out)))
+    two_ranks("tests.training.sharded_child", *map(str, (plan, base, other, out)))
     found = json.loads(out.read_text())
     for case, numbers in zip(CHECKED, found["checked"], strict=True):
         assert numbers["gradients"] < 1e-6, case
@@ -158,7 +137,7 @@ def test_runs_are_those_of_one_process(
         ("reward", settings | layers | reward, None),
     ]
     (tmp_path / "plan.json").write_text(json.dumps(plan))
-    torchrun("tests.training.sharded_runs", *map(str, (toy, tmp_path, tmp_path / "plan.json")))
+    two_ranks("tests.training.sharded_runs", *map(str, (toy, tmp_path, tmp_path / "plan.json")))
 
     def alone(name: str, **changes: Any) -> Path:
         return train(toy, CdpoConfig(out=tmp_path / name, **(settings | changes)))  # pyright: ignore[reportArgumentType]

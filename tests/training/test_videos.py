@@ -17,9 +17,10 @@ from videothinker.models.catalog import load_policy
 from videothinker.processes import Processes
 from videothinker.records import Question, write_jsonl
 from videothinker.runs import digest_path
-from videothinker.training import rollouts
+from videothinker.training import kept_videos
 from videothinker.training.data import load_training_set
-from videothinker.training.rollouts import READING, Prompts
+from videothinker.training.kept_videos import READING, KeptVideos
+from videothinker.training.rollouts import Prompts
 from videothinker.training.stages import train
 from videothinker.training.videos import check_videos
 
@@ -45,15 +46,13 @@ def test_videos_of_questions_to_come_are_read_ahead(world: Path, base: Path) -> 
     asked = [question(n, f"{n}.mp4") for n in range(3)]
     (world / "1.mp4").unlink()
     prompts.look_ahead(asked[::-1])
-    for thread in threading.enumerate():
-        if thread.name == READING:
-            thread.join()
+    await_reading()
     (world / "2.mp4").unlink()
     assert prompts.encode(asked[2]).video is not None  # which is not there any more
     with pytest.raises(UserError, match="question .*1.*1.mp4"):  # as if nobody had looked
         prompts.encode(asked[1])
     assert prompts.encode(asked[0]).video is not None
-    assert prompts.waited > 0
+    assert prompts.videos.waited > 0
 
 
 def test_a_video_that_is_there_waits_for_no_other(
@@ -62,14 +61,14 @@ def test_a_video_that_is_there_waits_for_no_other(
     config, slow = settings(), threading.Event()
     prompts = Prompts(load_policy(base), load_training_set(world, config), config)
     kept = prompts.encode(question(0, "0.mp4")).video
-    true, begun = rollouts.read_frames, threading.Event()
+    true, begun = kept_videos.read_frames, threading.Event()
 
     def read(*given: Any) -> Any:
         begun.set()
         assert slow.wait(60)
         return true(*given)
 
-    monkeypatch.setattr(rollouts, "read_frames", read)
+    monkeypatch.setattr(kept_videos, "read_frames", read)
     prompts.look_ahead([question(1, "1.mp4")])
     assert begun.wait(60)
     got: list[Any] = []
@@ -78,6 +77,54 @@ def test_a_video_that_is_there_waits_for_no_other(
     asks.join(20)
     slow.set()
     assert got == [kept]
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the videos that were decoded for a step, or to come."""
+    names: list[str] = []
+    true = kept_videos.read_frames
+
+    def read(root: Path, part: Any, config: GrpoConfig) -> Any:
+        names.append(part[0])
+        return true(root, part, config)
+
+    monkeypatch.setattr(kept_videos, "read_frames", read)
+    return names
+
+
+def await_reading() -> None:
+    for thread in threading.enumerate():
+        if thread.name == READING:
+            thread.join()
+
+
+def test_what_was_looked_at_is_not_decoded_again(
+    world: Path, base: Path, decoded: list[str]
+) -> None:
+    videos = KeptVideos(load_policy(base), world, settings())
+    check_videos(load_training_set(world, settings()), settings(), ALONE, keep=videos.offer)
+    assert all(videos.get((f"{n}.mp4", None)).frames == 4 for n in range(10))
+    assert not decoded
+
+
+def test_no_more_is_kept_than_fits(world: Path, base: Path, decoded: list[str]) -> None:
+    videos = KeptVideos(load_policy(base), world, settings())
+    parts = [(f"{n}.mp4", None) for n in range(6)]
+    videos.most = 2 * videos.get(parts[0]).nbytes + 1
+    videos.get(parts[1])
+    videos.offer(parts[2], kept_videos.read_frames(world, parts[2], settings()))  # no room
+    decoded.clear()
+    videos.get(parts[0])
+    videos.read_ahead(parts[3:])
+    await_reading()
+    assert decoded == ["3.mp4", "4.mp4"]
+    videos.get(parts[3])
+    assert decoded == ["3.mp4", "4.mp4"]  # which waited for its step
+    videos.most = 0
+    assert videos.get(parts[0]).frames == 4  # what is asked for is given, and nothing kept
+    assert videos.get(parts[0]).frames == 4
+    assert decoded[2:] == ["0.mp4", "0.mp4"]
 
 
 @pytest.mark.parametrize("name", ["a\0.mp4", "a" * 400 + ".mp4", "../a.mp4"])

@@ -1,12 +1,13 @@
 """The other worlds of a simulated scene, read back from the file that was written about them."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
 from videothinker.clevrer.annotations import Annotation
-from videothinker.clevrer.scenes import Event, Scene, from_annotation
+from videothinker.clevrer.scenes import Event, Scene, from_annotation, in_order
 from videothinker.world.view import LoggedEvent, Worlds, worlds_path
 
 
@@ -30,4 +31,4 @@ def full_scene(annotation: Annotation, worlds: Worlds) -> Scene:
         place[world.object_id]: [e for e in _events(world.events, place) if e.frame < end]
         for world in worlds.without
     }
-    return from_annotation(annotation, unseen=later, counterfactual=others)
+    return replace(from_annotation(annotation), unseen=in_order(later), counterfactual=others)

@@ -80,7 +80,8 @@ class TrainConfig:
     deadline: float = DEADLINE
     """Seconds a video may take to decode before it counts as bad."""
     decode_megabytes: int = MEGABYTES
-    """Memory that decoding may hold, of 10^6 bytes; a video that needs more counts as bad."""
+    """Memory that decoding may hold, of 10^6 bytes; a video that needs more counts as bad. Frames
+    of as much again are kept for the steps that will ask for them."""
     follow_links: bool = False
     """Read videos behind symbolic links that lead out of the data folder, as a hub cache has.
     Ours: off."""

@@ -10,7 +10,27 @@ from videothinker.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
-class _AskingConfig:
+class RunningConfig:
+    """How videos are read and where the model runs: of every verb that asks a model."""
+
+    deadline: float = DEADLINE
+    """Seconds a video may take to decode; one that needs more cannot be read."""
+    decode_megabytes: int = MEGABYTES
+    """Memory that decoding may hold, of 10^6 bytes; a video that needs more cannot be read."""
+    follow_links: bool = False
+    """Read videos behind symbolic links that lead out of their folder, as a hub cache has."""
+    device: str = "auto"
+    """Where the model runs: cpu, cuda, cuda:1 ...; auto takes a GPU where there is one."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Of the weights; auto is the checkpoint's own."""
+    served: EndpointConfig = NOT_SERVED
+
+    def __post_init__(self) -> None:
+        check_budget(self.deadline, self.decode_megabytes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _AskingConfig(RunningConfig):
     """What asking about one video can be told, once or again and again."""
 
     model: str
@@ -26,25 +46,14 @@ class _AskingConfig:
     """0 is greedy."""
     seed: int = 0
     """Seeds the sampling, where the temperature is above 0."""
-    deadline: float = DEADLINE
-    """Seconds a video may take to decode before it is refused."""
-    decode_megabytes: int = MEGABYTES
-    """Memory that decoding may hold, of 10^6 bytes; a video that needs more is refused."""
-    follow_links: bool = False
-    """Read a video behind a symbolic link that leads out of the folder, as a hub cache has."""
-    device: str = "auto"
-    """Where the model runs: cpu, cuda, cuda:1 ...; auto takes a GPU where there is one."""
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Of the weights; auto is the checkpoint's own."""
-    served: EndpointConfig = NOT_SERVED
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("frames", "max_pixels", "max_new_tokens"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)}; give 1 or more")
         if self.temperature < 0:
             raise UserError(f"temperature is {self.temperature}; give 0 (greedy) or more")
-        check_budget(self.deadline, self.decode_megabytes)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ import msgspec
 
 from videothinker.benchmarks import catalog
 from videothinker.console import say
-from videothinker.records import write_jsonl
+from videothinker.records import encode, write_alone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ def benchmarks(config: BenchmarksConfig) -> Listing:
         f"{catalog.NAMES[0]} --data FOLDER --check"
     )
     if config.out is not None:
-        write_jsonl(config.out, [found])
+        write_alone(config.out, encode(found))
     return found
 
 

@@ -69,14 +69,14 @@ def check(path: Path, config: CheckConfig) -> Checked:
     Raises:
         UserError: it is no list at all.
     """
-    path = list_in(hub.local(path))
+    given, path = path, list_in(hub.local(path))
     root = config.data_root or data_root(path)
     listing = _read(path, root)
     found = _found(listing, config, decode=config.decode)
     _tell_videos(found)
     if config.out is not None:
         write_alone(config.out, encode(found))
-    where = f" --data-root {root}" if config.data_root else ""
+    where = f" --data-root {hub.as_given(root)}" if config.data_root else ""
     if not found.questions:
         say(f"{path}: holds no whole question; mend what is named above and check again")
     elif found.problems or found.missing or found.damaged:
@@ -91,7 +91,8 @@ def check(path: Path, config: CheckConfig) -> Checked:
     else:
         say(f"{path}: all its questions can be asked")
         confirmed = f" {CONFIRM}" if found.guesses else ""
-        say(f"next: videothinker diagnose {path}{where}{confirmed} --out runs/audit")
+        asked = hub.as_given(given if hub.is_address(given) else path)
+        say(f"next: videothinker diagnose {asked}{where}{confirmed} --out runs/audit")
     return found
 
 
@@ -123,9 +124,9 @@ def convert(path: Path, config: ConvertConfig) -> Checked:
     inside, rooted = _from(config.out, root, listing.questions)
     _write(config.out, inside)
     _tell_videos(found)
-    where = "" if rooted else f" --data-root {root}"
+    where = "" if rooted else f" --data-root {hub.as_given(root)}"
     say(f"wrote {_several(len(inside), 'question')} to {config.out}")
-    say(f"next: videothinker diagnose {config.out}{where} --out runs/audit")
+    say(f"next: videothinker diagnose {hub.as_given(config.out)}{where} --out runs/audit")
     return msgspec.structs.replace(found, written=str(config.out))
 
 

@@ -200,7 +200,6 @@ def iter_annotations(
     root: Path,
     split: str,
     *,
-    trajectories: bool = False,
     problems: list[UserError] | None = None,
 ) -> Iterator[Annotation]:
     """The split's annotations in order of their scene.
@@ -208,7 +207,6 @@ def iter_annotations(
     Args:
         root: the data folder.
         split: train | validation | test.
-        trajectories: see `read_annotation`.
         problems: collect what is wrong here and go on; without it the first one is raised.
 
     Raises:
@@ -224,7 +222,7 @@ def iter_annotations(
         )
     for path in paths:
         try:
-            found = read_annotation(path, trajectories=trajectories)
+            found = read_annotation(path)
         except UserError as error:
             complain(problems, str(error))
             continue

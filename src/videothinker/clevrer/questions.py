@@ -147,7 +147,6 @@ def load_split(
     root: Path,
     split: str,
     *,
-    trajectories: bool = False,
     problems: list[UserError] | None = None,
 ) -> Split:
     """Annotations and questions of a split, each with the other.
@@ -155,7 +154,6 @@ def load_split(
     Args:
         root: the data folder, in CLEVRER's layout.
         split: train | validation | test.
-        trajectories: also read where things move (slower).
         problems: collect what is wrong (scenes at fault are left out); else the first is raised.
 
     Raises:
@@ -165,7 +163,7 @@ def load_split(
     scenes = read_split_questions(root, split, problems=problems)
     found: dict[int, Annotation] = {}
     with progress(f"reading {split} scenes", len(scenes)) as bar:
-        for one in iter_annotations(root, split, trajectories=trajectories, problems=problems):
+        for one in iter_annotations(root, split, problems=problems):
             found[one.scene_index] = one
             bar.advance()
     asked = {scene.scene_index for scene in scenes}
@@ -224,7 +222,6 @@ def to_records(
     root: Path,
     split: str,
     *,
-    dataset: str = "clevrer",
     problems: list[UserError] | None = None,
 ) -> Iterator[Question]:
     """Our records of raw questions; a descriptive one becomes multiple choice over its answers."""
@@ -251,7 +248,7 @@ def to_records(
                 groups["family"] = f"{scene.scene_index}-{raw.family}"
             yield Question(
                 id=name,
-                dataset=dataset,
+                dataset="clevrer",
                 split=split,
                 video=video_path(root, split, scene.scene_index),
                 question=raw.question,

@@ -100,12 +100,7 @@ def places(annotation: Annotation) -> dict[int, int]:
     return {identity: place for place, identity in enumerate(listed)}
 
 
-def from_annotation(
-    annotation: Annotation,
-    *,
-    unseen: Iterable[Event] | None = None,
-    counterfactual: Mapping[int, Sequence[Event]] | None = None,
-) -> Scene:
+def from_annotation(annotation: Annotation) -> Scene:
     """The view of a read annotation.
 
     Collisions are always there; entering, leaving and moving only where the trajectories were read.
@@ -139,8 +134,6 @@ def from_annotation(
     return Scene(
         objects=annotation.object_property,
         events=in_order(events),
-        unseen=None if unseen is None else in_order(unseen),
-        counterfactual=counterfactual,
         moving_TN=moving_TN,
         visible_TN=visible_TN,
         frames=annotation.length if visible_TN is None else len(visible_TN),

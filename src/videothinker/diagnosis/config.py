@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from videothinker.answering.endpoint import NOT_SERVED, EndpointConfig
+from videothinker.answering.config import RunningConfig
 from videothinker.benchmarks import catalog, protocols
-from videothinker.budget import DEADLINE, MEGABYTES, check_budget
 from videothinker.errors import UserError
 from videothinker.records import Variant
 
@@ -19,7 +18,7 @@ Transcript = Literal["compact", "full"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class DiagnoseConfig:
+class DiagnoseConfig(RunningConfig):
     """Label questions as observational (a shortcut answers them) or inferential."""
 
     out: Path = Path("runs/diagnose")
@@ -63,23 +62,13 @@ class DiagnoseConfig:
     jsonl for a file."""
     data_root: Path | None = None
     """Where the videos of a list of questions lie; None is the list's own folder."""
-    deadline: float = DEADLINE
-    """Seconds a video may take to decode before it is recorded as a failure."""
-    decode_megabytes: int = MEGABYTES
-    """Memory that decoding may hold, of 10^6 bytes; one that needs more is a failure too."""
     accept_guesses: bool = False
     """Of a list in other words than ours: what had to be guessed of it, and is named, is right."""
-    follow_links: bool = False
-    """Read videos behind symbolic links that lead out of the data folder, as a hub cache has."""
-    device: str = "auto"
-    """Where the probed model runs: cpu, cuda, cuda:1 ...; auto takes a GPU where there is one."""
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Of its weights; auto is the checkpoint's own."""
     seed: int = 0
     """Seeds the probes' sampling and the transcripts' missing events."""
-    served: EndpointConfig = NOT_SERVED
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.rule not in RULES:
             raise UserError(f"rule {self.rule!r} is unknown; allowed are {', '.join(RULES)}")
         unknown = [name for name in self.probes if name not in PROBES]
@@ -101,6 +90,5 @@ class DiagnoseConfig:
                 f"endpoint {self.served.endpoint} came without --probe; give the name that the "
                 "server has for the model to probe"
             )
-        check_budget(self.deadline, self.decode_megabytes)
         if self.miss_rate is not None and not 0 <= self.miss_rate <= 1:
             raise UserError(f"miss_rate is {self.miss_rate}; give a share from 0 to 1")

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from videothinker.answering.endpoint import NOT_SERVED, EndpointConfig
+from videothinker.answering.config import RunningConfig
 from videothinker.benchmarks import catalog, protocols
-from videothinker.budget import DEADLINE, MEGABYTES, check_budget
 from videothinker.errors import UserError
 from videothinker.records import Variant
 
@@ -14,7 +13,7 @@ AT_LEAST_ONE = ("limit", "samples", "frames", "min_pixels", "max_pixels", "max_n
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateConfig:
+class EvaluateConfig(RunningConfig):
     """Answer a benchmark's questions under one protocol."""
 
     model: str | None = None
@@ -63,21 +62,11 @@ class EvaluateConfig:
     """Compare the download with the published counts, name what is missing, and stop."""
     rows: int = 32
     """Completions decoded at once."""
-    deadline: float = DEADLINE
-    """Seconds a video may take to decode before it is recorded as a failure."""
-    decode_megabytes: int = MEGABYTES
-    """Memory that decoding may hold, of 10^6 bytes; one that needs more is a failure too."""
-    follow_links: bool = False
-    """Read videos behind symbolic links that lead out of the data folder, as a hub cache has."""
-    device: str = "auto"
-    """Where the model runs: cpu, cuda, cuda:1 ...; auto takes a GPU where there is one."""
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Of the weights; auto is the checkpoint's own."""
     seed: int = 0
     """Seeds sampling, shuffled frames and the draw of `limit`."""
-    served: EndpointConfig = NOT_SERVED
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in AT_LEAST_ONE:
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -93,4 +82,3 @@ class EvaluateConfig:
                 f"an answer cannot be made to begin with {self.prefill!r} through an endpoint: "
                 "chat completions have no place for it; leave --prefill out"
             )
-        check_budget(self.deadline, self.decode_megabytes)

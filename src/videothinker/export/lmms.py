@@ -46,7 +46,10 @@ def write_lmms(data: Path, config: ExportConfig, run: Run) -> None:
     labels = {row.question_id: row for row in jsonl.labels(data)}
     asked = [q for q in found.questions if q.id in labels and labels[q.id].label != "excluded"]
     if not asked:
-        raise UserError(f"{data}: no question is labelled, and the task scores by label; diagnose")
+        raise UserError(
+            f"{data}: no question is labelled, and the task scores by label; label them with "
+            "`diagnose` and --probe MODEL, or give a diagnosis of a folder in CLEVRER's layout"
+        )
     root = (config.data_root or jsonl.data_root(data)).resolve()
     rows = [_row(question, labels[question.id], root) for question in asked]
     gone = [row["video"] for row in rows if row["video"] and not Path(row["video"]).is_file()]

@@ -86,7 +86,8 @@ def read_table(path: Path) -> Table:
         rows = read_dataset(path)
         return Table(path, "row", [Row(i, row) for i, row in enumerate(rows, 1)])
     try:
-        data = path.read_bytes()
+        with files.opened(path) as file:
+            data = file.read()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); give {WANTED}") from error
     if data.startswith(b"PAR1"):

@@ -38,6 +38,12 @@ class Video:
     second_per_grid: float | None = None
     """Seconds one step of the temporal grid lasts; None without such a grid."""
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its tensors."""
+        held = [one.values() if isinstance(one, Mapping) else [one] for one in vars(self).values()]
+        return sum(one.nbytes for some in held for one in some if isinstance(one, Tensor))
+
 
 @dataclass(frozen=True, eq=False)
 class Prompt:

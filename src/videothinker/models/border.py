@@ -12,7 +12,7 @@ from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from videothinker.errors import UserError
-from videothinker.files import border, load_json
+from videothinker.files import border, load_json, opened
 
 T = TypeVar("T")
 LARGEST = 1 << 28
@@ -39,13 +39,14 @@ def read_object(path: Path) -> dict[str, Any]:
     with border(f"{path} is not readable JSON", AGAIN):
         if (size := path.stat().st_size) > LARGEST:
             raise UserError(f"{path} has {size:,} bytes; at most {LARGEST:,} are read: {AGAIN}")
-        content = load_json(path.read_bytes().decode("utf-8"))
+        with opened(path) as file:
+            content = load_json(file.read().decode("utf-8"))
     if not isinstance(content, dict):
         raise UserError(f"{path} holds {_kind(content)}; a JSON object is allowed: {AGAIN}")
     return content
 
 
-def parse(struct: type[T], content: object, where: Path | str) -> T:
+def parse(struct: type[T], content: object, where: Path | str, do: str = AGAIN) -> T:
     """A dataclass from the entries of its names; all other entries are left alone.
 
     Raises:
@@ -53,7 +54,7 @@ def parse(struct: type[T], content: object, where: Path | str) -> T:
             told.
     """
     if not isinstance(content, Mapping):
-        raise UserError(f"{where} is {_told(content)}; allowed is {KINDS[dict]}: {AGAIN}")
+        raise UserError(f"{where} is {_told(content)}; allowed is {KINDS[dict]}: {do}")
     hints = get_type_hints(struct)
     found: dict[str, Any] = {}
     for one in fields(struct):  # pyright: ignore[reportArgumentType]
@@ -62,11 +63,11 @@ def parse(struct: type[T], content: object, where: Path | str) -> T:
             if not _fits(value, hints[one.name]):
                 raise UserError(
                     f"{where}: {one.name!r} is {_told(value)}; allowed is "
-                    f"{_allowed(hints[one.name])}: {AGAIN}"
+                    f"{_allowed(hints[one.name])}: {do}"
                 )
             found[one.name] = value
         elif one.default is MISSING and one.default_factory is MISSING:
-            raise UserError(f"{where} has no {one.name!r}; it is needed: {AGAIN}")
+            raise UserError(f"{where} has no {one.name!r}; it is needed: {do}")
     return struct(**found)
 
 

@@ -5,6 +5,7 @@ used is refused in a moment, and a model is counted before it takes memory. Stan
 """
 
 import math
+import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -113,7 +114,7 @@ def read_checkpoint(folder: Path, kinds: Mapping[str, str | None]) -> Checkpoint
     text = parse(NestedConfig, config.text_config or {}, f"{folder}/config.json, text_config")
     _refuse_quantized(folder, config.quantization_config or text.quantization_config)
     for name in OBJECTS:  # whoever reads them next takes them for objects
-        if (folder / name).is_file():
+        if os.path.lexists(folder / name):
             content = read_object(folder / name)
             if name == "generation_config.json":
                 parse(GenerationFile, content, folder / name)

@@ -7,7 +7,7 @@ from typing import Any
 
 from videothinker.models.shapes import parameters
 from videothinker.planning import memory, workload
-from videothinker.planning.hardware import check_fits, parse_memory
+from videothinker.planning.hardware import check_fits, parse_memory, who_waits
 from videothinker.planning.options import EIGHT_BIT, apply, make_fit
 from videothinker.planning.plan import CONTEXT, GAPS, GIB, Plan
 from videothinker.run_file import to_plain
@@ -132,12 +132,14 @@ def _tokens(plan: Plan) -> list[str]:
     naive = work.generations * (work.prompt + work.completion)
     completions = f"{work.generations} x {work.completion}"
     drawn = config.max_steps * config.prompts_per_step * work.generations
+    waits = who_waits(config.prompts_per_step, plan.ranks)
     told = [
         "tokens",
         f"  {video}",
         f"  longest prompt {plan.prompt_tokens}, up to {completions} completion tokens",
         f"  {work.packed} tokens in the shared forward, {naive} in the naive one",
         f"  {config.max_steps} steps of {config.prompts_per_step} prompts: {drawn} completions",
+        *([f"  {waits}"] if waits else []),
     ]
     if plan.measured:
         who = "bias model" if config.sampling == "bias-failure" else "starting model"

@@ -88,3 +88,15 @@ def check_hardware(
         return None
     check_fits(plan, has)
     return plan.choose(has)
+
+
+def who_waits(prompts: int, ranks: int) -> str | None:
+    """Which processes have less to do in a step of so many prompts; null where none has."""
+    short = -prompts % ranks
+    if not short:
+        return None
+    have = "a prompt less than the others" if prompts > ranks else "no prompt"
+    return (
+        f"{short} of {ranks} processes have {have} in a step, and wait; a multiple of {ranks} as "
+        "--prompts-per-step keeps all at work"
+    )

@@ -1,6 +1,5 @@
 """The verbs `push` and `pull`: models and diagnosed question sets to a hub and back."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,15 +9,16 @@ import msgspec
 from videothinker import hub
 from videothinker.console import say
 from videothinker.errors import UserError
-from videothinker.files import border
+from videothinker.files import border, on_disk, writing
 from videothinker.publishing.config import PullConfig, PushConfig
 from videothinker.publishing.contents import Contents, contents_of, local_paths
 from videothinker.publishing.model_card import model_card, read_evaluation
 from videothinker.publishing.set_card import set_card
-from videothinker.records import write_atomic
-from videothinker.runs import digest_path, on_disk, prepare_out
+from videothinker.records import halves, write_atomic
+from videothinker.runs import digest_path, prepare_out
 
-CARD = "README.md"
+CARD, BEGUN = "README.md", ".push"
+"""The latter lies in a folder while it is written: the same command goes on after a kill."""
 AT_ONCE = 500
 """Files in one commit: a hub refuses far larger ones."""
 
@@ -143,9 +143,14 @@ def _in_order(contents: Contents) -> Iterator[tuple[str, Path]]:
 def _write(contents: Contents, card: str, folder: Path) -> None:
     with on_disk(folder):
         prepare_out(folder)
-        if any(folder.iterdir()):
+        begun = folder / BEGUN
+        if any(folder.iterdir()) and not begun.is_file():
             raise UserError(f"{folder}: is not empty; give a new folder")
+        begun.touch()
+        for left in halves(folder):
+            left.unlink()
         for name, path in contents.files.items():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, folder / os.fspath(name))
+            with path.open("rb") as from_file, writing(folder / name) as file:
+                shutil.copyfileobj(from_file, file)
         write_atomic(folder / CARD, card.encode())
+        begun.unlink()

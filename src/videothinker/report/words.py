@@ -1,7 +1,5 @@
 """Numbers as a reader wants them: percent with one decimal, true minus signs, plural nouns."""
 
-from collections.abc import Sequence
-
 from videothinker.estimates import Estimate
 from videothinker.families import WHOLE
 
@@ -38,8 +36,3 @@ def units(number: int, name: str | None) -> str:
     if name != WHOLE:
         return count(number, "question")
     return f"{number:,} " + ("family" if number == 1 else "families")
-
-
-def listed(items: Sequence[str]) -> str:
-    """Say `a, b and c`."""
-    return items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1]

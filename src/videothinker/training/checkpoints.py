@@ -14,7 +14,7 @@ from pathlib import Path
 from safetensors.torch import load_file
 
 from videothinker.errors import UserError
-from videothinker.files import border, load_json
+from videothinker.files import border, load_json, opened
 from videothinker.models.border import parse
 from videothinker.models.loaded import Policy
 from videothinker.models.tensor_file import write_tensors
@@ -104,8 +104,9 @@ def load_checkpoint(checkpoint: Path, optimizer: Optimizer) -> Progress:
         UserError: it is damaged, or of another model.
     """
     progress = read_progress(checkpoint)
-    with border(f"{checkpoint / OPTIMIZER} is no optimizer's state of this model", GONE):
-        optimizer.load(load_file(checkpoint / OPTIMIZER))
+    path = checkpoint / OPTIMIZER
+    with border(f"{path} is no optimizer's state of this model", GONE), opened(path):
+        optimizer.load(load_file(path))
     return progress
 
 
@@ -118,7 +119,7 @@ def read_progress(checkpoint: Path) -> Progress:
     path = checkpoint / STATE
     with border(f"{path} is not readable JSON", GONE):
         content = load_json(path.read_text(encoding="utf-8"))
-    found = parse(Progress, content, path)
+    found = parse(Progress, content, path, GONE)
     counts = (found.step, found.position, found.bad_in_a_row)
     measured = [one for one in (found.entropy, found.divergence) if one is not None]
     named = checkpoint.name == f"step-{found.step}"

@@ -36,7 +36,7 @@ from videothinker.training.checkpoints import (
     prune,
     save_checkpoint,
 )
-from videothinker.training.metrics import completion_tokens, step_record
+from videothinker.training.metrics import Track, completion_tokens, step_record
 from videothinker.training.optimizer import Optimizer
 from videothinker.training.rewards import (
     RewardFunc,
@@ -79,8 +79,7 @@ class Loop:
     processes: Processes
     journal: Journal[Step] | None
     """metrics.jsonl; null in all processes but the main one."""
-    track: Callable[[Step, float], None]
-    """Called with each record and the step's seconds."""
+    track: Track
     whole: Callable[[], AbstractContextManager[None]] = nullcontext
     """Inside, this process has all weights of the policy, to use without the others."""
     idle: Group | None = None
@@ -100,7 +99,7 @@ def run_loop(loop: Loop) -> Progress:
     config, progress = loop.config, resume(loop)
     with console.progress("train", config.max_steps, done=progress.step) as bar:
         while progress.step < config.max_steps:
-            started = time.monotonic()
+            started, waited = time.monotonic(), loop.prompts.videos.waited
             step = progress.step + 1
             batch = collect(loop, step, progress.position)
             objective, guard = decide(loop, batch, progress)
@@ -118,7 +117,7 @@ def run_loop(loop: Loop) -> Progress:
             if loop.journal:
                 loop.journal.append(record)
             seconds = time.monotonic() - started
-            loop.track(record, seconds)
+            loop.track(record, seconds, loop.prompts.videos.waited - waited)
             if step % config.save_steps == 0 or step == config.max_steps:
                 checkpoint(loop, progress)
             bar.advance()

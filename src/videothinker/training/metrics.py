@@ -19,6 +19,8 @@ from videothinker.training.step import Sums
 
 TRACKERS = "trackers"
 """The folder in the run's."""
+Track = Callable[[Step, float, float], None]
+"""Called with each record, the step's seconds, and those in which it stood still for videos."""
 
 
 def step_record(
@@ -80,14 +82,14 @@ def step_record(
     )
 
 
-def open_tracker(config: TrainConfig, processes: Processes) -> Callable[[Step, float], None]:
-    """A function of (record, seconds of the step) that logs to the tracker asked for, if any.
+def open_tracker(config: TrainConfig, processes: Processes) -> Track:
+    """What logs to the tracker asked for, if any.
 
     Raises:
         UserError: the tracker is not installed.
     """
     if config.log_with is None or not processes.main:
-        return lambda record, seconds: None  # noqa: ARG005
+        return lambda record, seconds, waited: None  # noqa: ARG005
     if importlib.util.find_spec(config.log_with) is None:
         raise UserError(
             f"log_with is {config.log_with!r}, which is not installed; "
@@ -103,15 +105,17 @@ def open_tracker(config: TrainConfig, processes: Processes) -> Callable[[Step, f
     # wandb would write where the command was given, under a random name
     own = {"dir": str(folder), "name": config.out.name}
     accelerator.init_trackers("videothinker", init_kwargs={"wandb": own})
-    return lambda record, seconds: accelerator.log(flat(record, seconds), step=record.step)
+    return lambda record, seconds, waited: accelerator.log(
+        flat(record, seconds, waited), step=record.step
+    )
 
 
-def flat(record: Step, seconds: float) -> dict[str, float]:
-    """A record as name -> number, with the step's speed."""
+def flat(record: Step, seconds: float, waited: float) -> dict[str, float]:
+    """A record as name -> number, with the step's speed, and its share of waiting for videos."""
     names = ("loss", "valid", "repulsion", "divergence", "entropy", "dropped_groups")
     values = {name: getattr(record, name) for name in names} | record.metrics
     values |= {f"reward/{name}": value for name, value in record.reward.items()}
-    values["seconds"] = seconds
+    values |= {"seconds": seconds, "waited_for_videos": waited / seconds}
     values["completion_tokens_per_second"] = completion_tokens(record) / seconds
     return {name: value for name, value in values.items() if value is not None}
 

@@ -9,13 +9,14 @@ parser is the one that evaluation uses.
 
 import importlib
 import inspect
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from statistics import fmean
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import torch
 from torch import Tensor
@@ -268,7 +269,7 @@ def _called(name: str, question_id: Sequence[str], seconds: float) -> Iterator[N
     said = f"reward function {name!r}, called for question {question_id[0]!r},"
     again = "mend it, and the same command resumes"
     try:
-        with _limited(seconds):
+        with _limited(seconds), _staying():
             yield
     except (UserError, KeyboardInterrupt):
         raise
@@ -280,6 +281,23 @@ def _called(name: str, question_id: Sequence[str], seconds: float) -> Iterator[N
         raise UserError(f"{said} ended the process (exit code {error.code}); {again}") from error
     except BaseException as error:
         raise UserError(f"{said} raised {reason(error)}; {again}") from error
+
+
+@contextmanager
+def _staying() -> Iterator[None]:
+    """Inside, `os._exit` ends a child that was forked there, and raises `SystemExit` in us."""
+    usual, ours = os._exit, os.getpid()
+
+    def stay(code: int) -> NoReturn:
+        if os.getpid() == ours:
+            raise SystemExit(code)
+        usual(code)
+
+    os._exit = stay
+    try:
+        yield
+    finally:
+        os._exit = usual
 
 
 @contextmanager

@@ -3,13 +3,9 @@
 Validation draws from the same prompts, and passes on its accuracy alone.
 """
 
-import time
-from collections import OrderedDict
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from statistics import fmean
-from threading import Lock, Thread, main_thread
 
 import torch
 from torch import Tensor
@@ -18,32 +14,30 @@ from videothinker import answers, prompts
 from videothinker.algorithms.base import TrainConfig
 from videothinker.errors import UserError
 from videothinker.generation.base import Sampling, generate
-from videothinker.models.base import Group, Prompt, Video
+from videothinker.models.base import Group, Prompt
 from videothinker.models.loaded import Policy
 from videothinker.processes import Processes
 from videothinker.records import Question
-from videothinker.training.data import Part, TrainingSet, part_of
+from videothinker.training.data import TrainingSet, part_of
+from videothinker.training.kept_videos import KeptVideos
 from videothinker.training.step import Begun
-from videothinker.training.videos import read_frames
 
 PORTION = 32
 """Questions of the validation slice decoded together."""
-VIDEOS_KEPT = 64
-"""Videos whose frames stay in memory, the most recently used: about 17 MB each at the paper's
-setting."""
-READING = "videos to come"
-"""Name of the thread that reads them."""
 
 
 class Prompts:
     """Question -> encoded prompt, the one way training shows a question to a model."""
 
-    def __init__(self, policy: Policy, data: TrainingSet, config: TrainConfig) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        data: TrainingSet,
+        config: TrainConfig,
+        videos: KeptVideos | None = None,
+    ) -> None:
         self.policy, self.data, self.config = policy, data, config
-        self.waited = 0.0
-        """Seconds in which a step stood still for a video."""
-        self._kept: OrderedDict[Part, Video] = OrderedDict()
-        self._reads = Lock()
+        self.videos = videos or KeptVideos(policy, data.data_root, config)
 
     def words(self, question: Question) -> str:
         """The user's message."""
@@ -56,49 +50,16 @@ class Prompts:
             UserError: a bad video, or a prompt over the limit (the question is named).
         """
         try:
-            began = time.monotonic()
             part = part_of(question)
-            video = None if part is None else self._video(part)
-            self.waited += time.monotonic() - began
+            video = None if part is None else self.videos.get(part)
             limit = self.config.max_prompt_length
             return self.policy.encode(self.words(question), video, max_prompt_tokens=limit)
         except UserError as error:
             raise UserError(f"question {question.id!r}: {error}") from error
 
     def look_ahead(self, questions: Iterable[Question]) -> None:
-        """Read the videos of questions to come, in a thread of its own; nobody waits for it."""
-        parts = list(dict.fromkeys(part for q in questions if (part := part_of(q))))[:VIDEOS_KEPT]
-
-        def read() -> None:
-            for part in parts:
-                if not main_thread().is_alive():  # the command has ended
-                    return
-                try:
-                    self._video(part)
-                except Exception:  # noqa: BLE001 (whoever asks for it meets the same, and says it)
-                    return
-
-        if parts:
-            Thread(target=read, name=READING).start()
-
-    def _video(self, part: Part) -> Video:
-        with suppress(KeyError):  # what is there waits for no other that is read
-            self._kept.move_to_end(part)
-            return self._kept[part]
-        with self._reads:
-            if part not in self._kept:
-                clip = read_frames(self.data.data_root, part, self.config)
-                self._kept[part] = self.policy.to_video(
-                    clip.frames,
-                    clip.seconds,
-                    times=clip.times.tolist(),
-                    min_pixels=self.config.min_pixels,
-                    max_pixels=self.config.max_pixels,
-                )
-                while len(self._kept) > VIDEOS_KEPT:
-                    self._kept.popitem(last=False)
-            self._kept.move_to_end(part)
-            return self._kept[part]
+        """Let the videos of questions to come be read; nobody waits for it."""
+        self.videos.read_ahead(part for q in questions if (part := part_of(q)))
 
 
 @dataclass(frozen=True)

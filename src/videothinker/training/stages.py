@@ -18,13 +18,14 @@ from videothinker.models.catalog import place
 from videothinker.models.folders import model_folder
 from videothinker.models.loaded import Policy, digest_weights
 from videothinker.planning.dry_run import print_plan
-from videothinker.planning.hardware import check_hardware
+from videothinker.planning.hardware import check_hardware, who_waits
 from videothinker.planning.plan import Choice, make_plan
 from videothinker.processes import Processes, find_processes
 from videothinker.records import Step
 from videothinker.runs import Run, by_name, open_run
 from videothinker.training.closing import closing_table, failings
 from videothinker.training.data import TrainingSet, leave_out, load_training_set
+from videothinker.training.kept_videos import KeptVideos
 from videothinker.training.loop import Loop, run_loop
 from videothinker.training.metrics import open_tracker
 from videothinker.training.models import load_bias, load_trainee, save_model
@@ -69,10 +70,13 @@ def train(data: Path, config: TrainConfig) -> Path:
         start = trained_digest(policy) if run else ""
         source = config.bias_source()
         bias = load_bias(source, policy, config) if source else None
-        training_set = _settle(training_set, config, run, processes)
+        videos = KeptVideos(policy, training_set.data_root, config)
+        training_set = _settle(training_set, config, run, processes, videos)
         if processes.main:
             console.say(_reading(training_set, policy, config, processes))
-        prompts = Prompts(policy, training_set, config)
+            waits = who_waits(config.prompts_per_step, processes.size)
+            _warn([waits] if waits else [])
+        prompts = Prompts(policy, training_set, config, videos)
         at_once = choice.at_once if choice else None
         loop = _make_loop(prompts, bias, rewards, run, processes, at_once=at_once)
         started = monotonic()
@@ -85,7 +89,7 @@ def train(data: Path, config: TrainConfig) -> Path:
         with loop.whole():
             if run:
                 run.facts["training_seconds"] = round(monotonic() - started, 1)
-                run.facts["video_seconds"] = round(prompts.waited, 1)
+                run.facts["video_seconds"] = round(videos.waited, 1)
                 run.facts["weights_changed"] = trained_digest(policy) != start
                 _judge(run, loop, training_set)
                 kind = save_model(policy, config.out / "model")
@@ -182,7 +186,11 @@ def _are_of_videos(data: TrainingSet, config: TrainConfig) -> bool:
 
 
 def _settle(
-    data: TrainingSet, config: TrainConfig, run: Run | None, processes: Processes
+    data: TrainingSet,
+    config: TrainConfig,
+    run: Run | None,
+    processes: Processes,
+    videos: KeptVideos,
 ) -> TrainingSet:
     """The run's questions: without bad videos, and as the run used them where it is resumed."""
     past = processes.say(read_past(run.path) if run else Past())
@@ -194,6 +202,7 @@ def _settle(
         step=past.step,
         position=past.position,
         refusal=lambda rest: refusal(past, rest, config),
+        keep=videos.offer,
     )
     if run:
         record(run.path, past, data)

@@ -143,6 +143,7 @@ def check_videos(
     step: int = 0,
     position: int = 0,
     refusal: Callable[[TrainingSet], str | None] = lambda _: None,
+    keep: Callable[[Part, Clip], None] = lambda _part, _clip: None,
 ) -> TrainingSet:
     """Decode every video the run may still ask for; under `drop` leave out those that are bad.
 
@@ -156,6 +157,7 @@ def check_videos(
         step: steps done.
         position: questions they drew.
         refusal: why a resumed run cannot go on with other questions; null where it can.
+        keep: is given every clip that was decoded.
 
     Raises:
         UserError: bad videos under `stop`, or such that the run cannot do without; all in one list.
@@ -164,7 +166,7 @@ def check_videos(
     while True:
         asked = to_come(data, config, step=step, position=position)
         parts = list(dict.fromkeys(part for q in asked if (part := part_of(q))))
-        bad = decode_unknown(parts, config, processes, memory)
+        bad = decode_unknown(parts, config, processes, memory, keep)
         if not bad:
             short = memory.short(parts)
             if short and processes.main:
@@ -195,7 +197,11 @@ def check_videos(
 
 
 def decode_unknown(
-    parts: Sequence[Part], config: TrainConfig, processes: Processes, memory: DecodedVideos
+    parts: Sequence[Part],
+    config: TrainConfig,
+    processes: Processes,
+    memory: DecodedVideos,
+    keep: Callable[[Part, Clip], None],
 ) -> dict[Part, str]:
     """Decode what `memory` does not know; video -> what is wrong with it, in the order given."""
     pending = processes.say(memory.unknown(parts))
@@ -214,8 +220,9 @@ def decode_unknown(
             found: list[tuple[int, str | bool]] = []
             for place in (i for i in range(len(chunk)) if processes.mine(i)):
                 try:
-                    frames = read_frames(memory.root, chunk[place], config).frames
-                    found.append((place, len(frames) < config.frames))
+                    clip = read_frames(memory.root, chunk[place], config)
+                    keep(chunk[place], clip)
+                    found.append((place, len(clip.frames) < config.frames))
                 except BadVideo as error:
                     found.append((place, str(error)))
                 bar.advance(processes.size)

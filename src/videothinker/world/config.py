@@ -6,19 +6,25 @@ from pathlib import Path
 from typing import Literal
 
 from videothinker.errors import UserError
-from videothinker.world.dials import RANGES
 
 LIMITS = {
-    **{name: (low, high) for name, (low, high, _) in RANGES.items()},
     "scenes": (0, 10_000),
     "validation_scenes": (0, 5_000),
     "frames": (0, 384),
+    "length": (96, 384),
     "observational_share": (0, 1),
     "objects_min": (4, 8),
     "objects_max": (4, 8),
     "collisions_min": (1, 7),
     "collisions_max": (1, 7),
     "descriptive": (0, 20),
+    "radius": (0.1, 0.35),
+    "softest": (0, 1),
+    "near_miss": (0, 1),
+    "friction": (0, 1),
+    "lanes": (0, 2),
+    "late_share": (0, 1),
+    "bystander_share": (0, 1),
     "jitter": (0, 0.3),
     "jitter_draws": (0, 64),
     "shades": (0, 21),

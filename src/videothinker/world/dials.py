@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from videothinker.errors import UserError
+from videothinker.world.config import LIMITS
 from videothinker.world.objects import FRICTION, RADIUS, SHOWN_FRAMES
 from videothinker.world.shading import RGB
 
@@ -21,17 +22,17 @@ DIALS = (
     "bystander_share",
 )
 """The settings of scenes that a world folder, and pretraining, may choose."""
-RANGES = {
-    "softest": (0, 1, "table units a second"),
-    "near_miss": (0, 1, "table units (0: as it comes)"),
-    "radius": (0.1, 0.35, "table units (CLEVRER: 0.2)"),
-    "friction": (0, 1, "a second (0: none)"),
-    "lanes": (0, 2, "table units (0: anywhere)"),
-    "late_share": (0, 1, "of the scenes"),
-    "bystander_share": (0, 1, "of the objects that need not collide"),
-    "length": (96, 384, "frames (CLEVRER: 128)"),
+UNITS = {
+    "softest": "table units a second",
+    "near_miss": "table units (0: as it comes)",
+    "radius": "table units (CLEVRER: 0.2)",
+    "friction": "a second (0: none)",
+    "lanes": "table units (0: anywhere)",
+    "late_share": "of the scenes",
+    "bystander_share": "of the objects that need not collide",
+    "length": "frames (CLEVRER: 128)",
 }
-"""Setting -> smallest and largest allowed, and what it is counted in."""
+"""What a setting that has `config.LIMITS` here too is counted in."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,8 @@ class SceneConfig:
                 f"objects_max={self.objects_max} with plain_looks: there are {len(RGB)} colors; "
                 "ask for fewer objects"
             )
-        for name, (low, high, unit) in RANGES.items():
+        for name, unit in UNITS.items():
+            low, high = LIMITS[name]
             if not low <= getattr(self, name) <= high:
                 raise UserError(f"{name}={getattr(self, name)}: give {low} to {high} {unit}")
 

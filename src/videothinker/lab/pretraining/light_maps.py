@@ -15,7 +15,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from videothinker.clevrer.programs import COLORS
 from videothinker.lab.pretraining.config import PoolConfig
-from videothinker.lab.pretraining.pool import SceneFacts, frames_of, read_chunk, save_array
+from videothinker.lab.pretraining.pool import SceneFacts, frames_of, kept, read_chunk
 from videothinker.world.shading import RGB
 
 ALBEDO = 216
@@ -55,12 +55,11 @@ def light_maps(one: SceneFacts, config: PoolConfig) -> np.ndarray:
 def read_light_maps(folder: Path, number: int, seed: int, config: PoolConfig) -> np.ndarray:
     """The light maps of a chunk's scenes, made first if not there."""
     path = folder / f"lights-{number:05d}-{config.width}x{config.height}.npy"
-    if not path.exists():
-        found = np.stack(
-            [light_maps(one, config) for one in read_chunk(folder, number, seed, config)]
-        )
-        save_array(path, found)
-    return np.load(path, mmap_mode="r")
+
+    def made() -> list[np.ndarray]:
+        return [light_maps(one, config) for one in read_chunk(folder, number, seed, config)]
+
+    return kept(path, made)
 
 
 def recolored(one: SceneFacts, order: np.ndarray) -> SceneFacts:

@@ -4,6 +4,7 @@ A chunk is a JSON file of facts and, in the video tier, an array of frames besid
 (seed, world settings, chunk number) alone, so it can be made ahead, by another process, or again.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -219,18 +220,21 @@ def read_frames(folder: Path, number: int, seed: int, config: PoolConfig) -> np.
     Color is kept at half the resolution, as every video file keeps it.
     """
     path = folder / f"frames-{number:05d}-{config.width}x{config.height}.npy"
+
+    def made() -> list[np.ndarray]:
+        scenes = read_chunk(folder, number, seed, config)
+        return [half_color(frames_of(one, config)) for one in scenes]
+
+    return kept(path, made)
+
+
+def kept(path: Path, make: Callable[[], list[np.ndarray]]) -> np.ndarray:
+    """The array in a file, made and written first, whole or not at all, if it is not there."""
     if not path.exists():
-        found = np.stack(
-            [half_color(frames_of(one, config)) for one in read_chunk(folder, number, seed, config)]
-        )
-        save_array(path, found)
+        found = np.stack(make())
+        with writing(path) as file:
+            np.save(file, found)
     return np.load(path, mmap_mode="r")
-
-
-def save_array(path: Path, found: np.ndarray) -> None:
-    """Write an array, whole or not at all."""
-    with writing(path) as file:
-        np.save(file, found)
 
 
 def frames_of(one: SceneFacts, config: PoolConfig, palette: Palette = RGB) -> np.ndarray:
