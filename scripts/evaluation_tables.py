@@ -1,6 +1,7 @@
 """Recompute the tables of docs/evaluation.md: `python scripts/evaluation_tables.py`."""
 
 import dataclasses
+import inspect
 import re
 from pathlib import Path
 
@@ -14,7 +15,6 @@ from videothinker.evaluation.config import EvaluateConfig
 DOC = Path(__file__).resolve().parent.parent / "docs" / "evaluation.md"
 KNOWN = {one.name: one for name in catalog.NAMES if (one := catalog.about(name)).name == name}
 """Without the second formats, which are asked and scored as the first."""
-ENDPOINT = "answering/endpoint"
 COLUMNS = (
     "protocol",
     "benchmark",
@@ -105,8 +105,8 @@ def variants() -> str:
 def defaults() -> str:
     """Every flag of `evaluate` with its default and what it does."""
     lines = ["| flag | default | |", "|---|---|---|"]
-    for kind, place in ((EvaluateConfig, "evaluation/config"), (EndpointConfig, ENDPOINT)):
-        source = (Path(__file__).parent.parent / f"src/videothinker/{place}.py").read_text()
+    for kind in (EvaluateConfig, EndpointConfig):
+        source = "".join(inspect.getsource(one) for one in kind.__mro__[:-1])
         for field in dataclasses.fields(kind):
             if dataclasses.is_dataclass(field.default):
                 continue

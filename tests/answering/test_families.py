@@ -9,7 +9,7 @@ import torch
 from tests.models.conftest import CORPUS, ENGINE
 from tests.models.plain.tiny import FAMILIES as PLAIN
 from videothinker import cli
-from videothinker.answering.families import table
+from videothinker.console import columns
 from videothinker.models.catalog import FAMILIES, published
 from videothinker.models.qwen3_vl.model import Qwen3VL
 from videothinker.models.qwen_vl.small import build_small
@@ -111,4 +111,4 @@ def test_an_adapter_is_sent_to_be_merged(
 
 
 def test_columns_by_hand() -> None:
-    assert table([("a", "b"), ("long", "c")]) == "a     b\nlong  c"
+    assert columns([("a", "b"), ("long", "c")], left=2) == ["a     b", "long  c"]
