@@ -52,10 +52,10 @@ def test_the_next_step_is_to_train_only_where_there_is_something_to_train_on():
     every = questions(40)
     good = over_guessing(every, {"full": answers(every, 36)})
     poor = over_guessing(every, {"full": answers(every, 11)})
-    usual = ["next: videothinker train bias --data runs/d --model MODEL --out runs/bias"]
+    usual = ["next: videothinker train bias --data runs/d --model MODEL --out runs/bias --as-is"]
     assert next_lines(bias(3, 5), good, OUT) == usual
     assert next_lines(bias(3, 5), {}, OUT) == usual
-    assert next_lines(bias(0, 5), good, OUT)[-1] == usual[0] + " --as-is"
+    assert next_lines(bias(0, 5), good, OUT)[-1] == usual[0]
     empty = " ".join(next_lines(bias(0, 0), good, OUT))
     assert "the bias set is empty: by the probed model" in empty
     assert "train bias" not in empty

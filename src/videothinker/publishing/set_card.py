@@ -89,7 +89,7 @@ def _opening(questions: Sequence[Question], labels: Mapping[str, Diagnosis]) -> 
 def _use(address: str, questions: Sequence[Question], contents: Contents) -> list[str]:
     rest = "" if _videos_here(questions, contents) else " --data-root VIDEOS"
     first = (
-        f"train bias --data {address}{rest} --model MODEL --out runs/bias"
+        f"train bias --data {address}{rest} --model MODEL --out runs/bias --as-is"
         if "bias.jsonl" in contents.files
         else f"diagnose {address}{rest} --probe MODEL --out runs/diagnosis"
     )
