@@ -27,8 +27,8 @@ SEEN = """## From pixels
 
 The same holds from pixels, from a base of two million parameters that was taught to simulate
 ([base_model.md](base_model.md)); nothing of the arms' settings was tuned there. Of ten seeds of
-plain GRPO three come to describe, and the best one loses a fifth of the families.
-Bias-failure sampling, families and sampling by label stand above it with every seed, at no
+plain GRPO three come to describe, and the best one loses a fifth of the families. Bias-failure
+sampling and families stand above it with every seed, sampling by label with all but one, at no
 observational cost that is shown; families may keep most, sampling by label is not told from
 bias-failure. All stay below the base made to simulate. The paper's divergence at three times its
 weight is not shown to help; its own weight was not run."""
@@ -49,27 +49,28 @@ against these lines."""
 FOUND = """**Where 5 % of the training questions are inferential, plain GRPO loses half of the
 families that the base has, in the mean, and how many is a matter of the seed**: of ten seeds one
 comes to describe, one keeps nearly all, and the others lie anywhere between. Three times as many
-steps are not shown to mend it. What answers open with tells little: in all arms but three every
-answer opens with a removal, whatever is computed behind it. At 26 % GRPO keeps all but a point or
-two, with each of three seeds.
+steps are not shown to mend it. What answers open with tells little: in most arms every answer opens
+with a removal, whatever is computed behind it. At 26 % GRPO keeps all but a point or two, with each
+of three seeds.
 
 **Whatever brings many more inferential questions before the policy keeps more families.**
 Bias-failure sampling, which needs no label, and training where half of the questions are families
 keep nearly all in the mean, and five sixths with the worst of ten seeds. Families keep a little
 more, which is shown; the sampling costs a point or two of observational accuracy against GRPO.
 Sampling by label does as well in the mean, and lost a third with one seed. The base's own failures
-bring fewer questions, and keep less; a curriculum by pass rate brings fewer still. That paying no
-part of an answer helps is not shown; in families, where one seed was run, it costs nothing.
+and a curriculum by pass rate bring fewer such questions, and no gain over GRPO is shown. That
+paying no part of an answer helps is not shown; in families, where one seed was run, it costs
+nothing.
 
-**The paper's repulsion is not shown to help.** At its own weight some seeds end above GRPO and some
-below, at no observational cost, and it stands below bias-failure sampling; three seeds had looked
-better. At a third of that weight the one seed that was run gains; at three times the weight a gain
-is not shown; at ten times one seed of two loses every family. Added to bias-failure sampling it
-changes nothing that is shown. Repelled from the starting policy instead, one seed ends below GRPO
-and one above; attracted to the bias model, both seeds describe. The controller may keep more
-families than the paper's weight and loses observational accuracy with each seed, five points to
-eighteen. **No arm has more whole families than the base made to simulate**: what is learned here is
-not to forget."""
+**The paper's repulsion is not shown to help.** At its own weight some of ten seeds end above GRPO
+and some below, at no observational cost, and it stands below bias-failure sampling; the first three
+had looked better. At a third of that weight the one seed that was run gains; at three times the
+weight a gain is not shown; at ten times one seed of two loses every family. Added to bias-failure
+sampling it changes nothing. Repelled from the starting policy instead, one seed ends below GRPO and
+one above; attracted to the bias model, both seeds describe. The controller may keep more families
+than the paper's weight and loses observational accuracy with each seed, five points to eighteen.
+**No arm has more whole families than the base made to simulate**: what is learned here is not to
+forget."""
 LESSON = """## What is open
 
 Few seeds were run of the arms that stand below the best, and from pixels the paper's own weight
