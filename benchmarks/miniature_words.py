@@ -27,11 +27,11 @@ SEEN = """## From pixels
 
 The same holds from pixels, from a base of two million parameters that was taught to simulate
 ([base_model.md](base_model.md)); nothing of the arms' settings was tuned there. Of ten seeds of
-plain GRPO three come to describe, and the best one loses more than a fifth of the families. Bias-failure
-sampling and families stand above it with every seed, sampling by label with all but one, at no
-observational cost that is shown; families may keep most, sampling by label is not told from
-bias-failure. All stay below the base made to simulate. The paper's divergence at three times its
-weight is not shown to help; its own weight was not run."""
+plain GRPO three come to describe, and the best one loses more than a fifth of the families.
+Bias-failure sampling and families stand above it with every seed, sampling by label with all but
+one, at no observational cost that is shown; families may keep most, sampling by label is not told
+from bias-failure. All stay below the base made to simulate. The paper's divergence at three times
+its weight is not shown to help; its own weight was not run."""
 CHOSEN = """## Choosing a checkpoint by a labelled slice
 
 The plain engineer's answer to a policy that forgets: keep a checkpoint every ten steps, and take
@@ -63,18 +63,20 @@ paying no part of an answer helps is not shown; in families, where one seed was 
 nothing.
 
 **The paper's repulsion is not shown to help.** At its own weight seven of ten seeds end above GRPO
-and the others below, at no observational cost, and it stands below bias-failure sampling; the first three
-had looked better. At a third of that weight the one seed that was run gains; at three times the
-weight a gain is not shown; at ten times one seed of two loses every family. Added to bias-failure
-sampling it changes nothing in the mean. Repelled from the starting policy instead, one seed ends below GRPO and
-one above; attracted to the bias model, both seeds describe. The controller may keep more families
-than the paper's weight and loses observational accuracy with each seed, five points to eighteen.
+and the others below, at no observational cost, and it stands below bias-failure sampling; the first
+three had looked better. At a third of that weight the one seed that was run gains; at three times
+the weight a gain is not shown; at ten times one seed of two loses every family. Added to
+bias-failure sampling it changes nothing in the mean. Repelled from the starting policy instead, one
+seed ends below GRPO and one above; attracted to the bias model, both seeds describe. The controller
+may keep more families than the paper's weight and loses observational accuracy with each of five
+seeds, five points to eighteen.
 **No arm has more whole families than the base made to simulate**: what is learned here is not to
 forget."""
 LESSON = """## What is open
 
-Of most arms few seeds were run, and from pixels the paper's own weight was not. The reward for whole families and a policy of GRPO to be repelled from were not run at all:
-the grids go on with the same commands. The forecast was half right. By break-even
-describing should pay a little at the lower share, and one seed of ten came to describe; but every
-other lost some of what only simulating gives, while it went on to say that it simulates. At the
-higher share simulating should pay clearly, and does."""
+Of most arms few seeds were run, and from pixels the paper's own weight was not. The reward for
+whole families and a policy of GRPO to be repelled from were not run at all: the grids go on with
+the same commands. The forecast was half right. By break-even describing should pay a little at the
+lower share, and one seed of ten came to describe; but every other lost some of what only simulating
+gives, while it went on to say that it simulates. At the higher share simulating should pay clearly,
+and does."""
