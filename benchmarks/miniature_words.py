@@ -10,16 +10,16 @@ base made to simulate, before any training.*
 Every test question here stands in a *family*: one video, one set of options, two objects to remove,
 one question that the video alone answers (observational) and one that it does not (inferential).
 Neither gives itself away, so who does not read the premise has no family right as a whole."""
-READ = """*Compute* counts completions drawn, the bias model's and those by which successes were measured
-included, as a multiple of GRPO's. *Simulates* is the share of answers that open with a removal,
-whatever is computed behind it. Intervals are of 95 %, over scenes and training seeds together;
-differences are paired by seed and question. The bias model learned questions as they are, where the
-paper strikes out their premise, and no guard was on but the controller's. What was fixed before the
-run stands in [LOG.md](LOG.md). Every number is recomputed from committed answers: `python
-benchmarks/miniature.py tables` writes this page and its figure. This tier is text, from a base of a
-million parameters; nothing was trained at 3B. [What the old world showed](results_old_world.md),
-and why it misled, has a page of its own; what to do about a shortcut in your own data is in
-[choosing.md](choosing.md)."""
+READ = """*Compute* counts completions drawn, the bias model's and those by which successes were
+measured included, as a multiple of GRPO's. *Simulates* is the share of answers that open with a
+removal, whatever is computed behind it. Intervals are of 95 %, over scenes and training seeds
+together; differences are paired by seed and question. The bias model learned questions as they are,
+where the paper strikes out their premise, and no guard was on but the controller's. What was fixed
+before the run stands in [LOG.md](LOG.md). Every number is recomputed from committed answers:
+`python benchmarks/miniature.py tables` writes this page and its figure. This tier is text, from a
+base of a million parameters; nothing was trained at 3B.
+[What the old world showed](results_old_world.md), and why it misled, has a page of its own; what to
+do about a shortcut in your own data is in [choosing.md](choosing.md)."""
 SEEN = """## From pixels
 
 ![A dot a seed, an arm a row, from pixels](images/families_video.svg)
