@@ -223,13 +223,13 @@ large."""
 TRANSCRIPT = """### Transcript tier
 
 Text in, a base of less than half a million parameters; seeds, methods and scenes were fixed
-before the run. Bias-failure sampling gains on the rest with one floor and not with the other. The
-default CDPO gains there too. Both pay in observational accuracy."""
+before the run. Bias-failure sampling gains on the rest with one floor and not with the other.
+CDPO led by a controller gains there too. Both pay in observational accuracy."""
 VIDEO = """### Video tier
 
 Frames in, a base of about two million parameters, in one untuned regime. Bias-failure sampling
-gains nothing on the rest that an interval would show. The default CDPO gains, about up to what
-the base made to simulate has, and pays more."""
+gains nothing on the rest that an interval would show. CDPO with the controller gains, about up to
+what the base made to simulate has, and pays more."""
 PAIRED = """### Minimal pairs: is the premise read?
 
 A minimal pair asks one video two questions that differ in the removed object alone. In the

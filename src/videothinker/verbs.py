@@ -73,7 +73,7 @@ VERBS: dict[str, Verb] = {
         {"data": DATA},
     ),
     "train cdpo": Verb(
-        "train by CDPO on all questions: GRPO repelled from the bias model",
+        "train by CDPO: GRPO repelled from a bias model, on questions that it fails",
         "videothinker.algorithms.cdpo:CdpoConfig",
         "videothinker.training.stages:train",
         {"data": DATA},

@@ -28,8 +28,8 @@ FLAGS = {
 """Flag of a probe -> when it is set."""
 METHODS = {
     "Base": "the model before any of the trainings below",
-    "Bias model": "trained by reinforcement learning on observational questions alone, with the "
-    "premise taken out: it takes the shortcut",
+    "Bias model": "trained by reinforcement learning on observational questions alone: "
+    "it takes the shortcut",
     "GRPO": "reinforcement learning on all questions",
     "CDPO": "the same, repelled from the bias model",
 }
