@@ -106,8 +106,8 @@ def run(arguments: argparse.Namespace) -> None:
         clock.rows.append({})
         begun[1] = time.process_time()
 
-    def load(config: CdpoConfig, device: torch.device) -> Policy:
-        policy = load_trainee(config, device)
+    def load(config: CdpoConfig, device: torch.device, **how: bool) -> Policy:
+        policy = load_trainee(config, device, **how)
         policy.model.generation_config.eos_token_id = [-1]  # every completion has full length
         return policy
 
@@ -118,6 +118,7 @@ def run(arguments: argparse.Namespace) -> None:
         out=arguments.child,
         dtype="float32",
         gradient_checkpointing=False,
+        sampling="uniform",
         guard=False,
         max_steps=arguments.steps,
         eval_steps=0,
