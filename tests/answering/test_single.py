@@ -26,7 +26,9 @@ def test_ask_prints_times_and_positions(model, videos, tmp_path, capsys):
     words += ["--out", str(tmp_path / "s.jsonl"), "--model", str(model), "--max-new-tokens", "4"]
     for frames, seconds, text in ((4, 1.0, 3), (8, 0.5, 4)):
         assert cli.main([*words, "--frames", str(frames)]) == 0
-        told = json.loads(capsys.readouterr().out)
+        said = capsys.readouterr()
+        told = json.loads(said.out)
+        assert "note: a model of this size knows" in said.err
         assert (told["frames"], told["height"], told["width"]) == (frames, 56, 56)
         places = [round(i * 23 / (frames - 1)) / 12 for i in range(frames)]
         assert told["times"] == pytest.approx(places, abs=1e-6)

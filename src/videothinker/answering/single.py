@@ -23,6 +23,8 @@ from videothinker.records import Sample, encode, write_alone
 from videothinker.seeds import derive
 from videothinker.video import Clip, read_clip
 
+SMALL = 100_000_000
+"""Parameters below which a model knows the world it was trained on and hardly another."""
 SEPARATOR = "|"
 """In a chat, between a question and its choices."""
 LEAVE = ("exit", "quit")
@@ -131,6 +133,11 @@ def _show(video: Path, config: AskConfig | ChatConfig) -> _Shown:
     placed = place(config.model, config.device, config.dtype, config.served)
     for line in placed.lines:
         say(line)
+    if isinstance(placed, Placement) and placed.parameters < SMALL:
+        say(
+            "note: a model of this size knows the videos or transcripts and the kinds of question "
+            "that it was trained on; to anything else it answers as well, by guessing"
+        )
     policy = load(placed)
     seen = policy.to_video(
         clip.frames, clip.seconds, times=clip.times.tolist(), max_pixels=config.max_pixels

@@ -9,8 +9,6 @@ from videothinker.errors import UserError
 
 AUTO = "auto"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-SMALL = 100_000_000
-"""Parameters below which a model knows the world it was trained on and hardly another."""
 SLOW = 1_000_000_000
 """Parameters above which a CPU takes minutes for what a GPU does in seconds."""
 
@@ -47,11 +45,6 @@ class Placement:
         ]
         if self.path is not None:
             told.append(f"{self.path} (prompt and video are computed again for every completion)")
-        if self.parameters < SMALL:
-            told.append(
-                "note: a model of this size knows the videos or transcripts and the kinds of "
-                "question that it was trained on; to anything else it answers as well, by guessing"
-            )
         if device.type == "cpu" and self.parameters > SLOW:
             told.append(
                 f"warning: {self.parameters / 1e9:.1f} billion parameters are about to run on a "
