@@ -136,6 +136,12 @@ def opened(path: Path) -> IO[bytes]:
     return open(path, "rb", opener=_file_alone)
 
 
+def content(path: Path) -> bytes:
+    """All bytes of a file; see `opened`."""
+    with opened(path) as file:
+        return file.read()
+
+
 def _file_alone(path: str, flags: int) -> int:
     number = os.open(path, flags | os.O_NONBLOCK)  # or a pipe without a writer holds us here
     kind = os.fstat(number).st_mode
@@ -156,8 +162,7 @@ def read_bytes(path: Path, wanted: str) -> bytes:
         UserError: it cannot be read, or is plainly no JSON.
     """
     try:
-        with opened(path) as file:
-            data = file.read()
+        data = content(path)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); give {wanted}") from error
     refuse_foreign(path, data[:HEAD], wanted)

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from videothinker.errors import UserError
-from videothinker.files import border, opened, refuse_repeats
+from videothinker.files import border, content, refuse_repeats
 from videothinker.recipes import RENAMED
 
 VERSIONS = ("videothinker", "torch", "transformers", "accelerate", "peft", "av", "pymunk", "numpy")
@@ -95,8 +95,7 @@ def read_run_file(path: Path) -> RunFile:
         UserError: it cannot be read, or is none.
     """
     with border(f"{path}: is no record of a run", "give the folder as the run left it, or another"):
-        with opened(path) as file:
-            data = file.read()
+        data = content(path)
         found = msgspec.json.decode(data, type=RunFile)
         refuse_repeats(data)
         _ = found.known

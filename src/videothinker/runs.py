@@ -21,7 +21,7 @@ import msgspec
 from msgspec import structs
 
 from videothinker.errors import UserError
-from videothinker.files import on_disk, opened
+from videothinker.files import content, on_disk
 from videothinker.records import (
     encode,
     halves,
@@ -100,8 +100,7 @@ class Journal(Generic[R]):
     def __init__(self, path: Path, kind: type[R]) -> None:
         self.path, self.kind = path, kind
         if path.exists():
-            with opened(path) as file:
-                data = file.read()
+            data = content(path)
             whole = data.rfind(b"\n") + 1
             if whole != len(data):  # a line torn by a kill
                 write_atomic(path, data[:whole])

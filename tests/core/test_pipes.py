@@ -16,6 +16,7 @@ from videothinker.recipes import read_recipe
 from videothinker.records import Question, read_jsonl
 from videothinker.run_file import read_run_file
 from videothinker.runs import Journal
+from videothinker.training.checkpoints import read_progress
 
 
 def journal(path: Path) -> None:
@@ -32,12 +33,13 @@ def journal(path: Path) -> None:
         read_object,
         read_annotation,
         lambda path: read_jsonl(path, Question),
+        lambda path: read_progress(path.parent),
         journal,
     ],
 )
 @pytest.mark.parametrize("kind", ["pipe", "device"])
 def test_it_is_refused(read: Callable[[Path], Any], kind: str, tmp_path: Path) -> None:
-    path = tmp_path / "run.json"
+    path = tmp_path / "state.json"
     if kind == "pipe":
         os.mkfifo(path)
     else:

@@ -86,8 +86,7 @@ def read_table(path: Path) -> Table:
         rows = read_dataset(path)
         return Table(path, "row", [Row(i, row) for i, row in enumerate(rows, 1)])
     try:
-        with files.opened(path) as file:
-            data = file.read()
+        data = files.content(path)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); give {WANTED}") from error
     if data.startswith(b"PAR1"):

@@ -12,7 +12,7 @@ from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from videothinker.errors import UserError
-from videothinker.files import border, load_json, opened
+from videothinker.files import border, content, load_json
 
 T = TypeVar("T")
 LARGEST = 1 << 28
@@ -39,11 +39,10 @@ def read_object(path: Path) -> dict[str, Any]:
     with border(f"{path} is not readable JSON", AGAIN):
         if (size := path.stat().st_size) > LARGEST:
             raise UserError(f"{path} has {size:,} bytes; at most {LARGEST:,} are read: {AGAIN}")
-        with opened(path) as file:
-            content = load_json(file.read().decode("utf-8"))
-    if not isinstance(content, dict):
-        raise UserError(f"{path} holds {_kind(content)}; a JSON object is allowed: {AGAIN}")
-    return content
+        found = load_json(content(path).decode("utf-8"))
+    if not isinstance(found, dict):
+        raise UserError(f"{path} holds {_kind(found)}; a JSON object is allowed: {AGAIN}")
+    return found
 
 
 def parse(struct: type[T], content: object, where: Path | str, do: str = AGAIN) -> T:

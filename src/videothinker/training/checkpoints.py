@@ -14,7 +14,7 @@ from pathlib import Path
 from safetensors.torch import load_file
 
 from videothinker.errors import UserError
-from videothinker.files import border, load_json, opened
+from videothinker.files import border, content, load_json, opened
 from videothinker.models.border import parse
 from videothinker.models.loaded import Policy
 from videothinker.models.tensor_file import write_tensors
@@ -118,8 +118,8 @@ def read_progress(checkpoint: Path) -> Progress:
     """
     path = checkpoint / STATE
     with border(f"{path} is not readable JSON", GONE):
-        content = load_json(path.read_text(encoding="utf-8"))
-    found = parse(Progress, content, path, GONE)
+        told = load_json(content(path).decode("utf-8"))
+    found = parse(Progress, told, path, GONE)
     counts = (found.step, found.position, found.bad_in_a_row)
     measured = [one for one in (found.entropy, found.divergence) if one is not None]
     named = checkpoint.name == f"step-{found.step}"
