@@ -202,10 +202,15 @@ class TrainConfig:
             require(self, "inferential_share", known, "from 0 to 1 (sampling 'label' needs it)")
         else:
             require(self, "inferential_share", share is None, "null unless sampling is 'label'")
-        apart = not self.whole_families or self.sampling not in ("uniform", "label")
+        apart = not self.whole_families or self.draws_by_success
         require(self, "whole_families", apart, f"false where sampling is {self.sampling!r}")
         if "pair_consistency" in self.reward_funcs:
             _require_pairs(self)
+
+    @property
+    def draws_by_success(self) -> bool:
+        """Does how often a model answers a question right decide how often it is drawn?"""
+        return self.sampling not in ("uniform", "label")
 
     def trained_on(self) -> str:
         """Which file of a diagnose folder is trained on."""

@@ -218,11 +218,8 @@ def _fit(plan: Plan, card: str, limit: int) -> list[str]:
 
 def in_words(plan: Plan) -> str:
     """The run's hours, and on what that stands."""
-    seconds = expected_seconds(plan)
-    if seconds is None:
-        return "seconds: not measured"
-    before = measuring_seconds(plan)
-    if before is None:
+    seconds, before = expected_seconds(plan), measuring_seconds(plan)
+    if seconds is None or before is None:
         return "seconds: not measured"
     hours = (seconds * plan.config.max_steps + before) / 3600
     told = f"about {hours:.1f} hours on {CARD}, by steps measured at {COMMIT}, completions full"

@@ -153,8 +153,7 @@ class Plan:
     def measured(self) -> int:
         """Questions that are answered before step 1, where a model's success decides the draws."""
         config = self.config
-        draws = config.sampling in ("uniform", "label") or config.success is not None
-        return 0 if draws else self.questions
+        return self.questions if config.draws_by_success and config.success is None else 0
 
     @property
     def traffic(self) -> dict[str, int]:
@@ -229,8 +228,8 @@ def bias_kind(config: TrainConfig) -> workload.BiasKind:
     source = config.bias_source()
     if source is None:
         return "none"
-    absent = not Path(source.model).exists() and source.model not in published()
-    if config.lora_rank and (absent or adapter_folder(source.model) is not None):
+    whole = _is_known(source.model) and adapter_folder(source.model) is None
+    if config.lora_rank and not whole:
         return "adapter"
     return "offloaded" if source.offload else "model"
 
@@ -240,8 +239,12 @@ def bias_shape(config: TrainConfig) -> Shape | None:
     source = config.bias_source()
     if source is None or adapter_folder(source.model) is not None:
         return None
-    known = Path(source.model).exists() or source.model in published()
-    return find_shape(source.model) if known else None
+    return find_shape(source.model) if _is_known(source.model) else None
+
+
+def _is_known(model: str) -> bool:
+    """Is it there, or published, so that its sizes can be read?"""
+    return Path(model).exists() or model in published()
 
 
 def make_plan(

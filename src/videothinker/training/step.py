@@ -213,35 +213,27 @@ def _forward(  # noqa: PLR0917
     targets_N = group.completion_ids_GC.to(policy.device)[mask_GC]
     temperature, name = objective.temperature, objective.divergence
     # the bias model first: what its layers need is gone when the policy's graph grows
-    chosen = None if bias is None or name is None else DIVERGENCES[name]
-    known = begun is not None and chosen is not None and not chosen.whole_vocabulary
-    bias_N = begun.bias_logps.get(group) if begun is not None and known else None
-    passes = chosen is not None and bias_N is None
-    frozen = _frozen(bias, group, mask_GC) if bias is not None and passes else None
+    frozen = bias_N = chosen = None
+    if bias is not None and name is not None:
+        chosen = DIVERGENCES[name]
+        if chosen.whole_vocabulary:
+            frozen = _frozen(bias, group, mask_GC)
+        else:
+            bias_N = _bias_logps(bias, group, mask_GC, temperature, begun or Begun())
     hidden_ND, head_VD = policy.hidden(group)[mask_GC], policy.head_VD
     logps_N, entropy_N = token_logps(hidden_ND, head_VD, targets_N, temperature=temperature)
     old_N = logps_N.detach() if old_GC is None else old_GC[mask_GC]
     divergence_N = kl_N = None
-    if chosen is not None:
-        if chosen.whole_vocabulary:
-            assert frozen is not None
-            divergence_N = kl_N = _over_vocabulary(
-                chosen.function, hidden_ND, head_VD, frozen, temperature
-            )
-            if chosen.function is not exact_kl:
-                with torch.no_grad():
-                    kl_N = _over_vocabulary(exact_kl, hidden_ND, head_VD, frozen, temperature)
-        else:
-            if bias_N is None:
-                assert frozen is not None
-                with torch.no_grad():
-                    bias_N, _ = token_logps(
-                        frozen.hidden_ND, frozen.head_VD, targets_N, temperature=temperature
-                    )
-            if begun is not None:
-                begun.bias_logps[group] = bias_N
-            divergence_N = chosen.function(logps_N, bias_N, old_N)
-            kl_N = sampled_kl(logps_N, bias_N, old_N)
+    if chosen is not None and frozen is not None:
+        divergence_N = kl_N = _over_vocabulary(
+            chosen.function, hidden_ND, head_VD, frozen, temperature
+        )
+        if chosen.function is not exact_kl:
+            with torch.no_grad():
+                kl_N = _over_vocabulary(exact_kl, hidden_ND, head_VD, frozen, temperature)
+    elif chosen is not None and bias_N is not None:
+        divergence_N = chosen.function(logps_N, bias_N, old_N)
+        kl_N = sampled_kl(logps_N, bias_N, old_N)
     return Seen(
         logps_GC=spread(logps_N, mask_GC),
         entropy_GC=spread(entropy_N.detach(), mask_GC),
@@ -271,6 +263,20 @@ def _over_vocabulary(
 def _frozen(bias: Bias, group: Group, mask_GC: Tensor) -> Frozen:
     with bias.active():
         return Frozen(bias.policy.hidden(group)[mask_GC], bias.policy.head_VD.detach())
+
+
+@torch.no_grad()
+def _bias_logps(
+    bias: Bias, group: Group, mask_GC: Tensor, temperature: float, begun: Begun
+) -> Tensor:
+    """The bias model's log-probability of each of the N completion tokens, passed once."""
+    if group not in begun.bias_logps:
+        frozen = _frozen(bias, group, mask_GC)
+        targets_N = group.completion_ids_GC.to(mask_GC.device)[mask_GC]
+        begun.bias_logps[group], _ = token_logps(
+            frozen.hidden_ND, frozen.head_VD, targets_N, temperature=temperature
+        )
+    return begun.bias_logps[group]
 
 
 @torch.no_grad()
