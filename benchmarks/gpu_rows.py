@@ -114,6 +114,13 @@ def collected(every: Sequence[Job], out: Path, why: dict[str, str]) -> dict[str,
     }
 
 
+def keep(every: Sequence[Job], out: Path, why: dict[str, str]) -> dict[str, Any]:
+    """Write it."""
+    told = collected(every, out, why)
+    (out / "gpu_rows.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    return told
+
+
 def about(result: dict[str, Any]) -> dict[str, Any]:
     """Of a row's process, what numbers depend on."""
     kept = ("device", "torch", "cuda", "transformers", "fused", "rates", "commit")
@@ -137,10 +144,8 @@ def main(words: list[str] | None = None) -> None:
             why[job.name] = f"{max(left, 0):.0f} s of the budget are left; the same command goes on"
         else:
             why[job.name] = run(job, out, arguments, min(left, MOST)) or "see its folder"
-        told = collected(every, out, why)
-        (out / "gpu_rows.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-    told = collected(every, out, why)
-    (out / "gpu_rows.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        keep(every, out, why)
+    told = keep(every, out, why)
     for name, reason in told["missing"].items():
         print(f"{name}: {reason}")
     print(json.dumps({"out": str(out), "rows": len(told["rows"]), "missing": len(told["missing"])}))

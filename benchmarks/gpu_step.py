@@ -18,7 +18,6 @@ Every measurement is written when it is taken; what runs out of memory is record
 import argparse
 import json
 import platform
-import subprocess
 import sys
 import time
 import warnings
@@ -44,6 +43,7 @@ from gpu_shapes import (
     synthetic_prompt,
 )
 from gpu_sides import SIDES, Setting, release
+from provenance import commit
 
 from videothinker.errors import Slower
 from videothinker.generation.graphs import can_fuse
@@ -307,18 +307,6 @@ def about(arguments: argparse.Namespace, device: torch.device) -> dict[str, Any]
         "generations": GENERATIONS,
         "fused": can_fuse(device),  # else what stands between products is launched one by one
     }
-
-
-def commit() -> str | None:
-    """What this was measured at, with a + where files differ; null without git or its folder."""
-    words = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+"]
-    try:
-        told = subprocess.run(
-            [*words, "--exclude", "*"], check=False, capture_output=True, text=True
-        )
-    except OSError:
-        return None
-    return told.stdout.strip() or None
 
 
 def show(row: dict[str, Any]) -> None:

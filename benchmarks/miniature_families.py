@@ -136,16 +136,15 @@ def compute(grid: Grid, arm: str) -> str:
 
     Its own, those of its bias model, and those by which successes were measured.
     """
-    drawn = {f"{one['arm']}--s{one['seed']}": one["completions"] for one in grid.trainings}
-    measured = {f"{one['arm']}--s{one['seed']}": one["measured"] for one in grid.trainings}
+    named = {f"{one['arm']}--s{one['seed']}": one for one in grid.trainings}
 
     def total(name: str) -> float:
         runs = list(grid.training(name))
         own = math.fsum(one["completions"] for one in runs) / len(runs)
-        bias = max(drawn.get(one["bias"], 0) for one in runs)
+        bias = max(named[one["bias"]]["completions"] if one["bias"] in named else 0 for one in runs)
         reused = (str(one["config"].get("success")).partition("/")[0] for one in runs)
-        first = max(one["measured"] for one in runs)
-        return own + bias + max(first, *(measured.get(run, 0) for run in reused))
+        asked = [*runs, *(named[run] for run in reused if run in named)]
+        return own + bias + max(one["measured"] for one in asked)
 
     return f"{total(arm) / total(against(arm)):.1f}"
 
@@ -170,15 +169,8 @@ def arm_row(grid: Grid, arm: str) -> list[str]:
 
 def arms_table(grid: Grid) -> list[str]:
     """Every arm that was run."""
-    head = ("trained by", "inferential in training", "compute", "seeds", "observational")
-    head = (
-        *head,
-        "inferential",
-        "families whole",
-        "against GRPO",
-        "observational, against GRPO",
-        "simulates",
-    )
+    head = ("trained by", "inferential in training", "compute", "seeds", *PANELS.values())
+    head = (*head, "against GRPO", "observational, against GRPO", "simulates")
     return table(head, [arm_row(grid, arm) for arm in ARMS if grid.seeds(MAIN, arm)])
 
 

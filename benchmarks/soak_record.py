@@ -28,6 +28,10 @@ class Record:
     """Kinds whose names hold one of these; all where there is none."""
 
     def __post_init__(self) -> None:
+        self.read()
+
+    def read(self) -> None:
+        """Take up what stands in the file."""
         self.table: Table = _read(self.path).get(self.part, {})
 
     def wanted(self, names: Iterable[str]) -> list[str]:

@@ -125,4 +125,4 @@ def _again_with_library(record: Record) -> None:
         done = subprocess.run(words, env=there, capture_output=True, text=True, check=False)
         if done.returncode:
             raise AssertionError(done.stderr)
-    record.__post_init__()
+    record.read()

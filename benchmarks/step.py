@@ -16,7 +16,6 @@ import json
 import os
 import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -30,6 +29,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import torch
 import transformers
+from provenance import commit
 from step_memory import memory, resident
 from step_plain import PlainSide
 
@@ -364,13 +364,6 @@ def beside_trl(
         "trl_seconds": taken,
         "trl_ratio": statistics.median(taken) / ours,
     }
-
-
-def commit() -> str:
-    """The commit this was measured at, with a + where files differ from it."""
-    words = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+"]
-    words += ["--exclude", "*"]
-    return subprocess.run(words, check=False, capture_output=True, text=True).stdout.strip()
 
 
 def show(row: dict, totals: dict[str, list[float]]) -> None:

@@ -24,7 +24,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
-from step import QUESTION, SIZES, commit, config_of
+from provenance import commit
+from step import QUESTION, SIZES, config_of
 
 from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.models.loaded import Policy
@@ -42,16 +43,21 @@ SIDES = (252, 364)
 
 def prepare(scratch: Path, size: str) -> None:
     """Policy, bias model, videos and their questions."""
-    for seed, name in enumerate(("policy", "bias")):
-        build_small(scratch / name, config_of("qwen2_5_vl", size, seed), [QUESTION])
-    data, rng = scratch / "data", np.random.default_rng(0)
-    data.mkdir()
+    data, rng = ask(scratch, size, VIDEOS), np.random.default_rng(0)
     for number in range(VIDEOS):
         write_mp4(data / f"{number}.mp4", rng.integers(0, 256, (16, *SIDES, 3), np.uint8), 4)
+
+
+def ask(scratch: Path, size: str, videos: int) -> Path:
+    """Policy, bias model, and a question about each of the videos that are to lie in the folder."""
+    for seed, name in enumerate(("policy", "bias")):
+        build_small(scratch / name, config_of("qwen2_5_vl", size, seed), [QUESTION])
+    data = scratch / "data"
+    data.mkdir()
     questions = [
         Question(
-            id=f"two/{number}",
-            dataset="two",
+            id=f"made/{number}",
+            dataset="made",
             split="train",
             video=f"{number}.mp4",
             question=QUESTION,
@@ -59,9 +65,10 @@ def prepare(scratch: Path, size: str) -> None:
             answer=("A",),
             type="counterfactual",
         )
-        for number in range(VIDEOS)
+        for number in range(videos)
     ]
     write_jsonl(data / "questions.jsonl", questions)
+    return data
 
 
 def by_length(prompts: list[str], completions: list[str], **columns: object) -> list[float]:

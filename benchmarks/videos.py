@@ -24,14 +24,13 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import av
-import msgspec
 import numpy as np
 import torch
-from step import QUESTION, Setting, commit, config_of, naive_step
+from provenance import commit
+from step import QUESTION, Setting, naive_step
+from two_processes import ask
 
 from videothinker.algorithms.cdpo import CdpoConfig
-from videothinker.models.qwen_vl.small import build_small
-from videothinker.records import Question, write_jsonl
 from videothinker.training.kept_videos import KeptVideos
 from videothinker.training.stages import train
 from videothinker.video import read_clip
@@ -58,29 +57,12 @@ def write_clip(path: Path, seed: int) -> None:
 
 def prepare(scratch: Path, videos: int) -> None:
     """A model and a list of questions; two clips are made, the others are their copies."""
-    for seed, name in enumerate(("policy", "bias")):
-        build_small(scratch / name, config_of("qwen2_5_vl", "1m", seed), [QUESTION])
-    data = scratch / "data"
-    data.mkdir()
+    data = ask(scratch, "1m", videos)
     for number in range(videos):
         if number < 2:
             write_clip(data / f"{number}.mp4", number)
         else:
             shutil.copy(data / f"{number % 2}.mp4", data / f"{number}.mp4")
-    one = Question(
-        id="videos/0",
-        dataset="videos",
-        split="train",
-        question=QUESTION,
-        choices=("it moves", "it stops"),
-        answer=("A",),
-        type="counterfactual",
-    )
-    asked = [
-        msgspec.structs.replace(one, id=f"videos/{number}", video=f"{number}.mp4")
-        for number in range(videos)
-    ]
-    write_jsonl(data / "questions.jsonl", asked)
 
 
 def ours(scratch: Path, mode: str, steps: int) -> None:
@@ -95,7 +77,7 @@ def ours(scratch: Path, mode: str, steps: int) -> None:
         out=scratch / mode,
         dtype="float32",
         gradient_checkpointing=False,
-        divergence="k3",
+        sampling="uniform",
         max_steps=steps,
         prompts_per_step=PROMPTS,
         eval_steps=0,
@@ -152,7 +134,7 @@ def main() -> None:
     if arguments.mode:
         return
     result: dict[str, Any] = {"benchmark": "videos", "commit": commit(), "torch": torch.__version__}
-    result |= {"command": " ".join(["python", *sys.argv]), "steps": arguments.steps}
+    result |= {"command": "python benchmarks/videos.py", "steps": arguments.steps}
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         prepare(scratch, arguments.videos)
