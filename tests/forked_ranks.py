@@ -3,7 +3,8 @@
     python -m tests.forked_ranks MODULE WORDS...
 
 Each calls `MODULE.main(WORDS)` as a rank of its own. They are started as docs/scale.md says for
-processes without torchrun; what torchrun itself does is tested with it (`core/test_ranks.py`).
+processes without torchrun; what torchrun itself does is tested with it (`core/test_ranks.py`, and
+a job that ends well in `answering/test_sharing.py`).
 """
 
 import os
@@ -38,14 +39,16 @@ def fork(rank: int, port: int, work: Callable[[], object]) -> int:
     return pid
 
 
-def two_ranks(module: str, *words: str) -> str:
-    """Run `MODULE.main(words)` in both; what they said.
+def two_ranks(module: str, *words: str, torchrun: bool = False) -> str:
+    """Run `MODULE.main(words)` in both, or the module under torchrun; what they said.
 
     Raises:
         AssertionError: with it, where one failed.
     """
+    forked = ["tests.forked_ranks"]
+    started = ["torch.distributed.run", "--nproc-per-node", "2", "--standalone", "-m"]
     done = subprocess.run(
-        [sys.executable, "-m", "tests.forked_ranks", module, *words],
+        [sys.executable, "-m", *(started if torchrun else forked), module, *words],
         cwd=REPO,
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{REPO / 'src'}:{REPO}"},
         capture_output=True,

@@ -1,4 +1,4 @@
-"""Two processes leave the records of one, byte for byte."""
+"""Two processes under torchrun leave the records of one, byte for byte."""
 
 import json
 from pathlib import Path
@@ -44,7 +44,8 @@ def test_evaluation_and_probing_are_those_of_one_process(tmp_path: Path) -> None
     (begun / "run.json").write_text(json.dumps(record | {"status": "running"}))
     lines = (tmp_path / "one" / "e" / "samples.jsonl").read_bytes().splitlines(keepends=True)
     (begun / "samples.jsonl").write_bytes(b"".join(lines[:4]))
-    said = two_ranks("tests.answering.shared_commands", json.dumps(commands("two")))
+    words = json.dumps(commands("two"))
+    said = two_ranks("tests.answering.shared_commands", words, torchrun=True)
     for stage in ("e", "d"):
         one, two = (tmp_path / name / stage for name in ("one", "two"))
         assert (two / "samples.jsonl").is_file(), said[-4000:]

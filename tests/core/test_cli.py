@@ -11,6 +11,9 @@ import pytest
 from videothinker import cli
 from videothinker.errors import Slower, UserError
 from videothinker.recipes import check_keys
+from videothinker.verbs import VERBS
+
+TRAININGS = [name for name in VERBS if name.startswith("train ")]
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
@@ -54,7 +57,7 @@ def test_every_verb_explains_itself_without_torch(verb: str) -> None:
         (["nonsense"], "unknown command 'nonsense'"),
         (
             ["train"],
-            "unknown command 'train'; did you mean train bias or train grpo or ",
+            f"unknown command 'train'; did you mean {' or '.join(TRAININGS)}?",
         ),
         (["trian", "cdpo"], "did you mean train cdpo"),
         (["models", "some/folder"], "did you mean `models --verify some/folder`?"),

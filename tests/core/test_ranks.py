@@ -1,7 +1,6 @@
 """A process that ends a job of several says why, and it alone."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ import torch.distributed
 
 from tests.answering_toys import build_tiny
 from tests.conftest import REPO
+from tests.forked_ranks import free_port
 from tests.training.toy_training import TINY, corpus, make_question
 from videothinker import cli, ranks
 from videothinker.errors import UserError
@@ -106,9 +106,7 @@ with one_job() as job:
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", [0, 1])
 def test_without_torchrun_the_others_end_as_soon(victim: int) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        at = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    at = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     job = [
         subprocess.Popen(
             [sys.executable, "-c", WAITING],

@@ -1,14 +1,14 @@
 """Run by each of two processes: whole runs of `train`, one after the other."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
 
+from tests.training.toy_training import dying_at
 from videothinker.algorithms.cdpo import CdpoConfig
-from videothinker.training import loop
 from videothinker.training.stages import train
 
 torch.set_num_threads(1)
@@ -18,19 +18,8 @@ def run(data: Path, out: Path, settings: dict[str, Any], dies_at: int | None) ->
     """One run, which may end before a step as by a kill."""
     given = settings | {"reward_funcs": tuple(settings["reward_funcs"])}
     config = CdpoConfig(out=out, **given)
-    update = loop.update
-
-    def die(parts: Any, batch: Any, objective: Any, progress: Any) -> Any:
-        if progress.step + 1 == dies_at:
-            raise KeyboardInterrupt
-        return update(parts, batch, objective, progress)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "update", die)
-        try:
-            train(data, config)
-        except KeyboardInterrupt:
-            return
+    with dying_at(dies_at), suppress(KeyboardInterrupt):
+        train(data, config)
 
 
 def main(words: list[str]) -> None:

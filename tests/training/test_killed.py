@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.training.toy_training import OPEN
+from tests.training.toy_training import OPEN, dying_at
 from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.models.catalog import load_policy
@@ -36,20 +36,9 @@ def test_killed_at_any_step_it_resumes_to_the_same_bytes(
         return CdpoConfig(out=tmp_path / name, **cdpo_settings)
 
     whole, checkpoint = train(toy, config("whole")), "checkpoints/step-4/optimizer.safetensors"
-    update = loop.update
     for dies_at in (1, 2, 3, 4):
-
-        def die(
-            loop: Any, batch: Any, objective: Any, progress: Any, dies_at: int = dies_at
-        ) -> Any:
-            if progress.step + 1 == dies_at:
-                raise KeyboardInterrupt
-            return update(loop, batch, objective, progress)
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(loop, "update", die)
-            with pytest.raises(KeyboardInterrupt):
-                train(toy, config(f"killed-{dies_at}"))
+        with dying_at(dies_at), pytest.raises(KeyboardInterrupt):
+            train(toy, config(f"killed-{dies_at}"))
         killed = train(toy, config(f"killed-{dies_at}"))
         assert digest_path(killed) == digest_path(whole)
         assert (killed / checkpoint).read_bytes() == (whole / checkpoint).read_bytes()

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tests.answering_toys import build_tiny
 from tests.training.test_models import CPU, cdpo_config, one_group
-from tests.training.toy_training import TINY, corpus
+from tests.training.toy_training import TINY, corpus, dying_at
 from videothinker.algorithms.base import BiasSource, Objective
 from videothinker.algorithms.bias import BiasConfig
 from videothinker.algorithms.cdpo import CdpoConfig
@@ -26,7 +26,7 @@ from videothinker.models.logprobs import group_logps
 from videothinker.planning.live_bytes import LiveBytes
 from videothinker.records import Step, read_jsonl
 from videothinker.runs import digest_path
-from videothinker.training import checkpoints, loop
+from videothinker.training import checkpoints
 from videothinker.training.adapters import AdapterBias
 from videothinker.training.models import load_bias, load_trainee, save_model
 from videothinker.training.optimizer import MasterAdamW
@@ -212,17 +212,8 @@ def test_killed_under_lora_it_resumes_to_the_same_bytes(
 ) -> None:
     given = settings | OPEN | {"bias": str(lora)}
     whole = train(toy, CdpoConfig(out=tmp_path / "whole", **given))
-    update = loop.update
-
-    def die(loop: Any, batch: Any, objective: Any, progress: Any) -> Any:
-        if progress.step + 1 == dies_at:
-            raise KeyboardInterrupt
-        return update(loop, batch, objective, progress)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "update", die)
-        with pytest.raises(KeyboardInterrupt):
-            train(toy, CdpoConfig(out=tmp_path / "killed", **given))
+    with dying_at(dies_at), pytest.raises(KeyboardInterrupt):
+        train(toy, CdpoConfig(out=tmp_path / "killed", **given))
     killed = train(toy, CdpoConfig(out=tmp_path / "killed", **given))
     assert digest_path(killed) == digest_path(whole)
 

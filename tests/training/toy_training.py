@@ -1,8 +1,13 @@
 """The toy questions of the trainer's tests, and how their model differs from the other rooms'."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
 
 from videothinker.records import Question
+from videothinker.training import loop
 
 COLORS = ("red", "blue", "green", "gray")
 
@@ -83,3 +88,17 @@ def returns_few(prompts: list[str], completions: list[str], **columns: object) -
 def leaves(prompts: list[str], completions: list[str], **columns: object) -> list[float]:
     """As a script does at its end: the process would end with exit code 0 and without a model."""
     sys.exit(0)
+
+
+@contextmanager
+def dying_at(step: int | None) -> Iterator[None]:
+    """Inside, a run is interrupted in the update of this step; None: of none."""
+    update = loop.update
+
+    def die(loop: Any, batch: Any, objective: Any, progress: Any) -> Any:
+        if progress.step + 1 == step:
+            raise KeyboardInterrupt
+        return update(loop, batch, objective, progress)
+
+    with mock.patch.object(loop, "update", die):
+        yield
