@@ -67,16 +67,16 @@ def test_records_numbers_and_costs_are_those_by_hand(data, tmp_path, capsys, mon
 @pytest.mark.parametrize(
     ("act", "words"),
     [
-        ("slow", "no answer within 2 s (1 tries); raise --endpoint-timeout"),
-        ("limit", "429 Too Many Requests: too many requests (1 tries); lower"),
-        ("error", "500 Internal Server Error: the engine is dead (1 tries); look at its log"),
-        ("close", "it closed the connection without an answer (1 tries)"),
-        ("html", "its answer is not JSON ('<html>sign in</html>') (1 tries)"),
+        ("slow", "no answer within 2 s (asked once); raise --endpoint-timeout"),
+        ("limit", "429 Too Many Requests: too many requests (asked once); lower"),
+        ("error", "500 Internal Server Error: the engine is dead (asked once); look at its log"),
+        ("close", "it closed the connection without an answer (asked once)"),
+        ("html", "its answer is not JSON ('<html>sign in</html>') (asked once)"),
         ("refuse video", "said: 400 Bad Request: at most 0 image(s) are taken; change what it is"),
         ("nothing", "said: answered with nothing (finish_reason 'stop'); change what it is sent"),
         ("no key", "401 Unauthorized: it answers, but not without a key; put a valid one"),
         ("unknown model", "404 Not Found: The model does not exist.; give the base URL"),
-        ("down", "it cannot be reached (Connection refused) (1 tries); check that it runs"),
+        ("down", "it cannot be reached (Connection refused) (asked once); check that it runs"),
     ],
 )
 def test_each_trouble_is_one_sentence_and_the_run_goes_on(act, words, data, tmp_path, capsys):

@@ -99,6 +99,12 @@ def test_retry_after_is_read_in_seconds(after):
         ),
         ({"content": None, "reasoning": "still"}, "length", "<think>still", True),
         ({"content": "half \ud800"}, "stop", "half ?", False),
+        (
+            {"content": [{"type": "text", "text": "in "}, {"type": "text", "text": "parts"}]},
+            "stop",
+            "in parts",
+            False,
+        ),
     ],
 )
 def test_endings_and_thinking_apart(message, ending, text, truncated, monkeypatch):
@@ -110,7 +116,12 @@ def test_endings_and_thinking_apart(message, ending, text, truncated, monkeypatc
         assert ask(server) == Reply(text, truncated, None, None)
 
 
-@pytest.mark.parametrize("told", [[], {}, {"choices": []}, {"choices": [{"message": None}]}, 3])
+CUT = {"choices": [{"message": {"content": [{"type": "text"}]}}]}
+
+
+@pytest.mark.parametrize(
+    "told", [[], {}, {"choices": []}, {"choices": [{"message": None}]}, CUT, 3]
+)
 def test_json_that_is_no_completion(told, monkeypatch):
     monkeypatch.setattr("tests.chat_server.completion", lambda body, text: told)
     with ChatServer() as server, pytest.raises(Trouble, match="its answer is no chat completion"):

@@ -87,11 +87,11 @@ def test_trouble_that_passes_is_waited_for(act):
 @pytest.mark.parametrize(
     ("act", "words"),
     [
-        ("limit", r"429 .* \(3 tries\); lower --endpoint-requests or wait, then run the same"),
-        ("error", r"500 Internal Server Error: the engine is dead \(3 tries\); look at its log"),
-        ("close", r"closed the connection without an answer \(3 tries\)"),
-        ("html", r"not JSON .* \(3 tries\); check that its URL"),
-        ("slow", r"no answer within 0.2 s \(3 tries\); raise --endpoint-timeout"),
+        ("limit", r"429 .* \(asked 3 times\); lower --endpoint-requests or wait"),
+        ("error", r"500 Internal Server Error: the engine is dead \(asked 3 times\); look"),
+        ("close", r"closed the connection without an answer \(asked 3 times\)"),
+        ("html", r"not JSON .* \(asked 3 times\); check that its URL"),
+        ("slow", r"no answer within 0.2 s \(asked 3 times\); raise --endpoint-timeout"),
         ("no key", "401 Unauthorized: it answers, but not without a key"),
     ],
 )

@@ -172,9 +172,7 @@ class Server:
         try:
             choice = found["choices"][0]
             message, ending = choice["message"], choice.get("finish_reason")
-            content, thought = message.get("content") or "", reasoning(message)
-            if not isinstance(content, str):
-                raise TypeError(content)
+            content, thought = _words(message.get("content")), reasoning(message)
         except (LookupError, TypeError, AttributeError):
             words = self._clear(text)[:SHOWN]
             raise Trouble(f"its answer is no chat completion ({words!r})", do) from None
@@ -201,6 +199,15 @@ class Server:
         """What a server says, fit to be shown: one short line, no control characters, no key."""
         plain = "".join(c if c.isprintable() else " " for c in self._without_key(text))
         return " ".join(plain.split())[:QUOTED]
+
+
+def _words(content: Any) -> str:
+    """A message's text, which some servers give in parts."""
+    if isinstance(content, list):
+        content = "".join(part["text"] for part in content if part["type"] == "text")
+    if not isinstance(content or "", str):
+        raise TypeError(content)
+    return content or ""
 
 
 def reasoning(message: Mapping[str, Any]) -> str:

@@ -271,10 +271,11 @@ def _wait(model: ServedModel, trouble: Trouble, tries: int, stop: threading.Even
 
 def _given_up(model: ServedModel, trouble: Trouble, tries: int) -> Exception:
     """The one request's fault, where the server answers another; else the server's."""
+    asked = f"asked {'once' if tries == 1 else f'{tries} times'}"
     if not trouble.limited and _answers(model):
-        return Refused(f"{trouble} ({tries} tries, though it answers other requests)")
+        return Refused(f"{trouble} ({asked}, though it answers other requests)")
     return UserError(
-        f"{model.server.url}: {trouble} ({tries} tries); {trouble.do}, then run the same command "
+        f"{model.server.url}: {trouble} ({asked}); {trouble.do}, then run the same command "
         "again: it goes on from here"
     )
 

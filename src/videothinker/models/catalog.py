@@ -152,12 +152,32 @@ def find_shape(model: str) -> Shape:
     Raises:
         UserError: no such folder, name or configuration, or one of a family without a plan.
     """
+    return read_shape(*_configuration(model))
+
+
+def refuse_other_family(bias: str, bias_type: str, model_type: str) -> None:
+    """Raise `UserError` where the two `model_type`s read other tokens."""
+    theirs, ours = family_name(bias_type), family_name(model_type)
+    if theirs != ours:
+        raise UserError(
+            f"bias {bias} is of the family {theirs} and the model of {ours}, which read other "
+            "tokens; give a bias model of the same family, of any size"
+        )
+
+
+def model_type(model: str) -> str:
+    """The `model_type` of what `find_shape` finds; it raises the same."""
+    return str(_configuration(model)[0].get("model_type"))
+
+
+def _configuration(model: str) -> tuple[Mapping[str, Any], str]:
+    """The content of its `config.json`, and where that was found."""
     path, known = Path(complete_folder(model)) / "config.json", published()
     if path.is_file():
-        return read_shape(read_object(path), str(path))
+        return read_object(path), str(path)
     if model in known:
         kind, config = known[model]
-        return read_shape(config | {"model_type": kind}, model)
+        return config | {"model_type": kind}, model
     if Path(model).exists() or model.count("/") != 1 or model[0] in "./~":
         raise UserError(
             f"{model} is no model folder and no known name; known are {', '.join(known)}"
@@ -167,7 +187,7 @@ def find_shape(model: str) -> Shape:
         f"give a folder, or one of {', '.join(known)}",
     ):
         found = AutoConfig.from_pretrained(model, trust_remote_code=False)
-    return read_shape(found.to_dict(), model)
+    return found.to_dict(), model
 
 
 def read_shape(config: Mapping[str, Any], name: str = "config.json") -> Shape:

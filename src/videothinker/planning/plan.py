@@ -11,7 +11,7 @@ from typing import Any
 
 from videothinker.algorithms.base import TrainConfig
 from videothinker.errors import UserError
-from videothinker.models.catalog import find_shape, published
+from videothinker.models.catalog import find_shape, model_type, published, refuse_other_family
 from videothinker.models.folders import adapter_folder, complete_folder
 from videothinker.models.shapes import Grid, Shape, parameters, step_flops, video_tokens
 from videothinker.planning import memory, pieces, workload
@@ -263,9 +263,12 @@ def make_plan(
         ranks: processes, each on its own GPU.
 
     Raises:
-        UserError: a model of another architecture or without a readable configuration.
+        UserError: a model of another architecture or without a readable configuration; a bias model
+            of another family.
     """
-    shape = find_shape(config.model)
+    shape, bias = find_shape(config.model), config.bias_source()
+    if bias is not None and _is_known(bias.model):
+        refuse_other_family(bias.model, model_type(bias.model), model_type(config.model))
     prompt = _prompt(config, shape, questions, data_root)
     return Plan(config, shape, prompt, ranks, len(questions) or config.train_questions)
 

@@ -13,7 +13,7 @@ from videothinker.algorithms.base import BiasSource, TrainConfig
 from videothinker.algorithms.choices import DIVERGENCES
 from videothinker.errors import UserError
 from videothinker.models.adapters import find_base, same_weights, save_adapter
-from videothinker.models.catalog import family_name, load_policy
+from videothinker.models.catalog import load_policy, refuse_other_family
 from videothinker.models.folders import adapter_folder, model_folder
 from videothinker.models.loaded import Policy
 from videothinker.run_file import RunFacts, read_run_file
@@ -163,12 +163,7 @@ def check_pair(policy: Policy, bias: Policy, source: str, divergence: str | None
     differ in rows of the head that no token uses, which a divergence over all rows cannot compare.
     """
     ours, theirs = policy.tokenizer, bias.tokenizer
-    kinds = [family_name(one.model.config.model_type) for one in (policy, bias)]
-    if kinds[0] != kinds[1]:
-        raise UserError(
-            f"bias {source} is of the family {kinds[1]} and the model of {kinds[0]}, which read "
-            "other tokens; give a bias model of the same family, of any size"
-        )
+    refuse_other_family(source, bias.model.config.model_type, policy.model.config.model_type)
     for what, mine, other in (
         ("vocabulary", ours.get_vocab(), theirs.get_vocab()),
         ("tokenizer", _splitting(policy), _splitting(bias)),
