@@ -143,7 +143,7 @@ CASES: dict[str, tuple[Change, str]] = {
     "no such activation": (text(hidden_act="boom"), "could not be loaded.*boom"),
     "a string for a number": (text(rms_norm_eps="x"), "config.json describes no Qwen2_5_VL.*eps"),
     "another video token": (entries("config.json", video_token_id=5), "shows the video token"),
-    "no such video token": (entries("config.json", video_token_id=10**9), "the video token None"),
+    "no such video token": (entries("config.json", video_token_id=10**9), "is no token of its"),
     "an end that is not there": (
         entries("generation_config.json", eos_token_id=[10**9]),
         r"ends with the tokens \[1000000000\]",

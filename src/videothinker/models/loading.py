@@ -122,7 +122,13 @@ def read_tokenizer(checkpoint: Checkpoint, model: Any) -> PreTrainedTokenizerBas
         UserError: it cannot be read, does not fit the model, or its template does not work.
     """
     tokenizer = bare_tokenizer(str(checkpoint.folder))
-    place = str(tokenizer.convert_ids_to_tokens(model.config.video_token_id))
+    number = model.config.video_token_id
+    if number not in tokenizer.get_vocab().values():
+        raise UserError(
+            f"{checkpoint.folder}: config.json has video_token_id {number}, which is no token of "
+            "its tokenizer; take both from one model"
+        )
+    place = str(tokenizer.convert_ids_to_tokens(number))
     check_tokenizer(checkpoint.folder, tokenizer, model, place)
     return tokenizer
 
