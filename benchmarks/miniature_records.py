@@ -62,10 +62,8 @@ class Grid:
         return Grid(name, sets, records["evaluations"], records["trainings"])
 
     @staticmethod
-    def read(name: str) -> "Grid | None":
-        """The records called `name`, where they are committed, each question with its part."""
-        if not (RECORDS / f"{name}.json").is_file():
-            return None
+    def read(name: str) -> "Grid":
+        """The records called `name` as committed, each question with its part."""
         grid = Grid.raw(name)
         rows = {row["set"]: row for row in marked(name)}
         if missing := grid.sets.keys() - rows.keys():
@@ -100,8 +98,7 @@ class Grid:
 
 def marked(name: str) -> list[dict[str, Any]]:
     """The rows of GIVEAWAYS that are about a grid."""
-    path = RECORDS / GIVEAWAYS
-    rows = json.loads(path.read_text())["sets"] if path.is_file() else []
+    rows = json.loads((RECORDS / GIVEAWAYS).read_text())["sets"]
     return [row for row in rows if row["grid"] == name]
 
 
