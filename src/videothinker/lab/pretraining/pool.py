@@ -137,8 +137,8 @@ class SceneFacts(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, positions=mirrored)
 
 
-def _rounded(values: np.ndarray, digits: int = 3) -> list:
-    return np.nan_to_num(np.round(values, digits)).tolist()
+def _rounded(values: np.ndarray) -> list:
+    return np.nan_to_num(np.round(values, 3)).tolist()
 
 
 def facts(world: World, frames: int, seed: int, fragile: Fragile | None = None) -> SceneFacts:
