@@ -105,9 +105,9 @@ def question(rng: np.random.Generator, kind: str, number: int, looks: list) -> d
     return {**base, "question": text, "program": program, "choices": choices}
 
 
-def write_folder(root: Path, scenes: int, seed: int = 0) -> dict[str, float]:
+def write_folder(root: Path, scenes: int) -> dict[str, float]:
     """A training split of synthetic scenes; trajectories are drawn once per object count."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     motions = {n: trajectory(rng, n) for n in (4, 5, 6)}
     entries, size = [], 0
     due = dict.fromkeys((*PER_SCENE, "counterfactual"), 0.0)

@@ -29,6 +29,7 @@ from videothinker.seeds import numpy_generator
 from videothinker.world import camera
 from videothinker.world.config import WorldConfig
 from videothinker.world.families import family
+from videothinker.world.objects import frame_ids
 from videothinker.world.options import Names
 from videothinker.world.physics import ELASTICITY, FPS
 from videothinker.world.produce import truth_of
@@ -118,7 +119,7 @@ def from_cells(world: World, frames: int) -> Seen:
         rows[np.arange(len(at)), starts[k] + part + 1] = share
         return rows
 
-    shown_F = np.linspace(0, end - 1, frames).round().astype(int)
+    shown_F = frame_ids(frames, end)
     lines: list[np.ndarray] = []
     values: list[np.ndarray] = []
     for k in range(count):

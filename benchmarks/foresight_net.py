@@ -24,6 +24,7 @@ from torch.nn import functional
 
 from videothinker.clevrer.compact import CELL
 from videothinker.world.config import WorldConfig
+from videothinker.world.objects import frame_ids
 from videothinker.world.produce import truth_of
 from videothinker.world.scenes import scene_config
 from videothinker.world.worlds import World, make_world
@@ -54,7 +55,7 @@ class Example:
 def example(world: World, frames: int) -> Example:
     """What the network is told of a scene, and what is true."""
     run, end, count = world.factual, world.scene.length, len(world.scene.objects)
-    at = np.linspace(0, end - 1, frames).round().astype(int)
+    at = frame_ids(frames, end)
     seen_FN1 = run.inside_TN[at][..., None]
     middles_FN2 = (np.floor(run.positions_TN2[at] / CELL) + 0.5) * CELL
     told_FN3 = np.concatenate([np.where(seen_FN1, middles_FN2 / 2, 0), seen_FN1], axis=-1)

@@ -1,14 +1,17 @@
-"""The naive side of `gpu_step.py`: prompts and videos repeated, logits of every row at once."""
+"""The naive side of `step.py` and `gpu_step.py`: prompt and video repeated for each completion."""
 
 import torch
 from torch import Tensor
 
+from videothinker.algorithms import objective
+from videothinker.algorithms.base import Objective
 from videothinker.models.base import Prompt
 from videothinker.models.loaded import Policy
 from videothinker.models.positions import continued
 
 GENERATIONS = 8
 """Completions of a prompt."""
+OBJECTIVE = Objective(divergence="k3", repulsion=0.01)
 
 
 def repeated(
@@ -36,3 +39,15 @@ def naive_logps(policy: Policy, given: dict[str, Tensor], length: int) -> Tensor
     targets_GC = given["input_ids"][:, -length:, None]
     rows = zip(out.logits[:, :-1], targets_GC, strict=True)
     return torch.stack([row.float().log_softmax(-1).gather(-1, ids)[:, 0] for row, ids in rows])
+
+
+def naive_loss(logps_GC: Tensor, bias_GC: Tensor, advantages_G: Tensor, completions: int) -> Tensor:
+    """CDPO's loss of one prompt, of `completions` in the step."""
+    mask_GC = torch.ones_like(logps_GC, dtype=torch.bool)
+    ratio_GC = objective.token_ratio(logps_GC, logps_GC.detach())
+    return objective.cdpo_loss(
+        objective.clipped_surrogate(ratio_GC, advantages_G, epsilon=0.2, epsilon_high=0.28),
+        objective.k3(logps_GC, bias_GC),
+        objective.token_weights(mask_GC, "grpo", completions=completions, tokens=mask_GC.numel()),
+        repulsion=OBJECTIVE.repulsion,
+    )

@@ -13,12 +13,10 @@ from unittest import mock
 
 import torch
 import transformers
-from gpu_naive import GENERATIONS, naive_logps, repeated
+from gpu_naive import GENERATIONS, OBJECTIVE, naive_logps, naive_loss, repeated
 from gpu_shapes import Case
 from torch import Tensor
 
-from videothinker.algorithms import objective
-from videothinker.algorithms.base import Objective
 from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.generation import shared_prefix
 from videothinker.generation.base import Sampling
@@ -40,7 +38,6 @@ POLICIES: dict[str, tuple[Any, type[QwenVL]]] = {
     "qwen3_vl": (transformers.Qwen3VLForConditionalGeneration, Qwen3VL),
 }
 """Family -> transformers' class and the engine's."""
-OBJECTIVE = Objective(divergence="k3", repulsion=0.01)
 
 
 class Clock:
@@ -256,17 +253,8 @@ def naive_step(setting: Setting, prompts: list[Prompt], length: int) -> Clock:
         with torch.no_grad():
             bias_GC = naive_logps(setting.bias.policy, one, length)
         clock.lap("bias")
-        mask_GC = torch.ones_like(logps_GC, dtype=torch.bool)
         advantages_G = torch.linspace(-1, 1, GENERATIONS, device=setting.device)
-        ratio_GC = objective.token_ratio(logps_GC, logps_GC.detach())
-        objective.cdpo_loss(
-            objective.clipped_surrogate(ratio_GC, advantages_G, epsilon=0.2, epsilon_high=0.28),
-            objective.k3(logps_GC, bias_GC),
-            objective.token_weights(
-                mask_GC, "grpo", completions=GENERATIONS * len(prompts), tokens=mask_GC.numel()
-            ),
-            repulsion=OBJECTIVE.repulsion,
-        ).backward()
+        naive_loss(logps_GC, bias_GC, advantages_G, GENERATIONS * len(prompts)).backward()
         policy.model.eval()
         clock.lap("backward")
     update(setting, clock)

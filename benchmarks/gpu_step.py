@@ -46,6 +46,7 @@ from gpu_sides import SIDES, Setting, release
 from provenance import commit
 
 from videothinker.errors import Slower
+from videothinker.files import writing
 from videothinker.generation.graphs import can_fuse
 from videothinker.models.catalog import read_shape
 from videothinker.models.shapes import Grid, Shape, parameters
@@ -97,10 +98,8 @@ class Bench:
 
     def save(self) -> None:
         """Write what there is; a kill in the middle leaves the file before it."""
-        self.out.mkdir(parents=True, exist_ok=True)
-        beside = self.out / ".gpu_step.json"
-        beside.write_text(json.dumps(self.result, indent=1) + "\n", encoding="utf-8")
-        beside.replace(self.out / "gpu_step.json")
+        with writing(self.out / "gpu_step.json") as file:
+            file.write((json.dumps(self.result, indent=1) + "\n").encode())
 
     def measure(self, setting: Setting, case: Case, row: dict[str, Any], limit: float) -> None:
         """Each side once, then again in turns; `row` grows, and is written after every step."""

@@ -20,14 +20,15 @@ from miniature_records import (
     by_seed,
     difference,
     flags,
+    over_twos,
     pairs_right,
     share,
     table,
-    widened,
+    twos,
+    whole_by_seed,
 )
 from miniature_words import ABOUT, BEFORE, CHOSEN, FOUND, LESSON, READ, SEEN, UNLIKE
 
-from videothinker.estimates import mean
 from videothinker.evaluation.break_even import Way, break_even
 from videothinker.report.svg import Scale, element, picture
 
@@ -88,20 +89,6 @@ SLICE = "slice"
 ROW, TOP, LEFT, WIDTH, GAP = 22, 40, 250, 170, 26
 
 
-def places(grid: Grid, where: str) -> list[tuple[int, int]]:
-    """The questions of each whole family, by their place in the set."""
-    found: dict[str, list[int]] = {}
-    for place, family in enumerate(grid.sets[where]["pairs"]):
-        found.setdefault(family, []).append(place)
-    return [(two[0], two[1]) for two in found.values() if len(two) == 2]
-
-
-def whole_by_seed(grid: Grid, where: str, arm: str) -> list[list[float]]:
-    """One row a seed: is each family right as a whole?"""
-    at = places(grid, where)
-    return [[row[a] * row[b] for a, b in at] for row in flags(grid, where, arm, RIGHT)]
-
-
 def whole_difference(grid: Grid, arm: str, other: str) -> Interval | None:
     """Families right as a whole, `arm` minus `other`, paired by seed; None without such seeds."""
     seeds, others = grid.seeds(MAIN, arm), grid.seeds(MAIN, other)
@@ -113,10 +100,7 @@ def whole_difference(grid: Grid, arm: str, other: str) -> Interval | None:
         [a - b for a, b in zip(mine[seeds.index(s)], theirs[others.index(s)], strict=True)]
         for s in common
     ]
-    averaged = [math.fsum(values) / len(rows) for values in zip(*rows, strict=True)]
-    scenes = [grid.sets[MAIN]["scenes"][a] for a, _ in places(grid, MAIN)]
-    means = [math.fsum(row) / len(row) for row in rows]
-    return widened(mean(averaged, scenes, low=-1.0), means, least=-1.0)
+    return over_twos(grid, MAIN, rows, least=-1.0)
 
 
 def against(arm: str) -> str:
@@ -199,7 +183,7 @@ def shortcut(grid: Grid) -> dict[str, float]:
     for label in "oi":
         some = [m for m, c in zip(marks, asked["labels"], strict=True) if c == label]
         found[label] = 100 * sum(some) / len(some)
-    at = places(grid, MAIN)
+    at = twos(grid, MAIN)
     return found | {"f": 100 * sum(marks[a] * marks[b] for a, b in at) / len(at)}
 
 

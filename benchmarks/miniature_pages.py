@@ -53,7 +53,7 @@ Grids = Mapping[str, Grid]
 
 def read() -> dict[str, Grid]:
     """The grids of the tables, by name."""
-    return {name: grid for name in CHOICES if (grid := Grid.read(name))}
+    return {name: Grid.read(name) for name in CHOICES}
 
 
 def point(grid: Grid, where: str, arm: str, what: str) -> str:

@@ -62,10 +62,8 @@ class Grid:
         return Grid(name, sets, records["evaluations"], records["trainings"])
 
     @staticmethod
-    def read(name: str) -> "Grid | None":
-        """The records called `name`, where they are committed, each question with its part."""
-        if not (RECORDS / f"{name}.json").is_file():
-            return None
+    def read(name: str) -> "Grid":
+        """The records called `name` as committed, each question with its part."""
         grid = Grid.raw(name)
         rows = {row["set"]: row for row in marked(name)}
         if missing := grid.sets.keys() - rows.keys():
@@ -100,8 +98,7 @@ class Grid:
 
 def marked(name: str) -> list[dict[str, Any]]:
     """The rows of GIVEAWAYS that are about a grid."""
-    path = RECORDS / GIVEAWAYS
-    rows = json.loads(path.read_text())["sets"] if path.is_file() else []
+    rows = json.loads((RECORDS / GIVEAWAYS).read_text())["sets"]
     return [row for row in rows if row["grid"] == name]
 
 
@@ -205,18 +202,34 @@ def share(grid: Grid, where: str, arm: str, bit: int) -> float:
     return 100 * math.fsum(map(math.fsum, rows)) / sum(map(len, rows))
 
 
-def pairs_right(grid: Grid, where: str, arm: str) -> Interval:
-    """Percent of minimal pairs with both questions right."""
-    asked = grid.sets[where]
+def twos(grid: Grid, where: str) -> list[tuple[int, int]]:
+    """The two questions of each minimal pair, or family, by their place in the set."""
     places: dict[str, list[int]] = {}
-    for n, pair in enumerate(asked["pairs"]):
+    for n, pair in enumerate(grid.sets[where]["pairs"]):
         if pair:
             places.setdefault(pair, []).append(n)
-    found = [two for two in places.values() if len(two) == 2]
-    rows = [[row[a] * row[b] for a, b in found] for row in flags(grid, where, arm, RIGHT)]
-    averaged = [math.fsum(row[n] for row in rows) / len(rows) for n in range(len(found))]
-    whole = mean(averaged, [asked["scenes"][a] for a, _ in found])
-    return widened(whole, [math.fsum(row) / len(row) for row in rows])
+    return [(two[0], two[1]) for two in places.values() if len(two) == 2]
+
+
+def whole_by_seed(grid: Grid, where: str, arm: str) -> list[list[float]]:
+    """One row a seed: are both questions of each two right?"""
+    at = twos(grid, where)
+    return [[row[a] * row[b] for a, b in at] for row in flags(grid, where, arm, RIGHT)]
+
+
+def over_twos(
+    grid: Grid, where: str, rows: Sequence[Sequence[float]], least: float = 0.0
+) -> Interval:
+    """Mean of rows (a seed each, a value a pair or family), clustered by scene; see `estimate`."""
+    averaged = [math.fsum(values) / len(rows) for values in zip(*rows, strict=True)]
+    scenes = [grid.sets[where]["scenes"][a] for a, _ in twos(grid, where)]
+    means = [math.fsum(row) / len(row) for row in rows]
+    return widened(mean(averaged, scenes, low=least), means, least)
+
+
+def pairs_right(grid: Grid, where: str, arm: str) -> Interval:
+    """Percent of minimal pairs, or families, with both questions right."""
+    return over_twos(grid, where, whole_by_seed(grid, where, arm))
 
 
 def last(grid: Grid, arm: str, name: str) -> float | None:

@@ -155,7 +155,7 @@ INTERVALS = ("over scenes and seeds", "Student over seeds", "bootstrap of seeds 
 
 def printed(*, every: bool) -> list[str]:
     """All tables as lines of text; `every` set, or the main one and the pairs."""
-    grids = [grid for name in GRIDS if (grid := Grid.read(name))]
+    grids = [Grid.read(name) for name in GRIDS]
     asked = [(g, w) for g in grids for w in g.sets if w == MAIN or (every and w != PAIRS)]
     tables = {
         "Questions that give themselves away, and what a guess at the rest gets (percent)": (

@@ -291,15 +291,13 @@ questions y. Predicted from the base alone, against what plain GRPO did:"""
 
 def old_world() -> str:
     """docs/results_old_world.md."""
-    grids = [grid for name in TITLES if (grid := Grid.read(name))]
+    grids = [Grid.read(name) for name in TITLES]
     words = table(("what is written", "what it means"), WORDS)
-    parts: list[str | list[str]] = [INTRO, words, *split.in_short(split.read())]
-    parts += [split.OUT, split.domain_table(split.read())]
-    parts += [section(grid) for grid in grids]
-    if rows := erosion_table(grids):
-        parts += [EROSION, rows]
-    if rows := weight_section(grids):
-        parts.append(rows)
+    parts: list[str | list[str]] = [
+        *(INTRO, words, *split.in_short(split.read()), split.OUT, split.domain_table(split.read())),
+        *(section(grid) for grid in grids),
+        *(EROSION, erosion_table(grids), weight_section(grids)),
+    ]
     return split.joined(parts) + "\n"
 
 

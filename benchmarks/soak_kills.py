@@ -24,14 +24,14 @@ def soak(record: Record) -> None:
     folder, line = fresh_line()
     undisturbed = {}
     while not record.late:
-        name = min(record.wanted(line.stages), key=lambda one: _kills(record, one))
-        if _kills(record, name) >= goal:
+        name = min(record.wanted(line.stages), key=lambda one: record.came(one, "kills"))
+        if record.came(name, "kills") >= goal:
             break
         stage = line.ready(name)
         if name not in undisturbed:
             undisturbed[name] = leave_alone(stage, folder / "whole")
         seconds, wanted = undisturbed[name]
-        number = int(record.table.get(name, {}).get("runs", 0))
+        number = record.came(name, "runs")
         out = folder / "killed" / stage.out
         kills, alone = _killed(stage, out, seconds, Random(f"{name} {number}"))
         if other := differences(wanted, contents(out.parent)):
@@ -39,10 +39,6 @@ def soak(record: Record) -> None:
         shutil.rmtree(out.parent)
         record.count(name, kills=kills, runs=1, **({"of one rank": alone} if alone else {}))
     shutil.rmtree(folder)
-
-
-def _kills(record: Record, name: str) -> float:
-    return record.table.get(name, {}).get("kills", 0)
 
 
 def _killed(stage: Stage, out: Path, seconds: float, random: Random) -> tuple[int, int]:

@@ -91,8 +91,8 @@ def soak(record: Record) -> None:
         harmless = Path(name) / "harmless"
         whole_line(harmless, n=6, seeds=(0,))
         known = Tags(_page(harmless, Random(0))[0].read_text(encoding="utf-8"))
-        while not record.late and _pages(record) < (record.goal or GOAL):
-            number = _pages(record)
+        while not record.late and record.came("pages", "pages") < (record.goal or GOAL):
+            number = record.came("pages", "pages")
             runs = Path(name) / "runs"
             shutil.copytree(harmless, runs, ignore=shutil.ignore_patterns("*.html"))
             random = Random(f"page {number}")
@@ -109,10 +109,6 @@ def soak(record: Record) -> None:
             told = {"opened in Chromium": 1, "cards opened": opened} if browser else {}
             record.count("pages", pages=1, **{"hostile texts": texts, **told}, embedding=embedded)
             shutil.rmtree(runs)
-
-
-def _pages(record: Record) -> int:
-    return int(record.table.get("pages", {}).get("pages", 0))
 
 
 def _page(root: Path, random: Random) -> tuple[Path, bool]:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from videothinker.records import write_atomic
+
 Counts = dict[str, float]
 Table = dict[str, Counts]
 """What was tried -> outcome -> how often."""
@@ -42,6 +44,10 @@ class Record:
         """What was counted under a name, outcomes together."""
         return int(sum(self.table.get(name, {}).values()))
 
+    def came(self, name: str, outcome: str) -> int:
+        """How often an outcome was counted under a name."""
+        return int(self.table.get(name, {}).get(outcome, 0))
+
     @property
     def late(self) -> bool:
         """Is the time over?"""
@@ -58,9 +64,7 @@ class Record:
         """Put the section into the record beside whatever the others have put there."""
         with _held(self.path.parent):
             sections = {**_read(self.path), self.part: self.table}
-            beside = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
-            beside.write_text(json.dumps(sections, indent=1) + "\n", encoding="utf-8")
-            beside.replace(self.path)
+            write_atomic(self.path, (json.dumps(sections, indent=1) + "\n").encode())
 
 
 def tables(path: Path) -> dict[str, str]:

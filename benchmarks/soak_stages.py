@@ -187,12 +187,12 @@ class Running:
             if self.wait(seconds) is not None:
                 return
 
-    def orphans(self, seconds: float = 120.0) -> list[int]:
-        """Processes that a stage started and that still work so long after its end.
+    def orphans(self) -> list[int]:
+        """Processes that a stage started and that still work two minutes after its end.
 
         Long, since on a busy machine a child whose parent is gone first has its imports to do.
         """
-        ends = time.monotonic() + seconds
+        ends = time.monotonic() + 120
         while found := [pid for pid in self.pids if _alive(pid)]:
             if time.monotonic() > ends:
                 return found

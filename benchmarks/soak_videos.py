@@ -154,11 +154,10 @@ def soak(record: Record) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         made = make_all(folder)
-        while not record.late and any(_tried(record, one) < goal for one in DAMAGES):
+        while not record.late and any(record.tried(one) < goal for one in DAMAGES):
             for damage in DAMAGES:
-                for number in range(
-                    _tried(record, damage), min(goal, _tried(record, damage) + 100)
-                ):
+                done = record.tried(damage)
+                for number in range(done, min(goal, done + 100)):
                     if record.late:
                         break
                     which = list(made)[number % len(made)]
@@ -169,14 +168,9 @@ def soak(record: Record) -> None:
                         raise
                     row = record.table.setdefault(damage, {})
                     row[outcome] = row.get(outcome, 0) + 1
-            record.table.setdefault("the decoder", {})["largest MB"] = max(
-                record.table.get("the decoder", {}).get("largest MB", 0), _megabytes()
-            )
+            largest = max(record.came("the decoder", "largest MB"), _megabytes())
+            record.table["the decoder"] = {"largest MB": largest}
             record.save()
-
-
-def _tried(record: Record, damage: str) -> int:
-    return int(sum(record.table.get(damage, {}).values()))
 
 
 def _megabytes() -> int:

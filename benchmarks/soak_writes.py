@@ -89,12 +89,12 @@ def soak(record: Record) -> None:
 
 
 def _tried(record: Record, name: str) -> int:
-    return record.tried(name) - int(record.table.get(name, {}).get("writes", 0))
+    return record.tried(name) - record.came(name, "writes")
 
 
 def _share(record: Record, name: str) -> float:
     """Of the writes that are to be tried, those that were."""
-    writes = record.table.get(name, {}).get("writes", 0)
+    writes = record.came(name, "writes")
     return _tried(record, name) / min(writes, record.goal or writes) if writes else 0
 
 

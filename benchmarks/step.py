@@ -29,14 +29,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import torch
 import transformers
+from gpu_naive import GENERATIONS, OBJECTIVE, naive_loss, repeated
 from provenance import commit
 from step_memory import memory, resident
 from step_plain import PlainSide
 
-from videothinker.algorithms import objective
-from videothinker.algorithms.base import Objective
 from videothinker.generation.base import Sampling, generate
-from videothinker.models.base import Prompt
 from videothinker.models.catalog import load_policy, read_shape
 from videothinker.models.loaded import Policy
 from videothinker.models.positions import continued
@@ -44,7 +42,6 @@ from videothinker.models.qwen_vl.small import SmallConfig, build_small
 from videothinker.models.shapes import Grid, Shape, step_flops
 from videothinker.training.step import Bias, accumulate_gradients
 
-GENERATIONS = 8
 QUESTION = "Which of these will happen without the red cube? " * 4
 SIZES = {
     # parameters about: the shape keeps Qwen2.5-VL-3B's share of vision in the whole
@@ -146,7 +143,7 @@ def trainer_step(setting: Setting | PlainSide, length: int, seed: int) -> dict[s
         Bias(setting.bias),
         [group],
         [setting.advantages_G],
-        Objective(divergence="k3", repulsion=0.01),
+        OBJECTIVE,
         completions=GENERATIONS,
         tokens=int(group.mask_GC.sum()),
     )
@@ -160,7 +157,7 @@ def trainer_step(setting: Setting | PlainSide, length: int, seed: int) -> dict[s
 def naive_step(setting: Setting, length: int, seed: int) -> dict[str, float]:
     """The same step with everything repeated G times, in the library's own code."""
     clock = Clock()
-    given = repeated(setting.policy, setting.prompt)
+    given = repeated(setting.policy, [setting.prompt])
     torch.manual_seed(seed)
     with torch.no_grad():
         ids_GL = setting.policy.model.generate(
@@ -185,15 +182,7 @@ def naive_step(setting: Setting, length: int, seed: int) -> dict[str, float]:
     with torch.no_grad():
         bias_GC = logps(setting.bias)
     logps_GC = logps(setting.policy)
-    ratio_GC = objective.token_ratio(logps_GC, logps_GC.detach())
-    mask_GC = torch.ones_like(logps_GC, dtype=torch.bool)
-    loss = objective.cdpo_loss(
-        objective.clipped_surrogate(ratio_GC, setting.advantages_G, epsilon=0.2, epsilon_high=0.28),
-        objective.k3(logps_GC, bias_GC),
-        objective.token_weights(mask_GC, "grpo", completions=GENERATIONS, tokens=mask_GC.numel()),
-        repulsion=0.01,
-    )
-    loss.backward()
+    naive_loss(logps_GC, bias_GC, setting.advantages_G, GENERATIONS).backward()
     clock.lap("gradients")
     setting.optimizer.step()
     setting.optimizer.zero_grad()
@@ -212,18 +201,6 @@ class Clock:
         """Name the time since the last lap."""
         now = time.process_time()
         self.seconds[name], self.last = now - self.last, now
-
-
-def repeated(policy: Policy, prompt: Prompt) -> dict[str, torch.Tensor]:
-    """The prompt and its video G times, as the library takes them; positions are ours."""
-    ids_GP = prompt.input_ids_P.repeat(GENERATIONS, 1)
-    return {
-        "input_ids": ids_GP,
-        "attention_mask": torch.ones_like(ids_GP),
-        "position_ids": policy.positions(prompt)[:, None].expand(-1, GENERATIONS, -1),
-        "pixel_values_videos": prompt.video.pixel_values.repeat(GENERATIONS, 1),
-        "video_grid_thw": prompt.video.grid_thw.repeat(GENERATIONS, 1),
-    }
 
 
 SIDES = ("ours", "naive")

@@ -23,7 +23,6 @@ def question(*options: tuple[int, int], removed: int = 1, negated: bool = False)
         seen=tuple(frozenset(pair) for pair in SEEN),
         removed=removed,
         negated=negated,
-        objects=5,
     )
 
 
@@ -106,7 +105,7 @@ def test_a_question_is_taken_apart_by_its_programs() -> None:
     found = asked(raw((2, 0), (3, 4), removed=1), scene())
     assert found.options == (frozenset({0, 2}), frozenset({3, 4}))
     assert found.seen == tuple(frozenset(pair) for pair in SEEN)
-    assert (found.removed, found.negated, found.objects) == (1, True, 5)
+    assert (found.removed, found.negated) == (1, True)
     broken = RawQuestion(0, "?", "predictive", ("unseen_events", "belong_to"))
     with pytest.raises(UserError, match="removes no object"):
         asked(broken, scene())

@@ -61,7 +61,7 @@ def scene(rng: np.random.Generator, *, away: bool) -> Asked:
     options = (frozenset((0, 1)), frozenset((2, 3)), frozenset((1, 2)))
     seen = [] if away else [options[int(rng.integers(2))]]
     negated = bool(rng.integers(2))
-    return Asked(options, ("a", "b", "c"), (*seen, frozenset((4, 5))), 4, negated, 6)
+    return Asked(options, ("a", "b", "c"), (*seen, frozenset((4, 5))), 4, negated)
 
 
 def test_give_aways_are_learned_from_the_scene() -> None:
@@ -83,7 +83,7 @@ def test_give_aways_are_learned_from_the_scene() -> None:
 def test_the_removed_object_is_never_looked_at() -> None:
     options = (frozenset((0, 1)), frozenset((1, 2)))
     seen = (frozenset((0, 1)), frozenset((3, 4)))
-    told = [Asked(options, ("x", "y"), seen, removed, False, 5) for removed in (3, 4)]
+    told = [Asked(options, ("x", "y"), seen, removed, False) for removed in (3, 4)]
     one, other = asks("a", without("gray cube"), "A"), asks("b", without("red sphere"), "B")
     assert one.question_struck is not None
     mine = list(features(one, told[0], one.question_struck))

@@ -64,7 +64,7 @@ def test_natural_pairs_by_hand() -> None:
 def test_a_known_scene_tells_that_two_phrases_are_one_object() -> None:
     def seen(removed: int) -> Asked:
         pairs = (frozenset((0, 1)), frozenset((0, 2)))
-        return Asked(pairs, ("x", "y"), (), removed, negated=False, objects=5)
+        return Asked(pairs, ("x", "y"), (), removed, negated=False)
 
     questions = [
         asks("a", without("gray cube"), "A"),

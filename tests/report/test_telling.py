@@ -119,7 +119,7 @@ def test_commands_can_be_pasted(made_runs: list[Path], tmp_path: Path) -> None:
 
 
 def test_every_rule_and_flag_has_its_meaning() -> None:
-    facts = LogFacts(0, (), ((1, 2),), (True,), False)
+    facts = LogFacts((frozenset((1, 2)),), ("x",), (), 0, False, (True,))
     assert all(terms.meaning(rule) for rule in (*flags(facts), *FLAGS.values()))
     assert terms.meaning("of a stranger") == ""
 

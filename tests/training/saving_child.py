@@ -13,6 +13,7 @@ from unittest import mock
 
 import torch
 
+from benchmarks.step_memory import resident
 from tests.training.toy_training import corpus, make_question
 from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.models.catalog import load_policy
@@ -23,12 +24,6 @@ from videothinker.training import loop, stages
 
 WIDE: dict[str, Any] = {"hidden": 512, "layers": 5, "heads": 8, "intermediate": 2560}
 FOUND: dict[str, float] = {}
-
-
-def resident(field: str) -> float:
-    """Megabytes of this process: VmRSS now, VmHWM at most."""
-    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{field}:"))
 
 
 def watched(name: str, function: Any) -> Any:

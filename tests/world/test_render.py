@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from videothinker.clevrer.programs import MATERIALS
 from videothinker.world import camera, render, shading, solids
-from videothinker.world.objects import MATERIALS, SHAPES, SceneObject, SceneSetup
+from videothinker.world.objects import SHAPES, SceneObject, SceneSetup
 from videothinker.world.physics import simulate
 
 EYE = (float(camera.EYE[0]), float(camera.EYE[1]), float(camera.EYE[2]))

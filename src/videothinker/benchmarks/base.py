@@ -1,5 +1,6 @@
 """What every benchmark's file gives: how it is asked, counted and scored, and its questions."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -60,16 +61,12 @@ class Benchmark:
     def counts(self) -> dict[str, int]:
         """What is there, under the names of `expected`; a question that comes twice counts once."""
         different = {q.id: q for q in self.questions}.values()
-        found = {
+        return {
             "questions": len(different),
             "videos": len({q.video for q in different if q.video is not None}),
             **{f"needs a judge: {kind}": n for kind, n in self.needs_judge.items()},
+            **Counter(f"{key} {group_of(q, key)}" for q in different for key in self.groupings),
         }
-        for question in different:
-            for key in self.groupings:
-                value = f"{key} {group_of(question, key)}"
-                found[value] = found.get(value, 0) + 1
-        return found
 
     def wrong_counts(self) -> list[str]:
         """One sentence for each count that is not the published one."""

@@ -38,7 +38,6 @@ def damage(path: Path) -> str | None:
     if packets or head[4:5] == b"G":  # the latter with a time stamp before each (m2ts)
         return None
     return _no_video(head)
-    return _no_video(head)
 
 
 def _no_video(head: bytes) -> str:

@@ -21,15 +21,6 @@ from videothinker.lists.table import list_in
 from videothinker.records import Question, encode, write_alone
 
 
-class Finding(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A problem of one row."""
-
-    number: int
-    """Its line, item or row."""
-    what: str
-    mend: str
-
-
 class Checked(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What `check` and `convert` found, for `--json`."""
 
@@ -38,7 +29,7 @@ class Checked(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     questions: int
     """Rows, or turns of their conversations, that are whole multiple-choice questions."""
     data_root: str
-    problems: tuple[Finding, ...]
+    problems: tuple[Problem, ...]
     guesses: tuple[str, ...]
     accepted: bool
     """The guesses, by --accept-guesses."""
@@ -163,9 +154,7 @@ def _found(listing: QuestionList, config: CheckConfig | ConvertConfig, *, decode
         rows=len(listing.table.rows),
         questions=len(listing.questions),
         data_root=str(listing.root),
-        problems=tuple(
-            Finding(number=p.number, what=p.what, mend=p.mend) for p in listing.problems
-        ),
+        problems=tuple(listing.problems),
         guesses=tuple(listing.guesses()),
         accepted=config.accept_guesses,
         read=tuple(listing.told()),

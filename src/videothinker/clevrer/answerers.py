@@ -33,8 +33,6 @@ class Asked:
     """The object that the premise takes away."""
     negated: bool
     """Asks what will *not* happen."""
-    objects: int
-    """How many there are."""
 
     @property
     def in_video(self) -> tuple[bool, ...]:
@@ -60,10 +58,9 @@ def asked(raw: RawQuestion, scene: Scene) -> Asked:
     return Asked(
         options=tuple(run(c.program, scene, where=where).pair for c in raw.choices),
         words=tuple(choice.choice for choice in raw.choices),
-        seen=tuple(event.pair for event in scene.events if event.type == "collision"),
+        seen=scene.collisions,
         removed=removed_object(raw.program, scene, where=where),
         negated=negated(raw.program),
-        objects=len(scene.objects),
     )
 
 

@@ -7,14 +7,15 @@ Semantics: the paper's tables 4 to 6 (Yi et al., ICLR 2020, arXiv 1910.01442).
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast, get_args
 
+from videothinker.clevrer.annotations import Color, Material, Shape
 from videothinker.clevrer.scenes import Event, Scene
 from videothinker.errors import UserError
 
-COLORS = ("gray", "red", "blue", "green", "brown", "yellow", "cyan", "purple")
-MATERIALS = ("metal", "rubber")
-SHAPES = ("sphere", "cylinder", "cube")
+COLORS: tuple[str, ...] = get_args(Color)
+MATERIALS: tuple[str, ...] = get_args(Material)
+SHAPES: tuple[str, ...] = get_args(Shape)
 ORDERS = {"first": 0, "second": 1, "last": -1}
 
 ALIASES = {

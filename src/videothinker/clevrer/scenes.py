@@ -55,9 +55,9 @@ class Scene:
     frames: int = FRAMES
 
     @property
-    def collisions(self) -> frozenset[frozenset[int]]:
-        """The pairs that collide in the video."""
-        return frozenset(event.pair for event in self.events if event.type == "collision")
+    def collisions(self) -> tuple[frozenset[int], ...]:
+        """The pairs that collide in the video, in order of time."""
+        return tuple(event.pair for event in self.events if event.type == "collision")
 
 
 def crossings(visible_TN: NDArray[np.bool_]) -> list[Event]:

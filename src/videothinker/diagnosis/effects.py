@@ -7,6 +7,7 @@ it happens, Q whether the question is negated. Units of one video depend on each
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from videothinker.dependence import cluster_of
 from videothinker.diagnosis.causal import Unit
 from videothinker.diagnosis.probes import majority
 from videothinker.diagnosis.reliance import Intervention
@@ -57,7 +58,7 @@ def units_of(
                     treatment=HAPPENS[treatment],
                     observation=HAPPENS[observation],
                     outcome=says,
-                    cluster=question.groups.get("scene") or question.video or question.id,
+                    cluster=cluster_of(question),
                 )
             )
     return units

@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Sequence
 
 from videothinker.clevrer.annotations import complain
-from videothinker.clevrer.answerers import Asked
+from videothinker.clevrer.answerers import Asked, Pair
 from videothinker.clevrer.grammar import parse_counterfactual, parse_option, resolve
 from videothinker.clevrer.programs import ALIASES, TOKENS, parse, removed_object, run
 from videothinker.clevrer.questions import RawQuestion, Split, question_id
 from videothinker.clevrer.scenes import Event, Scene, from_annotation
 from videothinker.diagnosis.config import RULES
-from videothinker.diagnosis.rules import Collision, LogFacts, Pair, flags, pair
+from videothinker.diagnosis.rules import LogFacts, flags
 from videothinker.errors import UserError
 from videothinker.records import Diagnosis, Evidence
 
@@ -28,21 +28,13 @@ def check_tokens(raw: RawQuestion, where: str) -> None:
             parse(program, where=where)
 
 
-def seen_collisions(scene: Scene) -> tuple[Collision, ...]:
-    """The collisions of the video, in order of time."""
-    return tuple(
-        Collision(event.frame, pair(*event.objects))
-        for event in scene.events
-        if event.type == "collision"
-    )
-
-
-def describe(scene: Scene, seen: Sequence[Collision]) -> tuple[str, ...]:
+def describe(scene: Scene) -> tuple[str, ...]:
     """Each collision in words: "frame 41: red metal cube collides with blue rubber sphere"."""
     names = [thing.name for thing in scene.objects]
     return tuple(
-        f"frame {hit.frame}: {names[hit.objects[0]]} collides with {names[hit.objects[1]]}"
-        for hit in seen
+        f"frame {event.frame}: {' collides with '.join(names[i] for i in sorted(event.objects))}"
+        for event in scene.events
+        if event.type == "collision"
     )
 
 
@@ -62,23 +54,19 @@ def _removed(raw: RawQuestion, scene: Scene, where: str) -> tuple[int, str, bool
 
 def _option(choice: str, program: Sequence[str], scene: Scene, where: str) -> Pair:
     if not program:
-        one, other = (resolve(phrase, scene.objects) for phrase in parse_option(choice))
-        return pair(one, other)
+        return frozenset(resolve(phrase, scene.objects) for phrase in parse_option(choice))
     event = run(program, scene, where=where)
     if not isinstance(event, Event) or event.type != "collision":
         raise UserError(f"choice {choice!r} names {event!r}; it must name a collision")
-    return pair(*event.objects)
+    return event.pair
 
 
-def facts_of(
-    raw: RawQuestion, scene: Scene, seen: tuple[Collision, ...], where: str
-) -> tuple[LogFacts, str]:
+def facts_of(raw: RawQuestion, scene: Scene, where: str) -> tuple[LogFacts, str]:
     """What the logs say about one counterfactual question.
 
     Args:
         raw: the question with its programs; where a program is missing, its text is read.
         scene: its scene, from the annotation.
-        seen: the scene's collisions.
         where: the question's id, for errors.
 
     Returns:
@@ -90,13 +78,13 @@ def facts_of(
     """
     removed, phrase, negated = _removed(raw, scene, where)
     correct = [choice.answer == "correct" for choice in raw.choices]
-    options = tuple(_option(c.choice, c.program, scene, where) for c in raw.choices)
     told = LogFacts(
+        options=tuple(_option(c.choice, c.program, scene, where) for c in raw.choices),
+        words=tuple(choice.choice for choice in raw.choices),
+        seen=scene.collisions,
         removed=removed,
-        seen=seen,
-        options=options,
-        happens_after_removal=tuple(good != negated for good in correct),
         negated=negated,
+        happens_after_removal=tuple(good != negated for good in correct),
     )
     return told, phrase
 
@@ -121,21 +109,9 @@ def judge(
         evidence=Evidence(
             removed=phrase,
             observed=observed,
-            truth_video=told.happens_in_video,
+            truth_video=told.in_video,
             truth_counterfactual=told.happens_after_removal,
         ),
-    )
-
-
-def as_asked(told: LogFacts, raw: RawQuestion, objects: int) -> Asked:
-    """The question as answerers that simulate nothing see it; `objects` is how many there are."""
-    return Asked(
-        options=tuple(frozenset(option) for option in told.options),
-        words=tuple(choice.choice for choice in raw.choices),
-        seen=tuple(frozenset(hit.objects) for hit in told.seen),
-        removed=told.removed,
-        negated=told.negated,
-        objects=objects,
     )
 
 
@@ -163,8 +139,7 @@ def diagnose_split(
         except UserError as error:
             complain(problems, str(error))
             continue
-        seen = seen_collisions(scene)
-        observed = describe(scene, seen)
+        observed = describe(scene)
         for raw in entry.questions:
             name = question_id(split.name, entry.scene_index, raw.question_id)
             try:
@@ -172,11 +147,11 @@ def diagnose_split(
                 if raw.question_type != "counterfactual":
                     yield name, None
                     continue
-                told, phrase = facts_of(raw, scene, seen, name)
+                told, phrase = facts_of(raw, scene, name)
             except UserError as error:
                 text = str(error)
                 complain(problems, text if text.startswith(name) else f"{name}: {text}")
                 continue
             if asked is not None:
-                asked[name] = as_asked(told, raw, len(scene.objects))
+                asked[name] = told
             yield name, judge(told, phrase, observed, name, rule)

@@ -64,11 +64,8 @@ def next_lines(chosen: BiasSet, gains: Gains, out: Path, model: str = "MODEL") -
             empty,
             f"next: videothinker train grpo --data {data} --model {model} --out {beside['grpo']}",
         ]
-    why = (
-        [] if chosen.premise_removed else ["no observational question has a premise to strike out"]
-    )
     command = f"train bias --data {data} --model {model} --out {beside['bias']} --as-is"
-    return [*why, f"next: videothinker {command}"]
+    return [f"next: videothinker {command}"]
 
 
 def _at_chance(gains: Gains, out: Path) -> str:

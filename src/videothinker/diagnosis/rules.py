@@ -12,58 +12,30 @@ question ("which will *not* happen") an option is correct where its event does n
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-Pair = tuple[int, int]
-"""Two object ids, the smaller first."""
-
-
-def pair(a: int, b: int) -> Pair:
-    """Two object ids in order, so that "A hits B" and "B hits A" are one event."""
-    return (a, b) if a < b else (b, a)
+from videothinker.clevrer.answerers import Asked, Pair
 
 
 @dataclass(frozen=True)
-class Collision:
-    """One collision seen in the video."""
-
-    frame: int
-    objects: Pair
-
-
-@dataclass(frozen=True)
-class LogFacts:
+class LogFacts(Asked):
     """What the logs say about one counterfactual question."""
 
-    removed: int
-    """Id of the object the premise takes away."""
-    seen: tuple[Collision, ...]
-    """Collisions of the frames shown, in order of time."""
-    options: tuple[Pair, ...]
-    """The event each option names."""
     happens_after_removal: tuple[bool, ...]
     """For each option, from the given answer with the negation taken out."""
-    negated: bool
-    """Does the question ask for what will *not* happen?"""
-
-    @property
-    def happens_in_video(self) -> tuple[bool, ...]:
-        """For each option: is its event among the collisions seen?"""
-        seen = {collision.objects for collision in self.seen}
-        return tuple(option in seen for option in self.options)
 
     @property
     def correct(self) -> tuple[bool, ...]:
         """For each option: is it a right answer to the question?"""
-        return tuple(happens != self.negated for happens in self.happens_after_removal)
+        return self.picks(self.happens_after_removal)
 
     @property
     def correct_in_video(self) -> tuple[bool, ...]:
         """For each option: would it be right if the question had no premise?"""
-        return tuple(happens != self.negated for happens in self.happens_in_video)
+        return self.picks(self.in_video)
 
 
 def untouched(facts: LogFacts) -> bool:
     """The removed object takes part in no collision seen, so its removal changes none of them."""
-    return all(facts.removed not in collision.objects for collision in facts.seen)
+    return all(facts.removed not in pair for pair in facts.seen)
 
 
 def first_influence(facts: LogFacts) -> dict[int, int]:
@@ -74,11 +46,9 @@ def first_influence(facts: LogFacts) -> dict[int, int]:
     the start (index -1).
     """
     influenced = {facts.removed: -1}
-    for index, collision in enumerate(facts.seen):
-        a, b = collision.objects
-        if a in influenced or b in influenced:
-            influenced.setdefault(a, index)
-            influenced.setdefault(b, index)
+    for index, pair in enumerate(facts.seen):
+        if not pair.isdisjoint(influenced):
+            influenced = dict.fromkeys(pair, index) | influenced
     return influenced
 
 
@@ -91,8 +61,8 @@ def no_path(facts: LogFacts) -> bool:
     """
     influenced = first_influence(facts)
     when: dict[Pair, int] = {}
-    for index, collision in enumerate(facts.seen):
-        when.setdefault(collision.objects, index)
+    for index, pair in enumerate(facts.seen):
+        when.setdefault(pair, index)
     end = len(facts.seen)
     return all(
         influenced.get(one, end) >= when.get(option, end)
@@ -106,7 +76,7 @@ def same_truth(facts: LogFacts) -> bool:
 
     Equivalent to: the question with its premise struck out has the same set of right answers.
     """
-    return facts.happens_in_video == facts.happens_after_removal
+    return facts.in_video == facts.happens_after_removal
 
 
 def correct_seen(facts: LogFacts) -> bool | None:

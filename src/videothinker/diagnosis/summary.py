@@ -66,9 +66,6 @@ def summarise(
         problems: what was left out, in words.
     """
     split_of = {question.id: question.split for question in questions}
-    types: dict[str, int] = {}
-    for question in questions:
-        types[question.type] = types.get(question.type, 0) + 1
     splits: dict[str, list[Diagnosis]] = {}
     for diagnosis in diagnoses:
         splits.setdefault(split_of[diagnosis.question_id], []).append(diagnosis)
@@ -95,7 +92,7 @@ def summarise(
     others = Counter(q.type for q in questions if q.id not in diagnosed)
     return {
         "questions": len(questions),
-        "types": dict(sorted(types.items())),
+        "types": dict(sorted(Counter(question.type for question in questions).items())),
         "not_diagnosed": dict(sorted(others.items())),
         "splits": by_split,
         "problems": list(problems),

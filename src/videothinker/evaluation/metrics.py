@@ -118,12 +118,10 @@ def whole_families(found: Sequence[tuple[Question, ...]], answered: Answered) ->
     return over([family[0] for family in found], values)
 
 
-def paired(
-    questions: Sequence[Question], ours: Answered, theirs: Answered, score: str = "exact"
-) -> Estimate:
+def paired(questions: Sequence[Question], ours: Answered, theirs: Answered) -> Estimate:
     """Mean difference `ours - theirs` on the same questions, clustered by video."""
-    values = [average(ours[q.id], score) - average(theirs[q.id], score) for q in questions]
-    return over(questions, values, low=-1.0)
+    gains = [average(ours[q.id], "exact") - average(theirs[q.id], "exact") for q in questions]
+    return over(questions, gains, low=-1.0)
 
 
 def always(letters: Letters, questions: Sequence[Question]) -> Estimate:

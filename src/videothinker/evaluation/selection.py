@@ -7,9 +7,9 @@ from pathlib import Path
 
 from videothinker.benchmarks.base import Benchmark, tier_of
 from videothinker.console import say
+from videothinker.dependence import cluster_of
 from videothinker.errors import UserError
 from videothinker.evaluation.config import EvaluateConfig
-from videothinker.evaluation.metrics import cluster_of
 from videothinker.records import Diagnosis, Question
 from videothinker.seeds import derive
 from videothinker.video import BadVideo, check_there

@@ -178,14 +178,13 @@ def _seeds(methods: Sequence[Method]) -> int:
 
 
 def _sizes(board: Board, methods: Sequence[Method]) -> str:
-    found = [accuracy(board, method, board.units(label)) for label in LABELS for method in methods]
-    n = [
-        max((e.n for e in found[i * len(methods) : (i + 1) * len(methods)] if e), default=0)
-        for i in range(2)
-    ]
+    n = dict.fromkeys(LABELS, 0)
+    for label in LABELS:
+        for e in (accuracy(board, method, board.units(label)) for method in methods):
+            n[label] = max(n[label], e.n if e else 0)
     seeds = _seeds(methods)
     return (
-        f"n = {n[1]} inferential and {n[0]} observational questions, "
+        f"n = {n['inferential']} inferential and {n['observational']} observational questions, "
         f"{count(seeds, 'training seed')} a method"
     )
 

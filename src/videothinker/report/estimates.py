@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from videothinker import estimates
+from videothinker.dependence import cluster_of
 from videothinker.estimates import Estimate, student
-from videothinker.evaluation.metrics import cluster_of
 from videothinker.report.results import Board, Method, Unit
 
 MIN_QUESTIONS = 100

@@ -1,7 +1,6 @@
 """Descriptive questions: count, exist and query, with CLEVRER's wording and programs."""
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -198,11 +197,11 @@ class Drafter:
 
     def draft(self, subtype: str) -> CandidateQuestion:
         """A draft of one subtype."""
-        makers: dict[str, Callable[[], CandidateQuestion]] = {
-            "count": self.count,
-            "exist": self.exist,
-        }
-        return makers[subtype]() if subtype in makers else self.query(subtype.split("_")[1])
+        if subtype == "count":
+            return self.count()
+        if subtype == "exist":
+            return self.exist()
+        return self.query(subtype.removeprefix("query_"))
 
 
 def descriptive(views: Views, names: Names, count: int) -> list[RawQuestion]:

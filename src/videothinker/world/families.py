@@ -87,10 +87,9 @@ def _beyond_rules(truth: Truth, one: _Candidate) -> bool:
     question = Asked(
         options=tuple(frozenset(pair) for pair in one.options),
         words=(),
-        seen=tuple(event.pair for event in truth.scene.events if event.type == "collision"),
+        seen=truth.scene.collisions,
         removed=last,
         negated=False,
-        objects=len(truth.scene.objects),
     )
     gold = tuple(truth.happens(last, pair) for pair in one.options)
     return all(answerer(question) != gold for answerer in READING.values())

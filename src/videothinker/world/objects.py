@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-MATERIALS = ("metal", "rubber")
 SHAPES = ("cube", "sphere", "cylinder")
 
 RADIUS = 0.2
@@ -29,7 +28,7 @@ class SceneObject:
 
     Attributes:
         color: one of `clevrer.programs.COLORS`.
-        material: one of MATERIALS (looks only: all objects weigh the same).
+        material: one of `clevrer.programs.MATERIALS` (looks only: all objects weigh the same).
         shape: one of SHAPES.
         position: (x, y) in table units at frame 0, and until `launch_frame`.
         velocity: (vx, vy) in units per second, given to it at `launch_frame`.

@@ -21,7 +21,7 @@ from videothinker.world.pairs import minimal_pairs
 from videothinker.world.plan import objects_needed
 from videothinker.world.questions import Request, Truth, all_questions, as_they_come, colliding
 from videothinker.world.render import Palette, render
-from videothinker.world.robust import Fragile, fragile_pairs
+from videothinker.world.robust import fragile_pairs
 from videothinker.world.scenes import scene_config
 from videothinker.world.shading import RGB
 from videothinker.world.view import annotation, scene_view, worlds_file, worlds_path
@@ -57,13 +57,13 @@ def frame_rate(frames: int, length: int = FRAMES) -> Fraction:
     return Fraction(frames * FPS, length)
 
 
-def truth_of(world: World, fragile: Fragile | None = None) -> Truth:
-    """What collides where, and which of it is not to be asked about."""
+def truth_of(world: World) -> Truth:
+    """What collides where."""
     late = [
         colliding(event for event in events_of(run) if event.frame >= run.length)
         for run in world.without
     ]
-    return Truth(scene_view(world), late, fragile)
+    return Truth(scene_view(world), late)
 
 
 @dataclass(frozen=True)

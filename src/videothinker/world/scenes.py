@@ -10,10 +10,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from videothinker.clevrer.programs import MATERIALS
 from videothinker.errors import UserError
 from videothinker.world import camera
 from videothinker.world.dials import DIALS, SceneConfig, scene_config
-from videothinker.world.objects import MATERIALS, RADIUS, SHAPES, SceneObject, SceneSetup
+from videothinker.world.objects import RADIUS, SHAPES, SceneObject, SceneSetup
 from videothinker.world.physics import FPS, Trajectory, simulate
 from videothinker.world.shading import RGB
 

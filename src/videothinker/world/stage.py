@@ -12,15 +12,15 @@ import sys
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 from types import ModuleType
-from typing import IO, Any
+from typing import Any
 
 import msgspec
 
@@ -30,6 +30,7 @@ from videothinker.clevrer.answerers import Verdict
 from videothinker.clevrer.questions import MINIMAL_PAIRS, SceneQuestions
 from videothinker.console import progress, say
 from videothinker.errors import UserError
+from videothinker.files import writing
 from videothinker.ranks import cores
 from videothinker.records import encode, iter_jsonl
 from videothinker.runs import Run, open_run
@@ -73,9 +74,6 @@ def world(config: WorldConfig) -> Path:
                 _make_split(config, split, count)
             run.facts = _assemble(config, counts)
         except OSError as error:
-            for half in config.out.glob(".*.tmp"):
-                with suppress(OSError):
-                    half.unlink()
             raise UserError(
                 f"{config.out}: cannot be written on ({error.strerror}); "
                 "free some room, then run the same command again to resume"
@@ -173,24 +171,14 @@ def _follow(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-class _JsonList:
-    """A JSON list written one entry a line; whole or not there."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.beside = path, path.with_name(f".{path.name}.tmp")
-        self.file: IO[bytes] = self.beside.open("wb")
-        self.empty = True
-
-    def add(self, entry: msgspec.Struct) -> None:
-        self.file.write((b"[\n" if self.empty else b",\n") + msgspec.json.encode(entry))
-        self.empty = False
-
-    def close(self) -> None:
-        self.file.write(b"[]\n" if self.empty else b"\n]\n")
-        self.file.flush()
-        os.fsync(self.file.fileno())
-        self.file.close()
-        self.beside.replace(self.path)
+def _write_list(path: Path, entries: Iterable[SceneQuestions]) -> None:
+    """A JSON list, one entry a line."""
+    with writing(path) as file:
+        before = b"[\n"
+        for entry in entries:
+            file.write(before + msgspec.json.encode(entry))
+            before = b",\n"
+        file.write(b"[]\n" if before == b"[\n" else b"\n]\n")
 
 
 class Rejected(msgspec.Struct, frozen=True):
@@ -201,34 +189,30 @@ class Rejected(msgspec.Struct, frozen=True):
     reason: str
 
 
-def _assemble(config: WorldConfig, counts: dict[str, int]) -> dict[str, Any]:
+def _assemble(config: WorldConfig, splits: Collection[str]) -> dict[str, Any]:
     """Put the question files together; returns what was counted."""
     out = config.out
-    tally: dict[str, int] = {}
-    reasons: dict[str, int] = {}
+    tally, reasons = Counter[str](), Counter[str]()
     verdicts: list[Verdict] = []
-    pairs = _JsonList(out / f"{MINIMAL_PAIRS}.json") if config.give_aways == "allowed" else None
-    dropped = out / ".rejected.jsonl.tmp"
-    with dropped.open("wb") as lines:
-        for split in counts:
-            questions = _JsonList(out / f"{split}.json")
-            for made in iter_jsonl(_shards(out, split), Made):
-                questions.add(made.questions)
-                if pairs is not None and made.pairs.questions:
-                    pairs.add(made.pairs)
-                _count(tally, made.questions, split)
-                _count(tally, made.pairs, MINIMAL_PAIRS)
-                verdicts += made.verdicts
-                for attempt, reason in enumerate(made.rejected):
-                    lines.write(encode(Rejected(made.questions.scene_index, attempt, reason)))
-                    reasons[reason] = reasons.get(reason, 0) + 1
-            questions.close()
-        lines.flush()
-        os.fsync(lines.fileno())
-    if pairs is not None:
-        pairs.close()
-    dropped.replace(out / "rejected.jsonl")
-    return {"questions": tally, "what_if": _what_if(verdicts), "rejected": reasons}
+
+    def made(split: str) -> Iterator[Made]:
+        return iter_jsonl(_shards(out, split), Made)
+
+    for split in splits:
+        _write_list(out / f"{split}.json", (one.questions for one in made(split)))
+    if config.give_aways == "allowed":
+        pairs = (one.pairs for split in splits for one in made(split) if one.pairs.questions)
+        _write_list(out / f"{MINIMAL_PAIRS}.json", pairs)
+    with writing(out / "rejected.jsonl") as lines:
+        for split in splits:
+            for one in made(split):
+                tally.update(f"{split} {raw.question_type}" for raw in one.questions.questions)
+                tally.update(f"{MINIMAL_PAIRS} {raw.question_type}" for raw in one.pairs.questions)
+                verdicts += one.verdicts
+                reasons.update(one.rejected)
+                for attempt, reason in enumerate(one.rejected):
+                    lines.write(encode(Rejected(one.questions.scene_index, attempt, reason)))
+    return {"questions": dict(tally), "what_if": _what_if(verdicts), "rejected": dict(reasons)}
 
 
 def _what_if(verdicts: Sequence[Verdict]) -> dict[str, Any]:
@@ -240,12 +224,6 @@ def _what_if(verdicts: Sequence[Verdict]) -> dict[str, Any]:
         "changes": dict(Counter(one.change for one in verdicts if one.change is not None)),
         "answerers": {name: score._asdict() for name, score in answerers.tally(verdicts).items()},
     }
-
-
-def _count(tally: dict[str, int], scene: SceneQuestions, split: str) -> None:
-    for question in scene.questions:
-        key = f"{split} {question.question_type}"
-        tally[key] = tally.get(key, 0) + 1
 
 
 def _report(config: WorldConfig, run: Run) -> None:

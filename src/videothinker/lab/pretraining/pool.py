@@ -137,8 +137,8 @@ class SceneFacts(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, positions=mirrored)
 
 
-def _rounded(values: np.ndarray, digits: int = 3) -> list:
-    return np.nan_to_num(np.round(values, digits)).tolist()
+def _rounded(values: np.ndarray) -> list:
+    return np.nan_to_num(np.round(values, 3)).tolist()
 
 
 def facts(world: World, frames: int, seed: int, fragile: Fragile | None = None) -> SceneFacts:
@@ -177,10 +177,10 @@ def simulated(index: int, seed: int, config: PoolConfig) -> SceneFacts:
     """One scene of the pool, from its index."""
     scenes = scene_config(config)
     world = make_world(seed, index, scenes)
-    if config.give_aways == "allowed":
-        return facts(world, config.frames, seed)
-    rng = numpy_generator(seed, "pretraining jitter", index)
-    fragile = fragile_pairs(world, scenes, config.jitter, config.jitter_draws, rng)
+    fragile = None
+    if config.give_aways != "allowed":
+        rng = numpy_generator(seed, "pretraining jitter", index)
+        fragile = fragile_pairs(world, scenes, config.jitter, config.jitter_draws, rng)
     return facts(world, config.frames, seed, fragile)
 
 

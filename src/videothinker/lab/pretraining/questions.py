@@ -1,7 +1,7 @@
 """What a small model is asked about a scene, with what is true."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -108,18 +108,13 @@ def from_raw(facts: SceneFacts, raw: RawQuestion) -> TaughtQuestion:
 
 def premise_removed(asked: TaughtQuestion, facts: SceneFacts) -> TaughtQuestion:
     """The question without its premise: what is right is then what the video shows."""
-    bare = TaughtQuestion(
-        strike(asked.question) or asked.question,
-        asked.choices,
-        (),
-        "premise_removed",
-        negated=asked.negated,
-        pairs=asked.pairs,
+    return replace(
+        asked,
+        question=strike(asked.question) or asked.question,
+        gold=answer_from(asked, facts.collisions()),
+        type="premise_removed",
+        removed=None,
     )
-    return TaughtQuestion(
-        bare.question, bare.choices, answer_from(bare, facts.collisions()), "premise_removed",
-        negated=bare.negated, pairs=bare.pairs,
-    )  # fmt: skip
 
 
 def which_collide(facts: SceneFacts, rng: np.random.Generator) -> TaughtQuestion:
