@@ -15,12 +15,12 @@ import json
 import math
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from miniature_families import SHORTCUT, figures
-from miniature_records import RIGHT, SIMULATED, VALID
+from miniature_records import FOLLOWS, RIGHT, SIMULATED, VALID
 from miniature_tables import PAGES
 
 from videothinker.diagnosis.audit import Audited
@@ -36,10 +36,30 @@ EVERY = 10
 """Training steps averaged into one point of a kept curve."""
 
 
-def digit(sample: Sample, prefill: str) -> str:
-    """One answer as a digit."""
+def digit(sample: Sample, prefill: str, *, follows: bool) -> str:
+    """One answer as a digit, in base 16."""
     simulated = (prefill + sample.text).startswith(SIMULATES)
-    return str(RIGHT * (sample.exact == 1) + VALID * bool(sample.format) + SIMULATED * simulated)
+    found = RIGHT * (sample.exact == 1) + VALID * bool(sample.format) + SIMULATED * simulated
+    return f"{found + FOLLOWS * follows:x}"
+
+
+def following(questions: Sequence[Question], samples: Mapping[str, Sample]) -> set[str]:
+    """Questions whose answer is another than that to the other question of their pair or family."""
+    twos: dict[str, list[str]] = {}
+    for question in questions:
+        if two := pair_of(question):
+            twos.setdefault(two, []).append(question.id)
+    return {
+        one
+        for ids in twos.values()
+        for one in ids
+        if len({samples[other].answer for other in ids}) == len(ids) > 1
+    }
+
+
+def pair_of(question: Question) -> str:
+    """Its family, or its minimal pair; empty where it has none."""
+    return question.groups.get("family") or question.groups.get("pair", "")
 
 
 def read_metadata(run: Path) -> dict[str, Any]:
@@ -59,17 +79,20 @@ def evaluation(run: Path, sets: dict[str, Any], found: re.Match[str]) -> dict[st
     asked = {
         "labels": "".join(labels.get(q.id, "unknown")[0] for q in questions),
         "scenes": [q.groups.get("scene", q.id) for q in questions],
-        "pairs": [q.groups.get("family") or q.groups.get("pair", "") for q in questions],
+        "pairs": [pair_of(q) for q in questions],
         "prefill": prefill,
         "shortcut": shortcut(Path(metadata["facts"].get("data", run))),
     }
     if sets.setdefault(found["set"], asked) != asked:
         raise SystemExit(f"{run}: asks other questions than the other runs of {found['set']!r}")
+    follow = following(questions, samples)
     return {
         "set": found["set"],
         "arm": found["arm"],
         "seed": None if found["seed"] is None else int(found["seed"]),
-        "answers": "".join(digit(samples[q.id], prefill) for q in questions),
+        "answers": "".join(
+            digit(samples[q.id], prefill, follows=q.id in follow) for q in questions
+        ),
     }
 
 

@@ -1,4 +1,4 @@
-"""docs/results.md and its figure: the grid on questions that do not give themselves away.
+"""Arms and figure of docs/results.md: the grid on questions that do not give themselves away.
 
 All its test questions stand in families of two: one video, one set of options, two objects to
 remove, an observational and an inferential question. Whoever does not read the premise has no
@@ -12,14 +12,12 @@ from pathlib import Path
 from markupsafe import Markup
 from miniature_records import (
     MAIN,
-    RIGHT,
     SIMULATED,
     Grid,
     Interval,
     accuracy,
     by_seed,
     difference,
-    flags,
     over_twos,
     pairs_right,
     share,
@@ -27,7 +25,6 @@ from miniature_records import (
     twos,
     whole_by_seed,
 )
-from miniature_words import ABOUT, BEFORE, CHOSEN, FOUND, LESSON, READ, SEEN, UNLIKE
 
 from videothinker.evaluation.break_even import Way, break_even
 from videothinker.report.svg import Scale, element, picture
@@ -82,10 +79,6 @@ ARMS = {
 PANELS = {"o": "observational", "i": "inferential", "f": "families whole"}
 FORCED, DESCRIBED = "without", "seen"
 DRAWN = {"without-drawn": "simulating", "seen-drawn": "describing"}
-FAR = {"harder": "harder to foresee", "longer": "half as long again", "crowded": "seven objects"}
-"""Sets of scenes unlike those of training, in words."""
-SLICE = "slice"
-"""The labelled set by which a checkpoint is chosen."""
 ROW, TOP, LEFT, WIDTH, GAP = 22, 40, 250, 170, 26
 
 
@@ -190,11 +183,11 @@ def shortcut(grid: Grid) -> dict[str, float]:
 def base_table(grid: Grid) -> list[str]:
     """What there is before training."""
     rows = [
-        ["the base, free", *_accuracies(grid, MAIN)],
-        ["the base made to describe", *_accuracies(grid, DESCRIBED)],
-        ["the base made to simulate", *_accuracies(grid, FORCED)],
+        ["the base, free", *accuracies(grid, MAIN)],
+        ["the base made to describe", *accuracies(grid, DESCRIBED)],
+        ["the base made to simulate", *accuracies(grid, FORCED)],
     ]
-    rows += [[f"the same drawn at temperature 1, {how}", *_accuracies(grid, where)]
+    rows += [[f"the same drawn at temperature 1, {how}", *accuracies(grid, where)]
              for where, how in DRAWN.items()]  # fmt: skip
     rows.append(["who reads the premise and simulates nothing",
                  *(f"{shortcut(grid)[what]:.1f}" for what in PANELS)])  # fmt: skip
@@ -202,45 +195,14 @@ def base_table(grid: Grid) -> list[str]:
     return table(("answers", *PANELS.values()), rows)
 
 
-def _accuracies(grid: Grid, where: str) -> list[str]:
-    if not grid.seeds(where, BASE):
+def accuracies(grid: Grid, where: str, arm: str = BASE) -> list[str]:
+    """Means in the order of `PANELS`; dashes where it was not asked."""
+    if not grid.seeds(where, arm):
         return ["-"] * 3
     return [
-        *(f"{accuracy(grid, where, BASE, what).mean:.1f}" for what in "oi"),
-        f"{pairs_right(grid, where, BASE).mean:.1f}",
+        *(f"{accuracy(grid, where, arm, what).mean:.1f}" for what in "oi"),
+        f"{pairs_right(grid, where, arm).mean:.1f}",
     ]
-
-
-def far_table(grid: Grid) -> list[str]:
-    """Whole families on scenes unlike those of training, by arm."""
-    asked = [where for where in FAR if where in grid.sets]
-    arms = [BASE, *(arm for arm in ARMS if any(grid.seeds(where, arm) for where in asked))]
-    rows = []
-    for arm in arms:
-        words = "the base made to simulate" if arm == BASE else ARMS[arm]
-        count = "-" if arm == BASE else ", ".join(map(str, grid.seeds(asked[0], arm)))
-        sets = [f"{where}-{FORCED}" if arm == BASE else where for where in asked]
-        rows.append([words, count, *(str(pairs_right(grid, where, arm)) for where in sets)])
-    return table(("families whole", "seeds", *(FAR[where] for where in asked)), rows)
-
-
-def chosen_table(grid: Grid) -> list[str]:
-    """GRPO's checkpoint that is best on the labelled slice, by seed, and its last one."""
-    steps = sorted(int(arm.partition("-")[2]) for arm in grid.arms(SLICE))
-    rows = []
-    for place, seed in enumerate(grid.seeds(SLICE, f"{PLAIN}-{steps[-1]}")):
-        right = {
-            step: math.fsum(flags(grid, SLICE, f"{PLAIN}-{step}", RIGHT)[place]) for step in steps
-        }
-        best = max(steps, key=lambda step: right[step])  # the first of those that are equal
-        cells = [
-            f"{points(grid, MAIN, f'{PLAIN}-{step}', what)[place]:.1f}"
-            for step in (best, steps[-1])
-            for what in PANELS
-        ]
-        rows.append([str(seed), str(best), *cells])
-    last = [f"{title}, step {steps[-1]}" for title in PANELS.values()]
-    return table(("seed", "best step", *PANELS.values(), *last), rows)
 
 
 def drawn_share(grid: Grid) -> float:
@@ -301,24 +263,6 @@ def _panel(grid: Grid, what: str, scale: Scale, arms: Sequence[str]) -> list[Mar
     return found
 
 
-def forecast(grid: Grid) -> str:
-    """What the base's own answers forecast."""
-    return f"""**Break-even.** By its drawn answers simulating earns more than describing where more
-than {drawn_share(grid):.1f} % of the training questions are inferential."""
-
-
-def results() -> str:
-    """docs/results.md."""
-    grid, pixels = Grid.raw(NAME), Grid.raw(PIXELS)
-    parts: list[str | list[str]] = [
-        *(ABOUT, FOUND, arms_table(grid), READ, cure_table(grid)),
-        *(SEEN, arms_table(pixels), cure_table(pixels), base_table(pixels)),
-        *(BEFORE, base_table(grid), forecast(grid)),
-        *(CHOSEN, chosen_table(grid), UNLIKE, far_table(grid), LESSON),
-    ]
-    return "\n\n".join(p if isinstance(p, str) else "\n".join(p) for p in parts) + "\n"
-
-
 def figures() -> dict[Path, str]:
     """The picture of each tier, by its file."""
     return {IMAGES / f"{name}.svg": figure(Grid.raw(name)) for name in (NAME, PIXELS)}
@@ -328,7 +272,7 @@ def short_table() -> list[str]:
     """README's table: the arms with most seeds, means alone, transcripts / pixels."""
     grids = [Grid.raw(name) for name in (NAME, PIXELS)]
     rows = [
-        ["the base made to simulate", "-", "-", *_pairs([_accuracies(g, FORCED) for g in grids])]
+        ["the base made to simulate", "-", "-", *_pairs([accuracies(g, FORCED) for g in grids])]
     ]
     rows += [[ARMS[arm], *_pairs([_means(g, arm) for g in grids])] for arm in SHOWN]
     asked = [[f"{shortcut(g)[what]:.1f}" for what in PANELS] for g in grids]
@@ -339,12 +283,7 @@ def short_table() -> list[str]:
 def _means(grid: Grid, arm: str) -> list[str]:
     if not grid.seeds(MAIN, arm):
         return ["-"] * 5
-    return [
-        compute(grid, arm),
-        str(len(grid.seeds(MAIN, arm))),
-        *(f"{accuracy(grid, MAIN, arm, what).mean:.1f}" for what in "oi"),
-        f"{pairs_right(grid, MAIN, arm).mean:.1f}",
-    ]
+    return [compute(grid, arm), str(len(grid.seeds(MAIN, arm))), *accuracies(grid, MAIN, arm)]
 
 
 def _pairs(tiers: Sequence[Sequence[str]]) -> list[str]:

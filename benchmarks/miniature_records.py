@@ -15,8 +15,10 @@ MAIN = "test"
 """The set that every arm answers."""
 SHARES = {"o": 0.74, "i": 0.26}
 """Weights of the mix: observational and inferential in the paper's training data."""
-RIGHT, VALID, SIMULATED = 1, 2, 4
-"""What an answer's digit adds up: exactly right, of a valid format, opens with a removal."""
+RIGHT, VALID, SIMULATED, FOLLOWS = 1, 2, 4, 8
+"""What an answer's digit adds up, in base 16: exactly right, of a valid format, opens with a
+removal, is another answer than the one to the other question of its pair or family.
+"""
 LABELS = {"o": "observational", "i": "inferential"}
 PARTS = {"a": "give-aways", "r": "the rest"}
 """Of the inferential questions: do they give themselves away (videothinker.giveaways)?"""
@@ -88,7 +90,7 @@ class Grid:
         """One digit a question."""
         for one in self.evaluations:
             if (one["set"], one["arm"], one["seed"]) == (where, arm, seed):
-                return [int(c) for c in one["answers"]]
+                return [int(c, 16) for c in one["answers"]]
         raise KeyError((where, arm, seed))
 
     def training(self, arm: str) -> Iterator[dict[str, Any]]:

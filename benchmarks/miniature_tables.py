@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-import miniature_families as families
 import miniature_pages as split
+import miniature_results
 from miniature_records import (
     ACCURACIES,
     HALVES,
@@ -301,5 +301,5 @@ def old_world() -> str:
     return split.joined(parts) + "\n"
 
 
-PAGES = {"results": families.results, "results_old_world": old_world}
+PAGES = {"results": miniature_results.results, "results_old_world": old_world}
 """Name of a page of docs/ -> what writes all of it."""

@@ -1,4 +1,4 @@
-"""The words of docs/results.md between its tables (miniature_families.py)."""
+"""The words of docs/results.md between its tables (miniature_results.py)."""
 
 ABOUT = """# Results in miniature
 
@@ -33,6 +33,13 @@ Bias-failure sampling and families stand above it with every seed, sampling by l
 one, at no observational cost that is shown; families may keep most, sampling by label is not told
 from bias-failure. All stay below the base made to simulate. The paper's divergence at three times
 its weight is not shown to help; its own weight was not run."""
+FOLLOWED = """## Does the answer follow the premise?
+
+The two questions of a family name two objects to remove, and their answers differ. Here is in how
+many families, in percent, a method gives two answers, right or wrong. Who describes gives one."""
+SMALLER = """## A smaller base
+
+TODO"""
 CHOSEN = """## Choosing a checkpoint by a labelled slice
 
 The plain engineer's answer to a policy that forgets: keep a checkpoint every ten steps, and take

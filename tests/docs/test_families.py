@@ -10,8 +10,12 @@ import pytest
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
+import miniature  # noqa: E402
 import miniature_families as families  # noqa: E402
 import miniature_records as records  # noqa: E402
+import miniature_results as results  # noqa: E402
+
+from videothinker.records import Question, Sample  # noqa: E402
 
 TEST = records.MAIN
 
@@ -44,6 +48,39 @@ def test_a_family_is_right_where_both_its_questions_are() -> None:
     assert gap.mean == pytest.approx(200 / 3)  # of seed 1, the only one that both have
     assert families.whole_difference(made, "exact", "families") is None
     assert families.shortcut(made) == pytest.approx({"o": 100, "i": 100 / 3, "f": 100 / 3})
+
+
+def test_an_answer_follows_where_another_object_changes_it() -> None:
+    """Three families: two answers, one answer twice, and one question alone."""
+    asked = [("a", "x", "A"), ("b", "x", "B"), ("c", "y", "A"), ("d", "y", "A"), ("e", "z", "A")]
+    questions = [
+        Question(id=name, dataset="d", split="s", question="?", choices=("1", "2"), answer=("A",),
+                 type="t", groups={"family": family})
+        for name, family, _ in asked
+    ]  # fmt: skip
+    samples = {
+        name: Sample(question_id=name, model="m", protocol="p", verdict="ok", answer=(picked,))
+        for name, _, picked in asked
+    }
+    assert miniature.following(questions, samples) == {"a", "b"}
+    kept = "".join(miniature.digit(samples[name], "", follows=name in "ab") for name, *_ in asked)
+    assert kept == "88000"
+
+
+def test_the_share_that_follows_is_of_families() -> None:
+    made = grid(test__grpo={1: "88aaff", 2: "880000"}, without__base={None: "880000"})
+    rows = {row.split(" | ")[0][2:]: row for row in results.follow_table((made, made))}
+    assert "66.7" in rows["GRPO"]
+    assert "33.3" in rows["the base made to simulate"]
+    assert rows["bias-failure sampling"].count("-") == 3  # its own hyphen, and no seeds in either
+
+
+def test_two_sizes_are_compared_on_the_seeds_that_both_have() -> None:
+    larger = {"grpo": {1: "000000", 2: "111111"}, "bias-failure": {1: "111111", 2: "000000"}}
+    smaller = {"grpo": {1: "110000"}, "bias-failure": {1: "111100"}}
+    grids = [grid(**{f"test__{a}": s for a, s in one.items()}) for one in (larger, smaller)]
+    rows = [row for row in results.size_table(*grids) if "bias-failure" in row]
+    assert ["+100.0" in rows[0], "+33.3" in rows[1]] == [True, True]
 
 
 def test_compute_counts_the_bias_model_and_what_was_measured_once() -> None:

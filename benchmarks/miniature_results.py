@@ -1,0 +1,128 @@
+"""docs/results.md: the arms (miniature_families.py) and what stands beside them."""
+
+import math
+
+from miniature_families import (
+    ARMS,
+    BASE,
+    CURE,
+    DESCRIBED,
+    FORCED,
+    NAME,
+    PANELS,
+    PIXELS,
+    PLAIN,
+    accuracies,
+    arms_table,
+    base_table,
+    cure_table,
+    drawn_share,
+    points,
+    whole_difference,
+)
+from miniature_records import FOLLOWS, MAIN, RIGHT, Grid, flags, over_twos, pairs_right, table, twos
+from miniature_words import (
+    ABOUT,
+    BEFORE,
+    CHOSEN,
+    FOLLOWED,
+    FOUND,
+    LESSON,
+    READ,
+    SEEN,
+    SMALLER,
+    UNLIKE,
+)
+
+SMALL = "families_small"
+"""The records of the transcript tier on a smaller base."""
+FAR = {"harder": "harder to foresee", "longer": "half as long again", "crowded": "seven objects"}
+"""Sets of scenes unlike those of training, in words."""
+SLICE = "slice"
+"""The labelled set by which a checkpoint is chosen."""
+FOLLOWING = (PLAIN, CURE, "families", "both", "k3-0.01", "k3-0.03", "label-26", "attract")
+"""Arms asked whether their answer follows the premise."""
+
+
+def follow_table(grids: tuple[Grid, Grid]) -> list[str]:
+    """Families in which another answer is given where another object is named, a tier a column."""
+    asked = [(DESCRIBED, BASE, "the base made to describe")]
+    asked += [(FORCED, BASE, "the base made to simulate")]
+    asked += [(MAIN, arm, ARMS[arm]) for arm in FOLLOWING]
+    rows = [[words, *(_followed(one, where, arm) for one in grids)] for where, arm, words in asked]
+    return table(("another answer for another object", "transcripts", "pixels"), rows)
+
+
+def _followed(grid: Grid, where: str, arm: str) -> str:
+    if not grid.seeds(where, arm):
+        return "-"
+    at = twos(grid, where)
+    rows = [[row[a] for a, _ in at] for row in flags(grid, where, arm, FOLLOWS)]
+    return str(over_twos(grid, where, rows))
+
+
+def size_table(larger: Grid, smaller: Grid) -> list[str]:
+    """What bias-failure sampling adds to GRPO on two sizes of base, on the seeds that both have."""
+    rows = []
+    for words, grid in (("1.0 M", larger), ("0.6 M", smaller)):
+        common = set(smaller.seeds(MAIN, PLAIN)) & set(smaller.seeds(MAIN, CURE))
+        kept = [e for e in grid.evaluations if e["seed"] in (None, *common)]
+        same = Grid(grid.name, grid.sets, kept, grid.trainings)
+        rows.append([words, "the base made to simulate", "-", *accuracies(same, FORCED), ""])
+        for arm in (PLAIN, CURE):
+            gap = None if arm == PLAIN else whole_difference(same, arm, PLAIN)
+            count = str(len(same.seeds(MAIN, arm)))
+            means = accuracies(same, MAIN, arm)
+            rows.append([words, ARMS[arm], count, *means, gap.signed if gap else ""])
+    return table(("base", "trained by", "seeds", *PANELS.values(), "against GRPO"), rows)
+
+
+def far_table(grid: Grid) -> list[str]:
+    """Whole families on scenes unlike those of training, by arm."""
+    asked = [where for where in FAR if where in grid.sets]
+    arms = [BASE, *(arm for arm in ARMS if any(grid.seeds(where, arm) for where in asked))]
+    rows = []
+    for arm in arms:
+        words = "the base made to simulate" if arm == BASE else ARMS[arm]
+        count = "-" if arm == BASE else ", ".join(map(str, grid.seeds(asked[0], arm)))
+        sets = [f"{where}-{FORCED}" if arm == BASE else where for where in asked]
+        rows.append([words, count, *(str(pairs_right(grid, where, arm)) for where in sets)])
+    return table(("families whole", "seeds", *(FAR[where] for where in asked)), rows)
+
+
+def chosen_table(grid: Grid) -> list[str]:
+    """GRPO's checkpoint that is best on the labelled slice, by seed, and its last one."""
+    steps = sorted(int(arm.partition("-")[2]) for arm in grid.arms(SLICE))
+    rows = []
+    for place, seed in enumerate(grid.seeds(SLICE, f"{PLAIN}-{steps[-1]}")):
+        right = {
+            step: math.fsum(flags(grid, SLICE, f"{PLAIN}-{step}", RIGHT)[place]) for step in steps
+        }
+        best = max(steps, key=lambda step: right[step])  # the first of those that are equal
+        cells = [
+            f"{points(grid, MAIN, f'{PLAIN}-{step}', what)[place]:.1f}"
+            for step in (best, steps[-1])
+            for what in PANELS
+        ]
+        rows.append([str(seed), str(best), *cells])
+    last = [f"{title}, step {steps[-1]}" for title in PANELS.values()]
+    return table(("seed", "best step", *PANELS.values(), *last), rows)
+
+
+def forecast(grid: Grid) -> str:
+    """What the base's own answers forecast."""
+    return f"""**Break-even.** By its drawn answers simulating earns more than describing where more
+than {drawn_share(grid):.1f} % of the training questions are inferential."""
+
+
+def results() -> str:
+    """docs/results.md."""
+    grid, pixels = Grid.raw(NAME), Grid.raw(PIXELS)
+    parts: list[str | list[str]] = [
+        *(ABOUT, FOUND, arms_table(grid), READ, cure_table(grid)),
+        *(SEEN, arms_table(pixels), cure_table(pixels), base_table(pixels)),
+        *(FOLLOWED, follow_table((grid, pixels)), SMALLER, size_table(grid, Grid.raw(SMALL))),
+        *(BEFORE, base_table(grid), forecast(grid)),
+        *(CHOSEN, chosen_table(grid), UNLIKE, far_table(grid), LESSON),
+    ]
+    return "\n\n".join(p if isinstance(p, str) else "\n".join(p) for p in parts) + "\n"
