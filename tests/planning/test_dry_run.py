@@ -49,6 +49,16 @@ def test_a_recipe_for_another_architecture_is_refused(
     assert "add --dry-run" in capsys.readouterr().err
 
 
+def test_a_plan_for_several_gpus_is_refused_what_their_run_would_be(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    recipe = str(RECIPES / "clevrer-3b-cdpo.yaml")
+    words = ["train", "cdpo", "--config", recipe, "--dry-run", "--moments", "8bit"]
+    assert cli.main([*words, "--gpus", "2"]) == cli.USER_ERROR
+    assert "8bit' came with 2 processes" in capsys.readouterr().err
+    assert cli.main(words) == 0
+
+
 def measured(*, lora: bool) -> dict[str, Any]:
     rows = json.loads(MEASURED.read_text())["rows"]
     wanted = {"length": 256, "prompts": 2, "lora": lora, "optimizer_on_cpu": False}

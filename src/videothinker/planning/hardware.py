@@ -52,6 +52,19 @@ def check_fits(plan: Plan, limit: int) -> None:
     )
 
 
+def refuse_pieces_of_eight_bits(config: TrainConfig, ranks: int) -> None:
+    """Refuse 8-bit moments in several processes.
+
+    Raises:
+        UserError: they were asked for.
+    """
+    if ranks > 1 and config.moments == "8bit":
+        raise UserError(
+            f"moments '8bit' came with {ranks} processes, which hold pieces of the moments that "
+            "8-bit blocks do not fit; keep moments 'float32', which are shared among them"
+        )
+
+
 def check_hardware(
     config: TrainConfig,
     questions: Sequence[Question],
@@ -68,11 +81,7 @@ def check_hardware(
     Raises:
         UserError: too little memory, no bfloat16, or 8-bit moments in several processes.
     """
-    if ranks > 1 and config.moments == "8bit":
-        raise UserError(
-            f"moments '8bit' came with {ranks} processes, which hold pieces of the moments that "
-            "8-bit blocks do not fit; keep moments 'float32', which are shared among them"
-        )
+    refuse_pieces_of_eight_bits(config, ranks)
     if device.type != "cuda":
         if config.moments == "8bit":
             raise UserError("moments '8bit' need a GPU; keep moments 'float32' on the CPU")

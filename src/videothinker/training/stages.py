@@ -18,7 +18,7 @@ from videothinker.models.catalog import place
 from videothinker.models.folders import model_folder
 from videothinker.models.loaded import Policy, digest_weights
 from videothinker.planning.dry_run import print_plan
-from videothinker.planning.hardware import check_hardware, who_waits
+from videothinker.planning.hardware import check_hardware, refuse_pieces_of_eight_bits, who_waits
 from videothinker.planning.plan import Choice, make_plan
 from videothinker.processes import Processes, find_processes
 from videothinker.records import Step
@@ -116,6 +116,7 @@ def dry_run(
     data: Path, config: TrainConfig, *, gpu_memory: str | None, gpus: int, as_json: bool
 ) -> None:
     """Print what `train` would cost, by data that need not be there yet; see `print_plan`."""
+    refuse_pieces_of_eight_bits(config, gpus)
     data = hub.local(data)
     found = load_training_set(data, config) if data.exists() else None
     questions, root = (found.train, found.data_root) if found else ((), None)
