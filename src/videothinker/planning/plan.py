@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from videothinker.algorithms.base import TrainConfig
+from videothinker.budget import limits
 from videothinker.errors import UserError
 from videothinker.models.catalog import find_shape, published
 from videothinker.models.folders import adapter_folder, complete_folder
@@ -333,14 +334,6 @@ def _frame_size(root: Path, video: str, config: TrainConfig) -> tuple[int, int] 
     from videothinker.video import BadVideo, read_clip  # noqa: PLC0415
 
     try:
-        clip = read_clip(
-            root,
-            video,
-            1,
-            deadline=config.deadline,
-            megabytes=config.decode_megabytes,
-            follow_links=config.follow_links,
-        )
-        return clip.frames.shape[1:3]
+        return read_clip(root, video, 1, **limits(config)).frames.shape[1:3]
     except BadVideo:
         return None

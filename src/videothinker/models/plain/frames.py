@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -52,6 +52,9 @@ class PlainFrames(ABC):
         config: the model's.
         tokenizer: may be given the family's own chat template.
     """
+
+    one_axis: ClassVar[bool] = False
+    """Positions count video and text alike; else they are not known here."""
 
     def __init__(self, folder: Path, config: Any, tokenizer: Any) -> None:
         self.folder, self.config, self.tokenizer = folder, config, tokenizer
@@ -100,9 +103,8 @@ class PlainFrames(ABC):
         return [one for one in named if one is not None]
 
     def positions(self, prompt: base.Prompt) -> Tensor | None:
-        """See `base.Model`; more than one axis is given to the forward, one it counts itself."""
-        del prompt
-        return None
+        """See `base.Model`; the forward finds its own."""
+        return torch.arange(prompt.prompt_tokens)[None] if self.one_axis else None
 
 
 @dataclass(frozen=True)
@@ -115,9 +117,6 @@ class FramesFile:
     size: dict[str, Any] | None = None
     max_image_size: dict[str, Any] | None = None
     video_sampling: dict[str, Any] | None = None
-    patch_size: int | None = None
-    temporal_patch_size: int | None = None
-    merge_size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -217,8 +216,3 @@ def digest(values: Mapping[str, Tensor], words: str) -> str:
         content: Any = values[name].contiguous().view(-1).numpy()
         total.update(f"{name} {tuple(values[name].shape)}\n".encode() + content.tobytes())
     return total.hexdigest()
-
-
-def counted(prompt: base.Prompt) -> Tensor:
-    """Positions on one axis, on which video and text count alike: `[1, P]`."""
-    return torch.arange(prompt.prompt_tokens)[None]

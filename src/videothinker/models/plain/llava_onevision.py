@@ -9,14 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
-from videothinker.models import base
 from videothinker.models.plain.frames import (
     PlainFrames,
     PlainVideo,
     channels_first,
-    counted,
     digest,
     read_frames_file,
     read_look,
@@ -27,6 +24,8 @@ from videothinker.models.qwen_vl.preprocessor import CLIP_MEAN
 
 class LlavaOnevisionFrames(PlainFrames):
     """As `LlavaOnevisionVideoProcessor` and `LlavaOnevisionProcessor` make them."""
+
+    one_axis = True
 
     def __init__(self, folder: Path, config: Any, tokenizer: Any) -> None:
         super().__init__(folder, config, tokenizer)
@@ -59,10 +58,6 @@ class LlavaOnevisionFrames(PlainFrames):
             values=values,
             words=words,
         )
-
-    def positions(self, prompt: base.Prompt) -> Tensor:
-        """One axis."""
-        return counted(prompt)
 
 
 FRAMES = LlavaOnevisionFrames

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 from transformers.models.smolvlm.processing_smolvlm import (
     DEFAULT_CHAT_TEMPLATE,
     DEFAULT_MEDIA_OUTTRO,
@@ -14,12 +13,10 @@ from transformers.models.smolvlm.processing_smolvlm import (
     FRAME_TIMESTAMP_MESSAGE,
 )
 
-from videothinker.models import base
 from videothinker.models.plain.frames import (
     PlainFrames,
     PlainVideo,
     channels_first,
-    counted,
     digest,
     moments,
     read_frames_file,
@@ -40,6 +37,8 @@ TENS = ("", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eight
 
 class SmolVLMFrames(PlainFrames):
     """As `SmolVLMVideoProcessor` and `SmolVLMProcessor` make them."""
+
+    one_axis = True
 
     def __init__(self, folder: Path, config: Any, tokenizer: Any) -> None:
         super().__init__(folder, config, tokenizer)
@@ -110,10 +109,6 @@ class SmolVLMFrames(PlainFrames):
             clock = f"{int(moment // 60):02d}:{int(moment % 60):02d}"
             said.append(FRAME_TIMESTAMP_MESSAGE.format(timestamp=clock) + shown)
         return "".join([*said, DEFAULT_MEDIA_OUTTRO])
-
-    def positions(self, prompt: base.Prompt) -> Tensor:
-        """One axis."""
-        return counted(prompt)
 
 
 def number_words(number: int) -> str:
