@@ -8,7 +8,7 @@ project's tests do not.
 
 import inspect
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,7 +104,7 @@ def verify(source: str, config: ModelsConfig) -> Iterator[Check]:
     rounded = apart and placed.dtype != "float32"
     told = _said(found, ours), _said(found, library.greedy)
     note = f"{placed.dtype} parts near words by rounding; float32 tells" if rounded else ""
-    yield _row("greedy words", *told, None if rounded else not apart, note)
+    yield _row("greedy words", told, None if rounded else not apart, note)
     if isinstance(found, Policy):
         yield _saved(found)
 
@@ -227,18 +227,18 @@ def _text(found: Loaded, prompt: Prompt, library: Library) -> Check:
         place, pieces = spelled
         ours = ours.replace("".join(pieces), place)
     told = [f"{len(text)} characters" for text in (ours, library.text)]
-    return _row("chat template", *told, ours == library.text)
+    return _row("chat template", told, ours == library.text)
 
 
 def _ids(prompt: Prompt, library: Library) -> Check:
     ours, theirs = prompt.input_ids_P, library.ids_P
     told = f"{len(ours)} tokens"
     if theirs is None:
-        return _row("token ids", told, "-", None, library.unprocessed)
+        return _row("token ids", (told, "-"), None, library.unprocessed)
     same, note = torch.equal(ours, theirs), ""
     if not same and _without_frame(theirs, prompt) == ours.tolist():
         same, note = True, "this release leaves two tokens of the template around the video"
-    return _row("token ids", told, f"{len(theirs)} tokens", same, note)
+    return _row("token ids", (told, f"{len(theirs)} tokens"), same, note)
 
 
 def _without_frame(ids_P: Tensor, prompt: Prompt) -> list[int]:
@@ -253,19 +253,20 @@ def _without_frame(ids_P: Tensor, prompt: Prompt) -> list[int]:
 def _patches(found: Loaded, prompt: Prompt, library: Library) -> Check:
     size = f"{prompt.frames} frames of {prompt.width}x{prompt.height}"
     if library.patches is None:
-        return _row("frames to patches", size, "-", None, library.unprocessed)
+        return _row("frames to patches", (size, "-"), None, library.unprocessed)
     ours = _pixels(found.inputs(prompt)).float().cpu().numpy()
     same = ours.shape == library.patches.shape and np.abs(ours - library.patches).max() <= NEAR
-    return _row("frames to patches", size, f"numbers {list(library.patches.shape)}", bool(same))
+    told = size, f"numbers {list(library.patches.shape)}"
+    return _row("frames to patches", told, bool(same))
 
 
 def _positions(prompt: Prompt, found: Loaded, library: Library) -> Check:
     ours, theirs = found.positions(prompt), library.places_XP
     if ours is None and theirs is not None:
         note = "its own forward finds them here too"
-        return _row("positions", "the library's", "-", None, note)
+        return _row("positions", ("the library's", "-"), None, note)
     if ours is None or theirs is None:
-        return _row("positions", "one axis", "one axis", None, "they count tokens")
+        return _row("positions", ("one axis", "one axis"), None, "they count tokens")
     end = int(prompt.video_P.nonzero()[-1]) + 1
     inside = torch.equal(ours[:, :end], theirs[:, :end])
     after = [int(places[0, end]) for places in (ours, theirs)]
@@ -275,7 +276,7 @@ def _positions(prompt: Prompt, found: Loaded, library: Library) -> Check:
         note = "the text begins beyond the video, as first published; in this release inside it"
     same = torch.equal(ours, theirs) or bool(note)
     told = [f"text after the video at {place}" for place in after]
-    return _row("positions", *told, same, note)
+    return _row("positions", told, same, note)
 
 
 def _logps(
@@ -286,12 +287,12 @@ def _logps(
     gap = float((ours_GC - library.logps_GC).abs().max())
     told = [f"{float(logps[0].sum()):.4f} nats" for logps in (ours_GC, library.logps_GC)]
     note = f"{gap:.1e} apart at most, {bar:g} allowed"
-    yield _row("log-probabilities", *told, gap <= bar, note)
+    yield _row("log-probabilities", told, gap <= bar, note)
     blank = _prompt(found, Clip(np.zeros_like(clip.frames), clip.times, clip.seconds))
     other = Group(blank, group.completion_ids_GC, group.mask_GC, group.truncated_G)
     moved = float((group_logps(found, other).logps_GC.cpu() - ours_GC).abs().max())
     note = "what a black video changes; nothing would mean that none is seen"
-    yield _row("the video is seen", f"{moved:.1e} nats", "-", moved > bar, note)
+    yield _row("the video is seen", (f"{moved:.1e} nats", "-"), moved > bar, note)
 
 
 def _saved(found: Policy) -> Check:
@@ -303,7 +304,7 @@ def _saved(found: Policy) -> Check:
         found.save(folder)
         after = load_model(folder, dtype=numbers, device=device).digest
     note = "digests of the weights after and before"
-    return _row("save and reload", after[:12], before[:12], after == before, note)
+    return _row("save and reload", (after[:12], before[:12]), after == before, note)
 
 
 def _said(found: Loaded, ids: list[int]) -> str:
@@ -311,7 +312,7 @@ def _said(found: Loaded, ids: list[int]) -> str:
     return repr(text if len(text) <= 40 else f"{text[:37]}...")
 
 
-def _row(what: str, ours: str, library: str, right: bool | None, note: str = "") -> Check:  # noqa: FBT001
-    """`right` is null where it could not be told."""
+def _row(what: str, told: Sequence[str], right: bool | None, note: str = "") -> Check:  # noqa: FBT001
+    """`told` is what engine and library give; `right` is null where it could not be told."""
     verdict: Verdict = "not checked" if right is None else "right" if right else "wrong"
-    return Check(what=what, ours=ours, library=library, verdict=verdict, note=note)
+    return Check(what=what, ours=told[0], library=told[1], verdict=verdict, note=note)

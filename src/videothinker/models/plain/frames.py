@@ -17,13 +17,13 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 from transformers.video_processing_utils import VideoProcessorMixin
 
 from videothinker.errors import UserError
 from videothinker.files import border
 from videothinker.models import base
 from videothinker.models.border import AGAIN, parse
+from videothinker.models.qwen_vl.patches import normalise, resize
 
 FILTERS = {1: "lanczos", 2: "bilinear", 3: "bicubic"}
 """`resample` as Pillow numbers it -> torch's name."""
@@ -103,7 +103,7 @@ class PlainFrames(ABC):
         return [one for one in named if one is not None]
 
     def positions(self, prompt: base.Prompt) -> Tensor | None:
-        """See `base.Model`; the forward finds its own."""
+        """See `base.Model`; more than one axis is given to the forward, one it counts itself."""
         return torch.arange(prompt.prompt_tokens)[None] if self.one_axis else None
 
 
@@ -128,20 +128,12 @@ class Look:
     std: tuple[float, ...]
 
     def resize(self, frames_TCHW: Tensor, height: int, width: int) -> Tensor:
-        """Antialiased, on uint8, as torchvision does it."""
-        if frames_TCHW.shape[-2:] == (height, width):
-            return frames_TCHW
-        return interpolate(
-            *(frames_TCHW, (height, width)),
-            mode=self.resample,
-            align_corners=False,
-            antialias=True,
-        )
+        """See `patches.resize`."""
+        return resize(frames_TCHW, height, width, self.resample)
 
     def normalise(self, frames_TCHW: Tensor) -> Tensor:
-        """float32; the library folds 1/255 into both numbers, and rounding follows that order."""
-        mean_C11, std_C11 = (torch.tensor(n)[:, None, None] * 255.0 for n in (self.mean, self.std))
-        return (frames_TCHW.float() - mean_C11) / std_C11
+        """See `patches.normalise`."""
+        return normalise(frames_TCHW, self.mean, self.std)
 
 
 def read_frames_file(folder: Path) -> FramesFile:
@@ -186,12 +178,6 @@ def side(size: Mapping[str, Any] | None, name: str, folder: Path) -> int:
     if not isinstance(found, int) or isinstance(found, bool) or found < 1:
         raise UserError(f"{folder}: size {size} came; {name!r} of at least 1 is needed: {AGAIN}")
     return found
-
-
-def channels_first(frames_THW3: np.ndarray) -> Tensor:
-    """uint8 `[T, 3, H, W]`."""
-    whole = np.require(frames_THW3, requirements=["C", "W"])
-    return torch.from_numpy(whole).permute(0, 3, 1, 2)
 
 
 def moments(frames: int, seconds: float, times: Sequence[float] | None) -> list[float]:

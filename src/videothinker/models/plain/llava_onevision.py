@@ -13,12 +13,12 @@ import numpy as np
 from videothinker.models.plain.frames import (
     PlainFrames,
     PlainVideo,
-    channels_first,
     digest,
     read_frames_file,
     read_look,
     side,
 )
+from videothinker.models.qwen_vl.patches import channels_first
 from videothinker.models.qwen_vl.preprocessor import CLIP_MEAN
 
 

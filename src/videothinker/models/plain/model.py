@@ -30,6 +30,7 @@ from videothinker.models.loaded import Policy, refuse_long
 from videothinker.models.loading import bare_tokenizer, check_tokenizer, read_weights
 from videothinker.models.plain.frames import PlainFrames, PlainPrompt, PlainVideo
 from videothinker.models.plain.kinds import CLASSES
+from videothinker.models.positions import continued
 from videothinker.models.templates import chat_text
 
 KERNELS = "transformers.integrations.hub_kernels"
@@ -118,6 +119,9 @@ class Plain(Policy):
         for name, value in prompt.video.values.items():
             wide = self.model.dtype if value.is_floating_point() else value.dtype
             given[name] = value.to(self.device, wide)
+        places_XP = self.positions(prompt)
+        if places_XP is not None and len(places_XP) > 1:
+            given["position_ids"] = continued(places_XP, count)[:, None].to(self.device)
         return given
 
     def hidden(self, group: base.Group) -> Tensor:

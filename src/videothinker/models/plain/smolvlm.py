@@ -16,13 +16,13 @@ from transformers.models.smolvlm.processing_smolvlm import (
 from videothinker.models.plain.frames import (
     PlainFrames,
     PlainVideo,
-    channels_first,
     digest,
     moments,
     read_frames_file,
     read_look,
     side,
 )
+from videothinker.models.qwen_vl.patches import channels_first
 
 IMAGE = "<fake_token_around_image><global-img>{}<fake_token_around_image>"
 """A whole frame, without tiles."""
