@@ -40,11 +40,13 @@ def group_logps(
     logps_N, entropy_N = token_logps(
         hidden_ND, policy.head_VD, targets_N, temperature=temperature, chunk=chunk
     )
-    empty_GC = torch.zeros(mask_GC.shape, dtype=logps_N.dtype, device=policy.device)
-    return LogProbs(
-        logps_GC=empty_GC.masked_scatter(mask_GC, logps_N),
-        entropy_GC=empty_GC.masked_scatter(mask_GC, entropy_N),
-    )
+    return LogProbs(spread(logps_N, mask_GC), spread(entropy_N, mask_GC))
+
+
+def spread(values_N: Tensor, mask_GC: Tensor) -> Tensor:
+    """Values of the N completion tokens back in their places [G, C], 0 on padding."""
+    empty_GC = torch.zeros(mask_GC.shape, dtype=values_N.dtype, device=values_N.device)
+    return empty_GC.masked_scatter(mask_GC, values_N)
 
 
 def token_logps(
@@ -135,15 +137,15 @@ def chunked_vocabulary(
     temperature: float = 1.0,
     chunk: int = CHUNK,
 ) -> Tensor:
-    """`fn(logits_nV, bias_logits_nV) -> values_n` by chunks of tokens: values `[N]`.
+    """`fn(logps_nV, bias_logps_nV) -> values_n` by chunks of tokens: values `[N]`.
 
-    Logits are float32, divided by `temperature`. Each chunk is recomputed in the backward, so
+    Log-probabilities are float32, at `temperature`. Each chunk is recomputed in the backward, so
     neither pass holds N x V.
     """
 
     def one(h: Tensor, w: Tensor, bias_h: Tensor, bias_w: Tensor) -> Tensor:
-        logits = (h @ w.T).float() / temperature
-        return fn(logits, (bias_h @ bias_w.T).float() / temperature)
+        logps_nV = ((h @ w.T).float() / temperature).log_softmax(-1)
+        return fn(logps_nV, ((bias_h @ bias_w.T).float() / temperature).log_softmax(-1))
 
     return torch.cat(
         [
