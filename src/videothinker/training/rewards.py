@@ -115,11 +115,8 @@ def pair_consistency(
             f"reward 'pair_consistency' needs both questions of a minimal pair in a step, and "
             f"{alone[0]!r} came without its partner; train on a minimal_pairs.jsonl"
         )
-    rows = zip(completions, choices, answer, truncated, partner_success, strict=True)
-    return [
-        exact(parse(text, options, truncated=cut).answer, gold) * (other or 0.0)
-        for text, options, gold, cut, other in rows
-    ]
+    right = _judged(exact, completions, choices, answer, truncated)
+    return [own * (other or 0.0) for own, other in zip(right, partner_success, strict=True)]
 
 
 OURS: dict[str, RewardFunc] = {
