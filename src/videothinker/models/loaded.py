@@ -79,7 +79,9 @@ class Loaded(Model):
         """One prompt; see `prompt_ids`."""
         pad = self.model.config.video_token_id
         ids_P = prompt_ids(
-            *(self.tokenizer, pad, user),
+            self.tokenizer,
+            pad,
+            user,
             video_tokens=0 if video is None else video.tokens,
             spelled=None if video is None else self.spell_video(video),
             system=system,

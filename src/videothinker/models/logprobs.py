@@ -150,7 +150,11 @@ def chunked_vocabulary(
     return torch.cat(
         [
             checkpoint(
-                *(one, h, head_VD, bias_h, bias_head_VD),
+                one,
+                h,
+                head_VD,
+                bias_h,
+                bias_head_VD,
                 use_reentrant=False,
                 preserve_rng_state=False,
             )

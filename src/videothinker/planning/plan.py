@@ -192,7 +192,11 @@ class Plan:
         config, work = self.config, self.work
         prompt = round(self.prompt.mean_text) + self.video_tokens
         one = step_flops(
-            *(self.shape, self.prompt.grid, prompt, work.generations, work.completion),
+            self.shape,
+            self.prompt.grid,
+            prompt,
+            work.generations,
+            work.completion,
             shared=shared,
             bias=config.objective().divergence is not None,
             freeze_vision=config.freeze_vision or bool(config.lora_rank),
@@ -213,10 +217,8 @@ class Plan:
 
     def _asking(self, shape: Shape, generations: int, *, shared: bool) -> dict[str, float]:
         """Operations of one prompt and its completions for a model that is not the policy."""
-        prompt = round(self.prompt.mean_text) + self.video_tokens
-        return step_flops(
-            *(shape, self.prompt.grid, prompt, generations, self.work.completion), shared=shared
-        )
+        grid, prompt = self.prompt.grid, round(self.prompt.mean_text) + self.video_tokens
+        return step_flops(shape, grid, prompt, generations, self.work.completion, shared=shared)
 
 
 def with_gaps(size: int) -> int:
@@ -304,7 +306,9 @@ def _resized(config: TrainConfig, shape: Shape, height: int, width: int) -> tupl
     factor = shape.vision.patch * shape.vision.merge
     if shape.whole_video:
         return smart_resize_video(
-            *(config.frames, height, width),
+            config.frames,
+            height,
+            width,
             factor=factor,
             temporal=shape.vision.temporal_patch,
             min_pixels=config.frames * config.min_pixels,

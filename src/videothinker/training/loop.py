@@ -108,7 +108,11 @@ def run_loop(loop: Loop) -> Progress:
             with loop.whole() if validates else nullcontext():
                 accuracy = validate(loop.prompts, loop.processes) if validates else {}
             record = step_record(
-                *(step, batch, list(loop.rewards), objective, sums),
+                step,
+                batch,
+                list(loop.rewards),
+                objective,
+                sums,
                 guard=guard,
                 extra=extra,
                 accuracy=accuracy,
@@ -378,10 +382,14 @@ def remember(progress: Progress, sums: Sums) -> None:
 
 def checkpoint(loop: Loop, progress: Progress) -> None:
     """Save what a killed run needs to go on to the same end."""
-    keep, main = loop.config.save_total_limit, loop.processes.main
     with loop.whole():
         save_checkpoint(
-            *(loop.checkpoints, loop.policy, loop.optimizer, progress), keep=keep, main=main
+            loop.checkpoints,
+            loop.policy,
+            loop.optimizer,
+            progress,
+            keep=loop.config.save_total_limit,
+            main=loop.processes.main,
         )
     loop.processes.wait()
 

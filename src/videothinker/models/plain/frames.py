@@ -70,9 +70,9 @@ class PlainFrames(ABC):
         frames_THW3: np.ndarray,
         seconds: float,
         *,
-        times: Sequence[float] | None,
-        min_pixels: int | None,
-        max_pixels: int | None,
+        times: Sequence[float] | None = None,
+        min_pixels: int | None = None,
+        max_pixels: int | None = None,
     ) -> PlainVideo:
         """See `base.Model`; a family whose frames have one size takes no pixel bounds.
 

@@ -62,9 +62,9 @@ class Qwen35Frames(PlainFrames):
         frames_THW3: np.ndarray,
         seconds: float,
         *,
-        times: Sequence[float] | None,
-        min_pixels: int | None,
-        max_pixels: int | None,
+        times: Sequence[float] | None = None,
+        min_pixels: int | None = None,
+        max_pixels: int | None = None,
     ) -> PlainVideo:
         """An odd last frame is repeated; bounds of the model's own hold for all frames together."""
         count = len(frames_THW3)

@@ -64,12 +64,10 @@ class SmolVLMFrames(PlainFrames):
         frames_THW3: np.ndarray,
         seconds: float,
         *,
-        times: Sequence[float] | None,
-        min_pixels: int | None,
-        max_pixels: int | None,
+        times: Sequence[float] | None = None,
+        **_: Any,
     ) -> PlainVideo:
         """Resized twice, as the processor does: keeping the shape, then to the square."""
-        del min_pixels, max_pixels
         count, height, width, _ = frames_THW3.shape
         first = self.look.resize(channels_first(frames_THW3), *self._first_size(height, width))
         pixels = self.look.normalise(self.look.resize(first, self.square, self.square))
