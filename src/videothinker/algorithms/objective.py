@@ -102,6 +102,12 @@ def token_weights(mask_GC: Tensor, loss_type: LossType, *, completions: int, tok
     return mask_GC / mask_GC.sum(dim=1, keepdim=True).clamp(min=1) / completions
 
 
+def spread(values_N: Tensor, mask_GC: Tensor) -> Tensor:
+    """Values of the N completion tokens back in their places [G, C], 0 on padding."""
+    empty_GC = torch.zeros(mask_GC.shape, dtype=values_N.dtype, device=values_N.device)
+    return empty_GC.masked_scatter(mask_GC, values_N)
+
+
 def k3(
     logps_GC: Tensor,
     bias_logps_GC: Tensor,

@@ -40,13 +40,11 @@ def group_logps(
     logps_N, entropy_N = token_logps(
         hidden_ND, policy.head_VD, targets_N, temperature=temperature, chunk=chunk
     )
-    return LogProbs(spread(logps_N, mask_GC), spread(entropy_N, mask_GC))
-
-
-def spread(values_N: Tensor, mask_GC: Tensor) -> Tensor:
-    """Values of the N completion tokens back in their places [G, C], 0 on padding."""
-    empty_GC = torch.zeros(mask_GC.shape, dtype=values_N.dtype, device=values_N.device)
-    return empty_GC.masked_scatter(mask_GC, values_N)
+    empty_GC = torch.zeros(mask_GC.shape, dtype=logps_N.dtype, device=policy.device)
+    return LogProbs(
+        logps_GC=empty_GC.masked_scatter(mask_GC, logps_N),
+        entropy_GC=empty_GC.masked_scatter(mask_GC, entropy_N),
+    )
 
 
 def token_logps(

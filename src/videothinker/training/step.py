@@ -20,12 +20,13 @@ from videothinker.algorithms.objective import (
     exact_kl,
     is_clipped,
     sampled_kl,
+    spread,
     token_ratio,
     token_weights,
 )
 from videothinker.models.base import Group
 from videothinker.models.loaded import Policy
-from videothinker.models.logprobs import chunked_vocabulary, group_logps, spread, token_logps
+from videothinker.models.logprobs import chunked_vocabulary, group_logps, token_logps
 
 
 class Bias:
