@@ -32,14 +32,20 @@ plain GRPO three come to describe, and the best one loses more than a fifth of t
 Bias-failure sampling and families stand above it with every seed, sampling by label with all but
 one, at no observational cost that is shown; families may keep most, sampling by label is not told
 from bias-failure. All stay below the base made to simulate. The paper's divergence at three times
-its weight is not shown to help; its own weight was not run."""
+its weight is not shown to help in ten seeds, stands far below bias-failure sampling, and costs
+three points of observational accuracy; its own weight was not run."""
 FOLLOWED = """## Does the answer follow the premise?
 
 The two questions of a family name two objects to remove, and their answers differ. Here is in how
 many families, in percent, a method gives two answers, right or wrong. Who describes gives one."""
 SMALLER = """## A smaller base
 
-TODO"""
+With a base of 0.6 million parameters, trained alike and asked with three seeds, GRPO comes to
+describe in each, and bias-failure sampling keeps less than half of what the base has: it gains
+less, and does not hold. The break-even below says why. The smaller base simulates worse and
+describes no worse, so simulating pays only where more than 22.8 % of the questions are inferential,
+and the sampling draws about 20 %. Two sizes are no law; what to look at first is the break-even of
+your own base."""
 CHOSEN = """## Choosing a checkpoint by a labelled slice
 
 The plain engineer's answer to a policy that forgets: keep a checkpoint every ten steps, and take
