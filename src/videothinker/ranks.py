@@ -198,9 +198,12 @@ def one_job() -> Iterator[Job | None]:
     shared = dist.TCPStore(*at, is_master=holds, wait_for_workers=False, multi_tenant=True)
     store = dist.PrefixStore(f"videothinker/{attempt}/", shared)
     job = Job(store, rank(), size(), held=not torchrun)
-    threading.Thread(target=job.watch, daemon=True).start()
+    watching = threading.Thread(target=job.watch, daemon=True)
+    watching.start()
     try:
         yield job
     finally:
         _stop_once()
         job.finish()
+        # Python that ends while a thread is inside the store's C++ aborts: a done run would fail
+        watching.join(GRACE)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -92,6 +93,29 @@ def test_each_fault_is_one_sentence(
     assert ("Traceback" in told) == isinstance(fault, ValueError)  # a fault of ours
     assert cli._run([], Job(shared, 0, 2)) == code  # who is torn along says nothing
     assert capsys.readouterr().err == ""
+
+
+def test_nothing_asks_the_store_once_the_job_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python aborts when it ends while another thread is inside the store."""
+    at = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    for name, value in (at | {"RANK": "0", "WORLD_SIZE": "2"}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(ranks, "LOOK_EVERY", 0.0)
+    monkeypatch.setattr(ranks, "_stop_once", lambda: None)
+    asked = threading.Event()
+
+    def slow(job: Job) -> bool:
+        asked.set()
+        time.sleep(0.3)
+        return False
+
+    monkeypatch.setattr(Job, "over", slow)
+    before = threading.active_count()
+    with ranks.one_job() as job:
+        assert job is not None
+        job.store.set("done/1", "")
+        assert asked.wait(10)
+    assert threading.active_count() == before
 
 
 WAITING = """
