@@ -82,8 +82,9 @@ three had looked better. At a third of that weight, at three times and at ten ti
 either, and at ten times one seed of three loses every family. Added to bias-failure sampling it
 changes nothing in the mean. Repelled from the starting policy, or from a policy of GRPO, no gain is
 shown; of the latter one seed describes. **The sign does matter**: attracted to the bias model all
-three seeds describe. The controller may keep more families than the paper's weight and loses
-observational accuracy with each of five seeds, five points to eighteen.
+three seeds describe. The controller gains over GRPO, less than the sampling does, and loses
+observational accuracy with each of seven seeds, five points to eighteen.
+
 **No arm has more whole families than the base made to simulate**: what is learned here is not to
 forget."""
 LESSON = """## What is open
