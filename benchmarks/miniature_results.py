@@ -125,7 +125,8 @@ def results() -> str:
     parts: list[str | list[str]] = [
         *(ABOUT, FOUND, arms_table(grid), READ, cure_table(grid)),
         *(SEEN, arms_table(pixels), cure_table(pixels), base_table(pixels)),
-        *(FOLLOWED, follow_table((grid, pixels)), SMALLER, size_table(grid, small), forecast(small)),
+        *(FOLLOWED, follow_table((grid, pixels))),
+        *(SMALLER, size_table(grid, small), forecast(small)),
         *(BEFORE, base_table(grid), forecast(grid)),
         *(CHOSEN, chosen_table(grid), UNLIKE, far_table(grid), LESSON),
     ]

@@ -78,10 +78,10 @@ costs nothing, and is not shown to help, to draw families whole or to pay them w
 
 **The paper's repulsion is not shown to help.** At its own weight seven of ten seeds end above GRPO
 and the others below, at no observational cost, and it stands below bias-failure sampling; the first
-three had looked better. At a third of that weight, at three times and at ten times a gain is not shown
-either, and at ten times one seed of three loses every family. Added to bias-failure sampling it
-changes nothing in the mean. Repelled from the starting policy, or from a policy of GRPO, no gain is
-shown; of the latter one seed describes. **The sign does matter**: attracted to the bias model all
+three had looked better. At a third of that weight, at three times and at ten times a gain is not
+shown either, and at ten times one seed of three loses every family. Added to bias-failure sampling
+it changes nothing in the mean. Repelled from the starting policy, or from a policy of GRPO, no gain
+is shown; of the latter one seed describes. **The sign does matter**: attracted to the bias model all
 three seeds describe. The controller gains over GRPO, less than the sampling does, and loses
 observational accuracy with each of seven seeds, five points to eighteen.
 
