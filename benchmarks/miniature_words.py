@@ -42,7 +42,7 @@ SMALLER = """## A smaller base
 
 With a base of 0.6 million parameters, trained alike and asked with three seeds, GRPO comes to
 describe in each, and bias-failure sampling keeps less than half of what the base has: it gains
-less, and does not hold. Break-even says why. The smaller base simulates worse and describes no
+less, and does not hold. Break-even forecasts it. The smaller base simulates worse and describes no
 worse, so simulating pays from a higher share on, one that the sampling does not reach. Drawn by
 label to 40 %, beyond it, more than three quarters are kept. So ask a base of your own for its
 break-even first ([choosing.md](choosing.md)), and draw a share beyond it."""
@@ -81,8 +81,8 @@ and the others below, at no observational cost, and it stands below bias-failure
 three had looked better. At a third of that weight, at three times and at ten times a gain is not
 shown either, and at ten times one seed of three loses every family. Added to bias-failure sampling
 it changes nothing in the mean. Repelled from the starting policy, or from a policy of GRPO, no gain
-is shown; of the latter one seed describes. **The sign does matter**: attracted to the bias model all
-three seeds describe. The controller gains over GRPO, less than the sampling does, and loses
+is shown; of the latter one seed describes. **The sign does matter**: attracted to the bias model
+all three seeds describe. The controller gains over GRPO, less than the sampling does, and loses
 observational accuracy with each of seven seeds, five points to eighteen.
 
 **No arm has more whole families than the base made to simulate**: what is learned here is not to
