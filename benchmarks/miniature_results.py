@@ -1,6 +1,7 @@
 """docs/results.md: the arms (miniature_families.py) and what stands beside them."""
 
 import math
+from dataclasses import replace
 
 from miniature_families import (
     ARMS,
@@ -42,6 +43,8 @@ SLICE = "slice"
 """The labelled set by which a checkpoint is chosen."""
 FOLLOWING = (PLAIN, CURE, "families", "both", "k3-0.01", "k3-0.03", "label-26", "attract")
 """Arms asked whether their answer follows the premise."""
+SIZED = (PLAIN, CURE, "label-40")
+"""Arms on two sizes of base."""
 
 
 def follow_table(grids: tuple[Grid, Grid]) -> list[str]:
@@ -62,18 +65,19 @@ def _followed(grid: Grid, where: str, arm: str) -> str:
 
 
 def size_table(larger: Grid, smaller: Grid) -> list[str]:
-    """What bias-failure sampling adds to GRPO on two sizes of base, on the seeds that both have."""
+    """GRPO and what adds to it on two sizes of base, on the seeds that both have."""
+    common = {None, *smaller.seeds(MAIN, PLAIN)}
     rows = []
     for words, grid in (("1.0 M", larger), ("0.6 M", smaller)):
-        common = set(smaller.seeds(MAIN, PLAIN)) & set(smaller.seeds(MAIN, CURE))
-        kept = [e for e in grid.evaluations if e["seed"] in (None, *common)]
-        same = Grid(grid.name, grid.sets, kept, grid.trainings)
+        kept = [one for one in grid.evaluations if one["seed"] in common]
+        same = replace(grid, evaluations=kept)
         rows.append([words, "the base made to simulate", "-", *accuracies(same, FORCED), ""])
-        for arm in (PLAIN, CURE):
+        for arm in SIZED:
+            if not (seeds := same.seeds(MAIN, arm)):
+                continue
             gap = None if arm == PLAIN else whole_difference(same, arm, PLAIN)
-            count = str(len(same.seeds(MAIN, arm)))
             means = accuracies(same, MAIN, arm)
-            rows.append([words, ARMS[arm], count, *means, gap.signed if gap else ""])
+            rows.append([words, ARMS[arm], str(len(seeds)), *means, gap.signed if gap else ""])
     return table(("base", "trained by", "seeds", *PANELS.values(), "against GRPO"), rows)
 
 
@@ -117,11 +121,12 @@ than {drawn_share(grid):.1f} % of the training questions are inferential."""
 
 def results() -> str:
     """docs/results.md."""
-    grid, pixels = Grid.raw(NAME), Grid.raw(PIXELS)
+    grid, pixels, small = (Grid.raw(name) for name in (NAME, PIXELS, SMALL))
     parts: list[str | list[str]] = [
         *(ABOUT, FOUND, arms_table(grid), READ, cure_table(grid)),
         *(SEEN, arms_table(pixels), cure_table(pixels), base_table(pixels)),
-        *(FOLLOWED, follow_table((grid, pixels)), SMALLER, size_table(grid, Grid.raw(SMALL))),
+        *(FOLLOWED, follow_table((grid, pixels))),
+        *(SMALLER, size_table(grid, small), forecast(small)),
         *(BEFORE, base_table(grid), forecast(grid)),
         *(CHOSEN, chosen_table(grid), UNLIKE, far_table(grid), LESSON),
     ]

@@ -19,13 +19,17 @@ CONTROL_TOKEN = re.compile(r"<\|([^|<>]{0,40})\|>")
 TAG = re.compile(r"<(\s*+(?:/\s*+)?(?:think|answer)\s*+)>", re.IGNORECASE)
 
 
-def neutralise(text: str) -> str:
-    """Make control tokens (`<|im_end|>`, `<|video_pad|>`) and answer tags plain words.
+def without_controls(text: str) -> str:
+    """Make control tokens (`<|im_end|>`, `<|video_pad|>`) plain words: `< |im_end| >`."""
+    return CONTROL_TOKEN.sub(r"< |\1| >", text)
 
-    `<|x|>` becomes `< |x| >` and `<answer>` becomes `< answer >`, so that the tokenizer sees
-    ordinary characters and the parser no tag.
+
+def neutralise(text: str) -> str:
+    """Make control tokens and answer tags plain words: `<answer>` becomes `< answer >`.
+
+    So the tokenizer sees ordinary characters and the parser no tag.
     """
-    return TAG.sub(r"< \1 >", CONTROL_TOKEN.sub(r"< |\1| >", text))
+    return TAG.sub(r"< \1 >", without_controls(text))
 
 
 def render_choices(choices: tuple[str, ...] | list[str]) -> str:

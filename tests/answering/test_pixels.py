@@ -19,8 +19,8 @@ def test_far_is_more_than_twice_the_most_and_less_than_half_the_least() -> None:
     trained = Trained(1000, 4000, "the run that trained it")
     assert not list(far_lines([saw(80, 100), saw(20, 25)], trained))
     (line,) = far_lines([saw(80, 101), saw(40, 50), saw(20, 24)], trained)
-    assert "2 of 3 answers saw frames of 480 to 8,080 pixels" in line
-    assert "the 1,000 to 4,000 of the run that trained it" in line
+    for part in ("2 of 3", "480 to 8,080", "1,000 to 4,000", trained.where):
+        assert part in line
     transcript = Sample(question_id="q", model="m", protocol="p", verdict="ok")
     assert not list(far_lines([transcript], trained))
     assert not list(far_lines([saw(900, 900)], None))
@@ -49,4 +49,4 @@ def test_ask_says_it(tmp_path: Path, capsys) -> None:
     write_video(tmp_path / "a.mp4", 0)
     words = ["ask", str(tmp_path / "a.mp4"), "Which?", "--choice", "a", "b", "--model", str(model)]
     assert cli.main([*words, "--max-new-tokens", "2"]) == 0
-    assert "far from the 16 to 32 of the run that trained it" in capsys.readouterr().err
+    assert "16 to 32 of the run that trained it" in capsys.readouterr().err

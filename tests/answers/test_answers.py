@@ -225,19 +225,10 @@ def test_so_does_making_tags_plain_words(unit):
     assert growth(neutralise, "<", unit, "x>") < 8
 
 
-def test_rewards_read_with_this_parser_and_tell_it_what_was_cut(monkeypatch):
-    """A complete answer block counts although the text was cut behind it, so no number tells."""
-    told = []
-
-    def spy(text, choices, *, truncated, asked="tags"):
-        told.append((text, tuple(choices), truncated))
-        return parse(text, choices, truncated=truncated, asked=asked)
-
-    monkeypatch.setattr(rewards, "parse", spy)
+def test_rewards_count_a_complete_answer_although_the_text_was_cut_behind_it():
     texts = ["<think>x</think><answer>A</answer>", "<think>x", "<answer>A, C</answer> and"]
     cut = [False, True, True]
     columns = {"choices": [CHOICES] * 3, "answer": [("A", "C")] * 3, "truncated": cut}
-    asked = list(zip(texts, [CHOICES] * 3, cut, strict=True))
     pairs = {"question_id": list("xyz"), "partner_success": [1.0] * 3}
     for function, found, more in (
         (rewards.soft_accuracy, [0.5, 0, 1], {}),
@@ -245,8 +236,6 @@ def test_rewards_read_with_this_parser_and_tell_it_what_was_cut(monkeypatch):
         (rewards.pair_consistency, [0, 0, 1], pairs),
     ):
         assert function(prompts=[""] * 3, completions=texts, **columns, **more) == found
-        assert told == asked
-        told.clear()
 
 
 @given(st.sampled_from(["<answer>A</answer>", "<think>x</think><answer>A</answer>"]), PROSE)

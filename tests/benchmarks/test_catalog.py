@@ -60,6 +60,21 @@ def load(root: Path) -> Benchmark:
     return BENCHMARK.of(read_rows(path, Row, _question), path)
 '''
 
+FOLLOWED = """
+import sys
+from pathlib import Path
+from videothinker.benchmarks import catalog, published
+from videothinker.cli import main, parse
+folder = Path(sys.argv[1])
+check = ["evaluate", "--benchmark", "toy", "--data", str(folder), "--check"]
+print(main(check), "===")
+(folder / "b.mp4").write_bytes(b"not empty")
+print(main(check), "===")
+print(catalog.resolve("official", "toy").template, published.columns("main"))
+_, (_, config), _ = parse(["diagnose", "d", "--benchmark", "toy"])
+print("benchmark may be", config.benchmark)
+"""
+
 
 def test_every_name_has_its_file():
     for name in catalog.NAMES:
@@ -92,31 +107,16 @@ def test_a_new_one_is_one_file_and_one_line(tmp_path):
     (tmp_path / "rows.json").write_text(json.dumps(rows))
     (tmp_path / "a.mp4").write_bytes(b"not empty")
 
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "videothinker.cli", *words],
-            capture_output=True,
-            text=True,
-            check=False,
-            env={"PYTHONPATH": str(copy.parent), "COLUMNS": "200"},
-        )
-
-    checked = run("evaluate", "--benchmark", "toy", "--data", str(tmp_path), "--check")
-    assert checked.returncode == 2
-    assert "1 of 2 questions" in checked.stderr  # b.mp4 is missing
-    (tmp_path / "b.mp4").write_bytes(b"not empty")
-    assert run("evaluate", "--benchmark", "toy", "--data", str(tmp_path), "--check").returncode == 0
-    assert "toy" in run("diagnose", "--help").stdout
-    code = (
-        "from videothinker.benchmarks import catalog, published;"
-        "print(catalog.resolve('official', 'toy').template, published.columns('main'))"
-    )
-    told = subprocess.run(
-        [sys.executable, "-c", code],
+    done = subprocess.run(
+        [sys.executable, "-c", FOLLOWED, str(tmp_path)],
         capture_output=True,
         text=True,
         check=True,
-        env={"PYTHONPATH": str(copy.parent)},
-    ).stdout
+        env={"PYTHONPATH": str(copy.parent), "COLUMNS": "200"},
+    )
+    missing, whole, told = done.stdout.split("===")
+    assert (missing.split()[-1], whole.split()[-1]) == ("2", "0")
+    assert "1 of 2 questions" in done.stderr  # b.mp4 is missing
     assert "{choices}" in told
     assert "'toy'" in told
+    assert "benchmark may be toy" in told

@@ -1,6 +1,7 @@
 """The command line: fast, one parser for flags and recipes, one sentence for a mistake."""
 
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -101,26 +102,30 @@ def test_trls_beta_is_refused_with_the_hint() -> None:
         check_keys({"beta": -0.01}, ["repulsion"], "r.yaml")
 
 
-def test_a_fault_of_ours_does_not_pass_for_a_run_with_failures(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (ZeroDivisionError("a fault"), "ZeroDivisionError: a fault"),
+        (BrokenPipeError("a worker's pipe"), "BrokenPipeError: a worker's pipe"),  # it is not ours
+        *((SystemExit(code), f"something called sys.exit({code!r})") for code in (0, 1, None)),
+    ],
+    ids=repr,
+)
+def test_a_fault_of_ours_passes_neither_for_a_done_run_nor_for_one_with_failures(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    fault: BaseException,
+    said: str,
 ) -> None:
+    """As a reward function did that left: exit code 0 and no model, or 1, "done with failures"."""
+
     def broken(*_: object) -> None:
-        raise ZeroDivisionError("a fault")
-
-    monkeypatch.setattr("videothinker.world.stage.world", broken)
-    code = cli.main(["world", "--out", str(tmp_path / "w")])
-    assert code == cli.FAULT
-    assert "ZeroDivisionError: a fault" in capsys.readouterr().err
-
-
-def test_a_broken_pipe_that_is_not_ours_is_a_fault(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(*_: object) -> None:
-        raise BrokenPipeError("a worker's pipe")
+        raise fault
 
     monkeypatch.setattr("videothinker.world.stage.world", broken)
     assert cli.main(["world", "--out", str(tmp_path / "w")]) == cli.FAULT
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -155,25 +160,12 @@ def test_what_was_given_up_is_one_line(
     assert capsys.readouterr().err == "warning: no graphs (RuntimeError: none)\n"
 
 
-@pytest.mark.parametrize("code", [0, 1, None])
-def test_nothing_that_calls_sys_exit_passes_for_a_done_run(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    code: int | None,
-) -> None:
-    """As a reward function did: exit code 0 and no model, or 1, "done with failures"."""
-    monkeypatch.setattr("videothinker.world.stage.world", lambda *_: sys.exit(code))
-    assert cli.main(["world", "--out", str(tmp_path / "w")]) == cli.FAULT
-    assert f"something called sys.exit({code!r})" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("unread", ["stdout", "stderr"])
-@pytest.mark.parametrize("word", ["--version", "nonsense", "models"])
+@pytest.mark.parametrize("word", ["--version", "nonsense", "benchmarks"])
 def test_a_pipe_that_nobody_reads_ends_as_a_shell_says(word: str, unread: str) -> None:
     """141; where nothing is written to that pipe, the command's own code."""
-    silent = {"stdout": ("nonsense", "models"), "stderr": ("--version",)}
-    own = {"nonsense": 2, "models": 0, "--version": 0}
+    silent = {"stdout": ("nonsense", "benchmarks"), "stderr": ("--version",)}
+    own = {"nonsense": 2, "benchmarks": 0, "--version": 0}
     reading, writing = os.pipe()
     os.close(reading)
     other = {"stdout": "stderr", "stderr": "stdout"}[unread]
@@ -193,7 +185,7 @@ def test_output_that_cannot_be_written_is_a_sentence() -> None:
             stdout=full, stderr=subprocess.PIPE, text=True, check=False,
         )  # fmt: skip
     assert done.returncode == 2
-    assert done.stderr == ("videothinker: the output cannot be written (No space left on device)\n")
+    assert re.fullmatch("videothinker: .*No space left on device.*\n", done.stderr)
 
 
 def test_closed_output_is_no_failure() -> None:

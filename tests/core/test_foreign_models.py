@@ -65,7 +65,7 @@ def test_nan_ends_every_verb_with_its_tensor(
     words = [word.format(data=questions, model=poisoned(model)) for word in VERBS[verb]]
     assert cli.main([*words, "--out", str(tmp_path / "run")]) == cli.USER_ERROR
     told = capsys.readouterr()
-    assert "weights hold values that are not finite numbers" in told.err
+    assert "not finite" in told.err
     assert "layers.0.mlp.down_proj.weight" in told.err
     assert not told.out
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "failed"

@@ -90,4 +90,4 @@ def test_the_stopped_run_goes_on_with_what_is_missing(data, tmp_path, capsys):
 def test_an_endpoint_needs_the_models_name(data, tmp_path, capsys):
     words_ = ["diagnose", str(data), "--endpoint", "http://h/v1", "--out", str(tmp_path / "o")]
     assert cli.main(words_) == 2
-    assert "came without --probe; give the name that the server has" in capsys.readouterr().err
+    assert "came without --probe" in capsys.readouterr().err

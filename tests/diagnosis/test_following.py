@@ -57,14 +57,14 @@ def test_the_next_step_is_to_train_only_where_there_is_something_to_train_on():
     assert next_lines(bias(3, 5), {}, OUT) == usual
     assert next_lines(bias(0, 5), good, OUT)[-1] == usual[0]
     empty = " ".join(next_lines(bias(0, 0), good, OUT))
-    assert "the bias set is empty: by the probed model" in empty
+    assert "the bias set is empty" in empty
     assert "train bias" not in empty
     assert "train grpo --data runs/d" in empty
     assert "by the rule on the event logs" in next_lines(bias(0, 0), {}, OUT)[0]
     weak = " ".join(next_lines(bias(3, 5), poor, OUT))
-    assert "not shown to be better than a guess: full +2.5 points" in weak
-    assert "next: another --probe MODEL; the bias set holds 5 questions by chance" in weak
-    assert "No answer could be read of 0 of its 40 samples in runs/d/samples.jsonl: probe a" in weak
+    for part in ("full +2.5 points", "next: another --probe MODEL", "5 questions",
+                 "0 of its 40 samples in runs/d/samples.jsonl"):  # fmt: skip
+        assert part in weak
     cut = over_guessing(every, {"full": answers(every, 0, "truncated")})
     assert "read of 40 of its 40 samples" in next_lines(bias(0, 0), cut, OUT)[0]
     assert "raise --max-new-tokens" in next_lines(bias(0, 0), cut, OUT)[0]

@@ -118,7 +118,7 @@ def test_the_figure_has_a_dot_a_seed_in_each_panel_and_the_base_as_a_line() -> N
     assert families.ARMS["grpo"] in [one.text for one in drawn.iter()]
 
 
-@pytest.mark.parametrize("name", ["miniature", "miniature-video"])
+@pytest.mark.parametrize("name", ["miniature", "miniature-video", "miniature-small"])
 def test_every_arm_of_a_recipe_has_its_words(name: str) -> None:
     from videothinker.grids import plan
 

@@ -82,7 +82,7 @@ def test_the_three_readings_stand_side_by_side():
         "2",
     ]
     assert "the benchmark's own rule: in words" in rest
-    assert "of all answers its authors would ask a judge about 0.0 % and leave 0.0 %" in str(rest)
+    assert re.search(r"a judge about 0\.0 % .* 0\.0 %", str(rest))
 
 
 def test_a_judge_that_is_not_asked_is_said_and_has_no_column():

@@ -1,6 +1,7 @@
 """The stage: records on disk, the same numbers after a kill, failures in the denominator."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -199,7 +200,7 @@ def test_check_names_what_is_missing_before_any_compute(data, tmp_path, capsys):
     assert "outside" in capsys.readouterr().err
     write_jsonl(whole / "questions.jsonl", [ask_about(0, "a.mp4")])
     assert evaluate(whole, checked) == whole
-    assert "all 1 questions have their videos; no counts are published" in capsys.readouterr().err
+    assert "all 1 questions have their videos" in capsys.readouterr().err
 
 
 def test_check_counts_every_missing_item(tmp_path, capsys):
@@ -218,9 +219,8 @@ def test_check_counts_every_missing_item(tmp_path, capsys):
     with pytest.raises(UserError, match="2 of 4,000 questions can be asked; 12 counts differ"):
         evaluate(tmp_path / "questions.json", checked)
     said = capsys.readouterr().err
-    assert "questions: 2 found, 4,000 published, 3,998 missing" in said
-    assert "source vlnqa: 2 found, 200 published, 198 missing" in said
-    assert "source star: 0 found, 600 published, 600 missing" in said
+    for counts in (r"questions: 2 .* 4,000 .* 3,998", r"vlnqa: 2 .* 200 .* 198", r"star: 0 .* 600"):
+        assert re.search(counts, said)
 
 
 def test_check_looks_into_folders_of_images_and_behind_links(tmp_path, capsys):
@@ -250,10 +250,7 @@ def test_short_videos_are_shown_whole_and_told(model, tmp_path, capsys):
     frames = {s.question_id: s.frames for s in read_jsonl(out / "samples.jsonl", Sample)}
     assert frames == {"toy/0": 3, "toy/1": 8}
     assert json.loads((out / "run.json").read_text())["failures"] == 0
-    assert (
-        "1 of the questions: the video has fewer than 8 frames and all were shown, 3 to 3"
-        in capsys.readouterr().err
-    )
+    assert re.search("1 of the questions: .*fewer than 8 frames.* 3 to 3", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,7 @@ def test_longvideobench_and_a_count_that_nothing_decides(tmp_path):
     }  # fmt: skip
     found = read(tmp_path, [row])
     assert found.questions[0].answer == ("B",)
-    assert "count the choices from 0 (no answer is 0, and none the last)" in found.guesses()[0]
+    assert "count the choices from 0" in found.guesses()[0]
     from_one = read(tmp_path, [row, {**row, "id": "y", "correct_choice": 3}])
     assert [q.answer for q in from_one.questions] == [("A",), ("C",)]
     assert from_one.guesses() == []

@@ -248,6 +248,7 @@ def test_an_index_of_another_form(tiny_folder: Path, tmp_path: Path) -> None:
         ('{"weight_map": [1]}', "'weight_map' is .1.; allowed is an object of strings"),
         ('{"weight_map": {"a": 1}}', "allowed is an object of strings"),
         ('{"weight_map": {}}', "lacks 0 of 0 weight files"),
+        ('{"weight_map": {"a": "%s.safetensors"}}' % ("a" * 300), "lacks 1 of 1 weight files"),
     ):
         holds(INDEX, content)(folder)
         with pytest.raises(UserError, match=said):

@@ -1,10 +1,11 @@
 """An adapter's sum in few kernels is peft's own, forward and backward."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
-from peft import LoraConfig
+from peft import LoraConfig, inject_adapter_in_model
 from torch import Tensor, nn
 
 from videothinker.models import lora
@@ -22,14 +23,16 @@ class Two(nn.Module):
         return self.second(self.first(states).transpose(0, 1).tanh()).transpose(0, 1)
 
 
-def adapted(monkeypatch: pytest.MonkeyPatch, *, quick: bool, **settings: Any) -> nn.Module:
+def pefts(model: nn.Module, lora: Any, name: str) -> None:
+    """Put an adapter into the model as peft alone does."""
+    inject_adapter_in_model(lora, model, adapter_name=name)
+
+
+def adapted(put: Callable[..., Any] = inject, **settings: Any) -> nn.Module:
     torch.manual_seed(0)
     model = Two().requires_grad_(requires_grad=False)
-    with monkeypatch.context() as patch:
-        if not quick:
-            patch.setattr("videothinker.models.adapters.quicken", lambda *_: None)
-        given = {"r": 3, "lora_alpha": 12, "target_modules": ["first", "second"]} | settings
-        inject(model, LoraConfig(**given), "policy")
+    given = {"r": 3, "lora_alpha": 12, "target_modules": ["first", "second"]} | settings
+    put(model, LoraConfig(**given), "policy")
     for name, param in model.named_parameters():
         if ".lora_" in name:
             param.data = torch.randn(
@@ -47,10 +50,8 @@ def results(model: nn.Module, *, of_input: bool = True) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("of_input", [False, True])
-def test_output_and_gradients_are_pefts(monkeypatch: pytest.MonkeyPatch, of_input: bool) -> None:
-    quick, usual = (
-        results(adapted(monkeypatch, quick=one), of_input=of_input) for one in (True, False)
-    )
+def test_output_and_gradients_are_pefts(of_input: bool) -> None:
+    quick, usual = (results(adapted(put), of_input=of_input) for put in (inject, pefts))
     assert len(quick) == len(usual) == 5 + of_input
     for mine, theirs in zip(quick, usual, strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-5)
@@ -58,8 +59,8 @@ def test_output_and_gradients_are_pefts(monkeypatch: pytest.MonkeyPatch, of_inpu
 
 @pytest.mark.parametrize("broken", ["scale", "gradient"])
 def test_a_wrong_sum_is_seen(monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
-    usual = results(adapted(monkeypatch, quick=False))
-    model = adapted(monkeypatch, quick=True)
+    usual = results(adapted(pefts))
+    model = adapted()
     if broken == "scale":
         next(layer for _, layer in layers(model)).scaling["policy"] *= 1.001
     else:
@@ -89,17 +90,13 @@ def test_gradients_are_differences() -> None:
         {"lora_bias": True, "target_modules": ["first"]},
     ],
 )
-def test_what_is_no_plain_sum_is_left_to_peft(
-    monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
-) -> None:
-    model = adapted(monkeypatch, quick=True, **settings)
+def test_what_is_no_plain_sum_is_left_to_peft(settings: dict[str, Any]) -> None:
+    model = adapted(**settings)
     assert not any(layer.lora_variant.get("policy") is lora.Quick for _, layer in layers(model))
 
 
-def test_an_adapter_of_another_precision_is_added_all_the_same(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    quick, usual = (adapted(monkeypatch, quick=one) for one in (True, False))
+def test_an_adapter_of_another_precision_is_added_all_the_same() -> None:
+    quick, usual = adapted(), adapted(pefts)
     states = torch.ones(1, 2, 6, dtype=torch.bfloat16)
     for model in (quick, usual):
         for _, layer in layers(model):

@@ -91,7 +91,7 @@ def test_over_a_billion_parameters_on_a_cpu_are_warned_of(
     large(copy, 3_754_622_976)
     first, warning = place(copy).lines
     assert first == f"{copy}: 3,754,622,976 parameters, float32 on cpu"
-    assert warning.startswith("warning: 3.8 billion parameters are about to run on a CPU")
+    assert warning.startswith("warning: 3.8 billion parameters")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "A Card")
     assert "--device cuda takes A Card" in place(copy, "cpu").lines[1]

@@ -93,8 +93,9 @@ def test_the_models_card_tells_what_the_records_do(trained, tmp_path):
     recipe = yaml.safe_load(card.content.split("```yaml\n")[1].split("```")[0])
     assert (recipe["max_steps"], recipe["num_generations"]) == (2, 2)
     assert str(trained.parent) not in card.content
-    assert "no answer could be read: none of the 8 completions" in card.content
-    assert "Fewer than 100 questions stand behind: all (4)" in card.content
+    assert "none of the 8 completions" in card.content
+    assert "Fewer than 100 questions" in card.content
+    assert "all (4)" in card.content
 
 
 def test_an_evaluation_of_another_model_is_no_evidence(trained, tmp_path):
@@ -117,7 +118,7 @@ def test_the_sets_card_counts_what_is_in_it(diagnosed, tmp_path):
     assert "| train | counterfactual | 8 | 5 | 3 | 0 | 0 |" in card.content
     assert "| validation | counterfactual | 4 | 3 | 1 | 0 | 0 |" in card.content
     # inferential are 0, 3, 6, 9; both options happen in the video of 0 and 6
-    assert "2 of 4 inferential questions give themselves away" in card.content
+    assert "2 of 4 inferential" in card.content
 
 
 def test_videos_are_sent_where_that_is_asked_for_and_read_from_the_cache(

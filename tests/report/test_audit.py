@@ -13,7 +13,7 @@ def test_a_list_without_labels_has_a_page(tmp_path):
     data = write_jsonl(tmp_path / "mine.jsonl", questions)
     run = diagnose(data, DiagnoseConfig(out=tmp_path / "run"))
     page = report([run], ReportConfig(out=tmp_path / "page.html")).read_text()
-    assert "2 questions are audited, none is labelled; no model is evaluated here." in page
-    assert "How far an answerer gets that never reads the premise" in page
+    assert "2 questions are audited, none is labelled" in page
+    assert "never reads the premise" in page
     assert "whole families" in page
     assert "2 questions in 1 family share video" in page

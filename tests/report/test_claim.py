@@ -42,10 +42,9 @@ def test_large_runs_claim_and_a_warning_takes_it_back(tmp_path: Path) -> None:
     assert claim.headline.index("lost 21.7 points") < claim.headline.index("30.0 points above")
     assert "gives itself away" in claim.headline
     whole = {c.left.name: c.estimate for c in claim.comparisons if c.label == WHOLE}
-    assert claim.headline.endswith(
-        "Of 120 families right as a whole: GRPO is not told from its base; "
-        f"CDPO stands {100 * whole['CDPO'].value:.1f} points above GRPO."
-    )
+    told = claim.headline.partition("Of 120 families")[2]
+    assert "GRPO is not told from its base" in told
+    assert f"CDPO stands {100 * whole['CDPO'].value:.1f} points above GRPO" in told
     assert claim.notes[-1].startswith("A family is one video")
     run_json = tmp_path / "pretrain" / "run.json"
     plain = json.loads(run_json.read_text())
@@ -89,9 +88,8 @@ def test_the_claim_says_where_a_gain_sits(
     assert gaps["give-aways"].value == pytest.approx(1.0)
     (row,) = [row for row in rows(board) if row.method.name == "CDPO"]
     assert row.estimates["the rest"].value == pytest.approx(float(cdpo[3]))
-    assert sizes(rows(board)) == (
-        "n = 240 observational and 120 inferential (90 give-aways, 30 the rest); 120 families"
-    )
+    told = ("240 observational", "120 inferential", "90 give-aways", "30 the rest", "120 families")
+    assert all(part in sizes(rows(board)) for part in told)
     for narrow in (False, True):
         drawn = str(chart(board, rows(board), narrow=narrow))
         assert drawn.count("mark part") == 3
@@ -132,7 +130,7 @@ def test_without_logs_the_split_is_not_known_and_said_so(tmp_path: Path) -> None
     runs = read_runs(paths)
     (board,) = read_boards(runs)
     claim = make_claim([board], runs)
-    assert "give themselves away is not known of all of them" in claim.headline
+    assert "not known of all of them" in claim.headline
     (sheet,) = sheets([board], "diagnostic")
     cells = dict(zip(sheet.columns, sheet.lines[0].cells, strict=True))
     assert cells["Inferential, the rest"].value == "not known"
@@ -142,4 +140,4 @@ def test_without_logs_the_split_is_not_known_and_said_so(tmp_path: Path) -> None
     assert [share.name for share in bare.give_aways] == ["observational"]
     one = with_truths(paths, {0: (), 1: (True, False)})
     claim = make_claim(read_boards(read_runs(one)), read_runs(one))
-    assert "give themselves away is not known of 60 of them" in claim.headline
+    assert "not known of 60 of them" in claim.headline

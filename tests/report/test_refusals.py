@@ -53,7 +53,7 @@ def test_texts_are_left_out_before_the_page_grows(made_runs: list[Path], tmp_pat
     whole = report(runs, ReportConfig(out=tmp_path / "a.html"))
     short = report(runs, ReportConfig(out=tmp_path / "b.html", text_megabytes=0.004))
     assert short.stat().st_size < whole.stat().st_size
-    assert "show answers without thinking, to keep the page small" in short.read_text()
+    assert "answers without thinking" in short.read_text()
 
 
 def test_bad_input_is_one_sentence(made_runs: list[Path], tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_a_run_that_lost_answers_is_refused_and_an_unfinished_one_named(
     run_json.write_text(run_json.read_text().replace('"status": "done"', '"status": "interrupted"'))
     text = report(runs, ReportConfig(out=tmp_path / "r.html")).read_text()
     assert "evaluate-base answers 40 of 48 questions" in text
-    assert "evaluate-base (evaluate) is interrupted: its figures may still move" in text
+    assert "evaluate-base (evaluate) is interrupted" in text
 
 
 def test_two_worlds_under_one_id_are_two_boards(made_runs: list[Path], tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import gc
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Self
 
@@ -134,7 +135,7 @@ def distance(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> float:
 
 
 def check(case: dict[str, Any], base: str, other: str, processes: Processes) -> dict[str, float]:
-    """Distances of gradients and moves in one case."""
+    """Distances of gradients and moves in one case, from the first process's own numbers."""
     settings = {"lora_rank": case.get("lora", 0), "lora_alpha": 8, "shard": case["shard"]}
     settings |= {"gradient_checkpointing": case.get("checkpointing", False)}
     settings |= {"dtype": case.get("dtype", "float32")}
@@ -144,9 +145,6 @@ def check(case: dict[str, Any], base: str, other: str, processes: Processes) -> 
     objective = OBJECTIVE if case.get("pushed", True) else Objective()
     dtype = case.get("dtype", "float32")
     groups = roll(load_policy(base), count, video=video)
-    whole = Bias(load_policy(other, dtype=dtype))
-    whole.policy.model.requires_grad_(requires_grad=False)
-    gradients, moves, start = reference(config, whole, groups, objective, steps)
     policy, bias = load_trainee(config, processes.device), Bias(load_policy(other, dtype=dtype))
     bias.policy.model.requires_grad_(requires_grad=False)
     shards = share(policy, bias, processes, config, video=video)
@@ -167,10 +165,15 @@ def check(case: dict[str, Any], base: str, other: str, processes: Processes) -> 
         optimizer.clip(20.0)
         optimizer.step(LR)
     flat = optimizer.state()
-    now = {name: flat[f"{name}/master"].full_tensor() for name in moves}
+    now = {name: flat[f"{name}/master"].full_tensor() for name in shards.pieces}
     with shards.whole():
         saved = policy.model.state_dict()
-        same = all(torch.equal(saved[n], now[n].to(saved[n].dtype)) for n in moves)
+        same = all(torch.equal(saved[n], now[n].to(saved[n].dtype)) for n in now)
+    if not processes.main:
+        return {}
+    whole = Bias(load_policy(other, dtype=dtype))
+    whole.policy.model.requires_grad_(requires_grad=False)
+    gradients, moves, start = reference(config, whole, groups, objective, steps)
     return {
         "gradients": distance(found, gradients),
         "moves": distance({n: now[n] - start[n].float() for n in moves}, moves),
@@ -189,7 +192,8 @@ def weigh(case: dict[str, Any], processes: Processes) -> dict[str, Any]:
     policy.merges = False
     bias.policy.model.requires_grad_(requires_grad=False)
     weights = [*policy.model.parameters(), *bias.policy.model.parameters()]
-    with LiveBytes(weights) as live:
+    live = LiveBytes(weights)
+    with live if processes.main else nullcontext():  # who weighs is slow
         del weights
         shards = share(policy, bias, processes, config, video=True)
         optimizer = ShardedAdamW(shards, processes, lr=LR, weight_decay=0.0)

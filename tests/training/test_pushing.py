@@ -1,5 +1,6 @@
 """The push from the bias model: guard, controller, direction, and where the divergence enters."""
 
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -123,8 +124,8 @@ def test_bias_failure_sampling_measures_once_and_records(
     assert set(together) == {1}  # no more prompts at once than the plan has room for
     told = " ".join(capsys.readouterr().err.split())
     asked = f"{facts['train_questions']} questions 2 times"
-    assert f"bias-failure sampling: before step 1 the bias model answers each of {asked}" in told
-    assert "draws as uniform does: every question was answered right equally often (0%)" in told
+    assert re.search(f"bias-failure sampling: before step 1 .* {asked}", told)
+    assert "draws as uniform does" in told
     assert {sample.model for sample in samples} == {load_policy(other).digest}
     assert facts["drawn_shares"].keys() == facts["labels"].keys()
     assert all(step.divergence is None for step in read_jsonl(out / "metrics.jsonl", Step))

@@ -8,12 +8,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.training.toy_training import make_question
+from tests.training.toy_training import dying_at, make_question
 from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.errors import UserError
 from videothinker.records import Diagnosis, Question, Sample, read_jsonl, write_jsonl
 from videothinker.runs import digest_path
-from videothinker.training import loop
 from videothinker.training.data import load_training_set
 from videothinker.training.resuming import Past, check_unchanged, read_past, record, refusal
 from videothinker.training.stages import train
@@ -183,10 +182,8 @@ def test_a_run_whose_list_was_mended_ends_as_if_it_had_always_been_so(
     folder = tmp_path / "data"
     folder.mkdir()
     order = [q.id for q in loaded(folder, QUESTIONS, settings()).train]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "update", _dies_at(3, loop.update))
-        with pytest.raises(KeyboardInterrupt):
-            train(folder, GrpoConfig(out=tmp_path / "cut", **asked))
+    with dying_at(3), pytest.raises(KeyboardInterrupt):
+        train(folder, GrpoConfig(out=tmp_path / "cut", **asked))
     write_jsonl(folder / "questions.jsonl", [q for q in QUESTIONS if q.id != order[8]])
     cut = train(folder, GrpoConfig(out=tmp_path / "cut", **asked))
     said = capsys.readouterr().err.replace("\n", " ")
@@ -198,12 +195,3 @@ def test_a_run_whose_list_was_mended_ends_as_if_it_had_always_been_so(
     write_jsonl(folder / "questions.jsonl", [q for q in QUESTIONS if q.id != order[0]])
     with pytest.raises(UserError, match="holds a run on another list"):
         train(folder, GrpoConfig(out=tmp_path / "whole", **asked))
-
-
-def _dies_at(step: int, update: Any) -> Any:
-    def dying(run: Any, batch: Any, objective: Any, progress: Any) -> Any:
-        if progress.step + 1 == step:
-            raise KeyboardInterrupt
-        return update(run, batch, objective, progress)
-
-    return dying

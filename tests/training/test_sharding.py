@@ -23,7 +23,7 @@ from videothinker.runs import digest_path
 from videothinker.training.stages import _are_of_videos, train
 
 CHECKED: list[dict[str, Any]] = [
-    {"shard": "states", "groups": 5, "steps": 20},  # the processes get 3 and 2
+    {"shard": "states", "groups": 5, "steps": 6},  # the processes get 3 and 2
     {"shard": "layers", "groups": 3, "checkpointing": True},
     {"shard": "layers", "groups": 1},
     {"shard": "states", "groups": 1, "pushed": False, "video": False},

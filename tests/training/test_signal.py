@@ -73,9 +73,7 @@ def test_a_loss_that_is_not_a_number_is_skipped_counted_and_stops_the_run(
     steps = read_jsonl(out / "metrics.jsonl", Step)
     assert [step.metrics["skipped"] for step in steps] == [1, 1, 0, 0]
     assert [step.entropy is None for step in steps] == [True, True, False, False]
-    assert "step 1: loss or gradient is not a number; skipped" in capsys.readouterr().err.replace(
-        "\n", " "
-    )
+    assert "step 1: loss or gradient is not a number" in " ".join(capsys.readouterr().err.split())
     assert load_policy(out / "checkpoints/step-2").digest == load_policy(quick["model"]).digest
     calls.clear()
     spoiled = {1, 2, 3}

@@ -8,13 +8,13 @@ each of them exactly as an uninterrupted one does.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from videothinker import answers
 from videothinker.answering import variants
 from videothinker.answering.reading import read
 from videothinker.benchmarks.protocols import Protocol, render
-from videothinker.budget import DEADLINE, MEGABYTES
+from videothinker.budget import Limits
 from videothinker.console import progress
 from videothinker.errors import UserError
 from videothinker.generation.base import Sampling, generate
@@ -42,9 +42,7 @@ class Asking:
     samples: int
     seed: int
     data_root: Path
-    deadline: float
-    megabytes: int
-    follow_links: bool
+    limits: Limits
 
     def keys(self, question: Question) -> list[Key]:
         """The keys of a question's samples: sample i carries seed + i."""
@@ -70,9 +68,7 @@ def answer_questions(
     model: str | None = None,
     rows: int = 32,
     videos: int = 8,
-    deadline: float = DEADLINE,
-    megabytes: int = MEGABYTES,
-    follow_links: bool = False,
+    **limits: Unpack[Limits],
 ) -> list[Sample]:
     """Answer every question `samples` times, computing only what `journal` does not hold.
 
@@ -88,9 +84,7 @@ def answer_questions(
         model: the policy's digest, where the caller has it already.
         rows: completions decoded at once.
         videos: most videos held at once.
-        deadline: seconds a video may take to decode.
-        megabytes: memory, of 10^6 bytes, that decoding may hold.
-        follow_links: symbolic links may lead out of `data_root`.
+        limits: of reading a video (see `video.read_clip`).
 
     Returns:
         One record a question and sample, in the questions' order. A video that cannot be read
@@ -109,9 +103,7 @@ def answer_questions(
         samples=samples,
         seed=seed,
         data_root=data_root,
-        deadline=deadline,
-        megabytes=megabytes,
-        follow_links=follow_links,
+        limits=limits,
     )
     done = _complete(asking, questions, journal, max(1, rows // samples), videos)
     return [done[k] for question in questions for k in asking.keys(question)]
@@ -257,15 +249,8 @@ def _see(asking: Asking, question: Question) -> Any:
     if question.video is None or not variants.needs_video(question, asking.variant):
         return None
     try:
-        clip = read_frames(
-            asking.data_root,
-            question.video,
-            asking.protocol,
-            clip=question.clip,
-            deadline=asking.deadline,
-            megabytes=asking.megabytes,
-            follow_links=asking.follow_links,
-        )
+        root, protocol = asking.data_root, asking.protocol
+        clip = read_frames(root, question.video, protocol, clip=question.clip, **asking.limits)
         if variants.PROBES[asking.variant].draws:
             return clip
         shown = variants.apply(question, asking.variant, clip, numpy_generator(asking.seed)).clip
@@ -280,9 +265,7 @@ def read_frames(
     protocol: Protocol,
     *,
     clip: tuple[float, float] | None = None,
-    deadline: float = DEADLINE,
-    megabytes: int = MEGABYTES,
-    follow_links: bool = False,
+    **limits: Unpack[Limits],
 ) -> Clip:
     """The frames a protocol asks for, as far as there are so many.
 
@@ -291,16 +274,7 @@ def read_frames(
     """
 
     def some(frames: int) -> Clip:
-        part = clip if protocol.clip else None
-        return read_clip(
-            root,
-            video,
-            frames,
-            clip=part,
-            deadline=deadline,
-            megabytes=megabytes,
-            follow_links=follow_links,
-        )
+        return read_clip(root, video, frames, clip=clip if protocol.clip else None, **limits)
 
     if protocol.fps is None:
         return some(protocol.frames)

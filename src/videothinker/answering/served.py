@@ -24,7 +24,7 @@ from videothinker.generation.chat import Reply, Server
 from videothinker.generation.served import ChatPrompt, ServerPace
 from videothinker.models import base
 from videothinker.models.base import Group, Model
-from videothinker.prompts import CONTROL_TOKEN
+from videothinker.prompts import without_controls
 from videothinker.records import read_jsonl
 from videothinker.runs import Journal
 from videothinker.video.encode import write_mp4
@@ -148,12 +148,12 @@ class EndpointModel(Model):
             )
         if max_prompt_tokens is not None:
             raise UserError("a prompt's tokens cannot be limited through an endpoint")
-        words = _plain(user) if video is None else video.words + _plain(user)
+        words = ("" if video is None else video.words) + without_controls(user)
         parts = () if video is None else video.parts
         content = [*parts, {"type": "text", "text": words}] if parts else words
         messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
         if system is not None:
-            messages.insert(0, {"role": "system", "content": _plain(system)})
+            messages.insert(0, {"role": "system", "content": without_controls(system)})
         told = repr((system, words, None if video is None else video.digest))
         none = torch.zeros(0, dtype=torch.int64)
         return ChatPrompt(
@@ -264,7 +264,3 @@ def _part(kind: str, media: str, data: bytes) -> dict[str, Any]:
     """One part of a message, its data in a data: URL."""
     url = f"data:{media};base64,{base64.b64encode(data).decode()}"
     return {"type": f"{kind}_url", f"{kind}_url": {"url": url}}
-
-
-def _plain(text: str) -> str:
-    return CONTROL_TOKEN.sub(r"< |\1| >", text)

@@ -13,6 +13,7 @@ from videothinker.answering.pixels import tell_far
 from videothinker.answering.placing import Elsewhere, load, place
 from videothinker.answering.served import EndpointModel, cost_line, tally
 from videothinker.answers import Parsed, parse, record
+from videothinker.budget import limits
 from videothinker.console import say
 from videothinker.errors import UserError
 from videothinker.generation.base import Sampling, generate
@@ -122,14 +123,7 @@ def _questions() -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def _show(video: Path, config: AskConfig | ChatConfig) -> _Shown:
-    clip = read_clip(
-        video.parent,
-        video.name,
-        config.frames,
-        deadline=config.deadline,
-        megabytes=config.decode_megabytes,
-        follow_links=config.follow_links,
-    )
+    clip = read_clip(video.parent, video.name, config.frames, **limits(config))
     placed = place(config.model, config.device, config.dtype, config.served)
     for line in placed.lines:
         say(line)

@@ -8,7 +8,7 @@ project's tests do not.
 
 import inspect
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,13 +102,9 @@ def verify(source: str, config: ModelsConfig) -> Iterator[Check]:
     ours = drawn.completion_ids_GC[0][drawn.mask_GC[0]].tolist()
     apart = ours != library.greedy
     rounded = apart and placed.dtype != "float32"
-    yield Check(
-        what="greedy words",
-        ours=_said(found, ours),
-        library=_said(found, library.greedy),
-        verdict="not checked" if rounded else _verdict(right=not apart),
-        note=f"{placed.dtype} parts near words by rounding; float32 tells" if rounded else "",
-    )
+    told = _said(found, ours), _said(found, library.greedy)
+    note = f"{placed.dtype} parts near words by rounding; float32 tells" if rounded else ""
+    yield _row("greedy words", told, None if rounded else not apart, note)
     if isinstance(found, Policy):
         yield _saved(found)
 
@@ -230,33 +226,19 @@ def _text(found: Loaded, prompt: Prompt, library: Library) -> Check:
     if spelled is not None:
         place, pieces = spelled
         ours = ours.replace("".join(pieces), place)
-    return Check(
-        what="chat template",
-        ours=f"{len(ours)} characters",
-        library=f"{len(library.text)} characters",
-        verdict=_verdict(right=ours == library.text),
-    )
+    told = [f"{len(text)} characters" for text in (ours, library.text)]
+    return _row("chat template", told, ours == library.text)
 
 
 def _ids(prompt: Prompt, library: Library) -> Check:
     ours, theirs = prompt.input_ids_P, library.ids_P
     told = f"{len(ours)} tokens"
     if theirs is None:
-        return _unchecked("token ids", told, library.unprocessed)
-    same = torch.equal(ours, theirs)
-    note = ""
+        return _row("token ids", (told, "-"), None, library.unprocessed)
+    same, note = torch.equal(ours, theirs), ""
     if not same and _without_frame(theirs, prompt) == ours.tolist():
-        same, note = (
-            True,
-            "this release leaves two tokens of the template around the video",
-        )
-    return Check(
-        what="token ids",
-        ours=told,
-        library=f"{len(theirs)} tokens",
-        verdict=_verdict(right=same),
-        note=note,
-    )
+        same, note = True, "this release leaves two tokens of the template around the video"
+    return _row("token ids", (told, f"{len(theirs)} tokens"), same, note)
 
 
 def _without_frame(ids_P: Tensor, prompt: Prompt) -> list[int]:
@@ -271,33 +253,20 @@ def _without_frame(ids_P: Tensor, prompt: Prompt) -> list[int]:
 def _patches(found: Loaded, prompt: Prompt, library: Library) -> Check:
     size = f"{prompt.frames} frames of {prompt.width}x{prompt.height}"
     if library.patches is None:
-        return _unchecked("frames to patches", size, library.unprocessed)
+        return _row("frames to patches", (size, "-"), None, library.unprocessed)
     ours = _pixels(found.inputs(prompt)).float().cpu().numpy()
     same = ours.shape == library.patches.shape and np.abs(ours - library.patches).max() <= NEAR
-    return Check(
-        what="frames to patches",
-        ours=size,
-        library=f"numbers {list(library.patches.shape)}",
-        verdict=_verdict(right=bool(same)),
-    )
-
-
-def _unchecked(what: str, ours: str, note: str) -> Check:
-    return Check(what=what, ours=ours, library="-", verdict="not checked", note=note)
+    told = size, f"numbers {list(library.patches.shape)}"
+    return _row("frames to patches", told, bool(same))
 
 
 def _positions(prompt: Prompt, found: Loaded, library: Library) -> Check:
     ours, theirs = found.positions(prompt), library.places_XP
     if ours is None and theirs is not None:
-        return _unchecked("positions", "the library's", "its own forward finds them here too")
+        note = "its own forward finds them here too"
+        return _row("positions", ("the library's", "-"), None, note)
     if ours is None or theirs is None:
-        return Check(
-            what="positions",
-            ours="one axis",
-            library="one axis",
-            verdict="not checked",
-            note="they count tokens",
-        )
+        return _row("positions", ("one axis", "one axis"), None, "they count tokens")
     end = int(prompt.video_P.nonzero()[-1]) + 1
     inside = torch.equal(ours[:, :end], theirs[:, :end])
     after = [int(places[0, end]) for places in (ours, theirs)]
@@ -307,13 +276,7 @@ def _positions(prompt: Prompt, found: Loaded, library: Library) -> Check:
         note = "the text begins beyond the video, as first published; in this release inside it"
     same = torch.equal(ours, theirs) or bool(note)
     told = [f"text after the video at {place}" for place in after]
-    return Check(
-        what="positions",
-        ours=told[0],
-        library=told[1],
-        verdict=_verdict(right=same),
-        note=note,
-    )
+    return _row("positions", told, same, note)
 
 
 def _logps(
@@ -322,24 +285,14 @@ def _logps(
     """The likeliest answer's log-probabilities; and that they are of this video."""
     ours_GC = group_logps(found, group).logps_GC.cpu()
     gap = float((ours_GC - library.logps_GC).abs().max())
-    total = [float(logps[0].sum()) for logps in (ours_GC, library.logps_GC)]
-    yield Check(
-        what="log-probabilities",
-        ours=f"{total[0]:.4f} nats",
-        library=f"{total[1]:.4f} nats",
-        verdict=_verdict(right=gap <= bar),
-        note=f"{gap:.1e} apart at most, {bar:g} allowed",
-    )
+    told = [f"{float(logps[0].sum()):.4f} nats" for logps in (ours_GC, library.logps_GC)]
+    note = f"{gap:.1e} apart at most, {bar:g} allowed"
+    yield _row("log-probabilities", told, gap <= bar, note)
     blank = _prompt(found, Clip(np.zeros_like(clip.frames), clip.times, clip.seconds))
     other = Group(blank, group.completion_ids_GC, group.mask_GC, group.truncated_G)
     moved = float((group_logps(found, other).logps_GC.cpu() - ours_GC).abs().max())
-    yield Check(
-        what="the video is seen",
-        ours=f"{moved:.1e} nats",
-        library="-",
-        verdict=_verdict(right=moved > bar),
-        note="what a black video changes; nothing would mean that none is seen",
-    )
+    note = "what a black video changes; nothing would mean that none is seen"
+    yield _row("the video is seen", (f"{moved:.1e} nats", "-"), moved > bar, note)
 
 
 def _saved(found: Policy) -> Check:
@@ -350,13 +303,8 @@ def _saved(found: Policy) -> Check:
         device = str(found.device)
         found.save(folder)
         after = load_model(folder, dtype=numbers, device=device).digest
-    return Check(
-        what="save and reload",
-        ours=after[:12],
-        library=before[:12],
-        verdict=_verdict(right=after == before),
-        note="digests of the weights after and before",
-    )
+    note = "digests of the weights after and before"
+    return _row("save and reload", (after[:12], before[:12]), after == before, note)
 
 
 def _said(found: Loaded, ids: list[int]) -> str:
@@ -364,5 +312,7 @@ def _said(found: Loaded, ids: list[int]) -> str:
     return repr(text if len(text) <= 40 else f"{text[:37]}...")
 
 
-def _verdict(*, right: bool) -> Verdict:
-    return "right" if right else "wrong"
+def _row(what: str, told: Sequence[str], right: bool | None, note: str = "") -> Check:  # noqa: FBT001
+    """`told` is what engine and library give; `right` is null where it could not be told."""
+    verdict: Verdict = "not checked" if right is None else "right" if right else "wrong"
+    return Check(what=what, ours=told[0], library=told[1], verdict=verdict, note=note)

@@ -11,6 +11,7 @@ from videothinker.answering.served import cost_line, costs, settle
 from videothinker.answering.variants import applies
 from videothinker.benchmarks.catalog import resolve
 from videothinker.benchmarks.protocols import Protocol
+from videothinker.budget import limits
 from videothinker.console import say
 from videothinker.diagnosis.config import DiagnoseConfig
 from videothinker.diagnosis.rotation import by_question, rotated
@@ -81,10 +82,8 @@ class Asker:
             seed=self.config.seed,
             journal=self.journal,
             model=self.digest,
-            deadline=self.config.deadline,
-            megabytes=self.config.decode_megabytes,
-            follow_links=self.config.follow_links,
             **batch_sizes(32, self.config.served),
+            **limits(self.config),
         )
         return by_question(asked, samples)
 

@@ -18,6 +18,7 @@ from videothinker.answering.sharing import is_done, own_folder
 from videothinker.benchmarks import catalog, jsonl
 from videothinker.benchmarks.base import Benchmark
 from videothinker.benchmarks.protocols import Protocol
+from videothinker.budget import limits
 from videothinker.console import say
 from videothinker.errors import UserError
 from videothinker.evaluation import break_even, metrics, tables
@@ -170,9 +171,7 @@ def _ask(
                 journal=journal,
                 model=digest,
                 **batch_sizes(config.rows, config.served),
-                deadline=config.deadline,
-                megabytes=config.decode_megabytes,
-                follow_links=config.follow_links,
+                **limits(config),
             )
     settle(policy)
     tell_far(journal.records, folder)

@@ -71,24 +71,15 @@ class RowsPlan:
         return like_BKPd.new_zeros(rows, heads, self.suffix_length, width)
 
     def _place(self, prefix_of_R: Tensor) -> None:
-        """A place in `[prefixes, rows a prefix]` for every row; empty ones repeat row 0, unread."""
-        device = prefix_of_R.device
+        """Which prefix every row hangs on, and so its place beside the others of that prefix."""
         self.prefix_of_R = prefix_of_R
-        prefixes = len(self.prefix_lengths_B)
-        counts_B = torch.bincount(prefix_of_R, minlength=prefixes)
-        self.width = int(counts_B.max())
-        within = torch.empty_like(prefix_of_R)
-        for prefix in range(prefixes):
-            mine = prefix_of_R == prefix
-            within[mine] = torch.arange(int(mine.sum()), device=device)
-        self.place_R = prefix_of_R * self.width + within
-        rows = torch.arange(len(within), device=device)
-        self.row_at_place: Tensor | None = None
-        if prefixes * self.width != len(rows) or not torch.equal(self.place_R, rows):
-            empty = torch.zeros(prefixes * self.width, dtype=torch.long, device=device)
-            self.row_at_place = empty.scatter(0, self.place_R, rows)
-        longest = self.prefix_keys[0].shape[2]
-        hidden_BP = torch.arange(longest, device=device) >= self.prefix_lengths_B[:, None]
+        self.width = int(torch.bincount(prefix_of_R).max())
+        prefixes, device = len(self.prefix_lengths_B), prefix_of_R.device
+        self.place_R, row_at_place = side_by_side(prefix_of_R, prefixes, self.width)
+        in_order = torch.equal(row_at_place, torch.arange(len(prefix_of_R), device=device))
+        self.row_at_place = None if in_order else row_at_place
+        places_P = torch.arange(self.prefix_keys[0].shape[2], device=device)
+        hidden_BP = places_P >= self.prefix_lengths_B[:, None]
         self.prefix_hidden_R: Tensor | None = None
         if bool(hidden_BP.any()):
             self.prefix_hidden_R = hidden_BP[prefix_of_R][:, None, None]
@@ -192,6 +183,18 @@ class RowsPlan:
         by_place = placed.view(prefixes, shared, self.width, -1, last).transpose(1, 2)
         by_place = by_place.reshape(prefixes * self.width, shared, -1, last)
         return by_place if self.row_at_place is None else by_place[self.place_R]
+
+
+def side_by_side(prefix_of_R: Tensor, prefixes: int, width: int) -> tuple[Tensor, Tensor]:
+    """Rows of one prefix side by side in `prefixes * width` places.
+
+    Returns:
+        The place of every row, and the row at every place; empty ones repeat row 0, unread.
+    """
+    earlier_RR = (prefix_of_R == prefix_of_R[:, None]).tril(-1)
+    place_R = prefix_of_R * width + earlier_RR.sum(dim=1)
+    rows = torch.arange(len(place_R), device=place_R.device)
+    return place_R, rows.new_zeros(prefixes * width).scatter(0, place_R, rows)
 
 
 def _stack(states: Sequence[Sequence[Tensor]], longest: int) -> list[Tensor]:

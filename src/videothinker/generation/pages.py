@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from videothinker.generation.cache import RowsPlan
+from videothinker.generation.cache import RowsPlan, side_by_side
 from videothinker.generation.decoder import Heads, rotated
 from videothinker.generation.graphs import Fuse
 
@@ -55,18 +55,9 @@ class Pages:
         return *(one.shape for one in pages), pages[0].dtype, self.width
 
     def _place(self, prefix_of_R: Tensor) -> None:
-        """Rows of one prefix side by side; empty places repeat row 0, unread."""
-        device = prefix_of_R.device
-        prefixes = len(self.prefix_mask_BP)
         self.prefix_of_R = prefix_of_R
-        within_R = torch.empty_like(prefix_of_R)
-        for prefix in range(prefixes):
-            mine = prefix_of_R == prefix
-            within_R[mine] = torch.arange(int(mine.sum()), device=device)
-        self.place_R = prefix_of_R * self.width + within_R
-        rows = torch.arange(len(within_R), device=device)
-        empty = torch.zeros(prefixes * self.width, dtype=torch.long, device=device)
-        self.row_at_place = empty.scatter(0, self.place_R, rows)
+        places = side_by_side(prefix_of_R, len(self.prefix_mask_BP), self.width)
+        self.place_R, self.row_at_place = places
 
     def keep(self, rows: Tensor) -> None:
         """Finished rows leave, the others move together.

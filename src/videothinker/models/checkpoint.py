@@ -165,11 +165,12 @@ def _weight_files(folder: Path) -> list[Path]:
                     f"{folder / INDEX} names the weight file {name!r}; only safetensors in the "
                     f"folder itself are read: {AGAIN}"
                 )
-        missing = [name for name in shards if not (folder / name).is_file()]
+        there = {path.name for path in folder.iterdir() if path.is_file()}
+        missing = [name for name in shards if name not in there]
         if missing or not shards:
             raise UserError(
                 f"{folder} lacks {len(missing)} of {len(shards)} weight files "
-                f"({', '.join(missing[:3])}); download the model again"
+                f"({', '.join(name[:100] for name in missing[:3])}); download the model again"
             )
         return [folder / name for name in shards]
     if any(any(folder.glob(pattern)) for pattern in PICKLES):

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from videothinker.models.base import Group, Model, Prompt, Video
 from videothinker.models.folders import Base
 from videothinker.models.templates import chat_text
 from videothinker.models.tensor_file import hand_over
-from videothinker.prompts import CONTROL_TOKEN
+from videothinker.prompts import without_controls
 
 SHARD = 2 << 30
 """Bytes of a weight file: what of a model on a GPU is in main memory at once while it is saved."""
@@ -34,8 +34,6 @@ class Loaded(Model):
     tokenizer: Any
     base: Base | None = field(init=False, default=None)
     adapter: str | None = field(init=False, default=None)
-    listed: ClassVar[bool] = False
-    """Its chat template wants the system's words as `chat_text` says."""
 
     @property
     def device(self) -> torch.device:
@@ -81,13 +79,14 @@ class Loaded(Model):
         """One prompt; see `prompt_ids`."""
         pad = self.model.config.video_token_id
         ids_P = prompt_ids(
-            *(self.tokenizer, pad, user),
+            self.tokenizer,
+            pad,
+            user,
             video_tokens=0 if video is None else video.tokens,
             spelled=None if video is None else self.spell_video(video),
             system=system,
             prefill=prefill,
             max_prompt_tokens=max_prompt_tokens,
-            listed=self.listed,
         )
         return Prompt(ids_P, ids_P == pad, video)
 
@@ -229,22 +228,21 @@ def prompt_ids(
     system: str | None = None,
     prefill: str = "",
     max_prompt_tokens: int | None = None,
-    listed: bool = False,
 ) -> Tensor:
     """Ids of the chat-formatted prompt: system, video, the user's words, `prefill` of the answer.
 
     Control tokens in `user` and `system` become plain words. The video comes before the words, so
     that questions about one video share a prefix; its one place in the chat template becomes
     `video_tokens`, where there are any, in as many equal runs as `spelled` has pieces (see
-    `Loaded.spell_video`). `listed`: see `chat_text`.
+    `Loaded.spell_video`).
 
     Raises:
         UserError: a template of another model, or a prompt longer than `max_prompt_tokens`: it is
             never cut.
     """
     shown = video_tokens > 0
-    said = None if system is None else _plain(system)
-    text = chat_text(tokenizer, _plain(user), video=shown, system=said, listed=listed)
+    said = None if system is None else without_controls(system)
+    text = chat_text(tokenizer, without_controls(user), video=shown, system=said)
     runs = 1
     if spelled is not None:
         place, pieces = spelled
@@ -276,10 +274,6 @@ def refuse_long(tokens: int, video_tokens: int, limit: int | None, user: str) ->
             f"a prompt of {tokens} tokens ({video_tokens} of them video) came; at most {limit} are "
             f"allowed: use fewer frames or pixels, or raise the limit (prompt: {user[:60]!r})"
         )
-
-
-def _plain(text: str) -> str:
-    return CONTROL_TOKEN.sub(r"< |\1| >", text)
 
 
 @torch.no_grad()

@@ -135,20 +135,24 @@ def chunked_vocabulary(
     temperature: float = 1.0,
     chunk: int = CHUNK,
 ) -> Tensor:
-    """`fn(logits_nV, bias_logits_nV) -> values_n` by chunks of tokens: values `[N]`.
+    """`fn(logps_nV, bias_logps_nV) -> values_n` by chunks of tokens: values `[N]`.
 
-    Logits are float32, divided by `temperature`. Each chunk is recomputed in the backward, so
+    Log-probabilities are float32, at `temperature`. Each chunk is recomputed in the backward, so
     neither pass holds N x V.
     """
 
     def one(h: Tensor, w: Tensor, bias_h: Tensor, bias_w: Tensor) -> Tensor:
-        logits = (h @ w.T).float() / temperature
-        return fn(logits, (bias_h @ bias_w.T).float() / temperature)
+        logps_nV = ((h @ w.T).float() / temperature).log_softmax(-1)
+        return fn(logps_nV, ((bias_h @ bias_w.T).float() / temperature).log_softmax(-1))
 
     return torch.cat(
         [
             checkpoint(
-                *(one, h, head_VD, bias_h, bias_head_VD),
+                one,
+                h,
+                head_VD,
+                bias_h,
+                bias_head_VD,
                 use_reentrant=False,
                 preserve_rng_state=False,
             )

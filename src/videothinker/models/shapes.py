@@ -123,14 +123,10 @@ def refuse_below_one(sizes: tuple[Any, ...], name: str) -> None:
 
 def parameters(shape: Shape) -> dict[str, int]:
     """Number of weights: embeddings, language, head (0 where tied), vision."""
-    d, a, kv = shape.hidden, shape.attention, shape.kv_heads * shape.head_dim
-    attention = 2 * d * a + 2 * d * kv + (a + 2 * kv if shape.biases else 0)
-    norms = 2 * d + (2 * shape.head_dim if shape.head_norms else 0)
-    layer = attention + 3 * d * shape.intermediate + norms
-    embeddings = shape.vocab * d
+    embeddings = shape.vocab * shape.hidden
     return {
         "embeddings": embeddings,
-        "language": shape.layers * layer + d,
+        "language": shape.layers * layer_parameters(shape) + shape.hidden,
         "head": 0 if shape.tied else embeddings,
         "vision": _tower_parameters(shape),
     }
@@ -156,7 +152,10 @@ def block_parameters(shape: Shape) -> int:
 
 def layer_parameters(shape: Shape) -> int:
     """Number of weights of one layer of the language model."""
-    return (parameters(shape)["language"] - shape.hidden) // shape.layers
+    d, a, kv = shape.hidden, shape.attention, shape.kv_heads * shape.head_dim
+    attention = 2 * d * a + 2 * d * kv + (a + 2 * kv if shape.biases else 0)
+    norms = 2 * d + (2 * shape.head_dim if shape.head_norms else 0)
+    return attention + 3 * d * shape.intermediate + norms
 
 
 @dataclass(frozen=True)

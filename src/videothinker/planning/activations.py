@@ -9,8 +9,7 @@ from videothinker.planning.workload import FLOAT, Workload
 
 def layer_saved(work: Workload) -> int:
     """Bytes one language layer keeps for its backward pass."""
-    attention, mlp = _attention_saved(work), mlp_saved(work)
-    return attention + mlp
+    return _attention_saved(work) + mlp_saved(work)
 
 
 def _norm_saved(work: Workload, width: int, *, trains: bool) -> int:

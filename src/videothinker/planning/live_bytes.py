@@ -63,11 +63,8 @@ def logit_bytes(divergence: str) -> int:
         return 0
     hidden_ND = torch.zeros(TOKENS, 1, requires_grad=True)
     head_VD = torch.zeros(VOCABULARY, 1, requires_grad=True)
-
-    def of_logits(logits_NV: torch.Tensor, other_NV: torch.Tensor) -> torch.Tensor:
-        return chosen.function(logits_NV.log_softmax(-1), other_NV.log_softmax(-1))
-
     frozen = (torch.zeros(TOKENS, 1), torch.zeros(VOCABULARY, 1))
     with LiveBytes([hidden_ND, head_VD, *frozen]) as live:
-        chunked_vocabulary(of_logits, hidden_ND, head_VD, *frozen, chunk=TOKENS).sum().backward()
+        both = (hidden_ND, head_VD, *frozen)
+        chunked_vocabulary(chosen.function, *both, chunk=TOKENS).sum().backward()
     return round(live.peak / (TOKENS * VOCABULARY))

@@ -10,7 +10,7 @@ Letters: L tokens of the packed sequence, D hidden, I intermediate, V vocabulary
 from videothinker.generation.pages import PAGE
 from videothinker.generation.shared_prefix import TOGETHER
 from videothinker.models.loaded import SHARD
-from videothinker.models.shapes import parameters
+from videothinker.models.shapes import layer_parameters, parameters
 from videothinker.models.videos import KEPT
 from videothinker.planning import pieces
 from videothinker.planning.activations import (
@@ -104,7 +104,7 @@ def moments(work: Workload) -> dict[str, dict[str, int]]:
     always = resident(work) | {"videos kept": _videos(work)}
     graph = language_saved(work) + tower_saved(work)
     early = gradient_bytes(work) if work.prompts > 1 else 0  # a step's first group left them
-    passing = pieces.gathered(work, pieces.layer(work))
+    passing = pieces.gathered(work, layer_parameters(work.shape))
     whole = pieces.elsewhere(work, pieces.of_policy(work))
     found: dict[str, dict[str, int]] = {
         "rollout": rollout_bytes(work) | {"gathered": whole},
@@ -175,7 +175,7 @@ def _sharded_backward(work: Workload, early: int) -> dict[str, dict[str, int]]:
     language, seen = language_saved(work), tower_saved(work)
     rest = pieces.rest(work)
     before_tower = max(early, every - tower - rest * FLOAT // work.ranks)
-    unit = pieces.layer(work)
+    unit = layer_parameters(shape)
     found = {
         "language backward": {
             "gradients": early + table,

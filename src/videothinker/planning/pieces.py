@@ -41,11 +41,6 @@ def rest(work: Workload) -> int:
     return counts["embeddings"] + counts["head"] + work.shape.hidden + tower
 
 
-def layer(work: Workload) -> int:
-    """Weights of one of the decoder's layers."""
-    return layer_parameters(work.shape)
-
-
 def block(work: Workload) -> int:
     """Weights of one of the tower's blocks, where it trains."""
     return block_parameters(work.shape) if blocks(work) else 0
@@ -59,7 +54,7 @@ def gathered(work: Workload, unit: int, *, ahead: bool = True) -> int:
 def renewed(work: Workload) -> int:
     """Bytes of a unit on its way to the weights that an update changed."""
     cut = work.ranks > 1 and not work.lora_rank and not work.by_layer
-    return work.width * max(layer(work), block(work)) if cut else 0
+    return work.width * max(layer_parameters(work.shape), block(work)) if cut else 0
 
 
 def reduced(work: Workload, unit: int) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from videothinker.algorithms.base import TrainConfig
+from videothinker.budget import limits
 from videothinker.errors import UserError
 from videothinker.models.catalog import find_shape, model_type, published, refuse_other_family
 from videothinker.models.folders import adapter_folder, complete_folder
@@ -191,7 +192,11 @@ class Plan:
         config, work = self.config, self.work
         prompt = round(self.prompt.mean_text) + self.video_tokens
         one = step_flops(
-            *(self.shape, self.prompt.grid, prompt, work.generations, work.completion),
+            self.shape,
+            self.prompt.grid,
+            prompt,
+            work.generations,
+            work.completion,
             shared=shared,
             bias=config.objective().divergence is not None,
             freeze_vision=config.freeze_vision or bool(config.lora_rank),
@@ -212,10 +217,8 @@ class Plan:
 
     def _asking(self, shape: Shape, generations: int, *, shared: bool) -> dict[str, float]:
         """Operations of one prompt and its completions for a model that is not the policy."""
-        prompt = round(self.prompt.mean_text) + self.video_tokens
-        return step_flops(
-            *(shape, self.prompt.grid, prompt, generations, self.work.completion), shared=shared
-        )
+        grid, prompt = self.prompt.grid, round(self.prompt.mean_text) + self.video_tokens
+        return step_flops(shape, grid, prompt, generations, self.work.completion, shared=shared)
 
 
 def with_gaps(size: int) -> int:
@@ -306,7 +309,9 @@ def _resized(config: TrainConfig, shape: Shape, height: int, width: int) -> tupl
     factor = shape.vision.patch * shape.vision.merge
     if shape.whole_video:
         return smart_resize_video(
-            *(config.frames, height, width),
+            config.frames,
+            height,
+            width,
             factor=factor,
             temporal=shape.vision.temporal_patch,
             min_pixels=config.frames * config.min_pixels,
@@ -336,14 +341,6 @@ def _frame_size(root: Path, video: str, config: TrainConfig) -> tuple[int, int] 
     from videothinker.video import BadVideo, read_clip  # noqa: PLC0415
 
     try:
-        clip = read_clip(
-            root,
-            video,
-            1,
-            deadline=config.deadline,
-            megabytes=config.decode_megabytes,
-            follow_links=config.follow_links,
-        )
-        return clip.frames.shape[1:3]
+        return read_clip(root, video, 1, **limits(config)).frames.shape[1:3]
     except BadVideo:
         return None

@@ -81,8 +81,8 @@ def adapter_parameters(shape: Shape, rank: int) -> int:
 
 def linear_parameters(shape: Shape) -> int:
     """Weights of the language model's linear maps, the head apart."""
-    queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
-    return shape.layers * shape.hidden * (2 * queries + 2 * keys + 3 * shape.intermediate)
+    keys = shape.kv_heads * shape.head_dim
+    return shape.layers * shape.hidden * (2 * shape.attention + 2 * keys + 3 * shape.intermediate)
 
 
 def largest(work: Workload) -> int:

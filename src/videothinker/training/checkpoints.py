@@ -94,7 +94,7 @@ def prune(folder: Path, keep: int) -> None:
 
 def last_checkpoint(folder: Path) -> Path | None:
     """The checkpoint of the latest step, if there is any."""
-    return _all(folder)[-1] if _all(folder) else None
+    return next(reversed(_all(folder)), None)
 
 
 def load_checkpoint(checkpoint: Path, optimizer: Optimizer) -> Progress:

@@ -46,13 +46,7 @@ from videothinker.training.rewards import (
     score,
     weighted,
 )
-from videothinker.training.rollouts import (
-    Batch,
-    Prompts,
-    Scored,
-    sampling_of,
-    validate,
-)
+from videothinker.training.rollouts import Batch, Prompts, Scored, sampling_of, validate
 from videothinker.training.step import (
     Begun,
     Bias,
@@ -107,11 +101,9 @@ def run_loop(loop: Loop) -> Progress:
             validates = config.eval_steps and step % config.eval_steps == 0
             with loop.whole() if validates else nullcontext():
                 accuracy = validate(loop.prompts, loop.processes) if validates else {}
+            names = list(loop.rewards)
             record = step_record(
-                *(step, batch, list(loop.rewards), objective, sums),
-                guard=guard,
-                extra=extra,
-                accuracy=accuracy,
+                step, batch, names, objective, sums, guard=guard, extra=extra, accuracy=accuracy
             )
             progress.step, progress.position = step, progress.position + batch.drawn
             if loop.journal:
@@ -381,7 +373,7 @@ def checkpoint(loop: Loop, progress: Progress) -> None:
     keep, main = loop.config.save_total_limit, loop.processes.main
     with loop.whole():
         save_checkpoint(
-            *(loop.checkpoints, loop.policy, loop.optimizer, progress), keep=keep, main=main
+            loop.checkpoints, loop.policy, loop.optimizer, progress, keep=keep, main=main
         )
     loop.processes.wait()
 

@@ -44,35 +44,29 @@ class Overdue(BaseException):
     """A reward function's time is over; no `except Exception` inside it takes this."""
 
 
-def soft_accuracy(
-    completions: Sequence[str],
-    *,
-    choices: Sequence[Sequence[str]],
-    answer: Sequence[tuple[str, ...]],
-    truncated: Sequence[bool],
-    **_: Any,
-) -> list[float]:
+def soft_accuracy(completions: Sequence[str], **columns: Any) -> list[float]:
     """|pred| / |gold| where the letters given are a non-empty subset of the right ones, else 0."""
-    return _judged(soft, completions, choices, answer, truncated)
+    return _judged(soft, completions, **columns)
 
 
-def exact_accuracy(
-    completions: Sequence[str],
-    *,
-    choices: Sequence[Sequence[str]],
-    answer: Sequence[tuple[str, ...]],
-    truncated: Sequence[bool],
-    **_: Any,
-) -> list[float]:
+def exact_accuracy(completions: Sequence[str], **columns: Any) -> list[float]:
     """1 where the letters given are all the right ones and no other, else 0.
 
     Ours: the soft accuracy pays a part of an answer, and so who describes where that falls short.
     """
-    return _judged(exact, completions, choices, answer, truncated)
+    return _judged(exact, completions, **columns)
 
 
-def _judged(judge: Callable[[Any, Any], float], completions: Sequence[str], *columns: Any) -> Any:
-    rows = zip(completions, *columns, strict=True)
+def _judged(
+    judge: Callable[..., float],
+    completions: Sequence[str],
+    *,
+    choices: Sequence[Sequence[str]],
+    answer: Sequence[tuple[str, ...]],
+    truncated: Sequence[bool],
+    **_: Any,
+) -> list[float]:
+    rows = zip(completions, choices, answer, truncated, strict=True)
     return [
         judge(parse(text, options, truncated=cut).answer, gold) for text, options, gold, cut in rows
     ]
@@ -94,11 +88,8 @@ def pair_consistency(
     completions: Sequence[str],
     *,
     question_id: Sequence[str],
-    choices: Sequence[Sequence[str]],
-    answer: Sequence[tuple[str, ...]],
-    truncated: Sequence[bool],
     partner_success: Sequence[float | None],
-    **_: Any,
+    **columns: Any,
 ) -> list[float]:
     """1 where exactly right, times how often the other question of its minimal pair was, else 0.
 
@@ -115,11 +106,8 @@ def pair_consistency(
             f"reward 'pair_consistency' needs both questions of a minimal pair in a step, and "
             f"{alone[0]!r} came without its partner; train on a minimal_pairs.jsonl"
         )
-    rows = zip(completions, choices, answer, truncated, partner_success, strict=True)
-    return [
-        exact(parse(text, options, truncated=cut).answer, gold) * (other or 0.0)
-        for text, options, gold, cut, other in rows
-    ]
+    right = _judged(exact, completions, **columns)
+    return [own * (other or 0.0) for own, other in zip(right, partner_success, strict=True)]
 
 
 OURS: dict[str, RewardFunc] = {

@@ -20,12 +20,11 @@ from videothinker import answers, console
 from videothinker.algorithms.base import TrainConfig
 from videothinker.errors import UserError
 from videothinker.generation.base import generate
-from videothinker.models.loaded import Policy
 from videothinker.processes import Processes
 from videothinker.records import Question, Sample, read_jsonl
 from videothinker.runs import Journal, Run
 from videothinker.seeds import derive, numpy_generator
-from videothinker.training.data import TrainingSet, in_order
+from videothinker.training.data import in_order
 from videothinker.training.rollouts import Prompts, sampling_of
 from videothinker.training.step import Bias
 
@@ -60,10 +59,10 @@ def open_stream(
         weights = label_weights(labels, config.inferential_share)
         return weighted_stream(questions, weights, config.seed)
     judge = bias if bias and kind == "bias-failure" else None
-    policy = judge.policy if judge else prompts.policy
+    asked = Prompts(judge.policy if judge else prompts.policy, data, config)
     with judge.active() if judge else nullcontext():
         if config.success is not None:
-            success = read_success(config.success, questions, policy.digest)
+            success = read_success(config.success, questions, asked.policy.digest)
         else:
             journal = run.journal("success.jsonl", Sample) if run else None
             if run:
@@ -72,7 +71,7 @@ def open_stream(
                     f"{kind} sampling: before step 1 the {who} answers each of "
                     f"{len(questions):,} questions {times} times"
                 )
-            success = measure_success(policy, data, config, journal, processes, at_once=at_once)
+            success = measure_success(asked, journal, processes, at_once=at_once)
     weights = success_weights(success, questions, config)
     if run and len(questions) > 1 and len(set(weights)) == 1:
         console.say(
@@ -240,9 +239,7 @@ def mean_success(samples: Sequence[Sample]) -> dict[str, float]:
 
 
 def measure_success(
-    policy: Policy,
-    data: TrainingSet,
-    config: TrainConfig,
+    prompts: Prompts,
     journal: Journal[Sample] | None,
     processes: Processes,
     *,
@@ -251,9 +248,7 @@ def measure_success(
     """Roll the model out on every training question and record the answers; resumable.
 
     Args:
-        policy: the bias or the base model.
-        data: its `train` questions are measured.
-        config: the prompts' and rollouts' settings.
+        prompts: the bias or the base model, the questions and the settings.
         journal: where the main process records; null in the others.
         processes: they share the work.
         at_once: prompts whose completions are drawn together; null for all of a portion.
@@ -261,19 +256,18 @@ def measure_success(
     Returns:
         question id -> share of exactly right answers.
     """
-    count, model = config.sampling_rollouts, policy.digest
+    config, questions, model = prompts.config, prompts.data.train, prompts.policy.digest
     known = Counter(sample.question_id for sample in journal.records) if journal else Counter()
-    done = processes.say({q for q, seen in known.items() if seen == count})
+    done = processes.say({q for q, seen in known.items() if seen == config.sampling_rollouts})
     if journal:
         journal.keep(lambda sample: sample.question_id in done and sample.model == model)
-    pending = [question for question in data.train if question.id not in done]
-    prompts = Prompts(policy, data, config)
+    pending = [question for question in questions if question.id not in done]
     portion = max(8, config.prompts_per_step) * processes.size
-    with console.progress("success", len(data.train), done=len(done)) as bar:
+    with console.progress("success", len(questions), done=len(done)) as bar:
         for start in range(0, len(pending), portion):
             chunk = dict(enumerate(pending[start : start + portion]))
             mine = [q for place, q in chunk.items() if processes.mine(place)]
-            samples = processes.gather(_answer(policy, mine, prompts, model, at_once))
+            samples = processes.gather(_answer(prompts, mine, model, at_once))
             if journal:
                 order = {question.id: place for place, question in chunk.items()}
                 journal.append(*sorted(samples, key=lambda s: (order[s.question_id], s.seed)))
@@ -282,13 +276,9 @@ def measure_success(
 
 
 def _answer(
-    policy: Policy,
-    questions: Sequence[Question],
-    prompts: Prompts,
-    model: str,
-    at_once: int | None,
+    prompts: Prompts, questions: Sequence[Question], model: str, at_once: int | None
 ) -> list[Sample]:
-    config = prompts.config
+    config, policy = prompts.config, prompts.policy
     sampling = replace(sampling_of(config), num_generations=config.sampling_rollouts)
     seeds = [derive(config.seed, "success", question.id) for question in questions]
     encoded = [prompts.encode(question) for question in questions]

@@ -4,7 +4,7 @@ Needs the engine and `algorithms` alone. One group at a time is in memory; every
 up over groups and over processes, and so do the gradients.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, fields
 from typing import NamedTuple
@@ -225,12 +225,11 @@ def _forward(  # noqa: PLR0917
     old_N = logps_N.detach() if old_GC is None else old_GC[mask_GC]
     divergence_N = kl_N = None
     if chosen is not None and frozen is not None:
-        divergence_N = kl_N = _over_vocabulary(
-            chosen.function, hidden_ND, head_VD, frozen, temperature
-        )
+        both = (hidden_ND, head_VD, *frozen)
+        divergence_N = kl_N = chunked_vocabulary(chosen.function, *both, temperature=temperature)
         if chosen.function is not exact_kl:
             with torch.no_grad():
-                kl_N = _over_vocabulary(exact_kl, hidden_ND, head_VD, frozen, temperature)
+                kl_N = chunked_vocabulary(exact_kl, *both, temperature=temperature)
     elif chosen is not None and bias_N is not None:
         divergence_N = chosen.function(logps_N, bias_N, old_N)
         kl_N = sampled_kl(logps_N, bias_N, old_N)
@@ -239,23 +238,6 @@ def _forward(  # noqa: PLR0917
         entropy_GC=spread(entropy_N.detach(), mask_GC),
         divergence_GC=None if divergence_N is None else spread(divergence_N, mask_GC),
         kl_GC=None if kl_N is None else spread(kl_N.detach(), mask_GC),
-    )
-
-
-def _over_vocabulary(
-    function: Callable[[Tensor, Tensor], Tensor],
-    hidden_ND: Tensor,
-    head_VD: Tensor,
-    frozen: Frozen,
-    temperature: float,
-) -> Tensor:
-    """A divergence of log-probabilities over the whole vocabulary [N], by chunks of tokens."""
-
-    def of_logits(logits_nV: Tensor, bias_logits_nV: Tensor) -> Tensor:
-        return function(logits_nV.log_softmax(-1), bias_logits_nV.log_softmax(-1))
-
-    return chunked_vocabulary(
-        of_logits, hidden_ND, head_VD, frozen.hidden_ND, frozen.head_VD, temperature=temperature
     )
 
 

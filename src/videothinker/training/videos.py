@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from videothinker import console
 from videothinker.algorithms.base import TrainConfig
+from videothinker.budget import limits
 from videothinker.errors import UserError
 from videothinker.processes import Processes
 from videothinker.records import encode
@@ -35,15 +36,7 @@ def read_frames(root: Path, part: Part, config: TrainConfig) -> Clip:
     Raises:
         BadVideo: it cannot give them.
     """
-    return read_clip(
-        root,
-        part[0],
-        config.frames,
-        clip=part[1],
-        deadline=config.deadline,
-        megabytes=config.decode_megabytes,
-        follow_links=config.follow_links,
-    )
+    return read_clip(root, part[0], config.frames, clip=part[1], **limits(config))
 
 
 class DecodedVideo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -9,6 +9,7 @@ import torch
 
 from tests.answering_toys import ask_about, write_video
 from tests.training.conftest import own_cache
+from tests.training.toy_training import dying_at
 from videothinker.algorithms.bias import BiasConfig
 from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.algorithms.grpo import GrpoConfig
@@ -21,7 +22,6 @@ from videothinker.records import Diagnosis, Step, read_jsonl, write_jsonl
 from videothinker.report.config import ReportConfig
 from videothinker.report.stage import report
 from videothinker.runs import digest_path
-from videothinker.training import loop
 from videothinker.training.stages import train
 
 __all__ = ["own_cache"]
@@ -121,16 +121,7 @@ def test_a_killed_run_ends_in_the_same_bytes(
 ) -> None:
     given = quick | {"model": str(folders["smolvlm"]), "freeze_vision": True}
     whole = train(data, GrpoConfig(out=tmp_path / "whole", **given))
-    update = loop.update
-
-    def die(loop: Any, batch: Any, objective: Any, progress: Any) -> Any:
-        if progress.step == 1:
-            raise KeyboardInterrupt
-        return update(loop, batch, objective, progress)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "update", die)
-        with pytest.raises(KeyboardInterrupt):
-            train(data, GrpoConfig(out=tmp_path / "killed", **given))
+    with dying_at(2), pytest.raises(KeyboardInterrupt):
+        train(data, GrpoConfig(out=tmp_path / "killed", **given))
     killed = train(data, GrpoConfig(out=tmp_path / "killed", **given))
     assert digest_path(killed) == digest_path(whole)

@@ -12,18 +12,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 from transformers.video_processing_utils import VideoProcessorMixin
 
 from videothinker.errors import UserError
 from videothinker.files import border
 from videothinker.models import base
 from videothinker.models.border import AGAIN, parse
+from videothinker.models.qwen_vl.patches import normalise, resize
 
 FILTERS = {1: "lanczos", 2: "bilinear", 3: "bicubic"}
 """`resample` as Pillow numbers it -> torch's name."""
@@ -53,6 +53,9 @@ class PlainFrames(ABC):
         tokenizer: may be given the family's own chat template.
     """
 
+    one_axis: ClassVar[bool] = False
+    """Positions count video and text alike; else they are not known here."""
+
     def __init__(self, folder: Path, config: Any, tokenizer: Any) -> None:
         self.folder, self.config, self.tokenizer = folder, config, tokenizer
 
@@ -67,9 +70,9 @@ class PlainFrames(ABC):
         frames_THW3: np.ndarray,
         seconds: float,
         *,
-        times: Sequence[float] | None,
-        min_pixels: int | None,
-        max_pixels: int | None,
+        times: Sequence[float] | None = None,
+        min_pixels: int | None = None,
+        max_pixels: int | None = None,
     ) -> PlainVideo:
         """See `base.Model`; a family whose frames have one size takes no pixel bounds.
 
@@ -101,8 +104,7 @@ class PlainFrames(ABC):
 
     def positions(self, prompt: base.Prompt) -> Tensor | None:
         """See `base.Model`; more than one axis is given to the forward, one it counts itself."""
-        del prompt
-        return None
+        return torch.arange(prompt.prompt_tokens)[None] if self.one_axis else None
 
 
 @dataclass(frozen=True)
@@ -115,9 +117,6 @@ class FramesFile:
     size: dict[str, Any] | None = None
     max_image_size: dict[str, Any] | None = None
     video_sampling: dict[str, Any] | None = None
-    patch_size: int | None = None
-    temporal_patch_size: int | None = None
-    merge_size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -129,20 +128,12 @@ class Look:
     std: tuple[float, ...]
 
     def resize(self, frames_TCHW: Tensor, height: int, width: int) -> Tensor:
-        """Antialiased, on uint8, as torchvision does it."""
-        if frames_TCHW.shape[-2:] == (height, width):
-            return frames_TCHW
-        return interpolate(
-            *(frames_TCHW, (height, width)),
-            mode=self.resample,
-            align_corners=False,
-            antialias=True,
-        )
+        """See `patches.resize`."""
+        return resize(frames_TCHW, height, width, self.resample)
 
     def normalise(self, frames_TCHW: Tensor) -> Tensor:
-        """float32; the library folds 1/255 into both numbers, and rounding follows that order."""
-        mean_C11, std_C11 = (torch.tensor(n)[:, None, None] * 255.0 for n in (self.mean, self.std))
-        return (frames_TCHW.float() - mean_C11) / std_C11
+        """See `patches.normalise`."""
+        return normalise(frames_TCHW, self.mean, self.std)
 
 
 def read_frames_file(folder: Path) -> FramesFile:
@@ -189,12 +180,6 @@ def side(size: Mapping[str, Any] | None, name: str, folder: Path) -> int:
     return found
 
 
-def channels_first(frames_THW3: np.ndarray) -> Tensor:
-    """uint8 `[T, 3, H, W]`."""
-    whole = np.require(frames_THW3, requirements=["C", "W"])
-    return torch.from_numpy(whole).permute(0, 3, 1, 2)
-
-
 def moments(frames: int, seconds: float, times: Sequence[float] | None) -> list[float]:
     """When each frame is shown, seconds; where that is not told, evenly from 0.
 
@@ -217,8 +202,3 @@ def digest(values: Mapping[str, Tensor], words: str) -> str:
         content: Any = values[name].contiguous().view(-1).numpy()
         total.update(f"{name} {tuple(values[name].shape)}\n".encode() + content.tobytes())
     return total.hexdigest()
-
-
-def counted(prompt: base.Prompt) -> Tensor:
-    """Positions on one axis, on which video and text count alike: `[1, P]`."""
-    return torch.arange(prompt.prompt_tokens)[None]

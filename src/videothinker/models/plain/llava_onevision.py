@@ -4,29 +4,27 @@ For models that stand in the tables too, such as Video-UTR-7B (published as
 `Kangheng/Video-UTR-7b`, class LlavaOnevisionForConditionalGeneration).
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
-from videothinker.models import base
 from videothinker.models.plain.frames import (
     PlainFrames,
     PlainVideo,
-    channels_first,
-    counted,
     digest,
     read_frames_file,
     read_look,
     side,
 )
+from videothinker.models.qwen_vl.patches import channels_first
 from videothinker.models.qwen_vl.preprocessor import CLIP_MEAN
 
 
 class LlavaOnevisionFrames(PlainFrames):
     """As `LlavaOnevisionVideoProcessor` and `LlavaOnevisionProcessor` make them."""
+
+    one_axis = True
 
     def __init__(self, folder: Path, config: Any, tokenizer: Any) -> None:
         super().__init__(folder, config, tokenizer)
@@ -34,17 +32,9 @@ class LlavaOnevisionFrames(PlainFrames):
         self.look = read_look(file, folder, mean=CLIP_MEAN, resample=3)
         self.size = (side(file.size, "height", folder), side(file.size, "width", folder))
 
-    def to_video(
-        self,
-        frames_THW3: np.ndarray,
-        seconds: float,
-        *,
-        times: Sequence[float] | None,
-        min_pixels: int | None,
-        max_pixels: int | None,
-    ) -> PlainVideo:
+    def to_video(self, frames_THW3: np.ndarray, seconds: float, **_: Any) -> PlainVideo:
         """It takes no time either."""
-        del seconds, times, min_pixels, max_pixels
+        del seconds
         pixels = self.look.normalise(self.look.resize(channels_first(frames_THW3), *self.size))
         vision = self.config.vision_config
         pooled = -(-(vision.image_size // vision.patch_size) // 2)
@@ -59,10 +49,6 @@ class LlavaOnevisionFrames(PlainFrames):
             values=values,
             words=words,
         )
-
-    def positions(self, prompt: base.Prompt) -> Tensor:
-        """One axis."""
-        return counted(prompt)
 
 
 FRAMES = LlavaOnevisionFrames

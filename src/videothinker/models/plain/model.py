@@ -7,7 +7,7 @@ family knows is its `frames.PlainFrames`.
 import logging
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -35,7 +35,9 @@ from videothinker.models.templates import chat_text
 
 KERNELS = "transformers.integrations.hub_kernels"
 """Where transformers warns of every kernel that it has in plain torch alone."""
-KEPT = (*("preprocessor_config.json", "video_preprocessor_config.json", "processor_config.json"),)
+AS = {"qwen3_5_moe": "qwen3_5", "qwen3_vl_moe": "qwen3_5"}
+"""Families with the frames and words of another, by the same published processor."""
+KEPT = ("preprocessor_config.json", "video_preprocessor_config.json", "processor_config.json")
 """Files of a folder that say how frames are prepared; what is trained keeps them."""
 
 
@@ -46,19 +48,9 @@ class Plain(Policy):
     frames: PlainFrames
     generator: str = field(init=False, default="plain")
 
-    def to_video(
-        self,
-        frames_THW3: np.ndarray,
-        seconds: float,
-        *,
-        times: Sequence[float] | None = None,
-        min_pixels: int | None = None,
-        max_pixels: int | None = None,
-    ) -> PlainVideo:
+    def to_video(self, frames_THW3: np.ndarray, seconds: float, **how: Any) -> PlainVideo:
         """See `base.Model` and `PlainFrames.to_video`."""
-        return self.frames.to_video(
-            frames_THW3, seconds, times=times, min_pixels=min_pixels, max_pixels=max_pixels
-        )
+        return self.frames.to_video(frames_THW3, seconds, **how)
 
     def encode(
         self,
@@ -71,12 +63,8 @@ class Plain(Policy):
     ) -> PlainPrompt:
         """See `base.Model`; the tokenizer's special tokens in words become plain words."""
         said = None if system is None else self._harmless(system)
-        text = chat_text(
-            *(self.tokenizer, self._harmless(user)),
-            video=video is not None,
-            system=said,
-            listed=True,
-        )
+        words, shown = self._harmless(user), video is not None
+        text = chat_text(self.tokenizer, words, video=shown, system=said, listed=True)
         prompt = self.frames.read(f"{text}{prefill}", video)
         tokens = 0 if video is None else video.tokens
         refuse_long(prompt.prompt_tokens, tokens, max_prompt_tokens, user)
@@ -229,7 +217,7 @@ def load(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -> Pl
     logging.getLogger(KERNELS).setLevel(logging.ERROR)
     model = read_weights(checkpoint, getattr(transformers, CLASSES[checkpoint.kind]), dtype)
     tokenizer = bare_tokenizer(str(checkpoint.folder))
-    own = f"{__package__}.{checkpoint.kind}"
+    own = f"{__package__}.{AS.get(checkpoint.kind, checkpoint.kind)}"
     module = own if find_spec(own) else f"{__package__}.processor"
     frames = import_module(module).FRAMES(checkpoint.folder, model.config, tokenizer)
     check_tokenizer(checkpoint.folder, tokenizer, model, frames.place, listed=True)

@@ -82,12 +82,10 @@ class ProcessorFrames(PlainFrames):
         frames_THW3: np.ndarray,
         seconds: float,
         *,
-        times: Sequence[float] | None,
-        min_pixels: int | None,
-        max_pixels: int | None,
+        times: Sequence[float] | None = None,
+        **_: Any,
     ) -> PlainVideo:
         """Raises `UserError` where the processor returns no video."""
-        del min_pixels, max_pixels
         shown = RawFrames(frames_THW3, seconds, moments(len(frames_THW3), seconds, times))
         given = self._call(self.place, shown)
         values = {name: value for name, value in given.items() if name not in INPUTS}

@@ -15,14 +15,13 @@ from videothinker.models.plain.frames import (
     PlainFrames,
     PlainPrompt,
     PlainVideo,
-    channels_first,
     digest,
     moments,
     read_frames_file,
     read_look,
     side,
 )
-from videothinker.models.qwen_vl.patches import frames_to_patches, smart_resize_video
+from videothinker.models.qwen_vl.patches import frames_to_patches
 from videothinker.models.qwen_vl.videos import step_times
 
 PAIR = 2
@@ -63,9 +62,9 @@ class Qwen35Frames(PlainFrames):
         frames_THW3: np.ndarray,
         seconds: float,
         *,
-        times: Sequence[float] | None,
-        min_pixels: int | None,
-        max_pixels: int | None,
+        times: Sequence[float] | None = None,
+        min_pixels: int | None = None,
+        max_pixels: int | None = None,
     ) -> PlainVideo:
         """An odd last frame is repeated; bounds of the model's own hold for all frames together."""
         count = len(frames_THW3)
@@ -75,36 +74,29 @@ class Qwen35Frames(PlainFrames):
         shown = len(frames_THW3)
         least = self.least if min_pixels is None else min_pixels * shown
         most = self.most if max_pixels is None else max_pixels * shown
-        height, width = smart_resize_video(
-            shown,
-            *frames_THW3.shape[1:3],
-            temporal=PAIR,
-            factor=self.patch * self.merge,
+        patches = frames_to_patches(
+            frames_THW3,
             min_pixels=least,
             max_pixels=most,
-        )
-        resized = self.look.resize(channels_first(frames_THW3), height, width)
-        patches = frames_to_patches(
-            resized.permute(0, 2, 3, 1).numpy(),
-            min_pixels=1,
-            max_pixels=height * width,
             patch_size=self.patch,
             temporal_patch_size=PAIR,
             merge_size=self.merge,
             mean=self.look.mean,
             std=self.look.std,
+            resample=self.look.resample,
+            whole_video=True,
         )
         values = {
             "pixel_values_videos": patches.pixel_values,
             "video_grid_thw": patches.grid_thw,
         }
-        each = height * width // (self.patch * self.merge) ** 2
+        each = patches.height * patches.width // (self.patch * self.merge) ** 2
         pair = self._between("{0}" * each)
         words = "".join(f"<{moment:.1f} seconds>{pair}" for moment in shown_at)
         return PlainVideo(
             frames=count,
-            height=height,
-            width=width,
+            height=patches.height,
+            width=patches.width,
             tokens=each * len(shown_at),
             digest=digest(values, words),
             values=values,

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 from transformers.models.smolvlm.processing_smolvlm import (
     DEFAULT_CHAT_TEMPLATE,
     DEFAULT_MEDIA_OUTTRO,
@@ -14,18 +13,16 @@ from transformers.models.smolvlm.processing_smolvlm import (
     FRAME_TIMESTAMP_MESSAGE,
 )
 
-from videothinker.models import base
 from videothinker.models.plain.frames import (
     PlainFrames,
     PlainVideo,
-    channels_first,
-    counted,
     digest,
     moments,
     read_frames_file,
     read_look,
     side,
 )
+from videothinker.models.qwen_vl.patches import channels_first
 
 IMAGE = "<fake_token_around_image><global-img>{}<fake_token_around_image>"
 """A whole frame, without tiles."""
@@ -40,6 +37,8 @@ TENS = ("", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eight
 
 class SmolVLMFrames(PlainFrames):
     """As `SmolVLMVideoProcessor` and `SmolVLMProcessor` make them."""
+
+    one_axis = True
 
     def __init__(self, folder: Path, config: Any, tokenizer: Any) -> None:
         super().__init__(folder, config, tokenizer)
@@ -65,12 +64,10 @@ class SmolVLMFrames(PlainFrames):
         frames_THW3: np.ndarray,
         seconds: float,
         *,
-        times: Sequence[float] | None,
-        min_pixels: int | None,
-        max_pixels: int | None,
+        times: Sequence[float] | None = None,
+        **_: Any,
     ) -> PlainVideo:
         """Resized twice, as the processor does: keeping the shape, then to the square."""
-        del min_pixels, max_pixels
         count, height, width, _ = frames_THW3.shape
         first = self.look.resize(channels_first(frames_THW3), *self._first_size(height, width))
         pixels = self.look.normalise(self.look.resize(first, self.square, self.square))
@@ -110,10 +107,6 @@ class SmolVLMFrames(PlainFrames):
             clock = f"{int(moment // 60):02d}:{int(moment % 60):02d}"
             said.append(FRAME_TIMESTAMP_MESSAGE.format(timestamp=clock) + shown)
         return "".join([*said, DEFAULT_MEDIA_OUTTRO])
-
-    def positions(self, prompt: base.Prompt) -> Tensor:
-        """One axis."""
-        return counted(prompt)
 
 
 def number_words(number: int) -> str:

@@ -1,15 +1,14 @@
 """Qwen2.5-VL as a policy: positions that follow seconds; the rest is the Qwen-VL line's."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from transformers import Qwen2_5_VLForConditionalGeneration
 
 from videothinker.models.base import Prompt
-from videothinker.models.checkpoint import Checkpoint
-from videothinker.models.qwen_vl.policy import QwenVL, read_policy
+from videothinker.models.qwen_vl.policy import QwenVL
 from videothinker.models.qwen_vl.preprocessor import Processor
 
 PROCESSOR = Processor("Qwen2_5_VLProcessor", video="Qwen2VLVideoProcessor")
@@ -17,8 +16,9 @@ PROCESSOR = Processor("Qwen2_5_VLProcessor", video="Qwen2VLVideoProcessor")
 
 @dataclass(eq=False)
 class Qwen25VL(QwenVL):
-    """`model` is a `Qwen2_5_VLForConditionalGeneration`."""
+    """The Qwen-VL line with time in seconds."""
 
+    library: ClassVar[Any] = Qwen2_5_VLForConditionalGeneration
     processor: ClassVar[Processor] = PROCESSOR
 
     def grids(self, prompt: Prompt, steps: int, rows: Tensor, columns: Tensor) -> list[Tensor]:
@@ -31,7 +31,4 @@ class Qwen25VL(QwenVL):
         return [torch.cartesian_prod(times, rows, columns).T]
 
 
-def load(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -> Qwen25VL:
-    """See `base.Load`."""
-    kind = Qwen2_5_VLForConditionalGeneration
-    return read_policy(Qwen25VL, kind, checkpoint, dtype=dtype, device=device)
+load = Qwen25VL.load

@@ -1,15 +1,14 @@
 """Qwen2-VL as a policy: time counts grid steps; the rest is the Qwen-VL line's."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from transformers import Qwen2VLForConditionalGeneration
 
 from videothinker.models.base import Prompt
-from videothinker.models.checkpoint import Checkpoint
-from videothinker.models.qwen_vl.policy import QwenVL, read_policy
+from videothinker.models.qwen_vl.policy import QwenVL
 from videothinker.models.qwen_vl.preprocessor import Processor
 
 PROCESSOR = Processor("Qwen2VLProcessor", video="Qwen2VLVideoProcessor")
@@ -17,8 +16,9 @@ PROCESSOR = Processor("Qwen2VLProcessor", video="Qwen2VLVideoProcessor")
 
 @dataclass(eq=False)
 class Qwen2VL(QwenVL):
-    """`model` is a `Qwen2VLForConditionalGeneration`."""
+    """The Qwen-VL line with time in steps."""
 
+    library: ClassVar[Any] = Qwen2VLForConditionalGeneration
     processor: ClassVar[Processor] = PROCESSOR
 
     def grids(self, prompt: Prompt, steps: int, rows: Tensor, columns: Tensor) -> list[Tensor]:
@@ -27,7 +27,4 @@ class Qwen2VL(QwenVL):
         return [torch.cartesian_prod(torch.arange(steps), rows, columns).T]
 
 
-def load(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -> Qwen2VL:
-    """See `base.Load`."""
-    kind = Qwen2VLForConditionalGeneration
-    return read_policy(Qwen2VL, kind, checkpoint, dtype=dtype, device=device)
+load = Qwen2VL.load

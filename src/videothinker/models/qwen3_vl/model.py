@@ -15,8 +15,7 @@ from transformers import Qwen3VLForConditionalGeneration
 
 from videothinker.models import base
 from videothinker.models.base import Prompt
-from videothinker.models.checkpoint import Checkpoint
-from videothinker.models.qwen_vl.policy import QwenVL, read_policy
+from videothinker.models.qwen_vl.policy import QwenVL
 from videothinker.models.qwen_vl.preprocessor import Processor
 from videothinker.models.qwen_vl.videos import QwenVideo
 
@@ -34,8 +33,9 @@ PLACE = "<|vision_start|><|video_pad|><|vision_end|>"
 
 @dataclass(eq=False)
 class Qwen3VL(QwenVL):
-    """`model` is a `Qwen3VLForConditionalGeneration`."""
+    """The Qwen-VL line with timestamps and DeepStack."""
 
+    library: ClassVar[Any] = Qwen3VLForConditionalGeneration
     processor: ClassVar[Processor] = PROCESSOR
 
     def spell_video(self, video: base.Video) -> tuple[str, list[str]]:
@@ -76,7 +76,4 @@ class Qwen3VL(QwenVL):
         return {}
 
 
-def load(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -> Qwen3VL:
-    """See `base.Load`."""
-    kind = Qwen3VLForConditionalGeneration
-    return read_policy(Qwen3VL, kind, checkpoint, dtype=dtype, device=device)
+load = Qwen3VL.load

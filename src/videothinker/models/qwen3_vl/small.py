@@ -1,19 +1,11 @@
-"""The configuration of a small Qwen3-VL; `qwen_vl.small` builds it."""
+"""What a small Qwen3-VL has of its own; `qwen_vl.small` builds it."""
 
-from transformers import PreTrainedTokenizerFast, Qwen3VLConfig, Qwen3VLForConditionalGeneration
+from videothinker.models.qwen3_vl.model import Qwen3VL
+from videothinker.models.qwen_vl.small import Own, SmallConfig
 
-from videothinker.models.qwen3_vl.model import PROCESSOR
-from videothinker.models.qwen_vl.small import (
-    SmallConfig,
-    half_head,
-    outer_settings,
-    text_settings,
-    tower_settings,
-)
+__all__ = ["CHAT_TEMPLATE", "POLICY", "own"]
 
-__all__ = ["CHAT_TEMPLATE", "KIND", "PROCESSOR", "small_config"]
-
-KIND = Qwen3VLForConditionalGeneration
+POLICY = Qwen3VL
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
     "{% if message['content'] is string %}{{ message['content'] }}"
@@ -30,21 +22,16 @@ TABLE = 24 * 24
 """Places of the tower's learned position table, a square (published: 48 x 48)."""
 
 
-def small_config(config: SmallConfig, tokenizer: PreTrainedTokenizerFast) -> Qwen3VLConfig:
-    """The official configuration's fields at this size."""
-    half = half_head(config)
+def own(config: SmallConfig) -> Own:
+    """Interleaved rotary sections, a width of heads, a table of positions, and DeepStack."""
+    half = config.half_head
     side = half * 5 // 16  # of the official 64: 24, 20, 20
-    text = text_settings(config, tokenizer, [half - 2 * side, side, side])
-    text["rope_parameters"]["mrope_interleaved"] = True
-    return Qwen3VLConfig(
-        text_config=text | {"head_dim": 2 * half},
-        vision_config={
-            **tower_settings(config),
-            "hidden_size": config.vision_hidden,
-            "intermediate_size": config.vision_intermediate,
-            "out_hidden_size": config.hidden,
-            "num_position_embeddings": TABLE,
-            "deepstack_visual_indexes": list(config.vision_deepstack),
-        },
-        **outer_settings(config, tokenizer),
-    )
+    tower = {
+        "hidden_size": config.vision_hidden,
+        "intermediate_size": config.vision_intermediate,
+        "out_hidden_size": config.hidden,
+        "num_position_embeddings": TABLE,
+        "deepstack_visual_indexes": list(config.vision_deepstack),
+    }
+    rotary = {"mrope_section": [half - 2 * side, side, side], "mrope_interleaved": True}
+    return Own(tower, rotary, text={"head_dim": 2 * half})

@@ -101,6 +101,7 @@ def frames_to_patches(
     merge_size: int = 2,
     mean: Sequence[float],
     std: Sequence[float],
+    resample: str = "bicubic",
     whole_video: bool = False,
 ) -> Patches:
     """Resize, normalise and cut uint8 frames; an odd last frame is repeated to fill its patch.
@@ -126,24 +127,30 @@ def frames_to_patches(
         )
     else:
         height, width = smart_resize(height, width, **bounds)
-    frames = _resize(
-        torch.from_numpy(np.require(frames_THW3, requirements=["C", "W"])), height, width
-    )
-    # The processor folds 1/255 into mean and std, and rounding follows that order.
-    mean_C = torch.tensor(mean, dtype=torch.float32) * 255.0
-    std_C = torch.tensor(std, dtype=torch.float32) * 255.0
-    frames = (frames.float() - mean_C[:, None, None]) / std_C[:, None, None]
-    return _patchify(frames, patch_size, temporal_patch_size, merge_size)
+    frames_TCHW = resize(channels_first(frames_THW3), height, width, resample)
+    normal_TCHW = normalise(frames_TCHW, mean, std)
+    return _patchify(normal_TCHW, patch_size, temporal_patch_size, merge_size)
 
 
-def _resize(frames_THW3: Tensor, height: int, width: int) -> Tensor:
-    """Antialiased bicubic on uint8, as torchvision does it; returns `[T, 3, H, W]`."""
-    frames = frames_THW3.permute(0, 3, 1, 2)
-    if frames.shape[-2:] == (height, width):
-        return frames
+def channels_first(frames_THW3: np.ndarray) -> Tensor:
+    """uint8 `[T, 3, H, W]`."""
+    whole = np.require(frames_THW3, requirements=["C", "W"])
+    return torch.from_numpy(whole).permute(0, 3, 1, 2)
+
+
+def resize(frames_TCHW: Tensor, height: int, width: int, resample: str) -> Tensor:
+    """Antialiased, on uint8, as torchvision does it; `resample` is a filter's name."""
+    if frames_TCHW.shape[-2:] == (height, width):
+        return frames_TCHW
     return interpolate(
-        frames, size=(height, width), mode="bicubic", align_corners=False, antialias=True
+        frames_TCHW, size=(height, width), mode=resample, align_corners=False, antialias=True
     )
+
+
+def normalise(frames_TCHW: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """float32; the library folds 1/255 into both numbers, and rounding follows that order."""
+    mean_C, std_C = (torch.tensor(n, dtype=torch.float32) * 255.0 for n in (mean, std))
+    return (frames_TCHW.float() - mean_C[:, None, None]) / std_C[:, None, None]
 
 
 def _patchify(frames_TCHW: Tensor, patch: int, temporal: int, merge: int) -> Patches:

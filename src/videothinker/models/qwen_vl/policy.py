@@ -3,11 +3,13 @@
 A family adds its class, where its tokens stand, and what else of its tower the decoder takes.
 """
 
+import hashlib
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -24,24 +26,40 @@ from videothinker.models.loaded import PrefixPolicy
 from videothinker.models.loading import read_tokenizer, read_weights
 from videothinker.models.positions import lay_out
 from videothinker.models.qwen_vl import windows
+from videothinker.models.qwen_vl.patches import frames_to_patches
 from videothinker.models.qwen_vl.preprocessor import (
     Processor,
     vision_settings,
     write_preprocessor_configs,
 )
-from videothinker.models.qwen_vl.videos import QwenVideo, VisionSettings, prepare_video
+from videothinker.models.qwen_vl.videos import QwenVideo, VisionSettings, step_times
 from videothinker.models.shared_prefix import group_hidden
 from videothinker.models.videos import FrozenVideos, same_frozen_tower
 
 
 @dataclass(eq=False)
 class QwenVL(PrefixPolicy):
-    """`model` is of the family's class for conditional generation."""
+    """`model` is of the family's `library` class."""
 
     vision: VisionSettings
     videos: FrozenVideos = field(init=False)
     generator: str = field(init=False, default="shared_prefix")
+    library: ClassVar[Any]
+    """transformers' class for conditional generation."""
     processor: ClassVar[Processor]
+
+    @classmethod
+    def load(cls, checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -> Self:
+        """See `base.Load`."""
+        model = read_weights(checkpoint, cls.library, dtype)
+        if "sliding_attention" in (getattr(model.config.text_config, "layer_types", None) or ()):
+            raise UserError(
+                f"{checkpoint.folder} uses sliding-window attention, which shared prompts do not "
+                "support; set use_sliding_window to false"
+            )
+        vision = vision_settings(checkpoint.folder, model, cls.processor)
+        install(model, device)
+        return cls(model, read_tokenizer(checkpoint, model), vision)
 
     def __post_init__(self) -> None:
         self.videos = FrozenVideos(self.model.model.visual)
@@ -55,14 +73,45 @@ class QwenVL(PrefixPolicy):
         min_pixels: int | None = None,
         max_pixels: int | None = None,
     ) -> QwenVideo:
-        """Prepare frames once for several questions; see `videos.prepare_video`."""
-        return prepare_video(
+        """Frames cut into patches; `seconds` is how long the whole clip lasts that they show.
+
+        A grid step lasts temporal_patch_size / (sampled frames a second), as in the models'
+        processor; sampled frames a second are T / `seconds`, whatever the frames' own times. Raises
+        `UserError` for a clip without duration.
+        """
+        count, vision = len(frames_THW3), self.vision
+        if not 0 < seconds < math.inf:
+            raise UserError(
+                f"{count} frames of a clip of {seconds} seconds came; positions in time need its "
+                "whole duration, above 0"
+            )
+        least, most = vision.budget(count, min_pixels, max_pixels)
+        patches = frames_to_patches(
             frames_THW3,
-            seconds,
-            self.vision,
-            times=times,
-            min_pixels=min_pixels,
-            max_pixels=max_pixels,
+            min_pixels=least,
+            max_pixels=most,
+            patch_size=vision.patch_size,
+            temporal_patch_size=vision.temporal_patch_size,
+            merge_size=vision.merge_size,
+            mean=vision.mean,
+            std=vision.std,
+            whole_video=vision.whole_video,
+        )
+        second_per_grid = vision.temporal_patch_size * seconds / count
+        content = hashlib.sha256(patches.pixel_values.numpy().tobytes())
+        content.update(repr((patches.grid_thw.tolist(), second_per_grid)).encode())
+        if times is None:
+            times = [seconds * number / count for number in range(count)]
+        return QwenVideo(
+            pixel_values=patches.pixel_values,
+            grid_thw=patches.grid_thw,
+            second_per_grid=second_per_grid,
+            frames=count,
+            height=patches.height,
+            width=patches.width,
+            tokens=int(patches.grid_thw.prod()) // vision.merge_size**2,
+            digest=content.hexdigest(),
+            step_times=step_times(times, vision.temporal_patch_size),
         )
 
     def positions(self, prompt: Prompt) -> Tensor:
@@ -192,30 +241,6 @@ class QwenVL(PrefixPolicy):
 def _rows(each: Sequence[Tensor]) -> Tensor:
     """One row each, filled up on the right."""
     return pad_sequence(list(each), batch_first=True)
-
-
-def read_policy(
-    policy: type[QwenVL],
-    kind: Any,
-    checkpoint: Checkpoint,
-    *,
-    dtype: torch.dtype,
-    device: torch.device,
-) -> Any:
-    """A `policy` whose model is of transformers' class `kind`, in evaluation mode.
-
-    Raises:
-        UserError: the parts of the folder do not fit each other or cannot be run.
-    """
-    model = read_weights(checkpoint, kind, dtype)
-    if "sliding_attention" in (getattr(model.config.text_config, "layer_types", None) or ()):
-        raise UserError(
-            f"{checkpoint.folder} uses sliding-window attention, which shared prompts do not "
-            "support; set use_sliding_window to false"
-        )
-    vision = vision_settings(checkpoint.folder, model, policy.processor)
-    install(model, device)
-    return policy(model, read_tokenizer(checkpoint, model), vision)
 
 
 def install(model: Any, device: torch.device) -> None:

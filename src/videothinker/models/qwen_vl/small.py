@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, trainers
@@ -135,6 +135,19 @@ class SmallConfig:
                 "block's features need a decoder layer of their own"
             )
 
+    @property
+    def half_head(self) -> int:
+        """Rotary frequencies of a head."""
+        return self.hidden // self.heads // 2
+
+
+class Own(NamedTuple):
+    """What a family's configuration has of its own, beside `_settings`."""
+
+    tower: dict[str, Any]
+    rotary: dict[str, Any]
+    text: dict[str, Any]
+
 
 def build_small(folder: Path, config: SmallConfig, corpus: Iterable[str]) -> Path:
     """Write a randomly initialised model and a tokenizer trained on `corpus` into `folder`.
@@ -146,10 +159,11 @@ def build_small(folder: Path, config: SmallConfig, corpus: Iterable[str]) -> Pat
     family: Any = import_module(f"videothinker.models.{config.family}.small")
     tokenizer = train_tokenizer(corpus, config.vocab_size, answer_tags=config.answer_tags)
     tokenizer.chat_template = family.CHAT_TEMPLATE
-    model_config = family.small_config(config, tokenizer)
+    kind, processor = family.POLICY.library, family.POLICY.processor
+    model_config = kind.config_class(**_settings(config, family.own(config), tokenizer))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        model = family.KIND(model_config)
+        model = kind(model_config)
     model.generation_config = GenerationConfig(
         bos_token_id=tokenizer.convert_tokens_to_ids("<|endoftext|>"),
         eos_token_id=tokenizer.convert_tokens_to_ids(["<|im_end|>", "<|endoftext|>"]),
@@ -158,11 +172,11 @@ def build_small(folder: Path, config: SmallConfig, corpus: Iterable[str]) -> Pat
     transformers_logging.disable_progress_bar()
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    write_preprocessor_configs(folder, _settings(config, family.PROCESSOR), family.PROCESSOR)
+    write_preprocessor_configs(folder, _frames(config, processor), processor)
     return folder
 
 
-def _settings(config: SmallConfig, processor: Processor) -> VisionSettings:
+def _frames(config: SmallConfig, processor: Processor) -> VisionSettings:
     fewest, most = FRAMES if processor.whole_video else (1, 1)
     return VisionSettings(
         patch_size=config.patch_size,
@@ -212,42 +226,34 @@ def train_tokenizer(
     )
 
 
-def special_ids(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
-    """Of every special token."""
-    return {name: tokenizer.convert_tokens_to_ids(name) for name in SPECIAL_TOKENS}
-
-
-def text_settings(
-    config: SmallConfig, tokenizer: PreTrainedTokenizerFast, sections: list[int]
-) -> dict[str, Any]:
-    """`text_config`, as far as the families have the same; `sections` of the rotary positions."""
-    token = special_ids(tokenizer)
+def _settings(config: SmallConfig, own: Own, tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
+    """The official configuration's fields at this size."""
+    token = {name: tokenizer.convert_tokens_to_ids(name) for name in SPECIAL_TOKENS}
     return {
-        "vocab_size": len(tokenizer),
-        "hidden_size": config.hidden,
-        "intermediate_size": config.intermediate,
-        "num_hidden_layers": config.layers,
-        "num_attention_heads": config.heads,
-        "num_key_value_heads": config.kv_heads,
-        "max_position_embeddings": config.max_positions,
-        "initializer_range": config.initializer_range,
-        "rms_norm_eps": 1e-6,
-        "rope_parameters": {
-            "rope_type": "default",
-            "rope_theta": 1_000_000.0,
-            "mrope_section": sections,
+        "text_config": {
+            "vocab_size": len(tokenizer),
+            "hidden_size": config.hidden,
+            "intermediate_size": config.intermediate,
+            "num_hidden_layers": config.layers,
+            "num_attention_heads": config.heads,
+            "num_key_value_heads": config.kv_heads,
+            "max_position_embeddings": config.max_positions,
+            "initializer_range": config.initializer_range,
+            "rms_norm_eps": 1e-6,
+            "rope_parameters": {"rope_type": "default", "rope_theta": 1_000_000.0, **own.rotary},
+            "bos_token_id": token["<|endoftext|>"],
+            "eos_token_id": token["<|im_end|>"],
+            "pad_token_id": token["<|endoftext|>"],
+            "tie_word_embeddings": config.tie_embeddings,
+            **own.text,
         },
-        "bos_token_id": token["<|endoftext|>"],
-        "eos_token_id": token["<|im_end|>"],
-        "pad_token_id": token["<|endoftext|>"],
-        "tie_word_embeddings": config.tie_embeddings,
-    }
-
-
-def outer_settings(config: SmallConfig, tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
-    """What stands beside the two parts."""
-    token = special_ids(tokenizer)
-    return {
+        "vision_config": {
+            "depth": config.vision_layers,
+            "num_heads": config.vision_heads,
+            "patch_size": config.patch_size,
+            "initializer_range": config.initializer_range,
+            **own.tower,
+        },
         "image_token_id": token["<|image_pad|>"],
         "video_token_id": token["<|video_pad|>"],
         "vision_start_token_id": token["<|vision_start|>"],
@@ -256,22 +262,7 @@ def outer_settings(config: SmallConfig, tokenizer: PreTrainedTokenizerFast) -> d
     }
 
 
-def tower_settings(config: SmallConfig) -> dict[str, Any]:
-    """`vision_config`, as far as the families have the same."""
-    return {
-        "depth": config.vision_layers,
-        "num_heads": config.vision_heads,
-        "patch_size": config.patch_size,
-        "initializer_range": config.initializer_range,
-    }
-
-
-def half_head(config: SmallConfig) -> int:
-    """Rotary frequencies of a head."""
-    return config.hidden // config.heads // 2
-
-
 def sections(config: SmallConfig) -> list[int]:
-    """Of them time's, height's and width's, in the proportion of Qwen2-VL and Qwen2.5-VL."""
-    eighth = half_head(config) // 8
-    return [2 * eighth, 3 * eighth, half_head(config) - 5 * eighth]
+    """Rotary frequencies of time, height and width, in Qwen2-VL's and Qwen2.5-VL's proportion."""
+    eighth = config.half_head // 8
+    return [2 * eighth, 3 * eighth, config.half_head - 5 * eighth]
