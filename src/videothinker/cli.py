@@ -21,7 +21,7 @@ from typing import Any
 
 from videothinker import __version__, helping
 from videothinker.errors import Slower, UserError
-from videothinker.files import plain, refuse_unseen
+from videothinker.files import plain, refuse_name
 from videothinker.ranks import Job, one_job, rank, size
 from videothinker.recipes import as_words, check_keys, read_recipe
 from videothinker.verbs import VERBS, Verb, load, setting_names, spell_switches
@@ -117,7 +117,7 @@ def _refuse_names(settings: Any) -> None:
             if dataclasses.is_dataclass(one):
                 _refuse_names(one)
             elif isinstance(one, Path) or (field.name in NAMED and isinstance(one, str)):
-                refuse_unseen(one)
+                refuse_name(one)
 
 
 MOST_GPUS = 1024

@@ -19,6 +19,8 @@ from videothinker.errors import UserError
 NAMED = 20
 """Problems of one file named one by one; the rest is counted."""
 HEAD = 4096
+LONGEST_NAME = 255
+"""Bytes of a file's name that every common disk holds."""
 LONGEST = 200
 """Characters told of a library's error: as many whole sentences as there is room for."""
 BOM = b"\xef\xbb\xbf"
@@ -45,18 +47,25 @@ def plain(text: str, keep: str = "\n\t") -> str:
     return UNSEEN.sub(lambda found: found[0] if found[0] in keep else ascii(found[0])[1:-1], text)
 
 
-def refuse_unseen(path: str | Path) -> None:
-    """Refuse a name that does not say what it is called.
+def refuse_name(path: str | Path) -> None:
+    """Refuse a name that does not say what it is called, or that no disk holds.
 
     Raises:
-        UserError: a character that is not seen.
+        UserError: a character that is not seen, or a part of more than 255 bytes.
     """
-    if UNSEEN.search(str(path)):
-        shown = plain(str(path), keep="")
+    shown = plain(str(path), keep="")
+    if shown != str(path):
         raise UserError(
             f"the name '{shown}' holds characters that are not seen, written out here; give it a "
             "name of letters, digits, signs and spaces"
         )
+    if longest := max(Path(path).parts, key=len, default=""):
+        size = len(longest.encode("utf-8", "replace"))
+        if size > LONGEST_NAME:
+            raise UserError(
+                f"the name '{longest[:60]}...' is {size} bytes long; a disk holds {LONGEST_NAME}: "
+                "give a path whose every part is shorter"
+            )
 
 
 @contextmanager

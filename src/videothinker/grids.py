@@ -29,7 +29,7 @@ from typing import Any
 
 from videothinker.cell import Cell
 from videothinker.errors import UserError
-from videothinker.files import UNSEEN, refuse_unseen
+from videothinker.files import UNSEEN, refuse_name
 from videothinker.recipes import as_words, read_recipe
 
 PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
@@ -174,7 +174,7 @@ def _out(given: Mapping[str, Any], words: list[str], root: Path, where: str) -> 
     if not isinstance(given["out"], str):
         raise UserError(f"{where}: `out` is {given['out']!r}; give one path")
     out = Path(given["out"])
-    refuse_unseen(out)
+    refuse_name(out)
     longest = max((len(part.encode()) for part in out.parts), default=0)
     if len(str(out).encode()) > LONGEST_PATH or longest > 2 * LONGEST_NAME:
         raise UserError(f"{where}: its out is longer than a path can be; give a short one")

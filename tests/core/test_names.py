@@ -52,6 +52,15 @@ def commands(at: Path, beside: Path) -> dict[str, list[str]]:
     }
 
 
+@pytest.mark.parametrize("name", ["n" * 256, "ש" * 128, f"{'n' * 300}/a"])
+@pytest.mark.parametrize("verb", ["report", "check", "diagnose", "models --verify"])
+def test_a_name_that_no_disk_holds_is_refused_in_one_line(
+    name: str, verb: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([*verb.split(), name]) == 2
+    assert "bytes long; a disk holds 255" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize("kind", UNSEEN_NAMES)
 def test_a_name_that_is_not_seen_is_refused_in_one_line(
     kind: str, folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]

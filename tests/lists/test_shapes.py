@@ -79,7 +79,7 @@ def test_llava_video(tmp_path):
     assert found.left_out() == {"open questions, without choices": 1}
     assert found.guesses() == []
     again = read(tmp_path, [{**row, "conversations": talk[4:]}, row], name="list.json")
-    assert [p.what[:4] for p in again.problems] == ["id '"]  # the same question twice
+    assert [p.what[:4] for p in again.problems] == ["asks"]  # the same question twice
     assert again.questions[0].id == found.questions[1].id
 
 
@@ -270,6 +270,35 @@ def test_a_row_that_is_no_question_is_a_problem_and_never_a_question(tmp_path, c
     assert len(found.questions) == 1
     assert [(p.number, what in p.what) for p in found.problems] == [(2, True)]
     assert all(p.mend for p in found.problems)
+
+
+@pytest.mark.parametrize("written", [lambda value: value, str, json.dumps])
+@pytest.mark.parametrize(("first", "answer"), [(0, "1"), (1, 2), (1, "2")])
+def test_where_choices_are_named_by_numbers_an_answer_is_such_a_name(
+    tmp_path, written, first, answer
+):
+    named = {str(first): "left", str(first + 1): "right", str(first + 2): "up"}
+    row = {"video": "a.mp4", "question": ASKED[0], "options": written(named), "answer": answer}
+    found = read(tmp_path, [row, {**row, "question": "What goes?", "answer": first}])
+    assert [one[2] for one in said(found)] == [("B",), ("A",)]
+    assert found.guesses() == []  # and no other row decides what these rows say
+    wrong = read(tmp_path, [row, {**row, "question": "What goes?", "answer": 3 - 3 * first}])
+    assert [q.answer for q in wrong.questions] == [("B",)]
+    assert f"answer {3 - 3 * first} is none of its 3 choices" in str(wrong.problems[0])
+
+
+def test_choices_in_the_writing_of_python_may_be_named_by_whole_numbers(tmp_path):
+    row = {"video": "a.mp4", "question": ASKED[0], "options": "{0: 'left', 1: 'right'}"}
+    found = read(tmp_path, [{**row, "answer": 1}, {**row, "question": "?", "answer": 0}])
+    assert said(found)[0] == ASKED
+    deep = read(tmp_path, [{**row, "options": "[" * 9999}])
+    assert "holds no list of texts" in str(deep.problems[0])
+
+
+def test_a_question_that_comes_twice_is_told_as_that(tmp_path):
+    row = {"video": "a.mp4", "question": ASKED[0], "choices": ["left", "right"], "answer": "B"}
+    found = read(tmp_path, [row, {**row, "answer": "A"}])
+    assert "asks the same as item 1" in str(found.problems[0])
 
 
 def test_a_choice_that_is_a_number_may_be_its_place(tmp_path):

@@ -174,6 +174,10 @@ def test_an_adapter_that_names_no_base_is_refused(run: Path) -> None:
     (run / "model" / "base.json").write_text('{"fingerprint": "0"}')
     with pytest.raises(UserError, match=r"no base.json that names the model it was trained on"):
         load_policy(run)
+    named = {"model": "/" + "9" * 300, "digest": "0"}
+    (run / "model" / "base.json").write_text(json.dumps(named))
+    with pytest.raises(UserError, match="a disk holds 255"):
+        load_policy(run)
 
 
 def cut(file: Path) -> None:

@@ -12,6 +12,7 @@ from videothinker.prompts import LETTERS
 
 OWN_LETTER = re.compile(r"\s*\(?([A-Za-z])(?:[.:)]|\s-)\s*(?=\S)")
 LINE = re.compile(r"^[ \t]*\(?([A-Z])[.:)][ \t]+(\S.*?)[ \t]*$", re.MULTILINE)
+NUMBER = re.compile(r"\s*[0-9]{1,3}\s*")
 TEXT_KEYS = ("text", "choice", "option", "content", "value")
 HEAD = re.compile(r"\s*(?:options|choices|candidates)\s*:?\s*$", re.IGNORECASE)
 
@@ -23,11 +24,20 @@ def texts_of(value: Any) -> list[str] | None:
     object of a list (`{"label": [...], "text": [...]}`), and a text that holds such a list or has
     a lettered choice on each line.
     """
+    value = _decoded(value)
     if isinstance(value, list):
         return _list(value)
     if isinstance(value, dict):
         return _object(value)
-    return _text(value) if isinstance(value, str) else None
+    return _lines(value) if isinstance(value, str) else None
+
+
+def numbers_of(value: Any) -> tuple[int, ...]:
+    """The numbers that an object of choices names them by, in their order; else none."""
+    value = _decoded(value)
+    if not isinstance(value, dict) or not all(_is_number(name) for name in value):
+        return ()
+    return tuple(sorted(int(name) for name in value))
 
 
 def _list(items: list[Any]) -> list[str] | None:
@@ -47,12 +57,12 @@ def _list(items: list[Any]) -> list[str] | None:
     return found
 
 
-def _object(value: dict[str, Any]) -> list[str] | None:
+def _object(value: dict[Any, Any]) -> list[str] | None:
     for key in TEXT_KEYS:
         if isinstance(value.get(key), list):
             return _list(value[key])
     names = list(value)
-    if all(name.strip().isdigit() for name in names):
+    if all(_is_number(name) for name in names):
         order = sorted(names, key=int)
     else:
         order = sorted(names, key=_capital)
@@ -61,8 +71,12 @@ def _object(value: dict[str, Any]) -> list[str] | None:
     return _list(without_end([value[name] for name in order]))
 
 
-def _capital(name: str) -> str:
-    return name.strip(" ().").upper()
+def _is_number(name: Any) -> bool:
+    return NUMBER.fullmatch(str(name)) is not None
+
+
+def _capital(name: Any) -> str:
+    return str(name).strip(" ().").upper()
 
 
 def without_end(items: list[Any]) -> list[Any]:
@@ -72,18 +86,21 @@ def without_end(items: list[Any]) -> list[Any]:
     return items
 
 
-def _text(value: str) -> list[str] | None:
-    body = value.strip()
-    if body[:1] in ("[", "{"):
+def _decoded(value: Any) -> Any:
+    """A text that holds a list or an object, as that; None if it begins like one and is none."""
+    if not isinstance(value, str) or value.strip()[:1] not in ("[", "{"):
+        return value
+    try:
+        return msgspec.json.decode(value)
+    except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
         try:
-            inner = msgspec.json.decode(body)
-        except (msgspec.MsgspecError, UnicodeEncodeError):
-            try:
-                inner = ast.literal_eval(body)
-            except (ValueError, SyntaxError, MemoryError, RecursionError):
-                return None
-        return texts_of(list(inner) if isinstance(inner, tuple) else inner)
-    found = LINE.findall(body)
+            return ast.literal_eval(value.strip())
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            return None
+
+
+def _lines(value: str) -> list[str] | None:
+    found = LINE.findall(value.strip())
     if len(found) > 1 and [letter for letter, _ in found] == list(LETTERS[: len(found)]):
         return [text for _, text in found]
     return None

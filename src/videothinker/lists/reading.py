@@ -139,11 +139,13 @@ def _named(
     """Every question its own id: its own, one within its video, or one made of what it says."""
     own = Counter(draft.id for draft in drafts if draft.id is not None)
     inside = Counter(_within(draft) for draft in drafts if draft.id is not None)
+    made: set[str] = set()
     strict = any(draft.own for draft in drafts)
     repeats = not strict and max(own.values(), default=0) > 1 == max(inside.values(), default=0)
     for draft in drafts:
         if draft.id is None:
             draft.id = f"{path.stem}/{_digest(draft)}"
+            made.add(draft.id)
             notes.add("made", "ids, of video, question and choices", draft.number)
         elif repeats:
             draft.id = _within(draft)
@@ -152,7 +154,10 @@ def _named(
     seen: dict[str, int] = {}
     for draft in drafts:
         name = draft.id or ""
-        if name in seen:
+        if name in seen and name in made:
+            what = f"asks the same as {unit} {seen[name]}"
+            problems.append(Problem(draft.number, what, "leave one of them out"))
+        elif name in seen:
             what = f"id {name!r} is that of {unit} {seen[name]} too"
             problems.append(Problem(draft.number, what, "give each question its own"))
         else:

@@ -1,7 +1,7 @@
 """One row of a list -> drafts of questions: what each says, before the whole file is known."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -257,7 +257,10 @@ class Reader:
             asked = below[0]
         for what, mend in options.faults(texts):
             self._wrong(what, mend)
-        return asked, texts, self._said(answers, texts, own=how.own) if texts else []
+        if not texts:
+            return asked, texts, []
+        numbers = options.numbers_of(choices)[: len(texts)]
+        return asked, texts, self._said(answers, texts, numbers, own=how.own)
 
     def _without_places(self, question: str) -> str:
         if "<" not in question:
@@ -302,10 +305,24 @@ class Reader:
             self._note("choices without their letters")
         return bare or texts
 
-    def _said(self, answers: list[tuple[Any, bool]], texts: list[str], *, own: bool) -> list[Said]:
+    def _said(
+        self,
+        answers: list[tuple[Any, bool]],
+        texts: list[str],
+        numbers: Sequence[int],
+        *,
+        own: bool,
+    ) -> list[Said]:
+        """What each answer says; `numbers` are the names of the choices, if they have such."""
         if own and answers and (ours := _letters(answers[0][0], len(texts))) is not None:
             return [Said(ours)]
-        found = [(value, said.read(value, texts, place=place)) for value, place in answers]
+        found: list[tuple[Any, Said | None]] = []
+        for value, place in answers:
+            one = said.read(value, texts, place=place)
+            if one is not None and one.places and numbers and not place:
+                self._note("a number as the choice of that name")
+                one = one.named(numbers)
+            found.append((value, one))
         known = [one for _, one in found if one is not None]
         if not known:
             if not answers or answers[0][0] in ("", []):

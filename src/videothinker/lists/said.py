@@ -23,6 +23,17 @@ class Said:
     guess: str = ""
     """What else it could say; empty where it is plain."""
 
+    def named(self, numbers: Sequence[int]) -> "Said | None":
+        """With its places as letters where the choices are named by these `numbers`.
+
+        None where a place is none of them.
+        """
+        if not numbers or not self.places:
+            return self
+        if not set(self.places) <= set(numbers):
+            return None
+        return Said(tuple(sorted({LETTERS[numbers.index(place)] for place in self.places})))
+
     def resolve(self, base: int, choices: int) -> Letters | None:
         """Its letters, with places counted from `base`; None where a place is none of `choices`."""
         if not self.places:

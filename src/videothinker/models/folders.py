@@ -9,6 +9,7 @@ from pathlib import Path
 
 from videothinker import hub
 from videothinker.errors import UserError
+from videothinker.files import refuse_name
 from videothinker.models.border import parse, read_object
 from videothinker.shipped import shipped
 
@@ -70,6 +71,7 @@ def read_base(adapter: Path) -> Base:
             "give a run of `train`, or a complete model folder"
         )
     base = parse(Base, content, file)
+    refuse_name(base.model)
     if adapter_folder(base.model) is not None:
         raise UserError(
             f"{file} names {base.model}, which is a LoRA adapter too; write the complete model "

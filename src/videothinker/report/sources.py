@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from videothinker.errors import UserError
-from videothinker.files import refuse_unseen
+from videothinker.files import refuse_name
 from videothinker.run_file import RunFacts, RunFile, read_run_file
 from videothinker.runs import digest_path
 
@@ -107,7 +107,7 @@ def find_runs(paths: Sequence[Path]) -> list[Path]:
         if not hits:
             raise UserError(f"{path}: holds no run (no run.json in it or below); give run folders")
         for hit in hits:
-            refuse_unseen(hit)
+            refuse_name(hit)
             found.setdefault(hit.resolve(), hit)
     return list(found.values())
 
