@@ -73,8 +73,9 @@ keep nearly all in the mean, and five sixths with the worst of ten seeds. Famili
 more, which is shown; the sampling costs a point or two of observational accuracy against GRPO.
 Sampling by label does as well in the mean, costs about a point, and lost a third with one seed of
 ten. The base's own failures and a curriculum by pass rate bring fewer such questions, and no gain
-over GRPO is shown. That paying no part of an answer helps is not shown; in families it costs nothing. There it also
-costs nothing, and is not shown to help, to draw families whole or to pay them whole.
+over GRPO is shown. That paying no part of an answer helps is not shown; in families it costs
+nothing. There it also costs nothing, and is not shown to help, to draw families whole or to pay
+them whole.
 
 **The paper's repulsion is not shown to help.** At its own weight seven of ten seeds end above GRPO
 and the others below, at no observational cost, and it stands below bias-failure sampling; the first
