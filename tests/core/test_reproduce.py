@@ -109,7 +109,7 @@ def test_a_seed_on_the_command_line_replaces_the_grids(tmp_path: Path) -> None:
         ("cells: [{name: a, run: world, out: [b]}]", "give one path"),
         ("cells: [{name: a, run: world, out: null}]", "`out: null` would let it write outside"),
         ("cells: [{name: a, run: ask v q, config: r.yaml, out: null}]", "`out: null` would let"),
-        (f"cells: [{{name: a, run: world, out: '{{root}}/{'a' * 400}'}}]", "longer than a path"),
+        (f"cells: [{{name: a, run: world, out: '{{root}}/{'a' * 400}'}}]", "a disk holds 255"),
         ("cells: [{name: a, run: reproduce grid.yaml}]", "a grid runs no grids"),
         ("cells: [{name: a, run: demo}]", "a grid runs no grids"),
         ("cells: [{name: a, run: '{v} g.yaml', over: {v: [reproduce]}}]", "runs no grids"),
