@@ -12,10 +12,10 @@ import sys
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -171,13 +171,18 @@ def _follow(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _write_list(path: Path, entries: Iterable[SceneQuestions]) -> None:
-    """A JSON list, one entry a line."""
+@contextmanager
+def _json_list(path: Path) -> Iterator[Callable[[SceneQuestions], None]]:
+    """Adds entries to a JSON list, one a line; whole or not there."""
+    before = b"[\n"
+
+    def add(entry: SceneQuestions) -> None:
+        nonlocal before
+        file.write(before + msgspec.json.encode(entry))
+        before = b",\n"
+
     with writing(path) as file:
-        before = b"[\n"
-        for entry in entries:
-            file.write(before + msgspec.json.encode(entry))
-            before = b",\n"
+        yield add
         file.write(b"[]\n" if before == b"[\n" else b"\n]\n")
 
 
@@ -194,24 +199,22 @@ def _assemble(config: WorldConfig, splits: Collection[str]) -> dict[str, Any]:
     out = config.out
     tally, reasons = Counter[str](), Counter[str]()
     verdicts: list[Verdict] = []
-
-    def made(split: str) -> Iterator[Made]:
-        return iter_jsonl(_shards(out, split), Made)
-
-    for split in splits:
-        _write_list(out / f"{split}.json", (one.questions for one in made(split)))
-    if config.give_aways == "allowed":
-        pairs = (one.pairs for split in splits for one in made(split) if one.pairs.questions)
-        _write_list(out / f"{MINIMAL_PAIRS}.json", pairs)
-    with writing(out / "rejected.jsonl") as lines:
+    paired = config.give_aways == "allowed"
+    pairs = _json_list(out / f"{MINIMAL_PAIRS}.json") if paired else nullcontext()
+    with writing(out / "rejected.jsonl") as lines, pairs as add_pairs:
         for split in splits:
-            for one in made(split):
-                tally.update(f"{split} {raw.question_type}" for raw in one.questions.questions)
-                tally.update(f"{MINIMAL_PAIRS} {raw.question_type}" for raw in one.pairs.questions)
-                verdicts += one.verdicts
-                reasons.update(one.rejected)
-                for attempt, reason in enumerate(one.rejected):
-                    lines.write(encode(Rejected(one.questions.scene_index, attempt, reason)))
+            with _json_list(out / f"{split}.json") as add:
+                for made in iter_jsonl(_shards(out, split), Made):
+                    asked, halves = made.questions, made.pairs
+                    add(asked)
+                    if add_pairs is not None and halves.questions:
+                        add_pairs(halves)
+                    tally.update(f"{split} {raw.question_type}" for raw in asked.questions)
+                    tally.update(f"{MINIMAL_PAIRS} {raw.question_type}" for raw in halves.questions)
+                    verdicts += made.verdicts
+                    reasons.update(made.rejected)
+                    for attempt, reason in enumerate(made.rejected):
+                        lines.write(encode(Rejected(asked.scene_index, attempt, reason)))
     return {"questions": dict(tally), "what_if": _what_if(verdicts), "rejected": dict(reasons)}
 
 
