@@ -59,11 +59,10 @@ def refuse_name(path: str | Path) -> None:
             f"the name '{shown}' holds characters that are not seen, written out here; give it a "
             "name of letters, digits, signs and spaces"
         )
-    if longest := max(Path(path).parts, key=len, default=""):
-        size = len(longest.encode("utf-8", "replace"))
-        if size > LONGEST_NAME:
+    for part in Path(path).parts:
+        if (size := len(os.fsencode(part))) > LONGEST_NAME:
             raise UserError(
-                f"the name '{longest[:60]}...' is {size} bytes long; a disk holds {LONGEST_NAME}: "
+                f"the name '{part[:60]}...' is {size} bytes long; a disk holds {LONGEST_NAME}: "
                 "give a path whose every part is shorter"
             )
 

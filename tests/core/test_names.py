@@ -52,7 +52,9 @@ def commands(at: Path, beside: Path) -> dict[str, list[str]]:
     }
 
 
-@pytest.mark.parametrize("name", ["n" * 256, "ש" * 128, f"{'n' * 300}/a"])
+@pytest.mark.parametrize(
+    "name", ["n" * 256, "ש" * 128, f"{'n' * 300}/a", f"{'n' * 200}/{'ש' * 150}"]
+)
 @pytest.mark.parametrize("verb", ["report", "check", "diagnose", "models --verify"])
 def test_a_name_that_no_disk_holds_is_refused_in_one_line(
     name: str, verb: str, capfd: pytest.CaptureFixture[str]
