@@ -20,11 +20,12 @@ HEAD = re.compile(r"\s*(?:options|choices|candidates)\s*:?\s*$", re.IGNORECASE)
 def texts_of(value: Any) -> list[str] | None:
     """The choices as they are written, letters and all; None where that is not how one writes them.
 
+    `value` is `decoded`.
+
     Read are a list of texts, numbers or objects with a text, an object of letters or places, an
     object of a list (`{"label": [...], "text": [...]}`), and a text that holds such a list or has
     a lettered choice on each line.
     """
-    value = _decoded(value)
     if isinstance(value, list):
         return _list(value)
     if isinstance(value, dict):
@@ -33,8 +34,7 @@ def texts_of(value: Any) -> list[str] | None:
 
 
 def numbers_of(value: Any) -> tuple[int, ...]:
-    """The numbers that an object of choices names them by, in their order; else none."""
-    value = _decoded(value)
+    """The numbers that a `decoded` object of choices names them by, in order; else none."""
     if not isinstance(value, dict) or not all(_is_number(name) for name in value):
         return ()
     return tuple(sorted(int(name) for name in value))
@@ -86,7 +86,7 @@ def without_end(items: list[Any]) -> list[Any]:
     return items
 
 
-def _decoded(value: Any) -> Any:
+def decoded(value: Any) -> Any:
     """A text that holds a list or an object, as that; None if it begins like one and is none."""
     if not isinstance(value, str) or value.strip()[:1] not in ("[", "{"):
         return value

@@ -247,7 +247,8 @@ class Reader:
                 self._wrong(f"question {what}", "give text")
             return None
         asked = self._without_places(question)
-        texts = self._choices(choices, asked, answers)
+        held = options.decoded(choices)
+        texts = self._choices(choices, held, asked, answers)
         if texts is None:
             return None
         below = options.in_question(asked)
@@ -259,7 +260,7 @@ class Reader:
             self._wrong(what, mend)
         if not texts:
             return asked, texts, []
-        numbers = options.numbers_of(choices)[: len(texts)]
+        numbers = options.numbers_of(held)[: len(texts)]
         return asked, texts, self._said(answers, texts, numbers, own=how.own)
 
     def _without_places(self, question: str) -> str:
@@ -275,7 +276,7 @@ class Reader:
         return asked
 
     def _choices(
-        self, value: Any, question: str, answers: list[tuple[Any, bool]]
+        self, value: Any, held: Any, question: str, answers: list[tuple[Any, bool]]
     ) -> list[str] | None:
         if value is None or value in ([], {}, ""):
             below = options.in_question(question)
@@ -289,7 +290,7 @@ class Reader:
                 return list(YES_NO)
             self._wrong("has no choices", 'give at least two, as "choices": ["left", "right"]')
             return None
-        texts = options.texts_of(value)
+        texts = options.texts_of(held)
         if texts is None:
             self._wrong(
                 f"choices is {kind(value)} that holds no list of texts",

@@ -28,8 +28,6 @@ class Said:
 
         None where a place is none of them.
         """
-        if not numbers or not self.places:
-            return self
         if not set(self.places) <= set(numbers):
             return None
         return Said(tuple(sorted({LETTERS[numbers.index(place)] for place in self.places})))
