@@ -1,12 +1,11 @@
 """A training run that says how much resident memory its phases take; see `test_saving.py`.
 
-    python -m tests.training.saving_child FOLDER LORA_RANK...
+    python -m tests.training.saving_child FOLDER LORA_RANK
 
-A line of JSON for each rank: megabytes by phase, those that were there before it apart.
+The last line is JSON: megabytes by phase, those that were there before it apart.
 """
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -47,12 +46,16 @@ def copied(policy: Policy, folder: Path) -> None:
     del kept
 
 
-def measure(root: Path, rank: int) -> dict[str, float]:
-    """Megabytes by phase, of one run."""
+def main() -> None:
+    root, rank = Path(sys.argv[1]), int(sys.argv[2])
+    torch.set_num_threads(1)
+    for seed, name in enumerate(("base", "other")):
+        build_small(root / name, SmallConfig(seed=seed, **WIDE), corpus())
+    write_jsonl(root / "questions.jsonl", [make_question(number) for number in range(12)])
     config = CdpoConfig(
         model=str(root / "base"),
         bias=str(root / "other"),
-        out=root / f"run-{rank}",
+        out=root / "run",
         dtype="float32",
         lora_rank=rank,
         prompts_per_step=1,
@@ -70,20 +73,7 @@ def measure(root: Path, rank: int) -> dict[str, float]:
         stages.train(root / "questions.jsonl", config)
     watched("copied", copied)(load_policy(root / "base"), root / "copied")
     FOUND["weights"] = (root / "base" / "model.safetensors").stat().st_size / 2**20
-    return FOUND
-
-
-def main() -> None:
-    root, *ranks = sys.argv[1:]
-    torch.set_num_threads(1)
-    for seed, name in enumerate(("base", "other")):
-        build_small(Path(root, name), SmallConfig(seed=seed, **WIDE), corpus())
-    write_jsonl(Path(root, "questions.jsonl"), [make_question(number) for number in range(12)])
-    for rank in ranks:
-        if not (pid := os.fork()):  # each from the same memory
-            print(json.dumps(measure(Path(root), int(rank))), flush=True)
-            os._exit(0)
-        assert os.waitpid(pid, 0)[1] == 0
+    print(json.dumps(FOUND))
 
 
 if __name__ == "__main__":
