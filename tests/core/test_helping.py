@@ -75,6 +75,7 @@ def test_completion_names_every_verb_and_flag(shell: str) -> None:
 
 def test_bash_completes(tmp_path: Path) -> None:
     (tmp_path / "c.sh").write_text(helping.completion("bash"))
+    (tmp_path / "my video.mp4").touch()
     ask = (
         "source c.sh; COMP_WORDS=(videothinker {}); COMP_CWORD={}; _videothinker;"
         'echo "${{COMPREPLY[@]}}"'
@@ -83,6 +84,9 @@ def test_bash_completes(tmp_path: Path) -> None:
         ("eval", "evaluate"),
         ("train c", "cdpo"),
         ("train cdpo --div", "--divergence --divergence-in --divergence-target"),
+        ("help train c", "check convert chat completion cdpo"),
+        ("completion z", "zsh"),
+        ("ask my", ""),  # a file, which bash completes itself
     ):
         done = subprocess.run(
             ["bash", "-c", ask.format(words, len(words.split()))],
