@@ -99,7 +99,7 @@ class Keyboard(io.StringIO):
     def isatty(self) -> bool:
         return True
 
-    def readline(self, size: int | None = -1, /) -> str:
+    def readline(self, size: int = -1, /) -> str:
         line = super().readline(size)
         if line == "^C\n":
             raise KeyboardInterrupt
