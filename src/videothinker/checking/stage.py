@@ -63,7 +63,7 @@ def check(path: Path, config: CheckConfig) -> Checked:
     given, path = path, list_in(hub.local(path))
     root = config.data_root or data_root(path)
     listing = _read(path, root)
-    found = _found(listing, listing.videos, config, decode=config.decode)
+    found = _found(listing, listing.named, config, decode=config.decode)
     _tell_videos(found)
     if config.out is not None:
         write_alone(config.out, encode(found))

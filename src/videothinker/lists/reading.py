@@ -31,9 +31,9 @@ class QuestionList:
     questions: list[Question]
     problems: list[Problem]
     """In the file's order; a row may have several."""
-    videos: frozenset[str]
-    """Paths of all videos that are named, those of faulty rows too."""
     notes: Notes = field(default_factory=Notes)
+    named: frozenset[str] = frozenset()
+    """Paths of all videos that its rows name, faulty ones too."""
 
     def guesses(self) -> list[str]:
         """What must be confirmed, a sentence each."""
@@ -87,8 +87,8 @@ def read_list(path: Path, root: Path) -> QuestionList:
         root=root,
         questions=[question for question in made if question is not None],
         problems=problems,
-        videos=frozenset(video for video in named if video is not None),
         notes=notes,
+        named=frozenset(video for video in named if video is not None),
     )
 
 
