@@ -12,7 +12,7 @@ from videothinker import hub
 from videothinker.benchmarks.jsonl import CONFIRM, data_root, unconfirmed
 from videothinker.checking.config import CheckConfig, ConvertConfig
 from videothinker.checking.videos import bad_videos
-from videothinker.console import say, stderr
+from videothinker.console import say
 from videothinker.errors import UserError
 from videothinker.files import NAMED
 from videothinker.lists.notes import Problem
@@ -133,7 +133,7 @@ def _read(path: Path, root: Path) -> QuestionList:
     for line in listing.guesses():
         say(line)
     if listing.problems:
-        stderr.print(problem_table(listing.problems, listing.table.unit))
+        say(problem_table(listing.problems, listing.table.unit))
     return listing
 
 
