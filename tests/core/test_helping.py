@@ -112,3 +112,10 @@ def test_benchmarks_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines["videomme"]["expected"]["questions"] == 2700
     assert not lines["jsonl"]["expected"]
     assert all(name in told.err for name in lines)
+
+
+def test_what_is_missing_is_named_as_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["ask", "a.mp4"]) == cli.USER_ERROR
+    told = capsys.readouterr().err
+    assert "QUESTION" in told
+    assert "STR" not in told.replace("--model STR", "")
