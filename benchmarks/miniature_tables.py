@@ -82,6 +82,7 @@ SETS = {
     "slice": "other scenes, by which a checkpoint is chosen",
     "harder": "out of domain, lanes 0.4 apart where the models trained on 0.8",
     "longer": "out of domain, videos of 7.68 seconds",
+    "shades": "other colors",
     "crowded": "out of domain, seven objects where the models trained on five or six",
     "harder-without": "the same as `harder`, the base made to simulate",
     "longer-without": "the same as `longer`, the base made to simulate",
