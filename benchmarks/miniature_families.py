@@ -38,6 +38,7 @@ SHARES = {
     "probed": "5 %, drawn 20 %",
     "label-26": "5 %, drawn 26 %",
     "label-40": "5 %, drawn 40 %",
+    "floor-0.05": "5 %, drawn 34 %",
     "families": "28 %",
     "families-exact": "28 %",
     "whole": "28 %, drawn 41 %",
