@@ -50,7 +50,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("questions", "held_out", "simulate_share", "corrupted_share", "pair_share", "stages"),
     ),
     "what is shown": (
-        *("protocol", "tier", "transcript", "miss_rate", "variants", "probes", "prefill"),
+        *("protocol", "tier", "transcript", "miss_rate", "variants", "probes", "ways", "prefill"),
         *("size", "frames", "width", "height", "min_pixels", "max_pixels", "max_prompt_length"),
     ),
     "how it is answered": (

@@ -39,8 +39,9 @@ def test_a_group_holds_only_what_some_verb_has() -> None:
 def test_the_parser_takes_what_the_help_says(name: str, words: list[str]) -> None:
     """Each flag alone, with a value of its kind; the parser knows no flag beside them."""
     for flag in helping.flags_of(VERBS[name]):
-        if not flag.spelled.startswith("--") or flag.name.startswith("endpoint"):
-            continue  # an endpoint needs a model's name beside it
+        beside_a_model = flag.name.startswith("endpoint") or flag.name == "ways"
+        if not flag.spelled.startswith("--") or beside_a_model:
+            continue
         head, _, shape = flag.spelled.split(", ")[0].partition(" ")
         choices = shape.strip("{}").split(",") if shape.startswith("{") else [""]
         value = VALUES.get(flag.name, VALUES.get(shape.split(" ")[0], choices[0]))
