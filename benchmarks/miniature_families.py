@@ -46,6 +46,7 @@ SHARES = {
     "base-failure": "5 %, drawn 13 %",
     "curriculum": "5 %, drawn 11 %",
     "bias-failure@26": "26 %, drawn 64 %",
+    "families@26": "38 %",
 }
 """Inferential questions among those trained on, where they are not what the arm's name says."""
 SHORTCUT = "handed on"

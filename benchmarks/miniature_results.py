@@ -1,4 +1,4 @@
-"""docs/results.md: the arms (miniature_families.py) and what stands beside them."""
+"""The tables of docs/results.md: arms (miniature_families.py) and what stands beside them."""
 
 import math
 from collections.abc import Sequence
@@ -25,23 +25,6 @@ from miniature_families import (
 )
 from miniature_kinds import answers_table, asked_table, drawn_share, kinds_table
 from miniature_records import FOLLOWS, MAIN, RIGHT, Grid, flags, over_twos, pairs_right, table, twos
-from miniature_words import (
-    ABOUT,
-    ASKED,
-    BEFORE,
-    CHOSEN,
-    FOLLOWED,
-    FOUND,
-    KINDS,
-    LESSON,
-    OPENED,
-    PAYS,
-    READ,
-    SEEN,
-    SHALLOW,
-    SMALLER,
-    UNLIKE,
-)
 
 SMALL = "families_small"
 """The records of the transcript tier on a smaller base."""
@@ -134,18 +117,25 @@ def forecast_table(grids: Sequence[tuple[str, Grid]]) -> list[str]:
     return table(("base", "break-even, percent of the training questions"), rows)
 
 
-def results() -> str:
-    """docs/results.md."""
+def tables() -> dict[str, list[str]]:
+    """The tables of docs/results.md by the names that mark their places."""
     grid, pixels, small = (Grid.raw(name) for name in (NAME, PIXELS, SMALL))
     bases = (("transcripts, 1.0 M", grid), ("transcripts, 0.6 M", small), ("pixels", pixels))
-    parts: list[str | list[str]] = [
-        *(ABOUT, FOUND, arms_table(grid), READ, cure_table(grid)),
-        *(OPENED, answers_table(grid), KINDS, kinds_table(grid)),
-        *(SEEN, arms_table(pixels), cure_table(pixels), answers_table(pixels), kinds_table(pixels)),
-        *(FOLLOWED, follow_table((grid, pixels))),
-        *(SMALLER, size_table(grid, small), SHALLOW, kinds_table(small)),
-        *(BEFORE, base_table(grid), base_table(pixels), PAYS, forecast_table(bases)),
-        *(CHOSEN, chosen_table(grid), UNLIKE, far_table(grid), far_table(pixels)),
-        *(ASKED, asked_table(grid, pixels), LESSON),
-    ]
-    return "\n\n".join(p if isinstance(p, str) else "\n".join(p) for p in parts) + "\n"
+    found = {
+        "follow": follow_table((grid, pixels)),
+        "sizes": size_table(grid, small),
+        "kinds, smaller base": kinds_table(small),
+        "break-even": forecast_table(bases),
+        "chosen": chosen_table(grid),
+        "asked": asked_table(grid, pixels),
+    }
+    for tier, where in (("", grid), (", pixels", pixels)):
+        found |= {
+            f"arms{tier}": arms_table(where),
+            f"against the sampling{tier}": cure_table(where),
+            f"answers{tier}": answers_table(where),
+            f"kinds{tier}": kinds_table(where),
+            f"base{tier}": base_table(where),
+            f"unlike{tier}": far_table(where),
+        }
+    return found

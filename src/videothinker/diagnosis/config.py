@@ -12,7 +12,7 @@ from videothinker.records import Variant
 Rule = Literal["untouched", "no_path", "same_truth", "correct_seen", "any_correct_seen"]
 RULES: tuple[Rule, ...] = get_args(Rule)
 PROBES: tuple[Variant, ...] = get_args(Variant)
-Split = Literal["all", "train", "validation"]
+SplitName = Literal["all", "train", "validation"]
 
 Transcript = Literal["compact", "full"]
 
@@ -26,7 +26,7 @@ class DiagnoseConfig(RunningConfig):
     rule: Rule = "same_truth"
     """The rule that gives the label from the event logs. Ours: `same_truth` is the one under which
     the struck-out question keeps its right answers; the paper's own rule is not published."""
-    split: Split = "all"
+    split: SplitName = "all"
     """Which splits of a CLEVRER folder to read; `all` reads those that are there."""
     keep_going: bool = False
     """Name every bad input, leave it out and exit 1, instead of stopping at the first."""
@@ -51,7 +51,7 @@ class DiagnoseConfig(RunningConfig):
     on the miniature."""
     temperature: float = 1.0
     """Of the probes' sampling. Paper: 1.0 in the rollouts."""
-    protocol: protocols.Name = "videothinker"
+    protocol: protocols.ProtocolName = "videothinker"
     """How the model is asked; see docs/evaluation.md."""
     frames: int | None = None
     """Frames shown; None is the protocol's."""
@@ -61,7 +61,7 @@ class DiagnoseConfig(RunningConfig):
     """Most tokens of an answer; None is the protocol's."""
     limit: int | None = None
     """Probe this many of the questions, drawn by the seed; None probes all."""
-    benchmark: catalog.Name | None = None
+    benchmark: catalog.BenchmarkName | None = None
     """What the data is; `jsonl` is a list of one's own, or our records. None: clevrer for a folder,
     jsonl for a file."""
     data_root: Path | None = None

@@ -102,7 +102,10 @@ def _evaluate(data: Path, config: EvaluateConfig) -> None:
         if beside:
             write_jsonl(config.out / AUDIT, beside)
         _ask(
-            *(run, policy, chosen, root),
+            run,
+            policy,
+            chosen,
+            root=root,
             protocol=protocol,
             config=config,
             folder=placed.folder,
@@ -167,8 +170,8 @@ def _ask(
     run: Run,
     policy: Model,
     chosen: Selection,
-    root: Path,
     *,
+    root: Path,
     protocol: Protocol,
     config: EvaluateConfig,
     folder: Path | None,
@@ -230,7 +233,10 @@ def _conclude(
         "needs_judge": dict(benchmark.needs_judge),
         "left_out": dict(chosen.left_out),
         **summarise(
-            *(questions, samples, labels, benchmark.groupings),
+            questions,
+            samples,
+            labels,
+            benchmark.groupings,
             several=protocol.several,
             own=benchmark.own if protocol.name == "official" else None,
         ),

@@ -24,7 +24,7 @@ AGAIN = "save or download the folder again"
 
 
 @dataclass(frozen=True)
-class Part:
+class ArrowPart:
     """Files whose rows are of one split."""
 
     split: str | None
@@ -93,20 +93,20 @@ def _pyarrow(path: Path, otherwise: str = "") -> Any:
         ) from error
 
 
-def _parts(folder: Path) -> Iterator[Part]:
+def _parts(folder: Path) -> Iterator[ArrowPart]:
     """The folder's files by split, in the order in which the library has them."""
     if (folder / SPLITS).is_file():
         with border(f"{folder / SPLITS}: names no splits", AGAIN):
             names: list[str] = load_json((folder / SPLITS).read_bytes())["splits"]
         for name in names:
-            yield Part(name, _saved(folder / name)[0])
+            yield ArrowPart(name, _saved(folder / name)[0])
     elif (folder / STATE).is_file():
         files, split = _saved(folder)
-        yield Part(split, files)
+        yield ArrowPart(split, files)
     else:
         for path in _parquets(folder):
             named = SPLIT.fullmatch(path.name)
-            yield Part(named[1] if named else None, (path,))
+            yield ArrowPart(named[1] if named else None, (path,))
 
 
 def _saved(folder: Path) -> tuple[tuple[Path, ...], str | None]:

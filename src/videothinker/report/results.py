@@ -19,8 +19,8 @@ from videothinker.records import Diagnosis, Question, Sample, read_jsonl
 from videothinker.report.methods import MethodKey, Origin, names, origins, place
 from videothinker.report.sources import RunFolder, read_metadata, stage_of
 
-Tier = Literal["video tier", "transcript tier"]
-Unit = tuple[str, ...]
+TierName = Literal["video tier", "transcript tier"]
+Counted = tuple[str, ...]
 """Ids of questions that count together: one alone, or a family, which is right as a whole."""
 PARTS = (AWAY, REST)
 """Into what inferential questions are split, wherever their accuracy is shown."""
@@ -76,7 +76,7 @@ class Board:
     dataset: str
     split: str
     protocol: str
-    tier: Tier
+    tier: TierName
     questions: Mapping[str, Question]
     labels: Mapping[str, Diagnosis]
     methods: tuple[Method, ...]
@@ -128,18 +128,18 @@ class Board:
         return PARTS if AWAY in self.by_part else ()
 
     @cached_property
-    def families(self) -> list[Unit]:
+    def families(self) -> list[Counted]:
         """Ids of the questions of each family, in their order."""
         return [tuple(q.id for q in one) for one in families.families(self.questions.values())]
 
-    def units(self, name: str | None = None) -> list[Unit]:
+    def units(self, name: str | None = None) -> list[Counted]:
         """What is counted of a label, of a part of the inferential, of WHOLE, or (None) of all."""
         if name == WHOLE:
             return self.families
         return [(q,) for q in (self.by_part.get(name, []) if name in PARTS else self.ids(name))]
 
 
-def _tier(question: Question) -> Tier:
+def _tier(question: Question) -> TierName:
     return "transcript tier" if question.context is not None else "video tier"
 
 
@@ -152,7 +152,7 @@ def _is_world(root: Path) -> bool:
 class _Part:
     """One evaluate run's share of one board."""
 
-    key: tuple[str, str, str, Tier]
+    key: tuple[str, str, str, TierName]
     kind: MethodKey
     evaluation: Evaluation
     questions: dict[str, Question]

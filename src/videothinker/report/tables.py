@@ -8,13 +8,14 @@ from dataclasses import replace
 from math import prod
 from statistics import fmean
 
+from videothinker.answering.variants import PROBES
 from videothinker.benchmarks import published
 from videothinker.dependence import chance
 from videothinker.evaluation import metrics
 from videothinker.families import MEANING, WHOLE
 from videothinker.giveaways import DEFINITION, UNKNOWN
 from videothinker.report.claim import LABELS, Comparison
-from videothinker.report.config import Table
+from videothinker.report.config import TableName
 from videothinker.report.estimates import Accuracy, SeededEstimate, accuracy
 from videothinker.report.results import PARTS, SIMULATED, Board, Method
 from videothinker.report.sheet import NOTHING, Sheet, SheetLine, TableCell
@@ -198,6 +199,10 @@ def _floors(board: Board) -> list[SheetLine]:
     return lines
 
 
+def _said(variant: str) -> str:
+    return variant.replace("_", " ")
+
+
 def diagnostic_sheet(board: Board) -> Sheet:
     """Observational against inferential accuracy of every method, for each way of asking."""
     variants = dict.fromkeys(
@@ -208,17 +213,15 @@ def diagnostic_sheet(board: Board) -> Sheet:
         for variant in variants:
             cells = _by_label(board, method, variant)
             if any(cell not in (NOTHING, NOT_KNOWN) for cell in cells):
-                name = (
-                    method.name
-                    if variant == "full"
-                    else f"{method.name}, {variant.replace('_', ' ')}"
-                )
+                name = method.name if variant == "full" else f"{method.name}, {_said(variant)}"
                 lines.append(SheetLine(name, tuple(cells), _runs(method)))
     floors = _floors(board)
-    note = (
-        "A row without a further word is the full question; struck: premise taken out; "
-        "blind: no video; one frame; shuffled: frames in random order; options only."
-    )
+    taken = [
+        f"{_said(name)}: {probe.about}"
+        for name, probe in PROBES.items()
+        if name in variants and name != "full"
+    ]
+    note = f"{'; '.join(('A row without a further word is the question as it is', *taken))}."
     note += f"{_about_columns(board)} {UNPARSED}"
     if board.tier == "video tier" and board.dataset in COMPARABLE:
         theirs = _published_lines("diagnostic", LABELS)
@@ -267,7 +270,7 @@ def published_ablation() -> Sheet:
     return Sheet("published", title, published.columns("ablation"), tuple(lines), PUBLISHED)
 
 
-def sheets(boards: Sequence[Board], table: Table) -> list[Sheet]:
+def sheets(boards: Sequence[Board], table: TableName) -> list[Sheet]:
     """The tables asked for; labelled boards have the diagnostic and the ablation."""
     labelled = [board for board in boards if board.labels]
     tiers = dict.fromkeys(board.tier for board in boards) if table in ("all", "main") else {}

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from videothinker.clevrer import scenes as views
-from videothinker.clevrer.annotations import Color, Material, ObjectProperty, Shape
+from videothinker.clevrer.annotations import Color, Material, ObjectProperty, ObjectShape
 from videothinker.clevrer.questions import RawQuestion
 from videothinker.clevrer.scenes import Event
 from videothinker.clevrer.transcript import Motion
@@ -46,7 +46,7 @@ class SceneFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of one scene. F sampled frames, N objects, table units and seconds."""
 
     scene_index: int
-    looks: tuple[tuple[Color, Material, Shape], ...]
+    looks: tuple[tuple[Color, Material, ObjectShape], ...]
     """(color, material, shape) of each object."""
     frames: tuple[int, ...]
     """The F sampled frames among the 128 shown."""
