@@ -6,6 +6,7 @@ A chunk is a JSON file of facts and, in the video tier, an array of frames besid
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import numpy as np
@@ -233,7 +234,8 @@ def kept(path: Path, make: Callable[[], list[np.ndarray]]) -> np.ndarray:
     if not path.exists():
         found = np.stack(make())
         with writing(path) as file:
-            np.save(file, found)
+            # given a file, numpy writes itself, and does not say why a disk takes no more
+            np.save(SimpleNamespace(write=file.write), found)
     return np.load(path, mmap_mode="r")
 
 
