@@ -98,3 +98,20 @@ def test_what_is_wrong_with_a_folder_is_one_sentence(arrow, tmp_path, monkeypatc
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(UserError, match=r"pip install 'videothinker\[datasets\]'"):
         read_table(folder)
+
+
+def test_a_split_lies_in_its_folder(arrow, tmp_path):
+    save(arrow, tmp_path / "elsewhere", ROWS)
+    folder = tmp_path / "list"
+    folder.mkdir()
+    (folder / "dataset_dict.json").write_text('{"splits": ["../elsewhere"]}')
+    with pytest.raises(UserError, match=r"list/elsewhere/state\.json: names no files"):
+        read_table(folder)
+
+
+def test_a_column_that_python_cannot_hold_is_a_sentence(arrow, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "list.parquet"
+    parquet.write_table(arrow.table({"id": arrow.array([1], arrow.timestamp("ns"))}), str(path))
+    with pytest.raises(UserError, match=r"cannot be read as parquet .*Nanosecond"):
+        read_table(path)

@@ -69,17 +69,14 @@ def read_parquet(path: Path, wanted: str) -> list[Any]:
     Raises:
         UserError: pyarrow is not there, and how to do without it; or the file is no parquet.
     """
-    arrow = _pyarrow(
+    _pyarrow(
         path,
         'or make JSON beside it where it is: python -c "import pyarrow.parquet as p, json; '
         f"json.dump(p.read_table('{path.name}').to_pylist(), open('{path.stem}.json', 'w'))\"",
     )
-    try:
+    whole = path.stat().st_size > 12 and path.read_bytes()[-4:] == b"PAR1"
+    with border(f"{path}: cannot be read as parquet", f"give {wanted}" if whole else SHORT):
         return importlib.import_module("pyarrow.parquet").read_table(path).to_pylist()
-    except (OSError, arrow.ArrowException) as error:
-        whole = path.stat().st_size > 12 and path.read_bytes()[-4:] == b"PAR1"
-        do = f"give {wanted}" if whole else SHORT
-        raise UserError(f"{path}: cannot be read as parquet ({error}); {do}") from error
 
 
 def _pyarrow(path: Path, otherwise: str = "") -> Any:
@@ -97,7 +94,8 @@ def _parts(folder: Path) -> Iterator[Part]:
     """The folder's files by split, in the order in which the library has them."""
     if (folder / SPLITS).is_file():
         with border(f"{folder / SPLITS}: names no splits", AGAIN):
-            names: list[str] = load_json((folder / SPLITS).read_bytes())["splits"]
+            told: list[str] = load_json((folder / SPLITS).read_bytes())["splits"]
+            names = [Path(name).name for name in told]  # a split lies in the folder
         for name in names:
             yield Part(name, _saved(folder / name)[0])
     elif (folder / STATE).is_file():
@@ -127,11 +125,11 @@ def _parquets(folder: Path) -> list[Path]:
 def _rows(arrow: Any, path: Path) -> Sequence[dict[str, Any]]:
     if path.suffix == ".parquet":
         return read_parquet(path, "a whole one")
-    try:
-        with arrow.memory_map(str(path)) as file:
-            return arrow.ipc.open_stream(file).read_all().to_pylist()
-    except (OSError, arrow.ArrowException) as error:
-        raise UserError(f"{path}: cannot be read as Arrow ({error}); {AGAIN}") from error
+    with (
+        border(f"{path}: cannot be read as Arrow", AGAIN),
+        arrow.memory_map(str(path)) as file,
+    ):
+        return arrow.ipc.open_stream(file).read_all().to_pylist()
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
