@@ -10,6 +10,7 @@ import pytest
 from videothinker import cli
 from videothinker.benchmarks import jsonl
 from videothinker.errors import UserError
+from videothinker.lists import arrow as rows_of
 from videothinker.lists.reading import read_list
 from videothinker.lists.table import read_table
 
@@ -115,3 +116,17 @@ def test_a_column_that_python_cannot_hold_is_a_sentence(arrow, tmp_path):
     parquet.write_table(arrow.table({"id": arrow.array([1], arrow.timestamp("ns"))}), str(path))
     with pytest.raises(UserError, match=r"cannot be read as parquet .*Nanosecond"):
         read_table(path)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_rows_out_of_proportion_to_their_file_are_refused(arrow, tmp_path, monkeypatch, packed):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr(rows_of, "ROOM", 1 << 20)
+    path = tmp_path / "list.parquet"
+    text = arrow.array(["What? " * 50] * 10_000)
+    text = text.dictionary_encode() if packed else text
+    parquet.write_table(arrow.table({"question": text}), str(path))
+    with pytest.raises(UserError, match="more than 64 times the file"):
+        read_table(path)
+    parquet.write_table(arrow.table({"question": text[:1000]}), str(path))
+    assert len(read_table(path).rows) == 1000
