@@ -7,6 +7,7 @@ A chunk is a JSON file of facts and, in the video tier, an array of frames besid
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -235,7 +236,8 @@ def kept(path: Path, make: Callable[[], list[np.ndarray]]) -> np.ndarray:
         found = np.stack(make())
         with writing(path) as file:
             # given a file, numpy writes itself, and does not say why a disk takes no more
-            np.save(SimpleNamespace(write=file.write), found)
+            plain: Any = SimpleNamespace(write=file.write)
+            np.save(plain, found)
     return np.load(path, mmap_mode="r")
 
 
