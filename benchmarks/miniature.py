@@ -20,12 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from miniature_families import SHORTCUT, figures
-from miniature_records import FOLLOWS, RIGHT, SIMULATED, VALID
+from miniature_records import CHANGES, FOLLOWS, RIGHT, SIMULATED, VALID
 from miniature_tables import PAGES
 
-from videothinker.diagnosis.audit import Audited
 from videothinker.grids import plan
-from videothinker.records import Diagnosis, Question, Sample, Step, read_jsonl
+from videothinker.records import Audited, Diagnosis, Question, Sample, Step, read_jsonl
 
 DOCS = Path(__file__).parents[1] / "docs"
 EVALUATION = re.compile(r"(?P<set>[^-]+(?:-[^-]+)*)--(?P<arm>.+?)(?:--s(?P<seed>\d+))?$")
@@ -82,6 +81,7 @@ def evaluation(run: Path, sets: dict[str, Any], found: re.Match[str]) -> dict[st
         "pairs": [pair_of(q) for q in questions],
         "prefill": prefill,
         "shortcut": shortcut(Path(metadata["facts"].get("data", run))),
+        "changes": "".join(CHANGES.get(q.groups.get("change", ""), "-") for q in questions),
     }
     if sets.setdefault(found["set"], asked) != asked:
         raise SystemExit(f"{run}: asks other questions than the other runs of {found['set']!r}")
@@ -126,11 +126,14 @@ def training(run: Path, found: re.Match[str]) -> dict[str, Any]:
         if k not in ("out", "model", "bias", "seed")
     }
     bias, measured = metadata["config"].get("bias"), run / "success.jsonl"
+    words = metadata["argv"]
+    probed = Path(words[words.index("--data") + 1]) / "samples.jsonl"
     return {
         "arm": found["arm"],
         "seed": int(found["seed"]),
         "completions": round(math.fsum(s.metrics["completions"] for s in steps)),
         "measured": len(read_jsonl(measured, Sample)) if measured.is_file() else 0,
+        "probed": len(read_jsonl(probed, Sample)) if probed.is_file() else 0,
         "bias": None if bias is None else bias.removeprefix(root),
         "config": config,
         "commit": metadata.get("commit"),

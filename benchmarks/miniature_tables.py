@@ -82,9 +82,11 @@ SETS = {
     "slice": "other scenes, by which a checkpoint is chosen",
     "harder": "out of domain, lanes 0.4 apart where the models trained on 0.8",
     "longer": "out of domain, videos of 7.68 seconds",
+    "shades": "out of domain, color channels up to 21 of 255 from those the models trained on",
     "crowded": "out of domain, seven objects where the models trained on five or six",
     "harder-without": "the same as `harder`, the base made to simulate",
     "longer-without": "the same as `longer`, the base made to simulate",
+    "shades-without": "the same as `shades`, the base made to simulate",
     "crowded-without": "the same as `crowded`, the base made to simulate",
 }
 """What the further sets are."""

@@ -104,7 +104,8 @@ class TrainConfig:
     prompts_per_step: int = 2
     """Prompts in the global batch of a step. Authors' script: one a GPU on two GPUs."""
     max_steps: int = 500
-    """Optimisation steps; with a larger number a run goes on. Paper: 500 a stage."""
+    """Optimisation steps; with a larger number a run at a constant rate goes on. Paper: 500 a
+    stage."""
     num_iterations: int = 1
     """Updates a rollout. Authors' script: 1, so that the clip never binds."""
     learning_rate: float = 1e-6

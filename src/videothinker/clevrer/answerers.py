@@ -191,11 +191,13 @@ BLIND: dict[str, Answerer] = {
     "unnamed object": unnamed_object,
 }
 """They never read the premise: the members of a family are one question to them."""
+HANDED_ON = "handed on"
+"""Of those that simulate nothing the one that gets furthest (docs/world.md)."""
 READING: dict[str, Answerer] = {
     "named object collides": named_object_collides,
     "one hop": one_hop,
     "event graph": event_graph,
-    "handed on": handed_on,
+    HANDED_ON: handed_on,
 }
 """They read which object is removed."""
 ANSWERERS: dict[str, Answerer] = {**BLIND, **READING}

@@ -42,6 +42,10 @@ class DiagnoseConfig(RunningConfig):
     probes: tuple[Variant, ...] = PROBES
     """The interventions to run; `struck` gives the label of a question with a premise, `full` is
     the question as it is."""
+    ways: tuple[str, ...] = ()
+    """Two beginnings of an answer, as "<think>Seen:" "<think>Without": the probed model is made to
+    answer in both ways too, and from which share of inferential questions on RL keeps which is
+    forecast."""
     samples: int = 8
     """Answers to each question under each probe; each letter is put to the vote. Ours: 8, measured
     on the miniature."""
@@ -76,6 +80,7 @@ class DiagnoseConfig(RunningConfig):
             raise UserError(
                 f"probes {list(self.probes)} are not allowed; choose among {', '.join(PROBES)}"
             )
+        self._check_ways()
         for name in ("samples", "frames", "max_pixels", "max_new_tokens", "limit"):
             value: int | None = getattr(self, name)
             if value is not None and value < 1:
@@ -92,3 +97,18 @@ class DiagnoseConfig(RunningConfig):
             )
         if self.miss_rate is not None and not 0 <= self.miss_rate <= 1:
             raise UserError(f"miss_rate is {self.miss_rate}; give a share from 0 to 1")
+
+    def _check_ways(self) -> None:
+        if not self.ways:
+            return
+        if len(set(self.ways)) != 2 or len(self.ways) != 2 or not all(self.ways):
+            raise UserError(
+                f"ways are {list(self.ways)}; give two different beginnings of an answer, or none"
+            )
+        if self.probe is None:
+            raise UserError("ways came without --probe; give the model that is to answer in them")
+        if self.served.endpoint is not None:
+            raise UserError(
+                "an answer cannot be made to begin in a given way through an endpoint: chat "
+                "completions have no place for it; leave --ways out"
+            )

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from videothinker import hub
+from videothinker import break_even, hub
 from videothinker.answering import variants
 from videothinker.answering.ask import answer_questions, check_samples
 from videothinker.answering.endpoint import MAY_CHANGE
@@ -21,13 +21,22 @@ from videothinker.benchmarks.protocols import Protocol
 from videothinker.budget import limits
 from videothinker.console import say
 from videothinker.errors import UserError
-from videothinker.evaluation import break_even, metrics, tables
+from videothinker.evaluation import metrics, tables
 from videothinker.evaluation.config import EvaluateConfig
 from videothinker.evaluation.metrics import Answered
 from videothinker.evaluation.selection import Selection, check, select
-from videothinker.evaluation.summary import by_question, summarise
+from videothinker.evaluation.summary import by_question, summarise, without_simulating
 from videothinker.models.base import Model
-from videothinker.records import Diagnosis, Question, Sample, read_jsonl, write_atomic, write_jsonl
+from videothinker.records import (
+    AUDIT,
+    Audited,
+    Diagnosis,
+    Question,
+    Sample,
+    read_jsonl,
+    write_atomic,
+    write_jsonl,
+)
 from videothinker.run_file import to_plain
 from videothinker.runs import Run, by_name, open_run
 
@@ -88,6 +97,10 @@ def _evaluate(data: Path, config: EvaluateConfig) -> None:
         here = [labels[q.id] for q in chosen.questions if q.id in labels]
         if here:
             write_jsonl(config.out / "diagnosis.jsonl", here)
+        asked = {q.id for q in chosen.questions}
+        beside = [one for one in _audited(data, config) if one.question_id in asked]
+        if beside:
+            write_jsonl(config.out / AUDIT, beside)
         _ask(
             *(run, policy, chosen, root),
             protocol=protocol,
@@ -127,6 +140,13 @@ def _labels(data: Path, config: EvaluateConfig) -> list[Diagnosis]:
             raise UserError(f"{config.diagnosis}: holds no diagnosis.jsonl; give a diagnose folder")
         return found
     return jsonl.labels(data) if config.benchmark == "jsonl" else []
+
+
+def _audited(data: Path, config: EvaluateConfig) -> list[Audited]:
+    """From where the labels are."""
+    if config.diagnosis is not None:
+        return jsonl.audited(hub.local(config.diagnosis))
+    return jsonl.audited(data) if config.benchmark == "jsonl" else []
 
 
 def _announce(data: Path, benchmark: Benchmark, chosen: Selection, protocol: Protocol) -> None:
@@ -215,6 +235,7 @@ def _conclude(
             own=benchmark.own if protocol.name == "official" else None,
         ),
     }
+    summary["without simulating"] = without_simulating(questions, labels, jsonl.audited(run.path))
     if config.compare is not None:
         summary["compared"] = compare(questions, samples, config.compare, labels)
     spent = costs(run.path)

@@ -60,6 +60,8 @@ class Reader:
         self._number = 0
         self.outside: list[tuple[int, str]] = []
         """Rows whose video lies outside the data folder, with its path."""
+        self.faulty: list[str] = []
+        """Videos of rows with problems, as they stand there."""
 
     def read(self, number: int, row: Any) -> Iterator[Draft]:
         """The questions of a row; several of a conversation, none of a faulty one."""
@@ -97,6 +99,8 @@ class Reader:
                 said=told,
                 groups=row.get("groups") or {},
             )
+        if name is not None and len(self._problems) > before:
+            self.faulty.append(name)
 
     def _wrong(self, what: str, mend: str) -> None:
         self._problems.append(Problem(self._number, what, mend))

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from videothinker import families, giveaways
-from videothinker.benchmarks import catalog
+from videothinker.benchmarks import catalog, jsonl
 from videothinker.benchmarks.base import OwnMetric
+from videothinker.clevrer.answerers import HANDED_ON
 from videothinker.errors import UserError
 from videothinker.families import WHOLE
 from videothinker.giveaways import AWAY, REST
@@ -79,6 +80,8 @@ class Board:
     questions: Mapping[str, Question]
     labels: Mapping[str, Diagnosis]
     methods: tuple[Method, ...]
+    without_simulating: Mapping[str, bool]
+    """Question id -> is whoever reads the premise and simulates nothing right? Of those audited."""
     apart: str = ""
     """What tells it from another board of the same name: the run whose questions it holds."""
     unchanged: tuple[str, ...] = ()
@@ -253,7 +256,13 @@ def _board(parts: Sequence[_Part], called: Mapping[MethodKey, str], apart: str) 
         methods.append(Method(called[kind], kind[0], tuple(evaluations)))
     questions = {q: question for part in parts for q, question in part.questions.items()}
     labels = {q: label for part in parts for q, label in part.labels.items()}
-    return Board(*parts[0].key, questions, labels, tuple(methods), apart, unchanged)
+    audited = {
+        one.question_id: one.right[HANDED_ON]
+        for folder in dict.fromkeys(part.evaluation.run.path for part in parts)
+        for one in jsonl.audited(folder)
+        if one.question_id in questions and HANDED_ON in one.right
+    }
+    return Board(*parts[0].key, questions, labels, tuple(methods), audited, apart, unchanged)
 
 
 def read_boards(runs: Sequence[RunFolder]) -> list[Board]:

@@ -170,10 +170,15 @@ def ablation_sheet(board: Board) -> Sheet:
 
 
 def _floors(board: Board) -> list[SheetLine]:
-    """What needs no model: always A, and the expectation of a random guess."""
-    always_cells, guess_cells = [], []
+    """What needs no model: always A, a random guess, and, where audited, rules for the premise."""
+    always_cells, guess_cells, rule_cells = [], [], []
+    known = board.without_simulating
     for column in _columns(board):
         asked = [[board.questions[q] for q in unit] for unit in board.units(column)]
+        audited = [unit for unit in board.units(column) if all(q in known for q in unit)]
+        right = [all(known[q] for q in unit) for unit in audited]
+        words = units(len(audited), column)
+        rule_cells.append(TableCell(percent(fmean(right)), words=words) if right else NOTHING)
         if not asked:
             always_cells.append(NOTHING)
             guess_cells.append(NOTHING)
@@ -183,10 +188,14 @@ def _floors(board: Board) -> list[SheetLine]:
         guess = fmean(prod(chance(q, several=board.several) for q in unit) for unit in asked)
         always_cells.append(TableCell(percent(always), words=words))
         guess_cells.append(TableCell(percent(guess), words=words))
-    return [
+    lines = [
         SheetLine("Floor: always A", tuple(always_cells)),
         SheetLine("Floor: random guess", tuple(guess_cells)),
     ]
+    if known:
+        words = "Floor: reads the premise, simulates nothing"
+        lines.append(SheetLine(words, tuple(rule_cells)))
+    return lines
 
 
 def diagnostic_sheet(board: Board) -> Sheet:
