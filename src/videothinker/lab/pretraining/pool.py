@@ -6,6 +6,8 @@ A chunk is a JSON file of facts and, in the video tier, an array of frames besid
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -233,7 +235,9 @@ def kept(path: Path, make: Callable[[], list[np.ndarray]]) -> np.ndarray:
     if not path.exists():
         found = np.stack(make())
         with writing(path) as file:
-            np.save(file, found)
+            # given a file, numpy writes itself, and does not say why a disk takes no more
+            plain: Any = SimpleNamespace(write=file.write)
+            np.save(plain, found)
     return np.load(path, mmap_mode="r")
 
 
