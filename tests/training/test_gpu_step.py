@@ -23,8 +23,10 @@ def script() -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(BENCHMARKS))
         import gpu_shapes
+        import gpu_sides
         import gpu_step
 
+        patch.setattr(gpu_sides, "gc", SimpleNamespace(collect=int))  # it looks through all tests
         for module in (gpu_shapes, gpu_step):  # few patches are quick
             patch.setattr(module, "HEIGHT", 4)
             patch.setattr(module, "WIDTH", 12)
