@@ -256,5 +256,5 @@ def test_a_disk_that_fills_up_is_one_sentence(
     with monkeypatch.context() as broken:
         broken.setattr("videothinker.world.produce.write_atomic", full)
         with pytest.raises(UserError, match="No space left on device.*resume"):
-            world(config(tmp_path / "w", scenes=1, validation_scenes=0))
-    assert (world(config(tmp_path / "w", scenes=1, validation_scenes=0)) / "train.json").exists()
+            world(config(tmp_path / "w", **QUICK | {"scenes": 1}))
+    assert (world(config(tmp_path / "w", **QUICK | {"scenes": 1})) / "train.json").exists()
