@@ -6,8 +6,8 @@
 `collect` reads a grid's folder (`videothinker reproduce GRID.yaml --out RUNS`): every evaluation
 called `SET--ARM--sSEED` (of an untrained base `SET--ARM`) and every training run `ARM--sSEED`. It
 keeps one digit a question, so that every table can be recomputed from what is committed. `tables`
-writes docs/results.md and docs/results_old_world.md from the committed records alone; a test holds
-the pages to them.
+writes docs/results_old_world.md, the tables of other pages and the figures from the committed
+records alone; a test holds the tables to them.
 """
 
 import argparse
@@ -19,13 +19,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import miniature_pages
 from miniature_families import SHORTCUT, figures
-from miniature_records import FOLLOWS, RIGHT, SIMULATED, VALID
-from miniature_tables import PAGES
+from miniature_records import CHANGES, FOLLOWS, RIGHT, SIMULATED, VALID
+from miniature_tables import old_world
 
-from videothinker.diagnosis.audit import Audited
 from videothinker.grids import plan
-from videothinker.records import Diagnosis, Question, Sample, Step, read_jsonl
+from videothinker.records import Audited, Diagnosis, Question, Sample, Step, read_jsonl
 
 DOCS = Path(__file__).parents[1] / "docs"
 EVALUATION = re.compile(r"(?P<set>[^-]+(?:-[^-]+)*)--(?P<arm>.+?)(?:--s(?P<seed>\d+))?$")
@@ -82,6 +82,7 @@ def evaluation(run: Path, sets: dict[str, Any], found: re.Match[str]) -> dict[st
         "pairs": [pair_of(q) for q in questions],
         "prefill": prefill,
         "shortcut": shortcut(Path(metadata["facts"].get("data", run))),
+        "changes": "".join(CHANGES.get(q.groups.get("change", ""), "-") for q in questions),
     }
     if sets.setdefault(found["set"], asked) != asked:
         raise SystemExit(f"{run}: asks other questions than the other runs of {found['set']!r}")
@@ -126,11 +127,14 @@ def training(run: Path, found: re.Match[str]) -> dict[str, Any]:
         if k not in ("out", "model", "bias", "seed")
     }
     bias, measured = metadata["config"].get("bias"), run / "success.jsonl"
+    words = metadata["argv"]
+    probed = Path(words[words.index("--data") + 1]) / "samples.jsonl"
     return {
         "arm": found["arm"],
         "seed": int(found["seed"]),
         "completions": round(math.fsum(s.metrics["completions"] for s in steps)),
         "measured": len(read_jsonl(measured, Sample)) if measured.is_file() else 0,
+        "probed": len(read_jsonl(probed, Sample)) if probed.is_file() else 0,
         "bias": None if bias is None else bias.removeprefix(root),
         "config": config,
         "commit": metadata.get("commit"),
@@ -176,12 +180,11 @@ def main(words: Sequence[str] | None = None) -> None:
     gather = verbs.add_parser("collect", help="a grid's folder -> compact records")
     gather.add_argument("runs", type=Path)
     gather.add_argument("--out", type=Path, required=True)
-    verbs.add_parser("tables", help="committed records -> docs/results.md and the old world's page")
+    verbs.add_parser("tables", help="committed records -> the tables and figures of the pages")
     arguments = parser.parse_args(words)
     if arguments.verb == "tables":
-        for name, write in PAGES.items():
-            (DOCS / f"{name}.md").write_text(write())
-            sys.stderr.write(f"wrote docs/{name}.md\n")
+        (DOCS / "results_old_world.md").write_text(old_world())
+        miniature_pages.main()
         for path, drawn in figures().items():
             path.write_text(drawn)
             sys.stderr.write(f"wrote {path}\n")

@@ -12,7 +12,6 @@ from pathlib import Path
 from markupsafe import Markup
 from miniature_records import (
     MAIN,
-    SIMULATED,
     Grid,
     Interval,
     accuracy,
@@ -20,13 +19,11 @@ from miniature_records import (
     difference,
     over_twos,
     pairs_right,
-    share,
     table,
     twos,
     whole_by_seed,
 )
 
-from videothinker.evaluation.break_even import Way, break_even
 from videothinker.report.svg import Scale, element, picture
 
 NAME, PIXELS = "families", "families_video"
@@ -38,8 +35,10 @@ PLAIN, CURE, BASE = "grpo", "bias-failure", "base"
 SHARES = {
     "bias-failure": "5 %, drawn 20 %",
     "both": "5 %, drawn 20 %",
+    "probed": "5 %, drawn 20 %",
     "label-26": "5 %, drawn 26 %",
     "label-40": "5 %, drawn 40 %",
+    "floor-0.05": "5 %, drawn 34 %",
     "families": "28 %",
     "families-exact": "28 %",
     "whole": "28 %, drawn 41 %",
@@ -47,6 +46,7 @@ SHARES = {
     "base-failure": "5 %, drawn 13 %",
     "curriculum": "5 %, drawn 11 %",
     "bias-failure@26": "26 %, drawn 64 %",
+    "families@26": "38 %",
 }
 """Inferential questions among those trained on, where they are not what the arm's name says."""
 SHORTCUT = "handed on"
@@ -61,26 +61,34 @@ ARMS = {
     "controller": "CDPO, controller",
     "label-26": "GRPO, drawn by label to 26 %",
     "label-40": "GRPO, drawn by label to 40 %",
+    "floor-0.05": "bias-failure sampling, floor .05",
     "exact": "GRPO, exact reward",
     "families-exact": "families, exact reward",
     "base-failure": "base-failure sampling",
     "curriculum": "pass-rate curriculum",
     "grpo-long": "GRPO, three times as long",
+    "grpo-longest": "GRPO, 4.7 times as long",
+    "probed": "bias-failure sampling, labels without logs",
     "consistency": "families, paid whole",
     "whole": "families, drawn whole by bias failure",
     "k3-0.003": "CDPO, k3 at .003",
     "k3-0.1": "CDPO, k3 at .1",
     "self": "CDPO, k3 at .01, away from the base",
     "generic": "CDPO, k3 at .01, away from a policy of GRPO",
+    "struck": "CDPO, the paper's k3 at .01 and bias model",
     "attract": "k3 at .01, toward the bias model",
     "grpo@26": "GRPO",
     "bias-failure@26": "bias-failure sampling",
+    "families@26": "GRPO, half of its questions in families",
+    "exact@26": "GRPO, exact reward",
+    "k3-0.01@26": "CDPO, the paper's k3 at .01",
     "k3-0.03@26": "CDPO, k3 at .03",
+    "controller@26": "CDPO, controller",
 }
 """Arms in the order of the grid, in words."""
 PANELS = {"o": "observational", "i": "inferential", "f": "families whole"}
 FORCED, DESCRIBED = "without", "seen"
-DRAWN = {"without-drawn": "simulating", "seen-drawn": "describing"}
+READER = "who reads the premise and simulates nothing"
 ROW, TOP, LEFT, WIDTH, GAP = 22, 40, 250, 170, 26
 
 
@@ -113,7 +121,8 @@ def points(grid: Grid, where: str, arm: str, what: str) -> list[float]:
 def compute(grid: Grid, arm: str) -> str:
     """Completions drawn for one model of an arm, as a multiple of GRPO's on as many questions.
 
-    Its own, those of its bias model, and those by which successes were measured.
+    Its own, those of its bias model, those by which successes were measured, and those by which a
+    model labelled its questions.
     """
     named = {f"{one['arm']}--s{one['seed']}": one for one in grid.trainings}
 
@@ -123,7 +132,8 @@ def compute(grid: Grid, arm: str) -> str:
         bias = max(named[one["bias"]]["completions"] if one["bias"] in named else 0 for one in runs)
         reused = (str(one["config"].get("success")).partition("/")[0] for one in runs)
         asked = [*runs, *(named[run] for run in reused if run in named)]
-        return own + bias + max(one["measured"] for one in asked)
+        measured = max(one["measured"] for one in asked)
+        return own + bias + measured + max(one.get("probed", 0) for one in runs)
 
     return f"{total(arm) / total(against(arm)):.1f}"
 
@@ -142,15 +152,25 @@ def arm_row(grid: Grid, arm: str) -> list[str]:
         str(pairs_right(grid, MAIN, arm)),
         gap.signed if gap else "",
         cost.signed if cost else "",
-        f"{share(grid, MAIN, arm, SIMULATED):.0f}",
     ]
 
 
 def arms_table(grid: Grid) -> list[str]:
-    """Every arm that was run."""
+    """Every arm that was run, and what its numbers have to be held against."""
     head = ("trained by", "inferential in training", "compute", "seeds", *PANELS.values())
-    head = (*head, "against GRPO", "observational, against GRPO", "simulates")
-    return table(head, [arm_row(grid, arm) for arm in ARMS if grid.seeds(MAIN, arm)])
+    head = (*head, "against GRPO", "observational, against GRPO")
+    rows = [arm_row(grid, arm) for arm in ARMS if grid.seeds(MAIN, arm)]
+    beside = [[name, "-", "-", "-", *cells, "", ""] for name, *cells in beside_rows(grid)]
+    return table(head, rows + beside)
+
+
+def beside_rows(grid: Grid) -> list[list[str]]:
+    """Who was not trained: the base made to simulate, and answerers that simulate nothing."""
+    return [
+        ["the base made to simulate", *accuracies(grid, FORCED)],
+        [READER, *(f"{shortcut(grid)[what]:.1f}" for what in PANELS)],
+        ["who never reads the premise, at most", "100", "100", "0"],
+    ]
 
 
 def cure_table(grid: Grid) -> list[str]:
@@ -170,15 +190,15 @@ def cure_table(grid: Grid) -> list[str]:
     )
 
 
-def shortcut(grid: Grid) -> dict[str, float]:
+def shortcut(grid: Grid, where: str = MAIN) -> dict[str, float]:
     """Percent right of the answerer that simulates nothing."""
-    asked = grid.sets[MAIN]
+    asked = grid.sets[where]
     marks = [int(c) for c in asked["shortcut"]]
     found = {}
     for label in "oi":
         some = [m for m, c in zip(marks, asked["labels"], strict=True) if c == label]
         found[label] = 100 * sum(some) / len(some)
-    at = twos(grid, MAIN)
+    at = twos(grid, where)
     return found | {"f": 100 * sum(marks[a] * marks[b] for a, b in at) / len(at)}
 
 
@@ -187,13 +207,10 @@ def base_table(grid: Grid) -> list[str]:
     rows = [
         ["the base, free", *accuracies(grid, MAIN)],
         ["the base made to describe", *accuracies(grid, DESCRIBED)],
-        ["the base made to simulate", *accuracies(grid, FORCED)],
+        ["the same drawn at temperature 1", *accuracies(grid, f"{DESCRIBED}-drawn")],
+        *beside_rows(grid),
     ]
-    rows += [[f"the same drawn at temperature 1, {how}", *accuracies(grid, where)]
-             for where, how in DRAWN.items()]  # fmt: skip
-    rows.append(["who reads the premise and simulates nothing",
-                 *(f"{shortcut(grid)[what]:.1f}" for what in PANELS)])  # fmt: skip
-    rows.append(["who never reads the premise, at most", "100", "100", "0"])
+    rows.insert(4, ["the same drawn at temperature 1", *accuracies(grid, f"{FORCED}-drawn")])
     return table(("answers", *PANELS.values()), rows)
 
 
@@ -205,19 +222,6 @@ def accuracies(grid: Grid, where: str, arm: str = BASE) -> list[str]:
         *(f"{accuracy(grid, where, arm, what).mean:.1f}" for what in "oi"),
         f"{pairs_right(grid, where, arm).mean:.1f}",
     ]
-
-
-def drawn_share(grid: Grid) -> float:
-    """The inferential share of training from which on simulating pays by the base's drawn answers,
-    in percent (`evaluation.break_even`).
-    """
-    simulating, describing = (
-        Way(*(accuracy(grid, where, BASE, what).mean for what in "oi")) for where in DRAWN
-    )
-    share_of_training = break_even(simulating, describing)
-    if share_of_training is None:
-        raise SystemExit(f"{NAME}: one way of answering always pays; its page says otherwise")
-    return 100 * share_of_training
 
 
 def figure(grid: Grid) -> str:
@@ -278,7 +282,7 @@ def short_table() -> list[str]:
     ]
     rows += [[ARMS[arm], *_pairs([_means(g, arm) for g in grids])] for arm in SHOWN]
     asked = [[f"{shortcut(g)[what]:.1f}" for what in PANELS] for g in grids]
-    rows.append(["who reads the premise and simulates nothing", "-", "-", *_pairs(asked)])
+    rows.append([READER, "-", "-", *_pairs(asked)])
     return table(("trained by", "compute", "seeds", *PANELS.values()), rows)
 
 

@@ -1,13 +1,14 @@
 """What docs/results_old_world.md begins with, and the tables in pages written by hand.
 
-python benchmarks/miniature_pages.py     (fills README.md's and docs/choosing_old_world.md's)
+python benchmarks/miniature_pages.py     (fills those of MARKED)
 """
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import miniature_families as families
+import miniature_results as results
 from miniature_records import (
     HALVES,
     LABELS,
@@ -263,33 +264,31 @@ def in_short(grids: Grids) -> list[str | list[str]]:
     return [*parts, COST, cost_table(grids), COMPUTE, compute_table(grids)]
 
 
-MARKED = {
-    "README.md": {
-        "families": lambda _: families.short_table(),
-    },
-    "docs/choosing_old_world.md": {"arms": choice_table},
+MARKED: dict[str, Callable[[], Mapping[str, list[str]]]] = {
+    "README.md": lambda: {"families": families.short_table()},
+    "docs/results.md": results.tables,
+    "docs/choosing_old_world.md": lambda: {"arms": choice_table(read())},
 }
-"""Page -> name of a marked place in it -> the table that stands there."""
+"""Page -> the tables that stand in it, by the names that mark their places."""
 
 
-def filled(page: str, grids: Grids) -> str:
+def filled(page: str) -> str:
     """A page's text with its marked tables as the records give them."""
     text = (ROOT / page).read_text()
-    for name, make in MARKED[page].items():
+    for name, lines in MARKED[page]().items():
         begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
         before, _, rest = text.partition(begin)
         _, found, after = rest.partition(end)
         if not found:
             raise SystemExit(f"{page}: has no {begin.strip()} ... {end} to fill")
-        text = before + begin + "\n".join(make(grids)) + "\n" + found + after
+        text = before + begin + "\n".join(lines) + "\n" + found + after
     return text
 
 
 def main() -> None:
     """Fill the marked tables of the pages written by hand."""
-    grids = read()
     for page in MARKED:
-        (ROOT / page).write_text(filled(page, grids))
+        (ROOT / page).write_text(filled(page))
         sys.stderr.write(f"filled {page}\n")
 
 

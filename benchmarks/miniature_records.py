@@ -19,6 +19,8 @@ RIGHT, VALID, SIMULATED, FOLLOWS = 1, 2, 4, 8
 """What an answer's digit adds up, in base 16: exactly right, of a valid format, opens with a
 removal, is another answer than the one to the other question of its pair or family.
 """
+CHANGES = {"gone": "g", "new": "n", "both": "b"}
+"""What a removal does to the options of an inferential question; "-" of any other question."""
 LABELS = {"o": "observational", "i": "inferential"}
 PARTS = {"a": "give-aways", "r": "the rest"}
 """Of the inferential questions: do they give themselves away (videothinker.giveaways)?"""

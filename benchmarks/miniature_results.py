@@ -1,6 +1,7 @@
-"""docs/results.md: the arms (miniature_families.py) and what stands beside them."""
+"""The tables of docs/results.md: arms (miniature_families.py) and what stands beside them."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 from miniature_families import (
@@ -13,37 +14,32 @@ from miniature_families import (
     PANELS,
     PIXELS,
     PLAIN,
+    READER,
     accuracies,
     arms_table,
     base_table,
     cure_table,
-    drawn_share,
     points,
+    shortcut,
     whole_difference,
 )
+from miniature_kinds import answers_table, asked_table, drawn_share, kinds_table
 from miniature_records import FOLLOWS, MAIN, RIGHT, Grid, flags, over_twos, pairs_right, table, twos
-from miniature_words import (
-    ABOUT,
-    BEFORE,
-    CHOSEN,
-    FOLLOWED,
-    FOUND,
-    LESSON,
-    READ,
-    SEEN,
-    SMALLER,
-    UNLIKE,
-)
 
 SMALL = "families_small"
 """The records of the transcript tier on a smaller base."""
-FAR = {"harder": "harder to foresee", "longer": "half as long again", "crowded": "seven objects"}
+FAR = {
+    "harder": "harder to foresee",
+    "shades": "other colors",
+    "longer": "half as long again",
+    "crowded": "seven objects",
+}
 """Sets of scenes unlike those of training, in words."""
 SLICE = "slice"
 """The labelled set by which a checkpoint is chosen."""
 FOLLOWING = (PLAIN, CURE, "families", "both", "k3-0.01", "k3-0.03", "label-26", "attract")
 """Arms asked whether their answer follows the premise."""
-SIZED = (PLAIN, CURE, "label-40")
+SIZED = (PLAIN, CURE, "floor-0.05", "label-40")
 """Arms on two sizes of base."""
 
 
@@ -78,6 +74,7 @@ def size_table(larger: Grid, smaller: Grid) -> list[str]:
             gap = None if arm == PLAIN else whole_difference(same, arm, PLAIN)
             means = accuracies(same, MAIN, arm)
             rows.append([words, ARMS[arm], str(len(seeds)), *means, gap.signed if gap else ""])
+    rows.append(["either", READER, "-", *(f"{shortcut(larger)[what]:.1f}" for what in PANELS), ""])
     return table(("base", "trained by", "seeds", *PANELS.values(), "against GRPO"), rows)
 
 
@@ -91,6 +88,7 @@ def far_table(grid: Grid) -> list[str]:
         count = "-" if arm == BASE else ", ".join(map(str, grid.seeds(asked[0], arm)))
         sets = [f"{where}-{FORCED}" if arm == BASE else where for where in asked]
         rows.append([words, count, *(str(pairs_right(grid, where, arm)) for where in sets)])
+    rows.append([READER, "-", *(f"{shortcut(grid, where)['f']:.1f}" for where in asked)])
     return table(("families whole", "seeds", *(FAR[where] for where in asked)), rows)
 
 
@@ -113,21 +111,31 @@ def chosen_table(grid: Grid) -> list[str]:
     return table(("seed", "best step", *PANELS.values(), *last), rows)
 
 
-def forecast(grid: Grid) -> str:
-    """What the base's own answers forecast."""
-    return f"""**Break-even.** By its drawn answers simulating earns more than describing where more
-than {drawn_share(grid):.1f} % of the training questions are inferential."""
+def forecast_table(grids: Sequence[tuple[str, Grid]]) -> list[str]:
+    """The share from which on simulating pays each base, by its own drawn answers."""
+    rows = [[words, str(drawn_share(grid))] for words, grid in grids]
+    return table(("base", "break-even, percent of the training questions"), rows)
 
 
-def results() -> str:
-    """docs/results.md."""
+def tables() -> dict[str, list[str]]:
+    """The tables of docs/results.md by the names that mark their places."""
     grid, pixels, small = (Grid.raw(name) for name in (NAME, PIXELS, SMALL))
-    parts: list[str | list[str]] = [
-        *(ABOUT, FOUND, arms_table(grid), READ, cure_table(grid)),
-        *(SEEN, arms_table(pixels), cure_table(pixels), base_table(pixels)),
-        *(FOLLOWED, follow_table((grid, pixels))),
-        *(SMALLER, size_table(grid, small), forecast(small)),
-        *(BEFORE, base_table(grid), forecast(grid)),
-        *(CHOSEN, chosen_table(grid), UNLIKE, far_table(grid), LESSON),
-    ]
-    return "\n\n".join(p if isinstance(p, str) else "\n".join(p) for p in parts) + "\n"
+    bases = (("transcripts, 1.0 M", grid), ("transcripts, 0.6 M", small), ("pixels", pixels))
+    found = {
+        "follow": follow_table((grid, pixels)),
+        "sizes": size_table(grid, small),
+        "kinds, smaller base": kinds_table(small),
+        "break-even": forecast_table(bases),
+        "chosen": chosen_table(grid),
+        "asked": asked_table(grid, pixels),
+    }
+    for tier, where in (("", grid), (", pixels", pixels)):
+        found |= {
+            f"arms{tier}": arms_table(where),
+            f"against the sampling{tier}": cure_table(where),
+            f"answers{tier}": answers_table(where),
+            f"kinds{tier}": kinds_table(where),
+            f"base{tier}": base_table(where),
+            f"unlike{tier}": far_table(where),
+        }
+    return found

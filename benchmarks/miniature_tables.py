@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import miniature_pages as split
-import miniature_results
 from miniature_records import (
     ACCURACIES,
     HALVES,
@@ -303,5 +302,4 @@ def old_world() -> str:
     return split.joined(parts) + "\n"
 
 
-PAGES = {"results": miniature_results.results, "results_old_world": old_world}
 """Name of a page of docs/ -> what writes all of it."""

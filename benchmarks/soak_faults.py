@@ -85,6 +85,8 @@ def disk_read_only(trial: Trial) -> Running:
         run.kill()
         run.wait()
         run.orphans()
+    if status(trial.out) == "done":  # before the kill: it would have nothing to write
+        shutil.rmtree(trial.out)
     _mount("--bind", trial.out.parent, trial.out.parent)
     _mount("-o", "remount,bind,ro", trial.out.parent)
     return start(trial.stage, trial.out)

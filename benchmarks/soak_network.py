@@ -5,11 +5,13 @@ exit code, or unharmed; with a server that answers the same command gives the by
 no trouble, and what was answered before is not asked again.
 """
 
+import os
 import shutil
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -21,7 +23,7 @@ from soak_stages import Line, Running, Stage, fresh_line, leave_alone, start
 
 sys.path.append(str(Path(__file__).parents[1]))
 from tests.chat_server import Body, ChatServer
-from tests.hub_server import HubServer, Repository
+from tests.hub_server import TOKEN, HubServer, Repository
 
 GOAL = 60
 """Trials of each command."""
@@ -32,8 +34,8 @@ ASKED = (
 ACTS = ("down", "limit", "error", "close", "html", "no key", "unknown model", "redirect", "trickle")
 """What an endpoint does; `down` takes no further connection."""
 HUB_ACTS = ("down", "cut", "error", "html")
-"""What a hub does; `cut` ends the connection in the middle of a file."""
-ADDRESS = "hf://someone/model"
+"""What a hub does; `down` does not read what is sent, `cut` breaks off in its own answer."""
+ADDRESS, REPOSITORY = "hf://someone/model", "models/someone/model"
 
 
 class Hub(HubServer):
@@ -42,6 +44,11 @@ class Hub(HubServer):
     def __init__(self, act: str = "", since: int = 1 << 30, most: int = 0) -> None:
         super().__init__()
         self.act, self.since, self.most = act, since, most
+
+    def read(self, request: Any) -> bytes:
+        """As the hub does, or nothing of it."""
+        gone = self.act == "down" and len(self.requests) >= self.since
+        return b"" if gone else super().read(request)
 
     def answer(self, request: Any, body: bytes | None) -> None:
         """As the hub does, or not."""
@@ -66,6 +73,8 @@ class Hub(HubServer):
 class _Cut:
     """The way back to the client, which breaks after some bytes."""
 
+    closed = False
+
     def __init__(self, connection: socket.socket, most: int) -> None:
         self.connection, self.left = connection, most
 
@@ -80,13 +89,18 @@ class _Cut:
     def flush(self) -> None:
         """Nothing is held back."""
 
+    close = flush
+
 
 def soak(record: Record) -> None:
     """Go on where the record stands, the commands in turn."""
     goal = record.goal or GOAL
     folder, line = fresh_line()
     line.ready("evaluate")
-    works = {"evaluate by an endpoint": _endpoint, "probe by an endpoint": _endpoint, "pull": _hub}
+    works = {
+        "evaluate by an endpoint": _endpoint, "probe by an endpoint": _endpoint,
+        "pull": _pull, "push": _push,
+    }  # fmt: skip
     for name, work in works.items():
         if name in record.wanted(works) and record.tried(name) < goal and not record.late:
             with work(name, line, folder) as one_trial:
@@ -143,29 +157,21 @@ def _endpoint(name: str, line: Line, folder: Path) -> Iterator[Any]:
 
 
 @contextmanager
-def _hub(name: str, line: Line, folder: Path) -> Iterator[Any]:
+def _pull(name: str, line: Line, folder: Path) -> Iterator[Any]:
     files = {path.name: path.read_bytes() for path in (line.folder / "model").iterdir()}
-    cache = folder / "cache"
 
     def stage(hub: Hub) -> Stage:
-        hub.repositories["models/someone/model"] = repository = Repository(private=False)
+        hub.repositories[REPOSITORY] = repository = Repository(private=False)
         repository.commit(files)
-
-        def before() -> None:
-            constants.ENDPOINT = hub.url
-            at = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
-            constants.HUGGINGFACE_CO_URL_TEMPLATE = at
-            constants.HF_HUB_CACHE = str(cache)
-
-        return Stage([name, ADDRESS], before=before)
+        return _asking(hub, [name, ADDRESS], folder)
 
     with Hub() as good:
         seconds, wanted = leave_alone(stage(good), folder / "whole")
-        requests = len(good.requests)
+        requests, largest = len(good.requests), max(map(len, files.values()))
 
         def one_trial(random: Random) -> str:
             act, since = random.choice(HUB_ACTS), random.randrange(requests)
-            most = random.randrange(200, max(map(len, files.values())))
+            most = random.randrange(200, largest)
 
             def harm(trial: Trial) -> Running:
                 with Hub(act, since, most) as bad:
@@ -173,8 +179,51 @@ def _hub(name: str, line: Line, folder: Path) -> Iterator[Any]:
                     run.wait(600)
                     return run
 
-            out = folder / "harmed" / "out"
-            trial = Trial(stage(good), out, line.folder, seconds, 0, random)
+            trial = Trial(stage(good), folder / "harmed/out", line.folder, seconds, 0, random)
             return attempt(trial, harm, wanted)
 
         yield one_trial
+
+
+@contextmanager
+def _push(name: str, line: Line, folder: Path) -> Iterator[Any]:
+    """What counts is what lies on the hub in the end, which is one hub before and after."""
+    words = [name, str(line.folder / "model"), "--to", ADDRESS]
+
+    def stage(hub: Hub) -> Stage:
+        return replace(_asking(hub, words, folder), names_out=False)
+
+    with Hub() as good:
+        seconds, _ = leave_alone(stage(good), folder / "sent")
+        requests, wanted = len(good.requests), good.files(REPOSITORY)
+
+        def one_trial(random: Random) -> str:
+            act, since = random.choice(HUB_ACTS), random.randrange(requests)
+            good.repositories = {}
+
+            def harm(trial: Trial) -> Running:
+                with Hub(act, since, random.randrange(200)) as bad:
+                    bad.repositories = good.repositories
+                    run = start(stage(bad), trial.out)
+                    run.wait(600)
+                    return run
+
+            trial = Trial(stage(good), folder / "harmed/out", line.folder, seconds, 0, random)
+            outcome = attempt(trial, harm, {})
+            if good.files(REPOSITORY) != wanted:
+                raise AssertionError(f"{act} from {since}: the hub holds something else")
+            return outcome
+
+        yield one_trial
+
+
+def _asking(hub: Hub, words: Sequence[str], folder: Path) -> Stage:
+    """A command whose client talks to this hub."""
+
+    def before() -> None:
+        constants.ENDPOINT = hub.url
+        constants.HUGGINGFACE_CO_URL_TEMPLATE = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
+        constants.HF_HUB_CACHE = str(folder / "cache")
+        os.environ["HF_TOKEN"] = TOKEN
+
+    return Stage(words, before=before)

@@ -66,6 +66,8 @@ class Stage:
     """The name that is written."""
     before: Callable[[], None] = lambda: None
     """Called in each of its processes before the command."""
+    names_out: bool = True
+    """False: the command takes no `--out`."""
 
 
 @dataclass(frozen=True)
@@ -219,7 +221,7 @@ def start(stage: Stage, out: Path) -> Running:
     out.parent.mkdir(parents=True, exist_ok=True)
     log = out.parent.parent / f"{out.parent.name}-{out.name}.log"
     log.unlink(missing_ok=True)
-    words = [*stage.words, "--out", str(out)]
+    words = [*stage.words, *(["--out", str(out)] if stage.names_out else [])]
     ranks = {"WORLD_SIZE": str(stage.ranks), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": _port()}
     pids = []
     for rank in range(stage.ranks):

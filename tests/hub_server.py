@@ -7,6 +7,7 @@ after the other; a repository can be private, and then wants the token.
 import base64
 import hashlib
 import json
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -59,10 +60,14 @@ class HubServer:
                 hub.answer(self, None)
 
             def do_POST(self) -> None:
-                size = int(self.headers.get("Content-Length", 0))
-                hub.answer(self, self.rfile.read(size))
+                hub.answer(self, hub.read(self))
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Server(ThreadingHTTPServer):
+            def handle_error(self, request: Any, client_address: Any) -> None:
+                if not isinstance(sys.exception(), ConnectionError):  # a client may leave
+                    super().handle_error(request, client_address)
+
+        self._server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> Self:
@@ -76,6 +81,10 @@ class HubServer:
     def files(self, name: str) -> Files:
         """The newest commit of `models/user/name`."""
         return self.repositories[name].commits[-1][1]
+
+    def read(self, request: Any) -> bytes:
+        """What a call brings."""
+        return request.rfile.read(int(request.headers.get("Content-Length", 0)))
 
     def answer(self, request: Any, body: bytes | None) -> None:
         """One call of the client."""

@@ -75,7 +75,8 @@ def parse(words: Sequence[str]) -> tuple[str, list[Any], bool]:
     kind = load(verb.config)
     fields: list[Any] = []
     for key, (annotation, flag, about) in verb.inputs.items():
-        marked = typing.Annotated[annotation, tyro.conf.arg(help=about)]
+        named = None if flag else key.upper()  # as in the help, where one is missing
+        marked = typing.Annotated[annotation, tyro.conf.arg(help=about, metavar=named)]
         optional = type(None) in typing.get_args(annotation)
         kept = dataclasses.field(kw_only=True, default=None if optional else dataclasses.MISSING)
         fields.append((key, marked if flag else tyro.conf.Positional[marked], kept))

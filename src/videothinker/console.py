@@ -19,6 +19,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.segment import Segment
+from rich.table import Table
 
 from videothinker.files import plain
 from videothinker.ranks import rank
@@ -67,13 +68,19 @@ def columns(rows: Sequence[Sequence[str]], left: int = 1) -> list[str]:
     ]
 
 
-def say(text: str) -> None:
-    """One line for a person, on stderr; stdout belongs to results."""
+def say(told: str | Table) -> None:
+    """A line or a table for a person, on stderr; stdout belongs to results."""
     held = _held.get()
-    if held is not None:
-        held.extend(text.splitlines())
-        return
-    stderr.print(text, markup=False, soft_wrap=True)
+    if isinstance(told, str) and held is not None:
+        held.extend(told.splitlines())
+    elif isinstance(told, str):
+        stderr.print(told, markup=False, soft_wrap=True)
+    elif held is None:
+        stderr.print(told)
+    else:
+        with stderr.capture() as drawn:
+            stderr.print(told)
+        held.extend(drawn.get().splitlines())
 
 
 TOLD = "VIDEOTHINKER_TOLD"

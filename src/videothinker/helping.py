@@ -50,7 +50,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("questions", "held_out", "simulate_share", "corrupted_share", "pair_share", "stages"),
     ),
     "what is shown": (
-        *("protocol", "tier", "transcript", "miss_rate", "variants", "probes", "prefill"),
+        *("protocol", "tier", "transcript", "miss_rate", "variants", "probes", "ways", "prefill"),
         *("size", "frames", "width", "height", "min_pixels", "max_pixels", "max_prompt_length"),
     ),
     "how it is answered": (
@@ -322,21 +322,30 @@ def words_of(name: str) -> list[str]:
     return [*found, *beside]
 
 
+SHELLS = ("bash", "zsh", "fish")
+ZSH = """(( $+functions[compdef] )) || { autoload -U +X compinit && compinit; }
+autoload -U +X bashcompinit && bashcompinit
+"""
+"""Before what bash would read; of files it completes the names itself, spaces and all."""
+
+
 def completion(shell: str) -> str:
     """A script for `shell` that completes commands and their flags.
 
     Raises:
         UserError: another shell than bash, zsh or fish.
     """
-    if shell not in ("bash", "zsh", "fish"):
-        raise UserError(f"completion for {shell!r} is not known; allowed are bash, zsh, fish")
+    if shell not in SHELLS:
+        raise UserError(f"completion for {shell!r} is not known; allowed are {', '.join(SHELLS)}")
     flags = {name: " ".join(f"--{word}" for word in words_of(name)) for name in VERBS}
     firsts = list(dict.fromkeys(name.split()[0] for name in [*VERBS, *BEYOND]))
     trained = [name.split()[1] for name in VERBS if name.startswith("train ")]
+    after = {"help": " ".join(firsts + trained), "completion": " ".join(SHELLS)}
     if shell == "fish":
         lines = [f"complete -c videothinker -n __fish_use_subcommand -a '{' '.join(firsts)}' -f"]
         seen = "__fish_seen_subcommand_from"
         lines.append(f"complete -c videothinker -n '{seen} train' -a '{' '.join(trained)}'")
+        lines += [f"complete -c videothinker -n '{seen} {x}' -a '{after[x]}' -f" for x in after]
         for name, all_of_it in flags.items():
             test = "; and ".join(f"{seen} {word}" for word in name.split())
             lines += [
@@ -345,9 +354,10 @@ def completion(shell: str) -> str:
             ]
         return "\n".join(lines)
     cases = "\n".join(f'    "{name}") flags="{told}";;' for name, told in flags.items())
-    head = "autoload -U +X bashcompinit && bashcompinit\n" if shell == "zsh" else ""
+    cases += "".join(f'\n    "{name}") words="{told}";;' for name, told in after.items())
+    head = ZSH if shell == "zsh" else ""
     return f"""{head}_videothinker() {{
-  local word="${{COMP_WORDS[COMP_CWORD]}}" verb="${{COMP_WORDS[1]}}" flags=""
+  local word="${{COMP_WORDS[COMP_CWORD]}}" verb="${{COMP_WORDS[1]}}" flags="" words=""
   if [ "$COMP_CWORD" = 1 ]; then
     COMPREPLY=($(compgen -W "{" ".join(firsts)}" -- "$word")); return
   fi
@@ -362,7 +372,7 @@ def completion(shell: str) -> str:
   esac
   case "$word" in
     -*) COMPREPLY=($(compgen -W "$flags" -- "$word"));;
-    *) COMPREPLY=($(compgen -f -- "$word"));;
+    *) COMPREPLY=($(compgen -W "$words" -- "$word"));;
   esac
 }}
-complete -o filenames -F _videothinker videothinker"""
+complete -o default -F _videothinker videothinker"""

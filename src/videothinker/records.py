@@ -84,6 +84,33 @@ class Diagnosis(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     """probe -> (correct answers, samples)."""
 
 
+AUDIT = "audit.jsonl"
+"""The file of `Audited` records, in a diagnose folder and in evaluations of it."""
+
+
+class Audited(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What becomes of one question in the hands of every answerer that simulates nothing."""
+
+    question_id: str
+    cluster: str
+    """Its video: what is said about one video is not independent evidence."""
+    label: Label | None = None
+    """None where nothing labels it."""
+    kind: str | None = None
+    """Its type, or the benchmark's own grouping, where it has no label."""
+    part: str | None = None
+    """Of an inferential question: does it give itself away?"""
+    gives_itself_away: bool | None = None
+    right: dict[str, bool]
+    """Answerer -> right, all options at once."""
+    chance: float
+    """What a guess is worth; of several letters where questions of its type have several."""
+    family: str | None = None
+    """The questions that differ from it in their premise alone share it."""
+    ceiling: float | None = None
+    """The largest share of one answer among these."""
+
+
 class Sample(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One answer of one model to one question."""
 

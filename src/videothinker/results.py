@@ -107,7 +107,7 @@ class Result(os.PathLike[str]):
         return [msgspec.to_builtins(one) for one in self.records(name)]
 
     def _repr_html_(self) -> str:
-        """For a notebook: where it is, and the summary's plain values."""
+        """For a notebook: where it is, the summary's plain values, and what was said."""
         plain = {
             key: value
             for key, value in self.summary.items()
@@ -122,4 +122,6 @@ class Result(os.PathLike[str]):
             f"<td style='text-align:left'>{html.escape(str(value))}</td></tr>"
             for key, value in rows
         )
-        return f"<table>{cells}</table>"
+        lines = html.escape("\n".join(self.said))
+        told = f"<pre style='overflow-x:auto'>{lines}</pre>" if self.said else ""
+        return f"<table>{cells}</table>{told}"

@@ -1,7 +1,8 @@
 """The run folder: what every stage leaves beside its output, and how it is resumed.
 
-`run.json` (argv, config, seed, versions, commit, hardware, input digests, status, times) is the
-only file that may differ between two identical runs; `.lock` holds the pid of the process at work.
+`run.json` (argv, config, seed, versions, commit, hardware, input digests, status, times) may differ
+between two identical runs, as may `checkpoints/`, `trackers/` and `.lock` (the pid of who is at
+work); nothing else may.
 """
 
 import fcntl

@@ -29,7 +29,7 @@ class Verb:
     inputs: dict[str, tuple[Any, bool, str]] = dataclasses.field(default_factory=dict)
 
 
-DATA = (Path, True, "the folder the stage before wrote")
+DATA = (Path, True, "the folder the stage before wrote, or a list of questions")
 VERBS: dict[str, Verb] = {
     "world": Verb(
         "make videos, annotations and questions in CLEVRER's own format",

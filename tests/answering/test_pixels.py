@@ -24,6 +24,12 @@ def test_far_is_more_than_twice_the_most_and_less_than_half_the_least() -> None:
     transcript = Sample(question_id="q", model="m", protocol="p", verdict="ok")
     assert not list(far_lines([transcript], trained))
     assert not list(far_lines([saw(900, 900)], None))
+    (line,) = far_lines([saw(80, 101)], trained)
+    assert "frames of 8,080 pixels, far" in line
+    whole = Trained(1000, 4000, "its config", whole_video=True)
+    assert not list(far_lines([saw(40, 50), saw(5, 25)], whole))
+    (line,) = far_lines([saw(40, 51), saw(40, 50), saw(4, 31)], whole)
+    assert "2 of 3 answers saw videos of 496 to 8,160 pixels" in line
 
 
 def test_the_run_speaks_before_the_preprocessor(tmp_path: Path) -> None:
@@ -40,6 +46,15 @@ def test_the_run_speaks_before_the_preprocessor(tmp_path: Path) -> None:
     other = json.dumps({"image_processor_type": "CLIPImageProcessor", "size": {"height": 3}})
     (tmp_path / "preprocessor_config.json").write_text(other)
     assert trained_on(tmp_path) is None
+
+
+def test_where_a_family_counts_whole_videos_so_does_the_warning(tmp_path: Path) -> None:
+    """Its image preprocessor, of the older name, has bounds of its own."""
+    folder = build_tiny(tmp_path / "model", family="qwen3_vl", patch_size=16)
+    path = folder / "video_preprocessor_config.json"
+    size = {"size": {"shortest_edge": 4096, "longest_edge": 25165824}}
+    path.write_text(json.dumps(json.loads(path.read_text()) | size))
+    assert trained_on(folder) == Trained(4096, 25165824, f"its {path.name}", whole_video=True)
 
 
 def test_ask_says_it(tmp_path: Path, capsys) -> None:

@@ -2,11 +2,13 @@
 
 import io
 import json
+import re
 
 import pytest
 
 from tests.answering_toys import build_tiny
 from videothinker import cli
+from videothinker.answering import single
 from videothinker.models.catalog import load_policy
 from videothinker.records import Sample, read_jsonl
 from videothinker.video import read_clip
@@ -75,3 +77,50 @@ def test_a_chat_answers_each_line_as_ask_would(model, videos, tmp_path, capsys, 
         more = ["--choice", *choices] if choices else []
         assert cli.main(["ask", str(videos / "a.mp4"), question, *more, *flags]) == 0
         assert json.loads(capsys.readouterr().out) == answer
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ([" "], "question is empty: give text"),
+        (["Which?", "--choice", "a", "a", ""], "choice C is empty: .*; choice 'a' comes 2 times"),
+        (["Which \udcff?"], "bytes that are no UTF-8"),
+        (["Which?", "--choice", *map(str, range(27))], "has 27 choices: at most 26"),
+    ],
+)
+def test_what_is_no_question_is_refused_before_the_model_is_read(words, says, capsys):
+    assert cli.main(["ask", "v.mp4", *words, "--model", "none"]) == cli.USER_ERROR
+    assert re.search(says, capsys.readouterr().err)
+
+
+class Keyboard(io.StringIO):
+    """A terminal with lines; of `^C` comes Ctrl-C."""
+
+    def isatty(self) -> bool:
+        return True
+
+    def readline(self, size: int = -1, /) -> str:
+        line = super().readline(size)
+        if line == "^C\n":
+            raise KeyboardInterrupt
+        return line
+
+
+def test_a_slip_at_a_terminal_ends_no_chat(model, videos, capsys, monkeypatch):
+    """Nor does Ctrl-C while an answer is written; where none is, it does."""
+    lines = "Which? | a | a\nlong\nWhat happens?\n^C\nnever asked\n"
+    monkeypatch.setattr("sys.stdin", Keyboard(lines))
+    true = single.generate
+
+    def stopped(policy, prompts, *rest):
+        if "long" in policy.tokenizer.decode(prompts[0].input_ids_P):
+            raise KeyboardInterrupt
+        return true(policy, prompts, *rest)
+
+    monkeypatch.setattr(single, "generate", stopped)
+    flags = ["--model", str(model), "--max-new-tokens", "4", "--json"]
+    assert cli.main(["chat", str(videos / "a.mp4"), *flags]) == cli.DONE
+    told = capsys.readouterr()
+    assert len(json.loads(told.out)["answers"]) == 1
+    assert "choice 'a' comes 2 times: each must be its own" in told.err
+    assert "> stopped" in told.err

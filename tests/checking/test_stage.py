@@ -60,6 +60,27 @@ def test_missing_and_damaged_videos_are_named_and_are_no_refusal_to_convert(fold
     assert jsonl.load(folder / "ours.jsonl").questions == tuple(made)
 
 
+def test_a_missing_video_of_a_faulty_row_is_named_at_once(folder, capsys):
+    """So are its other problems; what is left out by `convert` is not looked at."""
+    faults = {"solution": "C"}, {"options": ["left", "left"]}, {"problem": ""}
+    rows = [{**ROW, "path": f"gone{i}.mp4"} | fault for i, fault in enumerate(faults)]
+    path = put(folder, {**ROW, "path": "a.mp4"}, *rows)
+    code, told = run(capsys, "check", path)
+    assert code == 1
+    assert "3 problems, 3 missing videos" in told
+    assert all(f"video 'gone{i}.mp4' is missing" in told for i in range(3))
+    code, told = run(capsys, "convert", path, "--keep-going", "--out", folder / "ours.jsonl")
+    assert code == 1
+    assert "missing video" not in told
+
+
+def test_an_empty_list_is_said_to_be_empty(tmp_path, capsys):
+    (tmp_path / "list.csv").write_text("video,question,a0,a1,answer\n")
+    code, told = run(capsys, "check", tmp_path / "list.csv")
+    assert code == 1
+    assert "list.csv: is empty; give a file with questions in it" in told
+
+
 def test_decoding_finds_what_a_header_hides(folder):
     data = bytearray(CLIP.read_bytes())
     at = data.find(b"mdat") + 4

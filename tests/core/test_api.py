@@ -78,9 +78,20 @@ def test_a_notebook_shows_a_result_as_a_table(labels: Result) -> None:
     text = labels._repr_html_()
     assert text.startswith("<table>")
     assert "audit.jsonl, " in text
-    evil = Result("report", Path("<b>.html"))
+    assert "same_truth" in text.partition("<pre")[2]
+    evil = Result("report", Path("<b>.html"), said=("<script>",))
     assert "&lt;b&gt;.html" in evil._repr_html_()
+    assert "<script" not in evil._repr_html_()
     assert evil.summary == {}
+
+
+def test_what_is_wrong_with_a_list_is_not_printed(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A table is a thing said, too."""
+    (tmp_path / "list.jsonl").write_text('{"question": "Which?"}\n{\n')
+    assert len(api.check(tmp_path / "list.jsonl").problems) == 3
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_result_stands_where_a_path_is_asked_for_and_nothing_is_printed(

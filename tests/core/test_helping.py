@@ -39,8 +39,9 @@ def test_a_group_holds_only_what_some_verb_has() -> None:
 def test_the_parser_takes_what_the_help_says(name: str, words: list[str]) -> None:
     """Each flag alone, with a value of its kind; the parser knows no flag beside them."""
     for flag in helping.flags_of(VERBS[name]):
-        if not flag.spelled.startswith("--") or flag.name.startswith("endpoint"):
-            continue  # an endpoint needs a model's name beside it
+        beside_a_model = flag.name.startswith("endpoint") or flag.name == "ways"
+        if not flag.spelled.startswith("--") or beside_a_model:
+            continue
         head, _, shape = flag.spelled.split(", ")[0].partition(" ")
         choices = shape.strip("{}").split(",") if shape.startswith("{") else [""]
         value = VALUES.get(flag.name, VALUES.get(shape.split(" ")[0], choices[0]))
@@ -75,6 +76,7 @@ def test_completion_names_every_verb_and_flag(shell: str) -> None:
 
 def test_bash_completes(tmp_path: Path) -> None:
     (tmp_path / "c.sh").write_text(helping.completion("bash"))
+    (tmp_path / "my video.mp4").touch()
     ask = (
         "source c.sh; COMP_WORDS=(videothinker {}); COMP_CWORD={}; _videothinker;"
         'echo "${{COMPREPLY[@]}}"'
@@ -83,6 +85,9 @@ def test_bash_completes(tmp_path: Path) -> None:
         ("eval", "evaluate"),
         ("train c", "cdpo"),
         ("train cdpo --div", "--divergence --divergence-in --divergence-target"),
+        ("help train c", "check convert chat completion cdpo"),
+        ("completion z", "zsh"),
+        ("ask my", ""),  # a file, which bash completes itself
     ):
         done = subprocess.run(
             ["bash", "-c", ask.format(words, len(words.split()))],
@@ -108,3 +113,10 @@ def test_benchmarks_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines["videomme"]["expected"]["questions"] == 2700
     assert not lines["jsonl"]["expected"]
     assert all(name in told.err for name in lines)
+
+
+def test_what_is_missing_is_named_as_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["ask", "a.mp4"]) == cli.USER_ERROR
+    told = capsys.readouterr().err
+    assert "QUESTION" in told
+    assert "STR" not in told.replace("--model STR", "")

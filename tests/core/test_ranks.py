@@ -1,6 +1,7 @@
 """A process that ends a job of several says why, and it alone."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -14,7 +15,7 @@ import torch.distributed
 
 from tests.answering_toys import build_tiny
 from tests.conftest import REPO
-from tests.forked_ranks import free_port
+from tests.forked_ranks import Ranks, free_port
 from tests.training.toy_training import TINY, corpus, make_question
 from videothinker import cli, ranks
 from videothinker.errors import UserError
@@ -118,41 +119,40 @@ def test_nothing_asks_the_store_once_the_job_is_over(monkeypatch: pytest.MonkeyP
     assert threading.active_count() == before
 
 
-WAITING = """
-import time
-from videothinker.ranks import one_job
-with one_job() as job:
-    print("here", flush=True)
-    time.sleep(100)
-"""
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("victim", [0, 1])
-def test_without_torchrun_the_others_end_as_soon(victim: int) -> None:
-    at = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    job = [
-        subprocess.Popen(
-            [sys.executable, "-c", WAITING],
-            env=os.environ | at | {"RANK": str(number), "WORLD_SIZE": "2"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for number in (0, 1)
-    ]
-    for one in job:
-        assert one.stdout is not None
-        assert one.stdout.readline() == "here\n"
-    job[victim].kill()
-    killed = time.monotonic()
-    _, said = job[1 - victim].communicate(timeout=60)
-    assert time.monotonic() - killed < 30
-    assert job[1 - victim].returncode == ranks.GONE
-    assert said.startswith(f"videothinker: rank {victim} ")
-    assert "was killed before it could say why" in said
-    assert said.count("\n") == 1
-    job[victim].communicate()
+def test_without_torchrun_the_others_end_as_soon(run_ranks: Ranks, victim: int) -> None:
+    began = time.monotonic()
+    done = run_ranks("tests.core.mortal_ranks", str(victim))
+    assert time.monotonic() - began < 30
+    assert done.codes[victim] == -signal.SIGKILL
+    assert done.codes[1 - victim] == ranks.GONE
+    assert done.said.startswith(f"videothinker: rank {victim} ")
+    assert "was killed before it could say why" in done.said
+    assert done.said.count("\n") == 1
+
+
+def test_who_dies_in_a_step_is_named_by_the_other(run_ranks: Ranks, tmp_path: Path) -> None:
+    """Which waits for it in torch's own connection."""
+    model = build_tiny(tmp_path / "base", corpus(), **TINY)
+    (tmp_path / "data").mkdir()
+    write_jsonl(tmp_path / "data" / "questions.jsonl", [make_question(n) for n in range(20)])
+    words = ["train", "grpo", "--data", str(tmp_path / "data"), "--model", str(model)]
+    words += ["--out", str(tmp_path / "run"), "--dtype", "float32", "--max-steps", "2"]
+    words += ["--eval-steps", "0", "--num-generations", "2", "--max-completion-length", "4"]
+    words += ["--reward-funcs", "tests.core.mortal_ranks:dies"]
+    done = run_ranks("tests.core.mortal_ranks", *words)
+    assert done.codes[1] == -signal.SIGKILL
+    assert done.codes[0] not in (cli.DONE, cli.WITH_FAILURES)
+    assert_one_sentence(done.said)
+    assert done.said.count("read 20 questions") == 1  # of several processes the first speaks
+
+
+def assert_one_sentence(said: str) -> None:
+    sentences = [line for line in said.splitlines() if line.startswith("videothinker: ")]
+    assert len(sentences) == 1
+    assert "rank 1 (process" in sentences[0]
+    assert "was killed" in sentences[0]
+    assert "Traceback" not in said
 
 
 def test_processes_that_do_not_know_their_gpu_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,42 +167,19 @@ def test_processes_that_do_not_know_their_gpu_are_refused(monkeypatch: pytest.Mo
     assert find_processes().size == 2
 
 
-REWARD = """
-import os, signal
-def dies(prompts, completions, **columns):
-    if os.environ["RANK"] == "1":
-        os.kill(os.getpid(), signal.SIGKILL)
-    return [0.0 for _ in completions]
-"""
-
-
 @pytest.mark.slow
-def test_a_killed_process_ends_the_job_in_one_sentence(tmp_path: Path) -> None:
-    model = build_tiny(tmp_path / "base", corpus(), **TINY)
-    (tmp_path / "data").mkdir()
-    write_jsonl(tmp_path / "data" / "questions.jsonl", [make_question(n) for n in range(20)])
-    (tmp_path / "mortal.py").write_text(REWARD)
-    words = ["train", "grpo", "--data", str(tmp_path / "data"), "--model", str(model)]
-    words += ["--out", str(tmp_path / "run"), "--dtype", "float32", "--max-steps", "2"]
-    words += ["--eval-steps", "0", "--num-generations", "2", "--max-completion-length", "4"]
-    words += ["--reward-funcs", "mortal:dies"]
+def test_a_killed_process_ends_the_job_before_torchrun_says_so() -> None:
+    started = ["torch.distributed.run", "--nproc-per-node", "2", "--standalone", "-m"]
     job = subprocess.run(
-        [
-            *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"),
-            *("--standalone", "-m", "videothinker", *words),
-        ],
-        env=os.environ
-        | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{REPO / 'src'}:{REPO}:{tmp_path}"},
+        [sys.executable, "-m", *started, "tests.core.mortal_ranks", "1"],
+        cwd=REPO,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{REPO / 'src'}:{REPO}"},
         capture_output=True,
         text=True,
         timeout=600,
         check=False,
     )
     assert job.returncode != 0
-    before, _, _ = job.stderr.partition("failed (exitcode: -9)")  # of torchrun's summary
-    sentences = [line for line in before.splitlines() if line.startswith("videothinker: ")]
-    assert len(sentences) == 1
-    assert "rank 1 (process" in sentences[0]
-    assert "was killed" in sentences[0]
-    assert "Traceback" not in before
-    assert before.count("read 20 questions") == 1  # of several processes the first speaks
+    before, _, summary = job.stderr.partition("failed (exitcode: -9)")
+    assert summary
+    assert_one_sentence(before)

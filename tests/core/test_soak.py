@@ -49,11 +49,11 @@ def test_videos_are_right_or_refused(tmp_path: Path) -> None:
 
 
 def test_a_stage_is_killed_and_harmed_and_watched(tmp_path: Path) -> None:
-    only = ("convert", "clock set back", "pull", "training steps")
+    only = ("convert", "clock set back", "push", "training steps")
     found = soak("kills faults writes network long", tmp_path / "soak.json", 1, *only)
     assert found["kills"]["convert"]["kills"] >= 1
     assert found["faults"]["clock set back"] == {"unharmed": 1}
-    assert sum(found["network"]["pull"].values()) == 1
+    assert sum(found["network"]["push"].values()) == 1
     assert found["long"]["training steps, a short run"]["of"] == 1
     if shutil.which("cc"):
         assert found["writes"]["convert"] == {"writes": 6, "refused in a sentence": 1}

@@ -5,14 +5,14 @@ import json
 import pytest
 
 from tests.diagnosis.made_questions import asks, without
-from videothinker.diagnosis.audit import Audited, audit, kinds_of
+from videothinker.diagnosis.audit import audit, kinds_of
 from videothinker.diagnosis.audit_table import GUESS, lines, read_audit, table
 from videothinker.diagnosis.config import DiagnoseConfig
 from videothinker.diagnosis.sources import SPLITS
 from videothinker.diagnosis.stage import diagnose
 from videothinker.errors import UserError
 from videothinker.families import WHOLE
-from videothinker.records import Question, read_jsonl, write_jsonl
+from videothinker.records import Audited, Question, read_jsonl, write_jsonl
 
 CHOICES = ("a ball", "the longest of them", "two", "a boat")
 LIST = [

@@ -63,8 +63,10 @@ def test_the_next_step_is_to_train_only_where_there_is_something_to_train_on():
     assert "by the rule on the event logs" in next_lines(bias(0, 0), {}, OUT)[0]
     weak = " ".join(next_lines(bias(3, 5), poor, OUT))
     for part in ("full +2.5 points", "next: another --probe MODEL", "5 questions",
-                 "0 of its 40 samples in runs/d/samples.jsonl"):  # fmt: skip
+                 "these questions. Probe a stronger model"):  # fmt: skip
         assert part in weak
+    assert "could be read" not in weak  # all were
+    assert "holds 1 question by" in next_lines(bias(0, 1), poor, OUT)[-1]
     cut = over_guessing(every, {"full": answers(every, 0, "truncated")})
     assert "read of 40 of its 40 samples" in next_lines(bias(0, 0), cut, OUT)[0]
     assert "raise --max-new-tokens" in next_lines(bias(0, 0), cut, OUT)[0]

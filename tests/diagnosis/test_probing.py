@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from tests.diagnosis.diagnosis_folder import annotation
+from videothinker.answering.endpoint import EndpointConfig
 from videothinker.diagnosis import probing
 from videothinker.diagnosis.config import PROBES, RULES, DiagnoseConfig
 from videothinker.diagnosis.insight import read_insight
@@ -15,6 +16,7 @@ from videothinker.errors import UserError
 from videothinker.records import Diagnosis, Question, Sample, read_jsonl, write_jsonl
 from videothinker.runs import digest_path
 
+SERVED = EndpointConfig(endpoint="http://localhost:1/v1")
 SMALL = {"samples": 2, "max_new_tokens": 6, "probes": ("full", "struck", "blind")}
 
 
@@ -86,6 +88,36 @@ def test_probes_and_logs_stand_side_by_side(logged, tiny_model, tmp_path):
     samples = read_jsonl(out / "samples.jsonl", Sample)
     assert len(samples) == 9 * 3 * 2
     assert json.loads((out / "run.json").read_text())["facts"]["probed_model"] == samples[0].model
+
+
+def test_answers_in_two_ways_forecast_which_pays(logged, tiny_model, tmp_path, capsys):
+    ways = ("<think>Seen:", "<think>Without")
+    small = {"samples": 2, "max_new_tokens": 6, "probes": ("struck",), "miss_rate": 0.0}
+    config = DiagnoseConfig(out=tmp_path / "out", probe=str(tiny_model), ways=ways, **small)
+    out = diagnose(logged.root, config)
+    samples = read_jsonl(out / "ways.jsonl", Sample)
+    assert len(samples) == 9 * 2 * 2
+    assert len({sample.protocol for sample in samples}) == 2
+    # random weights answer nothing right, so one label is missing
+    assert json.loads((out / "summary.json").read_text())["ways"] is None
+    assert "no break-even is forecast: it takes questions of both labels" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"ways": ("a", "b")}, "came without --probe"),
+        ({"ways": ("a",), "probe": "m"}, "give two different beginnings"),
+        ({"ways": ("a", "a"), "probe": "m"}, "give two different beginnings"),
+        (
+            {"ways": ("a", "b"), "probe": "m", "served": EndpointConfig(endpoint="http://h/v1")},
+            "endpoint",
+        ),
+    ],
+)
+def test_ways_that_cannot_be_asked_are_refused(given, said):
+    with pytest.raises(UserError, match=said):
+        DiagnoseConfig(**given)
 
 
 def test_a_killed_probing_resumes_to_the_same_bytes(logged, tiny_model, tmp_path, monkeypatch):

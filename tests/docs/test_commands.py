@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from videothinker.cli import parse, take_dry_run
+from videothinker.lab.pretraining.config import PretrainConfig
 
 REPO = Path(__file__).parents[2]
 PAGES = sorted([*REPO.glob("*.md"), *(REPO / "docs").rglob("*.md")])
@@ -41,6 +42,19 @@ def test_commands_parse(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         take_dry_run(words)
         name, _, _ = parse(without_missing_recipe(words))
         assert words[: len(name.split())] == name.split()
+
+
+def test_a_base_can_be_trained_on_the_worlds_that_are_meant_for_it() -> None:
+    """Their frames divide into its video tokens."""
+    side = 2 * PretrainConfig().shape.patch_size
+    sizes = [
+        words[words.index("--size") + 1]
+        for page in ("quickstart", "world")
+        for words in commands(REPO / "docs" / f"{page}.md")
+        if words[0] == "world" and "--size" in words
+    ]
+    assert len(sizes) == 3
+    assert all(int(edge) % side == 0 for size in sizes for edge in size.split("x"))
 
 
 def test_the_commands_are_found() -> None:

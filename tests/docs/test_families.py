@@ -12,6 +12,7 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import miniature  # noqa: E402
 import miniature_families as families  # noqa: E402
+import miniature_kinds as kinds  # noqa: E402
 import miniature_records as records  # noqa: E402
 import miniature_results as results  # noqa: E402
 
@@ -84,28 +85,53 @@ def test_two_sizes_are_compared_on_the_seeds_that_both_have() -> None:
 
 
 def test_compute_counts_the_bias_model_and_what_was_measured_once() -> None:
-    def run(arm: str, seed: int, drawn: int, measured: int = 0, bias: str | None = None) -> Any:
+    def run(
+        arm: str, seed: int, drawn: int, measured: int = 0, bias: str | None = None, **more: int
+    ) -> Any:
         reused = "both--s1/success.jsonl" if arm == "again" else None
         return {
             "arm": arm, "seed": seed, "completions": drawn, "measured": measured, "bias": bias,
-            "config": {"success": reused},
+            "config": {"success": reused}, **more,
         }  # fmt: skip
 
     trainings = [
         *(run("bias", 20, 300), run("grpo", 1, 90), run("grpo", 2, 110), run("exact", 1, 100)),
         *(run("both", 1, 100, 50, "bias--s20"), run("both", 2, 100, 0, "bias--s20")),
         run("generic", 1, 100, bias="grpo--s2"),
-        run("again", 1, 100),
+        *(run("again", 1, 100), run("probed", 1, 100, probed=20)),
     ]
     made = records.Grid("families", {}, [], trainings)
     shown = [families.compute(made, arm) for arm in ("grpo", "exact", "both", "generic", "again")]
     assert shown == ["1.0", "1.0", "4.5", "2.1", "1.5"]
+    assert families.compute(made, "probed") == "1.2"  # its questions were labelled by a model
 
 
 def test_break_even_of_drawn_answers_by_hand() -> None:
     """Describing 3 of 3 and none, simulating 2 of 3 and 2 of 3: a cost of one for a gain of two."""
     ways = {"seen-drawn__base": {None: "101010"}, "without-drawn__base": {None: "111001"}}
-    assert families.drawn_share(grid(**ways)) == pytest.approx(100 / 3)
+    found = kinds.drawn_share(grid(**ways))
+    assert found.mean == pytest.approx(100 / 3)
+    assert 0 <= found.low < found.mean < found.high <= 100
+
+
+def test_answers_are_counted_by_kind_of_question() -> None:
+    """Of three inferential questions one is gone, one new, one both; a rule suffices for one."""
+    made = grid(test__grpo={1: "130707", 2: "333333"})
+    made.sets[TEST]["changes"] = "-g-n-b"
+    head, _, row = kinds.kinds_table(made)
+    assert "1 families where a rule suffices | 2 where none does" in head
+    assert row == "| GRPO | 100.0 | 100.0 | 100.0 | 50.0 | 75.0 |"
+    made.sets[TEST]["shortcut"] = "101010"
+    head, _, row = kinds.kinds_table(made)
+    assert "0 families where a rule suffices" in head
+    assert " | - | " in row
+
+
+def test_what_answers_open_with_is_counted_by_seed() -> None:
+    made = grid(test__grpo={1: "777777", 2: "111111"}, test__exact={1: "373737", 2: "737373"})
+    plain, ours = kinds.answers_table(made)[2:]
+    assert plain == "| GRPO | 100.0 |  |  | 1 of 2 | 50.0 |"
+    assert ours == "| GRPO, exact reward | 100.0 | +0.0 to +0.0 | 0 of 2 | 0 of 2 | 100.0 |"
 
 
 def test_the_figure_has_a_dot_a_seed_in_each_panel_and_the_base_as_a_line() -> None:
@@ -126,7 +152,7 @@ def test_every_arm_of_a_recipe_has_its_words(name: str) -> None:
     trained = {arm for cell in cells if (arm := cell.rpartition("--s")[0]) and "--" not in arm}
     tested = {cell.split("--")[1] for cell in cells if cell.startswith(f"{records.MAIN}--")}
     assert trained & tested - {"bias"}
-    assert trained & tested - {"bias"} <= set(families.ARMS)
+    assert trained & tested - {"bias", "bias-probed", "bias-struck"} <= set(families.ARMS)
 
 
 def test_the_figures_are_drawn_from_the_committed_records() -> None:

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from tests.answering_toys import ask_about, write_video
+from videothinker.clevrer.answerers import HANDED_ON
 from videothinker.errors import UserError
 from videothinker.evaluation import stage
 from videothinker.evaluation.config import EvaluateConfig
 from videothinker.evaluation.stage import evaluate, protocol_of
 from videothinker.models.folders import model_folder
-from videothinker.records import Question, Sample, read_jsonl, write_jsonl
+from videothinker.records import AUDIT, Audited, Question, Sample, read_jsonl, write_jsonl
 from videothinker.runs import digest_path
 
 
@@ -66,6 +67,26 @@ def test_a_run_holds_records_and_numbers_made_of_them(model, data, tmp_path, cap
     again = evaluate(data, config(model, tmp_path / "run"))
     assert again == out
     assert "nothing to do" in capsys.readouterr().err
+
+
+def test_who_simulates_nothing_stands_beside_the_model(model, data, tmp_path, capsys):
+    shutil.copytree(data, tmp_path / "data")
+    ids = [q.id for q in read_jsonl(data / "questions.jsonl", Question)]
+    audited = [
+        Audited(question_id=name, cluster=name, right={HANDED_ON: place < 5}, chance=0.5)
+        for place, name in enumerate(ids)
+    ]
+    write_jsonl(tmp_path / "data" / AUDIT, audited)
+    out = evaluate(tmp_path / "data", config(model, tmp_path / "out", variants=("full",)))
+    kept = read_jsonl(out / AUDIT, Audited)
+    asked = [q.id for q in read_jsonl(out / "questions.jsonl", Question)]
+    assert [one.question_id for one in kept] == asked
+    told = json.loads((out / "summary.json").read_text())["without simulating"]
+    # of the labelled ones 0 to 4 are right: 1 and 3 of 1, 3, 5, 7 are observational
+    assert told["observational"]["value"] == 0.5
+    assert told["inferential"]["value"] == 3 / told["inferential"]["n"]
+    line = "who reads the premise and simulates nothing gets: observational 50.0, inferential "
+    assert line in capsys.readouterr().err
 
 
 def test_a_killed_run_ends_where_an_uninterrupted_one_does(model, data, tmp_path, monkeypatch):

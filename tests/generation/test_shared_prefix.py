@@ -1,5 +1,6 @@
 """Rollouts draw what the naive loop draws, whatever shares the batch."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,13 @@ import torch
 
 from tests.models.conftest import ENGINE
 from tests.models.naive_policy import inputs, load_naive, naive_rollout
+from videothinker.generation import pages
 from videothinker.generation import shared_prefix as module
 from videothinker.generation.base import Sampling
 from videothinker.generation.drawing import draw, invert
 from videothinker.generation.pages import Pages
 from videothinker.generation.shared_prefix import generate, share_beginnings
-from videothinker.models.base import Group, Prompt
+from videothinker.models.base import Group, Prompt, Video
 from videothinker.models.loaded import Policy
 
 SAMPLING = Sampling(num_generations=3, max_completion_length=12, temperature=1.3)
@@ -71,6 +73,31 @@ def test_draws_what_the_naive_loop_draws(
         expected = naive_rollout(naive, prompt, seed, sampling, policy.eos_ids)
         assert [group.prompt for group in groups] == [prompt, prompt]
         assert [tokens(group) for group in groups] == [expected, expected]
+
+
+def test_faults_show_in_what_is_drawn(
+    policy: Policy, prompts: list[Prompt], frames_THW3: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Negative controls: what sharing could hide. DeepStack is Qwen3-VL's alone."""
+
+    def drawn(video: Video | None = None) -> list[list[int]]:
+        prompt = replace(prompts[0], video=video or prompts[0].video)
+        return tokens(generate(policy, [prompt], SAMPLING, [11], static=True)[0])
+
+    right = drawn()
+    assert drawn() == right
+    assert drawn(policy.to_video(frames_THW3[::-1].copy(), 3.0)) != right
+    assert drawn(policy.to_video(frames_THW3 * 0, 3.0)) != right
+    places_3P = policy.positions(prompts[0]).clone()
+    places_3P[:, -1] += 1
+    with monkeypatch.context() as shifted:
+        shifted.setattr(policy, "positions", lambda _: places_3P)
+        assert drawn() != right
+    with monkeypatch.context() as leaking:
+        leaking.setattr(pages, "_summand", lambda seen, dtype: 0 * seen.to(dtype))
+        assert drawn() != right
+    monkeypatch.setattr(policy, "deeper", lambda *_: {})
+    assert (drawn() == right) == (policy.model.config.model_type != "qwen3_vl")
 
 
 def test_greedy_is_the_librarys_generate(

@@ -10,6 +10,7 @@ import pytest
 from videothinker import cli
 from videothinker.benchmarks import jsonl
 from videothinker.errors import UserError
+from videothinker.lists import arrow as rows_of
 from videothinker.lists.reading import read_list
 from videothinker.lists.table import read_table
 
@@ -98,3 +99,34 @@ def test_what_is_wrong_with_a_folder_is_one_sentence(arrow, tmp_path, monkeypatc
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(UserError, match=r"pip install 'videothinker\[datasets\]'"):
         read_table(folder)
+
+
+def test_a_split_lies_in_its_folder(arrow, tmp_path):
+    save(arrow, tmp_path / "elsewhere", ROWS)
+    folder = tmp_path / "list"
+    folder.mkdir()
+    (folder / "dataset_dict.json").write_text('{"splits": ["../elsewhere"]}')
+    with pytest.raises(UserError, match=r"list/elsewhere/state\.json: names no files"):
+        read_table(folder)
+
+
+def test_a_column_that_python_cannot_hold_is_a_sentence(arrow, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "list.parquet"
+    parquet.write_table(arrow.table({"id": arrow.array([1], arrow.timestamp("ns"))}), str(path))
+    with pytest.raises(UserError, match=r"cannot be read as parquet .*Nanosecond"):
+        read_table(path)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_rows_out_of_proportion_to_their_file_are_refused(arrow, tmp_path, monkeypatch, packed):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr(rows_of, "ROOM", 1 << 20)
+    path = tmp_path / "list.parquet"
+    text = arrow.array(["What? " * 50] * 10_000)
+    text = text.dictionary_encode() if packed else text
+    parquet.write_table(arrow.table({"question": text}), str(path))
+    with pytest.raises(UserError, match="more than 64 times the file"):
+        read_table(path)
+    parquet.write_table(arrow.table({"question": text[:1000]}), str(path))
+    assert len(read_table(path).rows) == 1000

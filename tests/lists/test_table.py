@@ -27,7 +27,7 @@ ROW = {"question": "Which?", "options": ["left", "right"], "answer": "A", "video
         (json.dumps(ROW, indent=1), "item", [1]),
         (json.dumps([ROW | {"seconds": float("nan")}]), "item", [1]),
         (json.dumps(ROW), "line", [1]),
-        ('question,video\n"Which\nway, then?",a.mp4\nWho?,b.mp4\n', "line", [3, 4]),
+        ('question,video\n"Which\nway, then?",a.mp4\n\nWho?,b.mp4\n', "line", [2, 5]),
         ("question;video\nWhich, then?;a.mp4\n", "line", [2]),
         ("video\tquestion\r\na.mp4\tWhich?\r\n", "line", [2]),
         ("", "line", []),

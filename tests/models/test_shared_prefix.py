@@ -97,7 +97,19 @@ def test_a_control_token_in_a_completion_is_only_a_token(policy: Policy, group: 
     assert torch.allclose(before[0, :-1], after[0, :-1])
 
 
-# Negative controls: each fault is one that shared prompts could hide, and each must show.
+# Negative controls: each fault is one that shared prompts could hide, and each must show, in the
+# values and in the gradients. What is drawn is in tests/generation/test_shared_prefix.py.
+
+
+def told(policy: Policy, group: Group) -> tuple[Tensor, dict[str, Tensor]]:
+    """Log-probabilities, and the gradient of every tensor."""
+    grads = gradients(policy.model, lambda: shared(policy, group))
+    return shared(policy, group)[0], {name: grad.clone() for name, grad in grads.items()}
+
+
+def shows(policy: Policy, group: Group, right: tuple[Tensor, dict[str, Tensor]]) -> bool:
+    values, grads = told(policy, group)
+    return far(values, right[0]) > 100 * VALUE and worst(grads, right[1]) > 100 * GRADIENT
 
 
 def other_video(policy: Policy, group: Group, frames: np.ndarray) -> None:
@@ -118,34 +130,33 @@ def other_times(policy: Policy, group: Group, frames: np.ndarray) -> None:
 def test_a_wrong_prompt_shows(
     policy: Policy, group: Group, frames_THW3: np.ndarray, fault: Callable[..., None]
 ) -> None:
-    right = shared(policy, group)[0]
+    right = told(policy, group)
     fault(policy, group, frames_THW3)
-    wrong = shared(policy, group)[0]
     if fault is other_times and policy.model.config.model_type == "qwen2_vl":  # it is not told
-        assert torch.equal(wrong, right)
+        assert torch.equal(shared(policy, group)[0], right[0])
     else:
-        assert far(wrong, right) > 100 * VALUE
+        assert shows(policy, group, right)
 
 
 def test_shifted_positions_show(
     policy: Policy, group: Group, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = shared(policy, group)[0]
+    right = told(policy, group)
     places_3P = policy.positions(group.prompt).clone()
     places_3P[:, -1] += 1
     monkeypatch.setattr(policy, "positions", lambda _: places_3P)
-    assert far(shared(policy, group)[0], right) > 100 * VALUE
+    assert shows(policy, group, right)
 
 
 def test_a_leaking_mask_shows(
     policy: Policy, group: Group, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = shared(policy, group)[0]
+    right = told(policy, group)
     leaking = property(
         lambda plan: torch.ones(plan.segment, plan.prefix + plan.segment, dtype=torch.bool)
     )
     monkeypatch.setattr(shared_prefix.SharedPrefix, "sees", leaking)
-    assert far(shared(policy, group)[0], right) > 100 * VALUE
+    assert shows(policy, group, right)
 
 
 def test_completions_do_not_see_each_other(policy: Policy, group: Group) -> None:

@@ -1,5 +1,7 @@
 """Chat templates: the same text as the library's own rendering, and no end without a bound."""
 
+import os
+import resource
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -122,3 +124,16 @@ def test_one_form_may_fail_and_the_others_serve(tokenizer: Any) -> None:
     assert chat_text(tokenizer, "Who?", video=False) == "Who?"
     with pytest.raises(UserError, match="no system"):
         chat_text(tokenizer, "Who?", video=False, system="Be brief.")
+
+
+def test_a_lower_limit_of_whoever_started_us_stays() -> None:
+    """A limit cannot be raised again, so a process of its own meets it."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            resource.setrlimit(resource.RLIMIT_CPU, (900, 1000))
+            templates._hold(resource.RLIMIT_CPU, 2000, 3000)
+            os._exit(resource.getrlimit(resource.RLIMIT_CPU) != (1000, 1000))
+        finally:
+            os._exit(2)
+    assert os.waitpid(pid, 0)[1] == 0

@@ -1,6 +1,7 @@
 """The tables: floors, minimal pairs, published rows, a benchmark's own rule."""
 
 import json
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -9,7 +10,8 @@ from tests.report.report_runs import (
     copied,
 )
 from videothinker.benchmarks import published
-from videothinker.records import Sample, read_jsonl, write_jsonl
+from videothinker.clevrer.answerers import HANDED_ON
+from videothinker.records import AUDIT, Audited, Question, Sample, read_jsonl, write_jsonl
 from videothinker.report.config import ReportConfig
 from videothinker.report.results import read_boards
 from videothinker.report.sources import read_runs
@@ -35,6 +37,26 @@ def test_floors_and_families_stand_in_the_diagnostic(made_runs: list[Path]) -> N
     assert {k: cell.value for k, cell in rows["Floor: always A"].items()} == always
     guessed = [cell.value for cell in rows["Floor: random guess"].values()]
     assert guessed == ["50.0", "50.0", "–", "50.0", "50.0", "25.0"]
+
+
+def test_where_questions_were_audited_rules_for_the_premise_are_a_floor(
+    made_runs: list[Path], tmp_path: Path
+) -> None:
+    run = tmp_path / "evaluate-base"
+    shutil.copytree(made_runs[0].parent / "evaluate-base", run)
+    ids = [q.id for q in read_jsonl(run / "questions.jsonl", Question)]
+    audited = [
+        Audited(question_id=name, cluster=name, right={HANDED_ON: place % 3 > 0}, chance=0.5)
+        for place, name in enumerate(sorted(ids))
+    ]
+    write_jsonl(run / AUDIT, audited)
+    (board,) = read_boards(read_runs([run]))
+    (sheet,) = sheets([board], "diagnostic")
+    rows = {line.name: dict(zip(sheet.columns, line.cells, strict=True)) for line in sheet.lines}
+    floor = rows["Floor: reads the premise, simulates nothing"]
+    right = sum(one.right[HANDED_ON] for one in audited) / len(audited)
+    assert floor["All"].value == f"{100 * right:.1f}"
+    assert floor["Whole families"].value == "0.0"  # the first question of each is wrong
 
 
 def test_published_rows_are_marked_and_never_ours(made_runs: list[Path], tmp_path: Path) -> None:

@@ -2,7 +2,11 @@
 
 import gc
 import json
+import os
 from contextlib import nullcontext
+from dataclasses import replace
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
 
@@ -32,7 +36,10 @@ from videothinker.training.sharding import ShardedAdamW, idle_group, share
 from videothinker.training.step import Bias, accumulate_gradients
 
 OBJECTIVE = Objective(divergence="exact", repulsion=0.3)
-LR = 1e-4
+LR, MOST = 1e-4, 5
+"""Groups of a case at most."""
+for family in ("llava_onevision", "qwen3_5", "smolvlm"):  # before the fork
+    import_module(f"videothinker.models.plain.{family}")
 
 
 class LiveBytes(live_bytes.LiveBytes):
@@ -70,10 +77,19 @@ class LiveBytes(live_bytes.LiveBytes):
 torch.set_num_threads(1)
 
 
-def roll(policy: Policy, count: int, *, video: bool) -> list[Group]:
+@cache
+def frozen(folder: str, dtype: str = "float32") -> Policy:
+    """A model that nobody changes or cuts."""
+    policy = load_policy(folder, dtype=dtype)
+    policy.model.requires_grad_(requires_grad=False)
+    return policy
+
+
+@cache
+def roll(folder: str, *, video: bool) -> list[Group]:
     """The same groups in every process, each of its own length."""
-    encoded, groups = [], []
-    for number in range(count):
+    policy, encoded, groups = frozen(folder), [], []
+    for number in range(MOST):
         question = make_question(number)
         words = prompts.render(question.question, question.choices, context=question.context)
         frames = np.random.default_rng(number).integers(0, 255, (4, 56, 84, 3), dtype=np.uint8)
@@ -85,9 +101,9 @@ def roll(policy: Policy, count: int, *, video: bool) -> list[Group]:
 
 
 def advantages(count: int) -> dict[int, Tensor]:
-    """The second group has no signal."""
+    """The third group has no signal."""
     some = {item: torch.tensor([1.0, -0.4, -0.6]) * (1 + item) for item in range(count)}
-    return some | ({1: torch.zeros(3)} if count > 1 else {})
+    return some | ({2: torch.zeros(3)} if count > 2 else {})
 
 
 def sizes(groups: list[Group]) -> dict[str, int]:
@@ -138,25 +154,28 @@ def check(case: dict[str, Any], base: str, other: str, processes: Processes) -> 
     """Distances of gradients and moves in one case, from the first process's own numbers."""
     settings = {"lora_rank": case.get("lora", 0), "lora_alpha": 8, "shard": case["shard"]}
     settings |= {"gradient_checkpointing": case.get("checkpointing", False)}
-    settings |= {"dtype": case.get("dtype", "float32")}
-    base, other = case.get("models", (base, other))
-    config = CdpoConfig(model=base, bias=other, out=Path("never"), **settings)
-    video, count, steps = case.get("video", True), case["groups"], case.get("steps", 2)
-    objective = OBJECTIVE if case.get("pushed", True) else Objective()
     dtype = case.get("dtype", "float32")
-    groups = roll(load_policy(base), count, video=video)
-    policy, bias = load_trainee(config, processes.device), Bias(load_policy(other, dtype=dtype))
-    bias.policy.model.requires_grad_(requires_grad=False)
+    base, other = case.get("models", (base, other))
+    config = CdpoConfig(model=base, bias=other, out=Path("never"), dtype=dtype, **settings)
+    video, steps = case.get("video", True), case.get("steps", 2)
+    objective = Objective()
+    if divergence := case.get("divergence", "exact"):
+        objective = replace(OBJECTIVE, divergence=divergence)
+    groups = roll(base, video=video)[: case["groups"]]
+    policy, bias = load_trainee(config, processes.device), Bias(frozen(other, dtype))
+    if case["shard"] == "layers":  # it is cut as well
+        bias = Bias(load_policy(other, dtype=dtype))
+        bias.policy.model.requires_grad_(requires_grad=False)
     shards = share(policy, bias, processes, config, video=video)
     optimizer = ShardedAdamW(shards, processes, lr=LR, weight_decay=0.0)
     loop: Any = Loop.__new__(Loop)
     loop.policy, loop.bias, loop.processes = policy, bias, processes
     loop.idle = idle_group(policy, 3, video=video)
     found: dict[str, Tensor] = {}
-    for _ in range(steps):
+    for step in range(steps):
         optimizer.zero()
         with shards.whole():  # lengths differ, and one process may draw nothing
-            mine = [g.prompt for i, g in enumerate(groups) if processes.mine(i)]
+            mine = [g.prompt for i, g in enumerate(groups) if processes.mine(i) and step < 2]
             generate(policy, mine, Sampling(2, 3), [0] * len(mine))
         passed(loop, groups, objective)
         found = found or {
@@ -171,8 +190,7 @@ def check(case: dict[str, Any], base: str, other: str, processes: Processes) -> 
         same = all(torch.equal(saved[n], now[n].to(saved[n].dtype)) for n in now)
     if not processes.main:
         return {}
-    whole = Bias(load_policy(other, dtype=dtype))
-    whole.policy.model.requires_grad_(requires_grad=False)
+    whole = Bias(frozen(other, dtype))
     gradients, moves, start = reference(config, whole, groups, objective, steps)
     return {
         "gradients": distance(found, gradients),
@@ -206,7 +224,8 @@ def weigh(case: dict[str, Any], processes: Processes) -> dict[str, Any]:
         measured = 0
         for _ in range(2):  # moments are there from the second on
             optimizer.zero()
-            gc.collect()
+            if processes.main:
+                gc.collect()
             live.peak = live.now
             accumulate_gradients(
                 *(policy, bias, [group], [torch.linspace(-1, 1, 4)], OBJECTIVE),
@@ -245,3 +264,5 @@ def main(words: list[str]) -> None:
     }
     if alone.main:
         Path(out).write_text(json.dumps(found))
+    alone.wait()
+    os._exit(0)  # taking a dozen models apart takes seconds; `sharded_runs` ends as a command does

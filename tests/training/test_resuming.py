@@ -142,7 +142,7 @@ def test_the_held_out_slice_counts_once_it_was_looked_at(tmp_path: Path) -> None
     past, _ = begun(tmp_path, config, step=2, position=2)
     held = [row.question_id for row in past.used if row.held_out]
     data = loaded(tmp_path, swap(QUESTIONS, held[0], answer=("B", "C")), config)
-    assert "it has looked at its held-out slice" in str(refusal(past, data, config))
+    assert "it has been validated on its held-out slice" in str(refusal(past, data, config))
     assert refusal(Past(1, 1, past.used), data, config) is None
 
 

@@ -15,7 +15,7 @@ from tests.training.toy_training import OPEN
 from videothinker.algorithms.base import TrainConfig
 from videothinker.algorithms.bias import BiasConfig
 from videothinker.algorithms.cdpo import CdpoConfig
-from videothinker.algorithms.choices import Scale
+from videothinker.algorithms.choices import RewardScale
 from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.cli import main, parse
 from videothinker.errors import UserError
@@ -70,7 +70,7 @@ class Sequences(TrainConfig):
     """An algorithm of one's own: no division by the group's deviation, and one refill."""
 
     stage: ClassVar[str] = "sequences"
-    scale_rewards: Scale = "none"
+    scale_rewards: RewardScale = "none"
 
     def refills(self) -> int:
         return 1

@@ -13,7 +13,7 @@ import pytest
 
 from videothinker.clevrer import compact
 from videothinker.clevrer.annotations import annotation_path
-from videothinker.clevrer.answerers import BLIND, READING, Verdict, asked, judge, tally
+from videothinker.clevrer.answerers import BLIND, READING, Judgement, asked, judge, tally
 from videothinker.clevrer.compact import CELL
 from videothinker.clevrer.grammar import parse_counterfactual, parse_option, resolve
 from videothinker.clevrer.questions import RawQuestion, load, load_split
@@ -232,10 +232,10 @@ def test_lanes_are_where_things_start_and_go() -> None:
         assert len(lines) == 2  # one distance from the grid along either axis
 
 
-def drawn(truth: Truth, wanted: Sequence[Wanted | WantedFamily], index: int) -> list[Verdict]:
+def drawn(truth: Truth, wanted: Sequence[Wanted | WantedFamily], index: int) -> list[Judgement]:
     """Questions about one scene, each with what the answerers make of it."""
     names = Names(truth.scene.objects, np.random.default_rng(index))
-    found: list[Verdict] = []
+    found: list[Judgement] = []
     for number, one in enumerate(wanted):
         made: list[RawQuestion] = []
         if isinstance(one, WantedFamily):
@@ -256,8 +256,8 @@ def test_no_shallow_answerer_passes_its_ceiling_on_2000_questions() -> None:
     """
     families = [WantedFamily(k % 2 == 0, 3, beyond_rules=k % 3 == 0) for k in range(30)]
     alone = [Wanted(k % 2 == 0, k % 4 < 2, 3) for k in range(16)]
-    together: list[Verdict] = []
-    apart: list[Verdict] = []
+    together: list[Judgement] = []
+    apart: list[Judgement] = []
     dials = scene_config(config())
     for index in itertools.count():
         one = make_world(6, index, dials)
@@ -287,7 +287,7 @@ def test_no_shallow_answerer_passes_its_ceiling_on_2000_questions() -> None:
 
 def test_a_question_beyond_the_rules_is_beyond_each_of_them() -> None:
     dials = scene_config(config())
-    found: list[Verdict] = []
+    found: list[Judgement] = []
     for index in range(20):
         truth = truth_of(make_world(7, index, dials))
         found += drawn(

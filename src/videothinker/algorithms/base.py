@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, get_args, get_origin
 
-from videothinker.algorithms.choices import DivergenceName, LossType, Place, Scale
+from videothinker.algorithms.choices import DivergenceName, DivergencePlace, LossType, RewardScale
 from videothinker.algorithms.control import Signs
 from videothinker.budget import DEADLINE, MEGABYTES, check_budget
 from videothinker.errors import UserError
 
-Sampling = Literal["uniform", "bias-failure", "base-failure", "curriculum", "label"]
+QuestionSampling = Literal["uniform", "bias-failure", "base-failure", "curriculum", "label"]
 Shard = Literal["states", "layers"]
 MAY_BE_ZERO = (
     "train_questions", "lora_rank", "eval_steps", "eval_questions", "weight_decay", "max_refills",
@@ -39,7 +39,7 @@ class Objective:
     temperature: float = 1.0
     divergence: DivergenceName | None = None
     """Null where nothing is measured against a bias model."""
-    divergence_in: Place = "loss"
+    divergence_in: DivergencePlace = "loss"
     repulsion: float = 0.0
     """The weight, with its sign; of a step after schedule and guard."""
 
@@ -104,7 +104,8 @@ class TrainConfig:
     prompts_per_step: int = 2
     """Prompts in the global batch of a step. Authors' script: one a GPU on two GPUs."""
     max_steps: int = 500
-    """Optimisation steps; with a larger number a run goes on. Paper: 500 a stage."""
+    """Optimisation steps; with a larger number a run at a constant rate goes on. Paper: 500 a
+    stage."""
     num_iterations: int = 1
     """Updates a rollout. Authors' script: 1, so that the clip never binds."""
     learning_rate: float = 1e-6
@@ -121,7 +122,7 @@ class TrainConfig:
     """Upper clip: ratios above 1 + epsilon_high. Authors' script, both stages; DAPO."""
     loss_type: LossType = "grpo"
     """`grpo`: mean over completions of their mean token (paper); `dapo`: mean over tokens."""
-    scale_rewards: Scale = "group"
+    scale_rewards: RewardScale = "group"
     """What advantages are divided by. Authors' script: the group's deviation plus 1e-4."""
     reward_funcs: tuple[str, ...] = ("soft_accuracy", "format")
     """Ours by name, or `module:function` with TRL's signature. Paper: soft accuracy + format."""
@@ -129,7 +130,7 @@ class TrainConfig:
     """A weight for each reward function. Paper: all one (null)."""
     reward_timeout: float = 600.0
     """Seconds that a reward function may take over one group of completions. Ours."""
-    sampling: Sampling = "uniform"
+    sampling: QuestionSampling = "uniform"
     """How a step's questions are drawn. Paper: uniform, every question once before any twice."""
     inferential_share: float | None = None
     """With `label`: share of inferential questions among those drawn. Ours."""

@@ -15,11 +15,11 @@ from videothinker.algorithms import control
 from videothinker.algorithms.base import (
     BiasSource,
     Objective,
-    Sampling,
+    QuestionSampling,
     TrainConfig,
     require,
 )
-from videothinker.algorithms.choices import Direction, DivergenceName, Place, Schedule
+from videothinker.algorithms.choices import Direction, DivergenceName, DivergencePlace, Schedule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class CdpoConfig(TrainConfig):
 
     stage: ClassVar[str] = "cdpo"
 
-    sampling: Sampling = "bias-failure"
+    sampling: QuestionSampling = "bias-failure"
     """How a step's questions are drawn: `bias-failure` takes most often what the bias model fails
     at, which it is asked before step 1. Ours: measured in miniature. Paper: uniform, every question
     once before any twice."""
@@ -46,7 +46,7 @@ class CdpoConfig(TrainConfig):
     """`attract` is the paper's ablation. Paper: repel."""
     schedule: Schedule = "constant"
     """`controller`: repulsion * clip(1 - D / target, -1, 1), ours. Paper: constant."""
-    divergence_in: Place = "loss"
+    divergence_in: DivergencePlace = "loss"
     """`reward` adds repulsion * log(pi / bias) of the whole completion to its reward and leaves the
     loss plain: the sceptic's baseline. Paper: loss."""
     divergence_target: float = 0.4

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
-Scale = Literal["group", "none", "type"]
+RewardScale = Literal["group", "none", "type"]
 LossType = Literal["grpo", "dapo"]
 Direction = Literal["repel", "attract"]
 Schedule = Literal["constant", "controller"]
-Place = Literal["loss", "reward"]
+DivergencePlace = Literal["loss", "reward"]
 """Where the divergence stands."""
 
 

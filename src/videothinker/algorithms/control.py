@@ -1,6 +1,6 @@
 """The weight of the repulsion that is in force at a step: schedule and guard.
 
-Pure functions of numbers; what they look at is measured by the step before.
+Pure functions of numbers: what the step before measured, and how many of its own answers are valid.
 """
 
 from dataclasses import dataclass

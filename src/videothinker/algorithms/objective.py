@@ -16,7 +16,7 @@ from math import log
 import torch
 from torch import Tensor
 
-from videothinker.algorithms.choices import LossType, Scale
+from videothinker.algorithms.choices import LossType, RewardScale
 
 STD_EPSILON = 1e-4
 """Added to the group's deviation; the authors' and TRL's value."""
@@ -25,7 +25,7 @@ LOG_RATIO_CLAMP = 11.0
 
 
 def group_advantages(
-    rewards_BG: Tensor, *, scale: Scale = "group", types: Sequence[str] | None = None
+    rewards_BG: Tensor, *, scale: RewardScale = "group", types: Sequence[str] | None = None
 ) -> Tensor:
     """How much better each completion is than its group: A = (r - mean) / (std + 1e-4).
 

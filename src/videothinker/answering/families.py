@@ -9,7 +9,7 @@ from videothinker.console import columns, say
 from videothinker.models.catalog import FAMILIES, published
 from videothinker.records import encode, write_alone
 
-Verdict = Literal["right", "wrong", "not checked"]
+Outcome = Literal["right", "wrong", "not checked"]
 
 
 class FamilyLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -32,7 +32,7 @@ class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     what: str
     ours: str
     library: str
-    verdict: Verdict
+    verdict: Outcome
     note: str = ""
 
 

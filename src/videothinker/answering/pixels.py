@@ -23,6 +23,8 @@ class Trained:
     most: int
     where: str
     """Who says so."""
+    whole_video: bool = False
+    """The pixels are those of all frames together."""
 
 
 def trained_on(folder: Path | None) -> Trained | None:
@@ -32,7 +34,7 @@ def trained_on(folder: Path | None) -> Trained | None:
         folder: where its weights lie; None of a served model.
 
     Returns:
-        None where neither speaks of a frame's pixels.
+        None where neither speaks of the pixels of frames or of whole videos.
     """
     if folder is None:
         return None
@@ -43,17 +45,20 @@ def trained_on(folder: Path | None) -> Trained | None:
             least, most = run.config.get("min_pixels"), run.config.get("max_pixels")
             if isinstance(least, int) and isinstance(most, int):
                 return Trained(least, most, "the run that trained it")
-    path = folder / "preprocessor_config.json"
+    of_video = folder / "video_preprocessor_config.json"
+    found = read_object(of_video) if of_video.is_file() else {}
+    whole = str(found.get("video_processor_type")).startswith("Qwen3VL")
+    path = of_video if whole else folder / "preprocessor_config.json"
     found = read_object(path) if path.is_file() else {}
-    if not str(found.get("image_processor_type")).startswith("Qwen2"):
-        return None  # others count edges, or the pixels of whole videos
+    if not (whole or str(found.get("image_processor_type")).startswith("Qwen2")):
+        return None  # others count edges
     told_size = found.get("size")
     size = told_size if isinstance(told_size, dict) else {}
     least = found.get("min_pixels") or size.get("shortest_edge")
     most = found.get("max_pixels") or size.get("longest_edge")
     if not (isinstance(least, int) and isinstance(most, int)):
         return None
-    return Trained(least, most, f"its {path.name}")
+    return Trained(least, most, f"its {path.name}", whole)
 
 
 def tell_far(samples: Sequence[Sample], folder: Path | None) -> None:
@@ -64,13 +69,17 @@ def tell_far(samples: Sequence[Sample], folder: Path | None) -> None:
 
 def far_lines(samples: Sequence[Sample], trained: Trained | None) -> Iterator[str]:
     """One line, or none."""
-    shown = [s.height * s.width for s in samples if s.frames and s.height and s.width]
-    if trained is None or not shown:
+    if trained is None:
         return
+    whole = trained.whole_video
+    shown = [s.height * s.width * (s.frames if whole else bool(s.frames)) for s in samples]
+    shown = [pixels for pixels in shown if pixels]
     far = [n for n in shown if n > FAR * trained.most or FAR * n < trained.least]
     if far:
+        what = "videos" if whole else "frames"
+        sizes = " to ".join(f"{size:,}" for size in sorted({min(far), max(far)}))
         yield (
-            f"warning: {len(far):,} of {len(shown):,} answers saw frames of {min(far):,} to "
-            f"{max(far):,} pixels, far from the {trained.least:,} to {trained.most:,} of "
-            f"{trained.where}; a model can do worse there: give --max-pixels, or other videos"
+            f"warning: {len(far):,} of {len(shown):,} answers saw {what} of {sizes} pixels, far "
+            f"from the {trained.least:,} to {trained.most:,} of {trained.where}; a model can do "
+            "worse there: give --max-pixels, or other videos"
         )

@@ -17,6 +17,7 @@ from videothinker.budget import limits
 from videothinker.console import say
 from videothinker.errors import UserError
 from videothinker.generation.base import Sampling, generate
+from videothinker.lists import options
 from videothinker.models.base import Model, Prompt, Video
 from videothinker.models.placement import Placement
 from videothinker.prompts import neutralise, render
@@ -77,8 +78,10 @@ def ask(video: Path, question: str, config: AskConfig) -> AskResult:
     Without choices the answer is free text: the completion itself, and no letters.
 
     Raises:
-        UserError: the video cannot give the frames, or the model cannot be loaded.
+        UserError: no question, or choices that cannot be told apart; the video cannot give the
+            frames; or the model cannot be loaded.
     """
+    _refuse(question, config.choice)
     shown = _show(video, config)
     prompt = _encode(shown, question, config.choice)
     _tell_prompt(video, shown, prompt)
@@ -92,16 +95,26 @@ def chat(video: Path, config: ChatConfig) -> Chat:
     """Answer the questions that come on stdin, one a line, each on its own, about one video.
 
     `question | first choice | second choice` gives choices. An empty line, `exit` or the end of
-    the input ends it. The video is read and prepared once.
+    the input ends it. The video is read and prepared once. On a terminal a line that cannot be
+    answered is told and the next one read; Ctrl-C stops an answer, and where none is written the
+    chat.
 
     Raises:
         UserError: as `ask`.
+        KeyboardInterrupt: away from a terminal.
     """
     shown = _show(video, config)
     say(f"{video} is open; a question a line ({SEPARATOR} between choices), an empty line ends it")
     samples, found = list[Sample](), list[AskResult]()
     for question, choices in _questions():
-        sample, answer = _answer(shown, _encode(shown, question, choices), question, choices)
+        try:
+            _refuse(question, choices)
+            sample, answer = _answer(shown, _encode(shown, question, choices), question, choices)
+        except (UserError, KeyboardInterrupt) as stopped:
+            if not sys.stdin.isatty():
+                raise
+            say(str(stopped) or "stopped")
+            continue
         samples.append(sample)
         found.append(answer)
         if config.out is not None:
@@ -115,11 +128,30 @@ def _questions() -> Iterator[tuple[str, tuple[str, ...]]]:
         if sys.stdin.isatty():
             sys.stderr.write("> ")
             sys.stderr.flush()
-        line = sys.stdin.readline().strip()
+        try:
+            line = sys.stdin.readline().strip()
+        except KeyboardInterrupt:
+            if not sys.stdin.isatty():
+                raise
+            return
         if not line or line in LEAVE:
             return
         question, *choices = (part.strip() for part in line.split(SEPARATOR))
         yield question, tuple(choices)
+
+
+def _refuse(question: str, choices: tuple[str, ...]) -> None:
+    """Refuse what is no question, as a list of questions would.
+
+    Raises:
+        UserError: all that is wrong with it.
+    """
+    wrong = [] if question.strip() else [("question is empty", "give text")]
+    wrong += options.faults(choices) if choices else ()
+    if any("\ud800" <= letter <= "\udfff" for letter in "".join((question, *choices))):
+        wrong.append(("it holds bytes that are no UTF-8", "write it as that"))
+    if wrong:
+        raise UserError("; ".join(f"{what}: {mend}" for what, mend in wrong))
 
 
 def _show(video: Path, config: AskConfig | ChatConfig) -> _Shown:

@@ -22,7 +22,7 @@ from transformers.utils.import_utils import is_torchvision_available
 from transformers.video_utils import VideoMetadata
 
 from videothinker.answering.config import ModelsConfig
-from videothinker.answering.families import Check, Verdict
+from videothinker.answering.families import Check, Outcome
 from videothinker.console import say
 from videothinker.errors import UserError
 from videothinker.generation.base import Sampling, generate
@@ -314,5 +314,5 @@ def _said(found: Loaded, ids: list[int]) -> str:
 
 def _row(what: str, told: Sequence[str], right: bool | None, note: str = "") -> Check:  # noqa: FBT001
     """`told` is what engine and library give; `right` is null where it could not be told."""
-    verdict: Verdict = "not checked" if right is None else "right" if right else "wrong"
+    verdict: Outcome = "not checked" if right is None else "right" if right else "wrong"
     return Check(what=what, ours=told[0], library=told[1], verdict=verdict, note=note)

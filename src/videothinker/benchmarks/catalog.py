@@ -15,7 +15,7 @@ from videothinker.benchmarks.base import Benchmark
 from videothinker.benchmarks.protocols import Protocol
 from videothinker.errors import UserError
 
-Name = Literal[
+BenchmarkName = Literal[
     "clevrer",
     "mmvu",
     "video-holmes",
@@ -26,7 +26,7 @@ Name = Literal[
     "video-holmes-list",
     "mvbench-list",
 ]
-NAMES: tuple[Name, ...] = get_args(Name)
+NAMES: tuple[BenchmarkName, ...] = get_args(BenchmarkName)
 
 
 def _file(name: str) -> ModuleType:
@@ -78,7 +78,7 @@ def resolve(protocol: str, name: str, **changes: Any) -> Protocol:
     Raises:
         UserError: an unknown protocol or benchmark, or one without an official protocol.
     """
-    allowed = get_args(protocols.Name)
+    allowed = get_args(protocols.ProtocolName)
     if protocol not in allowed:
         raise UserError(f"protocol {protocol!r} is unknown; allowed are {', '.join(allowed)}")
     asked = about(name)

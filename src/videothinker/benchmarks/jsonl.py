@@ -13,7 +13,7 @@ from videothinker.console import say
 from videothinker.errors import UserError
 from videothinker.lists.reading import QuestionList, lines_of, read_list
 from videothinker.lists.table import Table, files_of, list_in
-from videothinker.records import Diagnosis, Question, iter_jsonl, read_jsonl
+from videothinker.records import AUDIT, Audited, Diagnosis, Question, iter_jsonl, read_jsonl
 from videothinker.run_file import QUESTIONS, RunFacts, read_run_file, stamp_of
 
 BENCHMARK = Benchmark(name="jsonl", groupings=("type", "negated"), several=True, has_splits=True)
@@ -99,6 +99,12 @@ def labels(data: Path) -> list[Diagnosis]:
     """The diagnosis beside the questions; empty where there is none."""
     path = labels_file(data)
     return read_jsonl(path, Diagnosis) if path.is_file() else []
+
+
+def audited(data: Path) -> list[Audited]:
+    """What answerers that simulate nothing make of the questions; empty where nobody asked them."""
+    path = labels_file(data).with_name(AUDIT)
+    return read_jsonl(path, Audited) if path.is_file() else []
 
 
 def read_questions(

@@ -14,7 +14,7 @@ from videothinker.answers import AnswerFormat
 from videothinker.prompts import LETTERS, THINK_TEMPLATE, neutralise
 from videothinker.records import Question
 
-Name = Literal["official", "reference", "videothinker", "demo"]
+ProtocolName = Literal["official", "reference", "videothinker", "demo"]
 WORDS = ("about", "benchmark")
 
 

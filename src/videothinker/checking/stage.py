@@ -1,7 +1,7 @@
 """The verbs `check` and `convert`: what is wrong with a list of questions, and the list as ours."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -12,7 +12,7 @@ from videothinker import hub
 from videothinker.benchmarks.jsonl import CONFIRM, data_root, unconfirmed
 from videothinker.checking.config import CheckConfig, ConvertConfig
 from videothinker.checking.videos import bad_videos
-from videothinker.console import say, stderr
+from videothinker.console import say
 from videothinker.errors import UserError
 from videothinker.files import NAMED
 from videothinker.lists.notes import Problem
@@ -63,12 +63,14 @@ def check(path: Path, config: CheckConfig) -> Checked:
     given, path = path, list_in(hub.local(path))
     root = config.data_root or data_root(path)
     listing = _read(path, root)
-    found = _found(listing, config, decode=config.decode)
+    found = _found(listing, listing.named, config, decode=config.decode)
     _tell_videos(found)
     if config.out is not None:
         write_alone(config.out, encode(found))
     where = f" --data-root {hub.as_given(root)}" if config.data_root else ""
-    if not found.questions:
+    if not found.rows:
+        say(f"{path}: is empty; give a file with questions in it")
+    elif not found.questions:
         say(f"{path}: holds no whole question; mend what is named above and check again")
     elif found.problems or found.missing or found.damaged:
         flags = where + (f" {CONFIRM}" if found.guesses else "")
@@ -111,7 +113,8 @@ def convert(path: Path, config: ConvertConfig) -> Checked:
         raise UserError(f"{path}: holds no whole question; nothing was written")
     if guesses and not config.accept_guesses:
         raise unconfirmed(path, guesses)
-    found = _found(listing, config, decode=False)
+    videos = {question.video for question in listing.questions if question.video is not None}
+    found = _found(listing, videos, config, decode=False)
     inside, rooted = _from(config.out, root, listing.questions)
     _write(config.out, inside)
     _tell_videos(found)
@@ -130,7 +133,7 @@ def _read(path: Path, root: Path) -> QuestionList:
     for line in listing.guesses():
         say(line)
     if listing.problems:
-        stderr.print(problem_table(listing.problems, listing.table.unit))
+        say(problem_table(listing.problems, listing.table.unit))
     return listing
 
 
@@ -144,8 +147,13 @@ def problem_table(problems: Sequence[Problem], unit: str) -> Table:
     return table
 
 
-def _found(listing: QuestionList, config: CheckConfig | ConvertConfig, *, decode: bool) -> Checked:
-    videos = [q.video for q in listing.questions if q.video is not None]
+def _found(
+    listing: QuestionList,
+    videos: Iterable[str],
+    config: CheckConfig | ConvertConfig,
+    *,
+    decode: bool,
+) -> Checked:
     missing, damaged = bad_videos(
         listing.root, videos, follow_links=config.follow_links, decode=decode
     )

@@ -26,7 +26,7 @@ SPLITS: dict[str, range] = {
 
 Color = Literal["gray", "red", "blue", "green", "brown", "yellow", "cyan", "purple"]
 Material = Literal["metal", "rubber"]
-Shape = Literal["sphere", "cylinder", "cube"]
+ObjectShape = Literal["sphere", "cylinder", "cube"]
 Vector = tuple[float, float, float]
 Length = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -37,7 +37,7 @@ class ObjectProperty(msgspec.Struct, frozen=True):
     object_id: int
     color: Color
     material: Material
-    shape: Shape
+    shape: ObjectShape
 
     @property
     def name(self) -> str:

@@ -15,7 +15,7 @@ from videothinker.clevrer.programs import negated, removed_object, run
 from videothinker.clevrer.questions import Change, RawQuestion
 from videothinker.clevrer.scenes import Scene
 
-Pair = frozenset[int]
+Collision = frozenset[int]
 """Two objects that collide."""
 
 
@@ -23,11 +23,11 @@ Pair = frozenset[int]
 class Asked:
     """A what-if question as a shallow answerer sees it."""
 
-    options: tuple[Pair, ...]
+    options: tuple[Collision, ...]
     """The two objects that each option says collide."""
     words: tuple[str, ...]
     """Each option's text."""
-    seen: tuple[Pair, ...]
+    seen: tuple[Collision, ...]
     """The collisions of the video, in order of time."""
     removed: int
     """The object that the premise takes away."""
@@ -147,7 +147,7 @@ def event_graph(question: Asked) -> tuple[bool, ...]:
     An object is set off once it meets the removed one or an object set off before. What would
     happen anew needs to know where things would go: it says that nothing does.
     """
-    moved, gone = {question.removed}, set[Pair]()
+    moved, gone = {question.removed}, set[Collision]()
     for pair in question.seen:
         if moved & pair:
             gone.add(pair)
@@ -191,17 +191,19 @@ BLIND: dict[str, Answerer] = {
     "unnamed object": unnamed_object,
 }
 """They never read the premise: the members of a family are one question to them."""
+HANDED_ON = "handed on"
+"""Of those that simulate nothing the one that gets furthest (docs/world.md)."""
 READING: dict[str, Answerer] = {
     "named object collides": named_object_collides,
     "one hop": one_hop,
     "event graph": event_graph,
-    "handed on": handed_on,
+    HANDED_ON: handed_on,
 }
 """They read which object is removed."""
 ANSWERERS: dict[str, Answerer] = {**BLIND, **READING}
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class Judgement(msgspec.Struct, frozen=True):
     """What becomes of one question in the hands of every answerer."""
 
     observational: bool
@@ -217,11 +219,11 @@ class Verdict(msgspec.Struct, frozen=True):
 
 def judge(
     question: Asked, gold: Sequence[bool], change: Change | None = None, family: str | None = None
-) -> Verdict:
+) -> Judgement:
     """Ask every answerer; `gold` says for each option whether it is correct."""
     right = tuple(gold)
     described = describe(question)
-    return Verdict(
+    return Judgement(
         observational=described == right,
         gives_itself_away=len(set(described)) < 2,
         right=tuple(name for name, answerer in ANSWERERS.items() if answerer(question) == right),
@@ -246,7 +248,7 @@ def _count(right: Iterable[bool]) -> tuple[int, int]:
     return sum(flags), len(flags)
 
 
-def tally(verdicts: Sequence[Verdict]) -> dict[str, Score]:
+def tally(verdicts: Sequence[Judgement]) -> dict[str, Score]:
     """Each answerer's score on the questions."""
     found: dict[str, Score] = {}
     for name in ANSWERERS:

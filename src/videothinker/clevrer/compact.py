@@ -1,4 +1,4 @@
-"""The transcript tier in few tokens: what a model of under a million parameters can read.
+"""The transcript tier in few tokens: what a model of about a million parameters can read.
 
 The same information as `transcript.render`, coarser: objects go by the fewest words that tell them
 apart, places are cells of a grid laid over the table (two letters, column then row), of the events

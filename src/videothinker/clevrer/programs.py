@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, cast, get_args
 
-from videothinker.clevrer.annotations import Color, Material, Shape
+from videothinker.clevrer.annotations import Color, Material, ObjectShape
 from videothinker.clevrer.scenes import Event, Scene
 from videothinker.errors import UserError
 
 COLORS: tuple[str, ...] = get_args(Color)
 MATERIALS: tuple[str, ...] = get_args(Material)
-SHAPES: tuple[str, ...] = get_args(Shape)
+SHAPES: tuple[str, ...] = get_args(ObjectShape)
 ORDERS = {"first": 0, "second": 1, "last": -1}
 
 ALIASES = {

@@ -6,41 +6,16 @@ Every shallow answerer is asked every question, and there is a record of each qu
 
 from collections.abc import Iterable, Mapping, Sequence
 
-import msgspec
-
 from videothinker.clevrer.answerers import ANSWERERS, OPTIONS, Asked
 from videothinker.dependence import chance, cluster_of
 from videothinker.diagnosis import classifier
 from videothinker.diagnosis.premises import blind_groups
 from videothinker.giveaways import AWAY, UNKNOWN, part_of
 from videothinker.prompts import LETTERS
-from videothinker.records import Diagnosis, Label, Question
+from videothinker.records import Audited, Diagnosis, Question
 
 FEW = 12
 """A grouping with more values is none to tabulate."""
-
-
-class Audited(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What becomes of one question in the hands of every shallow answerer."""
-
-    question_id: str
-    cluster: str
-    """Its video: what is said about one video is not independent evidence."""
-    label: Label | None = None
-    """None where nothing labels it."""
-    kind: str | None = None
-    """Its type, or the benchmark's own grouping, where it has no label."""
-    part: str | None = None
-    """Of an inferential question: does it give itself away?"""
-    gives_itself_away: bool | None = None
-    right: dict[str, bool]
-    """Answerer -> right, all options at once."""
-    chance: float
-    """What a guess is worth; of several letters where questions of its type have several."""
-    family: str | None = None
-    """The questions that differ from it in their premise alone share it."""
-    ceiling: float | None = None
-    """The largest share of one answer among these."""
 
 
 def _right(question: Question, asked: Asked | None) -> dict[str, bool]:

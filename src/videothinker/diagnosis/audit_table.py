@@ -8,13 +8,11 @@ from typing import Any
 from videothinker.clevrer.answerers import ANSWERERS, OPTIONS, READING
 from videothinker.console import columns
 from videothinker.diagnosis import classifier
-from videothinker.diagnosis.audit import Audited
 from videothinker.estimates import mean
 from videothinker.families import WHOLE
 from videothinker.giveaways import AWAY, REST, UNKNOWN
-from videothinker.records import read_jsonl
+from videothinker.records import AUDIT, Audited, read_jsonl
 
-FILE = "audit.jsonl"
 GUESS = "a guess"
 LABELS = ("observational", "inferential")
 
@@ -116,7 +114,7 @@ def read_audit(run: Path) -> dict[str, Any] | None:
     Raises:
         UserError: a record that cannot be read.
     """
-    path = run / FILE
+    path = run / AUDIT
     records = read_jsonl(path, Audited) if path.is_file() else []
     return table(records) if records else None
 

@@ -12,7 +12,7 @@ from videothinker.records import Variant
 Rule = Literal["untouched", "no_path", "same_truth", "correct_seen", "any_correct_seen"]
 RULES: tuple[Rule, ...] = get_args(Rule)
 PROBES: tuple[Variant, ...] = get_args(Variant)
-Split = Literal["all", "train", "validation"]
+SplitName = Literal["all", "train", "validation"]
 
 Transcript = Literal["compact", "full"]
 
@@ -26,7 +26,7 @@ class DiagnoseConfig(RunningConfig):
     rule: Rule = "same_truth"
     """The rule that gives the label from the event logs. Ours: `same_truth` is the one under which
     the struck-out question keeps its right answers; the paper's own rule is not published."""
-    split: Split = "all"
+    split: SplitName = "all"
     """Which splits of a CLEVRER folder to read; `all` reads those that are there."""
     keep_going: bool = False
     """Name every bad input, leave it out and exit 1, instead of stopping at the first."""
@@ -42,12 +42,16 @@ class DiagnoseConfig(RunningConfig):
     probes: tuple[Variant, ...] = PROBES
     """The interventions to run; `struck` gives the label of a question with a premise, `full` is
     the question as it is."""
+    ways: tuple[str, ...] = ()
+    """Two beginnings of an answer, as "<think>Seen:" "<think>Without": the probed model is made to
+    answer in both ways too, and from which share of inferential questions on RL keeps which is
+    forecast."""
     samples: int = 8
     """Answers to each question under each probe; each letter is put to the vote. Ours: 8, measured
     on the miniature."""
     temperature: float = 1.0
     """Of the probes' sampling. Paper: 1.0 in the rollouts."""
-    protocol: protocols.Name = "videothinker"
+    protocol: protocols.ProtocolName = "videothinker"
     """How the model is asked; see docs/evaluation.md."""
     frames: int | None = None
     """Frames shown; None is the protocol's."""
@@ -57,7 +61,7 @@ class DiagnoseConfig(RunningConfig):
     """Most tokens of an answer; None is the protocol's."""
     limit: int | None = None
     """Probe this many of the questions, drawn by the seed; None probes all."""
-    benchmark: catalog.Name | None = None
+    benchmark: catalog.BenchmarkName | None = None
     """What the data is; `jsonl` is a list of one's own, or our records. None: clevrer for a folder,
     jsonl for a file."""
     data_root: Path | None = None
@@ -76,6 +80,7 @@ class DiagnoseConfig(RunningConfig):
             raise UserError(
                 f"probes {list(self.probes)} are not allowed; choose among {', '.join(PROBES)}"
             )
+        self._check_ways()
         for name in ("samples", "frames", "max_pixels", "max_new_tokens", "limit"):
             value: int | None = getattr(self, name)
             if value is not None and value < 1:
@@ -92,3 +97,18 @@ class DiagnoseConfig(RunningConfig):
             )
         if self.miss_rate is not None and not 0 <= self.miss_rate <= 1:
             raise UserError(f"miss_rate is {self.miss_rate}; give a share from 0 to 1")
+
+    def _check_ways(self) -> None:
+        if not self.ways:
+            return
+        if len(set(self.ways)) != 2 or len(self.ways) != 2 or not all(self.ways):
+            raise UserError(
+                f"ways are {list(self.ways)}; give two different beginnings of an answer, or none"
+            )
+        if self.probe is None:
+            raise UserError("ways came without --probe; give the model that is to answer in them")
+        if self.served.endpoint is not None:
+            raise UserError(
+                "an answer cannot be made to begin in a given way through an endpoint: chat "
+                "completions have no place for it; leave --ways out"
+            )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from videothinker.clevrer.annotations import complain
-from videothinker.clevrer.answerers import Asked, Pair
+from videothinker.clevrer.answerers import Asked, Collision
 from videothinker.clevrer.grammar import parse_counterfactual, parse_option, resolve
 from videothinker.clevrer.programs import ALIASES, TOKENS, parse, removed_object, run
 from videothinker.clevrer.questions import RawQuestion, Split, question_id
@@ -52,7 +52,7 @@ def _removed(raw: RawQuestion, scene: Scene, where: str) -> tuple[int, str, bool
     return named, premise.removed, premise.negated
 
 
-def _option(choice: str, program: Sequence[str], scene: Scene, where: str) -> Pair:
+def _option(choice: str, program: Sequence[str], scene: Scene, where: str) -> Collision:
     if not program:
         return frozenset(resolve(phrase, scene.objects) for phrase in parse_option(choice))
     event = run(program, scene, where=where)

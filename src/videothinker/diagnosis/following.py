@@ -78,14 +78,16 @@ def _at_chance(gains: Gains, out: Path) -> str:
     do = "probe a stronger model, or more questions"
     if 2 * unread > samples:
         do = "look at them there, and raise --max-new-tokens or probe a model that keeps the format"
+    if unread:
+        read = f"{unread:,} of its {samples:,} samples in {out}/samples.jsonl"
+        do = f"no answer could be read of {read}: {do}"
     return (
         f"the probed model is not shown to be better than a guess: {told}. So its labels say "
-        f"nothing about these questions. No answer could be read of {unread:,} of its {samples:,} "
-        f"samples in {out}/samples.jsonl: {do}"
+        f"nothing about these questions. {do[0].upper()}{do[1:]}"
     )
 
 
 def _nothing(chosen: BiasSet) -> str:
     count = len(chosen.as_is)
-    held = "is empty" if not count else f"holds {count} questions by chance"
+    held = "is empty" if not count else f"holds {count} question{'s'[: count > 1]} by chance"
     return f"next: another --probe MODEL; the bias set {held}, and is nothing to train on"

@@ -1,7 +1,7 @@
 """Ask the probed model: every probe, several samples each, resumable sample by sample."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from videothinker.answering.ask import answer_questions
@@ -36,6 +36,8 @@ class Probed:
     """The minimal pairs that were asked, as they are."""
     pair_samples: dict[str, list[Sample]]
     """Question id of a pair's member -> its samples."""
+    ways: tuple[dict[str, list[Sample]], ...]
+    """Of each beginning of an answer that was given: question id -> its samples."""
     model: str
     """Digest of the weights, or what a served model is called."""
 
@@ -44,7 +46,7 @@ class Probed:
         """Samples that could not be drawn: the video cannot be read."""
         return sum(
             sample.verdict == "failed"
-            for by_question in (*self.samples.values(), self.pair_samples)
+            for by_question in (*self.samples.values(), self.pair_samples, *self.ways)
             for drawn in by_question.values()
             for sample in drawn
         )
@@ -141,6 +143,7 @@ def probe(
         samples={name: asker.ask(asked, name) for name in config.probes},
         pairs=tuple(pairs),
         pair_samples=asker.ask([question for two in pairs for question in two], "full"),
+        ways=_answer_in_ways(run, asker, asked),
         model=asker.digest,
     )
     settle(policy)
@@ -150,3 +153,18 @@ def probe(
         run.facts["endpoint"] = spent
         say(cost_line(spent))
     return probed
+
+
+def _answer_in_ways(
+    run: Run, asker: Asker, questions: Sequence[Question]
+) -> tuple[dict[str, list[Sample]], ...]:
+    """The questions as they are, answers made to begin in each way; to ways.jsonl."""
+    if not asker.config.ways:
+        return ()
+    journal = run.journal("ways.jsonl", Sample)
+    return tuple(
+        replace(asker, protocol=replace(asker.protocol, prefill=way), journal=journal).ask(
+            questions, "full"
+        )
+        for way in asker.config.ways
+    )

@@ -12,7 +12,7 @@ question ("which will *not* happen") an option is correct where its event does n
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from videothinker.clevrer.answerers import Asked, Pair
+from videothinker.clevrer.answerers import Asked, Collision
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def no_path(facts: LogFacts) -> bool:
     influenced, for then the removal may bring it about.
     """
     influenced = first_influence(facts)
-    when: dict[Pair, int] = {}
+    when: dict[Collision, int] = {}
     for index, pair in enumerate(facts.seen):
         when.setdefault(pair, index)
     end = len(facts.seen)

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from videothinker import hub
+from videothinker import break_even, hub
 from videothinker.answering.endpoint import MAY_CHANGE
 from videothinker.console import say
 from videothinker.diagnosis import audit_table
@@ -22,7 +22,7 @@ from videothinker.diagnosis.probes import FLAGS, diagnose_by_probes
 from videothinker.diagnosis.sources import Source, inputs_of, read_list, read_source
 from videothinker.diagnosis.summary import lines, rule_counts, summarise
 from videothinker.ranks import size
-from videothinker.records import Diagnosis, write_atomic, write_jsonl
+from videothinker.records import AUDIT, Diagnosis, write_atomic, write_jsonl
 from videothinker.runs import Run, open_run
 
 
@@ -53,7 +53,7 @@ def _audit(
     kinds = kinds_of(questions, source.grouping)
     records, note = audit(questions, labels, source.asked, kinds, seed)
     found = natural_pairs(questions, source.asked)
-    write_jsonl(run.path / audit_table.FILE, records)
+    write_jsonl(run.path / AUDIT, records)
     write_jsonl(run.path / "natural_pairs.jsonl", found.records())
     table = audit_table.table(records) if records else None
     shown = ["audit: no question has a right answer"] if table is None else audit_table.lines(table)
@@ -64,7 +64,8 @@ def _audit(
 
 def _with_probes(
     run: Run, source: Source, config: DiagnoseConfig
-) -> tuple[list[Diagnosis], dict[str, Any], dict[str, Any]]:
+) -> tuple[list[Diagnosis], dict[str, Any]]:
+    """The records, and what probing adds to the summary."""
     # torch and transformers are heavy, and labelling from logs needs neither.
     from videothinker.diagnosis.probing import probe  # noqa: PLC0415
 
@@ -77,8 +78,14 @@ def _with_probes(
     kept = [q for q in subject if q.id in asked or not q.answer]
     diagnoses = diagnose_by_probes(kept, probed.samples, logs)
     swapped = swaps(probed.pairs, probed.pair_samples)
-    found = insight(probed.questions, diagnoses, probed.samples, config.seed, swapped)
-    return diagnoses, found, over_guessing(probed.questions, probed.samples)
+    added: dict[str, Any] = {
+        "probing": insight(probed.questions, diagnoses, probed.samples, config.seed, swapped),
+        "over_guessing": over_guessing(probed.questions, probed.samples),
+    }
+    if probed.ways:
+        labels = {d.question_id: d for d in diagnoses}
+        added["ways"] = break_even.forecast(probed.questions, labels, *probed.ways)
+    return diagnoses, added
 
 
 def _placed(config: DiagnoseConfig, model: str) -> DiagnoseConfig:
@@ -89,12 +96,21 @@ def _placed(config: DiagnoseConfig, model: str) -> DiagnoseConfig:
     return replace(config, device=placed.device, dtype=placed.dtype)
 
 
-def _tell(summary: dict[str, Any], rule: str, audited: Sequence[str]) -> None:
+def _ways_lines(found: Mapping[str, Any] | None, ways: Sequence[str]) -> list[str]:
+    if found is None:
+        return ["no break-even is forecast: it takes questions of both labels"]
+    here, there = map(repr, ways)
+    return break_even.lines(found, there, here)
+
+
+def _tell(summary: dict[str, Any], rule: str, audited: Sequence[str], ways: Sequence[str]) -> None:
     for problem in summary["problems"]:
         say(f"left out: {problem}")
     for line in lines(summary, rule):
         say(line)
     for line in insight_lines(summary["probing"]) if "probing" in summary else ():
+        say(line)
+    for line in _ways_lines(summary["ways"], ways) if ways else ():
         say(line)
     for line in audited:
         say(line)
@@ -186,9 +202,9 @@ def _diagnose(data: Path, config: DiagnoseConfig) -> None:
         run.failures = len(source.problems)
         for note in source.notes:
             say(f"not diagnosed or not as published: {note}")
-        diagnoses, probing, gains = list(source.logs), None, dict[str, Any]()
+        diagnoses, probed = list(source.logs), dict[str, Any]()
         if config.probe is not None:
-            diagnoses, probing, gains = _with_probes(run, source, config)
+            diagnoses, probed = _with_probes(run, source, config)
         rule = diagnoses[0].rule if diagnoses else config.rule
         flags = {name for d in diagnoses for name in d.flags}
         rules = [name for name in (*RULES, *FLAGS.values()) if name in flags]
@@ -196,13 +212,11 @@ def _diagnose(data: Path, config: DiagnoseConfig) -> None:
         summary = summarise(source.questions, diagnoses, rules, source.problems)
         if source.pairs:
             summary["minimal_pairs"] = rule_counts(source.pair_logs, RULES)
-        if probing is not None:
-            summary["probing"] = probing
-            summary["over_guessing"] = gains
+        summary |= probed
         if "endpoint" in run.facts:
             summary["endpoint"] = run.facts["endpoint"]
         found, audited = _audit(run, source, diagnoses, config.seed)
         summary |= found
         write_atomic(run.path / "summary.json", msgspec.json.format(msgspec.json.encode(summary)))
-        _tell(summary, rule, audited)
-        _tell_next(run, data, config, chosen, gains)
+        _tell(summary, rule, audited, config.ways)
+        _tell_next(run, data, config, chosen, probed.get("over_guessing", {}))

@@ -21,13 +21,13 @@ class EvaluateConfig(RunningConfig):
     its server has for it. Needed but for --check."""
     out: Path = Path("runs/evaluate")
     """The run folder to write."""
-    benchmark: catalog.Name = "jsonl"
+    benchmark: catalog.BenchmarkName = "jsonl"
     """Whose files `--data` holds; `jsonl` is a list of one's own or a diagnose folder."""
     data_root: Path | None = None
     """Where the videos lie; None is what the diagnose run recorded, else the data folder."""
     accept_guesses: bool = False
     """Of a list in other words than ours: what had to be guessed of it, and is named, is right."""
-    protocol: protocols.Name = "videothinker"
+    protocol: protocols.ProtocolName = "videothinker"
     """How questions are put and answers read; see docs/evaluation.md."""
     split: str | None = None
     """Of CLEVRER and of our own records: validation by default, where they have it; `all` takes

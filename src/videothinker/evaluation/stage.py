@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from videothinker import hub
+from videothinker import break_even, hub
 from videothinker.answering import variants
 from videothinker.answering.ask import answer_questions, check_samples
 from videothinker.answering.endpoint import MAY_CHANGE
@@ -21,13 +21,22 @@ from videothinker.benchmarks.protocols import Protocol
 from videothinker.budget import limits
 from videothinker.console import say
 from videothinker.errors import UserError
-from videothinker.evaluation import break_even, metrics, tables
+from videothinker.evaluation import metrics, tables
 from videothinker.evaluation.config import EvaluateConfig
 from videothinker.evaluation.metrics import Answered
 from videothinker.evaluation.selection import Selection, check, select
-from videothinker.evaluation.summary import by_question, summarise
+from videothinker.evaluation.summary import by_question, summarise, without_simulating
 from videothinker.models.base import Model
-from videothinker.records import Diagnosis, Question, Sample, read_jsonl, write_atomic, write_jsonl
+from videothinker.records import (
+    AUDIT,
+    Audited,
+    Diagnosis,
+    Question,
+    Sample,
+    read_jsonl,
+    write_atomic,
+    write_jsonl,
+)
 from videothinker.run_file import to_plain
 from videothinker.runs import Run, by_name, open_run
 
@@ -88,8 +97,15 @@ def _evaluate(data: Path, config: EvaluateConfig) -> None:
         here = [labels[q.id] for q in chosen.questions if q.id in labels]
         if here:
             write_jsonl(config.out / "diagnosis.jsonl", here)
+        asked = {q.id for q in chosen.questions}
+        beside = [one for one in _audited(data, config) if one.question_id in asked]
+        if beside:
+            write_jsonl(config.out / AUDIT, beside)
         _ask(
-            *(run, policy, chosen, root),
+            run,
+            policy,
+            chosen,
+            root=root,
             protocol=protocol,
             config=config,
             folder=placed.folder,
@@ -129,6 +145,13 @@ def _labels(data: Path, config: EvaluateConfig) -> list[Diagnosis]:
     return jsonl.labels(data) if config.benchmark == "jsonl" else []
 
 
+def _audited(data: Path, config: EvaluateConfig) -> list[Audited]:
+    """From where the labels are."""
+    if config.diagnosis is not None:
+        return jsonl.audited(hub.local(config.diagnosis))
+    return jsonl.audited(data) if config.benchmark == "jsonl" else []
+
+
 def _announce(data: Path, benchmark: Benchmark, chosen: Selection, protocol: Protocol) -> None:
     pixels = f"{protocol.min_pixels or 'model'} to {protocol.max_pixels or 'model'} pixels"
     say(
@@ -147,8 +170,8 @@ def _ask(
     run: Run,
     policy: Model,
     chosen: Selection,
-    root: Path,
     *,
+    root: Path,
     protocol: Protocol,
     config: EvaluateConfig,
     folder: Path | None,
@@ -210,11 +233,15 @@ def _conclude(
         "needs_judge": dict(benchmark.needs_judge),
         "left_out": dict(chosen.left_out),
         **summarise(
-            *(questions, samples, labels, benchmark.groupings),
+            questions,
+            samples,
+            labels,
+            benchmark.groupings,
             several=protocol.several,
             own=benchmark.own if protocol.name == "official" else None,
         ),
     }
+    summary["without simulating"] = without_simulating(questions, labels, jsonl.audited(run.path))
     if config.compare is not None:
         summary["compared"] = compare(questions, samples, config.compare, labels)
     spent = costs(run.path)

@@ -6,10 +6,11 @@ from typing import Any
 
 from videothinker import giveaways
 from videothinker.benchmarks.base import OwnMetric, group_of, tier_of
+from videothinker.clevrer.answerers import HANDED_ON
 from videothinker.dependence import Answered, dependence
 from videothinker.evaluation import metrics
 from videothinker.families import WHOLE, families
-from videothinker.records import Diagnosis, Question, Sample
+from videothinker.records import Audited, Diagnosis, Question, Sample
 
 SummaryLine = dict[str, Any]
 
@@ -92,6 +93,29 @@ def more_scores(questions: Sequence[Question], answered: Answered) -> dict[str, 
     }
     if of_one := families(questions):
         found[WHOLE] = asdict(metrics.whole_families(of_one, answered))
+    return found
+
+
+def without_simulating(
+    questions: Sequence[Question],
+    labels: Mapping[str, Diagnosis],
+    audited: Sequence[Audited],
+) -> dict[str, Any]:
+    """What whoever reads the premise and simulates nothing gets (`clevrer.answerers.handed_on`).
+
+    Returns:
+        A share for each label, and for whole families; empty where the questions were not audited.
+    """
+    right = {one.question_id: one.right[HANDED_ON] for one in audited if HANDED_ON in one.right}
+    known = [q for q in questions if q.id in right]
+    found: dict[str, Any] = {}
+    for label in ("observational", "inferential"):
+        mine = [q for q in known if q.id in labels and labels[q.id].label == label]
+        if mine:
+            found[label] = asdict(metrics.over(mine, [float(right[q.id]) for q in mine]))
+    if of_one := families(known):
+        whole = [float(all(right[q.id] for q in members)) for members in of_one]
+        found[WHOLE] = asdict(metrics.over([members[0] for members in of_one], whole))
     return found
 
 

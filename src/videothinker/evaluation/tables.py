@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from videothinker import break_even
 from videothinker.console import columns
-from videothinker.evaluation import break_even
 from videothinker.giveaways import AWAY, DEFINITION
 
 HEAD = (
@@ -63,6 +63,12 @@ def _span(span: Sequence[int]) -> str:
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
+def _without_simulating(found: Mapping[str, Any]) -> list[str]:
+    """What accuracy has to be held against, where the questions were audited."""
+    told = ", ".join(f"{name} {percent(one['value'])}" for name, one in found.items())
+    return [f"who reads the premise and simulates nothing gets: {told}"] if told else []
+
+
 def render(summary: Mapping[str, Any]) -> list[str]:
     """The evaluation's tables as lines of text, title first."""
     lines = summary["lines"]
@@ -96,6 +102,7 @@ def render(summary: Mapping[str, Any]) -> list[str]:
     for name, estimate in {**summary["scores"], **others}.items():
         rows.append((name, percent(estimate["value"]), interval(estimate), f"{estimate['n']:,}"))
     found += columns(rows)
+    found += _without_simulating(summary.get("without simulating", {}))
     shown = ", ".join(f"{name} {_span(span)}" for name, span in summary["shown"].items())
     found.append(f"shown to the model: {shown or 'nothing'}")
     for kind, count in summary["needs_judge"].items():

@@ -27,7 +27,10 @@ def generate(
     model.model.eval()
     try:
         model.model.generation_config = bare
-        return [_group(model, *one, sampling) for one in zip(prompts, seeds, strict=True)]
+        return [
+            _group(model, prompt, seed, sampling)
+            for prompt, seed in zip(prompts, seeds, strict=True)
+        ]
     finally:
         model.model.generation_config = own
         model.model.train(training)

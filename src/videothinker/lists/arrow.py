@@ -6,7 +6,7 @@ holds of a data set (parquet files, in the folder or in its `data/`). The librar
 
 import importlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,13 @@ SPLITS, STATE = "dataset_dict.json", "state.json"
 SPLIT = re.compile(r"(?:.*[-_])?(train|training|validation|valid|val|dev|test)(?:[-_.].*|$)")
 """The split in the name of a hub's file: `train-00000-of-00002.parquet`."""
 AGAIN = "save or download the folder again"
+ROOM, TIMES, ROW = 1 << 30, 64, 100
+"""Bytes that the rows of a packed file may take in any case, and as a multiple of the file; what a
+row takes beside its values."""
 
 
 @dataclass(frozen=True)
-class Part:
+class ArrowPart:
     """Files whose rows are of one split."""
 
     split: str | None
@@ -74,12 +77,30 @@ def read_parquet(path: Path, wanted: str) -> list[Any]:
         'or make JSON beside it where it is: python -c "import pyarrow.parquet as p, json; '
         f"json.dump(p.read_table('{path.name}').to_pylist(), open('{path.stem}.json', 'w'))\"",
     )
-    try:
-        return importlib.import_module("pyarrow.parquet").read_table(path).to_pylist()
-    except (OSError, arrow.ArrowException) as error:
-        whole = path.stat().st_size > 12 and path.read_bytes()[-4:] == b"PAR1"
-        do = f"give {wanted}" if whole else SHORT
-        raise UserError(f"{path}: cannot be read as parquet ({error}); {do}") from error
+    whole = path.stat().st_size > 12 and path.read_bytes()[-4:] == b"PAR1"
+    with (
+        border(f"{path}: cannot be read as parquet", f"give {wanted}" if whole else SHORT),
+        importlib.import_module("pyarrow.parquet").ParquetFile(path) as file,
+    ):
+        return _unpacked(arrow, path, file.iter_batches(batch_size=1024))
+
+
+def _unpacked(arrow: Any, path: Path, batches: Iterable[Any]) -> list[Any]:
+    """Their rows, as long as they stay in proportion to the file."""
+    room, rows = max(ROOM, TIMES * path.stat().st_size), []
+    for batch in batches:
+        plain = (
+            column.dictionary_decode() if arrow.types.is_dictionary(column.type) else column
+            for column in batch.columns
+        )
+        room -= ROW * batch.num_rows + sum(column.nbytes for column in plain)
+        if room < 0:
+            raise UserError(
+                f"{path}: its rows are more than {TIMES} times the file, and more than "
+                f"{ROOM >> 20:,} MiB; give a list without so many equal rows"
+            )
+        rows += batch.to_pylist()
+    return rows
 
 
 def _pyarrow(path: Path, otherwise: str = "") -> Any:
@@ -93,20 +114,21 @@ def _pyarrow(path: Path, otherwise: str = "") -> Any:
         ) from error
 
 
-def _parts(folder: Path) -> Iterator[Part]:
+def _parts(folder: Path) -> Iterator[ArrowPart]:
     """The folder's files by split, in the order in which the library has them."""
     if (folder / SPLITS).is_file():
         with border(f"{folder / SPLITS}: names no splits", AGAIN):
-            names: list[str] = load_json((folder / SPLITS).read_bytes())["splits"]
+            told: list[str] = load_json((folder / SPLITS).read_bytes())["splits"]
+            names = [Path(name).name for name in told]  # a split lies in the folder
         for name in names:
-            yield Part(name, _saved(folder / name)[0])
+            yield ArrowPart(name, _saved(folder / name)[0])
     elif (folder / STATE).is_file():
         files, split = _saved(folder)
-        yield Part(split, files)
+        yield ArrowPart(split, files)
     else:
         for path in _parquets(folder):
             named = SPLIT.fullmatch(path.name)
-            yield Part(named[1] if named else None, (path,))
+            yield ArrowPart(named[1] if named else None, (path,))
 
 
 def _saved(folder: Path) -> tuple[tuple[Path, ...], str | None]:
@@ -127,11 +149,11 @@ def _parquets(folder: Path) -> list[Path]:
 def _rows(arrow: Any, path: Path) -> Sequence[dict[str, Any]]:
     if path.suffix == ".parquet":
         return read_parquet(path, "a whole one")
-    try:
-        with arrow.memory_map(str(path)) as file:
-            return arrow.ipc.open_stream(file).read_all().to_pylist()
-    except (OSError, arrow.ArrowException) as error:
-        raise UserError(f"{path}: cannot be read as Arrow ({error}); {AGAIN}") from error
+    with (
+        border(f"{path}: cannot be read as Arrow", AGAIN),
+        arrow.memory_map(str(path)) as file,
+    ):
+        return arrow.ipc.open_stream(file).read_all().to_pylist()
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["read", "made", "guessed", "left out", "not read"]
+NoteKind = Literal["read", "made", "guessed", "left out", "not read"]
 """`read`: there is one way to take it. `made`: a name that was missing and decides no answer.
 `guessed`: another reading is possible and would change answers, questions or videos."""
 
@@ -26,16 +26,16 @@ class Problem:
 class Notes:
     """Each thing noted once, with how often and where first."""
 
-    found: dict[tuple[Kind, str], list[int]] = field(
-        default_factory=dict[tuple[Kind, str], list[int]]
+    found: dict[tuple[NoteKind, str], list[int]] = field(
+        default_factory=dict[tuple[NoteKind, str], list[int]]
     )
 
-    def add(self, kind: Kind, what: str, number: int, count: int = 1) -> None:
+    def add(self, kind: NoteKind, what: str, number: int, count: int = 1) -> None:
         """Note it of a row."""
         known = self.found.setdefault((kind, what), [0, number])
         known[0] += count
 
-    def of(self, kind: Kind) -> dict[str, tuple[int, int]]:
+    def of(self, kind: NoteKind) -> dict[str, tuple[int, int]]:
         """What was noted of a kind -> in how many rows, and the first of them."""
         return {
             what: (count, first)
@@ -43,7 +43,7 @@ class Notes:
             if one == kind
         }
 
-    def lines(self, unit: str, *kinds: Kind) -> Iterator[str]:
+    def lines(self, unit: str, *kinds: NoteKind) -> Iterator[str]:
         """`guessed: ... (12 rows, first line 3)`."""
         for kind in kinds:
             for what, (count, first) in self.of(kind).items():

@@ -32,6 +32,8 @@ class QuestionList:
     problems: list[Problem]
     """In the file's order; a row may have several."""
     notes: Notes = field(default_factory=Notes)
+    named: frozenset[str] = frozenset()
+    """Paths of all videos that its rows name, faulty ones too."""
 
     def guesses(self) -> list[str]:
         """What must be confirmed, a sentence each."""
@@ -73,6 +75,9 @@ def read_list(path: Path, root: Path) -> QuestionList:
     away = {number for number, _ in reader.outside}
     drafts = [draft for draft in drafts if draft.number not in away]
     _beside(drafts, places, notes)
+    named = {draft.video for draft in drafts} | {
+        _path(name, places) for name in reader.faulty if name not in places.outside
+    }
     drafts = _answered(drafts, notes, problems)
     drafts = _named(drafts, path, notes, problems, table.unit)
     made = [_record(draft, path, notes, problems) for draft in drafts]
@@ -83,6 +88,7 @@ def read_list(path: Path, root: Path) -> QuestionList:
         questions=[question for question in made if question is not None],
         problems=problems,
         notes=notes,
+        named=frozenset(video for video in named if video is not None),
     )
 
 
@@ -101,6 +107,11 @@ def _beside(drafts: Sequence[Draft], places: Places, notes: Notes) -> None:
         if draft.video_name in places.lost and (found := places.beside(draft.video_name)):
             draft.video, guess = found
             notes.add("guessed", guess, draft.number)
+
+
+def _path(name: str, places: Places) -> str:
+    found = places.beside(name) if name in places.lost else None
+    return (found or places.find(name))[0]
 
 
 def _answered(drafts: Sequence[Draft], notes: Notes, problems: list[Problem]) -> list[Draft]:

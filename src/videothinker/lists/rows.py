@@ -9,7 +9,7 @@ from videothinker.lists import layout, options, said
 from videothinker.lists.layout import Layout
 from videothinker.lists.notes import Notes, Problem
 from videothinker.lists.places import Places
-from videothinker.lists.said import Said
+from videothinker.lists.said import AnswerSaid
 from videothinker.prompts import LETTERS
 from videothinker.records import Letters, Question
 
@@ -45,7 +45,7 @@ class Draft:
     question: str
     premise_removed: str | None
     choices: list[str]
-    said: list[Said]
+    said: list[AnswerSaid]
     """What each key with an answer says."""
     groups: Any = field(default_factory=dict[str, str])
     answer: Letters = ()
@@ -60,6 +60,8 @@ class Reader:
         self._number = 0
         self.outside: list[tuple[int, str]] = []
         """Rows whose video lies outside the data folder, with its path."""
+        self.faulty: list[str] = []
+        """Videos of rows with problems, as they stand there."""
 
     def read(self, number: int, row: Any) -> Iterator[Draft]:
         """The questions of a row; several of a conversation, none of a faulty one."""
@@ -97,6 +99,8 @@ class Reader:
                 said=told,
                 groups=row.get("groups") or {},
             )
+        if name is not None and len(self._problems) > before:
+            self.faulty.append(name)
 
     def _wrong(self, what: str, mend: str) -> None:
         self._problems.append(Problem(self._number, what, mend))
@@ -240,7 +244,7 @@ class Reader:
 
     def _question(
         self, question: Any, choices: Any, answers: list[tuple[Any, bool]], how: Layout
-    ) -> tuple[str, list[str], list[Said]] | None:
+    ) -> tuple[str, list[str], list[AnswerSaid]] | None:
         if not isinstance(question, str) or not question.strip():
             what = "is empty" if isinstance(question, str) else f"is {kind(question)}"
             if question is not None:
@@ -313,11 +317,11 @@ class Reader:
         numbers: Sequence[int],
         *,
         own: bool,
-    ) -> list[Said]:
+    ) -> list[AnswerSaid]:
         """What each answer says; `numbers` are the names of the choices, if they have such."""
         if own and answers and (ours := _letters(answers[0][0], len(texts))) is not None:
-            return [Said(ours)]
-        found: list[tuple[Any, Said | None]] = []
+            return [AnswerSaid(ours)]
+        found: list[tuple[Any, AnswerSaid | None]] = []
         for value, place in answers:
             one = said.read(value, texts, place=place)
             if one is not None and one.places and numbers and not place:

@@ -14,7 +14,7 @@ NUMBER = re.compile(r"[0-9]{1,3}(?:\.0)?")
 
 
 @dataclass(frozen=True)
-class Said:
+class AnswerSaid:
     """An answer as far as one row tells."""
 
     letters: Letters = ()
@@ -23,14 +23,14 @@ class Said:
     guess: str = ""
     """What else it could say; empty where it is plain."""
 
-    def named(self, numbers: Sequence[int]) -> "Said | None":
+    def named(self, numbers: Sequence[int]) -> "AnswerSaid | None":
         """With its places as letters where the choices are named by these `numbers`.
 
         None where a place is none of them.
         """
         if not set(self.places) <= set(numbers):
             return None
-        return Said(tuple(sorted({LETTERS[numbers.index(place)] for place in self.places})))
+        return AnswerSaid(tuple(sorted({LETTERS[numbers.index(place)] for place in self.places})))
 
     def resolve(self, base: int, choices: int) -> Letters | None:
         """Its letters, with places counted from `base`; None where a place is none of `choices`."""
@@ -42,7 +42,7 @@ class Said:
         return tuple(LETTERS[i] for i in at)
 
 
-def read(value: Any, choices: Sequence[str], *, place: bool = False) -> Said | None:
+def read(value: Any, choices: Sequence[str], *, place: bool = False) -> AnswerSaid | None:
     """What an answer says; None where that cannot be told.
 
     Args:
@@ -61,7 +61,7 @@ def read(value: Any, choices: Sequence[str], *, place: bool = False) -> Said | N
     return _number(int(value), choices, place=place)
 
 
-def _several(values: list[Any], choices: Sequence[str], *, place: bool) -> Said | None:
+def _several(values: list[Any], choices: Sequence[str], *, place: bool) -> AnswerSaid | None:
     found = [read(value, choices, place=place) for value in values]
     if not found or None in found:
         return None
@@ -70,32 +70,32 @@ def _several(values: list[Any], choices: Sequence[str], *, place: bool) -> Said 
     told = tuple(sorted({letter for one in known for letter in one.letters}))
     if places and told:
         return None
-    return Said(told, places, next((one.guess for one in known if one.guess), ""))
+    return AnswerSaid(told, places, next((one.guess for one in known if one.guess), ""))
 
 
-def _number(number: int, choices: Sequence[str], *, place: bool) -> Said | None:
+def _number(number: int, choices: Sequence[str], *, place: bool) -> AnswerSaid | None:
     text = str(number)
     if place or text not in choices:
-        return Said(places=(number,)) if 0 <= number <= len(choices) else None
+        return AnswerSaid(places=(number,)) if 0 <= number <= len(choices) else None
     return _text(text, choices, place=False)
 
 
-def _text(text: str, choices: Sequence[str], *, place: bool) -> Said | None:
+def _text(text: str, choices: Sequence[str], *, place: bool) -> AnswerSaid | None:
     allowed = LETTERS[: len(choices)]
     at = choices.index(text) if text in choices else -1
     if len(text) == 1 and text in allowed:
         same = at < 0 or LETTERS[at] == text
-        return Said((text,), guess="" if same else f"answer {text!r} as a letter, not a text")
+        return AnswerSaid((text,), guess="" if same else f"answer {text!r} as a letter, not a text")
     if NUMBER.fullmatch(text):
         number = int(text.removesuffix(".0"))
         if at < 0 or place:
-            return Said(places=(number,)) if 0 <= number <= len(choices) else None
+            return AnswerSaid(places=(number,)) if 0 <= number <= len(choices) else None
         other = f"answer {text!r} as a choice's text, not its place"
-        return Said((LETTERS[at],), guess=other if number <= len(choices) else "")
+        return AnswerSaid((LETTERS[at],), guess=other if number <= len(choices) else "")
     if at >= 0:
-        return Said((LETTERS[at],)) if choices.count(text) == 1 else None
+        return AnswerSaid((LETTERS[at],)) if choices.count(text) == 1 else None
     said = letters.read_letters(text, choices)
-    return None if said is None else Said(said)
+    return None if said is None else AnswerSaid(said)
 
 
 def base_of(places: Sequence[tuple[int, int]]) -> tuple[int, str]:

@@ -209,13 +209,17 @@ def _csv(path: Path, data: bytes) -> Table:
         raise files.not_utf8(str(path), error) from error
     separator = max(SEPARATORS, key=head.count)
     csv.field_size_limit(1 << 24)
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     rows: list[Row] = []
     try:
-        for row in reader:
-            wide = None in row or None in row.values()
-            told = f"has not the {len(reader.fieldnames or ())} columns of the header"
-            rows.append(Row(reader.line_num, None if wide else row, told if wide else ""))
+        names = next(reader, [])
+        first = reader.line_num + 1
+        for cells in reader:
+            if cells and len(cells) != len(names):
+                rows.append(Row(first, None, f"has not the {len(names)} columns of the header"))
+            elif cells:
+                rows.append(Row(first, dict(zip(names, cells, strict=True))))
+            first = reader.line_num + 1
     except csv.Error as error:
         raise UserError(
             f"{path}:{reader.line_num}: is no CSV ({error}); {ALLOWED}: quote texts that hold "

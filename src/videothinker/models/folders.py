@@ -1,7 +1,6 @@
 """Where a model lies: a folder, a run folder's `model/`, a LoRA adapter, a hub name or address.
 
-An adapter's folder holds no base: `base.json` beside it names the base and its digest. Standard
-library alone, so that a plan needs no torch.
+An adapter's folder holds no base: `base.json` beside it names the base and its digest.
 """
 
 from dataclasses import dataclass

@@ -14,9 +14,11 @@ from torch import Tensor
 from torch.nn.modules.dropout import _DropoutNd
 
 from videothinker.errors import UserError
+from videothinker.files import border
 from videothinker.models import adapters
 from videothinker.models.attention import AttentionPlan
 from videothinker.models.base import Group, Model, Prompt, Video
+from videothinker.models.border import AGAIN
 from videothinker.models.folders import Base
 from videothinker.models.templates import chat_text
 from videothinker.models.tensor_file import hand_over
@@ -253,7 +255,9 @@ def prompt_ids(
                 "folder the model was published with"
             )
         text = text.replace(place, "".join(pieces))
-    ids = torch.tensor(tokenizer(f"{text}{prefill}", add_special_tokens=False)["input_ids"])
+    with border("the tokenizer cannot read the prompt", AGAIN):  # its expressions may be anybody's
+        found_ids = tokenizer(f"{text}{prefill}", add_special_tokens=False)["input_ids"]
+    ids = torch.tensor(found_ids)
     places = ids == video_token_id
     found = int(places.sum())
     if found != shown * runs:

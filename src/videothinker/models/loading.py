@@ -24,6 +24,7 @@ from videothinker.models.border import AGAIN, parse, read_object
 from videothinker.models.checkpoint import Checkpoint, read_checkpoint
 from videothinker.models.folders import model_folder
 from videothinker.models.templates import chat_text
+from videothinker.models.tokenizer_file import refuse_growth
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,8 @@ def bare_tokenizer(source: str) -> PreTrainedTokenizerBase:
     """
     # the library writes this word into what it saves: only a hub id needs it
     fetched = {} if Path(source).is_dir() else {"local_files_only": True}
+    if (file := Path(source) / "tokenizer.json").is_file():
+        refuse_growth(read_object(file), file)
     with _silent(), border(f"{source}: its tokenizer could not be loaded", AGAIN):
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **fetched)
     old = Path(source) / "chat_template.json"

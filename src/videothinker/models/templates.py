@@ -154,10 +154,10 @@ def serve() -> None:
     from transformers.utils.chat_template_utils import render_jinja_template  # noqa: PLC0415
 
     request = json.load(sys.stdin)
-    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+    _hold(resource.RLIMIT_DATA, MEMORY, MEMORY)
     spent = resource.getrusage(resource.RUSAGE_SELF)
     limit = math.ceil(spent.ru_utime + spent.ru_stime) + request["seconds"]
-    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 1))
+    _hold(resource.RLIMIT_CPU, limit, limit + 1)
     answers: list[dict[str, str]] = []
     for conversation in request["conversations"]:
         try:
@@ -172,6 +172,14 @@ def serve() -> None:
             reason = (str(error).splitlines() or [""])[0][:200]
             answers.append({"error": f"fails ({type(error).__name__}: {reason})"})
     json.dump(answers, sys.stdout)
+
+
+def _hold(what: int, soft: int, hard: int) -> None:
+    """Ask the system for a limit; a lower one that whoever started us has set stays."""
+    _, most = resource.getrlimit(what)
+    if most != resource.RLIM_INFINITY:
+        soft, hard = min(soft, most), min(hard, most)
+    resource.setrlimit(what, (soft, hard))
 
 
 if __name__ == "__main__":

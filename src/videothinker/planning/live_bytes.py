@@ -63,8 +63,9 @@ def logit_bytes(divergence: str) -> int:
         return 0
     hidden_ND = torch.zeros(TOKENS, 1, requires_grad=True)
     head_VD = torch.zeros(VOCABULARY, 1, requires_grad=True)
-    frozen = (torch.zeros(TOKENS, 1), torch.zeros(VOCABULARY, 1))
-    with LiveBytes([hidden_ND, head_VD, *frozen]) as live:
-        both = (hidden_ND, head_VD, *frozen)
-        chunked_vocabulary(chosen.function, *both, chunk=TOKENS).sum().backward()
+    frozen_ND, frozen_VD = torch.zeros(TOKENS, 1), torch.zeros(VOCABULARY, 1)
+    with LiveBytes([hidden_ND, head_VD, frozen_ND, frozen_VD]) as live:
+        chunked_vocabulary(
+            chosen.function, hidden_ND, head_VD, frozen_ND, frozen_VD, chunk=TOKENS
+        ).sum().backward()
     return round(live.peak / (TOKENS * VOCABULARY))

@@ -21,14 +21,14 @@ RECORDS = (
     "natural_pairs.jsonl", "audit.jsonl", "samples.jsonl",
 )  # fmt: skip
 """Of a diagnose folder. A run.json is never published: it names the machine it was made on."""
-Kind = Literal["model", "dataset"]
+RepositoryKind = Literal["model", "dataset"]
 
 
 @dataclass(frozen=True)
 class Contents:
     """What is published: name in the repository -> file here."""
 
-    kind: Kind
+    kind: RepositoryKind
     folder: Path
     """Where the files lie."""
     run: RunFile | None

@@ -1,4 +1,4 @@
-"""The claim in one sentence, or why none is drawn."""
+"""The claim in a few sentences, or why none is drawn."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,7 +56,7 @@ def warnings_of(runs: Sequence[RunFolder]) -> tuple[str, ...]:
 
 
 def comparisons_of(board: Board) -> tuple[Comparison, ...]:
-    """GRPO against its base, every other trained method against GRPO; by label, part and family."""
+    """GRPO against its base, every other GRPO or CDPO against GRPO; by label, part and family."""
     base, grpo = board.method("Base"), board.method("GRPO")
     trained = [
         method for method in board.methods if method.role in ("GRPO", "CDPO") and method is not grpo

@@ -6,7 +6,7 @@ from typing import Literal
 
 from videothinker.errors import UserError
 
-Table = Literal["all", "main", "ablation", "diagnostic"]
+TableName = Literal["all", "main", "ablation", "diagnostic"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,7 +15,7 @@ class ReportConfig:
 
     out: Path = Path("report.html")
     """The HTML file to write."""
-    table: Table = "all"
+    table: TableName = "all"
     """Which tables to show: main (models by benchmark), ablation (CDPO's variants), diagnostic
     (observational against inferential), or all."""
     embed_videos: bool = False

@@ -20,7 +20,7 @@ WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 290.0, 172.0, 46.0, 8.0, 8.0, 26.0
 POINTS = 80
 """At most this many points a curve."""
 LABELLED = (
-    ("held_out/", "Held-out accuracy", "share"),
+    ("held_out/", "Validation accuracy", "share"),
     ("reward/", "Reward by label", "mean"),
     ("completion_length", "Completion length", "tokens"),
 )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from videothinker import estimates
 from videothinker.dependence import cluster_of
 from videothinker.estimates import Estimate, student
-from videothinker.report.results import Board, Method, Unit
+from videothinker.report.results import Board, Counted, Method
 
 MIN_QUESTIONS = 100
 """Fewer questions than this carry no claim, whatever the interval."""
@@ -86,15 +86,15 @@ def _tables(method: Method, variant: str, metric: str) -> list[tuple[int, dict[s
 
 
 def _answered(
-    units: Sequence[Unit], tables: Sequence[tuple[int, Mapping[str, float]]]
-) -> list[Unit]:
+    units: Sequence[Counted], tables: Sequence[tuple[int, Mapping[str, float]]]
+) -> list[Counted]:
     """The units of which every table holds every question."""
     held = [table for _, table in tables]
     return [unit for unit in units if held and all(q in table for table in held for q in unit)]
 
 
 def _of_units(
-    units: Sequence[Unit], tables: Sequence[tuple[int, Mapping[str, float]]]
+    units: Sequence[Counted], tables: Sequence[tuple[int, Mapping[str, float]]]
 ) -> list[tuple[int, dict[str, float]]]:
     """(seed, first question of each unit -> the product over its questions)."""
     return [
@@ -110,7 +110,7 @@ def _means(tables: Sequence[tuple[int, Mapping[str, float]]]) -> list[tuple[int,
 def accuracy(
     board: Board,
     method: Method,
-    units: Sequence[Unit],
+    units: Sequence[Counted],
     variant: str = "full",
     metric: str = "exact",
 ) -> Accuracy | None:
@@ -128,7 +128,7 @@ def accuracy(
 
 
 def difference(
-    board: Board, method: Method, other: Method, units: Sequence[Unit]
+    board: Board, method: Method, other: Method, units: Sequence[Counted]
 ) -> SeededEstimate | None:
     """Paired difference `method - other` on the units both answered.
 

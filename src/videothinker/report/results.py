@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from videothinker import families, giveaways
-from videothinker.benchmarks import catalog
+from videothinker.benchmarks import catalog, jsonl
 from videothinker.benchmarks.base import OwnMetric
+from videothinker.clevrer.answerers import HANDED_ON
 from videothinker.errors import UserError
 from videothinker.families import WHOLE
 from videothinker.giveaways import AWAY, REST
@@ -18,8 +19,8 @@ from videothinker.records import Diagnosis, Question, Sample, read_jsonl
 from videothinker.report.methods import MethodKey, Origin, names, origins, place
 from videothinker.report.sources import RunFolder, read_metadata, stage_of
 
-Tier = Literal["video tier", "transcript tier"]
-Unit = tuple[str, ...]
+TierName = Literal["video tier", "transcript tier"]
+Counted = tuple[str, ...]
 """Ids of questions that count together: one alone, or a family, which is right as a whole."""
 PARTS = (AWAY, REST)
 """Into what inferential questions are split, wherever their accuracy is shown."""
@@ -75,10 +76,12 @@ class Board:
     dataset: str
     split: str
     protocol: str
-    tier: Tier
+    tier: TierName
     questions: Mapping[str, Question]
     labels: Mapping[str, Diagnosis]
     methods: tuple[Method, ...]
+    without_simulating: Mapping[str, bool]
+    """Question id -> is whoever reads the premise and simulates nothing right? Of those audited."""
     apart: str = ""
     """What tells it from another board of the same name: the run whose questions it holds."""
     unchanged: tuple[str, ...] = ()
@@ -125,18 +128,18 @@ class Board:
         return PARTS if AWAY in self.by_part else ()
 
     @cached_property
-    def families(self) -> list[Unit]:
+    def families(self) -> list[Counted]:
         """Ids of the questions of each family, in their order."""
         return [tuple(q.id for q in one) for one in families.families(self.questions.values())]
 
-    def units(self, name: str | None = None) -> list[Unit]:
+    def units(self, name: str | None = None) -> list[Counted]:
         """What is counted of a label, of a part of the inferential, of WHOLE, or (None) of all."""
         if name == WHOLE:
             return self.families
         return [(q,) for q in (self.by_part.get(name, []) if name in PARTS else self.ids(name))]
 
 
-def _tier(question: Question) -> Tier:
+def _tier(question: Question) -> TierName:
     return "transcript tier" if question.context is not None else "video tier"
 
 
@@ -149,7 +152,7 @@ def _is_world(root: Path) -> bool:
 class _Part:
     """One evaluate run's share of one board."""
 
-    key: tuple[str, str, str, Tier]
+    key: tuple[str, str, str, TierName]
     kind: MethodKey
     evaluation: Evaluation
     questions: dict[str, Question]
@@ -253,7 +256,13 @@ def _board(parts: Sequence[_Part], called: Mapping[MethodKey, str], apart: str) 
         methods.append(Method(called[kind], kind[0], tuple(evaluations)))
     questions = {q: question for part in parts for q, question in part.questions.items()}
     labels = {q: label for part in parts for q, label in part.labels.items()}
-    return Board(*parts[0].key, questions, labels, tuple(methods), apart, unchanged)
+    audited = {
+        one.question_id: one.right[HANDED_ON]
+        for folder in dict.fromkeys(part.evaluation.run.path for part in parts)
+        for one in jsonl.audited(folder)
+        if one.question_id in questions and HANDED_ON in one.right
+    }
+    return Board(*parts[0].key, questions, labels, tuple(methods), audited, apart, unchanged)
 
 
 def read_boards(runs: Sequence[RunFolder]) -> list[Board]:

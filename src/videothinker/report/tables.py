@@ -8,13 +8,14 @@ from dataclasses import replace
 from math import prod
 from statistics import fmean
 
+from videothinker.answering.variants import PROBES
 from videothinker.benchmarks import published
 from videothinker.dependence import chance
 from videothinker.evaluation import metrics
 from videothinker.families import MEANING, WHOLE
 from videothinker.giveaways import DEFINITION, UNKNOWN
 from videothinker.report.claim import LABELS, Comparison
-from videothinker.report.config import Table
+from videothinker.report.config import TableName
 from videothinker.report.estimates import Accuracy, SeededEstimate, accuracy
 from videothinker.report.results import PARTS, SIMULATED, Board, Method
 from videothinker.report.sheet import NOTHING, Sheet, SheetLine, TableCell
@@ -170,10 +171,15 @@ def ablation_sheet(board: Board) -> Sheet:
 
 
 def _floors(board: Board) -> list[SheetLine]:
-    """What needs no model: always A, and the expectation of a random guess."""
-    always_cells, guess_cells = [], []
+    """What needs no model: always A, a random guess, and, where audited, rules for the premise."""
+    always_cells, guess_cells, rule_cells = [], [], []
+    known = board.without_simulating
     for column in _columns(board):
         asked = [[board.questions[q] for q in unit] for unit in board.units(column)]
+        audited = [unit for unit in board.units(column) if all(q in known for q in unit)]
+        right = [all(known[q] for q in unit) for unit in audited]
+        words = units(len(audited), column)
+        rule_cells.append(TableCell(percent(fmean(right)), words=words) if right else NOTHING)
         if not asked:
             always_cells.append(NOTHING)
             guess_cells.append(NOTHING)
@@ -183,10 +189,18 @@ def _floors(board: Board) -> list[SheetLine]:
         guess = fmean(prod(chance(q, several=board.several) for q in unit) for unit in asked)
         always_cells.append(TableCell(percent(always), words=words))
         guess_cells.append(TableCell(percent(guess), words=words))
-    return [
+    lines = [
         SheetLine("Floor: always A", tuple(always_cells)),
         SheetLine("Floor: random guess", tuple(guess_cells)),
     ]
+    if known:
+        words = "Floor: reads the premise, simulates nothing"
+        lines.append(SheetLine(words, tuple(rule_cells)))
+    return lines
+
+
+def _said(variant: str) -> str:
+    return variant.replace("_", " ")
 
 
 def diagnostic_sheet(board: Board) -> Sheet:
@@ -199,17 +213,15 @@ def diagnostic_sheet(board: Board) -> Sheet:
         for variant in variants:
             cells = _by_label(board, method, variant)
             if any(cell not in (NOTHING, NOT_KNOWN) for cell in cells):
-                name = (
-                    method.name
-                    if variant == "full"
-                    else f"{method.name}, {variant.replace('_', ' ')}"
-                )
+                name = method.name if variant == "full" else f"{method.name}, {_said(variant)}"
                 lines.append(SheetLine(name, tuple(cells), _runs(method)))
     floors = _floors(board)
-    note = (
-        "A row without a further word is the full question; struck: premise taken out; "
-        "blind: no video; one frame; shuffled: frames in random order; options only."
-    )
+    taken = [
+        f"{_said(name)}: {probe.about}"
+        for name, probe in PROBES.items()
+        if name in variants and name != "full"
+    ]
+    note = f"{'; '.join(('A row without a further word is the question as it is', *taken))}."
     note += f"{_about_columns(board)} {UNPARSED}"
     if board.tier == "video tier" and board.dataset in COMPARABLE:
         theirs = _published_lines("diagnostic", LABELS)
@@ -258,7 +270,7 @@ def published_ablation() -> Sheet:
     return Sheet("published", title, published.columns("ablation"), tuple(lines), PUBLISHED)
 
 
-def sheets(boards: Sequence[Board], table: Table) -> list[Sheet]:
+def sheets(boards: Sequence[Board], table: TableName) -> list[Sheet]:
     """The tables asked for; labelled boards have the diagnostic and the ablation."""
     labelled = [board for board in boards if board.labels]
     tiers = dict.fromkeys(board.tier for board in boards) if table in ("all", "main") else {}

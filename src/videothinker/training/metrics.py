@@ -3,7 +3,7 @@
 What is said of completions is said of all that were drawn: without those of the groups that dynamic
 sampling drops, a reward that is always 1 would have no mean.
 Nothing in metrics.jsonl depends on the clock, so that two identical runs write the same bytes;
-quantities of the clock, such as tokens a second, go to the tracker alone.
+quantities of the clock, such as tokens a second, go to the tracker and the progress bar.
 """
 
 import importlib.util

@@ -84,7 +84,7 @@ def refusal(past: Past, data: TrainingSet, config: TrainConfig) -> str | None:
         was, here = was[: past.position], here[: past.position]
     pair = _first_difference(was, here) if past.position else None
     if pair is None and config.eval_steps and past.step >= config.eval_steps:
-        why = "it has looked at its held-out slice"
+        why = "it has been validated on its held-out slice"
         pair = _first_difference(was_held, held)
     if pair is None:
         return None

@@ -141,8 +141,9 @@ def _import(name: str) -> RewardFunc:
             "or your own as module:function"
         )
     subject = f"reward function {name!r} cannot be imported"
+    do = "give module:function, the module where Python finds it: PYTHONPATH=. for one right here"
     try:
-        with border(subject, "give module:function, the module where Python finds it"):
+        with border(subject, do):
             found = getattr(importlib.import_module(module), attribute)
     except SystemExit as error:
         raise UserError(f"{subject}: its module ends the process when imported") from error

@@ -225,11 +225,15 @@ def _forward(  # noqa: PLR0917
     old_N = logps_N.detach() if old_GC is None else old_GC[mask_GC]
     divergence_N = kl_N = None
     if chosen is not None and frozen is not None:
-        both = (hidden_ND, head_VD, *frozen)
-        divergence_N = kl_N = chunked_vocabulary(chosen.function, *both, temperature=temperature)
+        bias_ND, bias_VD = frozen
+        divergence_N = kl_N = chunked_vocabulary(
+            chosen.function, hidden_ND, head_VD, bias_ND, bias_VD, temperature=temperature
+        )
         if chosen.function is not exact_kl:
             with torch.no_grad():
-                kl_N = chunked_vocabulary(exact_kl, *both, temperature=temperature)
+                kl_N = chunked_vocabulary(
+                    exact_kl, hidden_ND, head_VD, bias_ND, bias_VD, temperature=temperature
+                )
     elif chosen is not None and bias_N is not None:
         divergence_N = chosen.function(logps_N, bias_N, old_N)
         kl_N = sampled_kl(logps_N, bias_N, old_N)

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from videothinker.clevrer.annotations import FPS, FRAMES, thousand
-from videothinker.clevrer.answerers import Verdict, asked, judge
+from videothinker.clevrer.answerers import Judgement, asked, judge
 from videothinker.clevrer.questions import RawQuestion, SceneQuestions
 from videothinker.errors import UserError
 from videothinker.records import write_atomic
@@ -38,7 +38,7 @@ class Made(msgspec.Struct, frozen=True):
     pairs: SceneQuestions
     rejected: tuple[str, ...]
     """Why earlier worlds of this index were dropped, in order."""
-    verdicts: tuple[Verdict, ...] = ()
+    verdicts: tuple[Judgement, ...] = ()
     """What shallow answerers make of each counterfactual question."""
 
 
@@ -78,7 +78,7 @@ class Found:
     """Why others were dropped on the way."""
 
     @property
-    def verdicts(self) -> tuple[Verdict, ...]:
+    def verdicts(self) -> tuple[Judgement, ...]:
         """What shallow answerers make of the counterfactual questions."""
         scene, index = self.truth.scene, self.world.scene_index
         return tuple(

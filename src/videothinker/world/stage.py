@@ -26,7 +26,7 @@ import msgspec
 
 from videothinker.clevrer import answerers
 from videothinker.clevrer.annotations import SPLITS
-from videothinker.clevrer.answerers import Verdict
+from videothinker.clevrer.answerers import Judgement
 from videothinker.clevrer.questions import MINIMAL_PAIRS, SceneQuestions
 from videothinker.console import progress, say
 from videothinker.errors import UserError
@@ -198,7 +198,7 @@ def _assemble(config: WorldConfig, splits: Collection[str]) -> dict[str, Any]:
     """Put the question files together; returns what was counted."""
     out = config.out
     tally, reasons = Counter[str](), Counter[str]()
-    verdicts: list[Verdict] = []
+    verdicts: list[Judgement] = []
     paired = config.give_aways == "allowed"
     pairs = _json_list(out / f"{MINIMAL_PAIRS}.json") if paired else nullcontext()
     with writing(out / "rejected.jsonl") as lines, pairs as add_pairs:
@@ -218,7 +218,7 @@ def _assemble(config: WorldConfig, splits: Collection[str]) -> dict[str, Any]:
     return {"questions": dict(tally), "what_if": _what_if(verdicts), "rejected": dict(reasons)}
 
 
-def _what_if(verdicts: Sequence[Verdict]) -> dict[str, Any]:
+def _what_if(verdicts: Sequence[Judgement]) -> dict[str, Any]:
     """Of the counterfactual questions: give-aways, families, changes, and what answerers get."""
     return {
         "questions": len(verdicts),

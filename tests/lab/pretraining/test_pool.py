@@ -1,12 +1,17 @@
 """The new world's questions in memory: robust, in families, and never given away."""
 
+import errno
+import resource
+from pathlib import Path
+
 import msgspec
+import numpy as np
 import pytest
 
 from tests.lab.pretraining.toy_pretraining import NEW
 from videothinker.errors import UserError
 from videothinker.lab.pretraining.config import PoolConfig
-from videothinker.lab.pretraining.pool import SceneFacts, simulated
+from videothinker.lab.pretraining.pool import SceneFacts, kept, simulated
 from videothinker.lab.pretraining.questions import answer_from, paired_what_if, what_if
 
 
@@ -21,6 +26,23 @@ def test_a_scene_is_kept_whole(scenes):
         assert len(one.fragile) == 1 + len(one.looks)
     read = msgspec.json.decode(msgspec.json.encode(scenes), type=list[SceneFacts])
     assert [one.fragile for one in read] == [one.fragile for one in scenes]
+
+
+def test_a_disk_that_takes_no_more_says_so(tmp_path: Path) -> None:
+    """And is no fault of ours; with room the array is as numpy writes it."""
+    path, frames = tmp_path / "frames.npy", np.arange(60_000, dtype=np.uint8).reshape(2, -1, 3)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large") as found:
+            kept(path, lambda: list(frames))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert found.value.errno == errno.EFBIG
+    assert list(tmp_path.iterdir()) == []
+    assert np.array_equal(kept(path, lambda: list(frames)), frames)
+    np.save(tmp_path / "plain.npy", frames)
+    assert path.read_bytes() == (tmp_path / "plain.npy").read_bytes()
 
 
 def test_what_is_fragile_is_not_asked(scenes, rng):

@@ -200,5 +200,6 @@ class PretrainConfig:
         if self.pool.width % side or self.pool.height % side:
             raise UserError(
                 f"frames of {self.pool.width}x{self.pool.height} pixels do not divide into video "
-                f"tokens of {side} pixels; give multiples of {side}"
+                f"tokens of {side} pixels; give multiples of {side} (a world's --size), or another "
+                "--patch-size"
             )

@@ -6,12 +6,14 @@ A chunk is a JSON file of facts and, in the video tier, an array of frames besid
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from videothinker.clevrer import scenes as views
-from videothinker.clevrer.annotations import Color, Material, ObjectProperty, Shape
+from videothinker.clevrer.annotations import Color, Material, ObjectProperty, ObjectShape
 from videothinker.clevrer.questions import RawQuestion
 from videothinker.clevrer.scenes import Event
 from videothinker.clevrer.transcript import Motion
@@ -46,7 +48,7 @@ class SceneFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of one scene. F sampled frames, N objects, table units and seconds."""
 
     scene_index: int
-    looks: tuple[tuple[Color, Material, Shape], ...]
+    looks: tuple[tuple[Color, Material, ObjectShape], ...]
     """(color, material, shape) of each object."""
     frames: tuple[int, ...]
     """The F sampled frames among the 128 shown."""
@@ -233,7 +235,9 @@ def kept(path: Path, make: Callable[[], list[np.ndarray]]) -> np.ndarray:
     if not path.exists():
         found = np.stack(make())
         with writing(path) as file:
-            np.save(file, found)
+            # given a file, numpy writes itself, and does not say why a disk takes no more
+            plain: Any = SimpleNamespace(write=file.write)
+            np.save(plain, found)
     return np.load(path, mmap_mode="r")
 
 
