@@ -21,20 +21,22 @@ from typing import Any
 from unittest import mock
 
 import torch
+import transformers
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
-from torch.utils._pytree import tree_map_only
+from torch.utils._pytree import tree_leaves
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))  # where it is not installed
 
 import gpu_sides
 from gpu_naive import GENERATIONS
-from gpu_shapes import Case, official, synthetic_prompt, tiny
+from gpu_shapes import CONFIGS, Case, official, synthetic_prompt, tiny
 from gpu_sides import build
 
 from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.generation import shared_prefix
 from videothinker.generation.base import Sampling
+from videothinker.generation.decoder import Heads
 from videothinker.generation.graphs import Fuse, as_it_is
 from videothinker.generation.pages import PAGE
 from videothinker.models.catalog import read_shape
@@ -53,6 +55,8 @@ SIZES = ((2, 2), (3, 2), (2, 3))
 """Layers and blocks of small models, from whose counts those of 36 and 32 follow."""
 LENGTHS = (4, 5)
 """A step is what the longer completion has more."""
+FAMILY, *OTHERS = CONFIGS
+"""Qwen2.5-VL, then the engine's other families."""
 KEPT: dict[str, int] = {}
 """Function and its sizes -> kernels."""
 
@@ -93,12 +97,18 @@ class Launches(TorchDispatchMode):
 
 def scheduled(function: Callable[..., Any], given: Sequence[Any]) -> int:
     """How many kernels inductor schedules for `function(*given)`, which is not run."""
-    sizes: list[Any] = []
-    tree_map_only(Tensor, lambda one: sizes.append((tuple(one.shape), one.dtype)), given)
-    key = f"{function.__qualname__} {sizes}"
+    forms = [_form(one) for one in tree_leaves(given)]
+    key = f"{function.__qualname__} {forms}"
     if key not in KEPT:
         KEPT[key] = _schedule(function, given)
     return KEPT[key]
+
+
+def _form(given: Any) -> Any:
+    """What the compiler sees of an argument: sizes, and whether a family norms its heads."""
+    if isinstance(given, Tensor):
+        return tuple(given.shape), given.dtype
+    return given.query_norm_d is not None if isinstance(given, Heads) else type(given)
 
 
 def _schedule(function: Callable[..., Any], given: Sequence[Any]) -> int:
@@ -126,9 +136,9 @@ def fused_by(fuse: Fuse) -> Iterator[None]:
         yield
 
 
-def count(layers: int, *, lora: bool, fused: bool) -> Counter[str]:
+def count(layers: int, family: str, *, lora: bool, fused: bool) -> Counter[str]:
     """Kernels of one step of a small model with fixed shapes."""
-    policy, prompts = _small(layers, lora=lora)
+    policy, prompts = _small(_config(layers, 2, family), lora=lora)
     shared_prefix.generate(policy, prompts, Sampling(GENERATIONS, 1), [0, 1])  # videos are seen
     taken = []
     for length in LENGTHS:
@@ -141,9 +151,8 @@ def count(layers: int, *, lora: bool, fused: bool) -> Counter[str]:
     return +taken[1]
 
 
-def _small(layers: int, *, lora: bool, depth: int = 2) -> tuple[Any, list[Any]]:
+def _small(config: Any, *, lora: bool) -> tuple[Any, list[Any]]:
     """A model, its adapter merged in rollouts where it has one, and two prompts with videos."""
-    config = _config(layers, depth)
     policy = build(config, torch.device("cpu"), 0)
     if lora:
         add_adapter(policy, CdpoConfig(model="m", out=Path("o"), bias="b", lora_rank=8))
@@ -151,17 +160,17 @@ def _small(layers: int, *, lora: bool, depth: int = 2) -> tuple[Any, list[Any]]:
     return policy, [synthetic_prompt(config, 2, seed) for seed in range(2)]
 
 
-def _config(layers: int, depth: int) -> Any:
-    config = tiny()
+def _config(layers: int, depth: int, family: str = FAMILY) -> Any:
+    config = tiny(family)
     config.text_config.num_hidden_layers = layers
     config.text_config.layer_types = ["full_attention"] * layers
     config.vision_config.depth = depth
     return config
 
 
-def table(*, lora: bool, fused: bool) -> dict[str, Any]:
+def table(*, lora: bool, fused: bool, family: str = FAMILY) -> dict[str, Any]:
     """Kernels a layer and beside the layers, by name."""
-    few, more = (count(layers, lora=lora, fused=fused) for layers in (2, 3))
+    few, more = (count(layers, family, lora=lora, fused=fused) for layers in (2, 3))
     layer = more.copy()
     layer.subtract(few)
     beside = few.copy()
@@ -175,7 +184,7 @@ def beside_steps(*, lora: bool) -> dict[str, int]:
     At 36 layers and 32 blocks, each block counted as one with windows. Recording a graph, and the
     steps before it, come on top.
     """
-    few, layer, block = (_parts(*sizes, lora=lora) for sizes in SIZES)
+    few, layer, block = (parts(*sizes, lora=lora) for sizes in SIZES)
     whole = _at_size(few, layer, block)
     towers = 32 * (block["prompts"] - few["prompts"])
     return {
@@ -190,9 +199,9 @@ def _at_size(few: Counter[str], layer: Counter[str], block: Counter[str]) -> dic
     return {part: layer[part] * 34 + block[part] * 30 - few[part] * 63 for part in few}
 
 
-def _parts(layers: int, depth: int, *, lora: bool) -> Counter[str]:
+def parts(layers: int, depth: int, family: str = FAMILY, *, lora: bool = False) -> Counter[str]:
     """Operations by part, of a small model that draws one token, which takes no step."""
-    policy, prompts = _small(layers, lora=lora, depth=depth)
+    policy, prompts = _small(_config(layers, depth, family), lora=lora)
     install(policy.model, torch.device("cuda"))  # the tower attends as it does there
     found: Counter[str] = Counter()
 
@@ -270,6 +279,7 @@ def main(words: list[str] | None = None) -> None:
     result: dict[str, Any] = {
         "benchmark": "gpu_launches",
         "torch": torch.__version__,
+        "transformers": transformers.__version__,
         "kernels": {},
     }
     print("kernels          a layer  beside  a step of 36 layers")
@@ -289,6 +299,11 @@ def main(words: list[str] | None = None) -> None:
             result.setdefault("training", {})[f"{kind}{what}"] = phases
             told = ", ".join(f"{phase} {sum(names.values())}" for phase, names in phases.items())
             print(f"{kind}{what}, the rest of a step on two prompts: {told}")
+    for family in OTHERS:
+        kernels, small = table(lora=False, fused=True, family=family), dict(parts(2, 2, family))
+        result.setdefault("other families", {})[family] = {**kernels, "two layers": small}
+        one, other = (sum(part.values()) for part in kernels.values())
+        print(f"{family}, fused: {one} a layer, {other} beside; two layers and blocks: {small}")
     for size in ((1148, 2, 256), (1148, 4, 256), (1148, 1, 768)):
         found = step_bytes(shape, *size)
         result.setdefault("bytes", []).append({"case": size, **found})

@@ -9,9 +9,9 @@ Three sides of the same step: `naive` repeats prompt and video for every complet
 with the library's `generate` (what TRL and the authors do); `eager` shares them and decodes
 operation by operation; `ours` shares them and decodes with fixed shapes, on a GPU as CUDA graphs.
 naive/eager is the gain of sharing at equal decode, eager/ours that of decoding at equal sharing.
-Rows come in order of importance: the goals at the shape of Qwen2.5-VL-3B, every other family of
-the engine, the optimizer on the CPU, 7B, other sizes. Those that the budget does not reach are
-named, never guessed.
+Rows come in order of importance: the goals at the shape of Qwen2.5-VL-3B, longer completions and
+more prompts, every other family of the engine, the optimizer on the CPU, 7B, other sizes. Those
+that the budget does not reach are named, never guessed.
 Every measurement is written when it is taken; what runs out of memory is recorded as such.
 """
 

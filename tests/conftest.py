@@ -7,13 +7,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.warm import REPO, Warm, served
+
 if TYPE_CHECKING:
     from tests.forked_ranks import Ranks
 
 # The suite's numbers are a CPU's, also where `auto` would find a GPU.
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
-REPO = Path(__file__).resolve().parent.parent
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
+    """Starts processes that need not import torch; all workers have one server."""
+    folder = tmp_path_factory.getbasetemp()
+    with served(folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) as warm:
+        yield warm
 
 
 @pytest.fixture(scope="session")

@@ -2,14 +2,13 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import get_args, get_type_hints
 
 import pytest
 
 import videothinker
+from tests.warm import anew
 from videothinker.benchmarks import catalog
 from videothinker.diagnosis.config import DiagnoseConfig
 from videothinker.errors import UserError
@@ -94,7 +93,7 @@ def test_an_unknown_benchmark_is_refused():
         catalog.load("mvbnch", Path())
 
 
-def test_a_new_one_is_one_file_and_one_line(tmp_path):
+def test_a_new_one_is_one_file_and_one_line(warm, tmp_path):
     source = Path(videothinker.__file__).parent
     copy = tmp_path / "src" / "videothinker"
     shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
@@ -107,13 +106,9 @@ def test_a_new_one_is_one_file_and_one_line(tmp_path):
     (tmp_path / "rows.json").write_text(json.dumps(rows))
     (tmp_path / "a.mp4").write_bytes(b"not empty")
 
-    done = subprocess.run(
-        [sys.executable, "-c", FOLLOWED, str(tmp_path)],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={"PYTHONPATH": str(copy.parent), "COLUMNS": "200"},
-    )
+    code = anew(copy.parent) + FOLLOWED
+    done = warm.run("-c", code, str(tmp_path), cwd=tmp_path, env={"COLUMNS": "200"})
+    assert done.returncode == 0, done.stderr
     missing, whole, told = done.stdout.split("===")
     assert (missing.split()[-1], whole.split()[-1]) == ("2", "0")
     assert "1 of 2 questions" in done.stderr  # b.mp4 is missing

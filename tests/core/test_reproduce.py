@@ -256,7 +256,7 @@ cells:
 
 def test_a_terminated_grid_takes_its_cells_along_and_resumes(tmp_path: Path) -> None:
     """As a scheduler ends it: nobody is left at work, and the same command goes on."""
-    made = "{name: world, run: world, scenes: 40, validation_scenes: 0, frames: 0, "
+    made = "{name: world, run: world, scenes: 24, validation_scenes: 0, frames: 0, "
     grid = write(tmp_path, f"cells: [{made}give_aways: allowed}}]")  # the quick kind
     command = [sys.executable, "-m", "videothinker.cli", "reproduce", str(grid), "--out", "r"]
     run = subprocess.Popen(

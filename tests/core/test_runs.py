@@ -12,6 +12,7 @@ import msgspec
 import pytest
 import torch
 
+from tests.warm import Warm
 from videothinker.errors import UserError
 from videothinker.models.tensor_file import write_tensors
 from videothinker.recipes import RENAMED
@@ -124,10 +125,11 @@ with open_run(Path(sys.argv[1]), "count", Config()):
 """
 
 
-def test_a_kill_before_run_json_has_its_name_does_not_lock_the_folder(tmp_path: Path) -> None:
+def test_a_kill_before_run_json_has_its_name_does_not_lock_the_folder(
+    warm: Warm, tmp_path: Path
+) -> None:
     out = tmp_path / "a"
-    code = KILLED_AT_ITS_FIRST_WRITE
-    done = subprocess.run([sys.executable, "-c", code, str(out)], check=False)
+    done = warm.run("-c", KILLED_AT_ITS_FIRST_WRITE, str(out))
     assert done.returncode == -signal.SIGKILL
     (left,) = out.glob(".run.json.*.tmp")
     steps(out, 3)
@@ -256,7 +258,7 @@ steps(Path(sys.argv[1]), 40)
 
 
 def test_a_disk_that_takes_no_more_is_a_sentence_and_resumes_to_the_same_bytes(
-    tmp_path: Path,
+    warm: Warm, tmp_path: Path
 ) -> None:
     """The kernel refuses what makes a file longer than 2,600 bytes: a part of a line goes in."""
     steps(tmp_path / "whole", 40)
@@ -264,10 +266,7 @@ def test_a_disk_that_takes_no_more_is_a_sentence_and_resumes_to_the_same_bytes(
     out, record = tmp_path / "cut", open_run.__module__
     for room in ("2600", "1700"):
         code = f"import {record}; {record}.ROOM = 1000\n{LIMITED}"
-        done = subprocess.run(
-            [sys.executable, "-c", code, str(out), room],
-            capture_output=True, text=True, check=False, timeout=120,
-        )  # fmt: skip
+        done = warm.run("-c", code, str(out), room)
         assert "UserError" in done.stderr.splitlines()[-1]
         assert f"{out}" in done.stderr
         assert "File too large" in done.stderr

@@ -27,8 +27,9 @@ def made(length, tmp_path_factory):
     config = WorldConfig(
         out=root / "world",
         give_aways="allowed",
-        scenes=20,
-        validation_scenes=12,
+        scenes=16,
+        validation_scenes=10,
+        workers=1,
         frames=0,
         length=length,
         descriptive=0,

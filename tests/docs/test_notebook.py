@@ -11,7 +11,7 @@ from tests.docs.docs_blocks import DOCS
 from videothinker.results import Result
 
 NOTEBOOK = DOCS.parent / "examples" / "first_hour.ipynb"
-FEWER = {"scenes=40,": "scenes=12,", "validation_scenes=20,": "validation_scenes=6,"}
+FEWER = {"scenes=40,": "scenes=8,", "validation_scenes=20,": "validation_scenes=4,"}
 """What is run here in the place of the notebook's own numbers; a scene takes a quarter second."""
 
 

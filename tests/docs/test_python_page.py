@@ -13,7 +13,7 @@ def test_the_page_on_python_is_true(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "models").symlink_to(DOCS.parent / "models")
     # A fence's closing line would be read as output.
     text = (DOCS / "python.md").read_text(encoding="utf-8").replace("```", "")
-    many, few = "scenes=20, validation_scenes=10", "scenes=8, validation_scenes=4"
+    many, few = "scenes=20, validation_scenes=10", "scenes=5, validation_scenes=3"
     assert many in text  # a scene takes a quarter second
     text, flags = text.replace(many, few), doctest.ELLIPSIS
     test = doctest.DocTestParser().get_doctest(text, {}, "python.md", "python.md", 0)

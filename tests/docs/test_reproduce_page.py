@@ -126,3 +126,10 @@ def test_the_decoding_steps_are_those_measured() -> None:
             taken = part[f"{way}, milliseconds a step"], part["bound, milliseconds a step"]
             expected.append([f"3B {kind}{words}", "H100", *(f"{one:.2f}" for one in taken)])
     assert cells("decoding") == expected
+
+
+def test_the_readme_has_the_same_cost() -> None:
+    readme = " ".join((REPO / "README.md").read_text(encoding="utf-8").split())
+    (full, lora), decoding = cells("steps")[:2], cells("decoding")[0]
+    assert f"is {full[4]} times as quick as the naive one with all weights" in readme
+    assert f"{lora[4]} times with LoRA; a decoding step takes {decoding[2]} ms" in readme

@@ -1,34 +1,28 @@
 """docs/your_data.md, block by block, as a reader would paste it."""
 
-import os
 import subprocess
-import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
 from tests.docs.docs_blocks import blocks, toy_model
-from tests.docs.warm_commands import warm_commands
+from tests.warm import Warm
 from videothinker.records import Diagnosis, Question, Sample, read_jsonl
+
+NO_MORE: Mapping[str, str] = MappingProxyType({})
+MANY, FEW = "--scenes 20 --validation-scenes 10", "--scenes 6 --validation-scenes 3"
+"""A scene takes a quarter second."""
 
 
 @pytest.mark.slow
-def test_the_page_on_your_own_data_runs_as_it_stands(tmp_path: Path) -> None:
+def test_the_page_on_your_own_data_runs_as_it_stands(warm: Warm, tmp_path: Path) -> None:
     model = toy_model(tmp_path / "base")
     work = tmp_path / "work"
     work.mkdir()
-    with warm_commands() as env:
-        for language, code in blocks("your_data.md", "python", "bash"):
-            words = [sys.executable, "-c", code] if language == "python" else ["bash", "-euc", code]
-            done = subprocess.run(
-                words,
-                cwd=work,
-                env=env | {"MODEL": str(model)},
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            assert done.returncode == 0, f"{code}\n{done.stdout}\n{done.stderr}"
+    for language, code in blocks("your_data.md", "python", "bash"):
+        paste(warm, language, code, cwd=work, env={"MODEL": str(model)})
     ((_, line),) = blocks("your_data.md", "json")
     assert (work / "mydata" / "questions.jsonl").read_text().splitlines()[0] == line.strip()
     questions = read_jsonl(work / "runs" / "diagnosis" / "questions.jsonl", Question)
@@ -42,9 +36,22 @@ def test_the_page_on_your_own_data_runs_as_it_stands(tmp_path: Path) -> None:
     assert text.count('class="fold"') > 5
 
 
-def test_the_quick_starts_first_stages_run_as_they_stand(tmp_path: Path) -> None:
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
-    for _, code in blocks("quickstart.md", "bash"):
-        subprocess.run(["bash", "-euc", code], cwd=tmp_path, env=env, check=True)
+def test_the_quick_starts_first_stages_run_as_they_stand(warm: Warm, tmp_path: Path) -> None:
+    ((language, code),) = blocks("quickstart.md", "bash")
+    assert MANY in code
+    paste(warm, language, code.replace(MANY, FEW), cwd=tmp_path)
     assert "can be answered by describing the video" in (tmp_path / "diagnosis.html").read_text()
+
+
+def paste(
+    warm: Warm, language: str, code: str, *, cwd: Path, env: Mapping[str, str] = NO_MORE
+) -> None:
+    """Run a block as a reader would; in it every command must succeed."""
+    if language == "python":
+        done = warm.run("-c", code, cwd=cwd, env=env)
+    else:
+        done = subprocess.run(
+            ["bash", "-euc", code],
+            cwd=cwd, env=warm.environment | dict(env), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 0, f"{code}\n{done.stdout}\n{done.stderr}"

@@ -1,10 +1,7 @@
 """`evaluate --endpoint` as a user has it, against a real server on the loopback."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -115,7 +112,7 @@ def test_one_question_that_is_refused_is_a_recorded_failure(data, tmp_path, caps
     assert "failed: 400 Bad Request" in capsys.readouterr().err
 
 
-def test_killed_it_goes_on_to_the_same_bytes_and_pays_for_nothing_twice(data, tmp_path):
+def test_killed_it_goes_on_to_the_same_bytes_and_pays_for_nothing_twice(warm, data, tmp_path):
     with ChatServer(says) as server:
         whole = tmp_path / "whole"
         cli.main(command(data, whole, server.url))
@@ -123,14 +120,11 @@ def test_killed_it_goes_on_to_the_same_bytes_and_pays_for_nothing_twice(data, tm
     acts = ["answer", "slow"]
     with ChatServer(says, lambda body, n: acts[n >= 5]) as server:
         words_ = command(data, cut, server.url, "--endpoint-requests", "2")
-        child = subprocess.Popen(
-            [sys.executable, "-m", "videothinker.cli", *words_], stderr=subprocess.DEVNULL
-        )
+        child = warm.start("-m", "videothinker.cli", *words_)
         until = time.monotonic() + 240
         while len(server.bodies) < 7 and time.monotonic() < until:
             time.sleep(0.02)
-        os.kill(child.pid, signal.SIGKILL)
-        child.wait()
+        assert child.kill() == -signal.SIGKILL
         assert len(server.bodies) == 7  # five answered, two under way
     with ChatServer(says) as server:
         assert cli.main(command(data, cut, server.url, "--endpoint-requests", "5")) == 1

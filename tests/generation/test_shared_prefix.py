@@ -47,7 +47,6 @@ def prompts(policy: Policy, frames_THW3: np.ndarray) -> list[Prompt]:
     ]
 
 
-@pytest.mark.parametrize("static", [False, True])
 @pytest.mark.parametrize(
     "sampling",
     [
@@ -58,12 +57,9 @@ def prompts(policy: Policy, frames_THW3: np.ndarray) -> list[Prompt]:
     ids=["drawn", "greedy", "nucleus"],
 )
 def test_draws_what_the_naive_loop_draws(
-    policy: Policy,
-    prompts: list[Prompt],
-    tiny_folder: Path,
-    static: bool,
-    sampling: Sampling,
+    policy: Policy, prompts: list[Prompt], tiny_folder: Path, sampling: Sampling
 ) -> None:
+    """Operation by operation, and with fixed shapes."""
     naive = load_naive(tiny_folder)
     # the library takes a drawn <|video_pad|> for a place without its video: let it end the text
     policy.model.generation_config.eos_token_id = [
@@ -71,10 +67,12 @@ def test_draws_what_the_naive_loop_draws(
         policy.model.config.video_token_id,
         policy.model.config.image_token_id,
     ]
-    groups = generate(policy, prompts, sampling, [11, 12, 13, 14, 15], static=static)
-    for group, prompt, seed in zip(groups, prompts, range(11, 16), strict=True):
-        assert group.prompt is prompt
-        assert tokens(group) == naive_rollout(naive, prompt, seed, sampling, policy.eos_ids)
+    seeds = [11, 12, 13, 14, 15]
+    ways = [generate(policy, prompts, sampling, seeds, static=static) for static in (False, True)]
+    for prompt, seed, *groups in zip(prompts, seeds, *ways, strict=True):
+        expected = naive_rollout(naive, prompt, seed, sampling, policy.eos_ids)
+        assert [group.prompt for group in groups] == [prompt, prompt]
+        assert [tokens(group) for group in groups] == [expected, expected]
 
 
 def test_faults_show_in_what_is_drawn(

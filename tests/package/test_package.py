@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 import videothinker
+from tests.warm import Warm, anew
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -34,19 +35,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 COMMANDS = """
-import json, sys
+import json
 from videothinker.cli import main
 sys.exit(next((code for code in map(main, json.loads(sys.argv[1])) if code), 0))
 """
-
-
-def run(wheel: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Python with the unpacked wheel, in a folder that holds nothing of the checkout."""
-    environment = {**os.environ, "PYTHONPATH": str(wheel), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, *words],
-        cwd=folder, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
 
 
 def test_a_wheel_holds_all_that_a_checkout_has(wheel: Path) -> None:
@@ -61,8 +53,15 @@ def test_a_wheel_holds_all_that_a_checkout_has(wheel: Path) -> None:
     assert {p for p in wanted if not (inside / p).is_file()} == set()
 
 
-def test_a_wheel_runs_the_first_cells_of_the_demo_elsewhere(wheel: Path, tmp_path: Path) -> None:
-    where = run(wheel, tmp_path, "-m", "videothinker.cli", "--version")
+def test_a_wheel_runs_the_first_cells_of_the_demo_elsewhere(
+    warm: Warm, wheel: Path, tmp_path: Path
+) -> None:
+    """From a folder that holds nothing of the checkout."""
+    environment = os.environ | {"PYTHONPATH": str(wheel)}
+    where = subprocess.run(
+        [sys.executable, "-m", "videothinker.cli", "--version"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert where.stdout == f"videothinker {videothinker.__version__}\n"
     looks = ["--plain-looks", "--radius", "0.3", "--objects-max", "5", "--size", "64x48"]
     small = ["--scenes", "3", "--validation-scenes", "2", "--frames", "4", "--descriptive", "0"]
@@ -74,7 +73,7 @@ def test_a_wheel_runs_the_first_cells_of_the_demo_elsewhere(wheel: Path, tmp_pat
         ["evaluate", "--data", "d", *model, *asked, "--split", "all"],
         ["report", "w", "d", "e"],
     ]
-    done = run(wheel, tmp_path, "-c", COMMANDS, json.dumps(commands))  # torch is imported once
+    done = warm.run("-c", anew(wheel) + COMMANDS, json.dumps(commands), cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-800:]
     assert "Observational and inferential accuracy" in (tmp_path / "report.html").read_text()
 

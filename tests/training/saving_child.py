@@ -1,10 +1,12 @@
-"""A training run that says how much resident memory its phases take; see `test_saving.py`.
+"""Training runs that say how much resident memory their phases take; see `test_saving.py`.
 
-    python -m tests.training.saving_child FOLDER LORA_RANK
+    python -m tests.training.saving_child FOLDER LORA_RANK...
 
-The last line is JSON: megabytes by phase, those that were there before it apart.
+The last line is JSON: megabytes by rank and phase, those that were there before it apart.
 """
 
+import ctypes
+import gc
 import json
 import sys
 from pathlib import Path
@@ -30,6 +32,8 @@ def watched(name: str, function: Any) -> Any:
     """The function; what it adds at most is noted."""
 
     def run(*given: Any, **named: Any) -> Any:
+        gc.collect()
+        ctypes.CDLL(None).malloc_trim(0)  # freed blocks, which would be taken again unseen
         before = resident("VmRSS")
         Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # its most is from here on
         out = function(*given, **named)
@@ -46,20 +50,19 @@ def copied(policy: Policy, folder: Path) -> None:
     del kept
 
 
-def main() -> None:
-    root, rank = Path(sys.argv[1]), int(sys.argv[2])
-    torch.set_num_threads(1)
-    for seed, name in enumerate(("base", "other")):
-        build_small(root / name, SmallConfig(seed=seed, **WIDE), corpus())
-    write_jsonl(root / "questions.jsonl", [make_question(number) for number in range(12)])
+def trained(root: Path, rank: int) -> dict[str, float]:
+    """What one run takes."""
+    FOUND.clear()
     config = CdpoConfig(
         model=str(root / "base"),
         bias=str(root / "other"),
-        out=root / "run",
+        out=root / f"run-{rank}",
         dtype="float32",
         lora_rank=rank,
+        sampling="uniform",
         prompts_per_step=1,
-        max_completion_length=24,
+        num_generations=2,
+        max_completion_length=4,
         max_steps=1,
         eval_steps=0,
         reward_funcs=("tests.training.toy_training:length_reward",),
@@ -71,9 +74,17 @@ def main() -> None:
         mock.patch.object(stages, "save_model", watched("model", stages.save_model)),
     ):
         stages.train(root / "questions.jsonl", config)
-    watched("copied", copied)(load_policy(root / "base"), root / "copied")
-    FOUND["weights"] = (root / "base" / "model.safetensors").stat().st_size / 2**20
-    print(json.dumps(FOUND))
+    watched("copied", copied)(load_policy(root / "base"), root / f"copied-{rank}")
+    return {**FOUND, "weights": (root / "base" / "model.safetensors").stat().st_size / 2**20}
+
+
+def main() -> None:
+    root = Path(sys.argv[1])
+    torch.set_num_threads(1)
+    for seed, name in enumerate(("base", "other")):
+        build_small(root / name, SmallConfig(seed=seed, **WIDE), corpus())
+    write_jsonl(root / "questions.jsonl", [make_question(number) for number in range(12)])
+    print(json.dumps({rank: trained(root, int(rank)) for rank in sys.argv[2:]}))
 
 
 if __name__ == "__main__":

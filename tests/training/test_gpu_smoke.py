@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,7 +22,8 @@ BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """`benchmarks/gpu_smoke.py`, with few patches."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    shapes = import_module("gpu_shapes")
+    shapes, sides = import_module("gpu_shapes"), import_module("gpu_sides")
+    monkeypatch.setattr(sides, "gc", SimpleNamespace(collect=int))  # it looks through all tests
     monkeypatch.setattr(shapes, "HEIGHT", 4)
     monkeypatch.setattr(shapes, "WIDTH", 12)
     yield import_module("gpu_smoke")

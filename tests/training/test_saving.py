@@ -13,15 +13,14 @@ ROOM = 24.0
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rank", [0, 8])
-def test_saving_stays_under_the_step(tmp_path: Path, rank: int) -> None:
-    """And a save that held copies of all would not."""
+def test_saving_stays_under_the_step(tmp_path: Path) -> None:
+    """And a save that held copies of all would not; without an adapter, and with one."""
     # freed blocks go back to the system, so that what is taken shows
     own = os.environ | {"MALLOC_MMAP_THRESHOLD_": str(2**20), "XDG_CACHE_HOME": str(tmp_path)}
-    command = [sys.executable, "-m", "tests.training.saving_child", str(tmp_path), str(rank)]
+    command = [sys.executable, "-m", "tests.training.saving_child", str(tmp_path), "0", "8"]
     done = subprocess.run(command, env=own, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert found["weights"] > 3 * ROOM
-    assert max(found["checkpoint"], found["model"]) < min(ROOM, found["step"]), found
-    assert found["copied"] > 2 * ROOM, found
+    for found in json.loads(done.stdout.splitlines()[-1]).values():
+        assert found["weights"] > 3 * ROOM
+        assert max(found["checkpoint"], found["model"]) < min(ROOM, found["step"]), found
+        assert found["copied"] > 2 * ROOM, found

@@ -31,6 +31,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
             descriptive=0,
             seed=8,
             give_aways="allowed",
+            workers=1,
         )
     )
 

@@ -200,7 +200,7 @@ def test_answers_hold_under_fresh_jitter() -> None:
     """Draws that were not used to choose the questions; the same truths, nearly always."""
     dials = scene_config(config())
     flips = checked = 0
-    for index in range(12):
+    for index in range(8):
         one = make_world(3, index, dials)
         weak = fragile_pairs(one, dials, 0.05, 8, np.random.default_rng(1))
         again = fragile_pairs(one, dials, 0.05, 4, np.random.default_rng(2))
@@ -209,7 +209,7 @@ def test_answers_hold_under_fresh_jitter() -> None:
             firm = every - set(pairs)
             checked += len(firm)
             flips += len(firm & set(again[place]))
-    assert checked > 200
+    assert checked > 150
     assert flips / checked < 0.02
 
 
@@ -254,8 +254,8 @@ def test_no_shallow_answerer_passes_its_ceiling_on_2000_questions() -> None:
     """In families none that is blind to the premise can be right twice, nor one that asks whether
     the named object collides; alone, a describer is right on no inferential question.
     """
-    families = [WantedFamily(k % 2 == 0, 3, beyond_rules=k % 3 == 0) for k in range(16)]
-    alone = [Wanted(k % 2 == 0, k % 4 < 2, 3) for k in range(8)]
+    families = [WantedFamily(k % 2 == 0, 3, beyond_rules=k % 3 == 0) for k in range(30)]
+    alone = [Wanted(k % 2 == 0, k % 4 < 2, 3) for k in range(16)]
     together: list[Judgement] = []
     apart: list[Judgement] = []
     dials = scene_config(config())

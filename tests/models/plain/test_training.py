@@ -73,15 +73,17 @@ def book(run: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("kind", ["llava_onevision", "smolvlm", "qwen3_5"])
 @pytest.mark.parametrize("lora", [0, 2])
 def test_the_whole_line(folders, data, quick, tmp_path, kind, lora, capsys) -> None:  # noqa: PLR0917
-    given = quick | {"model": str(folders[kind]), "lora_rank": lora}
+    given = quick | {"model": str(folders[kind]), "lora_rank": lora, "max_steps": 1}
     bias = train(data, BiasConfig(out=tmp_path / "bias", **given))
     assert "plain path: slower" in capsys.readouterr().err
     cdpo = train(data, CdpoConfig(out=tmp_path / "cdpo", bias=str(bias), guard=False, **given))
-    grpo = train(data, GrpoConfig(out=tmp_path / "grpo", **given))
-    for run in (bias, cdpo, grpo):
+    runs = [bias, cdpo]
+    if not lora:
+        runs.append(train(data, GrpoConfig(out=tmp_path / "grpo", **given)))
+    for run in runs:
         told = book(run)["facts"]
         assert (told["path"], told["weights_changed"]) == ("plain path: slower", True)
-        assert len(read_jsonl(run / "metrics.jsonl", Step)) == 2
+        assert len(read_jsonl(run / "metrics.jsonl", Step)) == 1
         assert (run / "model" / "adapter_config.json").is_file() == bool(lora)
     steps = read_jsonl(cdpo / "metrics.jsonl", Step)
     assert steps[0].divergence is not None

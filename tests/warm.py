@@ -1,0 +1,267 @@
+"""Python processes forked from one that has imported what they need, one server for a test run.
+
+Importing torch and transformers takes longer than most commands do. A process here is as any other:
+words as `python` takes them, folder, environment, what is read and printed, its pid and exit code.
+The `warm` fixture is the server; it ends when the last worker of the run leaves it.
+
+    python -m tests.warm FOLDER
+"""
+
+import atexit
+import contextlib
+import gc
+import json
+import os
+import runpy
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+import types
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from pathlib import Path
+from typing import IO, Any
+
+REPO = Path(__file__).resolve().parents[1]
+IMPORTED = (
+    "videothinker.training.stages",
+    "videothinker.evaluation.stage",
+    "videothinker.diagnosis.stage",
+    "videothinker.report.stage",
+    "videothinker.world.stage",
+    "videothinker.generation.shared_prefix",
+    "videothinker.models.qwen2_5_vl.model",
+)
+STAYS = b"stays"
+"""What a worker says that keeps the server for later."""
+COMMAND = """#!{python} -SE
+import json, os, socket, sys
+server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+server.connect({at!r})
+words = ["-m", "videothinker.cli", *sys.argv[1:]]
+asked = json.dumps([words, os.getcwd(), dict(os.environ)]).encode()
+socket.send_fds(server, [asked], [0, 1, 2])
+server.recv(16)
+sys.exit(int(server.recv(16)))
+"""
+
+
+class Process:
+    """One that is at work."""
+
+    def __init__(self, asked: socket.socket) -> None:
+        self.asked, self.pid = asked, int(asked.recv(16))
+        self.returncode: int | None = None
+
+    def wait(self) -> int:
+        """Its exit code, that of a signal negative."""
+        if self.returncode is None:
+            self.returncode = int(self.asked.recv(16))
+            self.asked.close()
+        return self.returncode
+
+    def kill(self) -> int:
+        """As the system does when memory ends."""
+        os.kill(self.pid, signal.SIGKILL)
+        return self.wait()
+
+
+class Warm:
+    """Starts processes."""
+
+    def __init__(self, at: str, commands: Path) -> None:
+        self.at = at
+        command = commands / "videothinker"
+        command.write_text(COMMAND.format(python=sys.executable, at=at))
+        command.chmod(0o755)
+        path = (str(commands), str(Path(sys.executable).parent), os.environ["PATH"])
+        self.environment = surroundings() | {"PATH": os.pathsep.join(path)}
+        """For shells, whose `videothinker` is such a process."""
+
+    def start(
+        self,
+        *words: str,
+        cwd: Path = REPO,
+        env: Mapping[str, str] | None = None,
+        out: IO[Any] | None = None,
+        err: IO[Any] | None = None,
+    ) -> Process:
+        """`python WORDS`, which reads nothing; what it prints is dropped where no file is given."""
+        with Path(os.devnull).open("r+b") as nothing:
+            asked = connected(self.at)
+            given = [words, str(cwd), self.environment | dict(env or {})]
+            streams = [(one or nothing).fileno() for one in (None, out, err)]
+            socket.send_fds(asked, [json.dumps(given).encode()], streams)
+            return Process(asked)
+
+    def run(
+        self, *words: str, cwd: Path = REPO, env: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """As `subprocess.run` of the words, with what was printed."""
+        with ThreadPoolExecutor(2) as reading:
+            ends = [os.pipe(), os.pipe()]
+            told = [reading.submit(_all, read) for read, _ in ends]
+            with os.fdopen(ends[0][1], "w") as out, os.fdopen(ends[1][1], "w") as err:
+                process = self.start(*words, cwd=cwd, env=env, out=out, err=err)
+            code = process.wait()
+            return subprocess.CompletedProcess(list(words), code, *(one.result() for one in told))
+
+
+def _all(end: int) -> str:
+    with os.fdopen(end, encoding="utf-8") as file:
+        return file.read()
+
+
+def anew(root: Path) -> str:
+    """Code after which the package, not imported yet, is the one that lies in `root`."""
+    ours = [str(REPO), str(REPO / "src")]
+    return f"""
+import sys
+for name in [one for one in sys.modules if one.partition(".")[0] == "videothinker"]:
+    del sys.modules[name]
+sys.path[:] = [{str(root)!r}, *(one for one in sys.path if one not in {ours!r})]
+import videothinker
+assert videothinker.__file__.startswith({str(root)!r})
+"""
+
+
+def surroundings() -> dict[str, str]:
+    """The environment of a process."""
+    return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{REPO / 'src'}:{REPO}"}
+
+
+def connected(at: str) -> socket.socket:
+    """To the server."""
+    server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        server.connect(at)
+    except OSError:
+        server.close()
+        raise
+    return server
+
+
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[Warm]:
+    """Inside, the server of `folder`: started by who comes first, ended by who leaves last."""
+    at = str(folder / "socket")
+    words = [sys.executable, "-m", "tests.warm", at]
+    os.posix_spawn(sys.executable, words, surroundings())  # nobody waits for it
+    deadline = time.monotonic() + 60
+    while True:
+        with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
+            stays = connected(at)
+            break
+        assert time.monotonic() < deadline, "no server of warm processes"
+        time.sleep(0.02)
+    stays.send(STAYS)
+    with stays, tempfile.TemporaryDirectory() as commands:
+        yield Warm(at, Path(commands))
+
+
+def serve(at: str) -> None:
+    """A process for every one asked for, until the last worker has left."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        listener.bind(at)
+    except OSError:  # another worker's server is there
+        return
+    listener.listen()
+    for name in IMPORTED:
+        import_module(name)
+    gc.freeze()  # what is there is neither looked through nor copied for it
+    stay: set[socket.socket] = set()
+    with selectors.DefaultSelector() as ready:
+        ready.register(listener, selectors.EVENT_READ)
+        while True:
+            for key, _ in ready.select():
+                one = key.fileobj
+                if one is not listener:
+                    ready.unregister(one)
+                    stay.remove(one)
+                    one.close()
+                    continue
+                asks, _ = listener.accept()
+                asked, streams, _, _ = socket.recv_fds(asks, 1 << 18, 3)
+                if asked == STAYS:
+                    stay.add(asks)
+                    ready.register(asks, selectors.EVENT_READ)
+                else:
+                    begin(asks, asked, streams, [ready, listener, *stay])
+            if not stay:
+                return
+
+
+def begin(asks: socket.socket, asked: bytes, streams: list[int], others: list[Any]) -> None:
+    """Fork the process, and one that waits for it."""
+    if not os.fork():
+        for one in others:
+            one.close()
+        pid = os.fork()
+        if not pid:
+            asks.close()
+            run(*json.loads(asked), streams)
+        for one in streams:
+            os.close(one)
+        asks.send(str(pid).encode())
+        asks.send(str(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])).encode())
+        os._exit(0)
+    asks.close()
+    for one in streams:
+        os.close(one)
+    with contextlib.suppress(ChildProcessError):  # none is left
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def run(words: list[str], folder: str, environment: dict[str, str], streams: list[int]) -> None:
+    """As `python WORDS`; ends as the interpreter does, but for taking modules apart one by one."""
+    for place, one in enumerate(streams):
+        os.dup2(one, place)
+        os.close(one)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    try:
+        execute(words)
+        code: Any = 0
+    except SystemExit as end:
+        code = end.code
+    except BaseException:  # noqa: BLE001 (as the interpreter does)
+        traceback.print_exc()
+        code = 1
+    if isinstance(code, str):
+        sys.stderr.write(f"{code}\n")
+        code = 1
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code or 0)
+
+
+def execute(words: list[str]) -> None:
+    """Code, module or script."""
+    sys.path[0] = "" if words[0] in ("-c", "-m") else str(Path(words[0]).parent)
+    if words[0] == "-m":
+        sys.argv = words[1:]
+        sys.modules.pop(words[1], None)
+        runpy.run_module(words[1], run_name="__main__", alter_sys=True)
+        return
+    is_code = words[0] == "-c"
+    sys.argv = [words[0], *words[1 + is_code :]]
+    code = words[1] if is_code else Path(words[0]).read_text(encoding="utf-8")
+    sys.modules["__main__"] = main = types.ModuleType("__main__")
+    exec(compile(code, words[0], "exec"), vars(main))
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])
