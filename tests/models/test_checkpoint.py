@@ -4,7 +4,6 @@ import json
 import random
 import shutil
 from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,6 @@ import pytest
 import torch
 from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
-from tokenizers import Regex
-from tokenizers.normalizers import Replace
 
 from tests.models.qwen2_5_vl.test_model import official_layout
 from videothinker.errors import UserError
@@ -24,10 +21,9 @@ from videothinker.generation.shared_prefix import generate
 from videothinker.models.border import parse
 from videothinker.models.catalog import load_policy
 from videothinker.models.checkpoint import ConfigFile, read_header
-from videothinker.models.loaded import Policy, prompt_ids
+from videothinker.models.loaded import Policy
 from videothinker.models.loading import open_checkpoint
 from videothinker.models.qwen_vl.preprocessor import PreprocessorFile
-from videothinker.models.tokenizer_file import refuse_growth
 
 KINDS = {"qwen2_5_vl": "Qwen2.5-VL"}
 Change = Callable[[Path], object]
@@ -318,47 +314,6 @@ def test_the_border_takes_panics_and_lets_interrupts_pass() -> None:
     for passed in (KeyboardInterrupt(), UserError("mine")):
         with pytest.raises(type(passed)), border("it broke", "mend it"):
             raise passed
-
-
-def replacing(pattern: dict[str, str], content: str) -> dict[str, Any]:
-    return {"type": "Replace", "pattern": pattern, "content": content}
-
-
-@pytest.mark.parametrize(
-    ("rules", "refused"),
-    [
-        ([{"type": "NFC"}], None),
-        ([{"type": "Prepend", "prepend": "\u2581"}, replacing({"String": " "}, "\u2581")], None),
-        ([replacing({"String": "a"}, "a" * 200)], "64 times"),
-        ([replacing({"Regex": ""}, "abc")] * 4, "64 times"),
-        (
-            [{"type": "Sequence", "normalizers": [replacing({"String": "a"}, "bcd")] * 4}],
-            "64 times",
-        ),
-        ([{"type": "Replace", "content": "a"}], "KeyError"),
-        ([3, None], None),  # the library's own to refuse
-    ],
-)
-def test_a_tokenizer_that_makes_texts_far_longer_is_refused(
-    rules: list[Any], refused: str | None, tmp_path: Path
-) -> None:
-    for content in (
-        {"normalizer": {"type": "Sequence", "normalizers": rules}},
-        {"decoder": {"type": "Sequence", "decoders": rules}},
-    ):
-        if refused is None:
-            refuse_growth(content, tmp_path)
-            continue
-        with pytest.raises(UserError, match=refused):
-            refuse_growth(content, tmp_path)
-
-
-def test_an_expression_of_a_tokenizer_without_end_is_a_sentence(policy: Policy) -> None:
-    """The library gives up after so many tries, by a panic of its own."""
-    tokenizer = deepcopy(policy.tokenizer)
-    tokenizer.backend_tokenizer.normalizer = Replace(Regex("((a|aa)+)+b"), "x")
-    with pytest.raises(UserError, match="cannot read the prompt .*retry-limit"):
-        prompt_ids(tokenizer, 0, "a" * 60)
 
 
 def test_a_hub_id_is_held_to_the_same(
