@@ -9,12 +9,12 @@ from tests.answering_toys import ask_about
 from videothinker import prompts
 from videothinker.answering.reading import read
 from videothinker.benchmarks.catalog import NAMES, resolve
-from videothinker.benchmarks.protocols import Name, labels, render
+from videothinker.benchmarks.protocols import ProtocolName, labels, render
 from videothinker.errors import UserError
 
 
 def every():
-    for name in get_args(Name):
+    for name in get_args(ProtocolName):
         for benchmark in NAMES:
             if (name, benchmark) != ("official", "jsonl"):
                 yield resolve(name, benchmark)
