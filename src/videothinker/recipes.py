@@ -3,6 +3,7 @@
 Of YAML what a recipe needs is read: mappings, lists and plain values, with anchors and `<<`.
 """
 
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,11 @@ DEEPEST = 20
 """Lists and mappings inside each other; a grid needs 5."""
 NAMES = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
 """What a key may be: text, or `<<`."""
+ALIKE = re.compile(
+    r"[-+]?(0|[1-9]\d*)(\.\d*)?([eE][-+]?\d+)?|[-+]?\.\d+([eE][-+]?\d+)?|[-+]?\.inf|\.nan|true|false",
+    re.IGNORECASE,
+)
+"""Numbers and truth values of YAML 1.1 that are the same in YAML 1.2."""
 RENAMED = {"watching": "probe_layer"}
 """Settings that had another name: recipes are told the new one, run folders are read by it."""
 
@@ -39,6 +45,20 @@ class _Loader(yaml.SafeLoader):
                 raise ValueError(f"{key.value!r} stands twice (line {key.start_mark.line + 1})")
             seen.add(name)
         return node
+
+    def construct_plain(self, node: Any) -> Any:
+        """A number or a truth value that every YAML reads alike: no 010, 1:30, 1_000 or `yes`."""
+        if not ALIKE.fullmatch(node.value):
+            line = node.start_mark.line + 1
+            raise ValueError(
+                f"{node.value!r} is not the same in every YAML; write digits, true or false, or "
+                f"put it in quotes (line {line})"
+            )
+        return getattr(self, f"construct_yaml_{node.tag.rpartition(':')[2]}")(node)
+
+
+for _kind in ("int", "float", "bool"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _Loader.construct_plain)
 
 
 def read_recipe(path: Path) -> dict[str, Any]:

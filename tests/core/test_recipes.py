@@ -94,6 +94,17 @@ def test_a_recipe_that_would_fill_the_memory_is_refused(
     assert time.process_time() - began < 5
 
 
+@pytest.mark.parametrize("told", ["010", "1:30", "1_000", "0x10", "yes", "Off", "1:2.5"])
+def test_a_value_that_another_yaml_reads_otherwise_is_refused(told: str, tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(f"seed: {told}\n")
+    with pytest.raises(UserError, match=f"{told!r} is not the same in every YAML; .*line 1"):
+        read_recipe(path)
+    path.write_text(f"seed: '{told}'\nrate: 3e-4\nfew: -1\nlow: .5\nhigh: 1.0e+3\nso: true\n")
+    found = read_recipe(path)
+    assert found == {"seed": told, "rate": "3e-4", "few": -1, "low": 0.5, "high": 1000, "so": True}
+
+
 def test_anchors_keep_their_meaning(tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text("a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\nc: [*a, *a]\n")
     found = read_recipe(tmp_path / "r.yaml")
