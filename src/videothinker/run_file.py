@@ -23,6 +23,8 @@ from videothinker.recipes import RENAMED
 VERSIONS = ("videothinker", "torch", "transformers", "accelerate", "peft", "av", "pymunk", "numpy")
 QUESTIONS = "questions.jsonl"
 """The list in a folder of ours."""
+SIMULATED = "simulated world"
+"""How questions about a world of ours are called, whatever their layout."""
 UNTOLD = ("out", "json")
 """Settings that run.json leaves out: where a run lies and how it speaks."""
 
@@ -58,6 +60,8 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What later stages read of a run's facts; all the others are only shown."""
 
     data_root: str | None = None
+    simulated: bool = False
+    """Its questions are of a world of ours, which is laid out as CLEVRER and is not CLEVRER."""
     stamp: int | None = None
     """See `stamp_of`, when the run wrote this."""
     labelled: bool | None = None
@@ -100,6 +104,16 @@ def read_run_file(path: Path) -> RunFile:
         refuse_repeats(data)
         _ = found.known
     return found
+
+
+def is_world(root: Path) -> bool:
+    """Are these the files of stage `world`?
+
+    Raises:
+        UserError: there is a run.json that cannot be read.
+    """
+    path = root / "run.json"
+    return path.is_file() and read_run_file(path).stage == "world"
 
 
 def stamp_of(folder: Path) -> int | None:

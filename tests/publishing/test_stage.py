@@ -11,13 +11,14 @@ import pytest
 import yaml
 from huggingface_hub import DatasetCard, ModelCard
 
-from tests.publishing.conftest import SETTINGS
+from tests.publishing.conftest import SETTINGS, question
 from videothinker import api, cli
 from videothinker.errors import UserError
 from videothinker.hub import fetch, local, read_address
 from videothinker.publishing.config import PullConfig, PushConfig
+from videothinker.publishing.contents import sources
 from videothinker.records import Question, read_jsonl, write_jsonl
-from videothinker.run_file import read_run_file
+from videothinker.run_file import SIMULATED, RunFile, read_run_file
 from videothinker.runs import digest_path
 from videothinker.video.encode import write_mp4
 
@@ -40,6 +41,21 @@ def test_a_model_goes_to_the_hub_and_comes_back_as_it_was(server, trained, tmp_p
     assert digest_path(tmp_path / "back") == digest_path(trained / "model")
     with pytest.raises(UserError, match="is not empty"):
         api.pull(MODEL, PullConfig(out=tmp_path / "back"))
+
+
+def test_what_was_asked_about_a_world_of_ours_is_not_called_clevrer(tmp_path):
+    """Its questions say CLEVRER, whose layout they have; the folder of their videos may be gone."""
+    questions = [question(0)]
+    world, gone = tmp_path / "world", tmp_path / "gone"
+    world.mkdir()
+    (world / "run.json").write_text(json.dumps({"stage": "world"}))
+    for facts, called in (
+        ({"data_root": str(world)}, SIMULATED),
+        ({"data_root": str(gone), "simulated": True}, SIMULATED),
+        ({"data_root": str(gone)}, "toy"),
+    ):
+        assert sources(questions, RunFile(stage="diagnose", facts=facts)) == called
+    assert sources(questions, None) == "toy"
 
 
 def test_an_address_stands_wherever_a_model_or_a_question_set_does(

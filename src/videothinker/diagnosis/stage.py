@@ -23,6 +23,7 @@ from videothinker.diagnosis.sources import Source, inputs_of, read_list, read_so
 from videothinker.diagnosis.summary import lines, rule_counts, summarise
 from videothinker.ranks import size
 from videothinker.records import AUDIT, Diagnosis, write_atomic, write_jsonl
+from videothinker.run_file import is_world
 from videothinker.runs import Run, open_run
 
 
@@ -199,6 +200,7 @@ def _diagnose(data: Path, config: DiagnoseConfig) -> None:
         say(f"reading {data}")
         source = read_source(data, config, listed)
         run.facts["data_root"] = str(source.data_root)
+        run.facts["simulated"] = is_world(source.data_root)
         run.failures = len(source.problems)
         for note in source.notes:
             say(f"not diagnosed or not as published: {note}")

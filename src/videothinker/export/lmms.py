@@ -19,6 +19,7 @@ from videothinker.errors import UserError
 from videothinker.export.config import ExportConfig
 from videothinker.export.lmms_task import ALL
 from videothinker.records import Diagnosis, Question, write_atomic
+from videothinker.run_file import SIMULATED, is_world
 from videothinker.runs import Run
 
 UTILS = '''"""Our prompt and parser in lmms-eval."""
@@ -55,7 +56,7 @@ def write_lmms(data: Path, config: ExportConfig, run: Run) -> None:
     gone = [row["video"] for row in rows if row["video"] and not Path(row["video"]).is_file()]
     if gone:
         raise UserError(f"{gone[0]}: is no video file ({len(gone):,} in all); the task needs them")
-    name = task_name(asked[0].dataset, config.split)
+    name = task_name(SIMULATED if is_world(root) else asked[0].dataset, config.split)
     path = run.path.resolve() / "rows.jsonl"
     write_atomic(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
     groups = sorted({group for row in rows for group in row["groups"]})

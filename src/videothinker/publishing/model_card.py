@@ -17,10 +17,11 @@ from videothinker.benchmarks import jsonl
 from videothinker.errors import UserError
 from videothinker.evaluation.summary import summarise
 from videothinker.evaluation.tables import interval, percent
-from videothinker.publishing.contents import Contents
+from videothinker.publishing.contents import Contents, sources
 from videothinker.records import Question, Sample, Step, read_jsonl
 from videothinker.run_file import RunFile, read_run_file
 from videothinker.runs import digest_path
+from videothinker.shipped import shipped
 
 TASK = "video-text-to-text"
 STAGES = {
@@ -86,7 +87,7 @@ def read_evaluation(path: Path, model: str) -> Evaluated:
     labels = {d.question_id: d for d in jsonl.labels(path)}
     protocol = run.facts["protocol"]
     return Evaluated(
-        benchmark=", ".join(sorted({q.dataset for q in questions})),
+        benchmark=sources(questions, run),
         split=", ".join(sorted({q.split for q in questions})),
         protocol=protocol["key"],
         summary=summarise(questions, samples, labels, (), several=protocol["several"]),
@@ -161,7 +162,7 @@ def _name(model: object) -> str | None:
         return None
     if hub.is_address(model):
         return hub.name_of(model)
-    plain = model.count("/") == 1 and model[0] not in "./~" and not Path(model).exists()
+    plain = model.count("/") == 1 and model[0] not in "./~" and not shipped(model).exists()
     return model if plain else None
 
 

@@ -7,7 +7,7 @@ from huggingface_hub import DatasetCardData
 
 from videothinker import giveaways
 from videothinker.benchmarks.base import tier_of
-from videothinker.publishing.contents import RECORDS, Contents
+from videothinker.publishing.contents import RECORDS, Contents, sources
 from videothinker.records import Diagnosis, Question, read_jsonl
 from videothinker.run_file import QUESTIONS
 
@@ -43,7 +43,7 @@ def set_card(address: str, contents: Contents, terms: str) -> str:
     records = [file for file in RECORDS if file in contents.files]
     lines = [
         *("---", _front(name, questions, records, terms), "---", ""),
-        *(f"# {name}", "", _opening(questions, labels), ""),
+        *(f"# {name}", "", _opening(sources(questions, contents.run), labels), ""),
         *("## How to use it", "", *_use(address, questions, contents), ""),
         *("## What is in it", "", *_counts(questions, labels), ""),
         *(
@@ -74,9 +74,8 @@ def _front(name: str, questions: Sequence[Question], records: Sequence[str], ter
     return data.to_yaml()
 
 
-def _opening(questions: Sequence[Question], labels: Mapping[str, Diagnosis]) -> str:
-    sources = ", ".join(sorted({q.dataset for q in questions}))
-    told = f"Multiple-choice questions about videos ({sources}), diagnosed with VideoThinker. "
+def _opening(named: str, labels: Mapping[str, Diagnosis]) -> str:
+    told = f"Multiple-choice questions about videos ({named}), diagnosed with VideoThinker. "
     if not labels:
         return f"{told}No question is labelled."
     rules = ", ".join(sorted({d.rule for d in labels.values()}))

@@ -5,7 +5,6 @@ them, and one evaluation for each trained model. Tiers are never pooled.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal
 
 from videothinker import families, giveaways
@@ -17,7 +16,8 @@ from videothinker.families import WHOLE
 from videothinker.giveaways import AWAY, REST
 from videothinker.records import Diagnosis, Question, Sample, read_jsonl
 from videothinker.report.methods import MethodKey, Origin, names, origins, place
-from videothinker.report.sources import RunFolder, read_metadata, stage_of
+from videothinker.report.sources import RunFolder
+from videothinker.run_file import SIMULATED, is_world
 
 TierName = Literal["video tier", "transcript tier"]
 Counted = tuple[str, ...]
@@ -26,8 +26,6 @@ PARTS = (AWAY, REST)
 """Into what inferential questions are split, wherever their accuracy is shown."""
 TRAINED = ("Bias model", "GRPO", "CDPO")
 """Roles of models that a run of ours trained from another."""
-SIMULATED = "simulated world"
-"""How questions about our own simulated videos are called, whatever their layout."""
 
 
 @dataclass(frozen=True)
@@ -143,11 +141,6 @@ def _tier(question: Question) -> TierName:
     return "transcript tier" if question.context is not None else "video tier"
 
 
-def _is_world(root: Path) -> bool:
-    """Are these the files of stage `world`? They are laid out as CLEVRER's, and are not CLEVRER."""
-    return (root / "run.json").is_file() and stage_of(read_metadata(root)) == "world"
-
-
 @dataclass(frozen=True)
 class _Part:
     """One evaluate run's share of one board."""
@@ -202,7 +195,7 @@ def _parts(run: RunFolder, made: Origin, runs: Sequence[RunFolder]) -> list[_Par
     labels = _read_labels(run, runs)
     seed = run.seed if made.seed is None else made.seed
     grouped: dict[Any, dict[str, dict[str, list[Sample]]]] = {}
-    simulated = _is_world(run.data_root)
+    simulated = run.facts.simulated or is_world(run.data_root)
     for s in samples:
         q = questions[s.question_id]
         dataset = SIMULATED if simulated else q.dataset

@@ -17,10 +17,11 @@ from videothinker.giveaways import DEFINITION, UNKNOWN
 from videothinker.report.claim import LABELS, Comparison
 from videothinker.report.config import TableName
 from videothinker.report.estimates import Accuracy, SeededEstimate, accuracy
-from videothinker.report.results import PARTS, SIMULATED, Board, Method
+from videothinker.report.results import PARTS, Board, Method
 from videothinker.report.sheet import NOTHING, Sheet, SheetLine, TableCell
 from videothinker.report.terms import UNPARSED
 from videothinker.report.words import between, count, percent, points, units
+from videothinker.run_file import SIMULATED
 
 PUBLISHED = (
     f"Published rows are the paper's ({published.SOURCE}): its models, on the benchmarks' own "
