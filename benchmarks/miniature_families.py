@@ -89,7 +89,7 @@ ARMS = {
 PANELS = {"o": "observational", "i": "inferential", "f": "families whole"}
 FORCED, DESCRIBED = "without", "seen"
 READER = "who reads the premise and simulates nothing"
-ROW, TOP, LEFT, WIDTH, GAP = 22, 40, 250, 170, 26
+ROW, TOP, LEFT, WIDTH, GAP = 22, 40, 340, 170, 26
 
 
 def whole_difference(grid: Grid, arm: str, other: str) -> Interval | None:
