@@ -199,6 +199,7 @@ def _assemble(config: WorldConfig, splits: Collection[str]) -> dict[str, Any]:
     out = config.out
     tally, reasons = Counter[str](), Counter[str]()
     verdicts: list[Judgement] = []
+    known: dict[tuple[str, ...], tuple[str, ...]] = {}  # few are told apart, and all are kept
     paired = config.give_aways == "allowed"
     pairs = _json_list(out / f"{MINIMAL_PAIRS}.json") if paired else nullcontext()
     with writing(out / "rejected.jsonl") as lines, pairs as add_pairs:
@@ -211,7 +212,10 @@ def _assemble(config: WorldConfig, splits: Collection[str]) -> dict[str, Any]:
                         add_pairs(halves)
                     tally.update(f"{split} {raw.question_type}" for raw in asked.questions)
                     tally.update(f"{MINIMAL_PAIRS} {raw.question_type}" for raw in halves.questions)
-                    verdicts += made.verdicts
+                    verdicts += (
+                        msgspec.structs.replace(one, right=known.setdefault(one.right, one.right))
+                        for one in made.verdicts
+                    )
                     reasons.update(made.rejected)
                     for attempt, reason in enumerate(made.rejected):
                         lines.write(encode(Rejected(asked.scene_index, attempt, reason)))
