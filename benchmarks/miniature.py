@@ -24,8 +24,9 @@ from miniature_families import SHORTCUT, figures
 from miniature_records import CHANGES, FOLLOWS, RIGHT, SIMULATED, VALID
 from miniature_tables import old_world
 
+from videothinker.benchmarks import jsonl
 from videothinker.grids import plan
-from videothinker.records import Audited, Diagnosis, Question, Sample, Step, read_jsonl
+from videothinker.records import Diagnosis, Question, Sample, Step, read_jsonl
 
 DOCS = Path(__file__).parents[1] / "docs"
 EVALUATION = re.compile(r"(?P<set>[^-]+(?:-[^-]+)*)--(?P<arm>.+?)(?:--s(?P<seed>\d+))?$")
@@ -99,8 +100,7 @@ def evaluation(run: Path, sets: dict[str, Any], found: re.Match[str]) -> dict[st
 
 def shortcut(diagnosis: Path) -> str:
     """1 for every question that an answerer gets right which simulates nothing, else 0."""
-    audited = diagnosis / "audit.jsonl"
-    rows = read_jsonl(audited, Audited) if audited.is_file() else []
+    rows = jsonl.audited(diagnosis)
     return "".join(str(int(row.right[SHORTCUT])) for row in rows if SHORTCUT in row.right)
 
 

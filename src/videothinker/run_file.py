@@ -69,6 +69,15 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
     warnings: list[str] = []
     protocol: ProtocolFacts | None = None
 
+    @property
+    def of_world(self) -> bool:
+        """As recorded; of older runs, as the folder of their videos says where it is still there.
+
+        Raises:
+            UserError: that folder's run.json cannot be read.
+        """
+        return self.simulated or (self.data_root is not None and is_world(Path(self.data_root)))
+
 
 class RunFile(msgspec.Struct, frozen=True, kw_only=True):
     """A `run.json`. Every entry may be absent: folders outlive the version that wrote them."""

@@ -5,13 +5,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from videothinker.benchmarks import jsonl
 from videothinker.clevrer.answerers import ANSWERERS, OPTIONS, READING
 from videothinker.console import columns
 from videothinker.diagnosis import classifier
 from videothinker.estimates import mean
 from videothinker.families import WHOLE
 from videothinker.giveaways import AWAY, REST, UNKNOWN
-from videothinker.records import AUDIT, Audited, read_jsonl
+from videothinker.records import Audited
 
 GUESS = "a guess"
 LABELS = ("observational", "inferential")
@@ -114,8 +115,7 @@ def read_audit(run: Path) -> dict[str, Any] | None:
     Raises:
         UserError: a record that cannot be read.
     """
-    path = run / AUDIT
-    records = read_jsonl(path, Audited) if path.is_file() else []
+    records = jsonl.audited(run)
     return table(records) if records else None
 
 

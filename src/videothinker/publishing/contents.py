@@ -13,7 +13,7 @@ from videothinker.files import border, load_json
 from videothinker.models.folders import ADAPTER_CONFIG, model_folder, read_base
 from videothinker.publishing.config import PushConfig
 from videothinker.records import Question, read_jsonl
-from videothinker.run_file import QUESTIONS, SIMULATED, RunFile, is_world, read_run_file
+from videothinker.run_file import QUESTIONS, SIMULATED, RunFile, read_run_file
 from videothinker.video.paths import locate
 
 RECORDS = (
@@ -87,8 +87,7 @@ def _model(at: Path) -> Contents:
 
 def sources(questions: Iterable[Question], run: RunFile | None) -> str:
     """What the questions are about: their datasets, or a world of ours, whatever its layout."""
-    root = run.known.data_root if run else None
-    if run and (run.known.simulated or (root is not None and is_world(Path(root)))):
+    if run is not None and run.known.of_world:
         return SIMULATED
     return ", ".join(sorted({question.dataset for question in questions}))
 

@@ -17,7 +17,7 @@ from videothinker.giveaways import AWAY, REST
 from videothinker.records import Diagnosis, Question, Sample, read_jsonl
 from videothinker.report.methods import MethodKey, Origin, names, origins, place
 from videothinker.report.sources import RunFolder
-from videothinker.run_file import SIMULATED, is_world
+from videothinker.run_file import SIMULATED
 
 TierName = Literal["video tier", "transcript tier"]
 Counted = tuple[str, ...]
@@ -195,7 +195,7 @@ def _parts(run: RunFolder, made: Origin, runs: Sequence[RunFolder]) -> list[_Par
     labels = _read_labels(run, runs)
     seed = run.seed if made.seed is None else made.seed
     grouped: dict[Any, dict[str, dict[str, list[Sample]]]] = {}
-    simulated = run.facts.simulated or is_world(run.data_root)
+    simulated = run.facts.of_world
     for s in samples:
         q = questions[s.question_id]
         dataset = SIMULATED if simulated else q.dataset
