@@ -54,7 +54,7 @@ bench-step: $(VENV)/.run
 	@$(BIN)/python benchmarks/step.py
 
 docs: $(VENV)/.dev
-	$(BIN)/python -m pytest tests/docs -q
+	$(BIN)/python -m pytest tests/docs tests/scripts/test_miniature_*.py -q
 
 soak: $(VENV)/.run
 	$(BIN)/python benchmarks/soak.py $(PARTS) --minutes $(or $(MINUTES),10)

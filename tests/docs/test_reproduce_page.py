@@ -56,7 +56,7 @@ def test_the_expected_hours_are_what_a_dry_run_prints() -> None:
 
 
 def test_the_kernels_are_those_kept() -> None:
-    """`gpu_launches.json`, which `tests/generation/test_launches.py` bounds."""
+    """`gpu_launches.json`, which `tests/scripts/test_gpu_launches.py` bounds."""
     kept, profiled = measured("gpu_launches"), measured("gpu_smoke_h100")
     for name, words in (("fused", "both, now"), ("not fused", r"both, now, where triton.*missing")):
         for kind in ("full", "LoRA"):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer
 
-from tests.models.qwen2_5_vl.test_official_folder import TEMPLATE as OFFICIAL
+from tests.models.qwen2_5_vl.test_model_folder import TEMPLATE as OFFICIAL
 from videothinker.errors import UserError
 from videothinker.models import templates
 from videothinker.models.qwen2_5_vl.small import CHAT_TEMPLATE
