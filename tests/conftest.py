@@ -3,14 +3,10 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.warm import REPO, Warm, served
-
-if TYPE_CHECKING:
-    from tests.forked_ranks import Ranks
 
 # The suite's numbers are a CPU's, also where `auto` would find a GPU.
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
@@ -31,12 +27,3 @@ def shared() -> Path:
     if not path.is_dir():
         pytest.skip(f"real data not found at {path}; set VIDEOTHINKER_SHARED")
     return path
-
-
-@pytest.fixture(scope="session")
-def run_ranks() -> "Iterator[Ranks]":
-    """Runs a module as two processes of one job; see `tests/forked_ranks.py`."""
-    from tests.forked_ranks import forked_ranks
-
-    with forked_ranks() as run:
-        yield run
