@@ -26,7 +26,7 @@ import threading
 import time
 import traceback
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module
@@ -37,6 +37,7 @@ REPO = Path(__file__).resolve().parents[1]
 IMPORTED = (
     "accelerate.utils",
     "peft",
+    "transformers.utils.chat_template_utils",
     "videothinker.training.sharding",
     "videothinker.training.stages",
     "videothinker.evaluation.stage",
@@ -116,16 +117,15 @@ class Warm:
         *words: str,
         cwd: Path = REPO,
         env: Mapping[str, str] | None = None,
+        given: IO[Any] | None = None,
         out: IO[Any] | None = None,
         err: IO[Any] | None = None,
     ) -> Process:
-        """`python WORDS`, which reads nothing; what it prints is dropped where no file is given."""
+        """`python WORDS`; what it prints is dropped where no file is given, and nothing is read."""
         with Path(os.devnull).open("r+b") as nothing:
             asked = connected(self.at)
-            given = [words, str(cwd), self.environment | dict(env or {})]
-            streams = [(one or nothing).fileno() for one in (None, out, err)]
-            socket.send_fds(asked, [json.dumps(given).encode()], streams)
-            return Process(asked)
+            streams = [(one or nothing).fileno() for one in (given, out, err)]
+            return ask(asked, words, cwd, self.environment | dict(env or {}), streams)
 
     def run(
         self, *words: str, cwd: Path = REPO, env: Mapping[str, str] | None = None
@@ -194,10 +194,57 @@ def connected(at: str) -> socket.socket:
     return server
 
 
+def ask(
+    server: socket.socket,
+    words: Sequence[str],
+    cwd: Path,
+    environment: Mapping[str, str],
+    streams: list[int],
+) -> Process:
+    """A process of the server."""
+    asked = json.dumps([words, str(cwd), dict(environment)]).encode()
+    socket.send_fds(server, [asked], streams)
+    return Process(server)
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """In the place of `subprocess` where a chat template is rendered apart: see `models/templates`.
+
+    Its Python takes half a second to import what renders. The same module runs as a process of the
+    server, within the same limits; where there is no server, as a Python of its own.
+    """
+
+    at: str
+    TimeoutExpired = subprocess.TimeoutExpired
+
+    def run(
+        self, words: list[str], *, check: bool, **asked: Any
+    ) -> subprocess.CompletedProcess[bytes]:
+        """As `subprocess.run`."""
+        try:
+            server = connected(self.at)
+        except OSError:
+            return subprocess.run(words, check=check, **asked)
+        with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out:
+            given.write(asked["input"])
+            given.seek(0)
+            streams = [given.fileno(), out.fileno(), out.fileno()]
+            code = ask(server, words[1:], REPO, asked["env"], streams).wait()
+            out.seek(0)
+            said = out.read()
+        return subprocess.CompletedProcess(words, code, said, said)
+
+
+def address(folder: Path) -> str:
+    """Where the server of a test run is asked."""
+    return str(folder / "socket")
+
+
 @contextlib.contextmanager
 def served(folder: Path) -> Iterator[Warm]:
     """Inside, the server of `folder`: started by who comes first, ended by who leaves last."""
-    at = str(folder / "socket")
+    at = address(folder)
     words = [sys.executable, "-m", "tests.warm", at]
     quiet = {"TORCH_CPP_LOG_LEVEL": "ERROR"}  # as `ranks` asks, which comes too late for a fork
     os.posix_spawn(sys.executable, words, surroundings() | quiet)  # nobody waits for it
@@ -223,6 +270,8 @@ def serve(at: str) -> None:
     listener.listen()
     for name in IMPORTED:
         import_module(name)
+    templates: Any = import_module("videothinker.models.templates")
+    templates.subprocess = Rendering(at)
     gc.freeze()  # what is there is neither looked through nor copied for it
     stay: set[socket.socket] = set()
     with selectors.DefaultSelector() as ready:
