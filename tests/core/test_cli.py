@@ -191,3 +191,29 @@ def test_output_that_cannot_be_written_is_a_sentence() -> None:
 def test_closed_output_is_no_failure() -> None:
     code = 'exec "$0" -m videothinker.cli --version >&- 2>&-'
     assert subprocess.run(["/bin/sh", "-c", code, sys.executable], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "does"),
+    [("ask v.mp4 Which?", "begins anew"), ("check q.csv", "begins anew"), ("world", "resumes"),
+     ("train cdpo", "resumes"), ("evaluate", "resumes")],
+)  # fmt: skip
+def test_an_interruption_says_what_the_same_command_does(
+    words: str, does: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stage(_: list[str]) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_stage", stage)
+    assert cli.main(words.split()) == cli.INTERRUPTED
+    said = f"videothinker: interrupted; the same command {does}\n"
+    assert capsys.readouterr().err == said
+
+
+def test_what_does_not_resume_keeps_no_run_folder() -> None:
+    """A stage resumes by `open_run`, a hub's two verbs by what is there, a grid by its cells."""
+    by_others = {"push", "pull", "demo", "reproduce"}
+    for name, verb in VERBS.items():
+        module = Path(*verb.stage.partition(":")[0].split("."))
+        source = (Path(cli.__file__).parents[1] / module.with_suffix(".py")).read_text()
+        assert verb.resumes == ("open_run" in source or name in by_others), name
