@@ -1,5 +1,6 @@
 """Fixtures for every room."""
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,11 @@ from videothinker.models import templates
 
 # The suite's numbers are a CPU's, also where `auto` would find a GPU.
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays: it need not be looked through again and again."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
