@@ -1,6 +1,6 @@
 """Questions written by hand, for what is counted by hand."""
 
-from videothinker.clevrer.grammar import strike
+from videothinker.clevrer.grammar import remove_premise
 from videothinker.records import Question
 
 OPTIONS = ("The red cube collides with the blue sphere", "The cube and the cylinder collide")
@@ -14,7 +14,7 @@ def asks(name: str, text: str, answer: str, *, video: str = "v", **changes: obje
         "split": "test",
         "video": f"{video}.mp4",
         "question": text,
-        "question_struck": strike(text),
+        "question_struck": remove_premise(text),
         "choices": OPTIONS,
         "answer": tuple(answer),
         "type": "counterfactual",

@@ -62,8 +62,8 @@ def by_definition(base: Path, adapter: Path) -> dict[str, Tensor]:
     """W + alpha / r B A in float64, from the two folders' files alone."""
     plain = Qwen2_5_VLForConditionalGeneration.from_pretrained(base).state_dict()
     stored = load_file(adapter / "adapter_model.safetensors")
-    book = json.loads((adapter / "adapter_config.json").read_text())
-    scale = book["lora_alpha"] / book["r"]
+    settings = json.loads((adapter / "adapter_config.json").read_text())
+    scale = settings["lora_alpha"] / settings["r"]
     touched = 0
     for name, down in stored.items():
         if name.endswith(".lora_A.weight"):
@@ -131,8 +131,8 @@ def test_a_moved_base_is_refused_until_its_place_is_told(base: Path, run: Path) 
         UserError, match=r"was trained on .*base, which is not there; put .*base.js"
     ):
         load_policy(run)
-    book = run / "model" / "base.json"
-    book.write_text(json.dumps(json.loads(book.read_text()) | {"model": str(elsewhere)}))
+    base_file = run / "model" / "base.json"
+    base_file.write_text(json.dumps(json.loads(base_file.read_text()) | {"model": str(elsewhere)}))
     assert load_policy(run).adapter is not None
 
 

@@ -25,7 +25,12 @@ from videothinker.models.catalog import load_policy
 from videothinker.models.loaded import Policy
 from videothinker.models.logprobs import group_logps
 from videothinker.records import Question, write_jsonl
-from videothinker.training.models import check_learned, load_bias, load_trainee, note_struck
+from videothinker.training.models import (
+    check_learned,
+    load_bias,
+    load_trainee,
+    warn_of_removed_premises,
+)
 from videothinker.training.stages import train
 
 CPU = torch.device("cpu")
@@ -219,9 +224,9 @@ def test_a_bias_model_that_learned_nothing_is_refused_with_what_its_run_says(
 def test_a_bias_model_of_struck_questions_is_noted_where_its_failures_count(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], config: dict[str, Any], said: int
 ) -> None:
-    note_struck(str(tmp_path / "run"))  # no record: a model from elsewhere
+    warn_of_removed_premises(str(tmp_path / "run"))  # no record: a model from elsewhere
     (tmp_path / "run/model").mkdir(parents=True)
     (tmp_path / "run/run.json").write_bytes(msgspec.json.encode({"config": config}))
-    note_struck(str(tmp_path / "run"))
+    warn_of_removed_premises(str(tmp_path / "run"))
     told = " ".join(capsys.readouterr().err.split())
     assert told.count("goes by what it answers to whole questions: train it with --as-is") == said

@@ -54,9 +54,9 @@ def test_config_and_weights_that_disagree(copy: Path) -> None:
 
 
 def test_a_template_without_a_place(copy: Path) -> None:
-    book = copy / "chat_template.json"
-    template = json.loads(book.read_text())["chat_template"].replace("<video>", "")
-    rewrite(book, chat_template=template)
+    template_file = copy / "chat_template.json"
+    template = json.loads(template_file.read_text())["chat_template"].replace("<video>", "")
+    rewrite(template_file, chat_template=template)
     with pytest.raises(UserError, match="shows the video token <video> 0 times for 1 videos"):
         load_model(copy)
 
@@ -119,12 +119,12 @@ def test_a_mended_run_goes_on(
     words = ["evaluate", "--data", str(data / "questions.jsonl"), "--model", str(copy)]
     words += ["--variants", "full", "--max-new-tokens", "3", "--frames", "2"]
     words += ["--out", str(tmp_path / "run")]
-    book = copy / "chat_template.json"
-    good = book.read_text()
-    book.write_text(json.dumps({"chat_template": "nothing"}))
+    template_file = copy / "chat_template.json"
+    good = template_file.read_text()
+    template_file.write_text(json.dumps({"chat_template": "nothing"}))
     assert cli.main(words) == cli.USER_ERROR
     told = capsys.readouterr().err
     assert "does not show the words it is given" in told
     assert "Traceback" not in told
-    book.write_text(good)
+    template_file.write_text(good)
     assert cli.main(words) == cli.DONE
