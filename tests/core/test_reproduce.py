@@ -55,10 +55,10 @@ def test_a_grid_becomes_command_lines(tmp_path: Path) -> None:
 
 def test_words_multiply_a_cell_without_becoming_its_settings(tmp_path: Path) -> None:
     more = """
-  - name: "test-{arm}-s{seed}"
+  - name: "test-{method}-s{seed}"
     run: evaluate
-    over: {arm: [grpo-1e-6, grpo-1e-5], seed: [0, 1]}
-    model: "{{arm}-s{seed}}"
+    over: {method: [grpo-1e-6, grpo-1e-5], seed: [0, 1]}
+    model: "{{method}-s{seed}}"
     seed: null
 """
     cells = plan(write(tmp_path, GRID.rstrip() + more), Path("r"))

@@ -304,10 +304,12 @@ def test_small_pieces(tmp_path):
 def test_a_prefill_is_put_into_the_models_mouth_and_read_as_its_answer(model, data, tmp_path):
     said = "<think>so</think><answer>B</answer>"
     plain = evaluate(data, config(model, tmp_path / "plain", variants=("full",)))
-    forced = evaluate(data, config(model, tmp_path / "forced", variants=("full",), prefill=said))
+    prefilled = evaluate(
+        data, config(model, tmp_path / "prefilled", variants=("full",), prefill=said)
+    )
     before, after = (
         [s for s in read_jsonl(out / "samples.jsonl", Sample) if s.verdict != "failed"]
-        for out in (plain, forced)
+        for out in (plain, prefilled)
     )
     assert {s.answer for s in after} == {("B",)} != {s.answer for s in before}
     assert {s.protocol for s in after}.isdisjoint(s.protocol for s in before)
