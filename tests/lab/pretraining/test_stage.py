@@ -134,7 +134,7 @@ def test_a_scene_dial_out_of_bounds_leaves_nothing_behind(tmp_path):
 
 def test_a_gpu_that_is_not_there_leaves_nothing_behind(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(UserError, match="'cuda' came, but 0 CUDA devices can be used"):
+    with pytest.raises(UserError, match="'cuda' came, but 0 CUDA"):
         stage.pretrain(None, tiny(tmp_path / "out", "transcript", device="cuda"))
     assert not (tmp_path / "out").exists()
 
