@@ -7,7 +7,7 @@ OPTIONS = ("The red cube collides with the blue sphere", "The cube and the cylin
 
 
 def asks(name: str, text: str, answer: str, *, video: str = "v", **changes: object) -> Question:
-    """One question; CLEVRER's premise is struck out where it has one."""
+    """One question; CLEVRER's premise is removed where it has one."""
     values = {
         "id": name,
         "dataset": "made",
