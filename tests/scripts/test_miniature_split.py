@@ -245,4 +245,4 @@ def test_what_choosing_says_of_seeds_and_the_rule(grids: pages.Grids) -> None:
     mix = records.difference(grids["confirmation"], TEST, "bias-failure@26", "grpo@26", "mix")
     assert mix is not None
     text = (ROOT / "docs" / "choosing_old_world.md").read_text()
-    assert f"(mix {mix.mean:+.1f}, {mix.low:.1f} to {mix.high:+.1f})" in " ".join(text.split())
+    assert f"{mix.mean:+.1f}, {mix.low:.1f} to {mix.high:+.1f}" in " ".join(text.split())
