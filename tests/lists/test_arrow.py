@@ -90,7 +90,7 @@ def test_what_is_wrong_with_a_folder_is_one_sentence(arrow, tmp_path, monkeypatc
     folder = save(arrow, tmp_path / "list", ROWS)
     file = folder / "data-00000-of-00001.arrow"
     file.write_bytes(file.read_bytes()[:50])
-    with pytest.raises(UserError, match=r"cannot be read as Arrow .*save or download"):
+    with pytest.raises(UserError, match="cannot be read as Arrow"):
         read_table(folder)
     file.unlink()
     with pytest.raises(UserError, match=r"\.arrow is missing, which state\.json"):
