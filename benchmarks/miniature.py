@@ -1,11 +1,12 @@
-"""Compact records of a grid of arms, and what can be said from them.
+"""Compact records of a grid of methods, and what can be said from them.
 
     python benchmarks/miniature.py collect RUNS --out benchmarks/results/miniature/NAME.json
     python benchmarks/miniature.py tables
 
 `collect` reads a grid's folder (`videothinker reproduce GRID.yaml --out RUNS`): every evaluation
-called `SET--ARM--sSEED` (of an untrained base `SET--ARM`) and every training run `ARM--sSEED`. It
-keeps one digit a question, so that every table can be recomputed from what is committed. `tables`
+called `SET--METHOD--sSEED` (of an untrained base `SET--METHOD`) and every training run
+`METHOD--sSEED`. It keeps one digit a question, so that every table can be recomputed from what is
+committed; the records call the method `arm`. `tables`
 writes docs/results_old_world.md, the tables of other pages and the figures from the committed
 records alone; a test holds the tables to them.
 """

@@ -1,4 +1,4 @@
-"""Arms and figure of docs/results.md: the grid on questions that do not give themselves away.
+"""Methods and figure of docs/results.md: the grid on questions that do not give themselves away.
 
 All its test questions stand in families of two: one video, one set of options, two objects to
 remove, an observational and an inferential question. Whoever does not read the premise has no
@@ -29,7 +29,7 @@ from videothinker.report.svg import Scale, element, picture
 NAME, PIXELS = "families", "families_video"
 """The records of the two tiers."""
 SHOWN = ("grpo", "bias-failure", "both", "label-26", "families", "k3-0.01", "controller")
-"""Arms of README's table."""
+"""Methods of README's table."""
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 PLAIN, CURE, BASE = "grpo", "bias-failure", "base"
 SHARES = {
@@ -48,10 +48,10 @@ SHARES = {
     "bias-failure@26": "26 %, drawn 64 %",
     "families@26": "38 %",
 }
-"""Inferential questions among those trained on, where they are not what the arm's name says."""
+"""Inferential questions among those trained on, where they are not what the method's name says."""
 SHORTCUT = "handed on"
 """The best answerer that reads the premise and simulates nothing (`diagnosis.audit`)."""
-ARMS = {
+METHODS = {
     "grpo": "GRPO",
     "bias-failure": "bias-failure sampling",
     "families": "GRPO, half of its questions in families",
@@ -85,20 +85,20 @@ ARMS = {
     "k3-0.03@26": "CDPO, k3 at .03",
     "controller@26": "CDPO, controller",
 }
-"""Arms in the order of the grid, in words."""
+"""Methods in the order of the grid, in words."""
 PANELS = {"o": "observational", "i": "inferential", "f": "families whole"}
-FORCED, DESCRIBED = "without", "seen"
+PREFILLED, DESCRIBED = "without", "seen"
 READER = "who reads the premise and simulates nothing"
 ROW, TOP, LEFT, WIDTH, GAP = 22, 40, 340, 170, 26
 
 
-def whole_difference(grid: Grid, arm: str, other: str) -> Interval | None:
-    """Families right as a whole, `arm` minus `other`, paired by seed; None without such seeds."""
-    seeds, others = grid.seeds(MAIN, arm), grid.seeds(MAIN, other)
+def whole_difference(grid: Grid, method: str, other: str) -> Interval | None:
+    """Families right as a whole, `method` minus `other`, paired by seed; None without such."""
+    seeds, others = grid.seeds(MAIN, method), grid.seeds(MAIN, other)
     common = [seed for seed in seeds if seed in others]
     if not common:
         return None
-    mine, theirs = whole_by_seed(grid, MAIN, arm), whole_by_seed(grid, MAIN, other)
+    mine, theirs = whole_by_seed(grid, MAIN, method), whole_by_seed(grid, MAIN, other)
     rows = [
         [a - b for a, b in zip(mine[seeds.index(s)], theirs[others.index(s)], strict=True)]
         for s in common
@@ -106,20 +106,20 @@ def whole_difference(grid: Grid, arm: str, other: str) -> Interval | None:
     return over_twos(grid, MAIN, rows, least=-1.0)
 
 
-def against(arm: str) -> str:
+def against(method: str) -> str:
     """Plain GRPO on as many inferential questions."""
-    return f"{PLAIN}@26" if arm.endswith("@26") else PLAIN
+    return f"{PLAIN}@26" if method.endswith("@26") else PLAIN
 
 
-def points(grid: Grid, where: str, arm: str, what: str) -> list[float]:
+def points(grid: Grid, where: str, method: str, what: str) -> list[float]:
     """Percent right, a number a seed."""
     if what == "f":
-        return [100 * math.fsum(row) / len(row) for row in whole_by_seed(grid, where, arm)]
-    return by_seed(grid, where, arm, what)
+        return [100 * math.fsum(row) / len(row) for row in whole_by_seed(grid, where, method)]
+    return by_seed(grid, where, method, what)
 
 
-def compute(grid: Grid, arm: str) -> str:
-    """Completions drawn for one model of an arm, as a multiple of GRPO's on as many questions.
+def compute(grid: Grid, method: str) -> str:
+    """Completions drawn for one model of a method, as a multiple of GRPO's on as many questions.
 
     Its own, those of its bias model, those by which successes were measured, and those by which a
     model labelled its questions.
@@ -135,31 +135,33 @@ def compute(grid: Grid, arm: str) -> str:
         measured = max(one["measured"] for one in asked)
         return own + bias + measured + max(one.get("probed", 0) for one in runs)
 
-    return f"{total(arm) / total(against(arm)):.1f}"
+    return f"{total(method) / total(against(method)):.1f}"
 
 
-def arm_row(grid: Grid, arm: str) -> list[str]:
-    """One arm of the table."""
-    gap = None if arm == against(arm) else whole_difference(grid, arm, against(arm))
-    cost = None if arm == against(arm) else difference(grid, MAIN, arm, against(arm), "o")
+def method_row(grid: Grid, method: str) -> list[str]:
+    """One method of the table."""
+    gap = None if method == against(method) else whole_difference(grid, method, against(method))
+    cost = (
+        None if method == against(method) else difference(grid, MAIN, method, against(method), "o")
+    )
     return [
-        ARMS[arm],
-        SHARES.get(arm, "26 %" if arm.endswith("@26") else "5 %"),
-        compute(grid, arm),
-        str(len(grid.seeds(MAIN, arm))),
-        str(accuracy(grid, MAIN, arm, "o")),
-        str(accuracy(grid, MAIN, arm, "i")),
-        str(pairs_right(grid, MAIN, arm)),
+        METHODS[method],
+        SHARES.get(method, "26 %" if method.endswith("@26") else "5 %"),
+        compute(grid, method),
+        str(len(grid.seeds(MAIN, method))),
+        str(accuracy(grid, MAIN, method, "o")),
+        str(accuracy(grid, MAIN, method, "i")),
+        str(pairs_right(grid, MAIN, method)),
         gap.signed if gap else "",
         cost.signed if cost else "",
     ]
 
 
-def arms_table(grid: Grid) -> list[str]:
-    """Every arm that was run, and what its numbers have to be held against."""
+def methods_table(grid: Grid) -> list[str]:
+    """Every method that was run, and what its numbers have to be held against."""
     head = ("trained by", "inferential in training", "compute", "seeds", *PANELS.values())
     head = (*head, "against GRPO", "observational, against GRPO")
-    rows = [arm_row(grid, arm) for arm in ARMS if grid.seeds(MAIN, arm)]
+    rows = [method_row(grid, method) for method in METHODS if grid.seeds(MAIN, method)]
     beside = [[name, "-", "-", "-", *cells, "", ""] for name, *cells in beside_rows(grid)]
     return table(head, rows + beside)
 
@@ -167,21 +169,21 @@ def arms_table(grid: Grid) -> list[str]:
 def beside_rows(grid: Grid) -> list[list[str]]:
     """Who was not trained: the base made to simulate, and answerers that simulate nothing."""
     return [
-        ["the base made to simulate", *accuracies(grid, FORCED)],
+        ["the base made to simulate", *accuracies(grid, PREFILLED)],
         [READER, *(f"{shortcut(grid)[what]:.1f}" for what in PANELS)],
         ["who never reads the premise, at most", "100", "100", "0"],
     ]
 
 
 def cure_table(grid: Grid) -> list[str]:
-    """Arms with two seeds or more against bias-failure sampling, paired by seed."""
+    """Methods with two seeds or more against bias-failure sampling, paired by seed."""
     rows = []
-    for arm, words in ARMS.items():
-        common = set(grid.seeds(MAIN, arm)) & set(grid.seeds(MAIN, CURE))
-        if arm.endswith("@26") or arm in (CURE, PLAIN) or len(common) < 2:
+    for method, words in METHODS.items():
+        common = set(grid.seeds(MAIN, method)) & set(grid.seeds(MAIN, CURE))
+        if method.endswith("@26") or method in (CURE, PLAIN) or len(common) < 2:
             continue
-        gap = whole_difference(grid, arm, CURE)
-        cost = difference(grid, MAIN, arm, CURE, "o")
+        gap = whole_difference(grid, method, CURE)
+        cost = difference(grid, MAIN, method, CURE, "o")
         assert gap is not None
         assert cost is not None
         rows.append([words, str(len(common)), gap.signed, cost.signed])
@@ -210,34 +212,34 @@ def base_table(grid: Grid) -> list[str]:
         ["the same drawn at temperature 1", *accuracies(grid, f"{DESCRIBED}-drawn")],
         *beside_rows(grid),
     ]
-    rows.insert(4, ["the same drawn at temperature 1", *accuracies(grid, f"{FORCED}-drawn")])
+    rows.insert(4, ["the same drawn at temperature 1", *accuracies(grid, f"{PREFILLED}-drawn")])
     return table(("answers", *PANELS.values()), rows)
 
 
-def accuracies(grid: Grid, where: str, arm: str = BASE) -> list[str]:
+def accuracies(grid: Grid, where: str, method: str = BASE) -> list[str]:
     """Means in the order of `PANELS`; dashes where it was not asked."""
-    if not grid.seeds(where, arm):
+    if not grid.seeds(where, method):
         return ["-"] * 3
     return [
-        *(f"{accuracy(grid, where, arm, what).mean:.1f}" for what in "oi"),
-        f"{pairs_right(grid, where, arm).mean:.1f}",
+        *(f"{accuracy(grid, where, method, what).mean:.1f}" for what in "oi"),
+        f"{pairs_right(grid, where, method).mean:.1f}",
     ]
 
 
 def figure(grid: Grid) -> str:
-    """A dot a seed, an arm a row; the base made to simulate as a line."""
-    arms = [arm for arm in ARMS if grid.seeds(MAIN, arm)]
-    height = TOP + ROW * len(arms) + 34
+    """A dot a seed, a method a row; the base made to simulate as a line."""
+    methods = [method for method in METHODS if grid.seeds(MAIN, method)]
+    height = TOP + ROW * len(methods) + 34
     parts: list[Markup] = [_style()]
-    for row, arm in enumerate(arms):
+    for row, method in enumerate(methods):
         y = TOP + ROW * (row + 0.5)
-        words = f"{ARMS[arm]}, at 26 %" if arm.endswith("@26") else ARMS[arm]
+        words = f"{METHODS[method]}, at 26 %" if method.endswith("@26") else METHODS[method]
         parts.append(element("text", words, x=LEFT - 12, y=y + 4, text_anchor="end"))
     for panel, what in enumerate(PANELS):
         start = LEFT + panel * (WIDTH + GAP)
         scale = Scale(0, 100, start, start + WIDTH)
-        parts += _panel(grid, what, scale, arms)
-    label = "Percent right by arm: a dot is a training seed, the line the base made to simulate"
+        parts += _panel(grid, what, scale, methods)
+    label = "Percent right by method: a dot is a training seed, the line the base made to simulate"
     width = LEFT + 3 * WIDTH + 2 * GAP + 16
     drawn = picture(width, height, label, *parts)
     return str(drawn).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1) + "\n"
@@ -249,22 +251,22 @@ def _style() -> Markup:
     return element("style", rules)
 
 
-def _panel(grid: Grid, what: str, scale: Scale, arms: Sequence[str]) -> list[Markup]:
-    bottom = TOP + ROW * len(arms) + 4
+def _panel(grid: Grid, what: str, scale: Scale, methods: Sequence[str]) -> list[Markup]:
+    bottom = TOP + ROW * len(methods) + 4
     title = PANELS[what]
     found = [element("text", title, x=(scale.start + scale.end) / 2, y=22, text_anchor="middle")]
     for tick in (0, 25, 50, 75, 100):
         at = scale(tick)
         found.append(element("line", x1=at, x2=at, y1=TOP, y2=bottom, klass="grid"))
         found.append(element("text", str(tick), x=at, y=bottom + 16, text_anchor="middle"))
-    for value in points(grid, FORCED, BASE, what):
+    for value in points(grid, PREFILLED, BASE, what):
         at = scale(value)
         found.append(element("line", x1=at, x2=at, y1=TOP, y2=bottom, klass="base"))
-    for row, arm in enumerate(arms):
+    for row, method in enumerate(methods):
         y = TOP + ROW * (row + 0.5)
         found += [
             element("circle", cx=scale(value), cy=y, r=4, klass="dot")
-            for value in points(grid, MAIN, arm, what)
+            for value in points(grid, MAIN, method, what)
         ]
     return found
 
@@ -275,21 +277,25 @@ def figures() -> dict[Path, str]:
 
 
 def short_table() -> list[str]:
-    """README's table: the arms with most seeds, means alone, transcripts / pixels."""
+    """README's table: the methods with most seeds, means alone, transcripts / pixels."""
     grids = [Grid.raw(name) for name in (NAME, PIXELS)]
     rows = [
-        ["the base made to simulate", "-", "-", *_pairs([accuracies(g, FORCED) for g in grids])]
+        ["the base made to simulate", "-", "-", *_pairs([accuracies(g, PREFILLED) for g in grids])]
     ]
-    rows += [[ARMS[arm], *_pairs([_means(g, arm) for g in grids])] for arm in SHOWN]
+    rows += [[METHODS[method], *_pairs([_means(g, method) for g in grids])] for method in SHOWN]
     asked = [[f"{shortcut(g)[what]:.1f}" for what in PANELS] for g in grids]
     rows.append([READER, "-", "-", *_pairs(asked)])
     return table(("trained by", "compute", "seeds", *PANELS.values()), rows)
 
 
-def _means(grid: Grid, arm: str) -> list[str]:
-    if not grid.seeds(MAIN, arm):
+def _means(grid: Grid, method: str) -> list[str]:
+    if not grid.seeds(MAIN, method):
         return ["-"] * 5
-    return [compute(grid, arm), str(len(grid.seeds(MAIN, arm))), *accuracies(grid, MAIN, arm)]
+    return [
+        compute(grid, method),
+        str(len(grid.seeds(MAIN, method))),
+        *accuracies(grid, MAIN, method),
+    ]
 
 
 def _pairs(tiers: Sequence[Sequence[str]]) -> list[str]:

@@ -8,7 +8,7 @@ its labels and its selection, in one process on a CPU (two minutes). Labels, sce
 must be those of the committed records, in their order; then one mark a question and its number
 of options are kept in benchmarks/results/miniature/giveaways.json, with a digest of the words.
 It needs the question writer of the commit named there. `tables` prints the split of every
-committed answer, arm by arm and seed by seed, from the committed files alone.
+committed answer, method by method and seed by seed, from the committed files alone.
 """
 
 import argparse

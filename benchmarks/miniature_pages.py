@@ -45,7 +45,7 @@ CHOICES = {
     "video_before": ("base", "grpo", "grpo-long", "bias-failure", "cdpo-paper", "cdpo"),
 }
 """Grid -> the methods that a choice is between."""
-FORCED = "without"
+PREFILLED = "without"
 """The set whose every answer is made to begin as a removal."""
 OURS, PLAIN, LONG = "bias-failure", "grpo", "grpo-long"
 
@@ -57,11 +57,11 @@ def read() -> dict[str, Grid]:
     return {name: Grid.read(name) for name in CHOICES}
 
 
-def point(grid: Grid, where: str, arm: str, what: str) -> str:
+def point(grid: Grid, where: str, method: str, what: str) -> str:
     """An accuracy without its interval; a dash where it was not asked."""
-    if where not in grid.sets or not grid.seeds(where, arm):
+    if where not in grid.sets or not grid.seeds(where, method):
         return "-"
-    return f"{accuracy(grid, where, arm, what).mean:.1f}"
+    return f"{accuracy(grid, where, method, what).mean:.1f}"
 
 
 def gain(grid: Grid, where: str, what: str) -> str:
@@ -84,10 +84,13 @@ def short_table(grids: Grids) -> list[str]:
     for name, title in GRIDS.items():
         grid = grids[name]
         away = giving_away(grid, MAIN, "i")
-        arms = [" → ".join(point(grid, MAIN, arm, part) for arm in (PLAIN, OURS)) for part in PARTS]
-        rest = [point(grid, FORCED, "base", "r"), f"{guess(grid, MAIN, 'r'):.1f}"]
+        methods = [
+            " → ".join(point(grid, MAIN, method, part) for method in (PLAIN, OURS))
+            for part in PARTS
+        ]
+        rest = [point(grid, PREFILLED, "base", "r"), f"{guess(grid, MAIN, 'r'):.1f}"]
         share_of_gain = f"{sits_there(grid):.0f} %"
-        own = [f"{100 * (away.value or 0):.1f} %", arms[0], share_of_gain, arms[1]]
+        own = [f"{100 * (away.value or 0):.1f} %", methods[0], share_of_gain, methods[1]]
         rows.append([title, *own, gain(grid, MAIN, "r"), *rest])
     head = (
         *("test set", "give themselves away", "right, of these", "of the gain"),
@@ -97,26 +100,26 @@ def short_table(grids: Grids) -> list[str]:
 
 
 def choice_table(grids: Grids) -> list[str]:
-    """One line an arm, means alone."""
+    """One line a method, means alone."""
     rows = []
-    for name, arms in CHOICES.items():
+    for name, methods in CHOICES.items():
         grid = grids[name]
-        for arm in arms:
-            rows.append([name, arm, *_choice(grid, MAIN, arm)])
-            if arm == "base":
-                rows.append([name, "base made to simulate", *_choice(grid, FORCED, arm)])
+        for method in methods:
+            rows.append([name, method, *_choice(grid, MAIN, method)])
+            if method == "base":
+                rows.append([name, "base made to simulate", *_choice(grid, PREFILLED, method)])
     head = ("grid", "method", "simulate", *LABELS.values(), *PARTS.values(), "mix", "pairs right")
     return table(head, rows)
 
 
-def _choice(grid: Grid, where: str, arm: str) -> list[str]:
-    answers = [grid.answers(where, arm, seed) for seed in grid.seeds(where, arm)]
+def _choice(grid: Grid, where: str, method: str) -> list[str]:
+    answers = [grid.answers(where, method, seed) for seed in grid.seeds(where, method)]
     simulate = sum(sum(bool(a & SIMULATED) for a in row) > len(row) / 2 for row in answers)
-    paired = PAIRS in grid.sets and where == MAIN and grid.seeds(PAIRS, arm)
+    paired = PAIRS in grid.sets and where == MAIN and grid.seeds(PAIRS, method)
     return [
-        "-" if arm == "base" else f"{simulate} of {len(answers)}",
-        *(point(grid, where, arm, what) for what in (*LABELS, *PARTS, "mix")),
-        f"{pairs_right(grid, PAIRS, arm).mean:.1f}" if paired else "-",
+        "-" if method == "base" else f"{simulate} of {len(answers)}",
+        *(point(grid, where, method, what) for what in (*LABELS, *PARTS, "mix")),
+        f"{pairs_right(grid, PAIRS, method).mean:.1f}" if paired else "-",
     ]
 
 
@@ -125,15 +128,15 @@ def tier_table(grids: Grids, names: Sequence[str]) -> list[str]:
     rows = []
     for name in names:
         grid = grids[name]
-        for arm in ("base", PLAIN, LONG, OURS, "cdpo-paper", "cdpo"):
-            if not (seeds := grid.seeds(MAIN, arm)):
+        for method in ("base", PLAIN, LONG, OURS, "cdpo-paper", "cdpo"):
+            if not (seeds := grid.seeds(MAIN, method)):
                 continue
-            plain = arm in ("base", PLAIN)
-            gaps = [None if plain else difference(grid, MAIN, arm, PLAIN, what) for what in "ro"]
+            plain = method in ("base", PLAIN)
+            gaps = [None if plain else difference(grid, MAIN, method, PLAIN, what) for what in "ro"]
             signed = ["" if gap is None else gap.signed for gap in gaps]
-            means = [point(grid, MAIN, arm, what) for what in ("o", *PARTS)]
+            means = [point(grid, MAIN, method, what) for what in ("o", *PARTS)]
             count = "-" if seeds == [None] else str(len(seeds))
-            rows.append([GRIDS[name], arm, count, *means, *signed])
+            rows.append([GRIDS[name], method, count, *means, *signed])
     against = ("the rest, against GRPO", "observational, against GRPO")
     head = ("test set", "method", "seeds", "observational", *PARTS.values(), *against)
     return table(head, rows)
@@ -158,10 +161,10 @@ def halves_table(grids: Grids) -> list[str]:
     rows = []
     for name, title in GRIDS.items():
         grid = grids[name]
-        for _, arm, count, *cells in pair_rows(grid) if PAIRS in grid.sets else ():
-            found = opening_as_removal(grid, arm)
+        for _, method, count, *cells in pair_rows(grid) if PAIRS in grid.sets else ():
+            found = opening_as_removal(grid, method)
             told = "-" if found.value is None else f"{100 * found.value:.1f} (n {found.n})"
-            rows.append([title, arm, count, *cells[:-1], told])
+            rows.append([title, method, count, *cells[:-1], told])
     head = (
         "grid",
         "method",
@@ -267,7 +270,7 @@ def in_short(grids: Grids) -> list[str | list[str]]:
 MARKED: dict[str, Callable[[], Mapping[str, list[str]]]] = {
     "README.md": lambda: {"families": families.short_table()},
     "docs/results.md": results.tables,
-    "docs/choosing_old_world.md": lambda: {"arms": choice_table(read())},
+    "docs/choosing_old_world.md": lambda: {"methods": choice_table(read())},
 }
 """Page -> the tables that stand in it, by the names that mark their places."""
 

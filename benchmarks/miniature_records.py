@@ -12,7 +12,7 @@ from videothinker.report.estimates import seed_half
 
 RECORDS = Path(__file__).parent / "results" / "miniature"
 MAIN = "test"
-"""The set that every arm answers."""
+"""The set that every method answers."""
 SHARES = {"o": 0.74, "i": 0.26}
 """Weights of the mix: observational and inferential in the paper's training data."""
 RIGHT, VALID, SIMULATED, FOLLOWS = 1, 2, 4, 8
@@ -79,25 +79,25 @@ class Grid:
         """One letter a question: its label, or its part where `what` is one."""
         return self.sets[where]["parts" if what in (*PARTS, *HALVES) else "labels"]
 
-    def arms(self, where: str) -> list[str]:
-        """Arms evaluated on a set, in the records' order of first appearance."""
+    def methods(self, where: str) -> list[str]:
+        """Methods evaluated on a set, in the records' order of first appearance."""
         return list(dict.fromkeys(e["arm"] for e in self.evaluations if e["set"] == where))
 
-    def seeds(self, where: str, arm: str) -> list[int | None]:
-        """The training seeds of an arm that answered a set; [None] of an untrained base."""
-        found = [e["seed"] for e in self.evaluations if (e["set"], e["arm"]) == (where, arm)]
+    def seeds(self, where: str, method: str) -> list[int | None]:
+        """The training seeds of a method that answered a set; [None] of an untrained base."""
+        found = [e["seed"] for e in self.evaluations if (e["set"], e["arm"]) == (where, method)]
         return sorted(found, key=lambda seed: -1 if seed is None else seed)
 
-    def answers(self, where: str, arm: str, seed: int | None) -> list[int]:
+    def answers(self, where: str, method: str, seed: int | None) -> list[int]:
         """One digit a question."""
         for one in self.evaluations:
-            if (one["set"], one["arm"], one["seed"]) == (where, arm, seed):
+            if (one["set"], one["arm"], one["seed"]) == (where, method, seed):
                 return [int(c, 16) for c in one["answers"]]
-        raise KeyError((where, arm, seed))
+        raise KeyError((where, method, seed))
 
-    def training(self, arm: str) -> Iterator[dict[str, Any]]:
-        """The training records of an arm."""
-        return (one for one in self.trainings if one["arm"] == arm)
+    def training(self, method: str) -> Iterator[dict[str, Any]]:
+        """The training records of a method."""
+        return (one for one in self.trainings if one["arm"] == method)
 
 
 def marked(name: str) -> list[dict[str, Any]]:
@@ -161,48 +161,50 @@ def estimate(
     return widened(found, means, least)
 
 
-def flags(grid: Grid, where: str, arm: str, bit: int) -> list[list[float]]:
+def flags(grid: Grid, where: str, method: str, bit: int) -> list[list[float]]:
     """One row a seed: is the bit set in each answer?"""
-    seeds = grid.seeds(where, arm)
-    return [[float(bool(a & bit)) for a in grid.answers(where, arm, seed)] for seed in seeds]
+    seeds = grid.seeds(where, method)
+    return [[float(bool(a & bit)) for a in grid.answers(where, method, seed)] for seed in seeds]
 
 
-def accuracy(grid: Grid, where: str, arm: str, what: str) -> Interval:
-    """Exact accuracy over an arm's seeds."""
-    return estimate(grid, where, flags(grid, where, arm, RIGHT), what)
+def accuracy(grid: Grid, where: str, method: str, what: str) -> Interval:
+    """Exact accuracy over a method's seeds."""
+    return estimate(grid, where, flags(grid, where, method, RIGHT), what)
 
 
-def by_seed(grid: Grid, where: str, arm: str, label: str) -> list[float]:
+def by_seed(grid: Grid, where: str, method: str, label: str) -> list[float]:
     """Percent right of the questions of a label, part or half, a number a seed."""
     asked = [n for n, c in enumerate(grid.letters(where, label)) if c == label]
-    rows = flags(grid, where, arm, RIGHT)
+    rows = flags(grid, where, method, RIGHT)
     return [100 * math.fsum(row[n] for n in asked) / len(asked) for row in rows]
 
 
-def difference(grid: Grid, where: str, arm: str, other: str, what: str) -> Interval | None:
-    """Paired difference over the seeds both arms have; None where they share none."""
-    common = [s for s in grid.seeds(where, arm) if s in grid.seeds(where, other)]
+def difference(grid: Grid, where: str, method: str, other: str, what: str) -> Interval | None:
+    """Paired difference over the seeds both methods have; None where they share none."""
+    common = [s for s in grid.seeds(where, method) if s in grid.seeds(where, other)]
     if not common:
         return None
     rows = [
         [
             (a & RIGHT) - (b & RIGHT)
-            for a, b in zip(grid.answers(where, arm, s), grid.answers(where, other, s), strict=True)
+            for a, b in zip(
+                grid.answers(where, method, s), grid.answers(where, other, s), strict=True
+            )
         ]
         for s in common
     ]
     return estimate(grid, where, rows, what, least=-1.0)
 
 
-def baseline(arm: str) -> str:
-    """Plain GRPO on the same training questions: `grpo@P` of `ARM@P`."""
-    _, at, share_of_training = arm.partition("@")
+def baseline(method: str) -> str:
+    """Plain GRPO on the same training questions: `grpo@P` of `METHOD@P`."""
+    _, at, share_of_training = method.partition("@")
     return f"grpo{at}{share_of_training}"
 
 
-def share(grid: Grid, where: str, arm: str, bit: int) -> float:
+def share(grid: Grid, where: str, method: str, bit: int) -> float:
     """Percent of all answers with the bit."""
-    rows = flags(grid, where, arm, bit)
+    rows = flags(grid, where, method, bit)
     return 100 * math.fsum(map(math.fsum, rows)) / sum(map(len, rows))
 
 
@@ -215,10 +217,10 @@ def twos(grid: Grid, where: str) -> list[tuple[int, int]]:
     return [(two[0], two[1]) for two in places.values() if len(two) == 2]
 
 
-def whole_by_seed(grid: Grid, where: str, arm: str) -> list[list[float]]:
+def whole_by_seed(grid: Grid, where: str, method: str) -> list[list[float]]:
     """One row a seed: are both questions of each two right?"""
     at = twos(grid, where)
-    return [[row[a] * row[b] for a, b in at] for row in flags(grid, where, arm, RIGHT)]
+    return [[row[a] * row[b] for a, b in at] for row in flags(grid, where, method, RIGHT)]
 
 
 def over_twos(
@@ -231,14 +233,14 @@ def over_twos(
     return widened(mean(averaged, scenes, low=least), means, least)
 
 
-def pairs_right(grid: Grid, where: str, arm: str) -> Interval:
+def pairs_right(grid: Grid, where: str, method: str) -> Interval:
     """Percent of minimal pairs, or families, with both questions right."""
-    return over_twos(grid, where, whole_by_seed(grid, where, arm))
+    return over_twos(grid, where, whole_by_seed(grid, where, method))
 
 
-def last(grid: Grid, arm: str, name: str) -> float | None:
-    """The last point of a training curve, averaged over the arm's seeds."""
-    found = [one["curves"][name][-1] for one in grid.training(arm) if one["curves"][name]]
+def last(grid: Grid, method: str, name: str) -> float | None:
+    """The last point of a training curve, averaged over the method's seeds."""
+    found = [one["curves"][name][-1] for one in grid.training(method) if one["curves"][name]]
     kept = [value for value in found if value is not None]
     return math.fsum(kept) / len(kept) if kept else None
 
@@ -249,11 +251,11 @@ ACCURACIES = (*LABELS, *PARTS)
 """What stands under them: inferential accuracy never without its split."""
 
 
-def opening(grid: Grid, where: str, arm: str, whats: Sequence[str]) -> list[str]:
-    """How a line begins: the arm, how many seeds it has, its accuracies."""
-    seeds = grid.seeds(where, arm)
+def opening(grid: Grid, where: str, method: str, whats: Sequence[str]) -> list[str]:
+    """How a line begins: the method, how many seeds it has, its accuracies."""
+    seeds = grid.seeds(where, method)
     count = "-" if seeds == [None] else str(len(seeds))
-    return [arm, count, *(str(accuracy(grid, where, arm, what)) for what in whats)]
+    return [method, count, *(str(accuracy(grid, where, method, what)) for what in whats)]
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -1,24 +1,24 @@
-"""The tables of docs/results.md: arms (miniature_families.py) and what stands beside them."""
+"""The tables of docs/results.md: methods (miniature_families.py) and what stands beside them."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 from miniature_families import (
-    ARMS,
     BASE,
     CURE,
     DESCRIBED,
-    FORCED,
+    METHODS,
     NAME,
     PANELS,
     PIXELS,
     PLAIN,
+    PREFILLED,
     READER,
     accuracies,
-    arms_table,
     base_table,
     cure_table,
+    methods_table,
     points,
     shortcut,
     whole_difference,
@@ -38,25 +38,27 @@ FAR = {
 SLICE = "slice"
 """The labelled set by which a checkpoint is chosen."""
 FOLLOWING = (PLAIN, CURE, "families", "both", "k3-0.01", "k3-0.03", "label-26", "attract")
-"""Arms asked whether their answer follows the premise."""
+"""Methods asked whether their answer follows the premise."""
 SIZED = (PLAIN, CURE, "floor-0.05", "label-40")
-"""Arms on two sizes of base."""
+"""Methods on two sizes of base."""
 
 
 def follow_table(grids: tuple[Grid, Grid]) -> list[str]:
     """Families in which another answer is given where another object is named, a tier a column."""
     asked = [(DESCRIBED, BASE, "the base made to describe")]
-    asked += [(FORCED, BASE, "the base made to simulate")]
-    asked += [(MAIN, arm, ARMS[arm]) for arm in FOLLOWING]
-    rows = [[words, *(_followed(one, where, arm) for one in grids)] for where, arm, words in asked]
+    asked += [(PREFILLED, BASE, "the base made to simulate")]
+    asked += [(MAIN, method, METHODS[method]) for method in FOLLOWING]
+    rows = [
+        [words, *(_followed(one, where, method) for one in grids)] for where, method, words in asked
+    ]
     return table(("another answer for another object", "transcripts", "pixels"), rows)
 
 
-def _followed(grid: Grid, where: str, arm: str) -> str:
-    if not grid.seeds(where, arm):
+def _followed(grid: Grid, where: str, method: str) -> str:
+    if not grid.seeds(where, method):
         return "-"
     at = twos(grid, where)
-    rows = [[row[a] for a, _ in at] for row in flags(grid, where, arm, FOLLOWS)]
+    rows = [[row[a] for a, _ in at] for row in flags(grid, where, method, FOLLOWS)]
     return str(over_twos(grid, where, rows))
 
 
@@ -67,34 +69,39 @@ def size_table(larger: Grid, smaller: Grid) -> list[str]:
     for words, grid in (("1.0 M", larger), ("0.6 M", smaller)):
         kept = [one for one in grid.evaluations if one["seed"] in common]
         same = replace(grid, evaluations=kept)
-        rows.append([words, "the base made to simulate", "-", *accuracies(same, FORCED), ""])
-        for arm in SIZED:
-            if not (seeds := same.seeds(MAIN, arm)):
+        rows.append([words, "the base made to simulate", "-", *accuracies(same, PREFILLED), ""])
+        for method in SIZED:
+            if not (seeds := same.seeds(MAIN, method)):
                 continue
-            gap = None if arm == PLAIN else whole_difference(same, arm, PLAIN)
-            means = accuracies(same, MAIN, arm)
-            rows.append([words, ARMS[arm], str(len(seeds)), *means, gap.signed if gap else ""])
+            gap = None if method == PLAIN else whole_difference(same, method, PLAIN)
+            means = accuracies(same, MAIN, method)
+            rows.append(
+                [words, METHODS[method], str(len(seeds)), *means, gap.signed if gap else ""]
+            )
     rows.append(["either", READER, "-", *(f"{shortcut(larger)[what]:.1f}" for what in PANELS), ""])
     return table(("base", "trained by", "seeds", *PANELS.values(), "against GRPO"), rows)
 
 
 def far_table(grid: Grid) -> list[str]:
-    """Whole families on scenes unlike those of training, by arm."""
+    """Whole families on scenes unlike those of training, by method."""
     asked = [where for where in FAR if where in grid.sets]
-    arms = [BASE, *(arm for arm in ARMS if any(grid.seeds(where, arm) for where in asked))]
+    methods = [
+        BASE,
+        *(method for method in METHODS if any(grid.seeds(where, method) for where in asked)),
+    ]
     rows = []
-    for arm in arms:
-        words = "the base made to simulate" if arm == BASE else ARMS[arm]
-        count = "-" if arm == BASE else ", ".join(map(str, grid.seeds(asked[0], arm)))
-        sets = [f"{where}-{FORCED}" if arm == BASE else where for where in asked]
-        rows.append([words, count, *(str(pairs_right(grid, where, arm)) for where in sets)])
+    for method in methods:
+        words = "the base made to simulate" if method == BASE else METHODS[method]
+        count = "-" if method == BASE else ", ".join(map(str, grid.seeds(asked[0], method)))
+        sets = [f"{where}-{PREFILLED}" if method == BASE else where for where in asked]
+        rows.append([words, count, *(str(pairs_right(grid, where, method)) for where in sets)])
     rows.append([READER, "-", *(f"{shortcut(grid, where)['f']:.1f}" for where in asked)])
     return table(("families whole", "seeds", *(FAR[where] for where in asked)), rows)
 
 
 def chosen_table(grid: Grid) -> list[str]:
     """GRPO's checkpoint that is best on the labelled slice, by seed, and its last one."""
-    steps = sorted(int(arm.partition("-")[2]) for arm in grid.arms(SLICE))
+    steps = sorted(int(method.partition("-")[2]) for method in grid.methods(SLICE))
     rows = []
     for place, seed in enumerate(grid.seeds(SLICE, f"{PLAIN}-{steps[-1]}")):
         right = {
@@ -131,7 +138,7 @@ def tables() -> dict[str, list[str]]:
     }
     for tier, where in (("", grid), (", pixels", pixels)):
         found |= {
-            f"arms{tier}": arms_table(where),
+            f"methods{tier}": methods_table(where),
             f"against the sampling{tier}": cure_table(where),
             f"answers{tier}": answers_table(where),
             f"kinds{tier}": kinds_table(where),

@@ -32,11 +32,11 @@ DRAWS = 10_000
 NAMES = {**LABELS, **PARTS}
 
 
-def gains(grid: Grid, where: str, arm: str, other: str, what: str) -> dict[int, float]:
-    """Training seed that two arms share -> the first arm's gain, in points."""
+def gains(grid: Grid, where: str, method: str, other: str, what: str) -> dict[int, float]:
+    """Training seed that two methods share -> the first method's gain, in points."""
     ours, theirs = (
         dict(zip(grid.seeds(where, name), by_seed(grid, where, name, what), strict=True))
-        for name in (arm, other)
+        for name in (method, other)
     )
     return {s: ours[s] - theirs[s] for s in ours if s is not None and s in theirs}
 
@@ -53,16 +53,16 @@ def resampled(count: int) -> np.ndarray:
     return np.random.default_rng(count).multinomial(count, [1 / count] * count, DRAWS).astype(float)
 
 
-def bootstrap(grid: Grid, where: str, arm: str, other: str, what: str) -> Interval:
+def bootstrap(grid: Grid, where: str, method: str, other: str, what: str) -> Interval:
     """Percentiles of the gain over resampled seeds and, apart from them, resampled scenes."""
-    found = gains(grid, where, arm, other, what)
+    found = gains(grid, where, method, other, what)
     kept = [n for n, c in enumerate(grid.letters(where, what)) if c == what]
     places = {scene: i for i, scene in enumerate(dict.fromkeys(grid.sets[where]["scenes"]))}
     scene_Q = np.array([places[grid.sets[where]["scenes"][n]] for n in kept])
     counts_V = np.bincount(scene_Q, minlength=len(places)).astype(float)
     sums_SV = np.zeros((len(found), len(places)))
     for row, seed in enumerate(found):
-        ours, theirs = (np.array(grid.answers(where, name, seed))[kept] for name in (arm, other))
+        ours, theirs = (np.array(grid.answers(where, name, seed))[kept] for name in (method, other))
         gap_Q = (ours & RIGHT) - (theirs & RIGHT)
         sums_SV[row] = np.bincount(scene_Q, gap_Q, minlength=len(places))
     scenes_DV = resampled(len(places))
@@ -87,17 +87,17 @@ def giving_away(grid: Grid, where: str, label: str) -> Share:
 
 
 def sets_of(grid: Grid) -> list[str]:
-    """The sets that ask ordinary questions of their own: no pairs, no forced way of thinking."""
+    """The sets that ask ordinary questions of their own: no pairs, no prefilled thinking."""
     return [w for w, asked in grid.sets.items() if w != PAIRS and not asked["prefill"]]
 
 
-def opening_as_removal(grid: Grid, arm: str) -> Share:
+def opening_as_removal(grid: Grid, method: str) -> Share:
     """Causal halves answered right, among those whose answer opens with a removal."""
     found = [
         answer & RIGHT
-        for seed in grid.seeds(PAIRS, arm)
+        for seed in grid.seeds(PAIRS, method)
         for answer, half in zip(
-            grid.answers(PAIRS, arm, seed), grid.letters(PAIRS, "c"), strict=True
+            grid.answers(PAIRS, method, seed), grid.letters(PAIRS, "c"), strict=True
         )
         if half == "c" and answer & SIMULATED
     ]
@@ -113,43 +113,49 @@ def share_rows(grid: Grid) -> Iterator[list[str]]:
 
 
 def gain_rows(grid: Grid, where: str) -> Iterator[list[str]]:
-    """Every arm's gain over GRPO by label and part, with three intervals."""
-    for arm in grid.arms(where):
-        other = baseline(arm)
-        if arm == other or arm.partition("@")[0] == "bias":
+    """Every method's gain over GRPO by label and part, with three intervals."""
+    for method in grid.methods(where):
+        other = baseline(method)
+        if method == other or method.partition("@")[0] == "bias":
             continue
         for what, name in NAMES.items():
-            found = [*gains(grid, where, arm, other, what).values()]
-            gap = difference(grid, where, arm, other, what) if found else None
+            found = [*gains(grid, where, method, other, what).values()]
+            gap = difference(grid, where, method, other, what) if found else None
             if gap is None:
                 continue
             seeds = over_seeds(found).signed if len(found) > 1 else "one seed"
-            drawn = bootstrap(grid, where, arm, other, what).signed
+            drawn = bootstrap(grid, where, method, other, what).signed
             lost = f"{sum(gain < 0 for gain in found)} of {len(found)}"
-            yield [grid.name, where, arm, name, gap.signed, seeds, drawn, lost]
+            yield [grid.name, where, method, name, gap.signed, seeds, drawn, lost]
 
 
 def accuracy_rows(grid: Grid, where: str) -> Iterator[list[str]]:
-    """Every arm, then each of its seeds."""
-    for arm in grid.arms(where):
-        seeds = grid.seeds(where, arm)
-        yield [grid.name, where, arm, "all", *(str(accuracy(grid, where, arm, w)) for w in NAMES)]
-        each = [by_seed(grid, where, arm, what) for what in NAMES]
+    """Every method, then each of its seeds."""
+    for method in grid.methods(where):
+        seeds = grid.seeds(where, method)
+        yield [
+            grid.name,
+            where,
+            method,
+            "all",
+            *(str(accuracy(grid, where, method, w)) for w in NAMES),
+        ]
+        each = [by_seed(grid, where, method, what) for what in NAMES]
         if seeds != [None]:
             for seed, *values in zip(seeds, *each, strict=True):
-                yield [grid.name, where, arm, str(seed), *(f"{value:.1f}" for value in values)]
+                yield [grid.name, where, method, str(seed), *(f"{value:.1f}" for value in values)]
 
 
 def pair_rows(grid: Grid) -> Iterator[list[str]]:
-    """Minimal pairs by half, an arm a line."""
-    for arm in grid.arms(PAIRS):
-        halves = [str(accuracy(grid, PAIRS, arm, half)) for half in HALVES]
-        both = str(pairs_right(grid, PAIRS, arm))
-        count = "-" if grid.seeds(PAIRS, arm) == [None] else str(len(grid.seeds(PAIRS, arm)))
-        yield [grid.name, arm, count, *halves, both, show(opening_as_removal(grid, arm))]
+    """Minimal pairs by half, a method a line."""
+    for method in grid.methods(PAIRS):
+        halves = [str(accuracy(grid, PAIRS, method, half)) for half in HALVES]
+        both = str(pairs_right(grid, PAIRS, method))
+        count = "-" if grid.seeds(PAIRS, method) == [None] else str(len(grid.seeds(PAIRS, method)))
+        yield [grid.name, method, count, *halves, both, show(opening_as_removal(grid, method))]
 
 
-PAIR_HEAD = ("grid", "arm", "seeds", *HALVES.values(), "both right")
+PAIR_HEAD = ("grid", "method", "seeds", *HALVES.values(), "both right")
 INTERVALS = ("over scenes and seeds", "Student over seeds", "bootstrap of seeds and scenes")
 
 
@@ -163,11 +169,11 @@ def printed(*, every: bool) -> list[str]:
             [row for grid in grids for row in share_rows(grid)],
         ),
         f"Percent right (95 % {INTERVALS[0]})": (
-            ("grid", "set", "arm", "seed", *NAMES.values()),
+            ("grid", "set", "method", "seed", *NAMES.values()),
             [row for one in asked for row in accuracy_rows(*one)],
         ),
         "Gain over GRPO of the same training share, points (95 %)": (
-            ("grid", "set", "arm", "questions", *INTERVALS, "seeds that lose"),
+            ("grid", "set", "method", "questions", *INTERVALS, "seeds that lose"),
             [row for one in asked for row in gain_rows(*one)],
         ),
         f"Minimal pairs by half, percent right (95 % {INTERVALS[0]})": (

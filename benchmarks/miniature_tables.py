@@ -36,40 +36,40 @@ FURTHER = tuple(AGAINST)[:-1]
 """Of a further set, which has no mix."""
 
 
-def against_baseline(grid: Grid, where: str, arm: str, whats: Sequence[str]) -> list[str]:
+def against_baseline(grid: Grid, where: str, method: str, whats: Sequence[str]) -> list[str]:
     """Signed differences; empty for GRPO itself and for what was not trained on its questions.
 
     A bias model shares at most the number of a seed with GRPO, no draw. Where GRPO was run with
     fewer seeds, their number stands behind.
     """
-    other = baseline(arm)
-    ours, theirs = (set(grid.seeds(where, name)) for name in (arm, other))
+    other = baseline(method)
+    ours, theirs = (set(grid.seeds(where, name)) for name in (method, other))
     fewer = f"; {len(ours & theirs)} of {len(ours)} seeds" if ours - theirs else ""
-    apart = arm == other or arm.partition("@")[0] == "bias"
-    gaps = [None if apart else difference(grid, where, arm, other, what) for what in whats]
+    apart = method == other or method.partition("@")[0] == "bias"
+    gaps = [None if apart else difference(grid, where, method, other, what) for what in whats]
     return ["" if gap is None else gap.signed + fewer for gap in gaps]
 
 
-def arm_row(grid: Grid, where: str, arm: str) -> list[str]:
+def method_row(grid: Grid, where: str, method: str) -> list[str]:
     """One line of the main table."""
     return [
-        *opening(grid, where, arm, (*ACCURACIES, "mix")),
-        *against_baseline(grid, where, arm, tuple(AGAINST)),
-        f"{share(grid, where, arm, SIMULATED):.0f}",
-        f"{share(grid, where, arm, VALID):.1f}",
+        *opening(grid, where, method, (*ACCURACIES, "mix")),
+        *against_baseline(grid, where, method, tuple(AGAINST)),
+        f"{share(grid, where, method, SIMULATED):.0f}",
+        f"{share(grid, where, method, VALID):.1f}",
     ]
 
 
 def main_table(grid: Grid) -> list[str]:
-    """Every arm on the main set of questions."""
-    return table(HEAD, [arm_row(grid, MAIN, arm) for arm in grid.arms(MAIN)])
+    """Every method on the main set of questions."""
+    return table(HEAD, [method_row(grid, MAIN, method) for method in grid.methods(MAIN)])
 
 
 SETS = {
     MAIN: "the main questions",
     "pairs": "minimal pairs, two questions that look alike and differ in the answer",
-    "seen": "the main questions, every model forced to describe",
-    "without": "the main questions, every model forced to simulate the removal",
+    "seen": "the main questions, every model made to describe by a prefill",
+    "without": "the main questions, every model made to simulate the removal by a prefill",
     "seen-drawn": "the same as `seen`, drawn at temperature 1 as in training",
     "without-drawn": "the same as `without`, drawn at temperature 1 as in training",
     "six-objects": "out of domain, always 6 objects where the base saw 4 or 5",
@@ -91,11 +91,14 @@ SETS = {
 """What the further sets are."""
 
 
-def further_row(grid: Grid, where: str, arm: str) -> list[str]:
+def further_row(grid: Grid, where: str, method: str) -> list[str]:
     """One line of a further set's table: a pair's halves and both, or a label at a time."""
     if where == PAIRS:
-        return [*opening(grid, where, arm, tuple(HALVES)), str(pairs_right(grid, where, arm))]
-    return [*opening(grid, where, arm, ACCURACIES), *against_baseline(grid, where, arm, FURTHER)]
+        return [*opening(grid, where, method, tuple(HALVES)), str(pairs_right(grid, where, method))]
+    return [
+        *opening(grid, where, method, ACCURACIES),
+        *against_baseline(grid, where, method, FURTHER),
+    ]
 
 
 def set_row(grid: Grid, where: str) -> list[str]:
@@ -113,7 +116,7 @@ def set_row(grid: Grid, where: str) -> list[str]:
 def set_table(grid: Grid) -> list[str]:
     """Every set of questions that somebody answered."""
     head = ("questions", "what they are", *LABELS.values(), "of these give-aways", "scenes")
-    return table(head, [set_row(grid, where) for where in grid.sets if grid.arms(where)])
+    return table(head, [set_row(grid, where) for where in grid.sets if grid.methods(where)])
 
 
 def further_set(grid: Grid, where: str) -> list[str]:
@@ -121,33 +124,35 @@ def further_set(grid: Grid, where: str) -> list[str]:
     pairs = len(set(grid.sets[where]["pairs"]) - {""})
     gaps = [AGAINST[what] for what in FURTHER]
     head = (*OPENING[:2], *HALVES.values(), "both right") if pairs else (*OPENING[:-1], *gaps)
-    arms = dict.fromkeys([*grid.arms(MAIN), *grid.arms(where)])
-    rows = [further_row(grid, where, arm) for arm in arms if grid.seeds(where, arm)]
+    methods = dict.fromkeys([*grid.methods(MAIN), *grid.methods(where)])
+    rows = [further_row(grid, where, method) for method in methods if grid.seeds(where, method)]
     return [f"`{where}`:", "", *table(head, rows)]
 
 
 def other_sets(grid: Grid) -> list[str]:
     """Every further set that was answered, a table each."""
-    found = [further_set(grid, where) for where in grid.sets if where != MAIN and grid.arms(where)]
+    found = [
+        further_set(grid, where) for where in grid.sets if where != MAIN and grid.methods(where)
+    ]
     return [line for lines in found for line in ("", *lines)]
 
 
 def curves_table(grid: Grid) -> list[str]:
-    """Where each arm's training ended."""
+    """Where each method's training ended."""
     rows = []
-    for arm in dict.fromkeys(one["arm"] for one in grid.trainings):
+    for method in dict.fromkeys(one["arm"] for one in grid.trainings):
         values = [
-            last(grid, arm, name)
+            last(grid, method, name)
             for name in ("divergence", "entropy", "valid", "inferential_share")
         ]
-        guarded = sum(one["guarded_steps"] for one in grid.training(arm))
+        guarded = sum(one["guarded_steps"] for one in grid.training(method))
         shown = ["" if value is None else f"{value:.3f}" for value in values]
-        rows.append([arm, *shown, str(guarded)])
+        rows.append([method, *shown, str(guarded)])
     head = ("method", "divergence, nats", "entropy, nats", "valid", "inferential share drawn")
     return table((*head, "steps the guard acted"), rows)
 
 
-def erosion(grid: Grid, share_of_training: float, arm: str) -> list[str] | None:
+def erosion(grid: Grid, share_of_training: float, method: str) -> list[str] | None:
     """One line: does two-mode theory predict the sign of GRPO's change on inferential questions?
 
     The sign is that of the mean; how many seeds lost stands beside it.
@@ -166,9 +171,9 @@ def erosion(grid: Grid, share_of_training: float, arm: str) -> list[str] | None:
     describe = (1 - share_of_training) * (way["o", "o"] - way["s", "o"])
     simulate = share_of_training * (way["s", "i"] - way["o", "i"])
     base, rest = (accuracy(grid, MAIN, "base", what).mean for what in "ir")
-    gap = accuracy(grid, MAIN, arm, "i").mean - base
-    there = accuracy(grid, MAIN, arm, "r").mean - rest
-    each = by_seed(grid, MAIN, arm, "i")
+    gap = accuracy(grid, MAIN, method, "i").mean - base
+    there = accuracy(grid, MAIN, method, "r").mean - rest
+    each = by_seed(grid, MAIN, method, "i")
     lost = sum(one < base for one in each)
     predicted, seen = ("loses" if describe > simulate else "gains"), "loses" if gap < 0 else "gains"
     return [
@@ -184,15 +189,15 @@ def erosion(grid: Grid, share_of_training: float, arm: str) -> list[str] | None:
 
 
 SHARE_OF = {"grpo": 0.05, "grpo@10": 0.10, "grpo@26": 0.26, "grpo@50": 0.50}
-"""GRPO's arms and the inferential share of their training questions."""
+"""GRPO's methods and the inferential share of their training questions."""
 
 
 def erosion_table(grids: Sequence[Grid]) -> list[str]:
     """The condition, for every share that GRPO was run at."""
     rows = []
     for grid in grids:
-        for arm, rho in SHARE_OF.items():
-            if grid.seeds(MAIN, arm) and (row := erosion(grid, rho, arm)):
+        for method, rho in SHARE_OF.items():
+            if grid.seeds(MAIN, method) and (row := erosion(grid, rho, method)):
                 rows.append([grid.name, *row])
     pulls = ("pull to describing", "pull to simulating")
     outcome = ("predicted", "change against base", "on the rest", "seeds that lost", "")
@@ -271,7 +276,7 @@ WORDS = (
 def section(grid: Grid) -> list[str]:
     """One grid: its sets of questions, its main table, the further sets, where training ended."""
     title, about = TITLES[grid.name]
-    smaller = any(arm.endswith(("@small", "-small")) for arm in grid.arms(MAIN))
+    smaller = any(method.endswith(("@small", "-small")) for method in grid.methods(MAIN))
     about = f"{about} {SMALL}" if smaller else about
     lines = [f"## {title}", "", about, "", *set_table(grid), ""]
     lines += [f"`{MAIN}`:", "", *main_table(grid), *other_sets(grid)]

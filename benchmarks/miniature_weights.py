@@ -1,4 +1,4 @@
-"""The weight of the repulsion: a curve a family of arms, and what three conditions say of it."""
+"""The weight of the repulsion: a curve a family of methods, and what three conditions say of it."""
 
 import math
 import re
@@ -25,7 +25,7 @@ FAMILIES = {
     "controller": "exact divergence, its weight led by a controller",
     "k3": "the plain objective: the paper's divergence at a constant weight",
 }
-"""Arms called FAMILY-WEIGHT, trained on the questions that `grpo` was trained on."""
+"""Methods called FAMILY-WEIGHT, trained on the questions that `grpo` was trained on."""
 LEAST_VALID = 95.0
 """Percent of a seed's answers that must be of a valid format."""
 MOST_LOST = 2.0
@@ -47,7 +47,7 @@ HEAD = (
 class Point:
     """One weight of a family; percent and points."""
 
-    arm: str
+    method: str
     weight: float
     valid: float
     """Of the worst seed."""
@@ -62,25 +62,27 @@ class Point:
         return math.nan if self.gap is None else self.gap.mean
 
 
-def mixes(grid: Grid, arm: str) -> dict[int | None, float]:
+def mixes(grid: Grid, method: str) -> dict[int | None, float]:
     """Percent of the mix that is right, by seed."""
     factors = weights(grid.sets[MAIN]["labels"], "mix")
-    rows = zip(grid.seeds(MAIN, arm), flags(grid, MAIN, arm, RIGHT), strict=True)
+    rows = zip(grid.seeds(MAIN, method), flags(grid, MAIN, method, RIGHT), strict=True)
     return {seed: 100 * math.fsum(map(mul, factors, row)) / len(row) for seed, row in rows}
 
 
-def point(grid: Grid, arm: str, weight: float) -> Point:
-    """What is known of one arm."""
-    ours, plain = mixes(grid, arm), mixes(grid, "grpo")
-    valid = min(100 * math.fsum(row) / len(row) for row in flags(grid, MAIN, arm, VALID))
+def point(grid: Grid, method: str, weight: float) -> Point:
+    """What is known of one method."""
+    ours, plain = mixes(grid, method), mixes(grid, "grpo")
+    valid = min(100 * math.fsum(row) / len(row) for row in flags(grid, MAIN, method, VALID))
     mix_gap = min((ours[seed] - plain[seed] for seed in ours if seed in plain), default=math.nan)
-    return Point(arm, weight, valid, mix_gap, difference(grid, MAIN, arm, "grpo", "i"))
+    return Point(method, weight, valid, mix_gap, difference(grid, MAIN, method, "grpo", "i"))
 
 
 def curve(grid: Grid, family: str) -> list[Point]:
-    """A family's arms on the main set, by weight."""
-    found = [(arm, re.fullmatch(rf"{family}-(\d*\.?\d+)", arm)) for arm in grid.arms(MAIN)]
-    points = [point(grid, arm, float(match[1])) for arm, match in found if match]
+    """A family's methods on the main set, by weight."""
+    found = [
+        (method, re.fullmatch(rf"{family}-(\d*\.?\d+)", method)) for method in grid.methods(MAIN)
+    ]
+    points = [point(grid, method, float(match[1])) for method, match in found if match]
     return sorted(points, key=lambda one: one.weight)
 
 
@@ -93,7 +95,7 @@ def best_of(points: Sequence[Point]) -> Point | None:
 def point_row(grid: Grid, one: Point, best: Point | None) -> list[str]:
     """One line of the table."""
     return [
-        *opening(grid, MAIN, one.arm, (*ACCURACIES, "mix")),
+        *opening(grid, MAIN, one.method, (*ACCURACIES, "mix")),
         f"{one.valid:.1f}",
         "" if one.gap is None else f"{one.mix_gap:+.1f}",
         "" if one.gap is None else one.gap.signed,

@@ -1,19 +1,20 @@
-"""What weight-only int8 and int4 (torchao) cost the shipped base: accuracy by label, and speed.
+"""What weight-only int8 and int4 (torchao) cost the shipped bases: accuracy by label, and speed.
 
     pip install 'videothinker[quantized]'
-    videothinker world --give-aways allowed --scenes 200 --validation-scenes 100 --size 64x48 \
-      --frames 16 --plain-looks --radius 0.3 --objects-max 5 --softest 0.5 --near-miss 0.4 --out W
-    videothinker diagnose W --out D
-    OMP_NUM_THREADS=1 python benchmarks/quantized.py --data D [--limit 60]
+    OMP_NUM_THREADS=1 python benchmarks/quantized.py > quantized.json \
+      --model models/base-transcript --data runs/miniature/questions \
+      --model models/base-video --data runs/miniature-video/questions
 
+The questions are a cell of `recipes/miniature.yaml` and one of `recipes/miniature-video.yaml`.
 Every format answers the same held-out questions under the demo's protocol, greedily. Only linear
 layers of the language model are quantized, in groups of 32 weights for int4; the head is tied to
 the embedding and stays. Tokens a second: one question, one row, CPU time of one thread, the prompt
-with its video included. The last line is JSON.
+with its video included. What is printed is JSON, a base in each entry.
 """
 
 import argparse
 import json
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -86,47 +87,56 @@ def measure(
     return found
 
 
-def table(told: dict) -> str:
+def table(bases: list[dict]) -> str:
     """The result as docs/deploy.md has it."""
-    counts = [f"{label} ({told['formats']['float32'][label]['n']})" for label in LABELS]
+    counts = [f"{label} ({bases[0]['formats']['float32'][label]['n']})" for label in LABELS]
     lines = [
-        f"| weights | {' | '.join(counts)} | unparsed | tokens a second |",
-        "|---|---|---|---|---|",
+        f"| base | weights | {' | '.join(counts)} | unparsed | tokens a second |",
+        "|---|---|---|---|---|---|",
     ]
-    for form, found in told["formats"].items():
-        cells = [
-            "{:.1f} ({:.1f} to {:.1f})".format(
-                *(100 * found[label][key] for key in ("value", "low", "high"))
-            )
-            for label in LABELS
-        ]
-        lost, speed = f"{100 * found['unparsed']:.1f}", f"{found['tokens_a_second']:.0f}"
-        lines.append(f"| {form} | {' | '.join(cells)} | {lost} | {speed} |")
+    for told in bases:
+        for form, found in told["formats"].items():
+            cells = [
+                "{:.1f} ({:.1f} to {:.1f})".format(
+                    *(100 * found[label][key] for key in ("value", "low", "high"))
+                )
+                for label in LABELS
+            ]
+            lost, speed = f"{100 * found['unparsed']:.1f}", f"{found['tokens_a_second']:.0f}"
+            name = f"`{told['name']}`"
+            lines.append(f"| {name} | {form} | {' | '.join(cells)} | {lost} | {speed} |")
     return "\n".join(lines)
+
+
+def base(model: str, data: Path, limit: int) -> dict:
+    """All formats of one base on the held-out questions of a diagnosis."""
+    read = load("jsonl", data, "validation")
+    rows = read_jsonl(data / "diagnosis.jsonl", Diagnosis)
+    labels = {row.question_id: row.label for row in rows if row.label in LABELS}
+    known = [q for q in read.questions if q.id in labels]
+    for label in LABELS:
+        extra = [q for q in known if labels[q.id] == label][limit or len(known) :]
+        known = [q for q in known if q not in extra]
+    root = json.loads((data / "run.json").read_text())["facts"]["data_root"]
+    told = {"name": model, "model": load_policy(model).digest, "threads": 1, "formats": {}}
+    for form in FORMATS:
+        policy = quantized(model, form)
+        told["formats"][form] = measure(policy, form, known, labels, Path(root))
+        print(model, form, json.dumps(told["formats"][form]), file=sys.stderr, flush=True)
+    return told
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="a diagnose folder with videos")
-    parser.add_argument("--model", default="models/base-video")
+    parser.add_argument("--model", action="append", required=True, help="once for each base")
+    parser.add_argument(
+        "--data", action="append", type=Path, required=True, help="a diagnose folder for each"
+    )
     parser.add_argument("--limit", type=int, default=0, help="questions of each label; 0 takes all")
-    parser.add_argument("--formats", nargs="+", choices=FORMATS, default=FORMATS)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    read = load("jsonl", given.data, "validation")
-    rows = read_jsonl(given.data / "diagnosis.jsonl", Diagnosis)
-    labels = {row.question_id: row.label for row in rows if row.label in LABELS}
-    known = [q for q in read.questions if q.id in labels]
-    for label in LABELS:
-        extra = [q for q in known if labels[q.id] == label][given.limit or len(known) :]
-        known = [q for q in known if q not in extra]
-    root = json.loads((given.data / "run.json").read_text())["facts"]["data_root"]
-    told = {"model": load_policy(given.model).digest, "threads": 1, "formats": {}}
-    for form in given.formats:
-        policy = quantized(given.model, form)
-        told["formats"][form] = measure(policy, form, known, labels, Path(root))
-        print(form, json.dumps(told["formats"][form]), flush=True)
-    print(json.dumps(told))
+    pairs = zip(given.model, given.data, strict=True)
+    print(json.dumps([base(model, data, given.limit) for model, data in pairs], indent=1))
 
 
 if __name__ == "__main__":

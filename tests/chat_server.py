@@ -50,7 +50,7 @@ class ChatServer:
 
     `acts` takes a body and how many requests came before, and gives a word of ACTS. `bodies` are
     the requests that came, `headers` theirs, `most` the most that were at work at once; an answer
-    takes `delay` seconds.
+    takes `delay` seconds. `reply` is sent in the place of a completion.
     """
 
     def __init__(
@@ -61,7 +61,9 @@ class ChatServer:
         delay: float = 0.0,
         after: str | None = None,
         port: int = 0,
+        reply: Any = None,
     ) -> None:
+        self.reply = reply
         self.says, self.acts, self.delay, self.after = says, acts, delay, after
         self.bodies: list[Body] = []
         self.headers: list[dict[str, str]] = []
@@ -150,7 +152,8 @@ class ChatServer:
         else:
             time.sleep(self.delay)
             text = None if act == "nothing" else self.says(body)
-            self._send(handler, 200, json.dumps(completion(body, text)).encode())
+            told = completion(body, text) if self.reply is None else self.reply
+            self._send(handler, 200, json.dumps(told).encode())
 
     def _send(self, handler: BaseHTTPRequestHandler, status: int, data: bytes) -> None:
         self._leave(handler)

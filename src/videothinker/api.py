@@ -1,8 +1,8 @@
 """The stages from Python: `from videothinker.api import world, diagnose, train, evaluate, report`.
 
 Each is called with settings by name, or with its config, and returns a `Result` (`ask`, `check`,
-`convert`, `models` and `benchmarks` their record). It is quiet unless `quiet=False`. A
-stage is imported when it is called, so this module is light.
+`convert`, `models`, `benchmarks`, `push` and `pull` a record of their own). It is quiet unless
+`quiet=False`. A stage is imported when it is called, so this module is light.
 """
 
 import dataclasses

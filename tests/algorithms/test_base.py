@@ -94,7 +94,7 @@ def test_repulsion_zero_is_allowed_with_a_sampling_of_its_own() -> None:
 
 def test_fewer_than_no_refills_are_refused() -> None:
     """A step would draw no question at all and train on nothing."""
-    with pytest.raises(UserError, match="max_refills is -1; allowed is zero or more"):
+    with pytest.raises(UserError, match="max_refills is -1; allowed"):
         BiasConfig(model="m", out=Path("o"), max_refills=-1)
 
 

@@ -238,17 +238,17 @@ def test_a_server_that_refuses_many_in_a_row_refuses_them_all(videos, tmp_path, 
     asked = [ask_about(i, None, context="Frame 0: a red cube.") for i in range(64)]
     demo = resolve("demo", "jsonl")
     for first in (32, 1):
-        book = journal(tmp_path / f"{first}.jsonl")
+        samples_file = journal(tmp_path / f"{first}.jsonl")
         with ChatServer(acts=lambda body, n: "answer" if n < 32 else "nothing") as server:
             model = load(place("big", AUTO, AUTO, EndpointConfig(endpoint=server.url)))
             questions = asked[: 32 + first]
             if first == 1:
-                found = answer_questions(model, questions, videos, demo, journal=book)
+                found = answer_questions(model, questions, videos, demo, journal=samples_file)
                 assert [s.verdict == "failed" for s in found] == [False] * 32 + [True]
                 continue
             with pytest.raises(UserError, match="answered none of 32 requests"):
-                answer_questions(model, questions, videos, demo, journal=book)
-            assert len(book.records) == 32
+                answer_questions(model, questions, videos, demo, journal=samples_file)
+            assert len(samples_file.records) == 32
 
 
 def test_a_device_is_the_servers_to_choose():

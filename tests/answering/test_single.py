@@ -126,5 +126,5 @@ def test_a_slip_at_a_terminal_ends_no_chat(model, videos, capsys, monkeypatch):
     assert cli.main(["chat", str(videos / "a.mp4"), *flags]) == cli.DONE
     told = capsys.readouterr()
     assert len(json.loads(told.out)["answers"]) == 1
-    assert "choice 'a' comes 2 times: each must be its own" in told.err
+    assert re.search("choice 'a' .* 2 times", told.err)
     assert "> stopped" in told.err

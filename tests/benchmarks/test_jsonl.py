@@ -1,6 +1,7 @@
 """Lists as people write them: read, or every problem of the file in one list."""
 
 import json
+import re
 from pathlib import Path
 
 import msgspec
@@ -103,7 +104,7 @@ def test_what_can_be_taken_in_one_way_only_is_read(tmp_path, change, choices, an
 def test_a_guess_must_be_accepted(tmp_path):
     path = put(tmp_path, {**GOOD, "choices": ["3", "1", "2"], "answer": "1"})
     message = refused(path)
-    assert "guessed: answer '1' as a choice's text, not its place (line 1)" in message
+    assert re.search(r"guessed: answer '1' .*\(line 1\)", message)
     assert "--accept-guesses" in message
     assert read_questions(path, accept_guesses=True)[0].answer == ("B",)
     assert jsonl.load(path, accept_guesses=True).questions[0].answer == ("B",)

@@ -205,7 +205,7 @@ def test_bad_questions_are_named(root: Path) -> None:
     (root / "train.json").write_text(json.dumps(rows))
     problems: list[UserError] = []
     assert len(load(root, "train", problems=problems)) == 4
-    assert "clevrer/train/00001-00: answer 'purple' is not one of 0, 1" in str(problems[0])
+    assert re.search("clevrer/train/00001-00: .*'purple'.* 0, 1", str(problems[0]))
     assert "clevrer/train/00001-01" in str(problems[1])
     with pytest.raises(UserError, match="holds no annotations"):
         list(iter_annotations(root, "validation"))

@@ -13,9 +13,9 @@ from videothinker.clevrer.grammar import (
     parse_counterfactual,
     parse_option,
     parse_phrase,
+    remove_premise,
     render_counterfactual,
     resolve,
-    strike,
 )
 from videothinker.errors import UserError
 
@@ -27,20 +27,20 @@ def test_every_real_counterfactual_question_parses(shared: Path) -> None:
     for row in asked:
         premise = parse_counterfactual(row["question"])
         assert render_counterfactual(premise) == row["question"]
-        struck = strike(row["question"])
+        struck = remove_premise(row["question"])
         assert struck is not None
         assert premise.removed not in struck
         for option in row["options"]:
             first, second = parse_option(option.split(". ", 1)[1])
             assert parse_phrase(first) != parse_phrase(second)
     others = [row["question"] for row in rows if row["task"] != "counterfactual_inference"]
-    assert all(strike(question) is None for question in others)
+    assert all(remove_premise(question) is None for question in others)
 
 
 def test_the_real_clip_of_the_paper_parses(shared: Path) -> None:
     row = json.loads((shared / "clevrer/video_12176.question.json").read_text())
     assert parse_counterfactual(row["question"]).removed == "sphere"
-    assert strike(row["question"]) == "What will happen?"
+    assert remove_premise(row["question"]) == "What will happen?"
     assert [parse_option(choice) for choice in row["choices"]] == [
         ("cube", "blue cylinder"),
         ("red object", "cube"),
@@ -56,11 +56,12 @@ def test_every_template_strikes_to_the_same_question_without_its_clause() -> Non
         text = render_counterfactual(premise)
         assert parse_counterfactual(text) == premise
         not_ = "not " if negated else ""
-        assert strike(text) == f"{stem.capitalize()} will {not_}happen?"
+        assert remove_premise(text) == f"{stem.capitalize()} will {not_}happen?"
     assert (
-        strike("Without the cube, which event will not happen?") == "Which event will not happen?"
+        remove_premise("Without the cube, which event will not happen?")
+        == "Which event will not happen?"
     )
-    assert strike("What will happen next?") is None
+    assert remove_premise("What will happen next?") is None
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def test_a_result_has_path_summary_records_and_dictionaries(labels: Result) -> N
     assert {type(one["flags"]) for one in dicts} == {dict}
     assert len(labels.to_dicts("audit.jsonl")) > 0
     assert any("diagnosed" in line for line in labels.said)
-    with pytest.raises(UserError, match=r"holds no 'none.jsonl'; allowed are audit.jsonl"):
+    with pytest.raises(UserError, match=r"'none\.jsonl'.* audit\.jsonl"):
         labels.records("none.jsonl")
 
 
@@ -107,14 +107,14 @@ def test_a_result_stands_where_a_path_is_asked_for_and_nothing_is_printed(
 
 
 def test_settings_are_those_of_the_command_line(labels: Result, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="'scene' is no setting of WorldConfig; allowed are out, "):
+    with pytest.raises(UserError, match="'scene' .* WorldConfig; allowed are out, "):
         api.world(scene=3)
     with pytest.raises(UserError, match=r"GrpoConfig needs 'model'; give model=\.\.\."):
         api.train(labels, "grpo", out=tmp_path)
-    with pytest.raises(UserError, match="algorithm 'dpo' is unknown; allowed are bias, grpo, cdpo"):
+    with pytest.raises(UserError, match="'dpo' .*bias, grpo, cdpo"):
         api.train(labels, "dpo")
     config = GrpoConfig(model="m", out=tmp_path)
-    with pytest.raises(UserError, match="give a config or settings by name, not both"):
+    with pytest.raises(UserError, match="config or settings"):
         api.train(labels, config, max_steps=3)
     with pytest.raises(UserError, match="give 1 or more"):
         api.diagnose(labels, endpoint_requests=0)

@@ -98,7 +98,7 @@ def test_a_recipe_that_would_fill_the_memory_is_refused(
 def test_a_value_that_another_yaml_reads_otherwise_is_refused(told: str, tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text(f"seed: {told}\n")
-    with pytest.raises(UserError, match=f"{told!r} is not the same in every YAML; .*line 1"):
+    with pytest.raises(UserError, match=f"{told!r} .*YAML.*line 1"):
         read_recipe(path)
     path.write_text(f"seed: '{told}'\nrate: 3e-4\nfew: -1\nlow: .5\nhigh: 1.0e+3\nso: true\n")
     found = read_recipe(path)

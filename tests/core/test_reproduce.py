@@ -55,10 +55,10 @@ def test_a_grid_becomes_command_lines(tmp_path: Path) -> None:
 
 def test_words_multiply_a_cell_without_becoming_its_settings(tmp_path: Path) -> None:
     more = """
-  - name: "test-{arm}-s{seed}"
+  - name: "test-{method}-s{seed}"
     run: evaluate
-    over: {arm: [grpo-1e-6, grpo-1e-5], seed: [0, 1]}
-    model: "{{arm}-s{seed}}"
+    over: {method: [grpo-1e-6, grpo-1e-5], seed: [0, 1]}
+    model: "{{method}-s{seed}}"
     seed: null
 """
     cells = plan(write(tmp_path, GRID.rstrip() + more), Path("r"))
@@ -180,14 +180,14 @@ def test_a_failed_cell_stops_what_needs_it_and_no_more(
     assert not (tmp_path / "out/logs/after.log").exists()
 
 
-def test_a_grid_with_recorded_failures_does_not_end_as_if_it_had_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    popen = subprocess.Popen
-    grid = write(tmp_path, 'cells: [{name: a, run: "--version", out: null}]')
-    for code in (0, 1):
-        ending = [sys.executable, "-c", f"raise SystemExit({code})"]
-        monkeypatch.setattr(subprocess, "Popen", lambda _, e=ending, **rest: popen(e, **rest))
+def test_a_grid_with_recorded_failures_does_not_end_as_if_it_had_none(tmp_path: Path) -> None:
+    """`check` ends with 1 where it found something."""
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(
+        '{"question": "Which?", "choices": ["a", "b"], "answer": "C", "video": "v.mp4"}'
+    )
+    for code, words in enumerate(('"--version", out: null', f'"check {rows}", seed: null')):
+        grid = write(tmp_path, f"cells: [{{name: a, run: {words}}}]")
         assert main(["reproduce", str(grid), "--out", str(tmp_path / f"{code}")]) == code
 
 

@@ -94,14 +94,21 @@ def test_a_setting_added_later_has_its_default_in_an_older_run(tmp_path: Path) -
         steps(tmp_path / "a", 3, config=Grown(optics=Optics(blur=0.5)))
 
 
-def test_a_setting_is_known_by_its_earlier_name(tmp_path: Path, monkeypatch) -> None:
-    steps(tmp_path / "a", 3, config=Config())
-    monkeypatch.setitem(RENAMED, "speed", "rate")
+@dataclass(frozen=True)
+class Renamed(Config):
+    """Config with a setting that had another name."""
+
+    probe_layer: int = 3
+
+
+def test_a_setting_is_known_by_its_earlier_name(tmp_path: Path) -> None:
+    steps(tmp_path / "a", 3, config=Renamed())
     run_json = tmp_path / "a/run.json"
     told = msgspec.json.decode(run_json.read_bytes())
-    told["config"]["speed"] = told["config"].pop("rate")
+    (earlier,) = (name for name, now in RENAMED.items() if now == "probe_layer")
+    told["config"][earlier] = told["config"].pop("probe_layer")
     run_json.write_bytes(msgspec.json.encode(told))
-    steps(tmp_path / "a", 3, config=Config())
+    steps(tmp_path / "a", 3, config=Renamed())
     with pytest.raises(UserError, match="another config"):
         steps(tmp_path / "a", 3, config=Config(rate=0.5))
 

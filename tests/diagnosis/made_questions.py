@@ -1,20 +1,20 @@
 """Questions written by hand, for what is counted by hand."""
 
-from videothinker.clevrer.grammar import strike
+from videothinker.clevrer.grammar import remove_premise
 from videothinker.records import Question
 
 OPTIONS = ("The red cube collides with the blue sphere", "The cube and the cylinder collide")
 
 
 def asks(name: str, text: str, answer: str, *, video: str = "v", **changes: object) -> Question:
-    """One question; CLEVRER's premise is struck out where it has one."""
+    """One question; CLEVRER's premise is removed where it has one."""
     values = {
         "id": name,
         "dataset": "made",
         "split": "test",
         "video": f"{video}.mp4",
         "question": text,
-        "question_struck": strike(text),
+        "question_struck": remove_premise(text),
         "choices": OPTIONS,
         "answer": tuple(answer),
         "type": "counterfactual",

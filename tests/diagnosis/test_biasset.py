@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from tests.diagnosis.diagnosis_folder import QUESTIONS
-from videothinker.clevrer.grammar import strike
+from videothinker.clevrer.grammar import remove_premise
 from videothinker.cli import main
 from videothinker.diagnosis.biasset import bias_set, without_premise
 from videothinker.records import Question
@@ -25,7 +25,7 @@ def templates():
 
 @pytest.mark.parametrize(("text", "expected"), list(templates()))
 def test_every_template_is_struck_to_a_whole_sentence(text, expected):
-    assert strike(text) == expected
+    assert remove_premise(text) == expected
 
 
 def make(name, split="train", label_struck="What will happen?"):

@@ -6,7 +6,7 @@ import pytest
 from videothinker.answers import exact
 from videothinker.diagnosis.agreement import Agreement, agree, by_samples
 from videothinker.diagnosis.causal import adjust
-from videothinker.diagnosis.effects import premise_removed_answer, strikes, swaps, units_of
+from videothinker.diagnosis.effects import premise_removals, premise_removed_answer, swaps, units_of
 from videothinker.diagnosis.probes import diagnose_by_probes, majority, probe_flags, probe_label
 from videothinker.diagnosis.reliance import reliance
 from videothinker.records import Diagnosis, Evidence, Question, Sample
@@ -210,8 +210,8 @@ def test_striking_the_premise_is_judged_by_the_logs():
     questions, logs = scenes(200, 4)
     full = {q.id: drawn(q, [q.answer] * 3, "full") for q in questions}
     seen = {q.id: drawn(q, [premise_removed_answer(q, logs[q.id])] * 3) for q in questions}
-    wise = reliance(strikes(questions, logs, full, seen))
-    blunt = reliance(strikes(questions, logs, seen, seen))
+    wise = reliance(premise_removals(questions, logs, full, seen))
+    blunt = reliance(premise_removals(questions, logs, seen, seen))
     change = sum(q.answer != premise_removed_answer(q, logs[q.id]) for q in questions)
     assert wise.stays_when_should_change.n == blunt.stays_when_should_change.n == change
     # Questions right or struck-right with no letter at all count as unanswered.

@@ -17,6 +17,12 @@ APART = re.compile(
 LEFT_OUT = re.compile(r"`[^`]*`|\[[^\]]*\]\([^)]*\)|https?://\S+|arXiv[ :]*[\d.]+")
 SIZE = re.compile(r"\d[\d,.]*(?: ?x ?\d[\d,.]*)+")
 NUMBER = re.compile(r"(?<![\w.])[-+]?\.?\d+(?:[.,:]\d+)*")
+WORD = (
+    r"(?:three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen"
+    r"|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred"
+    r"|thousand|million)"
+)
+IN_WORDS = re.compile(rf"(?<![\w-]){WORD}(?:[- ]{WORD})*(?!\w)", re.IGNORECASE)
 ITEM = r"\s*(?:[-*]|\d+\.) "
 
 
@@ -29,8 +35,9 @@ def paragraphs(text: str) -> list[str]:
 
 
 def numbers(paragraph: str) -> list[str]:
-    """Numbers that a reader has to hold; a size such as 64x48 is one."""
-    return NUMBER.findall(SIZE.sub("0", LEFT_OUT.sub("", paragraph)))
+    """Numbers that a reader has to hold, in words from three on; a size such as 64x48 is one."""
+    told = SIZE.sub("0", LEFT_OUT.sub("", paragraph))
+    return NUMBER.findall(told) + IN_WORDS.findall(told)
 
 
 def test_what_counts_as_a_number_of_a_paragraph() -> None:
@@ -46,8 +53,10 @@ First 1, then +2.5 % of 64x48, in `5 6 7 8` ([9 10](https://a/11)), arXiv 2605.0
 
 1. one: 1,234 and .5
 2. two: 1 to 2
+
+One or both, three of twenty-four, often.
 """
-    assert [len(numbers(one)) for one in paragraphs(text)] == [3, 2, 2]
+    assert [len(numbers(one)) for one in paragraphs(text)] == [3, 2, 2, 2]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPO)))

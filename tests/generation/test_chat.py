@@ -107,12 +107,11 @@ def test_retry_after_is_read_in_seconds(after):
         ),
     ],
 )
-def test_endings_and_thinking_apart(message, ending, text, truncated, monkeypatch):
+def test_endings_and_thinking_apart(message, ending, text, truncated):
     told = completion(BODY, "")
     told["choices"][0] |= {"message": message, "finish_reason": ending}
     del told["usage"]
-    monkeypatch.setattr("tests.chat_server.completion", lambda body, text: told)
-    with ChatServer() as server:
+    with ChatServer(reply=told) as server:
         assert ask(server) == Reply(text, truncated, None, None)
 
 
@@ -122,9 +121,11 @@ CUT = {"choices": [{"message": {"content": [{"type": "text"}]}}]}
 @pytest.mark.parametrize(
     "told", [[], {}, {"choices": []}, {"choices": [{"message": None}]}, CUT, 3]
 )
-def test_json_that_is_no_completion(told, monkeypatch):
-    monkeypatch.setattr("tests.chat_server.completion", lambda body, text: told)
-    with ChatServer() as server, pytest.raises(Trouble, match="its answer is no chat completion"):
+def test_json_that_is_no_completion(told):
+    with (
+        ChatServer(reply=told) as server,
+        pytest.raises(Trouble, match="its answer is no chat completion"),
+    ):
         ask(server)
 
 
@@ -134,10 +135,9 @@ def test_an_endless_answer_is_cut(monkeypatch):
         ask(server)
 
 
-def test_words_of_a_server_cannot_steer_a_terminal(monkeypatch):
+def test_words_of_a_server_cannot_steer_a_terminal():
     evil = {"error": {"message": "\x1b[2J" + "long " * 1000}}
-    monkeypatch.setattr("tests.chat_server.completion", lambda body, text: evil)
-    with ChatServer() as server, pytest.raises(Trouble) as caught:
+    with ChatServer(reply=evil) as server, pytest.raises(Trouble) as caught:
         ask(server)
     assert "\x1b" not in str(caught.value)
     assert len(str(caught.value)) < 200

@@ -46,7 +46,7 @@ def test_logits_that_are_no_numbers_are_told(policy: Policy) -> None:
     prompt = policy.encode("The red cube.")
     with torch.no_grad():
         policy.model.get_input_embeddings().weight[prompt.input_ids_P[-1]] = float("nan")
-    with pytest.raises(UserError, match=r"float32 at the end of the prompt .*another checkpoint"):
+    with pytest.raises(UserError, match="float32 at the end of the prompt"):
         plain.generate(policy, [prompt], GREEDY, [0])
 
 

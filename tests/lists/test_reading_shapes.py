@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -99,7 +100,7 @@ def test_video_holmes(tmp_path):
     assert said(found) == [ASKED]
     assert (found.questions[0].video, found.questions[0].type) == ("a.mp4", "SR")
     (guess,) = found.guesses()
-    assert "begin with 'Mine/videos/' begin with '' in the data folder" in guess
+    assert re.search("'Mine/videos/' .* ''", guess)
 
 
 def test_mvbench(tmp_path):

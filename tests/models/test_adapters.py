@@ -62,8 +62,8 @@ def by_definition(base: Path, adapter: Path) -> dict[str, Tensor]:
     """W + alpha / r B A in float64, from the two folders' files alone."""
     plain = Qwen2_5_VLForConditionalGeneration.from_pretrained(base).state_dict()
     stored = load_file(adapter / "adapter_model.safetensors")
-    book = json.loads((adapter / "adapter_config.json").read_text())
-    scale = book["lora_alpha"] / book["r"]
+    settings = json.loads((adapter / "adapter_config.json").read_text())
+    scale = settings["lora_alpha"] / settings["r"]
     touched = 0
     for name, down in stored.items():
         if name.endswith(".lora_A.weight"):
@@ -127,12 +127,10 @@ def test_the_folder_holds_the_adapter_alone_and_says_what_it_is(base: Path, run:
 
 def test_a_moved_base_is_refused_until_its_place_is_told(base: Path, run: Path) -> None:
     elsewhere = base.rename(base.with_name("elsewhere"))
-    with pytest.raises(
-        UserError, match=r"was trained on .*base, which is not there; put .*base.js"
-    ):
+    with pytest.raises(UserError, match=r"base, which is not there; .*base\.json"):
         load_policy(run)
-    book = run / "model" / "base.json"
-    book.write_text(json.dumps(json.loads(book.read_text()) | {"model": str(elsewhere)}))
+    base_file = run / "model" / "base.json"
+    base_file.write_text(json.dumps(json.loads(base_file.read_text()) | {"model": str(elsewhere)}))
     assert load_policy(run).adapter is not None
 
 
@@ -149,7 +147,7 @@ def test_a_changed_base_is_refused(base: Path, run: Path, what: str) -> None:
         config = json.loads((base / "config.json").read_text())
         config["text_config"]["rms_norm_eps"] = 1e-5
         (base / "config.json").write_text(json.dumps(config))
-    with pytest.raises(UserError, match=r"what lies there now is another model .*put the original"):
+    with pytest.raises(UserError, match="another model"):
         load_policy(run)
 
 
@@ -172,7 +170,7 @@ def test_how_the_base_is_spread_over_files_does_not_matter(base: Path, run: Path
 def test_an_adapter_that_names_no_base_is_refused(run: Path) -> None:
     """As an earlier version wrote it: only the beginning of every tensor was known of the base."""
     (run / "model" / "base.json").write_text('{"fingerprint": "0"}')
-    with pytest.raises(UserError, match=r"no base.json that names the model it was trained on"):
+    with pytest.raises(UserError, match=r"no base\.json"):
         load_policy(run)
     named = {"model": "/" + "9" * 300, "digest": "0"}
     (run / "model" / "base.json").write_text(json.dumps(named))

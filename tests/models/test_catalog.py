@@ -68,5 +68,5 @@ def test_what_can_only_be_asked_is_not_trained(toy: Path, monkeypatch: pytest.Mo
     line = Family("Qwen2-VL", "tests.models.toy_family:load", trains=False)
     monkeypatch.setitem(catalog.FAMILIES, "qwen2_vl", line)
     assert load_model(toy).generator == "plain"
-    with pytest.raises(UserError, match="Qwen2-VL, which can be asked but not trained"):
+    with pytest.raises(UserError, match="Qwen2-VL, .*not trained"):
         load_policy(toy)

@@ -293,11 +293,11 @@ def test_headers_are_what_was_saved(tmp_path: Path) -> None:
 def test_structs_have_the_types_they_say() -> None:
     with pytest.raises(UserError, match="here has no 'model_type'"):
         parse(ConfigFile, {}, "here")
-    with pytest.raises(UserError, match="here: 'model_type' is null; allowed is a string"):
+    with pytest.raises(UserError, match="here: 'model_type' is null; .*string"):
         parse(ConfigFile, {"model_type": None}, "here")
-    with pytest.raises(UserError, match="'min_pixels' is true; allowed is a whole number or null"):
+    with pytest.raises(UserError, match="'min_pixels' is true; .*number or null"):
         parse(PreprocessorFile, {"min_pixels": True}, "here")
-    with pytest.raises(UserError, match="'size' is a list; allowed is an object or null"):
+    with pytest.raises(UserError, match="'size' is a list; .*object or null"):
         parse(PreprocessorFile, {"size": list(range(100))}, "here")
     found = parse(PreprocessorFile, {"image_mean": [0, 0.5], "other": object()}, "here")
     assert found == PreprocessorFile(image_mean=[0, 0.5])

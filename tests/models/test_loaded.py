@@ -55,7 +55,7 @@ def test_logits_that_overflow_are_found_when_it_is_loaded(copy: Path) -> None:
     held = load_file(copy / "model.safetensors")
     held["model.norm.weight"] *= 1e38
     save_file(held, copy / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(UserError, match=r"copy: .*logits are not finite numbers in float32 at the"):
+    with pytest.raises(UserError, match="copy: .*not finite numbers in float32"):
         load_policy(copy)
 
 
@@ -78,7 +78,7 @@ def test_the_prompt_is_told(untied: Policy) -> None:
     poison(untied, token)
     assert generate(untied, [good], GREEDY, [0])
     for temperature in (0.0, 1.0):  # a greedy draw would give token 0, a drawn one an index error
-        with pytest.raises(UserError, match=r"in float32 at the end of the prompt '.*sphere hits"):
+        with pytest.raises(UserError, match="in float32 at the end of the prompt '.*sphere hits"):
             generate(untied, [good, bad], Sampling(2, 6, temperature), [0, 1])
 
 

@@ -58,6 +58,23 @@ def test_what_was_asked_about_a_world_of_ours_is_not_called_clevrer(tmp_path):
     assert sources(questions, None) == "toy"
 
 
+@pytest.mark.parametrize("simulated", [True, False])
+def test_a_published_set_says_of_a_world_what_it_is(diagnosed, tmp_path, simulated):
+    """There is no run.json that could, and a score of it must not stand under CLEVRER's name."""
+    folder, sent = tmp_path / "set", tmp_path / "sent"
+    folder.mkdir()
+    questions = read_jsonl(diagnosed / "questions.jsonl", Question)
+    write_jsonl(folder / "questions.jsonl", questions)
+    facts = {"simulated": simulated}
+    told = {"stage": "diagnose", "status": "done", "facts": facts}
+    (folder / "run.json").write_text(json.dumps(told))
+    push(folder, str(sent))
+    own = {question.dataset for question in questions}
+    found = read_jsonl(sent / "questions.jsonl", Question)
+    assert {question.dataset for question in found} == ({SIMULATED} if simulated else own)
+    assert [question.id for question in found] == [question.id for question in questions]
+
+
 def test_an_address_stands_wherever_a_model_or_a_question_set_does(
     server, trained, diagnosed, tmp_path, capsys
 ):
@@ -120,7 +137,7 @@ def test_an_evaluation_of_another_model_is_no_evidence(trained, tmp_path):
     (other / "model/generation_config.json").write_text("{}")
     with pytest.raises(UserError, match="of another model"):
         push(other, str(tmp_path / "card"), evaluations=(trained.parent / "evaluation",))
-    with pytest.raises(UserError, match="a run of train_grpo that is done; give evaluate runs"):
+    with pytest.raises(UserError, match="train_grpo .*evaluate"):
         push(trained, str(tmp_path / "card"), evaluations=(trained,))
 
 
@@ -157,16 +174,16 @@ def test_videos_are_sent_where_that_is_asked_for_and_read_from_the_cache(
 
 
 def test_what_cannot_be_pushed_is_one_sentence(server, trained, diagnosed, tmp_path, monkeypatch):
-    with pytest.raises(UserError, match=r"the address of a model; a dataset goes to hf://datasets"):
+    with pytest.raises(UserError, match="address of a model; .*hf://datasets"):
         push(diagnosed, MODEL)
     with pytest.raises(UserError, match="folder of a run of evaluate; allowed are"):
         push(trained.parent / "evaluation", SET)
     with pytest.raises(UserError, match="--evaluations belong to a model"):
         push(diagnosed, SET, evaluations=(trained,))
-    with pytest.raises(UserError, match="is the address of a model, where questions are wanted"):
+    with pytest.raises(UserError, match="address of a model, where questions"):
         local(Path(MODEL))
     monkeypatch.setenv("HF_TOKEN", "hf_wrong")
-    with pytest.raises(UserError, match=r"could not be written to .*hf auth login"):
+    with pytest.raises(UserError, match="hf auth login"):
         push(diagnosed, SET)
     assert not server.repositories
 
@@ -202,7 +219,7 @@ def test_an_adapter_on_a_model_that_nobody_has_is_refused(trained, diagnosed, tm
     base, out = str(trained.parent / "base"), tmp_path / "lora"
     args = ["train", "grpo", "--data", str(diagnosed), "--model", base, "--out", str(out)]
     assert cli.main([*args, *SETTINGS, "--lora-rank", "2"]) in (0, 1)
-    with pytest.raises(UserError, match=r"which nobody else has; push that model first"):
+    with pytest.raises(UserError, match="push that model first"):
         push(out, str(tmp_path / "card"))
 
 

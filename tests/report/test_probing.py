@@ -34,7 +34,7 @@ def test_what_probing_found_is_counted_from_the_samples(tmp_path: Path) -> None:
     assert {(cell.value, cell.interval) for cell in row[2:5]} == {(row[2].value, f"({kappa:.2f})")}
     assert row[5].value == f"{200 * there / (n + there):.1f}"
     assert float(row[6].value) < float(row[2].value) - 10  # shuffled right answers
-    stays, changes, right, unanswered = tables["reliance"]["premise struck out"]
+    stays, changes, right, unanswered = tables["reliance"]["premise removed"]
     assert (stays.value, stays.words) == ("80.0", f"{len(hard - wrong)} of {len(hard)}")
     assert (changes.value, changes.words) == ("20.0", f"{len(wrong - hard)} of {n - len(hard)}")
     assert (right.value, unanswered.value) == (f"{100 * both / n:.1f}", "0")

@@ -111,7 +111,7 @@ def test_two_worlds_under_one_id_are_two_boards(made_runs: list[Path], tmp_path:
         len(method.evaluations) == (1 if method.role == "Base" else 2)
         for method in boards[0].methods
     )
-    with pytest.raises(UserError, match="hold the same model's answers to the same questions"):
+    with pytest.raises(UserError, match="same model's answers"):
         read_boards(read_runs([*runs, *copied(made_runs, tmp_path / "c")]))
 
 
@@ -123,7 +123,7 @@ def test_videos_are_embedded_as_far_as_there_is_room(made_runs: list[Path], tmp_
     )
     text = report(made_runs, config).read_text()
     assert text.count('id="video-') == 1
-    assert "23 videos are linked and not in the page" in text
+    assert "23 videos are linked" in text
 
 
 def embedded(page: Path) -> list[bytes]:
@@ -162,7 +162,7 @@ def test_a_strangers_run_embeds_nothing_from_outside(
     (runs / "link").symlink_to(outside)
     page = report(folders, ReportConfig(out=tmp_path / "r.html", embed_videos=True))
     assert embedded(page) == []
-    assert "1 video is linked and not in the page" in page.read_text()
+    assert "1 video is linked" in page.read_text()
     told = ReportConfig(out=tmp_path / "r.html", embed_videos=True, video_roots=(outside,))
     assert embedded(report(folders, told)) == ([secret.read_bytes()] if kind == "video" else [])
 

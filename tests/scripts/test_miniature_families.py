@@ -22,10 +22,10 @@ TEST = records.MAIN
 
 
 def grid(**answers: dict[int | None, str]) -> records.Grid:
-    """Three families of a scene each; `SET__ARM` -> seed -> 1 (right) or 0 a question."""
+    """Three families of a scene each; `SET__METHOD` -> seed -> 1 (right) or 0 a question."""
     sets, found = {}, []
     for name, by_seed in answers.items():
-        where, arm = name.split("__")
+        where, method = name.split("__")
         sets[where] = {
             "labels": "oioioi",
             "scenes": list("aabbcc"),
@@ -34,7 +34,7 @@ def grid(**answers: dict[int | None, str]) -> records.Grid:
             "shortcut": "101011",
         }
         found += [
-            {"set": where, "arm": arm, "seed": seed, "answers": marks}
+            {"set": where, "arm": method, "seed": seed, "answers": marks}
             for seed, marks in by_seed.items()
         ]
     return records.Grid("families", sets, found, [])
@@ -86,11 +86,11 @@ def test_two_sizes_are_compared_on_the_seeds_that_both_have() -> None:
 
 def test_compute_counts_the_bias_model_and_what_was_measured_once() -> None:
     def run(
-        arm: str, seed: int, drawn: int, measured: int = 0, bias: str | None = None, **more: int
+        method: str, seed: int, drawn: int, measured: int = 0, bias: str | None = None, **more: int
     ) -> Any:
-        reused = "both--s1/success.jsonl" if arm == "again" else None
+        reused = "both--s1/success.jsonl" if method == "again" else None
         return {
-            "arm": arm, "seed": seed, "completions": drawn, "measured": measured, "bias": bias,
+            "arm": method, "seed": seed, "completions": drawn, "measured": measured, "bias": bias,
             "config": {"success": reused}, **more,
         }  # fmt: skip
 
@@ -101,7 +101,9 @@ def test_compute_counts_the_bias_model_and_what_was_measured_once() -> None:
         *(run("again", 1, 100), run("probed", 1, 100, probed=20)),
     ]
     made = records.Grid("families", {}, [], trainings)
-    shown = [families.compute(made, arm) for arm in ("grpo", "exact", "both", "generic", "again")]
+    shown = [
+        families.compute(made, method) for method in ("grpo", "exact", "both", "generic", "again")
+    ]
     assert shown == ["1.0", "1.0", "4.5", "2.1", "1.5"]
     assert families.compute(made, "probed") == "1.2"  # its questions were labelled by a model
 
@@ -141,18 +143,20 @@ def test_the_figure_has_a_dot_a_seed_in_each_panel_and_the_base_as_a_line() -> N
     assert kinds.count("circle") == 2 * len(families.PANELS)
     lines = [one for one in drawn.iter() if one.get("class") == "base"]
     assert len(lines) == len(families.PANELS)
-    assert families.ARMS["grpo"] in [one.text for one in drawn.iter()]
+    assert families.METHODS["grpo"] in [one.text for one in drawn.iter()]
 
 
 @pytest.mark.parametrize("name", ["miniature", "miniature-video", "miniature-small"])
-def test_every_arm_of_a_recipe_has_its_words(name: str) -> None:
+def test_every_method_of_a_recipe_has_its_words(name: str) -> None:
     from videothinker.grids import plan
 
     cells = [cell.name for cell in plan(ROOT / "recipes" / f"{name}.yaml", Path("r"))]
-    trained = {arm for cell in cells if (arm := cell.rpartition("--s")[0]) and "--" not in arm}
+    trained = {
+        method for cell in cells if (method := cell.rpartition("--s")[0]) and "--" not in method
+    }
     tested = {cell.split("--")[1] for cell in cells if cell.startswith(f"{records.MAIN}--")}
     assert trained & tested - {"bias"}
-    assert trained & tested - {"bias", "bias-probed", "bias-struck"} <= set(families.ARMS)
+    assert trained & tested - {"bias", "bias-probed", "bias-struck"} <= set(families.METHODS)
 
 
 def test_the_figures_are_drawn_from_the_committed_records() -> None:

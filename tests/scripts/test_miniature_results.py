@@ -36,8 +36,8 @@ def set_of(
 def grid_of(rows: Mapping[tuple[str, Any], str], labels: str) -> records.Grid:
     asked = set_of(labels, pairs=True)
     found = [
-        {"set": "test", "arm": arm, "seed": seed, "answers": answers}
-        for (arm, seed), answers in rows.items()
+        {"set": "test", "arm": method, "seed": seed, "answers": answers}
+        for (method, seed), answers in rows.items()
     ]
     return records.Grid("development", {"test": asked}, found, [])
 
@@ -64,28 +64,28 @@ def test_accuracies_the_mix_and_paired_differences_are_those_of_a_count_by_hand(
     draw = random.Random(0)
     labels = "o" * 60 + "i" * 40
     answers = {
-        (arm, seed): "".join(str(draw.choice([2, 3, 7])) for _ in labels)
-        for arm in ("grpo", "ours")
+        (method, seed): "".join(str(draw.choice([2, 3, 7])) for _ in labels)
+        for method in ("grpo", "ours")
         for seed in (1, 2, 3)
     }
     grid = grid_of(answers, labels)
 
-    def right(arm: str, label: str) -> float:
+    def right(method: str, label: str) -> float:
         hits = [
             int(c) & 1
             for seed in (1, 2, 3)
-            for c, kind in zip(answers[arm, seed], labels, strict=True)
+            for c, kind in zip(answers[method, seed], labels, strict=True)
             if kind == label
         ]
         return 100 * sum(hits) / len(hits)
 
-    for arm in ("grpo", "ours"):
+    for method in ("grpo", "ours"):
         for label in "oi":
-            assert records.accuracy(grid, "test", arm, label).mean == pytest.approx(
-                right(arm, label)
+            assert records.accuracy(grid, "test", method, label).mean == pytest.approx(
+                right(method, label)
             )
-        mix = 0.74 * right(arm, "o") + 0.26 * right(arm, "i")
-        assert records.accuracy(grid, "test", arm, "mix").mean == pytest.approx(mix)
+        mix = 0.74 * right(method, "o") + 0.26 * right(method, "i")
+        assert records.accuracy(grid, "test", method, "mix").mean == pytest.approx(mix)
     gap = records.difference(grid, "test", "ours", "grpo", "i")
     assert gap is not None
     assert gap.mean == pytest.approx(right("ours", "i") - right("grpo", "i"))
@@ -95,7 +95,7 @@ def test_accuracies_the_mix_and_paired_differences_are_those_of_a_count_by_hand(
     assert records.share(grid, "test", "ours", records.SIMULATED) == pytest.approx(simulated)
 
 
-def test_pairs_need_both_and_arms_without_a_common_seed_are_not_compared() -> None:
+def test_pairs_need_both_and_methods_without_a_common_seed_are_not_compared() -> None:
     grid = grid_of({("grpo", 1): "3322" * 10, ("ours", 2): "3323" * 10}, "oi" * 20)
     assert records.pairs_right(grid, "test", "grpo").mean == pytest.approx(50)
     assert records.difference(grid, "test", "ours", "grpo", "i") is None
@@ -109,7 +109,7 @@ def test_a_difference_without_a_loss_may_still_be_one() -> None:
         assert gap is not None
         assert gap.low < 0 < gap.high
         assert gap.low - gap.mean == pytest.approx(gap.mean - gap.high)
-    shown = dict(zip(tables.HEAD, tables.arm_row(grid, "test", "ours"), strict=True))
+    shown = dict(zip(tables.HEAD, tables.method_row(grid, "test", "ours"), strict=True))
     assert shown["mix against GRPO"].endswith("; 1 of 2 seeds")
     assert records.accuracy(grid_of({("a", 1): says(0, 0)}, HALVES), "test", "a", "o").low == 0
 
@@ -201,7 +201,7 @@ def test_the_weights_section_says_no_more_than_its_records() -> None:
 
 
 def test_further_sets_say_what_they_are_whole_or_in_part() -> None:
-    main = {(arm, seed): says(90, 10) for arm in ("grpo", "cdpo") for seed in (1, 2, 3)}
+    main = {(method, seed): says(90, 10) for method in ("grpo", "cdpo") for seed in (1, 2, 3)}
     grid = grid_of({**main, ("base", None): says(80, 20)}, HALVES)
     sets = {
         **grid.sets,
@@ -211,8 +211,8 @@ def test_further_sets_say_what_they_are_whole_or_in_part() -> None:
         "four-collisions": set_of("oi" * 50),
     }
     some = [
-        {"set": "six-objects", "arm": arm, "seed": seed, "answers": answers}
-        for arm, seed, answers in (
+        {"set": "six-objects", "arm": method, "seed": seed, "answers": answers}
+        for method, seed, answers in (
             ("cdpo", 2, "33" * 50),
             ("base", None, "32" * 50),
             ("grpo", 2, "32" * 50),
@@ -257,9 +257,9 @@ def test_the_erosion_condition_is_asked_at_half_too() -> None:
     }
     grid = grid_of(rows, HALVES)
     ways = [("seen", says(90, 10)), ("without", says(70, 70))]
-    forced = [{"set": s, "arm": "base", "seed": None, "answers": a} for s, a in ways]
+    prefilled = [{"set": s, "arm": "base", "seed": None, "answers": a} for s, a in ways]
     sets = grid.sets | {s: set_of(HALVES) for s, _ in ways}
-    found = records.Grid("development", sets, [*grid.evaluations, *forced], [])
+    found = records.Grid("development", sets, [*grid.evaluations, *prefilled], [])
     last = tables.erosion_table([found])[-1]
     assert last == (
         "| development | 50 % | 0.100 | 0.300 | gains | +30.0 | +30.0 | 1 of 2 | as predicted |"

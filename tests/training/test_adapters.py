@@ -171,7 +171,7 @@ def test_an_adapter_that_does_not_fit_is_refused(lora: Path, tmp_path: Path) -> 
     adapter = Path(shutil.copytree(lora / "model", tmp_path / "adapter"))
     told = f'{{"model": "{wider}", "digest": "{policy.base.digest}"}}'
     (adapter / "base.json").write_text(told)
-    with pytest.raises(UserError, match="does not fit the model in .* tensors.*same base"):
+    with pytest.raises(UserError, match="does not fit the model in .* tensors"):
         load_bias(BiasSource(str(adapter)), policy, config)
 
 
@@ -249,7 +249,7 @@ def test_an_old_run_with_merged_weights_serves_as_a_bias_model(
     config = cdpo_config(base, lora_rank=4)
     bias = load_bias(BiasSource(str(old)), load_trainee(config, CPU), config)
     assert torch.equal(logps(bias.policy), logps(load_policy(other)))
-    with pytest.raises(UserError, match="names the model it was trained on; give a run of `train`"):
+    with pytest.raises(UserError, match="trained on; .*`train`"):
         load_bias(BiasSource(str(old / "adapter")), load_trainee(config, CPU), config)
 
 

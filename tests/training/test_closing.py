@@ -72,7 +72,7 @@ def test_answers_that_were_never_read_are_named_with_the_cause() -> None:
     assert "none of the 16 completions" in told
     assert "88% were cut at max_completion_length 12" in told
     (told,) = failings([step(1, valid=0.0)], CONFIG, changed=True)
-    assert "start from a model that keeps to that format" in told
+    assert "keeps to that format" in told
     earned = [step(1, valid=0.0, reward={"r": 0.0}, dropped_groups=2)]
     assert "answers that cannot be read earn nothing" in failings(earned, CONFIG, changed=False)[1]
 

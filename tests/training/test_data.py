@@ -16,7 +16,7 @@ def test_a_video_r1_list_is_trained_on_as_it_comes(tmp_path, capsys):
     row = {"problem": "Which?", "options": ["A. left", "B. right"], "path": "/old/a.mp4"}
     path.write_text(json.dumps([row | {"solution": "<answer>B</answer>", "problem_id": 7}]))
     settings = {"model": "m", "out": tmp_path / "out", "data_root": videos, "eval_steps": 0}
-    with pytest.raises(UserError, match=r"begin with 'old/' begin with ''.*--accept-guesses"):
+    with pytest.raises(UserError, match="'old/' .* ''.*--accept-guesses"):
         load_training_set(path, GrpoConfig(**settings))
     (only,) = load_training_set(path, GrpoConfig(**settings, accept_guesses=True)).train
     assert (only.id, only.video, only.choices, only.answer) == (

@@ -90,7 +90,7 @@ def test_the_reward_by_hand() -> None:
     said = [f"<think>x</think><answer>{letter}</answer>" for letter in ("A", "B", "A,B")]
     assert pair_consistency(said, **columns, partner_success=[0.25] * 3) == [0.25, 0, 0]
     assert pair_consistency(said, **columns, partner_success=[0.0] * 3) == [0, 0, 0]
-    with pytest.raises(UserError, match="'q' came without its partner; train on a minimal_pairs"):
+    with pytest.raises(UserError, match="'q' .*without its partner; .*minimal_pairs"):
         pair_consistency(said, **columns, partner_success=[None] * 3)
 
 
@@ -233,6 +233,6 @@ def test_settings_that_would_part_a_pair_are_refused(changes: dict[str, Any], me
 
 
 def test_refills_would_part_a_pair() -> None:
-    with pytest.raises(UserError, match="max_refills is 9; allowed is 0 with the reward"):
+    with pytest.raises(UserError, match="max_refills is 9; allowed is 0"):
         BiasConfig(model="m", out=Path("o"), **cast("Any", PAIRED))
     BiasConfig(model="m", out=Path("o"), max_refills=0, **cast("Any", PAIRED))

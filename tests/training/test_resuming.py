@@ -84,7 +84,7 @@ def test_what_the_run_has_used_may_not(tmp_path: Path, edit: Edit, place: int, w
     with pytest.raises(UserError) as refused:
         check_unchanged(past, data, settings())
     assert f"question {order[place]!r} {words}" in str(refused.value)
-    assert "up to step 3 its place in the list was drawn" in str(refused.value)
+    assert "up to step 3" in str(refused.value)
     assert refusal(Past(0, 0, past.used), data, settings()) is None  # nothing drawn, nothing used
 
 
@@ -142,7 +142,7 @@ def test_the_held_out_slice_counts_once_it_was_looked_at(tmp_path: Path) -> None
     past, _ = begun(tmp_path, config, step=2, position=2)
     held = [row.question_id for row in past.used if row.held_out]
     data = loaded(tmp_path, swap(QUESTIONS, held[0], answer=("B", "C")), config)
-    assert "it has been validated on its held-out slice" in str(refusal(past, data, config))
+    assert "held-out slice" in str(refusal(past, data, config))
     assert refusal(Past(1, 1, past.used), data, config) is None
 
 

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pytest
 from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.errors import UserError
 from videothinker.records import Step, read_jsonl
-from videothinker.training.rewards import load_rewards, score
+from videothinker.training.rewards import OURS, load_rewards, score, weighted
 from videothinker.training.stages import train
 
 SOFT, EXACT = "soft_accuracy", "exact_accuracy"
@@ -31,6 +31,31 @@ def test_part_of_an_answer_is_paid_by_the_soft_accuracy_alone() -> None:
     }
     paid = {name: load_rewards([name])[name](**columns) for name in (SOFT, EXACT)}
     assert paid == {SOFT: [0.5, 1, 0, 0.5], EXACT: [0, 1, 0, 0]}
+
+
+def test_a_new_reward_is_a_function_and_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As CONTRIBUTING.md has it: called by keyword, named in a recipe, weighed beside others."""
+
+    def brevity(completions: Sequence[str], *, truncated: Sequence[bool], **_: Any) -> list[float]:
+        rows = zip(completions, truncated, strict=True)
+        return [0.0 if cut else 1 / len(text.split()) for text, cut in rows]
+
+    monkeypatch.setitem(OURS, "brevity", brevity)
+    config = GrpoConfig(
+        model="m",
+        out=Path("o"),
+        reward_funcs=("brevity", "format"),
+        reward_weights=(2.0, 0.5),
+    )
+    right = "<think>x</think><answer>A</answer>"
+    columns = {"question_id": ["q"] * 3, "choices": [("p", "q")] * 3, "answer": [("A",)] * 3}
+    columns["truncated"] = [False, False, True]
+    functions = load_rewards(config.reward_funcs)
+    rewards_RN = score(functions, ["p"] * 3, [right, "a b", "a b"], columns, seconds=9)
+    assert rewards_RN.tolist() == [[1, 0.5, 0], [1, 0, 0]]
+    assert weighted(rewards_RN, config.reward_weights) == [2.5, 1, 0]
+    with pytest.raises(UserError, match="brevity"):
+        load_rewards(["brief"])
 
 
 @pytest.mark.parametrize(

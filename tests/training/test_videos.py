@@ -236,7 +236,7 @@ def test_dropping_goes_on_until_the_draw_is_whole(world: Path) -> None:
     assert left == [order[1], order[2], order[3], order[5]]
     for video in world.glob("*.mp4"):
         video.unlink()
-    with pytest.raises(UserError, match="no video is there: do their paths start from"):
+    with pytest.raises(UserError, match="no video is there"):
         checked(world, settings(on_bad_video="drop"))
 
 

@@ -212,7 +212,7 @@ def test_a_video_beyond_the_memory_budget_is_refused_and_the_next_one_reads(
     write_jpegs(tmp_path / "large.mkv", [jpeg(8000, 8000)], 8000, 8000)
     write_jpegs(tmp_path / "small.mkv", [jpeg(64, 48)] * 2, 64, 48)
     for _ in range(2):
-        with pytest.raises(BadVideo, match=r"'large\.mkv' needs more than 256 MB .*--decode-mega"):
+        with pytest.raises(BadVideo, match=r"'large\.mkv' .*256 MB .*--decode-mega"):
             read_clip(tmp_path, "large.mkv", 1, megabytes=256)
         assert len(read_clip(tmp_path, "small.mkv", 2, megabytes=256).frames) == 2
     assert read_clip(tmp_path, "large.mkv", 1, megabytes=1024).frames.shape == (1, 8000, 8000, 3)

@@ -247,5 +247,5 @@ def test_a_dial_out_of_reach_is_refused_rather_than_tried_forever():
         radius=0.35,
         attempts=2,
     )
-    with pytest.raises(UserError, match="came up in 2 growths.* near_miss=0.0 or softest=0.15"):
+    with pytest.raises(UserError, match="2 growths.* near_miss=0.0 or softest=0.15"):
         sample_world(fresh_rng(), crowded)

@@ -15,7 +15,7 @@ from videothinker.algorithms.choices import LossType
 
 @dataclass(frozen=True, kw_only=True)
 class BiasConfig(TrainConfig):
-    """Make the bias model, by DAPO on observational questions, premise struck."""
+    """Make the bias model, by DAPO on observational questions without their premise."""
 
     stage: ClassVar[str] = "bias"
     following: ClassVar[str] = (

@@ -135,7 +135,7 @@ def check(question: Question, variant: Variant) -> None:
     """
     if not applies(question, variant):
         raise UserError(
-            f"question {question.id!r} has no premise to strike out; leave it out of {variant!r}"
+            f"question {question.id!r} has no premise to remove; leave it out of {variant!r}"
         )
 
 

@@ -100,7 +100,7 @@ def render_counterfactual(premise: Premise) -> str:
     return f"{text[0].upper()}{text[1:]}?"
 
 
-def strike(question: str) -> str | None:
+def remove_premise(question: str) -> str | None:
     """The question without its counterfactual premise; None where it has none.
 
     "If the cube is removed, which event will not happen?" -> "Which event will not happen?"

@@ -16,7 +16,7 @@ from videothinker.clevrer.annotations import (
     split_range,
     video_path,
 )
-from videothinker.clevrer.grammar import match_counterfactual, strike
+from videothinker.clevrer.grammar import match_counterfactual, remove_premise
 from videothinker.clevrer.programs import COLORS, MATERIALS, SHAPES
 from videothinker.console import progress
 from videothinker.errors import UserError
@@ -252,7 +252,7 @@ def to_records(
                 split=split,
                 video=video_path(root, split, scene.scene_index),
                 question=raw.question,
-                question_struck=strike(raw.question),
+                question_struck=remove_premise(raw.question),
                 choices=tuple(choices),
                 answer=tuple(right),
                 type=raw.question_type,

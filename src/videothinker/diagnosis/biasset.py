@@ -19,7 +19,7 @@ class BiasSet:
     premise_removed: tuple[Question, ...]
     as_is: tuple[Question, ...]
     not_applicable: int
-    """Observational questions that have no premise to strike; they are in `as_is` alone."""
+    """Observational questions that have no premise to remove; they are in `as_is` alone."""
     split: str | None
     """The split they come from; None where there is no `train` and every split is used."""
 
@@ -31,7 +31,7 @@ def without_premise(question: Question) -> Question:
         ValueError: it has no premise.
     """
     if question.question_struck is None:
-        raise ValueError(f"question {question.id!r} has no premise to strike")
+        raise ValueError(f"question {question.id!r} has no premise to remove")
     return msgspec.structs.replace(
         question, question=question.question_struck, question_struck=None
     )

@@ -25,7 +25,7 @@ class DiagnoseConfig(RunningConfig):
     """The run folder to write."""
     rule: Rule = "same_truth"
     """The rule that gives the label from the event logs. Ours: `same_truth` is the one under which
-    the struck-out question keeps its right answers; the paper's own rule is not published."""
+    the question without its premise keeps its right answers. The paper publishes none."""
     split: SplitName = "all"
     """Which splits of a CLEVRER folder to read; `all` reads those that are there."""
     keep_going: bool = False

@@ -71,7 +71,7 @@ def premise_removed_answer(question: Question, diagnosis: Diagnosis) -> Letters:
     return tuple(letter for letter, happens in truths if happens != negated)
 
 
-def strikes(
+def premise_removals(
     questions: Sequence[Question],
     diagnoses: Mapping[str, Diagnosis],
     full: Mapping[str, Sequence[Sample]],

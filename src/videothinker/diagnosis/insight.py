@@ -9,7 +9,7 @@ from videothinker.dependence import dependence
 from videothinker.diagnosis.agreement import Agreement, agreement_of_flags, by_samples, dealt_anew
 from videothinker.diagnosis.causal import Adjustment, adjust
 from videothinker.diagnosis.config import RULES
-from videothinker.diagnosis.effects import strikes, swaps, units_of
+from videothinker.diagnosis.effects import premise_removals, swaps, units_of
 from videothinker.diagnosis.probes import LOG_FREE
 from videothinker.diagnosis.reliance import Intervention, reliance
 from videothinker.diagnosis.rotation import by_question
@@ -98,7 +98,9 @@ def insight(
     if logged and full:
         found["causal"] = effects({q.id: q for q in questions}, by_id, full, seed)
         if removed:
-            found["reliance_strike"] = asdict(reliance(strikes(questions, by_id, full, removed)))
+            found["reliance_strike"] = asdict(
+                reliance(premise_removals(questions, by_id, full, removed))
+            )
     if swapped:
         found["reliance_swap"] = asdict(reliance(swapped))
     return found
@@ -180,7 +182,7 @@ def insight_lines(found: Mapping[str, Any]) -> list[str]:
     told: list[str] = []
     for probe, row in found["probes"].items():
         if row["questions"] == 0:
-            told.append(f"  {probe:13} applies to no question: none has a premise to strike out")
+            told.append(f"  {probe:13} applies to no question: none has a premise to remove")
             continue
         told.append(
             f"  {probe:13} {show(share(row['right'], row['samples']))} right over samples of "

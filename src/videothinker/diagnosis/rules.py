@@ -74,7 +74,7 @@ def no_path(facts: LogFacts) -> bool:
 def same_truth(facts: LogFacts) -> bool:
     """Every option's event has the same truth in the video and after the removal.
 
-    Equivalent to: the question with its premise struck out has the same set of right answers.
+    Equivalent to: the question without its premise has the same set of right answers.
     """
     return facts.in_video == facts.happens_after_removal
 

@@ -23,7 +23,7 @@ from videothinker.clevrer.annotations import (
 )
 from videothinker.clevrer.answerers import Asked
 from videothinker.clevrer.compact import render_compact
-from videothinker.clevrer.grammar import strike
+from videothinker.clevrer.grammar import remove_premise
 from videothinker.clevrer.questions import (
     MINIMAL_PAIRS,
     Split,
@@ -291,8 +291,8 @@ def _from_list(data: Path, config: DiagnoseConfig, found: Benchmark) -> Source:
         if question.id in seen:
             raise UserError(f"{data}: question id {question.id!r} comes twice; keep one of them")
         seen.add(question.id)
-        struck = question.question_struck or strike(question.question)
-        questions.append(msgspec.structs.replace(question, question_struck=struck))
+        bare = question.question_struck or remove_premise(question.question)
+        questions.append(msgspec.structs.replace(question, question_struck=bare))
     ours = found.name == "jsonl"
     root = config.data_root or jsonl.data_root(data)
     kinds = kinds_of(questions)

@@ -138,7 +138,7 @@ def _tell_next(
         return
     say(
         f"bias set ({chosen.split or 'all splits'}): {len(chosen.premise_removed)} with the "
-        f"premise struck out, {len(chosen.as_is)} as they are, {chosen.not_applicable} not "
+        f"premise removed, {len(chosen.as_is)} as they are, {chosen.not_applicable} not "
         "applicable (no premise)"
     )
     say(

@@ -121,7 +121,7 @@ def _refuse(chosen: Selection, protocol: Protocol, config: EvaluateConfig) -> No
     if not any(variants.applies(q, v) for v in config.variants for q in chosen.questions):
         raise UserError(
             f"variants {', '.join(config.variants)}: apply to none of {len(chosen.questions):,} "
-            "questions, which have no premise to strike out; give --variants full"
+            "questions, which have no premise to remove; give --variants full"
         )
     if config.compare is None:
         return

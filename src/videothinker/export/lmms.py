@@ -65,7 +65,7 @@ def write_lmms(data: Path, config: ExportConfig, run: Run) -> None:
     run.facts |= {"rows": len(rows), "task": name}
     say(f"wrote the task {name} with {len(rows):,} questions to {config.out}")
     say("in lmms-eval's environment: pip install --no-deps videothinker; pip install msgspec")
-    say(f"next: lmms-eval --include_path {config.out} --tasks {name} --model MODEL ...")
+    say(f"next: lmms-eval eval --include_path {config.out} --tasks {name} --model MODEL ...")
 
 
 def task_name(dataset: str, split: str | None) -> str:

@@ -46,8 +46,9 @@ class Generator(Protocol):
     ) -> list[Group]:
         """G completions for each prompt, in the prompts' order; `seeds` has one number a prompt.
 
-        The same model, prompt, sampling and seed give the same completions, whatever else is in
-        the batch; "served" hands the seeds on and cannot promise it.
+        Completion g of a prompt has a stream of its own: the same model, prompt, temperature,
+        top_p and seed give it the same tokens, however many are drawn and whatever else is in the
+        batch. "served" hands the seeds on and cannot promise it.
         """
         ...
 

@@ -78,7 +78,7 @@ def _probed(diagnosis: Diagnosis) -> str:
     right, of = diagnosis.probes["struck"]
     verb = "keeps" if diagnosis.label == "observational" else "loses"
     return (
-        f": with the premise struck out, the majority of the probed model's answers {verb} the "
+        f": with the premise removed, the majority of the probed model's answers {verb} the "
         f"right answer ({right} of {of} samples)"
     )
 

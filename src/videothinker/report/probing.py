@@ -12,7 +12,7 @@ from videothinker.report.words import count, percent, points
 
 Findings = Mapping[str, Any]
 INTERVENTIONS = {
-    "reliance_strike": "premise struck out",
+    "reliance_strike": "premise removed",
     "reliance_swap": "premise swapped (minimal pairs)",
 }
 EFFECTS = {

@@ -68,7 +68,7 @@ def load_bias(wanted: BiasSource, policy: Policy, config: TrainConfig) -> Bias:
     if not wanted.may_be_policy:
         check_learned(source)
     if config.sampling == "bias-failure":
-        note_struck(source)
+        warn_of_removed_premises(source)
     adapter = adapter_folder(source)
     if adapter is not None and config.lora_rank:
         second = load_adapter_bias(adapter, policy)
@@ -98,7 +98,7 @@ def check_learned(source: str) -> None:
         )
 
 
-def note_struck(source: str) -> None:
+def warn_of_removed_premises(source: str) -> None:
     """Say that a bias model whose failures will be measured never saw a question as it is."""
     path = Path(model_folder(source)).parent / "run.json"
     config = read_run_file(path).config if path.is_file() else {}

@@ -36,8 +36,11 @@ ROWS = {
     "colliding pairs it names: precision": ("pairs_precision",),
     "colliding pairs it names: recall": ("pairs_recall",),
     "descriptive questions": ("descriptive_exact",),
-    "forced to describe (`<think>Seen:`)": ("what_if_obs_observational", "what_if_obs_inferential"),
-    "forced to simulate (`<think>Without`)": (
+    "prefilled to describe (`<think>Seen:`)": (
+        "what_if_obs_observational",
+        "what_if_obs_inferential",
+    ),
+    "prefilled to simulate (`<think>Without`)": (
         "what_if_sim_observational",
         "what_if_sim_inferential",
     ),

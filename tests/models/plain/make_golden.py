@@ -153,7 +153,7 @@ def main(out: Path) -> None:
                 arrays[f"{name}.{key}"] = value.numpy()
         cases[name] = {"settings": kept, "seconds": seconds, "rendered": text, "text": whole}
     counts = [*range(1, 131), 199, 200, 256, 768, 999, 1000, 1024]
-    book = {
+    golden = {
         "transformers": transformers.__version__,
         "torchvision": torchvision.__version__,
         "torch": torch.__version__,
@@ -164,7 +164,7 @@ def main(out: Path) -> None:
         "numbers": {str(n): num2words(n) for n in counts},
     }
     np.savez_compressed(out / "processors.npz", **arrays)
-    (out / "processors.json").write_text(json.dumps(book, indent=1) + "\n", encoding="utf-8")
+    (out / "processors.json").write_text(json.dumps(golden, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from videothinker.models.plain import llava_onevision, qwen3_5, smolvlm
 from videothinker.models.plain.smolvlm import number_words
 
 GOLDEN = Path(__file__).parent / "golden"
-BOOK = json.loads((GOLDEN / "processors.json").read_text(encoding="utf-8"))
+EXPECTED = json.loads((GOLDEN / "processors.json").read_text(encoding="utf-8"))
 ARRAYS = np.load(GOLDEN / "processors.npz")
 FAMILIES = {"llava_onevision": llava_onevision, "smolvlm": smolvlm, "qwen3_5": qwen3_5}
 TOKENS = ["<video>", "<image>", "<|vision_start|>", "<|vision_end|>", "<|video_pad|>"]
@@ -36,7 +36,7 @@ class Words:
 
 def frames_of(name: str, folder: Path) -> tuple[Any, Words]:
     family, words = name.partition(".")[0], Words()
-    settings = json.dumps(BOOK["cases"][name]["settings"])
+    settings = json.dumps(EXPECTED["cases"][name]["settings"])
     (folder / "video_preprocessor_config.json").write_text(settings)
     config = SimpleNamespace(
         vision_config=SimpleNamespace(**VISION[family]),
@@ -52,10 +52,10 @@ def frames_of(name: str, folder: Path) -> tuple[Any, Words]:
 def shown(name: str, folder: Path, frames: np.ndarray, **changes: Any) -> Any:
     bounds = {"times": None, "min_pixels": None, "max_pixels": None} | changes
     found, _ = frames_of(name, folder)
-    return found.to_video(frames, BOOK["cases"][name]["seconds"], **bounds)
+    return found.to_video(frames, EXPECTED["cases"][name]["seconds"], **bounds)
 
 
-@pytest.mark.parametrize("name", BOOK["cases"])
+@pytest.mark.parametrize("name", EXPECTED["cases"])
 def test_values_equal_the_processors(name: str, tmp_path: Path) -> None:
     video = shown(name, tmp_path, ARRAYS[f"{name}.frames"])
     made = {key for key in ARRAYS if key.startswith(f"{name}.")} - {f"{name}.frames"}
@@ -70,9 +70,9 @@ def test_values_equal_the_processors(name: str, tmp_path: Path) -> None:
         torch.testing.assert_close(value, expected, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("name", BOOK["cases"])
+@pytest.mark.parametrize("name", EXPECTED["cases"])
 def test_words_equal_the_processors(name: str, tmp_path: Path) -> None:
-    case = BOOK["cases"][name]
+    case = EXPECTED["cases"][name]
     found, words = frames_of(name, tmp_path)
     video = shown(name, tmp_path, ARRAYS[f"{name}.frames"])
     assert case["rendered"].count(found.place) == 1
@@ -120,8 +120,8 @@ def test_pixel_bounds_are_a_frames(tmp_path: Path) -> None:
 
 
 def test_numbers_are_words() -> None:
-    found = {str(number): number_words(int(number)) for number in BOOK["numbers"]}
-    assert found == BOOK["numbers"]
+    found = {str(number): number_words(int(number)) for number in EXPECTED["numbers"]}
+    assert found == EXPECTED["numbers"]
 
 
 @pytest.mark.parametrize(

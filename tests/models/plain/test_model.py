@@ -53,17 +53,19 @@ def frames() -> np.ndarray:
 def test_it_is_asked_in_the_same_room(kind, folder, videos, tmp_path, journal):
     plain: Any = load_model(folder)
     asked = [ask_about(0, "a.mp4"), ask_about(1, "b.mp4"), ask_about(2, "gone.mp4")]
-    book = journal(tmp_path / "samples.jsonl")
-    found = answer_questions(plain, asked, videos, DEMO, journal=book)
+    samples_file = journal(tmp_path / "samples.jsonl")
+    found = answer_questions(plain, asked, videos, DEMO, journal=samples_file)
     assert [s.verdict == "failed" for s in found] == [False, False, True]
     clip = read_frames(videos, "a.mp4", DEMO)
     prompt = plain.encode(render(DEMO, asked[0]), plain.to_video(clip.frames, clip.seconds))
     tokens, height, width = SEEN[kind]
     assert (found[0].frames, found[0].height, found[0].width) == (3, height, width)
     assert int(prompt.video_P.sum()) == prompt.video.tokens == tokens
-    assert answer_questions(plain, asked, videos, DEMO, journal=book) == found
+    assert answer_questions(plain, asked, videos, DEMO, journal=samples_file) == found
     for variant in ("blind", "shuffled", "struck", "one_frame"):
-        assert answer_questions(plain, asked[:2], videos, DEMO, variant=variant, journal=book)
+        assert answer_questions(
+            plain, asked[:2], videos, DEMO, variant=variant, journal=samples_file
+        )
 
 
 def test_its_samples_are_seeded(folder, videos, tmp_path, journal):
@@ -140,8 +142,8 @@ def test_probing_and_evaluating(folder: Path, videos: Path, tmp_path: Path) -> N
     )
     evaluate(data, tested)
     for out in ("p", "e"):
-        book = json.loads((tmp_path / out / "run.json").read_text())
-        assert (book["status"], book["facts"]["path"]) == ("done", "plain path: slower")
+        metadata = json.loads((tmp_path / out / "run.json").read_text())
+        assert (metadata["status"], metadata["facts"]["path"]) == ("done", "plain path: slower")
     assert evaluate(data, tested) == tmp_path / "e"
 
 

@@ -54,16 +54,16 @@ def test_config_and_weights_that_disagree(copy: Path) -> None:
 
 
 def test_a_template_without_a_place(copy: Path) -> None:
-    book = copy / "chat_template.json"
-    template = json.loads(book.read_text())["chat_template"].replace("<video>", "")
-    rewrite(book, chat_template=template)
-    with pytest.raises(UserError, match="shows the video token <video> 0 times for 1 videos"):
+    template_file = copy / "chat_template.json"
+    template = json.loads(template_file.read_text())["chat_template"].replace("<video>", "")
+    rewrite(template_file, chat_template=template)
+    with pytest.raises(UserError, match="<video> 0 times for 1 videos"):
         load_model(copy)
 
 
 def test_no_settings_of_frames(copy: Path) -> None:
     (copy / "video_preprocessor_config.json").unlink()
-    with pytest.raises(UserError, match="its video processor's config could not be read"):
+    with pytest.raises(UserError, match="video processor's config"):
         load_model(copy)
 
 
@@ -79,7 +79,7 @@ class Stand:
 def test_a_processor_that_returns_no_video(tmp_path: Path) -> None:
     config = SimpleNamespace(video_token_id=3)
     frames = ProcessorFrames(tmp_path, config, SimpleNamespace(bos_token=None), Stand())
-    with pytest.raises(UserError, match="Stand, returned no video for 2 frames, only input_ids"):
+    with pytest.raises(UserError, match="Stand, .*no video for 2 frames, only input_ids"):
         frames.to_video(
             np.zeros((2, 8, 8, 3), np.uint8), 1.0, times=None, min_pixels=None, max_pixels=None
         )
@@ -94,7 +94,7 @@ def test_what_is_to_be_installed_is_named(
     toy = build_toy(tmp_path / "toy", tiny_folder)
     for name in ("preprocessor_config.json", "video_preprocessor_config.json"):
         shutil.copy(tiny_folder / name, toy / name)
-    with pytest.raises(UserError, match="its own processor, which needs the package torchvision"):
+    with pytest.raises(UserError, match="package torchvision"):
         load_model(toy)
 
 
@@ -104,7 +104,7 @@ def test_logits_that_are_changed_after_the_head_are_not_trained(
     """Here the head has a bias; such a model is still asked."""
     policy: Any = load_policy(copy)
     policy.model.lm_head.bias = torch.nn.Parameter(torch.full((policy.head_VD.shape[0],), 0.1))
-    with pytest.raises(UserError, match="changes its logits after the head .*it can be asked"):
+    with pytest.raises(UserError, match="changes its logits after the head"):
         policy.check_trains("it")
 
 
@@ -119,12 +119,12 @@ def test_a_mended_run_goes_on(
     words = ["evaluate", "--data", str(data / "questions.jsonl"), "--model", str(copy)]
     words += ["--variants", "full", "--max-new-tokens", "3", "--frames", "2"]
     words += ["--out", str(tmp_path / "run")]
-    book = copy / "chat_template.json"
-    good = book.read_text()
-    book.write_text(json.dumps({"chat_template": "nothing"}))
+    template_file = copy / "chat_template.json"
+    good = template_file.read_text()
+    template_file.write_text(json.dumps({"chat_template": "nothing"}))
     assert cli.main(words) == cli.USER_ERROR
     told = capsys.readouterr().err
-    assert "does not show the words it is given" in told
+    assert "does not show the words" in told
     assert "Traceback" not in told
-    book.write_text(good)
+    template_file.write_text(good)
     assert cli.main(words) == cli.DONE

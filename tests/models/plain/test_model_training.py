@@ -66,7 +66,7 @@ def quick(data: Path) -> dict[str, Any]:
     }
 
 
-def book(run: Path) -> dict[str, Any]:
+def metadata(run: Path) -> dict[str, Any]:
     return json.loads((run / "run.json").read_text())
 
 
@@ -81,7 +81,7 @@ def test_the_whole_line(folders, data, quick, tmp_path, kind, lora, capsys) -> N
     if not lora:
         runs.append(train(data, GrpoConfig(out=tmp_path / "grpo", **given)))
     for run in runs:
-        told = book(run)["facts"]
+        told = metadata(run)["facts"]
         assert (told["path"], told["weights_changed"]) == ("plain path: slower", True)
         assert len(read_jsonl(run / "metrics.jsonl", Step)) == 1
         assert (run / "model" / "adapter_config.json").is_file() == bool(lora)
@@ -112,7 +112,7 @@ def test_the_whole_line(folders, data, quick, tmp_path, kind, lora, capsys) -> N
             max_new_tokens=4,
         ),
     )
-    assert book(tested)["facts"]["path"] == "plain path: slower"
+    assert metadata(tested)["facts"]["path"] == "plain path: slower"
     if kind == "smolvlm":
         page = report([tested, bias, cdpo], ReportConfig(out=tmp_path / "r.html"))
         assert page.read_text().count("plain path: slower") >= 3

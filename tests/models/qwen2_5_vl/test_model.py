@@ -144,7 +144,7 @@ def test_weights_of_another_size(copy: Path) -> None:
 def test_truncated_weights(copy: Path) -> None:
     file = copy / "model.safetensors"
     file.write_bytes(file.read_bytes()[:1000])
-    with pytest.raises(UserError, match=r"cut off within its header.*download it again"):
+    with pytest.raises(UserError, match="cut off within its header"):
         load_policy(copy)
 
 

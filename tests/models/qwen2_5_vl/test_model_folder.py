@@ -35,9 +35,9 @@ def official(tiny_folder: Path, tmp_path: Path) -> Path:
     folder = official_layout(tmp_path / "hub", tiny_folder)
     (folder / "chat_template.jinja").unlink()
     (folder / "video_preprocessor_config.json").unlink()
-    book = folder / "tokenizer_config.json"
-    settings = json.loads(book.read_text()) | {"chat_template": TEMPLATE}
-    book.write_text(json.dumps(settings))
+    settings_file = folder / "tokenizer_config.json"
+    settings = json.loads(settings_file.read_text()) | {"chat_template": TEMPLATE}
+    settings_file.write_text(json.dumps(settings))
     (folder / "chat_template.json").write_text(json.dumps({"chat_template": TEMPLATE}))
     processor = {
         "min_pixels": 3136,

@@ -22,7 +22,7 @@ from videothinker.models.qwen_vl.patches import frames_to_patches
 from videothinker.models.qwen_vl.videos import step_times
 
 GOLDEN = Path(__file__).parent / "golden"
-BOOK = json.loads((GOLDEN / "video_patches.json").read_text(encoding="utf-8"))
+EXPECTED = json.loads((GOLDEN / "video_patches.json").read_text(encoding="utf-8"))
 ARRAYS = np.load(GOLDEN / "video_patches.npz")
 PROMPTS = json.loads((GOLDEN / "prompts.json").read_text(encoding="utf-8"))["prompts"]
 
@@ -65,16 +65,16 @@ def cut(frames: np.ndarray, pixels: list[int]):
     )
 
 
-@pytest.mark.parametrize("name", BOOK["cases"])
+@pytest.mark.parametrize("name", EXPECTED["cases"])
 def test_patches_equal_the_librarys(name: str) -> None:
-    patches = cut(ARRAYS[f"{name}.frames"], BOOK["cases"][name]["pixels"])
+    patches = cut(ARRAYS[f"{name}.frames"], EXPECTED["cases"][name]["pixels"])
     assert patches.grid_thw.tolist() == ARRAYS[f"{name}.grid_thw"].tolist()
     expected = ARRAYS[f"{name}.pixel_values"]
     assert patches.pixel_values.shape == expected.shape
     # one grey level is 0.008; the torch that made them may round one elsewhere
     assert np.abs(patches.pixel_values.numpy() - expected).max() <= 1e-5
-    assert list(PROCESSOR.mean) == BOOK["image_mean"]
-    assert list(PROCESSOR.std) == BOOK["image_std"]
+    assert list(PROCESSOR.mean) == EXPECTED["image_mean"]
+    assert list(PROCESSOR.std) == EXPECTED["image_std"]
 
 
 @pytest.mark.parametrize("case", PROMPTS, ids=lambda case: str(case["frames"]))
@@ -162,8 +162,8 @@ def test_a_budget_is_a_frames_or_the_folders_own(policy: Policy, tmp_path: Path)
         "preprocessor_config.json": {"shortest_edge": 65536, "longest_edge": 16777216},
         "video_preprocessor_config.json": {"shortest_edge": 4096, "longest_edge": 8 * 128 * 192},
     }.items():
-        book = json.loads((folder / name).read_text()) | {"size": size}
-        (folder / name).write_text(json.dumps(book))
+        settings = json.loads((folder / name).read_text()) | {"size": size}
+        (folder / name).write_text(json.dumps(settings))
     published = load_policy(folder)
     own = published.to_video(frames, 8.0)
     assert (own.height, own.width) == (128, 192)

@@ -153,7 +153,7 @@ def _heads(x: Tensor, head_dim: int) -> Tensor:
 
 
 def _project(attention: Any, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Turned queries and keys, and values, `... heads d`."""
+    """Rotated queries and keys, and values, `... heads d`."""
     hd, groups = attention.head_dim, attention.num_key_value_groups
     q, k = _heads(attention.q_proj(x), hd), _heads(attention.k_proj(x), hd)
     if _part(attention, "q_norm") is not None:
@@ -226,7 +226,7 @@ def _prefix(model: Any, batch: DenseBatch, layout: PrefixLayout) -> tuple[Tensor
 
 
 def _deeper(prefix: Tensor, number: int, features: list[Tensor], layout: PrefixLayout) -> Tensor:
-    """DeepStack: the states after layer `number`, from 1, with the tower's own part added."""
+    """DeepStack: the states after layer `number`, from 1, with features of the tower added."""
     if number >= len(features):
         return prefix
     added = features[number].to(prefix.dtype)

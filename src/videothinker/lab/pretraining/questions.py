@@ -5,7 +5,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from videothinker.clevrer.grammar import match_counterfactual, parse_option, resolve, strike
+from videothinker.clevrer.grammar import (
+    match_counterfactual,
+    parse_option,
+    remove_premise,
+    resolve,
+)
 from videothinker.clevrer.questions import ANSWERS, RawQuestion
 from videothinker.lab.pretraining.pool import SceneFacts
 from videothinker.prompts import LETTERS, render
@@ -110,7 +115,7 @@ def premise_removed(asked: TaughtQuestion, facts: SceneFacts) -> TaughtQuestion:
     """The question without its premise: what is right is then what the video shows."""
     return replace(
         asked,
-        question=strike(asked.question) or asked.question,
+        question=remove_premise(asked.question) or asked.question,
         gold=answer_from(asked, facts.collisions()),
         type="premise_removed",
         removed=None,

@@ -18,7 +18,7 @@ from videothinker.world.options import Pair
 
 Mode = Literal["track", "obs", "sim"]
 OPENINGS: dict[Mode, str] = {"track": "Track:", "obs": "Seen:", "sim": "Without"}
-"""How each way of thinking begins; a prefill of these words forces it."""
+"""How each way of thinking begins; a prefill of these words makes a model take it."""
 SLOTS = "abcdefghijklmnop"
 """Letters of the two-frame slots, for telling what happens in time."""
 NONE = "none"

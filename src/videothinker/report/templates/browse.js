@@ -114,7 +114,7 @@ function thought(method, a, bare) {
 function fill(row, answers, reading) {
   const film = movie(row.link);
   return make("div", { klass: "inside" },
-    row.struck === null ? null : make("p", { klass: "caption" }, `Premise struck out: ${row.struck}`),
+    row.struck === null ? null : make("p", { klass: "caption" }, `Premise removed: ${row.struck}`),
     make("div", { klass: film === null ? "scene alone" : "scene" }, film, evidenceOf(row)),
     optionsOf(row, answers),
     row.context === null ? null : make("details", {}, make("summary", {}, "Transcript shown in place of a video"),
