@@ -14,14 +14,14 @@ from typing import Any
 
 import tyro
 
-from videothinker import hub, prompts
+from videothinker import prompts
 from videothinker.algorithms.base import TrainConfig
 from videothinker.console import say
 from videothinker.errors import UserError
 from videothinker.export.config import ExportConfig
 from videothinker.export.swift_settings import COLUMN, KINDS, reward_name, to_settings
 from videothinker.models.border import read_object
-from videothinker.models.folders import adapter_folder, model_folder
+from videothinker.models.folders import find_model
 from videothinker.recipes import as_words, check_keys, read_recipe
 from videothinker.records import Question, Sample, read_jsonl, write_atomic
 from videothinker.runs import Run
@@ -125,7 +125,7 @@ def refuse_unlike(config: TrainConfig) -> None:
         raise UserError(f"ms-swift cannot follow: {'; '.join(found)}")
     for name in ("model", "bias"):
         source = getattr(config, name, None)
-        if source and adapter_folder(source) is not None:
+        if source and find_model(source).adapter is not None:
             raise UserError(
                 f"{name} {source} is a LoRA adapter; merge it first: "
                 f"videothinker export --merge {source} --out FOLDER"
@@ -223,15 +223,16 @@ def script(config: TrainConfig) -> str:
 
 def _flags(config: TrainConfig) -> Iterator[Sequence[str]]:
     """`train`'s settings in ms-swift's words, those that belong together on a line."""
-    yield "--rlhf_type", "grpo", "--model", _reachable(config.model)
-    at = Path(_reachable(config.model)) / "config.json"
+    model = find_model(config.model).name
+    yield "--rlhf_type", "grpo", "--model", model
+    at = Path(model) / "config.json"
     kind = read_object(at).get("model_type") if at.is_file() else None
     if kind in SAME_NAMES:  # of a hub's name ms-swift knows it
         yield "--model_type", str(kind), "--template", str(kind)
     objective, bias = config.objective(), config.bias_source()
     if bias and objective.divergence:
         # TRL's sign; ms-swift takes it as a sign that there is a reference, the plug-in weighs
-        yield "--ref_model", _reachable(bias.model), "--beta", f"{-objective.repulsion:g}"
+        yield "--ref_model", find_model(bias.model).name, "--beta", f"{-objective.repulsion:g}"
     else:
         yield "--beta", "0"
     yield "--external_plugins", "plugin.py", "--dataset", "train.jsonl"
@@ -263,14 +264,6 @@ def _flags(config: TrainConfig) -> Iterator[Sequence[str]]:
         yield "--deepspeed", "zero2"
     yield "--save_steps", str(config.save_steps), "--save_total_limit", str(config.save_total_limit)
     yield "--seed", str(config.seed), "--output_dir", "output", "--logging_steps", "1"
-
-
-def _reachable(model: str) -> str:
-    """A hub's name as it is; a folder by its whole path."""
-    if hub.is_address(model):
-        return hub.name_of(model)
-    folder = Path(model_folder(model))
-    return str(folder.resolve()) if folder.is_dir() else model
 
 
 def _write(run: Run, name: str, text: str) -> None:
