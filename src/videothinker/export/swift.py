@@ -16,10 +16,11 @@ import tyro
 
 from videothinker import prompts
 from videothinker.algorithms.base import TrainConfig
+from videothinker.algorithms.catalog import ALGORITHMS
 from videothinker.console import say
 from videothinker.errors import UserError
 from videothinker.export.config import ExportConfig
-from videothinker.export.swift_settings import COLUMN, KINDS, reward_name, to_settings
+from videothinker.export.swift_settings import COLUMN, reward_name, to_settings
 from videothinker.models.border import read_object
 from videothinker.models.folders import find_model
 from videothinker.recipes import as_words, check_keys, read_recipe
@@ -83,20 +84,20 @@ def training_settings(config: ExportConfig) -> TrainConfig:
     Raises:
         UserError: a recipe's key or value that `train` would refuse too.
     """
-    kind = KINDS[config.algorithm]
+    kind = ALGORITHMS[config.algorithm]
     recipe = {} if config.recipe is None else read_recipe(config.recipe)
     recipe.pop("data", None)
     own = ("model", "bias", "success", "data_root")
     flags = {name: getattr(config, name) for name in own}
     given = {**recipe, **{key: str(value) for key, value in flags.items() if value is not None}}
     where = str(config.recipe or "the flags")
-    names = [field.name for field in dataclasses.fields(kind)]
-    check_keys(given, names, where)
-    if "model" not in given:
-        raise UserError("no --model came; give the model to start from")
-    if kind.stage == "cdpo" and "bias" not in given:
-        raise UserError("no --bias came; give the bias model, or --algorithm grpo")
-    words = as_words({**given, "out": str(config.out)}, where)
+    given["out"] = str(config.out)
+    fields = dataclasses.fields(kind)
+    check_keys(given, [field.name for field in fields], where)
+    for field in fields:
+        if field.default is dataclasses.MISSING and field.name not in given:
+            raise UserError(f"no --{field.name} came, which `train {kind.stage}` needs; give it")
+    words = as_words(given, where)
     try:
         return tyro.cli(tyro.conf.OmitArgPrefixes[kind], args=words, prog=where)
     except SystemExit as stop:

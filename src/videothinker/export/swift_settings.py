@@ -6,15 +6,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 from videothinker.algorithms.base import TrainConfig
-from videothinker.algorithms.bias import BiasConfig
-from videothinker.algorithms.cdpo import CdpoConfig
-from videothinker.algorithms.grpo import GrpoConfig
+from videothinker.algorithms.catalog import ALGORITHMS
 
 COLUMN = "videothinker"
 """The column of the data that holds what a reward function is told."""
-KINDS: dict[str, type[TrainConfig]] = {
-    kind.stage: kind for kind in (BiasConfig, GrpoConfig, CdpoConfig)
-}
 
 
 def reward_name(name: str) -> str:
@@ -31,7 +26,7 @@ def to_settings(config: TrainConfig) -> dict[str, Any]:
 
 def to_config(settings: Mapping[str, Any]) -> TrainConfig:
     """The settings that `to_settings` wrote."""
-    kind = KINDS[settings["stage"]]
+    kind = ALGORITHMS[settings["stage"]]
     types = {field.name: field.type for field in dataclasses.fields(kind)}
     given: dict[str, Any] = {}
     for name, value in settings.items():

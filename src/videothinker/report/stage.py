@@ -21,7 +21,7 @@ from videothinker.report import terms
 from videothinker.report.browser import Pack, embed, pack
 from videothinker.report.claim import make_claim
 from videothinker.report.config import ReportConfig
-from videothinker.report.curves import events, panels, read_curves, sources
+from videothinker.report.curves import events, legend, panels, read_curves, sources
 from videothinker.report.diagnoses import read_diagnoses
 from videothinker.report.overview import chart, rows, sizes
 from videothinker.report.provenance import duration, entries, whole_script
@@ -106,6 +106,7 @@ def _context(
         "panels": panels(curves),
         "events": events(curves),
         "curve_sources": sources(curves),
+        "legend": legend(curves),
         "sheets": sheets(boards, config.table),
         "entries": entries(runs),
         "pack": packed,

@@ -19,6 +19,7 @@ from videothinker.report.config import TableName
 from videothinker.report.estimates import Accuracy, SeededEstimate, accuracy
 from videothinker.report.results import PARTS, Board, Method
 from videothinker.report.sheet import NOTHING, Sheet, SheetLine, TableCell
+from videothinker.report.sources import BASE, COMPARED
 from videothinker.report.terms import UNPARSED
 from videothinker.report.words import between, count, percent, points, units
 from videothinker.run_file import SIMULATED
@@ -163,7 +164,7 @@ def ablation_sheet(board: Board) -> Sheet:
     """Every variant of the trained methods, by label."""
     lines = []
     for method in board.methods:
-        if method.role not in ("Base", "GRPO", "CDPO"):
+        if method.role not in (BASE, *COMPARED):
             continue
         lines.append(SheetLine(method.name, tuple(_by_label(board, method)), _runs(method)))
     note = "What sets two methods apart stands in their names; all else is equal between them."
