@@ -108,11 +108,20 @@ def share(count: int, n: int) -> Share:
     return Share(count, n, rate, low, high)
 
 
+def percent(value: float | None) -> str:
+    """0.7403 -> `74.0`; a dash where nothing was measured."""
+    return "-" if value is None else f"{100 * value:.1f}"
+
+
+def between(low: float, high: float) -> str:
+    """An interval: `70.1 to 77.9`."""
+    return f"{percent(low)} to {percent(high)}"
+
+
 def show(part: Share) -> str:
     """`74.0 % (13674 of 18473; 95 % 73.4 to 74.6)`."""
     if part.value is None:
         return "unknown (0 of 0)"
     return (
-        f"{100 * part.value:.1f} % ({part.count} of {part.n}; "
-        f"95 % {100 * part.low:.1f} to {100 * part.high:.1f})"
+        f"{percent(part.value)} % ({part.count} of {part.n}; 95 % {between(part.low, part.high)})"
     )

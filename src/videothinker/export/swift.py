@@ -22,6 +22,7 @@ from videothinker.errors import UserError
 from videothinker.export.config import ExportConfig
 from videothinker.export.swift_settings import COLUMN, reward_name, to_settings
 from videothinker.models.border import read_object
+from videothinker.models.catalog import FAMILIES
 from videothinker.models.folders import find_model
 from videothinker.recipes import as_words, check_keys, read_recipe
 from videothinker.records import Question, Sample, read_jsonl, write_atomic
@@ -36,8 +37,6 @@ from videothinker.training.sampling import (
 )
 from videothinker.video import locate
 
-SAME_NAMES = ("qwen2_5_vl", "qwen2_vl", "qwen3_vl", "qwen3_5")
-"""Families that ms-swift calls as `config.json` does."""
 DENSE = 1000.0
 """Frames a second that ms-swift is asked for: more than any video has, so that `max_frames` counts
 and shorter videos give all they have."""
@@ -227,9 +226,9 @@ def _flags(config: TrainConfig) -> Iterator[Sequence[str]]:
     model = find_model(config.model).name
     yield "--rlhf_type", "grpo", "--model", model
     at = Path(model) / "config.json"
-    kind = read_object(at).get("model_type") if at.is_file() else None
-    if kind in SAME_NAMES:  # of a hub's name ms-swift knows it
-        yield "--model_type", str(kind), "--template", str(kind)
+    kind = str(read_object(at).get("model_type")) if at.is_file() else ""
+    if kind in FAMILIES and FAMILIES[kind].in_swift:  # of a hub's name ms-swift knows it
+        yield "--model_type", kind, "--template", kind
     objective, bias = config.objective(), config.bias_source()
     if bias and objective.divergence:
         # TRL's sign; ms-swift takes it as a sign that there is a reference, the plug-in weighs

@@ -43,14 +43,17 @@ class Family:
     shapes: str = ""
     """The module with its `read_shape` and its published configurations, for plans; none without
     the engine."""
+    in_swift: bool = False
+    """ms-swift calls it as its `config.json` does."""
     tested: str = "random weights, tiny"
     """What its tests and benchmarks ran; nobody of us has published weights (`models --verify`)."""
 
 
 def _engine(folder: str, name: str, tested: str = Family.tested) -> Family:
-    """The line of a folder whose models share prompts, train and can be planned."""
+    """The line of a Qwen-VL, whose models share prompts, train, can be planned and exported."""
     here = f"videothinker.models.{folder}"
-    return Family(name, f"{here}.model:load", trains=True, shapes=f"{here}.shapes", tested=tested)
+    load, shapes = f"{here}.model:load", f"{here}.shapes"
+    return Family(name, load, trains=True, shapes=shapes, in_swift=True, tested=tested)
 
 
 PLAIN = "videothinker.models.plain.model:load"
@@ -65,7 +68,7 @@ FAMILIES = {
     "qwen2_vl": _engine("qwen2_vl", "Qwen2-VL"),
     "llava_onevision": Family("LLaVA-OneVision", PLAIN, trains=True),
     "smolvlm": Family("SmolVLM2", PLAIN, trains=True),
-    "qwen3_5": Family("Qwen3.5", PLAIN, trains=True),
+    "qwen3_5": Family("Qwen3.5", PLAIN, trains=True, in_swift=True),
 }
 """By the `model_type` of config.json."""
 

@@ -26,7 +26,7 @@ CONTEXT = GIB
 GAPS = 0.05
 """Assumed share lost to gaps in the allocator: not measured."""
 IN_FLIGHT = 1 << 30
-"""Bytes of gradients on their way to the CPU; `training.outbox.IN_FLIGHT`."""
+"""Bytes of gradients that may be on their way to the CPU; the backward waits where more would."""
 CLEVRER_FRAME = (320, 480)
 """Height and width of CLEVRER's videos."""
 TEXT_TOKENS = 210

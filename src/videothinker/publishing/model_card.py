@@ -16,8 +16,8 @@ from videothinker import hub
 from videothinker.algorithms.catalog import ALGORITHMS
 from videothinker.benchmarks import jsonl
 from videothinker.errors import UserError
+from videothinker.estimates import between, percent
 from videothinker.evaluation.summary import summarise
-from videothinker.evaluation.tables import interval, percent
 from videothinker.publishing.contents import Contents, sources
 from videothinker.records import Question, Sample, Step, read_jsonl
 from videothinker.run_file import RunFile, read_run_file
@@ -196,7 +196,8 @@ def _scores(measured: Sequence[Evaluated]) -> list[str]:
         for row in one.summary["lines"]:
             exact, blind = row["exact"], row["blind"]
             lost = row["unparsed"] + row["truncated"] + row["failed"]
-            cells = [row["group"], percent(exact["value"]), interval(exact), f"{exact['n']:,}"]
+            spread = between(exact["low"], exact["high"])
+            cells = [row["group"], percent(exact["value"]), spread, f"{exact['n']:,}"]
             cells += [percent(lost), percent(row["always A"]), percent(row["random"])]
             cells += [percent(blind["value"] if blind else None)]
             lines.append(f"| {' | '.join(cells)} |")

@@ -6,9 +6,10 @@ from typing import Any
 
 from videothinker.diagnosis.effects import HAPPENS
 from videothinker.diagnosis.insight import read_insight
+from videothinker.estimates import between, percent
 from videothinker.report.sheet import NOTHING, Sheet, SheetLine, TableCell
 from videothinker.report.sources import RunFolder
-from videothinker.report.words import count, percent, points
+from videothinker.report.words import count, points
 
 Findings = Mapping[str, Any]
 INTERVENTIONS = {
@@ -93,9 +94,7 @@ def _share(row: Findings) -> TableCell:
     if row["value"] is None:
         return NOTHING
     words = f"{row['count']:,} of {row['n']:,}"
-    return TableCell(
-        percent(row["value"]), f"{percent(row['low'])} to {percent(row['high'])}", words
-    )
+    return TableCell(percent(row["value"]), between(row["low"], row["high"]), words)
 
 
 def _reliance(found: Findings) -> Sheet:

@@ -11,17 +11,18 @@ from statistics import fmean
 from videothinker.answering.variants import PROBES
 from videothinker.benchmarks import published
 from videothinker.dependence import chance
+from videothinker.estimates import between, percent
 from videothinker.evaluation import metrics
 from videothinker.families import MEANING, WHOLE
 from videothinker.giveaways import DEFINITION, UNKNOWN
 from videothinker.report.claim import LABELS, Comparison
 from videothinker.report.config import TableName
-from videothinker.report.estimates import Accuracy, SeededEstimate, accuracy
+from videothinker.report.estimates import Accuracy, accuracy
 from videothinker.report.results import PARTS, Board, Method
 from videothinker.report.sheet import NOTHING, Sheet, SheetLine, TableCell
 from videothinker.report.sources import BASE, COMPARED
 from videothinker.report.terms import UNPARSED
-from videothinker.report.words import between, count, percent, points, units
+from videothinker.report.words import count, points, units
 from videothinker.run_file import SIMULATED
 
 PUBLISHED = (
@@ -40,13 +41,13 @@ HEADS: dict[str | None, str] = {
 NOT_KNOWN = TableCell("not known", words="nothing tells which questions give themselves away")
 
 
-def _cell(estimate: SeededEstimate | None, column: str | None = None) -> TableCell:
+def _cell(estimate: Accuracy | None, column: str | None = None) -> TableCell:
     if estimate is None:
         return NOTHING
     seeds = count(len(estimate.seeds), "training seed")
     words = f"{units(estimate.n, column)}, {count(estimate.clusters, 'video')}, {seeds}"
-    unread = percent(estimate.unparsed) if isinstance(estimate, Accuracy) else ""
-    return TableCell(percent(estimate.value), between(estimate), words, unread)
+    spread = between(estimate.low, estimate.high)
+    return TableCell(percent(estimate.value), spread, words, percent(estimate.unparsed))
 
 
 def _columns(board: Board) -> list[str | None]:
