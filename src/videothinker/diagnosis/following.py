@@ -8,7 +8,7 @@ from typing import Any
 
 from videothinker.dependence import chance, cluster_of, exact
 from videothinker.diagnosis.biasset import BiasSet
-from videothinker.estimates import mean
+from videothinker.estimates import mean, points
 from videothinker.records import Question, Sample
 
 Gains = Mapping[str, Mapping[str, Any]]
@@ -69,11 +69,7 @@ def next_lines(chosen: BiasSet, gains: Gains, out: Path, model: str = "MODEL") -
 
 
 def _at_chance(gains: Gains, out: Path) -> str:
-    told = ", ".join(
-        f"{probe} {100 * row['value']:+.1f} points (95 % {100 * row['low']:+.1f} to "
-        f"{100 * row['high']:+.1f})"
-        for probe, row in gains.items()
-    )
+    told = ", ".join(f"{probe} {points(row)}" for probe, row in gains.items())
     samples, unread = (sum(row[key] for row in gains.values()) for key in ("samples", "unread"))
     do = "probe a stronger model, or more questions"
     if 2 * unread > samples:

@@ -13,7 +13,7 @@ from videothinker.diagnosis.effects import strikes, swaps, units_of
 from videothinker.diagnosis.probes import LOG_FREE
 from videothinker.diagnosis.reliance import Intervention, reliance
 from videothinker.diagnosis.rotation import by_question
-from videothinker.estimates import share, show
+from videothinker.estimates import points, share, show
 from videothinker.giveaways import split
 from videothinker.records import Diagnosis, Question, Sample, read_jsonl
 from videothinker.seeds import numpy_generator
@@ -170,11 +170,6 @@ def _number(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.3f}"
 
 
-def _points(row: Mapping[str, Any]) -> str:
-    value, low, high = (100 * row[key] for key in ("value", "low", "high"))
-    return f"{value:+.1f} points (95 % {low:+.1f} to {high:+.1f})"
-
-
 def insight_lines(found: Mapping[str, Any]) -> list[str]:
     """The insight for a person."""
     told: list[str] = []
@@ -187,7 +182,7 @@ def insight_lines(found: Mapping[str, Any]) -> list[str]:
             f"{row['questions']} questions; {row['unparsed']} unparsed, {row['failed']} failed"
         )
     for part, row in found.get("video", {}).items():
-        gap, gain = (_points(row[name]) for name in ("blind_gap", "visual_gain"))
+        gap, gain = (points(row[name]) for name in ("blind_gap", "visual_gain"))
         told.append(f"  {part}: Blind Gap {gap}, Visual Gain {gain}, n {row['blind_gap']['n']}")
     for rule, row in found.get("agreement", {}).items():
         told.append(
