@@ -8,7 +8,6 @@ from videothinker.algorithms.bias import BiasConfig
 from videothinker.report.sources import BASE, ROLES, RunFolder, read_metadata, stage_of
 from videothinker.run_file import RunFile
 
-ORDER = tuple(ROLES.values())
 NOT_A_SETTING = frozenset(
     {
         *("seed", "out", "json", "data_root", "model", "bias", "success", "log_with"),
@@ -115,5 +114,5 @@ def names(kinds: Iterable[MethodKey]) -> dict[MethodKey, str]:
 def place(kind: MethodKey) -> tuple[int, bool]:
     """In the order of `ROLES`, then others; of one role, uniform sampling before its variants."""
     role, settings = kind
-    rank = ORDER.index(role) if role in ORDER else len(ORDER)
-    return rank, dict(settings).get("sampling", "uniform") != "uniform"
+    order = [*ROLES.values(), role]
+    return order.index(role), dict(settings).get("sampling", "uniform") != "uniform"
