@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from videothinker.console import count
 from videothinker.dependence import chance, cluster_of, exact
 from videothinker.diagnosis.biasset import BiasSet
 from videothinker.estimates import mean, points
@@ -84,6 +85,6 @@ def _at_chance(gains: Gains, out: Path) -> str:
 
 
 def _nothing(chosen: BiasSet) -> str:
-    count = len(chosen.as_is)
-    held = "is empty" if not count else f"holds {count} question{'s'[: count > 1]} by chance"
+    number = len(chosen.as_is)
+    held = f"holds {count(number, 'question')} by chance" if number else "is empty"
     return f"next: another --probe MODEL; the bias set {held}, and is nothing to train on"

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from videothinker.console import count
 from videothinker.diagnosis.audit_table import ceiling_line, read_audit, reads
 from videothinker.estimates import between, percent
 from videothinker.families import WHOLE
 from videothinker.report.sheet import NOTHING, Sheet, SheetLine, TableCell
 from videothinker.report.sources import RunFolder
-from videothinker.report.words import count
 
 
 def audit_sheets(run: RunFolder) -> list[Sheet]:

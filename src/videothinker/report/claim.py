@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from videothinker.console import count
 from videothinker.estimates import percent
 from videothinker.evaluation.metrics import random_guess
 from videothinker.families import MEANING, WHOLE
@@ -11,7 +12,7 @@ from videothinker.report.diagnoses import Diagnosed
 from videothinker.report.estimates import SeededEstimate, accuracy, difference
 from videothinker.report.results import PARTS, Board, Method
 from videothinker.report.sources import BASE, COMPARED, ROLES, RunFolder
-from videothinker.report.words import count, interval, points, units
+from videothinker.report.words import interval, points, units
 
 LABELS = ("observational", "inferential")
 

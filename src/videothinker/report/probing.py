@@ -4,12 +4,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from videothinker.console import count
 from videothinker.diagnosis.effects import HAPPENS
 from videothinker.diagnosis.insight import read_insight
 from videothinker.estimates import between, percent
 from videothinker.report.sheet import NOTHING, Sheet, SheetLine, TableCell
 from videothinker.report.sources import RunFolder
-from videothinker.report.words import count, points
+from videothinker.report.words import points
 
 Findings = Mapping[str, Any]
 INTERVENTIONS = {

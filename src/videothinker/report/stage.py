@@ -13,7 +13,7 @@ import jinja2
 from markupsafe import Markup
 
 from videothinker import __version__
-from videothinker.console import say
+from videothinker.console import count, say
 from videothinker.errors import UserError
 from videothinker.estimates import percent
 from videothinker.giveaways import DEFINITION, UNKNOWN
@@ -30,7 +30,7 @@ from videothinker.report.results import Board, read_boards
 from videothinker.report.sources import NEEDED, RunFolder, read_runs
 from videothinker.report.tables import differences_sheet, sheets
 from videothinker.report.telling import RULE, choices
-from videothinker.report.words import count, points
+from videothinker.report.words import points
 from videothinker.runs import prepare_out
 
 TEMPLATES = Path(__file__).parent / "templates"

@@ -10,6 +10,7 @@ from statistics import fmean
 
 from videothinker.answering.variants import PROBES
 from videothinker.benchmarks import published
+from videothinker.console import count
 from videothinker.dependence import chance
 from videothinker.estimates import between, percent
 from videothinker.evaluation import metrics
@@ -22,7 +23,7 @@ from videothinker.report.results import PARTS, Board, Method
 from videothinker.report.sheet import NOTHING, Sheet, SheetLine, TableCell
 from videothinker.report.sources import BASE, COMPARED
 from videothinker.report.terms import UNPARSED
-from videothinker.report.words import count, points, units
+from videothinker.report.words import points, units
 from videothinker.run_file import SIMULATED
 
 PUBLISHED = (

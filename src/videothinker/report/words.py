@@ -1,5 +1,6 @@
-"""Numbers as a reader wants them: points with their sign, true minus signs, plural nouns."""
+"""Numbers as a reader wants them: points with their sign, true minus signs."""
 
+from videothinker.console import count
 from videothinker.estimates import Estimate
 from videothinker.families import WHOLE
 
@@ -14,11 +15,6 @@ def points(value: float) -> str:
 def interval(estimate: Estimate) -> str:
     """Say `95 % interval -9.8 to +14.0`."""
     return f"95 % interval {points(estimate.low)} to {points(estimate.high)}"
-
-
-def count(number: int, noun: str) -> str:
-    """Say `1 video` or `2 videos`."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def units(number: int, name: str | None) -> str:
