@@ -17,7 +17,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import NoReturn
@@ -50,10 +50,17 @@ PRETRAIN = shlex.split(
     "--objects-min 4 --collisions-min 2 --collisions-max 4 --frames 4"
 )
 GRID = """cells:
-- {name: 'w{seed}', run: world, each: {seed: [1, 2]}, scenes: 4, validation_scenes: 2, frames: 0}
-- {name: d, run: 'diagnose {w1}'}
+- {{name: 'w{{seed}}', run: world, each: {{seed: [1, 2]}}, frames: 0,
+   scenes: {}, validation_scenes: {}}}
+- {{name: d, run: 'diagnose {{w1}}'}}
 """
 SMALL_WORLD = "--scenes 8 --validation-scenes 4 --size 64x48 --frames 4 --give-aways allowed"
+SHORT = {
+    "world": "--scenes 2 --validation-scenes 1",
+    "train": "--max-steps 2 --save-steps 1 --eval-steps 1 --eval-questions 1",
+    "pretrain": "--scenes 2 --held-out 1 --steps 2 --save-every 1 --measure-every 1",
+}
+"""Verb -> the least that still makes each kind of write, over and over where a run does."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +82,20 @@ class Line:
     """What the stages read, each made once, when the first stage asks for it."""
 
     folder: Path
+    short: bool = False
+    """As few scenes and steps as can be."""
 
     @property
     def stages(self) -> dict[str, Stage]:
         """Name -> stage."""
+        stages = self._stages()
+        if self.short:
+            for name, stage in stages.items():
+                words = [*stage.words, *SHORT.get(stage.words[0], "").split()]
+                stages[name] = replace(stage, words=words)
+        return stages
+
+    def _stages(self) -> dict[str, Stage]:
         at = {name: str(self.folder / name) for name in (
             "world", "seen", "model", "bias", "lora", "evaluated", "grid.yaml", "list.csv",
         )}  # fmt: skip
@@ -124,9 +141,14 @@ class Line:
             "model": lambda path: self._build(path, 0),
             "bias": lambda path: self._build(path, 1),
             "list.csv": self._list,
-            "grid.yaml": lambda path: path.write_text(GRID),
+            "grid.yaml": lambda path: path.write_text(GRID.format(*self._scenes)),
         }
         makers[path.name](path)
+
+    @property
+    def _scenes(self) -> tuple[int, int]:
+        """Of a world of the grid, to train on and to validate with."""
+        return (2, 1) if self.short else (4, 2)
 
     def _questions(self) -> list[Question]:
         self._make(self.folder / "seen")
@@ -298,18 +320,18 @@ def leave_alone(stage: Stage, folder: Path) -> tuple[float, dict[str, str]]:
     return time.monotonic() - began, contents(folder)
 
 
-def fresh_line() -> tuple[Path, Line]:
+def fresh_line(*, short: bool = False) -> tuple[Path, Line]:
     """A folder to work in and the line, for forks of this process."""
     import_all()
-    return Path(tempfile.mkdtemp(prefix="soak-")), _line()
+    return Path(tempfile.mkdtemp(prefix="soak-")), _line(short)
 
 
 @cache
-def _line() -> Line:
+def _line(short: bool) -> Line:  # noqa: FBT001  a key
     """One for all parts of this process, until it ends."""
     folder = Path(tempfile.mkdtemp(prefix="soak-line-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Line(folder)
+    return Line(folder, short)
 
 
 def import_all() -> None:

@@ -53,7 +53,7 @@ def soak(record: Record) -> None:
         _again_with_library(record)
         return
     counter = Counter(Path(os.environ[SHARED]))
-    folder, line = fresh_line()
+    folder, line = fresh_line(short=True)
     known: dict[str, tuple[float, int, dict[str, str]]] = {}
     every = record.wanted(line.stages)
     while not record.late:

@@ -171,6 +171,11 @@ def _finish(name: str, result: Any, *, as_json: bool) -> int:
         from videothinker.records import encode  # noqa: PLC0415
 
         sys.stdout.write(encode(typing.cast("Any", result)).decode())
+    if failures and size() > 1:
+        sys.stderr.write(
+            "videothinker: the work is done; it ends with exit code 1 because failures are "
+            "recorded, which torchrun calls failed\n"
+        )
     return WITH_FAILURES if failures else DONE
 
 

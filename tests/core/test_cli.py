@@ -191,3 +191,17 @@ def test_output_that_cannot_be_written_is_a_sentence() -> None:
 def test_closed_output_is_no_failure() -> None:
     code = 'exec "$0" -m videothinker.cli --version >&- 2>&-'
     assert subprocess.run(["/bin/sh", "-c", code, sys.executable], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(("count", "told"), [("1", False), ("2", True)])
+def test_failures_recorded_by_several_processes_are_told_from_a_job_that_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    count: str, told: bool,
+) -> None:  # fmt: skip
+    """Exit code 1 is all that torchrun looks at, and it prints a table of what failed."""
+    (tmp_path / "run.json").write_text('{"failures": 2}')
+    for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.setenv(name, "0")
+    monkeypatch.setenv("WORLD_SIZE", count)
+    assert cli._finish("train grpo", tmp_path, as_json=False) == cli.WITH_FAILURES
+    assert ("the work is done" in capsys.readouterr().err) == told

@@ -1,6 +1,7 @@
 """Folders of the library `datasets`: as `save_to_disk` writes them, and as a hub holds them."""
 
 import json
+import struct
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from videothinker import cli
 from videothinker.benchmarks import jsonl
 from videothinker.errors import UserError
 from videothinker.lists import arrow as rows_of
+from videothinker.lists.arrow_size import VALUE, unpacked_bytes
 from videothinker.lists.reading import read_list
 from videothinker.lists.table import read_table
 
@@ -130,3 +132,54 @@ def test_rows_out_of_proportion_to_their_file_are_refused(arrow, tmp_path, monke
         read_table(path)
     parquet.write_table(arrow.table({"question": text[:1000]}), str(path))
     assert len(read_table(path).rows) == 1000
+
+
+def many(arrow: Any, shape: str) -> Any:
+    """An array of a few kilobytes whose rows take over ten megabytes, in ways of its own."""
+    text = "What? " * 2000
+    column = arrow.array([text]).dictionary_encode().take(arrow.array([0] * 1000))
+    if shape == "in a list":
+        return arrow.ListArray.from_arrays(arrow.array([0, 500, 1000]), column)
+    if shape == "in a struct":
+        return arrow.StructArray.from_arrays([column], ["said"])
+    if shape == "a view":
+        view = struct.pack("<i4sii", len(text), text[:4].encode(), 0, 0)
+        buffers = [None, arrow.py_buffer(view * 1000), arrow.py_buffer(text.encode())]
+        return arrow.Array.from_buffers(arrow.string_view(), 1000, buffers)
+    if shape == "nothing but a count":
+        return arrow.ListArray.from_arrays(arrow.array([0, 1 << 30]), arrow.nulls(1 << 30))
+    if shape == "a run":
+        return arrow.RunEndEncodedArray.from_arrays(arrow.array([1000], arrow.int32()), [text])
+    return arrow.ListViewArray.from_arrays(
+        arrow.array([0] * 1000, arrow.int32()), arrow.array([1] * 1000, arrow.int32()), [text]
+    )
+
+
+@pytest.mark.parametrize(
+    "shape",
+    ["in a list", "in a struct", "a view", "nothing but a count", "a run", "a list's view"],
+)
+def test_what_a_batch_takes_is_known_before_it_is_made(arrow, tmp_path, monkeypatch, shape):
+    monkeypatch.setattr(rows_of, "ROOM", 1 << 20)
+    folder = save(arrow, tmp_path / "list", ROWS)
+    column = many(arrow, shape)
+    table = arrow.table({"question": column})
+    with arrow.ipc.new_stream(str(folder / "data-00000-of-00001.arrow"), table.schema) as file:
+        file.write_table(table)
+    with pytest.raises(UserError, match="more than 64 times the file"):
+        read_table(folder)
+    few = unpacked_bytes(arrow.array([["a"], ["b", None]]))
+    assert few == sum(map(VALUE.__mul__, (2, 3))) + 2
+
+
+def test_a_stream_whose_batches_are_packed_is_refused(arrow, tmp_path):
+    """Of equal bytes a packed one is thousands of times as small."""
+    folder = save(arrow, tmp_path / "list", ROWS)
+    table = arrow.table({"question": ["What? " * 100_000] * 10})
+    options = arrow.ipc.IpcWriteOptions(compression="zstd")
+    path = folder / "data-00000-of-00001.arrow"
+    with arrow.ipc.new_stream(str(path), table.schema, options=options) as file:
+        file.write_table(table)
+    assert path.stat().st_size < 100_000
+    with pytest.raises(UserError, match="its batches are compressed"):
+        read_table(folder)

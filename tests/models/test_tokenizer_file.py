@@ -1,5 +1,6 @@
 """A stranger's tokenizer: its rules are bounded before a text goes through them."""
 
+import os
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -46,9 +47,14 @@ def test_a_tokenizer_that_makes_texts_far_longer_is_refused(
             refuse_growth(content, tmp_path)
 
 
-def test_an_expression_of_a_tokenizer_without_end_is_a_sentence(policy: Policy) -> None:
-    """The library gives up after so many tries, by a panic of its own."""
+def test_an_expression_of_a_tokenizer_without_end_is_a_sentence(
+    policy: Policy, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The library gives up after so many tries, by a panic of its own, and nothing beside it."""
     tokenizer = deepcopy(policy.tokenizer)
     tokenizer.backend_tokenizer.normalizer = Replace(Regex("((a|aa)+)+b"), "x")
     with pytest.raises(UserError, match="cannot read the prompt .*retry-limit"):
         prompt_ids(tokenizer, 0, "a" * 60)
+    assert capfd.readouterr().err == ""
+    os.write(2, b"heard")
+    assert capfd.readouterr().err == "heard"

@@ -58,6 +58,23 @@ def test_what_was_asked_about_a_world_of_ours_is_not_called_clevrer(tmp_path):
     assert sources(questions, None) == "toy"
 
 
+@pytest.mark.parametrize("simulated", [True, False])
+def test_a_published_set_says_of_a_world_what_it_is(diagnosed, tmp_path, simulated):
+    """There is no run.json that could, and a score of it must not stand under CLEVRER's name."""
+    folder, sent = tmp_path / "set", tmp_path / "sent"
+    folder.mkdir()
+    questions = read_jsonl(diagnosed / "questions.jsonl", Question)
+    write_jsonl(folder / "questions.jsonl", questions)
+    facts = {"simulated": simulated}
+    told = {"stage": "diagnose", "status": "done", "facts": facts}
+    (folder / "run.json").write_text(json.dumps(told))
+    push(folder, str(sent))
+    own = {question.dataset for question in questions}
+    found = read_jsonl(sent / "questions.jsonl", Question)
+    assert {question.dataset for question in found} == ({SIMULATED} if simulated else own)
+    assert [question.id for question in found] == [question.id for question in questions]
+
+
 def test_an_address_stands_wherever_a_model_or_a_question_set_does(
     server, trained, diagnosed, tmp_path, capsys
 ):

@@ -242,6 +242,13 @@ class Score(NamedTuple):
     families: tuple[int, int]
     """Families with every member right."""
 
+    def plus(self, other: "Score | None") -> "Score":
+        """Of both lists of questions, none of which share a family."""
+        if other is None:
+            return self
+        both = zip(self, other, strict=True)
+        return Score(*((right + more, of + further) for (right, of), (more, further) in both))
+
 
 def _count(right: Iterable[bool]) -> tuple[int, int]:
     flags = list(right)

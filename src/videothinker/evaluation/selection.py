@@ -11,6 +11,7 @@ from videothinker.dependence import cluster_of
 from videothinker.errors import UserError
 from videothinker.evaluation.config import EvaluateConfig
 from videothinker.records import Diagnosis, Question
+from videothinker.run_file import SIMULATED
 from videothinker.seeds import derive
 from videothinker.video import BadVideo, check_there
 
@@ -30,7 +31,7 @@ class Selection:
 def wanted_types(benchmark: Benchmark, config: EvaluateConfig) -> tuple[str, ...] | None:
     """Question types to keep; CLEVRER's column in the paper's table is counterfactual."""
     datasets = {q.dataset for q in benchmark.questions}
-    if config.types is None and datasets == {"clevrer"}:
+    if config.types is None and datasets in ({"clevrer"}, {SIMULATED}):
         return ("counterfactual",)
     return config.types
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from videothinker.errors import UserError
 from videothinker.files import border, load_json
+from videothinker.lists.arrow_size import is_packed, unpacked_bytes
 
 SHORT = "it ends in the middle; download it again"
 INSTALL = "install it: pip install 'videothinker[datasets]'"
@@ -22,8 +23,8 @@ SPLIT = re.compile(r"(?:.*[-_])?(train|training|validation|valid|val|dev|test)(?
 """The split in the name of a hub's file: `train-00000-of-00002.parquet`."""
 AGAIN = "save or download the folder again"
 ROOM, TIMES, ROW = 1 << 30, 64, 100
-"""Bytes that the rows of a packed file may take in any case, and as a multiple of the file; what a
-row takes beside its values."""
+"""Bytes that the rows of a file may take in any case, and as a multiple of the file; what a row
+takes beside its values."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def read_parquet(path: Path, wanted: str) -> list[Any]:
     Raises:
         UserError: pyarrow is not there, and how to do without it; or the file is no parquet.
     """
-    arrow = _pyarrow(
+    _pyarrow(
         path,
         'or make JSON beside it where it is: python -c "import pyarrow.parquet as p, json; '
         f"json.dump(p.read_table('{path.name}').to_pylist(), open('{path.stem}.json', 'w'))\"",
@@ -82,18 +83,15 @@ def read_parquet(path: Path, wanted: str) -> list[Any]:
         border(f"{path}: cannot be read as parquet", f"give {wanted}" if whole else SHORT),
         importlib.import_module("pyarrow.parquet").ParquetFile(path) as file,
     ):
-        return _unpacked(arrow, path, file.iter_batches(batch_size=1024))
+        return _unpacked(path, file.iter_batches(batch_size=1024))
 
 
-def _unpacked(arrow: Any, path: Path, batches: Iterable[Any]) -> list[Any]:
+def _unpacked(path: Path, batches: Iterable[Any]) -> list[Any]:
     """Their rows, as long as they stay in proportion to the file."""
     room, rows = max(ROOM, TIMES * path.stat().st_size), []
     for batch in batches:
-        plain = (
-            column.dictionary_decode() if arrow.types.is_dictionary(column.type) else column
-            for column in batch.columns
-        )
-        room -= ROW * batch.num_rows + sum(column.nbytes for column in plain)
+        batch.validate(full=True)
+        room -= ROW * batch.num_rows + sum(unpacked_bytes(column) for column in batch.columns)
         if room < 0:
             raise UserError(
                 f"{path}: its rows are more than {TIMES} times the file, and more than "
@@ -149,11 +147,14 @@ def _parquets(folder: Path) -> list[Path]:
 def _rows(arrow: Any, path: Path) -> Sequence[dict[str, Any]]:
     if path.suffix == ".parquet":
         return read_parquet(path, "a whole one")
-    with (
-        border(f"{path}: cannot be read as Arrow", AGAIN),
-        arrow.memory_map(str(path)) as file,
-    ):
-        return arrow.ipc.open_stream(file).read_all().to_pylist()
+    with border(f"{path}: cannot be read as Arrow", AGAIN):
+        if is_packed(path):
+            raise UserError(
+                f"{path}: its batches are compressed, which save_to_disk of datasets does not do; "
+                f"save the folder with it, or give parquet"
+            )
+        with arrow.memory_map(str(path)) as file:
+            return _unpacked(path, arrow.ipc.open_stream(file))
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,9 @@ library alone.
 """
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import MISSING, fields
 from pathlib import Path
 from types import NoneType, UnionType
@@ -68,6 +70,26 @@ def parse(struct: type[T], content: object, where: Path | str, do: str = AGAIN) 
         elif one.default is MISSING and one.default_factory is MISSING:
             raise UserError(f"{where} has no {one.name!r}; it is needed: {do}")
     return struct(**found)
+
+
+@contextmanager
+def unheard() -> Iterator[None]:
+    """Inside, what a library of another language prints of its own failure is left out.
+
+    Rust tells of a panic on the process's standard error before Python has the exception.
+    """
+    kept = nowhere = None
+    with suppress(OSError):  # who has closed it hears nothing anyway
+        kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        if kept is not None:
+            os.dup2(kept, 2)
+        for opened in (kept, nowhere):
+            if opened is not None:
+                os.close(opened)
 
 
 def _fits(value: object, hint: Any) -> bool:

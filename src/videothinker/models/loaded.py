@@ -18,7 +18,7 @@ from videothinker.files import border
 from videothinker.models import adapters
 from videothinker.models.attention import AttentionPlan
 from videothinker.models.base import Group, Model, Prompt, Video
-from videothinker.models.border import AGAIN
+from videothinker.models.border import AGAIN, unheard
 from videothinker.models.folders import Base
 from videothinker.models.templates import chat_text
 from videothinker.models.tensor_file import hand_over
@@ -255,7 +255,8 @@ def prompt_ids(
                 "folder the model was published with"
             )
         text = text.replace(place, "".join(pieces))
-    with border("the tokenizer cannot read the prompt", AGAIN):  # its expressions may be anybody's
+    # its expressions may be anybody's
+    with unheard(), border("the tokenizer cannot read the prompt", AGAIN):
         found_ids = tokenizer(f"{text}{prefill}", add_special_tokens=False)["input_ids"]
     ids = torch.tensor(found_ids)
     places = ids == video_token_id

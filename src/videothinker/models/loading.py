@@ -20,7 +20,7 @@ from transformers.utils import logging as transformers_logging
 from videothinker import hub
 from videothinker.errors import UserError
 from videothinker.files import border
-from videothinker.models.border import AGAIN, parse, read_object
+from videothinker.models.border import AGAIN, parse, read_object, unheard
 from videothinker.models.checkpoint import Checkpoint, read_checkpoint
 from videothinker.models.templates import chat_text
 from videothinker.models.tokenizer_file import refuse_growth
@@ -172,7 +172,7 @@ def bare_tokenizer(source: str) -> PreTrainedTokenizerBase:
     fetched = {} if Path(source).is_dir() else {"local_files_only": True}
     if (file := Path(source) / "tokenizer.json").is_file():
         refuse_growth(read_object(file), file)
-    with _silent(), border(f"{source}: its tokenizer could not be loaded", AGAIN):
+    with _silent(), unheard(), border(f"{source}: its tokenizer could not be loaded", AGAIN):
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **fetched)
     old = Path(source) / "chat_template.json"
     if tokenizer.chat_template is None and old.is_file():

@@ -6,13 +6,15 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Literal
 
+from msgspec.structs import replace
+
 from videothinker import hub
 from videothinker.benchmarks import jsonl
 from videothinker.errors import UserError
 from videothinker.files import border, load_json
 from videothinker.models.folders import ADAPTER_CONFIG, find_model, read_base
 from videothinker.publishing.config import PushConfig
-from videothinker.records import Question, read_jsonl
+from videothinker.records import Question, encode, iter_jsonl, read_jsonl
 from videothinker.run_file import QUESTIONS, SIMULATED, RunFile, read_run_file
 from videothinker.video.paths import locate
 
@@ -21,6 +23,7 @@ RECORDS = (
     "natural_pairs.jsonl", "audit.jsonl", "samples.jsonl",
 )  # fmt: skip
 """Of a diagnose folder. A run.json is never published: it names the machine it was made on."""
+OF_QUESTIONS = frozenset(RECORDS) - {"diagnosis.jsonl", "audit.jsonl", "samples.jsonl"}
 RepositoryKind = Literal["model", "dataset"]
 
 
@@ -36,6 +39,14 @@ class Contents:
     files: dict[str, Path] = field(default_factory=dict[str, Path])
     base: str | None = None
     """Of an adapter: the complete model it was trained on."""
+
+    def sent(self, name: str) -> bytes | Path:
+        """A file, or its bytes: questions about a world of ours say so where no run.json does."""
+        path = self.files[name]
+        if name not in OF_QUESTIONS or self.run is None or not self.run.known.of_world:
+            return path
+        questions = (replace(one, dataset=SIMULATED) for one in iter_jsonl(path, Question))
+        return b"".join(map(encode, questions))
 
 
 def contents_of(folder: Path, config: PushConfig) -> Contents:

@@ -1,7 +1,7 @@
 """The verbs `push` and `pull`: models and diagnosed question sets to a hub and back."""
 
+import io
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -56,7 +56,7 @@ def push(folder: Path, config: PushConfig) -> Published:
         _send(contents, card, config)
     else:
         _write(contents, card, Path(config.to))
-    sizes = {name: path.stat().st_size for name, path in contents.files.items()}
+    sizes = {name: _size(contents.sent(name)) for name in contents.files}
     sizes[CARD] = len(card.encode())
     done = "pushed" if sent else "wrote"
     say(f"{done} {len(sizes):,} files, {sum(sizes.values()):,} bytes: {config.to}")
@@ -116,7 +116,7 @@ def _send(contents: Contents, card: str, config: PushConfig) -> None:
     from huggingface_hub import CommitOperationAdd, HfApi  # noqa: PLC0415
 
     uri, api = hub.read_address(config.to), HfApi()
-    made = [CommitOperationAdd(name, path) for name, path in _in_order(contents)]
+    made = [CommitOperationAdd(name, contents.sent(name)) for name in _in_order(contents)]
     made.append(CommitOperationAdd(CARD, card.encode()))
     with border(
         f"{config.to} could not be written to",
@@ -133,11 +133,13 @@ def _send(contents: Contents, card: str, config: PushConfig) -> None:
             )
 
 
-def _in_order(contents: Contents) -> Iterator[tuple[str, Path]]:
+def _size(sent: bytes | Path) -> int:
+    return len(sent) if isinstance(sent, bytes) else sent.stat().st_size
+
+
+def _in_order(contents: Contents) -> list[str]:
     """Large files first: who sees the records finds all that they name."""
-    yield from sorted(
-        contents.files.items(), key=lambda named: named[0].endswith((".json", ".jsonl"))
-    )
+    return sorted(contents.files, key=lambda name: name.endswith((".json", ".jsonl")))
 
 
 def _write(contents: Contents, card: str, folder: Path) -> None:
@@ -149,8 +151,12 @@ def _write(contents: Contents, card: str, folder: Path) -> None:
         begun.touch()
         for left in halves(folder):
             left.unlink()
-        for name, path in contents.files.items():
-            with path.open("rb") as from_file, writing(folder / name) as file:
+        for name in contents.files:
+            sent = contents.sent(name)
+            with (
+                io.BytesIO(sent) if isinstance(sent, bytes) else sent.open("rb") as from_file,
+                writing(folder / name) as file,
+            ):
                 shutil.copyfileobj(from_file, file)
         write_atomic(folder / CARD, card.encode())
         begun.unlink()

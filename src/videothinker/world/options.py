@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from sys import intern
 
 import numpy as np
 
@@ -29,7 +30,10 @@ class Noun:
     @property
     def program(self) -> list[str]:
         """The set: `objects red filter_color cube filter_shape`."""
-        return ["objects", *(w for part, value in self.parts for w in (value, f"filter_{part}"))]
+        return [
+            "objects",
+            *(w for part, value in self.parts for w in (value, intern(f"filter_{part}"))),
+        ]
 
     @property
     def one(self) -> list[str]:

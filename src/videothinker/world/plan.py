@@ -22,6 +22,12 @@ def plan(config: WorldConfig, split: str, scenes: int) -> list[tuple[Request, ..
     shuffle says which scene gets which. Without give-aways a family takes a scene's two questions,
     and how many options there are is drawn alike for families and for either label of the rest.
     """
+    asked = _plan(config, split, scenes)
+    known: dict[tuple[Request, ...], tuple[Request, ...]] = {}  # few are told apart
+    return [known.setdefault(scene, scene) for scene in asked]
+
+
+def _plan(config: WorldConfig, split: str, scenes: int) -> list[tuple[Request, ...]]:
     rng = numpy_generator(config.seed, "world", split, "plan")
     total = scenes * QUESTIONS_A_SCENE
     hard = total - round(config.observational_share * total)

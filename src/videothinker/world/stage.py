@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -26,7 +27,7 @@ import msgspec
 
 from videothinker.clevrer import answerers
 from videothinker.clevrer.annotations import SPLITS
-from videothinker.clevrer.answerers import Judgement
+from videothinker.clevrer.answerers import Judgement, Score
 from videothinker.clevrer.questions import MINIMAL_PAIRS, SceneQuestions
 from videothinker.console import progress, say
 from videothinker.errors import UserError
@@ -194,12 +195,43 @@ class Rejected(msgspec.Struct, frozen=True):
     reason: str
 
 
+@dataclass
+class WhatIf:
+    """Of the counterfactual questions: give-aways, families, changes, and what answerers get."""
+
+    questions: int = 0
+    give_themselves_away: int = 0
+    families: int = 0
+    changes: Counter[str] = field(default_factory=Counter[str])
+    scores: dict[str, Score] = field(default_factory=dict[str, Score])
+
+    def add(self, scene: Sequence[Judgement]) -> None:
+        """Count a scene's; a family lies in one scene."""
+        self.questions += len(scene)
+        self.give_themselves_away += sum(one.gives_itself_away for one in scene)
+        self.families += len({one.family for one in scene} - {None})
+        self.changes.update(one.change for one in scene if one.change is not None)
+        for name, score in answerers.tally(scene).items():
+            self.scores[name] = score.plus(self.scores.get(name))
+
+    def facts(self) -> dict[str, Any]:
+        """For the run's record."""
+        return {
+            "questions": self.questions,
+            "give_themselves_away": self.give_themselves_away,
+            "families": self.families,
+            "changes": dict(self.changes),
+            "answerers": {
+                name: score._asdict()
+                for name, score in (self.scores or answerers.tally(())).items()
+            },
+        }
+
+
 def _assemble(config: WorldConfig, splits: Collection[str]) -> dict[str, Any]:
     """Put the question files together; returns what was counted."""
     out = config.out
-    tally, reasons = Counter[str](), Counter[str]()
-    verdicts: list[Judgement] = []
-    known: dict[tuple[str, ...], tuple[str, ...]] = {}  # few are told apart, and all are kept
+    tally, reasons, what_if = Counter[str](), Counter[str](), WhatIf()
     paired = config.give_aways == "allowed"
     pairs = _json_list(out / f"{MINIMAL_PAIRS}.json") if paired else nullcontext()
     with writing(out / "rejected.jsonl") as lines, pairs as add_pairs:
@@ -212,25 +244,11 @@ def _assemble(config: WorldConfig, splits: Collection[str]) -> dict[str, Any]:
                         add_pairs(halves)
                     tally.update(f"{split} {raw.question_type}" for raw in asked.questions)
                     tally.update(f"{MINIMAL_PAIRS} {raw.question_type}" for raw in halves.questions)
-                    verdicts += (
-                        msgspec.structs.replace(one, right=known.setdefault(one.right, one.right))
-                        for one in made.verdicts
-                    )
+                    what_if.add(made.verdicts)
                     reasons.update(made.rejected)
                     for attempt, reason in enumerate(made.rejected):
                         lines.write(encode(Rejected(asked.scene_index, attempt, reason)))
-    return {"questions": dict(tally), "what_if": _what_if(verdicts), "rejected": dict(reasons)}
-
-
-def _what_if(verdicts: Sequence[Judgement]) -> dict[str, Any]:
-    """Of the counterfactual questions: give-aways, families, changes, and what answerers get."""
-    return {
-        "questions": len(verdicts),
-        "give_themselves_away": sum(one.gives_itself_away for one in verdicts),
-        "families": len({one.family for one in verdicts} - {None}),
-        "changes": dict(Counter(one.change for one in verdicts if one.change is not None)),
-        "answerers": {name: score._asdict() for name, score in answerers.tally(verdicts).items()},
-    }
+    return {"questions": dict(tally), "what_if": what_if.facts(), "rejected": dict(reasons)}
 
 
 def _report(config: WorldConfig, run: Run) -> None:
