@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from videothinker.dependence import dependence
-from videothinker.diagnosis.agreement import Agreement, agreement_of_flags, by_samples, dealt_anew
+from videothinker.diagnosis.agreement import Agreement, agree, by_samples, dealt_anew
 from videothinker.diagnosis.causal import Adjustment, adjust
 from videothinker.diagnosis.config import RULES
 from videothinker.diagnosis.effects import strikes, swaps, units_of
@@ -83,9 +83,11 @@ def insight(
         found["video"] = video_needed(questions, by_id, full, samples["blind"])
     logged = any(rule in d.flags for d in diagnoses for rule in RULES)
     if logged and removed:
-        table = agreement_of_flags(diagnoses, LOG_FREE, RULES)
-        found["agreement"] = {rule: tell_agreement(row) for rule, row in table.items()}
         flags = {d.question_id: d.flags for d in diagnoses}
+        found["agreement"] = {
+            rule: tell_agreement(agree((f.get(LOG_FREE), f.get(rule)) for f in flags.values()))
+            for rule in RULES
+        }
         sizes = vote_sizes(min(len(drawn) for drawn in removed.values()))
         votes = by_samples(questions, removed, flags, RULES, sizes)
         found["agreement_by_samples"] = {

@@ -135,10 +135,6 @@ class Board:
         return [(q,) for q in (self.by_part.get(name, []) if name in PARTS else self.ids(name))]
 
 
-def _tier(question: Question) -> TierName:
-    return "transcript tier" if question.context is not None else "video tier"
-
-
 @dataclass(frozen=True)
 class _Part:
     """One evaluate run's share of one board."""
@@ -197,7 +193,8 @@ def _parts(run: RunFolder, made: Origin, runs: Sequence[RunFolder]) -> list[_Par
     for s in samples:
         q = questions[s.question_id]
         dataset = SIMULATED if simulated else q.dataset
-        by_variant = grouped.setdefault((dataset, q.split, s.protocol, _tier(q)), {})
+        tier: TierName = "video tier" if q.context is None else "transcript tier"
+        by_variant = grouped.setdefault((dataset, q.split, s.protocol, tier), {})
         by_variant.setdefault(s.variant, {}).setdefault(q.id, []).append(s)
     parts = []
     for key, variants in grouped.items():

@@ -82,23 +82,17 @@ def _runs(method: Method) -> tuple[int, ...]:
     return tuple(one.run.number for one in method.evaluations)
 
 
-def _published_cell(value: float | None, source: str) -> TableCell:
-    return NOTHING if value is None else TableCell(f"{value:.1f}", words=f"published in {source}")
-
-
-def _published_name(row: published.PublishedRow) -> str:
-    return f"{row.model} ({row.data})" if row.data else row.model
-
-
 def _published_lines(table: str, columns: Sequence[str]) -> list[SheetLine]:
     """The paper's rows under the given columns; a column it does not have stays empty."""
     theirs = published.columns(table)
     lines = []
     for row in published.rows(table):
-        values = dict(zip(theirs, row.values, strict=True))
-        cells = tuple(_published_cell(values.get(column), row.source) for column in columns)
-        if any(cell is not NOTHING for cell in cells):
-            lines.append(SheetLine(_published_name(row), cells, published=row.source))
+        values, words = dict(zip(theirs, row.values, strict=True)), f"published in {row.source}"
+        found = [values.get(column) for column in columns]
+        cells = (NOTHING if one is None else TableCell(f"{one:.1f}", words=words) for one in found)
+        name = f"{row.model} ({row.data})" if row.data else row.model
+        if any(one is not None for one in found):
+            lines.append(SheetLine(name, tuple(cells), published=row.source))
     return lines
 
 
