@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from videothinker.algorithms.catalog import ALGORITHMS
+
 
 @dataclass(frozen=True)
 class Verb:
@@ -60,24 +62,15 @@ VERBS: dict[str, Verb] = {
         "videothinker.lab.pretraining.stage:pretrain",
         {"data": (Path | None, False, "a world folder; without one, scenes are streamed")},
     ),
-    "train bias": Verb(
-        "train the bias model by RL on the observational questions",
-        "videothinker.algorithms.bias:BiasConfig",
-        "videothinker.training.stages:train",
-        {"data": DATA},
-    ),
-    "train grpo": Verb(
-        "train by GRPO on all questions: the baseline",
-        "videothinker.algorithms.grpo:GrpoConfig",
-        "videothinker.training.stages:train",
-        {"data": DATA},
-    ),
-    "train cdpo": Verb(
-        "train by CDPO: GRPO repelled from a bias model, on questions that it fails",
-        "videothinker.algorithms.cdpo:CdpoConfig",
-        "videothinker.training.stages:train",
-        {"data": DATA},
-    ),
+    **{
+        f"train {name}": Verb(
+            kind.about,
+            f"{kind.__module__}:{kind.__name__}",
+            "videothinker.training.stages:train",
+            {"data": DATA},
+        )
+        for name, kind in ALGORITHMS.items()
+    },
     "evaluate": Verb(
         "answer a benchmark's questions, record every sample, print the tables",
         "videothinker.evaluation.config:EvaluateConfig",
