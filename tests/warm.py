@@ -4,6 +4,9 @@ Importing torch and transformers takes longer than most commands do. A process h
 words as `python` takes them, folder, environment, what is read and printed, its pid and exit code.
 The `warm` fixture is the server; it ends when the last worker of the run leaves it.
 
+Two processes of one job, `warm.ranks`, are started as docs/scale.md says for processes without
+torchrun; what that does is tested with it, in `core/test_ranks.py` and `answering/test_sharing.py`.
+
     python -m tests.warm FOLDER
 """
 
@@ -23,14 +26,19 @@ import threading
 import time
 import traceback
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
 REPO = Path(__file__).resolve().parents[1]
 IMPORTED = (
+    "accelerate.utils",
+    "peft",
+    "transformers.utils.chat_template_utils",
+    "videothinker.training.sharding",
     "videothinker.training.stages",
     "videothinker.evaluation.stage",
     "videothinker.diagnosis.stage",
@@ -39,6 +47,8 @@ IMPORTED = (
     "videothinker.generation.shared_prefix",
     "videothinker.models.qwen2_5_vl.model",
 )
+LONGEST = 1800
+"""Seconds of a process, on a machine that much else runs on."""
 STAYS = b"stays"
 """What a worker says that keeps the server for later."""
 COMMAND = """#!{python} -SE
@@ -53,10 +63,18 @@ sys.exit(int(server.recv(16)))
 """
 
 
+RANK = """
+import sys
+from importlib import import_module
+sys.exit(import_module(sys.argv[1]).main(sys.argv[2:]))
+"""
+
+
 class Process:
     """One that is at work."""
 
     def __init__(self, asked: socket.socket) -> None:
+        asked.settimeout(LONGEST)
         self.asked, self.pid = asked, int(asked.recv(16))
         self.returncode: int | None = None
 
@@ -73,12 +91,21 @@ class Process:
         return self.wait()
 
 
+@dataclass(frozen=True)
+class Ended:
+    """A job's exit codes, by rank, and what its processes printed."""
+
+    codes: list[int]
+    said: str
+
+
 class Warm:
     """Starts processes."""
 
     def __init__(self, at: str, commands: Path) -> None:
         self.at = at
-        command = commands / "videothinker"
+        self.command = command = commands / "videothinker"
+        """A program that is `videothinker`."""
         command.write_text(COMMAND.format(python=sys.executable, at=at))
         command.chmod(0o755)
         path = (str(commands), str(Path(sys.executable).parent), os.environ["PATH"])
@@ -90,16 +117,15 @@ class Warm:
         *words: str,
         cwd: Path = REPO,
         env: Mapping[str, str] | None = None,
+        given: IO[Any] | None = None,
         out: IO[Any] | None = None,
         err: IO[Any] | None = None,
     ) -> Process:
-        """`python WORDS`, which reads nothing; what it prints is dropped where no file is given."""
+        """`python WORDS`; what it prints is dropped where no file is given, and nothing is read."""
         with Path(os.devnull).open("r+b") as nothing:
             asked = connected(self.at)
-            given = [words, str(cwd), self.environment | dict(env or {})]
-            streams = [(one or nothing).fileno() for one in (None, out, err)]
-            socket.send_fds(asked, [json.dumps(given).encode()], streams)
-            return Process(asked)
+            streams = [(one or nothing).fileno() for one in (given, out, err)]
+            return ask(asked, words, cwd, self.environment | dict(env or {}), streams)
 
     def run(
         self, *words: str, cwd: Path = REPO, env: Mapping[str, str] | None = None
@@ -112,6 +138,26 @@ class Warm:
                 process = self.start(*words, cwd=cwd, env=env, out=out, err=err)
             code = process.wait()
             return subprocess.CompletedProcess(list(words), code, *(one.result() for one in told))
+
+    def ranks(self, module: str, *words: str) -> Ended:
+        """`MODULE.main(words)` in two processes of one job, with this process's environment."""
+        port, one = str(free_port()), {"OMP_NUM_THREADS": "1"}
+        job = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2"}
+        with tempfile.TemporaryFile("w+", errors="replace") as said:
+            both = []
+            for rank in ("0", "1"):
+                given = os.environ | one | job | {"RANK": rank, "LOCAL_RANK": rank}
+                both.append(self.start("-c", RANK, module, *words, env=given, out=said, err=said))
+            codes = [process.wait() for process in both]
+            said.seek(0)
+            return Ended(codes, said.read())
+
+
+def free_port() -> int:
+    """Nobody listens there."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 def _all(end: int) -> str:
@@ -148,12 +194,60 @@ def connected(at: str) -> socket.socket:
     return server
 
 
+def ask(
+    server: socket.socket,
+    words: Sequence[str],
+    cwd: Path,
+    environment: Mapping[str, str],
+    streams: list[int],
+) -> Process:
+    """A process of the server."""
+    asked = json.dumps([words, str(cwd), dict(environment)]).encode()
+    socket.send_fds(server, [asked], streams)
+    return Process(server)
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """In the place of `subprocess` where a chat template is rendered apart: see `models/templates`.
+
+    Its Python takes half a second to import what renders. The same module runs as a process of the
+    server, within the same limits; where there is no server, as a Python of its own.
+    """
+
+    at: str
+    TimeoutExpired = subprocess.TimeoutExpired
+
+    def run(
+        self, words: list[str], *, check: bool, **asked: Any
+    ) -> subprocess.CompletedProcess[bytes]:
+        """As `subprocess.run`."""
+        try:
+            server = connected(self.at)
+        except OSError:
+            return subprocess.run(words, check=check, **asked)
+        with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out:
+            given.write(asked["input"])
+            given.seek(0)
+            streams = [given.fileno(), out.fileno(), out.fileno()]
+            code = ask(server, words[1:], REPO, asked["env"], streams).wait()
+            out.seek(0)
+            said = out.read()
+        return subprocess.CompletedProcess(words, code, said, said)
+
+
+def address(folder: Path) -> str:
+    """Where the server of a test run is asked."""
+    return str(folder / "socket")
+
+
 @contextlib.contextmanager
 def served(folder: Path) -> Iterator[Warm]:
     """Inside, the server of `folder`: started by who comes first, ended by who leaves last."""
-    at = str(folder / "socket")
+    at = address(folder)
     words = [sys.executable, "-m", "tests.warm", at]
-    os.posix_spawn(sys.executable, words, surroundings())  # nobody waits for it
+    quiet = {"TORCH_CPP_LOG_LEVEL": "ERROR"}  # as `ranks` asks, which comes too late for a fork
+    os.posix_spawn(sys.executable, words, surroundings() | quiet)  # nobody waits for it
     deadline = time.monotonic() + 60
     while True:
         with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
@@ -176,6 +270,8 @@ def serve(at: str) -> None:
     listener.listen()
     for name in IMPORTED:
         import_module(name)
+    templates: Any = import_module("videothinker.models.templates")
+    templates.subprocess = Rendering(at)
     gc.freeze()  # what is there is neither looked through nor copied for it
     stay: set[socket.socket] = set()
     with selectors.DefaultSelector() as ready:
@@ -260,6 +356,8 @@ def execute(words: list[str]) -> None:
     sys.argv = [words[0], *words[1 + is_code :]]
     code = words[1] if is_code else Path(words[0]).read_text(encoding="utf-8")
     sys.modules["__main__"] = main = types.ModuleType("__main__")
+    if not is_code:
+        main.__file__ = words[0]
     exec(compile(code, words[0], "exec"), vars(main))
 
 

@@ -231,7 +231,7 @@ def _run(words: list[str], job: Job | None) -> int:
         _tell(job, str(error))
         code = USER_ERROR
     except KeyboardInterrupt:
-        code = _interrupted(job)
+        code = _interrupted(words, job)
     except SystemExit as stop:  # of a user's reward function, say; no stage of ours ends so
         traceback.print_exc()
         _tell(
@@ -281,9 +281,10 @@ def _warnings_in_a_line() -> Iterator[None]:
         yield
 
 
-def _interrupted(job: Job | None) -> int:
+def _interrupted(words: list[str], job: Job | None) -> int:
     if job is None or not job.wait_for_cause():
-        _tell(job, "interrupted; the same command resumes")
+        anew = words[:1] and words[0] in VERBS and not VERBS[words[0]].resumes
+        _tell(job, f"interrupted; the same command {'begins anew' if anew else 'resumes'}")
     return INTERRUPTED
 
 

@@ -278,10 +278,10 @@ def nearest(word: str, known: Sequence[str]) -> list[str]:
 
 
 def check_flags(name: str, words: Sequence[str]) -> None:
-    """Refuse a flag that the verb does not have.
+    """Refuse a flag that the verb does not have, and one of several values that came with none.
 
     Raises:
-        UserError: it names the flag and those that look like it.
+        UserError: it names the flag, and those that look like an unknown one.
     """
     known = [*(f"--{flag}" for flag in words_of(name)), "--help"]
     takes = VERBS[name].inputs.values()
@@ -301,6 +301,11 @@ def check_flags(name: str, words: Sequence[str]) -> None:
         raise UserError(
             f"{name}: unknown flag {flag!r}; {meant} (videothinker help {name} lists its flags)"
         )
+    settings = dataclasses.fields(load(VERBS[name].config))
+    several = {f"--{one.name}".replace("_", "-") for one in settings if one.default == ()}
+    for word, after in zip(words, [*words[1:], "--"], strict=False):
+        if word.replace("_", "-") in several and after.startswith("--"):
+            raise UserError(f"{name}: {word} came with nothing; give it a value or leave it out")
 
 
 def words_of(name: str) -> list[str]:

@@ -23,12 +23,14 @@ class Verb:
         config: `module:Class` of a frozen dataclass; importing it must be light.
         stage: `module:function`, called as `stage(*inputs, config)`.
         inputs: argument name -> (annotation, flag?, help), in the order of the call.
+        resumes: the same command goes on where it was interrupted; else it begins anew.
     """
 
     about: str
     config: str
     stage: str
     inputs: dict[str, tuple[Any, bool, str]] = dataclasses.field(default_factory=dict)
+    resumes: bool = True
 
 
 DATA = (Path, True, "the folder the stage before wrote, or a list of questions")
@@ -43,12 +45,14 @@ VERBS: dict[str, Verb] = {
         "videothinker.checking.config:CheckConfig",
         "videothinker.checking.stage:check",
         {"list": (Path, False, "JSON lines, a JSON array, CSV, parquet, or a folder of datasets")},
+        resumes=False,
     ),
     "convert": Verb(
         "write such a list as our own records, one JSON object a line",
         "videothinker.checking.config:ConvertConfig",
         "videothinker.checking.stage:convert",
         {"list": (Path, False, "JSON lines, a JSON array, CSV, parquet, or a folder of datasets")},
+        resumes=False,
     ),
     "diagnose": Verb(
         "label which questions can be answered without reasoning; write the bias set",
@@ -82,28 +86,33 @@ VERBS: dict[str, Verb] = {
         "videothinker.report.config:ReportConfig",
         "videothinker.report.stage:report",
         {"runs": (tuple[Path, ...], False, "run folders of any stages and seeds")},
+        resumes=False,
     ),
     "ask": Verb(
         "ask a model one question about one video",
         "videothinker.answering.config:AskConfig",
         "videothinker.answering.single:ask",
         {"video": (Path, False, "a video file"), "question": (str, False, "the question")},
+        resumes=False,
     ),
     "chat": Verb(
         "ask a model question after question about one video",
         "videothinker.answering.config:ChatConfig",
         "videothinker.answering.single:chat",
         {"video": (Path, False, "a video file")},
+        resumes=False,
     ),
     "benchmarks": Verb(
         "list the benchmarks that can be asked, and what each one holds",
         "videothinker.benchmarks.listing:BenchmarksConfig",
         "videothinker.benchmarks.listing:benchmarks",
+        resumes=False,
     ),
     "models": Verb(
         "list the model families; or hold one model against plain transformers",
         "videothinker.answering.config:ModelsConfig",
         "videothinker.answering.families:models",
+        resumes=False,
     ),
     "export": Verb(
         "a LoRA run as one complete model; a run for ms-swift; a task for lmms-eval",

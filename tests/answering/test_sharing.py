@@ -1,15 +1,13 @@
-"""Two processes under torchrun leave the records of one, byte for byte."""
+"""Two processes, under torchrun and without, leave the records of one, byte for byte."""
 
 import json
-import os
-import subprocess
-import sys
+import shlex
 from pathlib import Path
 
 import pytest
 
 from tests.answering_toys import ask_about, build_tiny, write_video
-from tests.conftest import REPO
+from tests.warm import Warm
 from videothinker import cli
 from videothinker.answering import placing
 from videothinker.answering.endpoint import EndpointConfig
@@ -18,24 +16,17 @@ from videothinker.records import Sample, read_jsonl, write_jsonl
 from videothinker.runs import digest_path
 
 
-def under_torchrun(*words: str) -> str:
-    """What a module that was run in two processes said; it must end well."""
-    started = ["torch.distributed.run", "--nproc-per-node", "2", "--standalone", "-m"]
-    done = subprocess.run(
-        [sys.executable, "-m", *started, *words],
-        cwd=REPO,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{REPO / 'src'}:{REPO}"},
-        capture_output=True,
-        text=True,
-        timeout=1800,  # of a machine that much else runs on
-        check=False,
-    )
+def under_torchrun(warm: Warm, words: list[str]) -> str:
+    """What a command that was run in two processes said; both end well, with failures at most."""
+    started = ["torch.distributed.run", "--nproc-per-node", "2", "--standalone", "--no-python"]
+    command = f"{shlex.join(['videothinker', *words])}; test $? -le {cli.WITH_FAILURES}"
+    done = warm.run("-m", *started, "sh", "-c", command)
     assert done.returncode == 0, done.stderr[-9000:]
     return done.stderr
 
 
 @pytest.mark.slow
-def test_evaluation_and_probing_are_those_of_one_process(tmp_path: Path) -> None:
+def test_evaluation_and_probing_are_those_of_one_process(warm: Warm, tmp_path: Path) -> None:
     """Of three batches, one with a video that cannot be read; resumed after the first."""
     model = build_tiny(tmp_path / "model")
     data = tmp_path / "data"
@@ -63,8 +54,10 @@ def test_evaluation_and_probing_are_those_of_one_process(tmp_path: Path) -> None
     (begun / "run.json").write_text(json.dumps(record | {"status": "running"}))
     lines = (tmp_path / "one" / "e" / "samples.jsonl").read_bytes().splitlines(keepends=True)
     (begun / "samples.jsonl").write_bytes(b"".join(lines[:4]))
-    words = json.dumps(commands("two"))
-    said = under_torchrun("tests.answering.shared_commands", words)
+    evaluate, diagnose = commands("two")
+    said = under_torchrun(warm, evaluate)
+    by_hand = warm.ranks("videothinker.cli", *diagnose)
+    assert set(by_hand.codes) <= {cli.DONE, cli.WITH_FAILURES}, by_hand.said
     for stage in ("e", "d"):
         one, two = (tmp_path / name / stage for name in ("one", "two"))
         assert (two / "samples.jsonl").is_file(), said[-4000:]

@@ -84,6 +84,10 @@ def test_a_chat_answers_each_line_as_ask_would(model, videos, tmp_path, capsys, 
     [
         ([" "], "question is empty: give text"),
         (["Which?", "--choice", "a", "a", ""], "choice C is empty: .*; choice 'a' comes 2 times"),
+        (
+            ["Which?", "--choice"],
+            "ask: --choice came with nothing; give it a value or leave it out",
+        ),
         (["Which \udcff?"], "bytes that are no UTF-8"),
         (["Which?", "--choice", *map(str, range(27))], "has 27 choices: at most 26"),
     ],

@@ -205,3 +205,29 @@ def test_failures_recorded_by_several_processes_are_told_from_a_job_that_failed(
     monkeypatch.setenv("WORLD_SIZE", count)
     assert cli._finish("train grpo", tmp_path, as_json=False) == cli.WITH_FAILURES
     assert ("the work is done" in capsys.readouterr().err) == told
+
+
+@pytest.mark.parametrize(
+    ("words", "does"),
+    [("ask v.mp4 Which?", "begins anew"), ("check q.csv", "begins anew"), ("world", "resumes"),
+     ("train cdpo", "resumes"), ("evaluate", "resumes")],
+)  # fmt: skip
+def test_an_interruption_says_what_the_same_command_does(
+    words: str, does: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stage(_: list[str]) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_stage", stage)
+    assert cli.main(words.split()) == cli.INTERRUPTED
+    said = f"videothinker: interrupted; the same command {does}\n"
+    assert capsys.readouterr().err == said
+
+
+def test_what_does_not_resume_keeps_no_run_folder() -> None:
+    """A stage resumes by `open_run`, a hub's two verbs by what is there, a grid by its cells."""
+    by_others = {"push", "pull", "demo", "reproduce"}
+    for name, verb in VERBS.items():
+        module = Path(*verb.stage.partition(":")[0].split("."))
+        source = (Path(cli.__file__).parents[1] / module.with_suffix(".py")).read_text()
+        assert verb.resumes == ("open_run" in source or name in by_others), name

@@ -1,9 +1,7 @@
 """A process that ends a job of several says why, and it alone."""
 
-import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -14,9 +12,8 @@ import pytest
 import torch.distributed
 
 from tests.answering_toys import build_tiny
-from tests.conftest import REPO
-from tests.forked_ranks import Ranks, free_port
 from tests.training.toy_training import TINY, corpus, make_question
+from tests.warm import Warm, free_port
 from videothinker import cli, ranks
 from videothinker.errors import UserError
 from videothinker.processes import find_processes
@@ -120,9 +117,9 @@ def test_nothing_asks_the_store_once_the_job_is_over(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("victim", [0, 1])
-def test_without_torchrun_the_others_end_as_soon(run_ranks: Ranks, victim: int) -> None:
+def test_without_torchrun_the_others_end_as_soon(warm: Warm, victim: int) -> None:
     began = time.monotonic()
-    done = run_ranks("tests.core.mortal_ranks", str(victim))
+    done = warm.ranks("tests.core.mortal_ranks", str(victim))
     assert time.monotonic() - began < 30
     assert done.codes[victim] == -signal.SIGKILL
     assert done.codes[1 - victim] == ranks.GONE
@@ -131,7 +128,7 @@ def test_without_torchrun_the_others_end_as_soon(run_ranks: Ranks, victim: int) 
     assert done.said.count("\n") == 1
 
 
-def test_who_dies_in_a_step_is_named_by_the_other(run_ranks: Ranks, tmp_path: Path) -> None:
+def test_who_dies_in_a_step_is_named_by_the_other(warm: Warm, tmp_path: Path) -> None:
     """Which waits for it in torch's own connection."""
     model = build_tiny(tmp_path / "base", corpus(), **TINY)
     (tmp_path / "data").mkdir()
@@ -140,7 +137,7 @@ def test_who_dies_in_a_step_is_named_by_the_other(run_ranks: Ranks, tmp_path: Pa
     words += ["--out", str(tmp_path / "run"), "--dtype", "float32", "--max-steps", "2"]
     words += ["--eval-steps", "0", "--num-generations", "2", "--max-completion-length", "4"]
     words += ["--reward-funcs", "tests.core.mortal_ranks:dies"]
-    done = run_ranks("tests.core.mortal_ranks", *words)
+    done = warm.ranks("tests.core.mortal_ranks", *words)
     assert done.codes[1] == -signal.SIGKILL
     assert done.codes[0] not in (cli.DONE, cli.WITH_FAILURES)
     assert_one_sentence(done.said)
@@ -168,17 +165,9 @@ def test_processes_that_do_not_know_their_gpu_are_refused(monkeypatch: pytest.Mo
 
 
 @pytest.mark.slow
-def test_a_killed_process_ends_the_job_before_torchrun_says_so() -> None:
+def test_a_killed_process_ends_the_job_before_torchrun_says_so(warm: Warm) -> None:
     started = ["torch.distributed.run", "--nproc-per-node", "2", "--standalone", "-m"]
-    job = subprocess.run(
-        [sys.executable, "-m", *started, "tests.core.mortal_ranks", "1"],
-        cwd=REPO,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{REPO / 'src'}:{REPO}"},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
+    job = warm.run("-m", *started, "tests.core.mortal_ranks", "1")
     assert job.returncode != 0
     before, _, summary = job.stderr.partition("failed (exitcode: -9)")
     assert summary

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,6 +30,12 @@ LISTED = (
 SYSTEM_LAST = (
     "{{ messages[-1].content[-1].text }}/{{ messages[0].content if messages | length > 1 }}"
 )
+
+
+@pytest.fixture(autouse=True)
+def _in_a_python_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What others have rendered by a fork."""
+    monkeypatch.setattr(templates, "subprocess", subprocess)
 
 
 @pytest.fixture

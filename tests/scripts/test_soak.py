@@ -3,23 +3,24 @@
 import json
 import math
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.warm import Warm
+
 REPO = Path(__file__).parents[2]
 RECORD = REPO / "benchmarks/results/soak.json"
 sys.path.append(str(REPO / "benchmarks"))
 
 
-def soak(parts: str, record: Path, goal: int, *only: str) -> dict[str, dict[str, Any]]:
+def soak(warm: Warm, parts: str, record: Path, goal: int, *only: str) -> dict[str, dict[str, Any]]:
     script = str(REPO / "benchmarks/soak.py")
-    command = [sys.executable, script, *parts.split(), "--goal", str(goal), "--record", str(record)]
+    command = [script, *parts.split(), "--goal", str(goal), "--record", str(record)]
     command += ["--only", *only] if only else []
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    done = warm.run(*command)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == json.loads(record.read_text())
     found = json.loads(record.read_text())
@@ -41,16 +42,16 @@ def test_every_reader_takes_or_refuses_and_counts_add_up(tmp_path: Path) -> None
     assert sum(counts["taken"] for counts in found["files"].values()) > 40
 
 
-def test_videos_are_right_or_refused(tmp_path: Path) -> None:
-    found = soak("videos", tmp_path / "soak.json", 60)
+def test_videos_are_right_or_refused(warm: Warm, tmp_path: Path) -> None:
+    found = soak(warm, "videos", tmp_path / "soak.json", 60)
     assert found["whole"] == {"right": 60}
     assert found["cut off"]["refused in a sentence"] > 30
     assert found["the decoder"]["largest MB"] < 200
 
 
-def test_a_stage_is_killed_and_harmed_and_watched(tmp_path: Path) -> None:
+def test_a_stage_is_killed_and_harmed_and_watched(warm: Warm, tmp_path: Path) -> None:
     only = ("convert", "clock set back", "push", "training steps")
-    found = soak("kills faults writes network long", tmp_path / "soak.json", 1, *only)
+    found = soak(warm, "kills faults writes network long", tmp_path / "soak.json", 1, *only)
     assert found["kills"]["convert"]["kills"] >= 1
     assert found["faults"]["clock set back"] == {"unharmed": 1}
     assert sum(found["network"]["push"].values()) == 1
@@ -60,8 +61,8 @@ def test_a_stage_is_killed_and_harmed_and_watched(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["soak.json"]
 
 
-def test_hostile_text_makes_no_tag(tmp_path: Path) -> None:
-    found = soak("page", tmp_path / "soak.json", 1)
+def test_hostile_text_makes_no_tag(warm: Warm, tmp_path: Path) -> None:
+    found = soak(warm, "page", tmp_path / "soak.json", 1)
     assert found["pages"]["hostile texts"] > 50
 
 

@@ -25,6 +25,8 @@ from videothinker.records import write_jsonl
 from videothinker.training import loop, stages
 
 WIDE: dict[str, Any] = {"hidden": 512, "layers": 5, "heads": 8, "intermediate": 2560}
+M_MMAP_THRESHOLD = -3
+"""Of malloc.h: blocks beyond it go back to the system when freed, so that what is taken shows."""
 FOUND: dict[str, float] = {}
 
 
@@ -79,6 +81,7 @@ def trained(root: Path, rank: int) -> dict[str, float]:
 
 
 def main() -> None:
+    ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 2**20)
     root = Path(sys.argv[1])
     torch.set_num_threads(1)
     for seed, name in enumerate(("base", "other")):

@@ -11,11 +11,11 @@ import msgspec
 import pytest
 from safetensors.torch import load_file, save_file
 
-from tests.forked_ranks import Ranks
 from tests.models.plain.tiny import FAMILIES
 from tests.planning.test_memory import SHAPES
 from tests.training.sharded_runs import run
 from tests.training.toy_training import make_question
+from tests.warm import Warm
 from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.errors import UserError
 from videothinker.models.qwen2_5_vl.small import build_small
@@ -52,7 +52,7 @@ def grown(folder: Path) -> Path:
 
 @pytest.mark.slow
 def test_numbers_and_memory_are_those_of_one_process_and_of_the_plan(
-    run_ranks: Ranks, base: Path, other: Path, tmp_path: Path
+    warm: Warm, base: Path, other: Path, tmp_path: Path
 ) -> None:
     words = [f"What will happen if red cube {n} is gone? blue metal sphere {n}" for n in range(300)]
     folders = {
@@ -69,7 +69,7 @@ def test_numbers_and_memory_are_those_of_one_process_and_of_the_plan(
     weighed = [case | {"folder": str(folders[case["folder"]])} for case in WEIGHED]
     plan, out = tmp_path / "plan.json", tmp_path / "found.json"
     plan.write_text(json.dumps({"checked": checked, "weighed": weighed}))
-    done = run_ranks("tests.training.sharded_child", *map(str, (plan, base, other, out)))
+    done = warm.ranks("tests.training.sharded_child", *map(str, (plan, base, other, out)))
     assert done.codes == [0, 0], done.said[-9000:]
     found = json.loads(out.read_text())
     for case, numbers in zip(CHECKED, found["checked"], strict=True):
@@ -114,7 +114,7 @@ def assert_near(run: Path, one: Path, start: Path, lr: float) -> None:
 
 @pytest.mark.slow
 def test_runs_are_those_of_one_process(
-    run_ranks: Ranks, toy: Path, other: Path, quick: dict[str, Any], tmp_path: Path
+    warm: Warm, toy: Path, other: Path, quick: dict[str, Any], tmp_path: Path
 ) -> None:
     """Sharded either way; killed and resumed; and gone on with by another number of processes."""
     settings = quick | {
@@ -139,7 +139,7 @@ def test_runs_are_those_of_one_process(
     ]
     (tmp_path / "plan.json").write_text(json.dumps(plan))
     words = map(str, (toy, tmp_path, tmp_path / "plan.json"))
-    done = run_ranks("tests.training.sharded_runs", *words)
+    done = warm.ranks("tests.training.sharded_runs", *words)
     assert done.codes == [0, 0], done.said[-9000:]
 
     def alone(name: str, algorithm: str, settings: dict[str, Any]) -> Path:
