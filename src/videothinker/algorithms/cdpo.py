@@ -2,9 +2,8 @@
 
 GRPO plus repulsion * divergence(policy, frozen bias model), where TRL's `beta` is `-repulsion`; the
 weight in force follows direction, schedule and guard (`control.py`). The defaults are the paper's
-objective with a guard, on questions drawn by the bias model's failures; it has neither (`guard
-false, sampling uniform`). A repulsion bounded at every step is `divergence exact, repulsion 0.3,
-schedule controller`.
+objective with a guard, on questions that the bias model fails at; it has neither (`guard false,
+sampling uniform`). Bounded at every step: `divergence exact, repulsion 0.3, schedule controller`.
 """
 
 import math
