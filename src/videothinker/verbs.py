@@ -6,7 +6,6 @@ Light: nothing of a stage is imported before `load` is asked for it.
 import dataclasses
 import importlib
 import typing
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -153,20 +152,6 @@ def load(path: str) -> Any:
 
 SWITCHES = (bool, bool | None)
 """Annotations of what `--NAME` switches on and `--no-NAME` off."""
-
-
-def spell_switches(kind: type, words: Sequence[str]) -> list[str]:
-    """Words of a command line, with those of settings that may be neither on nor off as values."""
-    hints = typing.get_type_hints(kind)
-    spelled: dict[str, str] = {}
-    for name in (name for name, annotation in hints.items() if annotation == bool | None):
-        flag = f"--{name.replace('_', '-')}"
-        spelled |= {flag: f"{flag}=True", f"--no{flag[1:]}": f"{flag}=False"}
-    pairs = zip(words, [*words[1:], ""], strict=False)  # a recipe's null comes with its value
-    return [
-        word if after in ("True", "False", "None") else spelled.get(word, word)
-        for word, after in pairs
-    ]
 
 
 def setting_names(kind: type) -> list[str]:

@@ -24,7 +24,7 @@ from videothinker.export.swift_settings import COLUMN, reward_name, to_settings
 from videothinker.models.border import read_object
 from videothinker.models.catalog import FAMILIES
 from videothinker.models.folders import find_model
-from videothinker.recipes import as_words, check_keys, read_recipe
+from videothinker.recipes import as_words, check_keys, read_recipe, spell_switches
 from videothinker.records import Question, Sample, read_jsonl, write_atomic
 from videothinker.runs import Run
 from videothinker.training.data import TrainingSet, load_training_set
@@ -96,7 +96,7 @@ def training_settings(config: ExportConfig) -> TrainConfig:
     for field in fields:
         if field.default is dataclasses.MISSING and field.name not in given:
             raise UserError(f"no --{field.name} came, which `train {kind.stage}` needs; give it")
-    words = as_words(given, where)
+    words = spell_switches(kind, as_words(given, where))
     try:
         return tyro.cli(tyro.conf.OmitArgPrefixes[kind], args=words, prog=where)
     except SystemExit as stop:
