@@ -23,8 +23,8 @@ from videothinker import __version__, helping
 from videothinker.errors import Slower, UserError
 from videothinker.files import plain, refuse_name
 from videothinker.ranks import Job, one_job, rank, size
-from videothinker.recipes import as_words, check_keys, read_recipe
-from videothinker.verbs import VERBS, Verb, load, setting_names, spell_switches
+from videothinker.recipes import as_words, check_keys, read_recipe, spell_switches
+from videothinker.verbs import VERBS, Verb, load, setting_names
 
 DONE, WITH_FAILURES, USER_ERROR, FAULT, INTERRUPTED, UNREAD = 0, 1, 2, 70, 130, 141
 """What a command ends with; the last is what a shell says of one that SIGPIPE ended."""

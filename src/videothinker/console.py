@@ -56,6 +56,11 @@ def quiet() -> Iterator[list[str]]:
         _held.reset(token)
 
 
+def count(number: int, noun: str) -> str:
+    """`1 video`, `2 videos`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def columns(rows: Sequence[Sequence[str]], left: int = 1) -> list[str]:
     """Rows as lines of text: the first `left` columns flush left, the others right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

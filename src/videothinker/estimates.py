@@ -5,8 +5,9 @@ nothing is unknown.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from videothinker.errors import UserError
 
@@ -27,21 +28,18 @@ class Estimate:
     clusters: int
 
 
-def mean(
-    values: Sequence[float], clusters: Sequence[str], *, low: float = 0.0, high: float = 1.0
-) -> Estimate:
+def mean(values: Sequence[float], clusters: Sequence[str], *, low: float = 0.0) -> Estimate:
     """The mean of `values` with its cluster-robust standard error.
 
     se^2 = m/(m-1) * sum over clusters of (sum of the cluster's residuals)^2 / n^2, with m clusters
     and n values. The interval is value +- t se, with Student's t of m - 1 degrees of freedom and
     with the unclustered se where that is larger (Cameron and Miller, J. Human Resources 2015, on
-    few clusters), kept inside [low, high]. Where all values are equal it is Wilson's with m trials.
+    few clusters), kept inside [low, 1]. Where all values are equal it is Wilson's with m trials.
 
     Args:
         values: scores, one a question (or option).
         clusters: what each belongs to, usually its video.
-        low: least possible score.
-        high: greatest possible score.
+        low: least possible score; the greatest is 1.
 
     Raises:
         UserError: no values: an accuracy over zero samples does not exist.
@@ -55,13 +53,13 @@ def mean(
         sums.setdefault(cluster, []).append(value - centre)
     m = len(sums)
     if m < 2:
-        return Estimate(centre, None, low, high, n, m)
+        return Estimate(centre, None, low, 1.0, n, m)
     error = math.sqrt(m / (m - 1) * math.fsum(math.fsum(part) ** 2 for part in sums.values())) / n
     alone = math.sqrt(math.fsum((value - centre) ** 2 for value in values) / (n - 1) / n)
     slack = student(m - 1) * max(error, alone)
     if len(set(values)) == 1:
-        slack = (high - low) * Z95**2 / (m + Z95**2)
-    return Estimate(centre, error, max(low, centre - slack), min(high, centre + slack), n, m)
+        slack = (1 - low) * Z95**2 / (m + Z95**2)
+    return Estimate(centre, error, max(low, centre - slack), min(1.0, centre + slack), n, m)
 
 
 def student(freedom: int) -> float:
@@ -108,11 +106,26 @@ def share(count: int, n: int) -> Share:
     return Share(count, n, rate, low, high)
 
 
+def percent(value: float | None) -> str:
+    """0.7403 -> `74.0`; a dash where nothing was measured."""
+    return "-" if value is None else f"{100 * value:.1f}"
+
+
+def between(low: float, high: float) -> str:
+    """An interval: `70.1 to 77.9`."""
+    return f"{percent(low)} to {percent(high)}"
+
+
+def points(found: Mapping[str, Any]) -> str:
+    """A difference with its interval, as summaries keep them: `+3.9 points (95 % +1.0 to +6.8)`."""
+    value, low, high = (100 * found[key] for key in ("value", "low", "high"))
+    return f"{value:+.1f} points (95 % {low:+.1f} to {high:+.1f})"
+
+
 def show(part: Share) -> str:
     """`74.0 % (13674 of 18473; 95 % 73.4 to 74.6)`."""
     if part.value is None:
         return "unknown (0 of 0)"
     return (
-        f"{100 * part.value:.1f} % ({part.count} of {part.n}; "
-        f"95 % {100 * part.low:.1f} to {100 * part.high:.1f})"
+        f"{percent(part.value)} % ({part.count} of {part.n}; 95 % {between(part.low, part.high)})"
     )

@@ -101,6 +101,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
 }
 """Title -> settings, in the order of the help; a setting stands in the first group it is in."""
+OWN = "what this command alone has"
+"""The title of settings in no group."""
 EVERY = (
     ("--config RECIPE.yaml", "sets any of these flags; a flag beats it"),
     ("--json", "prints the result as one JSON object, for a program"),
@@ -205,15 +207,8 @@ def _settings(kind: type) -> Iterator[Flag]:
 
 
 def group_of(name: str) -> str:
-    """The title a setting stands under.
-
-    Raises:
-        KeyError: under none.
-    """
-    for title, names in GROUPS.items():
-        if name in names:
-            return title
-    raise KeyError(name)
+    """The title a setting stands under."""
+    return next((title for title, names in GROUPS.items() if name in names), OWN)
 
 
 def _columns(rows: Sequence[tuple[str, str]]) -> list[str]:
@@ -237,7 +232,7 @@ def help_of(name: str) -> str:
     flags = flags_of(verb)
     placed = [flag.spelled for flag in flags if not flag.spelled.startswith("-")]
     lines = [f"usage: {' '.join(['videothinker', name, *placed, '[FLAGS]'])}", "", verb.about]
-    for title in GROUPS:
+    for title in (*GROUPS, OWN):
         rows = [(flag.spelled, flag.about) for flag in flags if group_of(flag.name) == title]
         if rows:
             lines += ["", f"{title}:", *_columns(rows)]

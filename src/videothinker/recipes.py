@@ -4,7 +4,8 @@ Of YAML what a recipe needs is read: mappings, lists and plain values, with anch
 """
 
 import re
-from collections.abc import Collection, Mapping
+import typing
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,20 @@ def as_words(settings: Mapping[str, Any], where: str) -> list[str]:
             values = value if isinstance(value, list) else [value]
             words += [f"--{flag}", *(str(one) for one in values)]
     return words
+
+
+def spell_switches(kind: type, words: Sequence[str]) -> list[str]:
+    """Words of a command line, with those of settings that may be neither on nor off as values."""
+    hints = typing.get_type_hints(kind)
+    spelled: dict[str, str] = {}
+    for name in (name for name, annotation in hints.items() if annotation == bool | None):
+        flag = f"--{name.replace('_', '-')}"
+        spelled |= {flag: f"{flag}=True", f"--no{flag[1:]}": f"{flag}=False"}
+    pairs = zip(words, [*words[1:], ""], strict=False)  # a recipe's null comes with its value
+    return [
+        word if after in ("True", "False", "None") else spelled.get(word, word)
+        for word, after in pairs
+    ]
 
 
 def check_keys(recipe: Mapping[str, Any], names: Collection[str], where: str) -> None:

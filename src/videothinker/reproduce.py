@@ -74,11 +74,6 @@ def _rows(cells: list[Cell], root: Path) -> list[CellRow]:
     return rows
 
 
-def _jobs(config: ReproduceConfig) -> int:
-    """Cells at a time: cells on a GPU share its memory."""
-    return config.jobs or (2 if GPU.exists() else cores())
-
-
 def _run_all(
     cells: list[Cell],
     config: ReproduceConfig,
@@ -88,7 +83,8 @@ def _run_all(
 ) -> None:
     """Start cells in order, as many at a time as allowed, each after what it needs."""
     ended: dict[str, bool] = {}
-    waiting, running, jobs = list(cells), list[Cell](), _jobs(config)
+    waiting, running = list(cells), list[Cell]()
+    jobs = config.jobs or (2 if GPU.exists() else cores())  # cells on a GPU share its memory
     while waiting or running:
         draw()
         for cell in [c for c in running if c.process is not None and c.process.poll() is not None]:

@@ -6,10 +6,11 @@ Light: nothing of a stage is imported before `load` is asked for it.
 import dataclasses
 import importlib
 import typing
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from videothinker.algorithms.catalog import ALGORITHMS
 
 
 @dataclass(frozen=True)
@@ -64,24 +65,15 @@ VERBS: dict[str, Verb] = {
         "videothinker.lab.pretraining.stage:pretrain",
         {"data": (Path | None, False, "a world folder; without one, scenes are streamed")},
     ),
-    "train bias": Verb(
-        "train the bias model by RL on the observational questions",
-        "videothinker.algorithms.bias:BiasConfig",
-        "videothinker.training.stages:train",
-        {"data": DATA},
-    ),
-    "train grpo": Verb(
-        "train by GRPO on all questions: the baseline",
-        "videothinker.algorithms.grpo:GrpoConfig",
-        "videothinker.training.stages:train",
-        {"data": DATA},
-    ),
-    "train cdpo": Verb(
-        "train by CDPO: GRPO repelled from a bias model, on questions that it fails",
-        "videothinker.algorithms.cdpo:CdpoConfig",
-        "videothinker.training.stages:train",
-        {"data": DATA},
-    ),
+    **{
+        f"train {name}": Verb(
+            kind.about,
+            f"{kind.__module__}:{kind.__name__}",
+            "videothinker.training.stages:train",
+            {"data": DATA},
+        )
+        for name, kind in ALGORITHMS.items()
+    },
     "evaluate": Verb(
         "answer a benchmark's questions, record every sample, print the tables",
         "videothinker.evaluation.config:EvaluateConfig",
@@ -160,20 +152,6 @@ def load(path: str) -> Any:
 
 SWITCHES = (bool, bool | None)
 """Annotations of what `--NAME` switches on and `--no-NAME` off."""
-
-
-def spell_switches(kind: type, words: Sequence[str]) -> list[str]:
-    """Words of a command line, with those of settings that may be neither on nor off as values."""
-    hints = typing.get_type_hints(kind)
-    spelled: dict[str, str] = {}
-    for name in (name for name, annotation in hints.items() if annotation == bool | None):
-        flag = f"--{name.replace('_', '-')}"
-        spelled |= {flag: f"{flag}=True", f"--no{flag[1:]}": f"{flag}=False"}
-    pairs = zip(words, [*words[1:], ""], strict=False)  # a recipe's null comes with its value
-    return [
-        word if after in ("True", "False", "None") else spelled.get(word, word)
-        for word, after in pairs
-    ]
 
 
 def setting_names(kind: type) -> list[str]:

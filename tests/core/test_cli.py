@@ -193,6 +193,20 @@ def test_closed_output_is_no_failure() -> None:
     assert subprocess.run(["/bin/sh", "-c", code, sys.executable], check=False).returncode == 0
 
 
+@pytest.mark.parametrize(("count", "told"), [("1", False), ("2", True)])
+def test_failures_recorded_by_several_processes_are_told_from_a_job_that_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    count: str, told: bool,
+) -> None:  # fmt: skip
+    """Exit code 1 is all that torchrun looks at, and it prints a table of what failed."""
+    (tmp_path / "run.json").write_text('{"failures": 2}')
+    for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.setenv(name, "0")
+    monkeypatch.setenv("WORLD_SIZE", count)
+    assert cli._finish("train grpo", tmp_path, as_json=False) == cli.WITH_FAILURES
+    assert ("the work is done" in capsys.readouterr().err) == told
+
+
 @pytest.mark.parametrize(
     ("words", "does"),
     [("ask v.mp4 Which?", "begins anew"), ("check q.csv", "begins anew"), ("world", "resumes"),
@@ -217,17 +231,3 @@ def test_what_does_not_resume_keeps_no_run_folder() -> None:
         module = Path(*verb.stage.partition(":")[0].split("."))
         source = (Path(cli.__file__).parents[1] / module.with_suffix(".py")).read_text()
         assert verb.resumes == ("open_run" in source or name in by_others), name
-
-
-@pytest.mark.parametrize(("count", "told"), [("1", False), ("2", True)])
-def test_failures_recorded_by_several_processes_are_told_from_a_job_that_failed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-    count: str, told: bool,
-) -> None:  # fmt: skip
-    """Exit code 1 is all that torchrun looks at, and it prints a table of what failed."""
-    (tmp_path / "run.json").write_text('{"failures": 2}')
-    for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"):
-        monkeypatch.setenv(name, "0")
-    monkeypatch.setenv("WORLD_SIZE", count)
-    assert cli._finish("train grpo", tmp_path, as_json=False) == cli.WITH_FAILURES
-    assert ("the work is done" in capsys.readouterr().err) == told

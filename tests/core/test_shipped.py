@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from videothinker import shipped as module
-from videothinker.models.folders import model_folder
+from videothinker.models.folders import find_model
 from videothinker.recipes import read_recipe
 from videothinker.shipped import shipped
 
@@ -13,7 +13,7 @@ from videothinker.shipped import shipped
 def test_what_ships_is_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert (shipped("models/base-video") / "config.json").is_file()
-    assert Path(model_folder("models/base-video")).is_absolute()
+    assert Path(find_model("models/base-video").files).is_absolute()
     assert "cells" in read_recipe(Path("recipes/demo.yaml"))
     (tmp_path / "recipes").mkdir()
     (tmp_path / "recipes" / "demo.yaml").write_text("seed: 7\n")

@@ -13,7 +13,7 @@ from videothinker.clevrer.answerers import HANDED_ON
 from videothinker.errors import UserError
 from videothinker.evaluation.config import EvaluateConfig
 from videothinker.evaluation.stage import evaluate, protocol_of
-from videothinker.models.folders import model_folder
+from videothinker.models.folders import find_model
 from videothinker.records import AUDIT, Audited, Question, Sample, read_jsonl, write_jsonl
 from videothinker.runs import digest_path
 
@@ -269,9 +269,9 @@ def test_bad_settings_are_refused_when_the_config_is_built(changes, match):
 
 
 def test_small_pieces(tmp_path):
-    assert model_folder("Qwen/Qwen2.5-VL-3B-Instruct") == "Qwen/Qwen2.5-VL-3B-Instruct"
+    assert find_model("Qwen/Qwen2.5-VL-3B-Instruct").files == "Qwen/Qwen2.5-VL-3B-Instruct"
     (tmp_path / "run" / "model").mkdir(parents=True)
-    assert model_folder(str(tmp_path / "run")) == str(tmp_path / "run" / "model")
+    assert find_model(tmp_path / "run").files == str(tmp_path / "run" / "model")
     listed = EvaluateConfig(model="m", benchmark="mvbench-list", protocol="official")
     assert protocol_of(listed).frames == 16
     changed = EvaluateConfig(model="m", benchmark="clevrer", frames=4, temperature=0.5)

@@ -130,7 +130,10 @@ def test_the_samplings_weights_are_in_the_data(
 
 
 def test_the_command_says_what_the_recipe_does(data: Path) -> None:
-    recipe = settings(repulsion=0.2, learning_rate=3e-6, loss_type="dapo", epsilon_high=0.3)
+    recipe = settings(
+        repulsion=0.2, learning_rate=3e-6, loss_type="dapo", epsilon_high=0.3,
+        gradient_checkpointing=False,
+    )  # fmt: skip
     out = export(data, recipe, "--bias", "a/bias")
     flags = flags_of(out)
     wanted = {

@@ -17,7 +17,7 @@ from videothinker.errors import UserError
 from videothinker.models import adapters
 from videothinker.models.base import Group
 from videothinker.models.catalog import find_shape, load_policy
-from videothinker.models.folders import complete_folder, read_base
+from videothinker.models.folders import find_model, read_base
 from videothinker.models.loaded import Policy
 from videothinker.models.logprobs import group_logps
 from videothinker.planning.live_bytes import LiveBytes
@@ -121,7 +121,7 @@ def test_the_folder_holds_the_adapter_alone_and_says_what_it_is(base: Path, run:
         "base_model_name_or_path"
     ] == str(base)
     # what needs a shape or a tokenizer looks at the base
-    assert complete_folder(str(run)) == str(base)
+    assert find_model(run).complete == str(base)
     assert find_shape(str(run)) == find_shape(str(base))
 
 

@@ -13,6 +13,7 @@ from tests.report.report_runs import (
     whole_line,
     with_truths,
 )
+from videothinker.estimates import percent
 from videothinker.families import WHOLE
 from videothinker.report.claim import Comparison, _located, make_claim
 from videothinker.report.config import ReportConfig
@@ -23,7 +24,6 @@ from videothinker.report.results import read_boards
 from videothinker.report.sources import read_runs
 from videothinker.report.stage import report
 from videothinker.report.tables import sheets
-from videothinker.report.words import percent
 
 
 def test_small_runs_are_underpowered_and_claim_nothing(made_runs: list[Path]) -> None:

@@ -22,6 +22,7 @@ from videothinker.errors import UserError
 from videothinker.generation.base import Sampling, generate
 from videothinker.models.base import Group
 from videothinker.models.catalog import load_policy
+from videothinker.models.folders import find_model
 from videothinker.models.loaded import Policy
 from videothinker.models.logprobs import group_logps
 from videothinker.records import Question, write_jsonl
@@ -213,20 +214,20 @@ def test_a_bias_model_that_learned_nothing_is_refused_with_what_its_run_says(
     facts: dict[str, Any] = {"weights_changed": True, "warnings": []}
     path = tmp_path / "run/run.json"
     path.write_bytes(msgspec.json.encode({"facts": facts}))
-    check_learned(str(tmp_path / given))
+    check_learned(find_model(tmp_path / given))
     facts = {"weights_changed": False, "warnings": ["in run no group had a signal: so it is"]}
     path.write_bytes(msgspec.json.encode({"facts": facts}))
     with pytest.raises(UserError, match="in run no group had a signal"):
-        check_learned(str(tmp_path / given))
+        check_learned(find_model(tmp_path / given))
 
 
 @pytest.mark.parametrize(("config", "said"), [({"as_is": False}, 1), ({"as_is": True}, 0), ({}, 0)])
 def test_a_bias_model_of_struck_questions_is_noted_where_its_failures_count(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], config: dict[str, Any], said: int
 ) -> None:
-    warn_of_removed_premises(str(tmp_path / "run"))  # no record: a model from elsewhere
+    warn_of_removed_premises(find_model(tmp_path / "run"))  # no record: a model from elsewhere
     (tmp_path / "run/model").mkdir(parents=True)
     (tmp_path / "run/run.json").write_bytes(msgspec.json.encode({"config": config}))
-    warn_of_removed_premises(str(tmp_path / "run"))
+    warn_of_removed_premises(find_model(tmp_path / "run"))
     told = " ".join(capsys.readouterr().err.split())
     assert told.count("train it with --as-is") == said

@@ -14,12 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, get_args, get_origin
 
-from videothinker.algorithms.choices import DivergenceName, DivergencePlace, LossType, RewardScale
+from videothinker.algorithms.choices import (
+    DivergenceName,
+    DivergencePlace,
+    LossType,
+    QuestionSampling,
+    RewardScale,
+)
 from videothinker.algorithms.control import Signs
 from videothinker.budget import DEADLINE, MEGABYTES, check_budget
 from videothinker.errors import UserError
 
-QuestionSampling = Literal["uniform", "bias-failure", "base-failure", "curriculum", "label"]
 Shard = Literal["states", "layers"]
 MAY_BE_ZERO = (
     "train_questions", "lora_rank", "eval_steps", "eval_questions", "weight_decay", "max_refills",
@@ -61,6 +66,14 @@ class TrainConfig:
 
     stage: ClassVar[str]
     """The second word of `train <stage>`."""
+    about: ClassVar[str]
+    """What that does, as the help lists it."""
+    role: ClassVar[str]
+    """What its models are called beside others, in the report and on their cards."""
+    meaning: ClassVar[str]
+    """The same in a few words."""
+    limit: ClassVar[str] = ""
+    """What its models are not for, if they are not to answer questions as well as they can."""
     following: ClassVar[str] = "evaluate --model {out} --data {data} --out {beside}/evaluate-{name}"
     """The command that a good run goes on with."""
 

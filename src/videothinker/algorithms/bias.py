@@ -18,6 +18,15 @@ class BiasConfig(TrainConfig):
     """Make the bias model, by DAPO on observational questions without their premise."""
 
     stage: ClassVar[str] = "bias"
+    about: ClassVar[str] = "train the bias model by RL on the observational questions"
+    role: ClassVar[str] = "Bias model"
+    meaning: ClassVar[str] = (
+        "trained by reinforcement learning on observational questions alone: it takes the shortcut"
+    )
+    limit: ClassVar[str] = (
+        "It answers from what the video shows and passes over the premise. That is its purpose; it "
+        "is not meant to answer questions."
+    )
     following: ClassVar[str] = (
         "train cdpo --data {data} --model {model} --bias {out} --out {beside}/cdpo"
     )

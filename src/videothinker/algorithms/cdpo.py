@@ -1,25 +1,17 @@
 """Stage 2, causal debiasing policy optimisation (CDPO, arXiv 2605.01324).
 
-GRPO plus repulsion * divergence(policy, frozen bias model), where TRL's `beta` is `-repulsion`. The
-divergence is one of `choices.DIVERGENCES`; the weight in force follows direction, schedule and
-guard (`control.py`). The defaults are the paper's objective with a guard, on questions drawn by the
-bias model's failures; it has neither (`guard false, sampling uniform`). A repulsion bounded at
-every step is `divergence exact, repulsion 0.3, schedule controller`.
+GRPO plus repulsion * divergence(policy, frozen bias model), where TRL's `beta` is `-repulsion`; the
+weight in force follows direction, schedule and guard (`control.py`). The defaults are the paper's
+objective with a guard, on questions that the bias model fails at; it has neither (`guard false,
+sampling uniform`). Bounded at every step: `divergence exact, repulsion 0.3, schedule controller`.
 """
 
 import math
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from videothinker.algorithms import control
-from videothinker.algorithms.base import (
-    BiasSource,
-    Objective,
-    QuestionSampling,
-    TrainConfig,
-    require,
-)
-from videothinker.algorithms.choices import Direction, DivergenceName, DivergencePlace, Schedule
+from videothinker.algorithms import choices, control
+from videothinker.algorithms.base import BiasSource, Objective, TrainConfig, require
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +19,13 @@ class CdpoConfig(TrainConfig):
     """GRPO with a repulsion from the frozen bias model."""
 
     stage: ClassVar[str] = "cdpo"
+    about: ClassVar[str] = (
+        "train by CDPO: GRPO repelled from a bias model, on questions that it fails"
+    )
+    role: ClassVar[str] = "CDPO"
+    meaning: ClassVar[str] = "GRPO repelled from the bias model"
 
-    sampling: QuestionSampling = "bias-failure"
+    sampling: choices.QuestionSampling = "bias-failure"
     """How a step's questions are drawn: `bias-failure` takes most often what the bias model fails
     at, which it is asked before step 1. Ours: measured in miniature. Paper: uniform, every question
     once before any twice."""
@@ -39,14 +36,14 @@ class CdpoConfig(TrainConfig):
     repulsion: float = 0.01
     """Weight of the divergence from the bias model; TRL's `beta` is -repulsion. Paper: 0.01. With
     the controller 0.3 was measured in miniature."""
-    divergence: DivergenceName = "k3"
+    divergence: choices.DivergenceName = "k3"
     """`k3` is the authors' code, KL(bias || pi); `rho_k3`, `k2` and `exact` the paper's formula,
     KL(pi || bias); `js` Jensen-Shannon. Authors' code: k3."""
-    direction: Direction = "repel"
+    direction: choices.Direction = "repel"
     """`attract` is the paper's ablation. Paper: repel."""
-    schedule: Schedule = "constant"
+    schedule: choices.Schedule = "constant"
     """`controller`: repulsion * clip(1 - D / target, -1, 1), ours. Paper: constant."""
-    divergence_in: DivergencePlace = "loss"
+    divergence_in: choices.DivergencePlace = "loss"
     """`reward` adds repulsion * log(pi / bias) of the whole completion to its reward and leaves the
     loss plain: the sceptic's baseline. Paper: loss."""
     divergence_target: float = 0.4
@@ -70,8 +67,7 @@ class CdpoConfig(TrainConfig):
             "a number above 0 (repulsion = -beta; to pull towards the bias model set direction "
             "'attract'), or 0 with a sampling other than 'uniform'"
         )
-        pushes = self.repulsion > 0 and math.isfinite(self.repulsion)
-        require(self, "repulsion", alone or pushes, allowed)
+        require(self, "repulsion", alone or 0 < self.repulsion < math.inf, allowed)
         if self.direction == "attract":
             require(self, "schedule", self.schedule == "constant", "'constant' for 'attract'")
         require(self, "guard_valid", self.guard_valid <= 1, "a share from 0 to 1")
@@ -99,7 +95,5 @@ class CdpoConfig(TrainConfig):
             weight = control.controlled(weight, signs.divergence, self.divergence_target)
         if not self.guard:
             return weight, None
-        limits = control.Signs(
-            valid=self.guard_valid, entropy=self.guard_entropy, divergence=self.guard_divergence
-        )
+        limits = control.Signs(self.guard_valid, self.guard_entropy, self.guard_divergence)
         return control.guarded(weight, signs, limits)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
+QuestionSampling = Literal["uniform", "bias-failure", "base-failure", "curriculum", "label"]
 RewardScale = Literal["group", "none", "type"]
 LossType = Literal["grpo", "dapo"]
 Direction = Literal["repel", "attract"]

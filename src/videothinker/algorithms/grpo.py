@@ -15,6 +15,9 @@ class GrpoConfig(TrainConfig):
     """Plain GRPO on all questions, no divergence term: the paper's baseline."""
 
     stage: ClassVar[str] = "grpo"
+    about: ClassVar[str] = "train by GRPO on all questions: the baseline"
+    role: ClassVar[str] = "GRPO"
+    meaning: ClassVar[str] = "reinforcement learning on all questions"
 
     bias: str | None = None
     """The bias model, needed by sampling 'bias-failure' alone."""

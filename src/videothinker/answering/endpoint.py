@@ -60,6 +60,14 @@ class EndpointConfig:
         return base if base.endswith("/chat/completions") else f"{base}/chat/completions"
 
 
+def cannot_begin(words: str, flag: str) -> UserError:
+    """Why an endpoint's answer is not made to begin with `words`, which came as `flag`."""
+    return UserError(
+        f"an answer cannot be made to begin with {words!r} through an endpoint: chat completions "
+        f"have no place for it; leave {flag} out"
+    )
+
+
 NOT_SERVED = EndpointConfig()
 """No endpoint: the model is loaded here."""
 

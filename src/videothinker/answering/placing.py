@@ -97,7 +97,7 @@ def read_key(variable: str) -> str | None:
 def load(placed: Placement | Elsewhere, run: Run | None = None) -> Model:
     """The model, ready to be asked; the replies of a served one are kept in `run`."""
     if isinstance(placed, Placement):
-        return catalog.load_model(placed.source, dtype=placed.dtype, device=placed.device)
+        return catalog.load_model(placed.model, dtype=placed.dtype, device=placed.device)
     settings = placed.endpoint
     return EndpointModel(
         name=placed.source,

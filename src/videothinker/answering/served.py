@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from videothinker.answering.endpoint import cannot_begin
 from videothinker.console import say
 from videothinker.errors import UserError
 from videothinker.generation.chat import Reply, Server
@@ -142,10 +143,7 @@ class EndpointModel(Model):
             UserError: words to begin the answer with, or a limit that only the server could keep.
         """
         if prefill:
-            raise UserError(
-                f"an answer cannot be made to begin with {prefill!r} through an endpoint: chat "
-                "completions have no place for it; leave --prefill out"
-            )
+            raise cannot_begin(prefill, "--prefill")
         if max_prompt_tokens is not None:
             raise UserError("a prompt's tokens cannot be limited through an endpoint")
         words = ("" if video is None else video.words) + without_controls(user)

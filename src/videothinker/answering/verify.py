@@ -27,8 +27,8 @@ from videothinker.console import say
 from videothinker.errors import UserError
 from videothinker.generation.base import Sampling, generate
 from videothinker.models.base import Group, Prompt
-from videothinker.models.catalog import checkpoint_folder, load_model, place
-from videothinker.models.folders import adapter_folder
+from videothinker.models.catalog import load_model, place
+from videothinker.models.folders import find_model
 from videothinker.models.loaded import Loaded, Policy
 from videothinker.models.logprobs import group_logps
 from videothinker.models.positions import continued
@@ -75,23 +75,23 @@ def verify(source: str, config: ModelsConfig) -> Iterator[Check]:
     Raises:
         UserError: no complete model of a family that is loaded, or it cannot be run.
     """
-    if adapter_folder(source) is not None:
+    model = find_model(source)
+    if model.adapter is not None:
         raise UserError(
             f"{source} is a LoRA adapter; make a complete model of it first: videothinker export "
             f"--merge {source} --out FOLDER"
         )
-    placed = place(source, config.device, config.dtype)
+    placed = place(model, config.device, config.dtype)
     for line in placed.lines:
         say(line)
-    found: Any = load_model(source, dtype=placed.dtype, device=placed.device)
+    found: Any = load_model(model, dtype=placed.dtype, device=placed.device)
     if not isinstance(found, Loaded):
         raise UserError(f"{source} has no weights here; give a model folder or a hub name")
     clip = read_clip(CLIP.parent, CLIP.name, FRAMES)
     prompt = _prompt(found, clip)
     (drawn,) = generate(found, [prompt], Sampling(1, WORDS, temperature=0), [0])
     group = _two_answers(found, drawn)
-    folder = checkpoint_folder(source)
-    library = _library(folder, found, prompt, group, clip)
+    library = _library(placed.weights, found, prompt, group, clip)
     yield _text(found, prompt, library)
     yield _ids(prompt, library)
     yield _patches(found, prompt, library)

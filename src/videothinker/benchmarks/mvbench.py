@@ -39,31 +39,40 @@ TASKS = {
 """Task -> where its videos are, below `video/`."""
 
 
-class MVBenchRow(msgspec.Struct, forbid_unknown_fields=True):
-    """One item as published; some tasks say more about the source."""
+class SourceRow(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What some items say about their source, in either form."""
 
-    video: str
-    question: str
-    candidates: list[str]
-    answer: str
     start: float | None = None
     end: float | None = None
     accurate_start: float | None = None
     accurate_end: float | None = None
     fps: float | None = None
     show_name: str | None = None
+
+    @property
+    def clip(self) -> tuple[float, float] | None:
+        """The part of the video that is asked about, seconds."""
+        return None if self.start is None or self.end is None else (self.start, self.end)
+
+
+class MVBenchRow(SourceRow, forbid_unknown_fields=True, kw_only=True):
+    """One item as published."""
+
+    video: str
+    question: str
+    candidates: list[str]
+    answer: str
     subtitle: str | None = None
 
 
 def _question(row: MVBenchRow, where: Place) -> Question:
     task = where.path.stem
-    clip = None if row.start is None or row.end is None else (row.start, row.end)
     return Question(
         id=f"mvbench/{task}-{where.item:03d}",
         dataset="mvbench",
         split="test",
         video=f"video/{TASKS[task]}/{row.video}",
-        clip=clip,
+        clip=row.clip,
         question=row.question,
         choices=tuple(row.candidates),
         answer=letter_of(row.answer, row.candidates, where),

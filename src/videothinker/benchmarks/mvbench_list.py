@@ -7,8 +7,6 @@ task there, so they are counted by source.
 from dataclasses import replace
 from pathlib import Path
 
-import msgspec
-
 from videothinker.benchmarks import mvbench
 from videothinker.benchmarks.base import Benchmark
 from videothinker.benchmarks.rows import Place, read_rows, solution_letter, without_labels
@@ -29,7 +27,7 @@ SOURCES = {
 """MVBench's sources and their items in the published list."""
 
 
-class MVBenchListRow(msgspec.Struct, forbid_unknown_fields=True):
+class MVBenchListRow(mvbench.SourceRow, forbid_unknown_fields=True, kw_only=True):
     """An item of the MVBench list; its options begin with their letters."""
 
     ori_video: str
@@ -44,12 +42,6 @@ class MVBenchListRow(msgspec.Struct, forbid_unknown_fields=True):
     video: str
     subtitle: str
     problem_id: int
-    start: float | None = None
-    end: float | None = None
-    accurate_start: float | None = None
-    accurate_end: float | None = None
-    fps: float | None = None
-    show_name: str | None = None
 
 
 def _question(row: MVBenchListRow, where: Place) -> Question:
@@ -60,7 +52,7 @@ def _question(row: MVBenchListRow, where: Place) -> Question:
         dataset="mvbench",
         split="test",
         video=video,
-        clip=None if row.start is None or row.end is None else (row.start, row.end),
+        clip=row.clip,
         question=row.question,
         choices=choices,
         answer=solution_letter(row.solution, choices, where),

@@ -12,7 +12,7 @@ from videothinker import hub
 from videothinker.benchmarks.jsonl import CONFIRM, data_root, unconfirmed
 from videothinker.checking.config import CheckConfig, ConvertConfig
 from videothinker.checking.videos import bad_videos
-from videothinker.console import say
+from videothinker.console import count, say
 from videothinker.errors import UserError
 from videothinker.files import NAMED
 from videothinker.lists.notes import Problem
@@ -106,7 +106,7 @@ def convert(path: Path, config: ConvertConfig) -> Checked:
     guesses = listing.guesses()
     if listing.problems and not config.keep_going:
         raise UserError(
-            f"{path}: {_several(len(listing.problems), 'problem')}, named above; nothing was "
+            f"{path}: {count(len(listing.problems), 'problem')}, named above; nothing was "
             "written. Mend them, or leave their rows out with --keep-going"
         )
     if not listing.questions:
@@ -119,15 +119,15 @@ def convert(path: Path, config: ConvertConfig) -> Checked:
     _write(config.out, inside)
     _tell_videos(found)
     where = "" if rooted else f" --data-root {hub.as_given(root)}"
-    say(f"wrote {_several(len(inside), 'question')} to {config.out}")
+    say(f"wrote {count(len(inside), 'question')} to {config.out}")
     say(f"next: videothinker diagnose {hub.as_given(config.out)}{where} --out runs/audit")
     return msgspec.structs.replace(found, written=str(config.out))
 
 
 def _read(path: Path, root: Path) -> QuestionList:
     listing = read_list(path, root)
-    rows = _several(len(listing.table.rows), listing.table.unit)
-    say(f"{path}: {_several(len(listing.questions), 'whole question')} in {rows}")
+    rows = count(len(listing.table.rows), listing.table.unit)
+    say(f"{path}: {count(len(listing.questions), 'whole question')} in {rows}")
     for line in listing.told():
         say(line)
     for line in listing.guesses():
@@ -139,7 +139,7 @@ def _read(path: Path, root: Path) -> QuestionList:
 
 def problem_table(problems: Sequence[Problem], unit: str) -> Table:
     """The first problems in a table, and how many there are beyond."""
-    table = Table(unit, "what is wrong", "how to mend it", title=_several(len(problems), "problem"))
+    table = Table(unit, "what is wrong", "how to mend it", title=count(len(problems), "problem"))
     for one in problems[:NAMED]:
         table.add_row(str(one.number), Text(one.what), Text(one.mend))
     if len(problems) > NAMED:
@@ -181,7 +181,7 @@ def _tell_videos(found: Checked) -> None:
 def _tell_kind(kind: str, videos: Mapping[str, str]) -> None:
     if not videos:
         return
-    say(f"{_several(len(videos), f'{kind} video')}:")
+    say(f"{count(len(videos), f'{kind} video')}:")
     for sentence in list(videos.values())[:NAMED]:
         say(f"  {sentence}")
     if len(videos) > NAMED:
@@ -196,13 +196,8 @@ def _count(found: Checked) -> str:
         "missing video": len(found.missing),
         "damaged video": len(found.damaged),
     }
-    told = [_several(count, name) for name, count in counts.items() if count]
+    told = [count(number, name) for name, number in counts.items() if number]
     return ", ".join([*told, *([f"{guesses:,} to confirm"] if guesses else [])])
-
-
-def _several(count: int, name: str) -> str:
-    """`1 line`, `2 lines`."""
-    return f"{count:,} {name}{'' if count == 1 else 's'}"
 
 
 def _from(out: Path, root: Path, questions: Sequence[Question]) -> tuple[list[Question], bool]:

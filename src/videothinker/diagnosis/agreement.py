@@ -8,7 +8,7 @@ import numpy as np
 
 from videothinker.diagnosis.effects import is_negated
 from videothinker.diagnosis.probes import survives
-from videothinker.records import Diagnosis, Question, Sample
+from videothinker.records import Question, Sample
 
 
 @dataclass(frozen=True)
@@ -79,16 +79,6 @@ def agree(pairs: Iterable[tuple[bool | None, bool | None]]) -> Agreement:
         if predicted is not None and reference is not None:
             table[predicted, reference] += 1
     return Agreement(*table.values())
-
-
-def agreement_of_flags(
-    diagnoses: Sequence[Diagnosis], predicted: str, references: Sequence[str]
-) -> dict[str, Agreement]:
-    """One flag against each of the others, over the records."""
-    return {
-        rule: agree((d.flags.get(predicted), d.flags.get(rule)) for d in diagnoses)
-        for rule in references
-    }
 
 
 def by_samples(

@@ -9,7 +9,7 @@ from videothinker.benchmarks import jsonl
 from videothinker.clevrer.answerers import ANSWERERS, OPTIONS, READING
 from videothinker.console import columns
 from videothinker.diagnosis import classifier
-from videothinker.estimates import mean
+from videothinker.estimates import between, mean, percent
 from videothinker.families import WHOLE
 from videothinker.giveaways import AWAY, REST, UNKNOWN
 from videothinker.records import Audited
@@ -123,8 +123,7 @@ def show(estimate: Mapping[str, Any] | None) -> str:
     """`17.3 (12.1 to 23.0)`, or a dash."""
     if estimate is None:
         return "-"
-    value, low, high = (100 * estimate[key] for key in ("value", "low", "high"))
-    return f"{value:.1f} ({low:.1f} to {high:.1f})"
+    return f"{percent(estimate['value'])} ({between(estimate['low'], estimate['high'])})"
 
 
 def reads(name: str) -> str:

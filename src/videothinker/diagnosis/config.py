@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from videothinker.answering.config import RunningConfig
+from videothinker.answering.endpoint import cannot_begin
 from videothinker.benchmarks import catalog, protocols
 from videothinker.errors import UserError
 from videothinker.records import Variant
@@ -108,7 +109,4 @@ class DiagnoseConfig(RunningConfig):
         if self.probe is None:
             raise UserError("ways came without --probe; give the model that is to answer in them")
         if self.served.endpoint is not None:
-            raise UserError(
-                "an answer cannot be made to begin in a given way through an endpoint: chat "
-                "completions have no place for it; leave --ways out"
-            )
+            raise cannot_begin(self.ways[0], "--ways")

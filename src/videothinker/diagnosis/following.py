@@ -6,9 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from videothinker.console import count
 from videothinker.dependence import chance, cluster_of, exact
 from videothinker.diagnosis.biasset import BiasSet
-from videothinker.estimates import mean
+from videothinker.estimates import mean, points
 from videothinker.records import Question, Sample
 
 Gains = Mapping[str, Mapping[str, Any]]
@@ -69,11 +70,7 @@ def next_lines(chosen: BiasSet, gains: Gains, out: Path, model: str = "MODEL") -
 
 
 def _at_chance(gains: Gains, out: Path) -> str:
-    told = ", ".join(
-        f"{probe} {100 * row['value']:+.1f} points (95 % {100 * row['low']:+.1f} to "
-        f"{100 * row['high']:+.1f})"
-        for probe, row in gains.items()
-    )
+    told = ", ".join(f"{probe} {points(row)}" for probe, row in gains.items())
     samples, unread = (sum(row[key] for row in gains.values()) for key in ("samples", "unread"))
     do = "probe a stronger model, or more questions"
     if 2 * unread > samples:
@@ -88,6 +85,6 @@ def _at_chance(gains: Gains, out: Path) -> str:
 
 
 def _nothing(chosen: BiasSet) -> str:
-    count = len(chosen.as_is)
-    held = "is empty" if not count else f"holds {count} question{'s'[: count > 1]} by chance"
+    number = len(chosen.as_is)
+    held = f"holds {count(number, 'question')} by chance" if number else "is empty"
     return f"next: another --probe MODEL; the bias set {held}, and is nothing to train on"

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from videothinker.dependence import dependence
-from videothinker.diagnosis.agreement import Agreement, agreement_of_flags, by_samples, dealt_anew
+from videothinker.diagnosis.agreement import Agreement, agree, by_samples, dealt_anew
 from videothinker.diagnosis.causal import Adjustment, adjust
 from videothinker.diagnosis.config import RULES
 from videothinker.diagnosis.effects import premise_removals, swaps, units_of
 from videothinker.diagnosis.probes import LOG_FREE
 from videothinker.diagnosis.reliance import Intervention, reliance
 from videothinker.diagnosis.rotation import by_question
-from videothinker.estimates import share, show
+from videothinker.estimates import points, share, show
 from videothinker.giveaways import split
 from videothinker.records import Diagnosis, Question, Sample, read_jsonl
 from videothinker.seeds import numpy_generator
@@ -83,9 +83,11 @@ def insight(
         found["video"] = video_needed(questions, by_id, full, samples["blind"])
     logged = any(rule in d.flags for d in diagnoses for rule in RULES)
     if logged and removed:
-        table = agreement_of_flags(diagnoses, LOG_FREE, RULES)
-        found["agreement"] = {rule: tell_agreement(row) for rule, row in table.items()}
         flags = {d.question_id: d.flags for d in diagnoses}
+        found["agreement"] = {
+            rule: tell_agreement(agree((f.get(LOG_FREE), f.get(rule)) for f in flags.values()))
+            for rule in RULES
+        }
         sizes = vote_sizes(min(len(drawn) for drawn in removed.values()))
         votes = by_samples(questions, removed, flags, RULES, sizes)
         found["agreement_by_samples"] = {
@@ -172,11 +174,6 @@ def _number(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.3f}"
 
 
-def _points(row: Mapping[str, Any]) -> str:
-    value, low, high = (100 * row[key] for key in ("value", "low", "high"))
-    return f"{value:+.1f} points (95 % {low:+.1f} to {high:+.1f})"
-
-
 def insight_lines(found: Mapping[str, Any]) -> list[str]:
     """The insight for a person."""
     told: list[str] = []
@@ -189,7 +186,7 @@ def insight_lines(found: Mapping[str, Any]) -> list[str]:
             f"{row['questions']} questions; {row['unparsed']} unparsed, {row['failed']} failed"
         )
     for part, row in found.get("video", {}).items():
-        gap, gain = (_points(row[name]) for name in ("blind_gap", "visual_gain"))
+        gap, gain = (points(row[name]) for name in ("blind_gap", "visual_gain"))
         told.append(f"  {part}: Blind Gap {gap}, Visual Gain {gain}, n {row['blind_gap']['n']}")
     for rule, row in found.get("agreement", {}).items():
         told.append(

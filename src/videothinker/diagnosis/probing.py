@@ -6,7 +6,7 @@ from pathlib import Path
 
 from videothinker.answering.ask import answer_questions
 from videothinker.answering.pixels import tell_far
-from videothinker.answering.placing import batch_sizes, load, place
+from videothinker.answering.placing import Elsewhere, batch_sizes, load
 from videothinker.answering.served import cost_line, costs, settle
 from videothinker.answering.variants import applies
 from videothinker.benchmarks.catalog import resolve
@@ -18,6 +18,7 @@ from videothinker.diagnosis.rotation import by_question, rotated
 from videothinker.diagnosis.sources import Source
 from videothinker.errors import UserError
 from videothinker.models.base import Model
+from videothinker.models.placement import Placement
 from videothinker.records import Question, Sample, Variant
 from videothinker.runs import Journal, Run
 from videothinker.seeds import derive
@@ -103,17 +104,19 @@ def protocol_of(config: DiagnoseConfig, benchmark: str) -> Protocol:
 
 
 def probe(
-    run: Run, source: Source, questions: Sequence[Question], config: DiagnoseConfig
+    run: Run,
+    source: Source,
+    questions: Sequence[Question],
+    placed: Placement | Elsewhere,
+    config: DiagnoseConfig,
 ) -> Probed:
     """Probe the model on the questions that have a right answer; samples go to samples.jsonl.
 
     Minimal pairs are asked as they are, where the `full` probe is run.
 
     Raises:
-        UserError: no model was given, or it cannot be loaded, or nothing can be asked.
+        UserError: the model cannot be loaded, or nothing can be asked.
     """
-    if config.probe is None:
-        raise UserError("no model to probe came; give --probe MODEL")
     asked = draw([q for q in questions if q.answer], config.limit, config.seed)
     if not asked:
         raise UserError("no question has a right answer, so nothing can be probed")
@@ -121,13 +124,12 @@ def probe(
     pairs = [two for two in both if two[0].answer and two[1].answer]
     chosen = {q.id for q in draw([one for one, _ in pairs], config.limit, config.seed)}
     pairs = [two for two in pairs if two[0].id in chosen and "full" in config.probes]
-    placed = place(config.probe, config.device, config.dtype, config.served)
     run.facts |= placed.facts
     for line in placed.lines:
         say(line)
     policy = load(placed, run)
     say(
-        f"probing {config.probe} on {len(asked)} questions and {len(pairs)} minimal pairs, "
+        f"probing {placed.source} on {len(asked)} questions and {len(pairs)} minimal pairs, "
         f"{config.samples} samples each: {', '.join(config.probes)}"
     )
     asker = Asker(

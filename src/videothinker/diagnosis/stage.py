@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -25,6 +25,10 @@ from videothinker.ranks import size
 from videothinker.records import AUDIT, Diagnosis, write_atomic, write_jsonl
 from videothinker.run_file import is_world
 from videothinker.runs import Run, open_run
+
+if TYPE_CHECKING:
+    from videothinker.answering.placing import Elsewhere
+    from videothinker.models.placement import Placement
 
 
 def _write(run: Run, source: Source, diagnoses: Sequence[Diagnosis]) -> BiasSet | None:
@@ -64,7 +68,7 @@ def _audit(
 
 
 def _with_probes(
-    run: Run, source: Source, config: DiagnoseConfig
+    run: Run, source: Source, placed: "Placement | Elsewhere", config: DiagnoseConfig
 ) -> tuple[list[Diagnosis], dict[str, Any]]:
     """The records, and what probing adds to the summary."""
     # torch and transformers are heavy, and labelling from logs needs neither.
@@ -72,7 +76,7 @@ def _with_probes(
 
     logs = {diagnosis.question_id: diagnosis for diagnosis in source.logs}
     subject = [q for q in source.questions if not logs or q.id in logs]
-    probed = probe(run, source, subject, config)
+    probed = probe(run, source, subject, placed, config)
     run.facts["probed_model"] = probed.model
     run.failures += probed.failed
     asked = {question.id for question in probed.questions}
@@ -87,14 +91,6 @@ def _with_probes(
         labels = {d.question_id: d for d in diagnoses}
         added["ways"] = break_even.forecast(probed.questions, labels, *probed.ways)
     return diagnoses, added
-
-
-def _placed(config: DiagnoseConfig, model: str) -> DiagnoseConfig:
-    """With what `auto` stands for: another machine does not go on in other numbers."""
-    from videothinker.answering.placing import place  # noqa: PLC0415
-
-    placed = place(model, config.device, config.dtype, config.served)
-    return replace(config, device=placed.device, dtype=placed.dtype)
 
 
 def _ways_lines(found: Mapping[str, Any] | None, ways: Sequence[str]) -> list[str]:
@@ -191,8 +187,13 @@ def _is_done(run: Run) -> bool:
 def _diagnose(data: Path, config: DiagnoseConfig) -> None:
     listed = read_list(data, config)
     inputs = inputs_of(data, config, listed)
+    placed = None
     if config.probe is not None:
-        config = _placed(config, config.probe)
+        from videothinker.answering.placing import place  # noqa: PLC0415 (torch)
+
+        placed = place(config.probe, config.device, config.dtype, config.served)
+        # what `auto` stands for is part of the run: another machine does not go on in other numbers
+        config = replace(config, device=placed.device, dtype=placed.dtype)
     with open_run(config.out, "diagnose", config, inputs, may_change=MAY_CHANGE) as run:
         if _is_done(run):
             say(f"{config.out}: is done already; give another --out to run again")
@@ -205,8 +206,8 @@ def _diagnose(data: Path, config: DiagnoseConfig) -> None:
         for note in source.notes:
             say(f"not diagnosed or not as published: {note}")
         diagnoses, probed = list(source.logs), dict[str, Any]()
-        if config.probe is not None:
-            diagnoses, probed = _with_probes(run, source, config)
+        if placed is not None:
+            diagnoses, probed = _with_probes(run, source, placed, config)
         rule = diagnoses[0].rule if diagnoses else config.rule
         flags = {name for d in diagnoses for name in d.flags}
         rules = [name for name in (*RULES, *FLAGS.values()) if name in flags]

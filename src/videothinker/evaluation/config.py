@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from videothinker.answering.config import RunningConfig
+from videothinker.answering.endpoint import cannot_begin
 from videothinker.benchmarks import catalog, protocols
 from videothinker.errors import UserError
 from videothinker.records import Variant
@@ -78,7 +79,4 @@ class EvaluateConfig(RunningConfig):
         if self.temperature is not None and self.temperature < 0:
             raise UserError(f"temperature is {self.temperature}; give 0 (greedy) or more")
         if self.prefill and self.served.endpoint is not None:
-            raise UserError(
-                f"an answer cannot be made to begin with {self.prefill!r} through an endpoint: "
-                "chat completions have no place for it; leave --prefill out"
-            )
+            raise cannot_begin(self.prefill, "--prefill")

@@ -5,6 +5,7 @@ from typing import Any
 
 from videothinker import break_even
 from videothinker.console import columns
+from videothinker.estimates import between, percent
 from videothinker.giveaways import AWAY, DEFINITION
 
 HEAD = (
@@ -14,14 +15,8 @@ HEAD = (
 """`own rule` stands only where the benchmark's authors publish one and it was asked their way."""
 
 
-def percent(value: float | None) -> str:
-    """`74.0`, or a dash where nothing was measured."""
-    return "-" if value is None else f"{100 * value:.1f}"
-
-
-def interval(estimate: Mapping[str, Any]) -> str:
-    """`70.1 to 77.9`."""
-    return f"{percent(estimate['low'])} to {percent(estimate['high'])}"
+def _interval(estimate: Mapping[str, Any]) -> str:
+    return between(estimate["low"], estimate["high"])
 
 
 def _line(line: Mapping[str, Any]) -> tuple[str, ...]:
@@ -30,7 +25,7 @@ def _line(line: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         line["group"],
         percent(exact["value"]),
-        interval(exact),
+        _interval(exact),
         percent(line["lenient"]),
         percent(own and own["value"]),
         f"{exact['n']:,}",
@@ -50,7 +45,7 @@ def _needed(lines: Sequence[Mapping[str, Any]]) -> list[str]:
     rows = [("does it need the video?", "Blind Gap", "95 %", "Visual Gain", "95 %", "n")]
     for line in known:
         gap, gain = line["blind gap"], line["visual gain"]
-        numbers = (percent(gap["value"]), interval(gap), percent(gain["value"]), interval(gain))
+        numbers = (percent(gap["value"]), _interval(gap), percent(gain["value"]), _interval(gain))
         rows.append((line["group"], *numbers, f"{gain['n']:,}"))
     return [
         *columns(rows),
@@ -100,7 +95,7 @@ def render(summary: Mapping[str, Any]) -> list[str]:
     rows = [("also", "value", "95 % interval", "n")]
     others = {f"variant {k}": v for k, v in summary["variants"].items() if k != summary["variant"]}
     for name, estimate in {**summary["scores"], **others}.items():
-        rows.append((name, percent(estimate["value"]), interval(estimate), f"{estimate['n']:,}"))
+        rows.append((name, percent(estimate["value"]), _interval(estimate), f"{estimate['n']:,}"))
     found += columns(rows)
     found += _without_simulating(summary.get("without simulating", {}))
     shown = ", ".join(f"{name} {_span(span)}" for name, span in summary["shown"].items())
@@ -118,7 +113,7 @@ def render(summary: Mapping[str, Any]) -> list[str]:
         ]
         found.append(
             f"this run minus {summary['compared']['with']}: {percent(difference['value'])} points, "
-            f"95 % {interval(difference)}, on {difference['n']:,} common questions"
+            f"95 % {_interval(difference)}, on {difference['n']:,} common questions"
         )
         if ways := summary["compared"].get("ways"):
             found += break_even.lines(ways, str(summary["compared"]["with"]))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from videothinker.algorithms.catalog import AlgorithmName
 from videothinker.errors import UserError
 
 To = Literal["ms-swift", "lmms-eval"]
@@ -26,7 +27,7 @@ class ExportConfig:
     """With --to: a diagnose folder."""
     data_root: Path | None = None
     """With --to: where its videos lie; by default what the diagnose run recorded, else --data."""
-    algorithm: Literal["cdpo", "grpo", "bias"] = "cdpo"
+    algorithm: AlgorithmName = "cdpo"
     """With --to ms-swift: what is trained."""
     recipe: Path | None = None
     """With --to ms-swift: the run's settings, as `train --config` takes them."""

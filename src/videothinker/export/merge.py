@@ -19,7 +19,7 @@ from videothinker.export.config import ExportConfig
 from videothinker.models.adapters import merge
 from videothinker.models.base import Group
 from videothinker.models.catalog import load_policy
-from videothinker.models.folders import Base, adapter_folder, model_folder, read_base
+from videothinker.models.folders import Base, find_model, read_base
 from videothinker.models.loaded import Policy
 from videothinker.models.placement import DTYPES
 from videothinker.prompts import render
@@ -64,7 +64,7 @@ def adapter_of(merge: str) -> Path:
     Raises:
         UserError: there is none.
     """
-    adapter = adapter_folder(merge)
+    adapter = find_model(merge).adapter
     if adapter is None:
         raise UserError(
             f"merge {merge}: is no LoRA adapter, so there is nothing to merge; give a run "
@@ -75,7 +75,7 @@ def adapter_of(merge: str) -> Path:
 
 def base_dtype(base: Base) -> str:
     """The precision in which the base is stored."""
-    found = AutoConfig.from_pretrained(model_folder(base.model), trust_remote_code=False).dtype
+    found = AutoConfig.from_pretrained(find_model(base.model).files, trust_remote_code=False).dtype
     name = str(found or torch.float32).removeprefix("torch.")
     if name not in DTYPES:
         raise UserError(f"{base.model} is stored in {name}; give --dtype float32 or bfloat16")

@@ -14,15 +14,17 @@ from typing import Any
 
 import tyro
 
-from videothinker import hub, prompts
+from videothinker import prompts
 from videothinker.algorithms.base import TrainConfig
+from videothinker.algorithms.catalog import ALGORITHMS
 from videothinker.console import say
 from videothinker.errors import UserError
 from videothinker.export.config import ExportConfig
-from videothinker.export.swift_settings import COLUMN, KINDS, reward_name, to_settings
+from videothinker.export.swift_settings import COLUMN, reward_name, to_settings
 from videothinker.models.border import read_object
-from videothinker.models.folders import adapter_folder, model_folder
-from videothinker.recipes import as_words, check_keys, read_recipe
+from videothinker.models.catalog import FAMILIES
+from videothinker.models.folders import find_model
+from videothinker.recipes import as_words, check_keys, read_recipe, spell_switches
 from videothinker.records import Question, Sample, read_jsonl, write_atomic
 from videothinker.runs import Run
 from videothinker.training.data import TrainingSet, load_training_set
@@ -35,8 +37,6 @@ from videothinker.training.sampling import (
 )
 from videothinker.video import locate
 
-SAME_NAMES = ("qwen2_5_vl", "qwen2_vl", "qwen3_vl", "qwen3_5")
-"""Families that ms-swift calls as `config.json` does."""
 DENSE = 1000.0
 """Frames a second that ms-swift is asked for: more than any video has, so that `max_frames` counts
 and shorter videos give all they have."""
@@ -83,20 +83,20 @@ def training_settings(config: ExportConfig) -> TrainConfig:
     Raises:
         UserError: a recipe's key or value that `train` would refuse too.
     """
-    kind = KINDS[config.algorithm]
+    kind = ALGORITHMS[config.algorithm]
     recipe = {} if config.recipe is None else read_recipe(config.recipe)
     recipe.pop("data", None)
     own = ("model", "bias", "success", "data_root")
     flags = {name: getattr(config, name) for name in own}
     given = {**recipe, **{key: str(value) for key, value in flags.items() if value is not None}}
     where = str(config.recipe or "the flags")
-    names = [field.name for field in dataclasses.fields(kind)]
-    check_keys(given, names, where)
-    if "model" not in given:
-        raise UserError("no --model came; give the model to start from")
-    if kind.stage == "cdpo" and "bias" not in given:
-        raise UserError("no --bias came; give the bias model, or --algorithm grpo")
-    words = as_words({**given, "out": str(config.out)}, where)
+    given["out"] = str(config.out)
+    fields = dataclasses.fields(kind)
+    check_keys(given, [field.name for field in fields], where)
+    for field in fields:
+        if field.default is dataclasses.MISSING and field.name not in given:
+            raise UserError(f"no --{field.name} came, which `train {kind.stage}` needs; give it")
+    words = spell_switches(kind, as_words(given, where))
     try:
         return tyro.cli(tyro.conf.OmitArgPrefixes[kind], args=words, prog=where)
     except SystemExit as stop:
@@ -125,7 +125,7 @@ def refuse_unlike(config: TrainConfig) -> None:
         raise UserError(f"ms-swift cannot follow: {'; '.join(found)}")
     for name in ("model", "bias"):
         source = getattr(config, name, None)
-        if source and adapter_folder(source) is not None:
+        if source and find_model(source).adapter is not None:
             raise UserError(
                 f"{name} {source} is a LoRA adapter; merge it first: "
                 f"videothinker export --merge {source} --out FOLDER"
@@ -223,15 +223,16 @@ def script(config: TrainConfig) -> str:
 
 def _flags(config: TrainConfig) -> Iterator[Sequence[str]]:
     """`train`'s settings in ms-swift's words, those that belong together on a line."""
-    yield "--rlhf_type", "grpo", "--model", _reachable(config.model)
-    at = Path(_reachable(config.model)) / "config.json"
-    kind = read_object(at).get("model_type") if at.is_file() else None
-    if kind in SAME_NAMES:  # of a hub's name ms-swift knows it
-        yield "--model_type", str(kind), "--template", str(kind)
+    model = find_model(config.model).name
+    yield "--rlhf_type", "grpo", "--model", model
+    at = Path(model) / "config.json"
+    kind = str(read_object(at).get("model_type")) if at.is_file() else ""
+    if kind in FAMILIES and FAMILIES[kind].in_swift:  # of a hub's name ms-swift knows it
+        yield "--model_type", kind, "--template", kind
     objective, bias = config.objective(), config.bias_source()
     if bias and objective.divergence:
         # TRL's sign; ms-swift takes it as a sign that there is a reference, the plug-in weighs
-        yield "--ref_model", _reachable(bias.model), "--beta", f"{-objective.repulsion:g}"
+        yield "--ref_model", find_model(bias.model).name, "--beta", f"{-objective.repulsion:g}"
     else:
         yield "--beta", "0"
     yield "--external_plugins", "plugin.py", "--dataset", "train.jsonl"
@@ -263,14 +264,6 @@ def _flags(config: TrainConfig) -> Iterator[Sequence[str]]:
         yield "--deepspeed", "zero2"
     yield "--save_steps", str(config.save_steps), "--save_total_limit", str(config.save_total_limit)
     yield "--seed", str(config.seed), "--output_dir", "output", "--logging_steps", "1"
-
-
-def _reachable(model: str) -> str:
-    """A hub's name as it is; a folder by its whole path."""
-    if hub.is_address(model):
-        return hub.name_of(model)
-    folder = Path(model_folder(model))
-    return str(folder.resolve()) if folder.is_dir() else model
 
 
 def _write(run: Run, name: str, text: str) -> None:

@@ -19,12 +19,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers.utils.hub import cached_file
 
-from videothinker import hub
 from videothinker.errors import UserError
 from videothinker.files import border
 from videothinker.models.border import read_object
 from videothinker.models.checkpoint import read_header, refuse_odd_tensors
-from videothinker.models.folders import ADAPTER_CONFIG, BASE, Base, model_folder
+from videothinker.models.folders import ADAPTER_CONFIG, BASE, Base, ModelPlace, find_model
 from videothinker.models.lora import quicken
 from videothinker.models.tensor_file import write_tensors
 
@@ -154,23 +153,18 @@ def save_adapter(policy: "Policy", folder: Path) -> None:
     (folder / "README.md").write_text(words, encoding="utf-8")
 
 
-def find_base(model: str) -> Base:
+def find_base(model: str | ModelPlace) -> Base:
     """The name and digest of a complete model that is at hand, wherever it lies (see `folders`)."""
-    source = model_folder(model)
-    digest = base_digest(source)
-    if hub.is_address(model):
-        return Base(hub.name_of(model), digest)
-    at = Path(source)
-    return Base(str(at.resolve()) if at.is_dir() else source, digest)
+    found = find_model(model)
+    return Base(found.name, base_digest(found))
 
 
-def base_digest(model: str) -> str:
+def base_digest(model: str | ModelPlace) -> str:
     """sha256 of a model as it is stored: every tensor, and the small files that decide its reading.
 
     Independent of the precision it is loaded in and of how its tensors are spread over files.
     """
-    model = model_folder(model)
-    config = cached_file(model, "config.json")
+    config = cached_file(find_model(model).files, "config.json")
     assert config is not None
     folder, total = Path(config).parent, hashlib.sha256()
     for name in READING:

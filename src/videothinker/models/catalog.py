@@ -15,7 +15,7 @@ from videothinker.models import adapters
 from videothinker.models.attention import leave_cudnn_out
 from videothinker.models.base import Load, Model
 from videothinker.models.border import AGAIN, RUNS_NOT, read_object
-from videothinker.models.folders import adapter_folder, complete_folder, model_folder, read_base
+from videothinker.models.folders import ModelPlace, find_model, read_base
 from videothinker.models.loaded import Policy, try_out
 from videothinker.models.loading import open_checkpoint, refuse_not_finite
 from videothinker.models.placement import (
@@ -43,14 +43,17 @@ class Family:
     shapes: str = ""
     """The module with its `read_shape` and its published configurations, for plans; none without
     the engine."""
+    in_swift: bool = False
+    """ms-swift calls it as its `config.json` does."""
     tested: str = "random weights, tiny"
     """What its tests and benchmarks ran; nobody of us has published weights (`models --verify`)."""
 
 
 def _engine(folder: str, name: str, tested: str = Family.tested) -> Family:
-    """The line of a folder whose models share prompts, train and can be planned."""
+    """The line of a Qwen-VL, whose models share prompts, train, can be planned and exported."""
     here = f"videothinker.models.{folder}"
-    return Family(name, f"{here}.model:load", trains=True, shapes=f"{here}.shapes", tested=tested)
+    load, shapes = f"{here}.model:load", f"{here}.shapes"
+    return Family(name, load, trains=True, shapes=shapes, in_swift=True, tested=tested)
 
 
 PLAIN = "videothinker.models.plain.model:load"
@@ -65,45 +68,36 @@ FAMILIES = {
     "qwen2_vl": _engine("qwen2_vl", "Qwen2-VL"),
     "llava_onevision": Family("LLaVA-OneVision", PLAIN, trains=True),
     "smolvlm": Family("SmolVLM2", PLAIN, trains=True),
-    "qwen3_5": Family("Qwen3.5", PLAIN, trains=True),
+    "qwen3_5": Family("Qwen3.5", PLAIN, trains=True, in_swift=True),
 }
 """By the `model_type` of config.json."""
 
 
-def place(source: str | Path, device: str = AUTO, dtype: str = AUTO) -> Placement:
+def place(model: str | Path | ModelPlace, device: str = AUTO, dtype: str = AUTO) -> Placement:
     """Resolve `auto` for the model in a folder or under a hub id, without loading it.
 
     Args:
-        source: a folder, a run folder with `model/`, or a hub id, which is fetched.
+        model: a folder, a run folder with `model/`, or a hub id, which is fetched.
         device: `auto` is a GPU where torch sees one, else the CPU.
         dtype: `auto` is the checkpoint's own.
 
     Raises:
         UserError: a device that is not there, a dtype that is not run, or a bad folder.
     """
-    checkpoint = open_checkpoint(complete_folder(str(source)), _names())
-    given = Path(model_folder(str(source)))
+    found = find_model(model)
+    checkpoint = open_checkpoint(found.complete, _names())
     family = _family(checkpoint.kind)
     return Placement(
-        source=str(source),
-        folder=given if given.is_dir() else None,
+        model=found,
+        weights=checkpoint.folder,
         device=resolve_device(device),
-        dtype=resolve_dtype(dtype, checkpoint.dtype, str(source)),
+        dtype=resolve_dtype(dtype, checkpoint.dtype, found.source),
         parameters=checkpoint.parameters,
         path=LABEL if family.loader == PLAIN else None,
     )
 
 
-def checkpoint_folder(source: str | Path) -> Path:
-    """Where a model's files lie; a hub id is fetched.
-
-    Raises:
-        UserError: as `load_model`.
-    """
-    return open_checkpoint(complete_folder(str(source)), _names()).folder
-
-
-def load_model(source: str | Path, *, dtype: str = AUTO, device: str = AUTO) -> Model:
+def load_model(model: str | Path | ModelPlace, *, dtype: str = AUTO, device: str = AUTO) -> Model:
     """Read a folder, a run folder's `model/`, or a hub id: safetensors, no remote code, eval mode.
 
     A LoRA adapter is read onto its base, unmerged; the base must be the one it was trained on.
@@ -113,18 +107,22 @@ def load_model(source: str | Path, *, dtype: str = AUTO, device: str = AUTO) -> 
         UserError: a folder that cannot be used, with the reason; an unknown dtype; or an adapter
             whose base has moved or changed.
     """
-    return _load(source, dtype, device, trains=False)
+    return _load(find_model(model), dtype, device, trains=False)
 
 
 def load_policy(
-    source: str | Path, *, dtype: str = AUTO, device: str = AUTO, freeze_vision: bool = False
+    model: str | Path | ModelPlace,
+    *,
+    dtype: str = AUTO,
+    device: str = AUTO,
+    freeze_vision: bool = False,
 ) -> Policy:
     """As `load_model`, a model that can be trained.
 
     Raises:
         UserError: as `load_model`, or a family that can only be asked.
     """
-    policy = _load(source, dtype, device, trains=True)
+    policy = _load(find_model(model), dtype, device, trains=True)
     if freeze_vision:
         policy.freeze_vision()
     return policy
@@ -145,14 +143,14 @@ def published() -> dict[str, tuple[str, dict[str, Any]]]:
     }
 
 
-def find_shape(model: str) -> Shape:
+def find_shape(model: str | ModelPlace) -> Shape:
     """The sizes that decide what a model costs: of a folder (of an adapter its base's), a published
     name, or any other hub name, whose configuration is fetched.
 
     Raises:
         UserError: no such folder, name or configuration, or one of a family without a plan.
     """
-    return read_shape(*_configuration(model))
+    return read_shape(*_configuration(find_model(model)))
 
 
 def refuse_other_family(bias: str, bias_type: str, model_type: str) -> None:
@@ -165,14 +163,15 @@ def refuse_other_family(bias: str, bias_type: str, model_type: str) -> None:
         )
 
 
-def model_type(model: str) -> str:
+def model_type(model: ModelPlace) -> str:
     """The `model_type` of what `find_shape` finds; it raises the same."""
     return str(_configuration(model)[0].get("model_type"))
 
 
-def _configuration(model: str) -> tuple[Mapping[str, Any], str]:
+def _configuration(found: ModelPlace) -> tuple[Mapping[str, Any], str]:
     """The content of its `config.json`, and where that was found."""
-    path, known = Path(complete_folder(model)) / "config.json", published()
+    model, known = found.source, published()
+    path = Path(found.complete) / "config.json"
     if path.is_file():
         return read_object(path), str(path)
     if model in known:
@@ -186,8 +185,8 @@ def _configuration(model: str) -> tuple[Mapping[str, Any], str]:
         f"{model} is no folder and its configuration could not be read",
         f"give a folder, or one of {', '.join(known)}",
     ):
-        found = AutoConfig.from_pretrained(model, trust_remote_code=False)
-    return found.to_dict(), model
+        config = AutoConfig.from_pretrained(model, trust_remote_code=False)
+    return config.to_dict(), model
 
 
 def read_shape(config: Mapping[str, Any], name: str = "config.json") -> Shape:
@@ -207,18 +206,18 @@ def read_shape(config: Mapping[str, Any], name: str = "config.json") -> Shape:
     return import_module(family.shapes).read_shape(config, name)
 
 
-def _load(source: str | Path, dtype: str, device: str, *, trains: bool) -> Any:
-    adapter = adapter_folder(str(source))
+def _load(model: ModelPlace, dtype: str, device: str, *, trains: bool) -> Any:
+    source, adapter = model.source, model.adapter
     if adapter is not None:
         base = read_base(adapter)
-        policy = _load(base.model, dtype, device, trains=trains)
+        policy = _load(find_model(base.model), dtype, device, trains=trains)
         adapters.check_base(adapter, base)
         adapters.attach(policy, adapter, adapters.POLICY_ADAPTER)
         policy.base = base
         with border(f"{source}: its adapter cannot be run", AGAIN):
-            try_out(policy, str(source))
+            try_out(policy, source)
         return policy
-    checkpoint = open_checkpoint(source, _names())
+    checkpoint = open_checkpoint(model.files, _names())
     family = _family(checkpoint.kind)
     if trains and not family.trains:
         others = " or ".join(one.name for one in FAMILIES.values() if one.trains)
@@ -226,7 +225,7 @@ def _load(source: str | Path, dtype: str, device: str, *, trains: bool) -> Any:
             f"{source} is of the family {family.name}, which can be asked but not trained; give a "
             f"{others}"
         )
-    numbers = DTYPES[resolve_dtype(dtype, checkpoint.dtype, str(source))]
+    numbers = DTYPES[resolve_dtype(dtype, checkpoint.dtype, source)]
     where = torch.device(where_auto_runs() if device == AUTO else device)
     module, _, function = family.loader.partition(":")
     load: Load = getattr(import_module(module), function)
@@ -236,9 +235,9 @@ def _load(source: str | Path, dtype: str, device: str, *, trains: bool) -> Any:
         found.model.to(where)
     refuse_not_finite(found.model, checkpoint, numbers)
     with border(f"{source}: its model cannot be run", RUNS_NOT):
-        try_out(found, str(source))
+        try_out(found, source)
         if trains:
-            found.check_trains(str(source))
+            found.check_trains(source)
     return found
 
 

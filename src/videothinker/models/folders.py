@@ -25,35 +25,59 @@ class Base:
     """Of its weights and of what reads them; see `adapters.base_digest`."""
 
 
-def model_folder(source: str) -> str:
-    """The folder or hub name behind `source`: a run folder stands for its `model/`.
+@dataclass(frozen=True)
+class ModelPlace:
+    """Where a model lies, as `find_model` found it."""
 
-    `models/NAME` is the model that ships under that name, unless a folder of one's own lies there.
+    source: str
+    """As it was written."""
+    files: str
+    """The folder of its files, or the hub name that they are fetched by."""
+
+    @property
+    def folder(self) -> Path | None:
+        """Where its files lie; null under a hub name."""
+        return Path(self.files) if Path(self.files).is_dir() else None
+
+    @property
+    def adapter(self) -> Path | None:
+        """The folder, where it is a LoRA adapter; null for a complete model."""
+        folder = Path(self.files)
+        return folder if (folder / ADAPTER_CONFIG).is_file() else None
+
+    @property
+    def complete(self) -> str:
+        """The files of the complete weights: an adapter's are its base's.
+
+        Raises:
+            UserError: an adapter whose base is unknown or gone.
+        """
+        adapter = self.adapter
+        return self.files if adapter is None else find_model(read_base(adapter).model).files
+
+    @property
+    def name(self) -> str:
+        """What it is called wherever one works: a hub's name, or the folder's whole path."""
+        if hub.is_address(self.source):
+            return hub.name_of(self.source)
+        return self.files if self.folder is None else str(self.folder.resolve())
+
+
+def find_model(source: str | Path | ModelPlace) -> ModelPlace:
+    """Where a model lies; the one reading of a name, done when a stage begins.
+
+    A run folder stands for its `model/`, an address is fetched, and `models/NAME` is the model that
+    ships under that name, unless a folder of one's own lies there.
 
     Raises:
         UserError: an address that cannot be fetched (see `hub`).
     """
-    source = str(shipped(source))
-    at = hub.at_hand(source)
+    if isinstance(source, ModelPlace):
+        return source
+    at = hub.at_hand(str(shipped(source)))
     if (at / "model").is_dir() and not (at / "config.json").is_file():
-        return str(at / "model")
-    return str(at) if hub.is_address(source) else source
-
-
-def adapter_folder(source: str) -> Path | None:
-    """The folder of the adapter that `source` is or holds; null for a complete model."""
-    folder = Path(model_folder(source))
-    return folder if (folder / ADAPTER_CONFIG).is_file() else None
-
-
-def complete_folder(source: str) -> str:
-    """The folder or hub name of the complete weights behind `source`: an adapter's are its base's.
-
-    Raises:
-        UserError: an adapter whose base is unknown or gone.
-    """
-    adapter = adapter_folder(source)
-    return model_folder(source) if adapter is None else read_base(adapter).model
+        at = at / "model"
+    return ModelPlace(str(source), str(at if at.exists() else source))
 
 
 def read_base(adapter: Path) -> Base:
@@ -71,7 +95,7 @@ def read_base(adapter: Path) -> Base:
         )
     base = parse(Base, content, file)
     refuse_name(base.model)
-    if adapter_folder(base.model) is not None:
+    if find_model(base.model).adapter is not None:
         raise UserError(
             f"{file} names {base.model}, which is a LoRA adapter too; write the complete model "
             'that it was trained on as "model"'

@@ -22,7 +22,6 @@ from videothinker.errors import UserError
 from videothinker.files import border
 from videothinker.models.border import AGAIN, parse, read_object, unheard
 from videothinker.models.checkpoint import Checkpoint, read_checkpoint
-from videothinker.models.folders import model_folder
 from videothinker.models.templates import chat_text
 from videothinker.models.tokenizer_file import refuse_growth
 
@@ -35,12 +34,12 @@ class TemplateFile:
 
 
 def open_checkpoint(source: str | Path, kinds: Mapping[str, str | None]) -> Checkpoint:
-    """The checkpoint of a folder, of a run folder's `model/`, or of a hub id, which is fetched.
+    """The checkpoint in a folder, or of a hub id, which is fetched.
 
     Raises:
         UserError: no such folder or hub id, or see `read_checkpoint`.
     """
-    folder = Path(model_folder(str(source)))
+    folder = Path(source)
     if folder.is_dir():
         return read_checkpoint(folder, kinds)
     name = str(source)

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from videothinker.errors import UserError
+from videothinker.models.folders import ModelPlace
 
 AUTO = "auto"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -17,9 +18,9 @@ SLOW = 1_000_000_000
 class Placement:
     """A model, where it is to run, and in which numbers."""
 
-    source: str
-    folder: Path | None
-    """Where it lies; null under a hub id."""
+    model: ModelPlace
+    weights: Path
+    """The folder of its weights; of an adapter, of its base's."""
     device: str
     """cpu, cuda or cuda:N."""
     dtype: str
@@ -27,6 +28,16 @@ class Placement:
     parameters: int
     path: str | None = None
     """How it runs, where that is not the engine."""
+
+    @property
+    def source(self) -> str:
+        """The model, as it was written."""
+        return self.model.source
+
+    @property
+    def folder(self) -> Path | None:
+        """Where it lies; null under a hub id."""
+        return self.model.folder
 
     @property
     def facts(self) -> dict[str, str]:

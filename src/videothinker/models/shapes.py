@@ -5,12 +5,14 @@ A multiply-add counts as two operations; norms, rotary embeddings, softmax and b
 (well under one per cent at 3B).
 """
 
-from collections.abc import Mapping
-from dataclasses import astuple, dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, fields
+from typing import Any, TypeVar
 
 from videothinker.errors import UserError
 from videothinker.models.border import parse
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,19 @@ class TextSizes:
     vocab_size: int
     tie_word_embeddings: bool = False
     head_dim: int | None = None
+
+
+@dataclass(frozen=True)
+class VisionSizes:
+    """The vision tower's, in `config.json`."""
+
+    hidden_size: int
+    depth: int
+    num_heads: int
+    intermediate_size: int
+    patch_size: int
+    temporal_patch_size: int
+    spatial_merge_size: int
 
 
 @dataclass(frozen=True)
@@ -90,7 +105,7 @@ def text_part(config: Mapping[str, Any], name: str) -> dict[str, Any]:
         UserError: they are missing, or below 1.
     """
     text = parse(TextSizes, config.get("text_config") or config, name)
-    refuse_below_one(astuple(text)[:6], name)
+    _refuse_below_one(astuple(text)[:6], name)
     return {
         "hidden": text.hidden_size,
         "layers": text.num_hidden_layers,
@@ -103,20 +118,24 @@ def text_part(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     }
 
 
-def vision_part(config: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """`vision_config`.
+def vision_part(
+    kind: type[T], config: Mapping[str, Any], name: str, defaults: Mapping[str, Any] | None = None
+) -> T:
+    """The vision tower's sizes in its `vision_config`, as the family's dataclass `kind` has them.
 
     Raises:
-        UserError: there is none.
+        UserError: they are missing, or below 1.
     """
     found = config.get("vision_config")
     if not isinstance(found, dict):
         raise UserError(f"{name} has no 'vision_config', an object; give a video LLM's")
-    return found
+    vision = parse(kind, {**(defaults or {}), **found}, f"{name}, vision_config")
+    values = [getattr(vision, one.name) for one in fields(kind)]  # pyright: ignore[reportArgumentType]
+    _refuse_below_one([value for value in values if isinstance(value, int)], name)
+    return vision
 
 
-def refuse_below_one(sizes: tuple[Any, ...], name: str) -> None:
-    """Sizes that are none."""
+def _refuse_below_one(sizes: Sequence[int], name: str) -> None:
     if min(sizes) < 1:
         raise UserError(f"{name} has sizes below 1, the smallest is {min(sizes)}; correct them")
 

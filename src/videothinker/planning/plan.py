@@ -13,7 +13,7 @@ from videothinker.algorithms.base import TrainConfig
 from videothinker.budget import limits
 from videothinker.errors import UserError
 from videothinker.models.catalog import find_shape, model_type, published, refuse_other_family
-from videothinker.models.folders import adapter_folder, complete_folder
+from videothinker.models.folders import ModelPlace, find_model
 from videothinker.models.shapes import Grid, Shape, parameters, step_flops, video_tokens
 from videothinker.planning import memory, pieces, workload
 from videothinker.planning.live_bytes import logit_bytes
@@ -26,7 +26,7 @@ CONTEXT = GIB
 GAPS = 0.05
 """Assumed share lost to gaps in the allocator: not measured."""
 IN_FLIGHT = 1 << 30
-"""Bytes of gradients on their way to the CPU; `training.outbox.IN_FLIGHT`."""
+"""Bytes of gradients that may be on their way to the CPU; the backward waits where more would."""
 CLEVRER_FRAME = (320, 480)
 """Height and width of CLEVRER's videos."""
 TEXT_TOKENS = 210
@@ -231,8 +231,8 @@ def bias_kind(config: TrainConfig) -> workload.BiasKind:
     source = config.bias_source()
     if source is None:
         return "none"
-    whole = _is_known(source.model) and adapter_folder(source.model) is None
-    if config.lora_rank and not whole:
+    model = find_model(source.model)
+    if config.lora_rank and (model.adapter is not None or not _is_known(model)):
         return "adapter"
     return "offloaded" if source.offload else "model"
 
@@ -240,14 +240,15 @@ def bias_kind(config: TrainConfig) -> workload.BiasKind:
 def bias_shape(config: TrainConfig) -> Shape | None:
     """The sizes of a bias model that is there, or published, and no adapter; else the policy's."""
     source = config.bias_source()
-    if source is None or adapter_folder(source.model) is not None:
+    model = find_model(source.model) if source else None
+    if model is None or model.adapter is not None:
         return None
-    return find_shape(source.model) if _is_known(source.model) else None
+    return find_shape(model) if _is_known(model) else None
 
 
-def _is_known(model: str) -> bool:
+def _is_known(model: ModelPlace) -> bool:
     """Is it there, or published, so that its sizes can be read?"""
-    return Path(model).exists() or model in published()
+    return model.folder is not None or model.source in published()
 
 
 def make_plan(
@@ -269,15 +270,20 @@ def make_plan(
         UserError: a model of another architecture or without a readable configuration; a bias model
             of another family.
     """
-    shape, bias = find_shape(config.model), config.bias_source()
-    if bias is not None and _is_known(bias.model):
-        refuse_other_family(bias.model, model_type(bias.model), model_type(config.model))
-    prompt = _prompt(config, shape, questions, data_root)
+    model, source = find_model(config.model), config.bias_source()
+    shape = find_shape(model)
+    if source is not None and _is_known(bias := find_model(source.model)):
+        refuse_other_family(bias.source, model_type(bias), model_type(model))
+    prompt = _prompt(config, model, shape, questions, data_root)
     return Plan(config, shape, prompt, ranks, len(questions) or config.train_questions)
 
 
 def _prompt(
-    config: TrainConfig, shape: Shape, questions: Sequence[Question], data_root: Path | None
+    config: TrainConfig,
+    model: ModelPlace,
+    shape: Shape,
+    questions: Sequence[Question],
+    data_root: Path | None,
 ) -> PromptSize:
     """What the data says, else what CLEVRER is, each named."""
     (height, width), text, mean = CLEVRER_FRAME, TEXT_TOKENS, float(TEXT_TOKENS)
@@ -285,7 +291,7 @@ def _prompt(
     if questions:
         first = questions[0]
         seen = first.video is not None
-        lengths = _text_tokens(questions[:MEASURED_QUESTIONS], config.model)
+        lengths = _text_tokens(questions[:MEASURED_QUESTIONS], model)
         if lengths:
             text, mean = max(lengths), sum(lengths) / len(lengths)
             said[0] = f"text tokens of {len(lengths)} questions measured"
@@ -322,14 +328,14 @@ def _resized(config: TrainConfig, shape: Shape, height: int, width: int) -> tupl
     )
 
 
-def _text_tokens(questions: Sequence[Question], model: str) -> list[int]:
+def _text_tokens(questions: Sequence[Question], model: ModelPlace) -> list[int]:
     """Prompt tokens of each question without its video; none without a tokenizer at hand."""
     from videothinker import prompts  # noqa: PLC0415
     from videothinker.models.loaded import prompt_ids  # noqa: PLC0415
     from videothinker.models.loading import bare_tokenizer  # noqa: PLC0415
 
     try:
-        tokenizer = bare_tokenizer(complete_folder(model))
+        tokenizer = bare_tokenizer(model.complete)
     except UserError:
         return []
     pad: Any = tokenizer.convert_tokens_to_ids("<|video_pad|>")

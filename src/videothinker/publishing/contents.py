@@ -12,7 +12,7 @@ from videothinker import hub
 from videothinker.benchmarks import jsonl
 from videothinker.errors import UserError
 from videothinker.files import border, load_json
-from videothinker.models.folders import ADAPTER_CONFIG, model_folder, read_base
+from videothinker.models.folders import ADAPTER_CONFIG, find_model, read_base
 from videothinker.publishing.config import PushConfig
 from videothinker.records import Question, encode, iter_jsonl, read_jsonl
 from videothinker.run_file import QUESTIONS, SIMULATED, RunFile, read_run_file
@@ -56,7 +56,7 @@ def contents_of(folder: Path, config: PushConfig) -> Contents:
         UserError: neither a model nor a question set; an adapter on a model that nobody else has;
             a run that is not done; or a video that cannot be sent.
     """
-    at = Path(model_folder(str(folder)))
+    at = Path(find_model(folder).files)
     if (at / "config.json").is_file() or (at / ADAPTER_CONFIG).is_file():
         return _model(at)
     run = _run_of(folder)

@@ -13,10 +13,11 @@ import yaml
 from huggingface_hub import EvalResult, ModelCardData
 
 from videothinker import hub
+from videothinker.algorithms.catalog import ALGORITHMS
 from videothinker.benchmarks import jsonl
 from videothinker.errors import UserError
+from videothinker.estimates import between, percent
 from videothinker.evaluation.summary import summarise
-from videothinker.evaluation.tables import interval, percent
 from videothinker.publishing.contents import Contents, sources
 from videothinker.records import Question, Sample, Step, read_jsonl
 from videothinker.run_file import RunFile, read_run_file
@@ -24,13 +25,13 @@ from videothinker.runs import digest_path
 from videothinker.shipped import shipped
 
 TASK = "video-text-to-text"
+TRAINED = {f"train_{name}": kind for name, kind in ALGORITHMS.items()}
 STAGES = {
-    "train_bias": "a bias model: trained to take the shortcut, so that others can be kept from it",
-    "train_grpo": "trained by GRPO",
-    "train_cdpo": "trained by CDPO: GRPO repelled from a bias model",
-    "pretrain": "a small video LLM, trained from scratch on simulated videos",
-    "export": "a LoRA adapter merged into its base",
+    "pretrain": "A small video LLM, trained from scratch on simulated videos",
+    "export": "A LoRA adapter merged into its base",
+    **{stage: f"{kind.role}: {kind.meaning}" for stage, kind in TRAINED.items()},
 }
+"""What made a model."""
 HEAD = ("questions", "right", "95 %", "n", "not read", "always A", "random", "blind")
 COLUMNS = (
     "All in percent. An answer is right where exactly the right letters are given. Intervals are "
@@ -167,10 +168,10 @@ def _name(model: object) -> str | None:
 
 
 def _opening(contents: Contents, base: str | None) -> str:
-    what = STAGES.get(contents.run.stage if contents.run else "", "a video LLM")
+    what = STAGES.get(contents.run.stage if contents.run else "", "A video LLM")
     kind = "A LoRA adapter" if contents.base else "A complete model"
     start = f" It started from `{base}`." if base else ""
-    return f"{kind}: {what}, with VideoThinker.{start}"
+    return f"{kind}, made with VideoThinker. {what}.{start}"
 
 
 def _use(address: str, contents: Contents) -> list[str]:
@@ -195,7 +196,8 @@ def _scores(measured: Sequence[Evaluated]) -> list[str]:
         for row in one.summary["lines"]:
             exact, blind = row["exact"], row["blind"]
             lost = row["unparsed"] + row["truncated"] + row["failed"]
-            cells = [row["group"], percent(exact["value"]), interval(exact), f"{exact['n']:,}"]
+            spread = between(exact["low"], exact["high"])
+            cells = [row["group"], percent(exact["value"]), spread, f"{exact['n']:,}"]
             cells += [percent(lost), percent(row["always A"]), percent(row["random"])]
             cells += [percent(blind["value"] if blind else None)]
             lines.append(f"| {' | '.join(cells)} |")
@@ -218,7 +220,7 @@ def _trained(contents: Contents, run: RunFile) -> list[str]:
         if name in facts:
             lines.append(f"| {words} | {_cell(facts[name])} |")
     path = contents.folder.parent / "metrics.jsonl"
-    steps = read_jsonl(path, Step) if run.stage in STAGES and _trained_here(path, run) else []
+    steps = read_jsonl(path, Step) if run.stage in TRAINED and path.is_file() else []
     if steps:
         last = steps[-1]
         reward = ", ".join(f"{name} {value:.2f}" for name, value in last.reward.items())
@@ -231,10 +233,6 @@ def _trained(contents: Contents, run: RunFile) -> list[str]:
     return [*lines, "The settings, as a recipe for `--config`:", "", "```yaml", text, "```", ""]
 
 
-def _trained_here(path: Path, run: RunFile) -> bool:
-    return path.is_file() and run.stage.startswith("train_")
-
-
 def _cell(value: object) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {_cell(part)}" for name, part in value.items())
@@ -244,12 +242,10 @@ def _cell(value: object) -> str:
 def _limits(run: RunFile | None, measured: Sequence[Evaluated]) -> list[str]:
     """What the records say that it cannot do, or cannot be said to do."""
     found: list[str] = []
-    if run is not None and run.stage == "train_bias":
-        found.append(
-            "It answers from what the video shows and passes over the premise. That is its "
-            "purpose; it is not meant to answer questions."
-        )
     if run is not None:
+        algorithm = TRAINED.get(run.stage)
+        if algorithm is not None and algorithm.limit:
+            found.append(algorithm.limit)
         start = str(run.config.get("model"))
         warnings = [str(warning) for warning in run.facts.get("warnings", [])]
         found += [warning.replace(start, "the model it started from") for warning in warnings]

@@ -116,7 +116,9 @@ def _send(contents: Contents, card: str, config: PushConfig) -> None:
     from huggingface_hub import CommitOperationAdd, HfApi  # noqa: PLC0415
 
     uri, api = hub.read_address(config.to), HfApi()
-    made = [CommitOperationAdd(name, contents.sent(name)) for name in _in_order(contents)]
+    # large files first: who sees the records finds all that they name
+    names = sorted(contents.files, key=lambda name: name.endswith((".json", ".jsonl")))
+    made = [CommitOperationAdd(name, contents.sent(name)) for name in names]
     made.append(CommitOperationAdd(CARD, card.encode()))
     with border(
         f"{config.to} could not be written to",
@@ -135,11 +137,6 @@ def _send(contents: Contents, card: str, config: PushConfig) -> None:
 
 def _size(sent: bytes | Path) -> int:
     return len(sent) if isinstance(sent, bytes) else sent.stat().st_size
-
-
-def _in_order(contents: Contents) -> list[str]:
-    """Large files first: who sees the records finds all that they name."""
-    return sorted(contents.files, key=lambda name: name.endswith((".json", ".jsonl")))
 
 
 def _write(contents: Contents, card: str, folder: Path) -> None:

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from videothinker.console import count
 from videothinker.diagnosis.audit_table import ceiling_line, read_audit, reads
+from videothinker.estimates import between, percent
 from videothinker.families import WHOLE
 from videothinker.report.sheet import NOTHING, Sheet, SheetLine, TableCell
 from videothinker.report.sources import RunFolder
-from videothinker.report.words import count, percent
 
 
 def audit_sheets(run: RunFolder) -> list[Sheet]:
@@ -37,7 +38,5 @@ def _cell(line: Mapping[str, Any], column: str) -> TableCell:
     if found is None:
         return NOTHING
     what = f"{found['n']:,} families" if column == WHOLE else count(found["n"], "question")
-    between = f"{percent(found['low'])} to {percent(found['high'])}"
-    return TableCell(
-        percent(found["value"]), between, f"{what}, {count(found['clusters'], 'video')}"
-    )
+    words = f"{what}, {count(found['clusters'], 'video')}"
+    return TableCell(percent(found["value"]), between(found["low"], found["high"]), words)

@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from videothinker.console import count
+from videothinker.estimates import percent
 from videothinker.evaluation.metrics import random_guess
 from videothinker.families import MEANING, WHOLE
 from videothinker.giveaways import AWAY, DEFINITION, REST, UNKNOWN
 from videothinker.report.diagnoses import Diagnosed
 from videothinker.report.estimates import SeededEstimate, accuracy, difference
 from videothinker.report.results import PARTS, Board, Method
-from videothinker.report.sources import TRAINING, RunFolder
-from videothinker.report.words import count, interval, percent, points, units
+from videothinker.report.sources import BASE, COMPARED, ROLES, RunFolder
+from videothinker.report.words import interval, points, units
 
 LABELS = ("observational", "inferential")
 
@@ -56,11 +58,9 @@ def warnings_of(runs: Sequence[RunFolder]) -> tuple[str, ...]:
 
 
 def comparisons_of(board: Board) -> tuple[Comparison, ...]:
-    """GRPO against its base, every other GRPO or CDPO against GRPO; by label, part and family."""
-    base, grpo = board.method("Base"), board.method("GRPO")
-    trained = [
-        method for method in board.methods if method.role in ("GRPO", "CDPO") and method is not grpo
-    ]
+    """GRPO against its base, every other method against GRPO; by label, part and family."""
+    base, grpo = board.method(BASE), board.method("GRPO")
+    trained = [one for one in board.methods if one.role in COMPARED and one is not grpo]
     pairs = [(grpo, base), *((method, grpo) for method in trained)]
     found = []
     for left, right in pairs:
@@ -94,7 +94,7 @@ def _against_grpo(name: str, e: SeededEstimate) -> str:
 def _told(found: Sequence[Comparison]) -> str:
     """Every comparison of one label in words."""
     return "; ".join(
-        _against_base(c.estimate) if c.right.role == "Base"
+        _against_base(c.estimate) if c.right.role == BASE
         else _against_grpo(c.left.name, c.estimate)
         for c in found
     )  # fmt: skip
@@ -174,7 +174,7 @@ def _about_parts(board: Board) -> list[str]:
 
 def _seeds(methods: Sequence[Method]) -> int:
     """Training seeds of the method with the fewest; a base is the same for all of them."""
-    return min(len(method.evaluations) for method in methods if method.role != "Base")
+    return min(len(method.evaluations) for method in methods if method.role != BASE)
 
 
 def _sizes(board: Board, methods: Sequence[Method]) -> str:
@@ -190,14 +190,14 @@ def _sizes(board: Board, methods: Sequence[Method]) -> str:
 
 
 def _sentence(board: Board, comparisons: Sequence[Comparison]) -> tuple[str, bool]:
-    methods = [method for method in board.methods if method.role in ("Base", "GRPO", "CDPO")]
+    methods = [method for method in board.methods if method.role in (BASE, *COMPARED)]
     hard = [c for c in comparisons if c.label == "inferential"]
-    first = next((c for c in hard if c.right.role == "Base"), None)
+    first = next((c for c in hard if c.right.role == BASE), None)
     others = [c for c in hard if c.right.role == "GRPO"]
     roles = {method.role for method in methods}
     if others:
         roles.add("CDPO")  # another trained method does as well
-    missing = [role for role in ("Base", "GRPO", "CDPO") if role not in roles]
+    missing = [role for role in (BASE, "GRPO", "CDPO") if role not in roles]
     if missing or first is None or not others:
         what = f"an evaluation of {' and '.join(missing)}" if missing else "labelled questions"
         return f"Nothing is compared yet: {what} is not among these runs.", False
@@ -237,7 +237,7 @@ def _notes(runs: Sequence[RunFolder]) -> list[str]:
     ]
     for run in runs:
         failures = run.metadata.failures
-        if failures and run.stage not in TRAINING:  # what training failed at is in its warnings
+        if failures and run.stage not in ROLES:  # what training failed at is in its warnings
             notes.append(
                 f"{run.path.name} ({run.stage}) recorded {count(failures, 'failure')}; "
                 "they stay in the denominator."

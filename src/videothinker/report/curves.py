@@ -12,8 +12,7 @@ from markupsafe import Markup
 
 from videothinker.errors import UserError
 from videothinker.records import Step, read_jsonl
-from videothinker.report.methods import ROLES
-from videothinker.report.sources import TRAINING, RunFolder
+from videothinker.report.sources import BASE, ROLES, RunFolder
 from videothinker.report.svg import Scale, element, path, picture, ticks
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 290.0, 172.0, 46.0, 8.0, 8.0, 26.0
@@ -39,7 +38,7 @@ class Curve:
     @property
     def klass(self) -> str:
         """The CSS class that colors it."""
-        return {"Base": "base", "Bias model": "bias", "GRPO": "grpo", "CDPO": "cdpo"}[self.role]
+        return "base" if self.role == BASE else self.run.stage.removeprefix("train-")
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def read_curves(runs: Sequence[RunFolder]) -> list[Curve]:
     Raises:
         UserError: a finished run lost some of its steps.
     """
-    return [Curve(run, ROLES[run.stage], _steps(run)) for run in runs if run.stage in TRAINING]
+    return [Curve(run, ROLES[run.stage], _steps(run)) for run in runs if run.stage in ROLES]
 
 
 def _steps(run: RunFolder) -> tuple[Step, ...]:
@@ -88,6 +87,12 @@ def binned(steps: Sequence[Step], reading: Reading) -> list[tuple[float, float]]
     size = bin_size(len(steps))
     pieces = [values[i : i + size] for i in range(0, len(values), size)]
     return [(sum(s for s, _ in p) / len(p), sum(v for _, v in p) / len(p)) for p in pieces]
+
+
+def legend(curves: Sequence[Curve]) -> list[tuple[str, str]]:
+    """(role, its CSS class), in the order of the tables."""
+    drawn = {curve.role: curve.klass for curve in curves}
+    return [(role, drawn[role]) for role in ROLES.values() if role in drawn]
 
 
 def sources(curves: Sequence[Curve]) -> list[tuple[str, str, list[int]]]:
@@ -190,8 +195,8 @@ def panels(curves: Sequence[Curve]) -> list[Panel]:
 
     A base model's first steps have no loss on words (recorded as 0): it only looks.
     """
-    rl = [curve for curve in curves if curve.role != "Base"]
-    base = [curve for curve in curves if curve.role == "Base"]
+    rl = [curve for curve in curves if curve.role != BASE]
+    base = [curve for curve in curves if curve.role == BASE]
     rewards = dict.fromkeys(name for curve in rl for step in curve.steps for name in step.reward)
     moving = any(len({s.repulsion for s in c.steps}) > 1 for c in rl)
     wanted = [

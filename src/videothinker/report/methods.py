@@ -4,16 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from videothinker.report.sources import RunFolder, read_metadata, stage_of
+from videothinker.algorithms.bias import BiasConfig
+from videothinker.report.sources import BASE, ROLES, RunFolder, read_metadata, stage_of
 from videothinker.run_file import RunFile
 
-ROLES = {
-    "pretrain": "Base",
-    "train-bias": "Bias model",
-    "train-grpo": "GRPO",
-    "train-cdpo": "CDPO",
-}
-ORDER = ("Base", "Bias model", "GRPO", "CDPO")
 NOT_A_SETTING = frozenset(
     {
         *("seed", "out", "json", "data_root", "model", "bias", "success", "log_with"),
@@ -36,7 +30,7 @@ class Origin:
 
     @property
     def role(self) -> str:
-        """Base, Bias model, GRPO, CDPO, or the model's own name."""
+        """One of `ROLES`, or the model's own name."""
         return self.kind[0]
 
 
@@ -82,8 +76,8 @@ def _settings(metadata: RunFile, runs: Sequence[RunFolder]) -> dict[str, str]:
     if config.get("bias") is not None:
         made = find_metadata(str(config["bias"]), runs)
         role = ROLES.get(stage_of(made)) if made else None
-        does = "repels" if stage_of(metadata) == "train-cdpo" else "questions by"
-        if does == "repels" or role != "Bias model":  # bias-failure sampling goes by a bias model
+        does = "repels" if "repulsion" in config else "questions by"
+        if does == "repels" or role != BiasConfig.role:  # whose failures are meant to choose
             found[does] = (role or Path(str(config["bias"])).name).lower()
     data = _data(metadata, runs)
     return found if data is None else {**found, "data": data}
@@ -97,7 +91,7 @@ def origins(models: Sequence[str], runs: Sequence[RunFolder]) -> list[Origin]:
         metadata = find_metadata(model, runs)
         role = ROLES.get(stage_of(metadata)) if metadata else None
         if metadata is None or role is None:
-            role = "Base" if _plain(model) in bases else Path(_plain(model)).name
+            role = BASE if _plain(model) in bases else Path(_plain(model)).name
             found.append(Origin((role, ()), None))
         else:
             settings = tuple(sorted(_settings(metadata, runs).items()))
@@ -118,7 +112,7 @@ def names(kinds: Iterable[MethodKey]) -> dict[MethodKey, str]:
 
 
 def place(kind: MethodKey) -> tuple[int, bool]:
-    """Base, bias model, GRPO, CDPO, others; of one role, uniform sampling before its variants."""
+    """In the order of `ROLES`, then others; of one role, uniform sampling before its variants."""
     role, settings = kind
-    rank = ORDER.index(role) if role in ORDER else len(ORDER)
-    return rank, dict(settings).get("sampling", "uniform") != "uniform"
+    order = [*ROLES.values(), role]
+    return order.index(role), dict(settings).get("sampling", "uniform") != "uniform"

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from videothinker.estimates import between, percent
 from videothinker.families import WHOLE
 from videothinker.giveaways import AWAY
 from videothinker.report.claim import LABELS
 from videothinker.report.estimates import Accuracy, accuracy
 from videothinker.report.results import PARTS, Board, Method
 from videothinker.report.svg import Scale, element, path, picture
-from videothinker.report.words import between, percent, units
+from videothinker.report.words import units
 
 ROW = 80.0
 LIFT = 11.0
@@ -104,7 +105,8 @@ def _series(row: AccuracyRow, label: str, scale: Scale, y: float) -> list[Markup
         return []
     words = (
         f"{row.method.name}, {label}: {percent(estimate.value)} % "
-        f"({between(estimate)}), n = {estimate.n}, unparsed {percent(estimate.unparsed)} %"
+        f"({between(estimate.low, estimate.high)}), n = {estimate.n}, "
+        f"unparsed {percent(estimate.unparsed)} %"
     )
     dots = [
         element("circle", element("title", f"seed {seed}: {percent(mean)} %"),
@@ -137,7 +139,8 @@ def _parts(row: AccuracyRow, scale: Scale, y: float) -> list[Markup]:
     found.sort(key=lambda one: one[0].value)
     drawn = []
     for e, part in found:
-        words = f"{row.method.name}, {part}: {percent(e.value)} % ({between(e)}), n = {e.n}"
+        value = f"{percent(e.value)} % ({between(e.low, e.high)})"
+        words = f"{row.method.name}, {part}: {value}, n = {e.n}"
         drawn.append(element("g", element("title", words), _diamond(part, scale(e.value), y)))
     places, figures = [scale(e.value) for e, _ in found], [percent(e.value) for e, _ in found]
     if len(found) == 2 and places[1] - places[0] < APART:

@@ -4,11 +4,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from videothinker.console import count
 from videothinker.diagnosis.effects import HAPPENS
 from videothinker.diagnosis.insight import read_insight
+from videothinker.estimates import between, percent
 from videothinker.report.sheet import NOTHING, Sheet, SheetLine, TableCell
 from videothinker.report.sources import RunFolder
-from videothinker.report.words import count, percent, points
+from videothinker.report.words import points
 
 Findings = Mapping[str, Any]
 INTERVENTIONS = {
@@ -93,9 +95,7 @@ def _share(row: Findings) -> TableCell:
     if row["value"] is None:
         return NOTHING
     words = f"{row['count']:,} of {row['n']:,}"
-    return TableCell(
-        percent(row["value"]), f"{percent(row['low'])} to {percent(row['high'])}", words
-    )
+    return TableCell(percent(row["value"]), between(row["low"], row["high"]), words)
 
 
 def _reliance(found: Findings) -> Sheet:

@@ -16,7 +16,7 @@ from videothinker.families import WHOLE
 from videothinker.giveaways import AWAY, REST
 from videothinker.records import Diagnosis, Question, Sample, read_jsonl
 from videothinker.report.methods import MethodKey, Origin, names, origins, place
-from videothinker.report.sources import RunFolder
+from videothinker.report.sources import BASE, ROLES, RunFolder
 from videothinker.run_file import SIMULATED
 
 TierName = Literal["video tier", "transcript tier"]
@@ -24,8 +24,6 @@ Counted = tuple[str, ...]
 """Ids of questions that count together: one alone, or a family, which is right as a whole."""
 PARTS = (AWAY, REST)
 """Into what inferential questions are split, wherever their accuracy is shown."""
-TRAINED = ("Bias model", "GRPO", "CDPO")
-"""Roles of models that a run of ours trained from another."""
 
 
 @dataclass(frozen=True)
@@ -137,10 +135,6 @@ class Board:
         return [(q,) for q in (self.by_part.get(name, []) if name in PARTS else self.ids(name))]
 
 
-def _tier(question: Question) -> TierName:
-    return "transcript tier" if question.context is not None else "video tier"
-
-
 @dataclass(frozen=True)
 class _Part:
     """One evaluate run's share of one board."""
@@ -199,7 +193,8 @@ def _parts(run: RunFolder, made: Origin, runs: Sequence[RunFolder]) -> list[_Par
     for s in samples:
         q = questions[s.question_id]
         dataset = SIMULATED if simulated else q.dataset
-        by_variant = grouped.setdefault((dataset, q.split, s.protocol, _tier(q)), {})
+        tier: TierName = "video tier" if q.context is None else "transcript tier"
+        by_variant = grouped.setdefault((dataset, q.split, s.protocol, tier), {})
         by_variant.setdefault(s.variant, {}).setdefault(q.id, []).append(s)
     parts = []
     for key, variants in grouped.items():
@@ -231,7 +226,8 @@ def _same_weights(parts: Sequence[_Part]) -> tuple[str, ...]:
                     f"{there.run.path} and {here.run.path} hold the same model's answers to "
                     f"the same questions (variant {variant}); give one of them"
                 )
-            why = "; its training changed nothing" if part.kind[0] in TRAINED else ""
+            trained = part.kind[0] != BASE and part.kind[0] in ROLES.values()
+            why = "; its training changed nothing" if trained else ""
             found[
                 f"The model of {here.run.name} ({part.kind[0]}, seed {here.seed}) has the very "
                 f"weights of that of {there.run.name} ({first.kind[0]}, seed {there.seed}){why}."

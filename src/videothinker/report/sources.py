@@ -5,22 +5,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from videothinker.algorithms.catalog import ALGORITHMS
 from videothinker.errors import UserError
 from videothinker.files import refuse_name
 from videothinker.run_file import RunFacts, RunFile, read_run_file
 from videothinker.runs import digest_path
 
+BASE = "Base"
+"""The role of a model before any training of ours."""
+ROLES = {"pretrain": BASE} | {f"train-{name}": kind.role for name, kind in ALGORITHMS.items()}
+"""Stage that makes a model -> what the model is called, in the order of the tables."""
+COMPARED = tuple(kind.role for kind in ALGORITHMS.values() if not kind.limit)
+"""Roles of trained models that are to answer as well as they can."""
 NEEDED = {
     "world": (),
-    "pretrain": ("metrics.jsonl",),
     "diagnose": ("questions.jsonl", "diagnosis.jsonl"),
-    "train-bias": ("metrics.jsonl",),
-    "train-grpo": ("metrics.jsonl",),
-    "train-cdpo": ("metrics.jsonl",),
     "evaluate": ("samples.jsonl", "questions.jsonl"),
+    **dict.fromkeys(ROLES, ("metrics.jsonl",)),
 }
 """stage -> the records without which nothing can be said about it."""
-TRAINING = ("pretrain", "train-bias", "train-grpo", "train-cdpo")
 DEPTH = 3
 """How far below a given folder runs are looked for."""
 

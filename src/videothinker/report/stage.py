@@ -13,15 +13,16 @@ import jinja2
 from markupsafe import Markup
 
 from videothinker import __version__
-from videothinker.console import say
+from videothinker.console import count, say
 from videothinker.errors import UserError
+from videothinker.estimates import percent
 from videothinker.giveaways import DEFINITION, UNKNOWN
 from videothinker.records import write_alone
 from videothinker.report import terms
 from videothinker.report.browser import Pack, embed, pack
 from videothinker.report.claim import make_claim
 from videothinker.report.config import ReportConfig
-from videothinker.report.curves import events, panels, read_curves, sources
+from videothinker.report.curves import events, legend, panels, read_curves, sources
 from videothinker.report.diagnoses import read_diagnoses
 from videothinker.report.overview import chart, rows, sizes
 from videothinker.report.provenance import duration, entries, whole_script
@@ -29,7 +30,7 @@ from videothinker.report.results import Board, read_boards
 from videothinker.report.sources import NEEDED, RunFolder, read_runs
 from videothinker.report.tables import differences_sheet, sheets
 from videothinker.report.telling import RULE, choices
-from videothinker.report.words import count, percent, points
+from videothinker.report.words import points
 from videothinker.runs import prepare_out
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -106,6 +107,7 @@ def _context(
         "panels": panels(curves),
         "events": events(curves),
         "curve_sources": sources(curves),
+        "legend": legend(curves),
         "sheets": sheets(boards, config.table),
         "entries": entries(runs),
         "pack": packed,

@@ -45,13 +45,13 @@ class Scale:
         return self.start + (value - self.low) / span * (self.end - self.start)
 
 
-def ticks(low: float, high: float, count: int = 4) -> list[float]:
-    """Round numbers (1, 2, 5 times a power of ten) that cover [low, high], about `count` steps."""
+def ticks(low: float, high: float) -> list[float]:
+    """Round numbers (1, 2, 5 times a power of ten) that cover [low, high] in about four steps."""
     span = high - low
     if span <= 0:
         span = abs(high) or 1.0
         high = low + span
-    rough = span / count
+    rough = span / 4
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough * 0.999)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)

@@ -10,17 +10,20 @@ from statistics import fmean
 
 from videothinker.answering.variants import PROBES
 from videothinker.benchmarks import published
+from videothinker.console import count
 from videothinker.dependence import chance
+from videothinker.estimates import between, percent
 from videothinker.evaluation import metrics
 from videothinker.families import MEANING, WHOLE
 from videothinker.giveaways import DEFINITION, UNKNOWN
 from videothinker.report.claim import LABELS, Comparison
 from videothinker.report.config import TableName
-from videothinker.report.estimates import Accuracy, SeededEstimate, accuracy
+from videothinker.report.estimates import Accuracy, accuracy
 from videothinker.report.results import PARTS, Board, Method
 from videothinker.report.sheet import NOTHING, Sheet, SheetLine, TableCell
+from videothinker.report.sources import BASE, COMPARED
 from videothinker.report.terms import UNPARSED
-from videothinker.report.words import between, count, percent, points, units
+from videothinker.report.words import points, units
 from videothinker.run_file import SIMULATED
 
 PUBLISHED = (
@@ -39,13 +42,13 @@ HEADS: dict[str | None, str] = {
 NOT_KNOWN = TableCell("not known", words="nothing tells which questions give themselves away")
 
 
-def _cell(estimate: SeededEstimate | None, column: str | None = None) -> TableCell:
+def _cell(estimate: Accuracy | None, column: str | None = None) -> TableCell:
     if estimate is None:
         return NOTHING
     seeds = count(len(estimate.seeds), "training seed")
     words = f"{units(estimate.n, column)}, {count(estimate.clusters, 'video')}, {seeds}"
-    unread = percent(estimate.unparsed) if isinstance(estimate, Accuracy) else ""
-    return TableCell(percent(estimate.value), between(estimate), words, unread)
+    spread = between(estimate.low, estimate.high)
+    return TableCell(percent(estimate.value), spread, words, percent(estimate.unparsed))
 
 
 def _columns(board: Board) -> list[str | None]:
@@ -79,23 +82,17 @@ def _runs(method: Method) -> tuple[int, ...]:
     return tuple(one.run.number for one in method.evaluations)
 
 
-def _published_cell(value: float | None, source: str) -> TableCell:
-    return NOTHING if value is None else TableCell(f"{value:.1f}", words=f"published in {source}")
-
-
-def _published_name(row: published.PublishedRow) -> str:
-    return f"{row.model} ({row.data})" if row.data else row.model
-
-
 def _published_lines(table: str, columns: Sequence[str]) -> list[SheetLine]:
     """The paper's rows under the given columns; a column it does not have stays empty."""
     theirs = published.columns(table)
     lines = []
     for row in published.rows(table):
-        values = dict(zip(theirs, row.values, strict=True))
-        cells = tuple(_published_cell(values.get(column), row.source) for column in columns)
-        if any(cell is not NOTHING for cell in cells):
-            lines.append(SheetLine(_published_name(row), cells, published=row.source))
+        values, words = dict(zip(theirs, row.values, strict=True)), f"published in {row.source}"
+        found = [values.get(column) for column in columns]
+        cells = (NOTHING if one is None else TableCell(f"{one:.1f}", words=words) for one in found)
+        name = f"{row.model} ({row.data})" if row.data else row.model
+        if any(one is not None for one in found):
+            lines.append(SheetLine(name, tuple(cells), published=row.source))
     return lines
 
 
@@ -163,7 +160,7 @@ def ablation_sheet(board: Board) -> Sheet:
     """Every variant of the trained methods, by label."""
     lines = []
     for method in board.methods:
-        if method.role not in ("Base", "GRPO", "CDPO"):
+        if method.role not in (BASE, *COMPARED):
             continue
         lines.append(SheetLine(method.name, tuple(_by_label(board, method)), _runs(method)))
     note = "What sets two methods apart stands in their names; all else is equal between them."

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from videothinker.giveaways import AWAY, part_of
 from videothinker.report.results import Board, Method
+from videothinker.report.sources import BASE, COMPARED, ROLES
 
 MOST = 10
 """Questions shown a method."""
@@ -16,11 +17,11 @@ RULE = (
 
 
 def against(board: Board, method: Method) -> Method | None:
-    """What a method is held against: GRPO, and the base for GRPO and the bias model."""
-    base, grpo = board.method("Base"), board.method("GRPO")
-    if method is base or method.role not in ("Bias model", "GRPO", "CDPO"):
+    """What a method is held against: GRPO, and the base for GRPO and a bias model."""
+    base, grpo = board.method(BASE), board.method("GRPO")
+    if method is base or method.role not in ROLES.values():
         return None
-    return base if grpo is None or method is grpo or method.role == "Bias model" else grpo
+    return base if grpo is None or method is grpo or method.role not in COMPARED else grpo
 
 
 def _shares(method: Method) -> Mapping[str, float]:

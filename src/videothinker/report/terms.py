@@ -3,9 +3,11 @@
 import re
 from collections.abc import Sequence
 
+from videothinker.algorithms.catalog import ALGORITHMS
 from videothinker.answering.variants import PROBES
 from videothinker.clevrer.compact import CELL, LETTERS
 from videothinker.diagnosis.config import Rule
+from videothinker.report.sources import BASE
 
 LABELS = {
     "observational": "a description of what the video shows answers the question",
@@ -26,12 +28,8 @@ FLAGS = {
     if probe.flag is not None
 }
 """Flag of a probe -> when it is set."""
-METHODS = {
-    "Base": "the model before any of the trainings below",
-    "Bias model": "trained by reinforcement learning on observational questions alone: "
-    "it takes the shortcut",
-    "GRPO": "reinforcement learning on all questions",
-    "CDPO": "the same, repelled from the bias model",
+METHODS = {BASE: "the model before any of the trainings below"} | {
+    kind.role: kind.meaning for kind in ALGORITHMS.values()
 }
 UNPARSED = (
     "Unparsed: percent of answers that no letter could be read from: in another form, cut off, or "

@@ -1,14 +1,10 @@
-"""Numbers as a reader wants them: percent with one decimal, true minus signs, plural nouns."""
+"""Numbers as a reader wants them: points with their sign, true minus signs."""
 
+from videothinker.console import count
 from videothinker.estimates import Estimate
 from videothinker.families import WHOLE
 
 MINUS = "\N{MINUS SIGN}"
-
-
-def percent(value: float) -> str:
-    """0.631 -> "63.1"."""
-    return f"{100 * value:.1f}".replace("-", MINUS)
 
 
 def points(value: float) -> str:
@@ -19,16 +15,6 @@ def points(value: float) -> str:
 def interval(estimate: Estimate) -> str:
     """Say `95 % interval -9.8 to +14.0`."""
     return f"95 % interval {points(estimate.low)} to {points(estimate.high)}"
-
-
-def between(estimate: Estimate) -> str:
-    """Say `60.3 to 71.3` of an accuracy."""
-    return f"{percent(estimate.low)} to {percent(estimate.high)}"
-
-
-def count(number: int, noun: str) -> str:
-    """Say `1 video` or `2 videos`."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def units(number: int, name: str | None) -> str:

@@ -14,9 +14,9 @@ from videothinker.algorithms.choices import DIVERGENCES
 from videothinker.errors import UserError
 from videothinker.models.adapters import find_base, same_weights, save_adapter
 from videothinker.models.catalog import load_policy, refuse_other_family
-from videothinker.models.folders import adapter_folder, model_folder
+from videothinker.models.folders import ModelPlace, find_model
 from videothinker.models.loaded import Policy
-from videothinker.run_file import RunFacts, read_run_file
+from videothinker.run_file import RunFile, read_run_file
 from videothinker.training.adapters import add_adapter, load_adapter_bias, train_further
 from videothinker.training.step import Bias
 
@@ -33,22 +33,22 @@ def load_trainee(config: TrainConfig, device: torch.device, *, recomputes: bool 
     Raises:
         UserError: an adapter came, and no rank to train it further.
     """
-    given = adapter_folder(config.model)
+    model = find_model(config.model)
+    given = model.adapter
     if given and not config.lora_rank:
         raise UserError(
             f"model {config.model} is a LoRA adapter, of which all weights cannot be trained; give "
             f"its --lora-rank and --lora-alpha to train it further, or make a complete model: "
             f"videothinker export --merge {config.model} --out FOLDER"
         )
-    source = model_folder(config.model)
     policy = load_policy(
-        source, dtype=config.dtype, device=str(device), freeze_vision=config.freeze_vision
+        model, dtype=config.dtype, device=str(device), freeze_vision=config.freeze_vision
     )
     if given:
         train_further(policy, given, config)
     elif config.lora_rank:
         add_adapter(policy, config)
-        policy.base = find_base(config.model)
+        policy.base = find_base(model)
     asked = config.gradient_checkpointing
     if recomputes if asked is None else asked:
         policy.enable_gradient_checkpointing()
@@ -64,62 +64,63 @@ def load_bias(wanted: BiasSource, policy: Policy, config: TrainConfig) -> Bias:
         UserError: another family, tokenizer or chat template, the policy itself, or one that
             learned nothing.
     """
-    source = wanted.model
+    model = find_model(wanted.model)
     if not wanted.may_be_policy:
-        check_learned(source)
+        check_learned(model)
     if config.sampling == "bias-failure":
-        warn_of_removed_premises(source)
-    adapter = adapter_folder(source)
-    if adapter is not None and config.lora_rank:
-        second = load_adapter_bias(adapter, policy)
-        _check_other(wanted, config, same=second.is_policy())
+        warn_of_removed_premises(model)
+    if model.adapter is not None and config.lora_rank:
+        second = load_adapter_bias(model.adapter, policy)
+        _check_other(model, wanted, config, same=second.is_policy())
         return second
-    frozen = load_policy(model_folder(source), dtype=config.dtype, device=str(policy.device))
+    frozen = load_policy(model, dtype=config.dtype, device=str(policy.device))
     frozen.model.requires_grad_(requires_grad=False)
-    check_pair(policy, frozen, source, config.objective().divergence)
-    _check_other(wanted, config, same=same_weights(policy, frozen))
+    check_pair(policy, frozen, wanted.model, config.objective().divergence)
+    _check_other(model, wanted, config, same=same_weights(policy, frozen))
     policy.share_videos(frozen)
     return OffloadedBias(frozen, policy.device) if wanted.offload else Bias(frozen)
 
 
-def check_learned(source: str) -> None:
+def _made_by(bias: ModelPlace) -> RunFile:
+    """The run whose `model/` it is; an empty record of a model from elsewhere."""
+    path = Path(bias.files).parent / "run.json"
+    return read_run_file(path) if path.is_file() else RunFile()
+
+
+def check_learned(bias: ModelPlace) -> None:
     """Refuse a bias model whose own run says that it is still what it started from.
 
     Raises:
         UserError: with what that run says.
     """
-    path = Path(model_folder(source)).parent / "run.json"
-    facts = read_run_file(path).known if path.is_file() else RunFacts()
+    facts = _made_by(bias).known
     if facts.weights_changed is False:
         said = "".join(facts.warnings[-1:]).partition(";")[0]  # the rest is that run's
         raise UserError(
-            f"bias {source} is the model it started from ({said}). "
+            f"bias {bias.source} is the model it started from ({said}). "
             "Mend and run that `train bias` again, or give another bias model"
         )
 
 
-def warn_of_removed_premises(source: str) -> None:
+def warn_of_removed_premises(bias: ModelPlace) -> None:
     """Say that a bias model whose failures will be measured never saw a question as it is."""
-    path = Path(model_folder(source)).parent / "run.json"
-    config = read_run_file(path).config if path.is_file() else {}
-    if config.get("as_is") is False:
+    if _made_by(bias).config.get("as_is") is False:
         console.say(
-            f"warning: bias {source} was trained on questions without their premise, and "
+            f"warning: bias {bias.source} was trained on questions without their premise, and "
             "bias-failure sampling goes by what it answers to whole questions: train it with "
             "--as-is, or give --sampling uniform"
         )
 
 
-def _check_other(wanted: BiasSource, config: TrainConfig, *, same: bool) -> None:
-    source = wanted.model
-    if not same and model_folder(source) != model_folder(config.model):
+def _check_other(model: ModelPlace, wanted: BiasSource, config: TrainConfig, *, same: bool) -> None:
+    if not same and model.files != find_model(config.model).files:
         return
     if not wanted.may_be_policy:
         raise UserError(
-            f"bias {source} is the policy itself; give the model that `train bias` made "
+            f"bias {wanted.model} is the policy itself; give the model that `train bias` made "
             "(repelling the initial policy is an ablation: allow_self_bias)"
         )
-    console.say(f"warning: bias {source} is the policy itself: the ablation that collapses")
+    console.say(f"warning: bias {wanted.model} is the policy itself: the ablation that collapses")
 
 
 class OffloadedBias(Bias):

@@ -7,8 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-IN_FLIGHT = 1 << 30
-"""Bytes that may have left and not be summed yet; the backward waits where more would."""
+from videothinker.planning.plan import IN_FLIGHT
 
 
 class GradientSums:

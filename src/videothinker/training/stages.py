@@ -15,7 +15,7 @@ from videothinker.benchmarks import jsonl
 from videothinker.errors import UserError
 from videothinker.lists.table import files_of
 from videothinker.models.catalog import place
-from videothinker.models.folders import model_folder
+from videothinker.models.folders import find_model
 from videothinker.models.loaded import Policy, digest_weights
 from videothinker.planning.dry_run import print_plan
 from videothinker.planning.hardware import check_hardware, refuse_pieces_of_eight_bits, who_waits
@@ -269,8 +269,8 @@ def _open(
         inputs["success"] = config.success
     bias = config.bias_source()
     for name, source in (("model", config.model), ("bias", bias.model if bias else None)):
-        if source and Path(model_folder(source)).is_dir():
-            inputs[name] = Path(model_folder(source))
+        if source and (folder := find_model(source).folder):
+            inputs[name] = folder
     # what was used of the questions is compared by `resuming`, not the files' bytes
     may_change = (
         *of_data, "diagnosis", "data_root", "on_bad_video", "follow_links", "deadline",

@@ -48,19 +48,15 @@ class SegmentTokenizer:
         """Token ids of each text on its own."""
         return self.policy.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
 
-    def segments(
-        self, pairs: Sequence[tuple[str, str]], length: int | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def segments(self, pairs: Sequence[tuple[str, str]]) -> tuple[Tensor, Tensor]:
         """Ids and loss weights `[n, L]` of (words after the prefix, completion) pairs.
 
-        `length` fixes L; without it L is the longest, rounded up to a multiple of `multiple`.
+        L is the longest, rounded up to a multiple of `multiple`.
         """
         heads = self.ids([f"{words}{TURN}" for words, _ in pairs])
         tails = self.ids([f"{completion}{END}" for _, completion in pairs])
         longest = max(len(a) + len(b) for a, b in zip(heads, tails, strict=True))
-        size = length or -(-longest // self.multiple) * self.multiple
-        if longest > size:
-            raise ValueError(f"a segment of {longest} tokens does not fit into {size}")
+        size = -(-longest // self.multiple) * self.multiple
         ids = np.full((len(pairs), size), self.policy.pad_id, dtype=np.int64)
         weights = np.zeros((len(pairs), size), dtype=np.float32)
         for row, (head, tail) in enumerate(zip(heads, tails, strict=True)):

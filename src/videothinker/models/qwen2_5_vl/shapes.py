@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 from typing import Any
 
-from videothinker.models.border import parse
-from videothinker.models.shapes import Shape, Vision, refuse_below_one, text_part, vision_part
+from videothinker.models.shapes import Shape, Vision, VisionSizes, text_part, vision_part
 
 OFFICIAL: dict[str, dict[str, Any]] = {
     "Qwen/Qwen2.5-VL-3B-Instruct": {
@@ -61,16 +60,9 @@ VISION_DEFAULTS: dict[str, Any] = OFFICIAL["Qwen/Qwen2.5-VL-7B-Instruct"]["visio
 
 
 @dataclass(frozen=True)
-class Qwen25VisionSizes:
-    """The vision tower's, in `config.json`."""
+class Qwen25VisionSizes(VisionSizes):
+    """What its tower has of its own."""
 
-    hidden_size: int
-    depth: int
-    num_heads: int
-    intermediate_size: int
-    patch_size: int
-    temporal_patch_size: int
-    spatial_merge_size: int
     window_size: int
     fullatt_block_indexes: list[int]
 
@@ -82,9 +74,7 @@ def read_shape(config: Mapping[str, Any], name: str = "config.json") -> Shape:
         UserError: sizes are missing or below 1.
     """
     text = text_part(config, name)
-    given = VISION_DEFAULTS | vision_part(config, name)
-    vision = parse(Qwen25VisionSizes, given, f"{name}, vision_config")
-    refuse_below_one(astuple(vision)[:8], name)
+    vision = vision_part(Qwen25VisionSizes, config, name, VISION_DEFAULTS)
     return Shape(
         **text,
         vision=Vision(

@@ -1,11 +1,10 @@
 """The sizes of a Qwen2-VL, published or in a `config.json`."""
 
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-from videothinker.models.border import parse
-from videothinker.models.shapes import Shape, Vision, refuse_below_one, text_part, vision_part
+from videothinker.models.shapes import Shape, Vision, text_part, vision_part
 
 VISION_DEFAULTS: dict[str, Any] = {
     "embed_dim": 1280,
@@ -62,9 +61,7 @@ def read_shape(config: Mapping[str, Any], name: str = "config.json") -> Shape:
         UserError: sizes are missing or below 1.
     """
     text = text_part(config, name)
-    given = VISION_DEFAULTS | vision_part(config, name)
-    vision = parse(Qwen2VisionSizes, given, f"{name}, vision_config")
-    refuse_below_one(astuple(vision), name)
+    vision = vision_part(Qwen2VisionSizes, config, name, VISION_DEFAULTS)
     return Shape(
         **text,
         vision=Vision(

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 from typing import Any
 
-from videothinker.models.border import parse
-from videothinker.models.shapes import Shape, Vision, refuse_below_one, text_part, vision_part
+from videothinker.models.shapes import Shape, Vision, VisionSizes, text_part, vision_part
 
 STEP_TEXT = 10
 """Before and behind each step of a video: `<12.3 seconds>` is up to eight tokens of the published
@@ -73,16 +72,9 @@ OFFICIAL: dict[str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True)
-class Qwen3VisionSizes:
-    """The vision tower's, in `config.json`."""
+class Qwen3VisionSizes(VisionSizes):
+    """What its tower has of its own."""
 
-    hidden_size: int
-    depth: int
-    num_heads: int
-    intermediate_size: int
-    patch_size: int
-    temporal_patch_size: int
-    spatial_merge_size: int
     num_position_embeddings: int
     deepstack_visual_indexes: list[int]
 
@@ -93,9 +85,7 @@ def read_shape(config: Mapping[str, Any], name: str = "config.json") -> Shape:
     Raises:
         UserError: sizes are missing or below 1.
     """
-    text = text_part(config, name)
-    vision = parse(Qwen3VisionSizes, vision_part(config, name), f"{name}, vision_config")
-    refuse_below_one(astuple(vision)[:8], name)
+    text, vision = text_part(config, name), vision_part(Qwen3VisionSizes, config, name)
     return Shape(
         **text,
         vision=Vision(

@@ -1,22 +1,12 @@
 """What a small Qwen3-VL has of its own; `qwen_vl.small` builds it."""
 
 from videothinker.models.qwen3_vl.model import Qwen3VL
-from videothinker.models.qwen_vl.small import Own, SmallConfig
+from videothinker.models.qwen_vl.small import MESSAGES, Own, SmallConfig
 
 __all__ = ["CHAT_TEMPLATE", "POLICY", "own"]
 
 POLICY = Qwen3VL
-CHAT_TEMPLATE = (
-    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
-    "{% if message['content'] is string %}{{ message['content'] }}"
-    "{% else %}{% for part in message['content'] %}"
-    "{% if part['type'] == 'video' %}<|vision_start|><|video_pad|><|vision_end|>"
-    "{% elif part['type'] == 'image' %}<|vision_start|><|image_pad|><|vision_end|>"
-    "{% elif part['type'] == 'text' %}{{ part['text'] }}{% endif %}"
-    "{% endfor %}{% endif %}<|im_end|>\n"
-    "{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
+CHAT_TEMPLATE = "{% for message in messages %}" + MESSAGES
 """Qwen3-VL's chat format: nothing is said in the place of a system message."""
 TABLE = 24 * 24
 """Places of the tower's learned position table, a square (published: 48 x 48)."""
