@@ -189,7 +189,8 @@ def answer_at_once(words: list[str]) -> str | None:
     rest = [word for word in words if word not in ("-h", "--help")]
     if asked or words[0] == "help":
         rest = rest[1:] if words[0] == "help" else rest
-        return helping.help_of(find_verb(rest)[0]) if rest else helping.usage()
+        begun = helping.help_beside(rest)
+        return begun or (helping.help_of(find_verb(rest)[0]) if rest else helping.usage())
     if words[0] in ("--version", "version"):
         return f"videothinker {__version__}"
     if words[0] == "completion":

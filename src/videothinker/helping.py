@@ -259,6 +259,16 @@ def usage() -> str:
     )
 
 
+def help_beside(words: Sequence[str]) -> str | None:
+    """Help of what is no verb: `help` and `completion`, and the first word of several verbs."""
+    name = " ".join(words)
+    shown = {verb: one.about for verb, one in VERBS.items() if verb.startswith(f"{name} ")}
+    shown |= {name: BEYOND[name]} if name in BEYOND else {}
+    if not shown:
+        return None
+    return "\n".join(["usage: videothinker ...", "", *_columns(list(shown.items()))])
+
+
 def unknown_command(words: Sequence[str]) -> UserError:
     """What to say where no command begins with these words: the nearest ones, or all."""
     said = " ".join(words[:2])

@@ -42,10 +42,11 @@ def read_address(source: str | Path) -> "HfUri":
     """
     from huggingface_hub import parse_hf_uri  # noqa: PLC0415 (an address is rare, `--help` is not)
 
-    with border(f"{source} is no address on a hub", f"allowed is {FORM}"):
-        found = parse_hf_uri(START.sub("hf://", str(source), count=1))
+    given = START.sub("hf://", str(source), count=1)  # a path has lost a slash
+    with border(f"{given} is no address on a hub", f"allowed is {FORM}"):
+        found = parse_hf_uri(given)
     if found.type not in ("model", "dataset"):
-        raise UserError(f"{source} is the address of a {found.type}; allowed is {FORM}")
+        raise UserError(f"{given} is the address of a {found.type}; allowed is {FORM}")
     return found
 
 
@@ -64,7 +65,7 @@ def local(source: Path) -> Path:
         return source
     if read_address(source).type != "dataset":
         raise UserError(
-            f"{source} is the address of a model, where questions are wanted; allowed is "
+            f"{as_given(source)} is the address of a model, where questions are wanted; allowed is "
             "hf://datasets/USER/NAME"
         )
     return fetch(str(source))

@@ -204,6 +204,9 @@ def test_our_own_records(tmp_path):
     both = jsonl.load(tmp_path / "both.jsonl")
     assert (both.questions, both.left_out) == ((held_out,), {"of split train": 1})
     assert jsonl.load(tmp_path / "both.jsonl", "all").questions == (one, held_out)
+    for split, asked in {"test": 1, "other": 2}.items():  # without validation questions
+        write_jsonl(tmp_path / "two.jsonl", [one, msgspec.structs.replace(held_out, split=split)])
+        assert len(jsonl.load(tmp_path / "two.jsonl").questions) == asked
     assert jsonl.data_root(tmp_path) == tmp_path
     (tmp_path / "run.json").write_text('{"facts": {"data_root": "/else/where"}}')
     assert jsonl.data_root(tmp_path) == Path("/else/where")  # where no question has a video

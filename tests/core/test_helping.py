@@ -60,6 +60,17 @@ def test_help_begins_with_a_verb_or_ends_with_a_flag(capsys: pytest.CaptureFixtu
     assert all(f"  {name} " in told for name in (*VERBS, *helping.BEYOND))
 
 
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [("completion --help", "completion"), ("help help", "help"), ("train --help", "train cdpo")],
+)
+def test_what_is_no_verb_has_help_too(
+    words: str, named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(words.split()) == 0
+    assert f"  {named} " in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_names_every_verb_and_flag(shell: str) -> None:
     script = helping.completion(shell)

@@ -25,6 +25,9 @@ DO = (
 )
 CONFIRM = "--accept-guesses"
 
+HELD_OUT = ("validation", "test")
+"""Splits that are never trained on; the first that a list has is asked."""
+
 
 def load(
     data: Path,
@@ -33,11 +36,11 @@ def load(
     root: Path | None = None,
     accept_guesses: bool = False,
 ) -> Benchmark:
-    """Read the questions of one split, or of `all`; by default validation where they have it.
+    """Read the questions of one split, or of `all`; by default of the one that is held out.
 
     Args:
         data: a list in any shape that `lists` reads, or a folder with a questions.jsonl.
-        split: the one to keep.
+        split: the one to keep; None is validation, else test, else all there are.
         root: where the videos lie; None is what `data_root` says.
         accept_guesses: what had to be guessed of the list is right.
 
@@ -48,7 +51,8 @@ def load(
     listing = _read(path, root, accept_guesses=accept_guesses)
     questions = listing.questions
     if split is None:
-        split = "validation" if any(q.split == "validation" for q in questions) else "all"
+        present = {question.split for question in questions}
+        split = next((held_out for held_out in HELD_OUT if held_out in present), "all")
     found = tuple(q for q in questions if split in ("all", q.split))
     others = Counter(f"of split {q.split}" for q in questions if split not in ("all", q.split))
     if not questions:

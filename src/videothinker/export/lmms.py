@@ -56,7 +56,9 @@ def write_lmms(data: Path, config: ExportConfig, run: Run) -> None:
     gone = [row["video"] for row in rows if row["video"] and not Path(row["video"]).is_file()]
     if gone:
         raise UserError(f"{gone[0]}: is no video file ({len(gone):,} in all); the task needs them")
-    name = task_name(SIMULATED if is_world(root) else asked[0].dataset, config.split)
+    splits = {question.split for question in asked}
+    named = splits.pop() if len(splits) == 1 else "all"
+    name = task_name(SIMULATED if is_world(root) else asked[0].dataset, named)
     path = run.path.resolve() / "rows.jsonl"
     write_atomic(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
     groups = sorted({group for row in rows for group in row["groups"]})
@@ -68,9 +70,9 @@ def write_lmms(data: Path, config: ExportConfig, run: Run) -> None:
     say(f"next: lmms-eval eval --include_path {config.out} --tasks {name} --model MODEL ...")
 
 
-def task_name(dataset: str, split: str | None) -> str:
+def task_name(dataset: str, split: str) -> str:
     """Of letters, digits and `_`."""
-    return re.sub(r"\W+", "_", f"videothinker_{dataset}_{split or 'validation'}").lower()
+    return re.sub(r"\W+", "_", f"videothinker_{dataset}_{split}").lower()
 
 
 def groups_of(diagnosis: Diagnosis) -> list[str]:
