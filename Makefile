@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-JOBS ?= 2
+JOBS ?= 3
 # Extra arguments for pip, e.g. an index with CPU builds of torch.
 PIP_ARGS ?=
 # One BLAS thread a process: two collapse when anything else runs.
