@@ -172,9 +172,10 @@ def _finish(name: str, result: Any, *, as_json: bool) -> int:
 
         sys.stdout.write(encode(typing.cast("Any", result)).decode())
     if failures and size() > 1:
-        sys.stderr.write(
-            "videothinker: the work is done; it ends with exit code 1 because failures are "
-            "recorded, which torchrun calls failed\n"
+        _tell(
+            None,
+            "the work is done; it ends with exit code 1 because failures are recorded, which "
+            "torchrun calls failed",
         )
     return WITH_FAILURES if failures else DONE
 

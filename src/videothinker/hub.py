@@ -42,7 +42,7 @@ def read_address(source: str | Path) -> "HfUri":
     """
     from huggingface_hub import parse_hf_uri  # noqa: PLC0415 (an address is rare, `--help` is not)
 
-    given = START.sub("hf://", str(source), count=1)  # a path has lost a slash
+    given = _spelled(source)
     with border(f"{given} is no address on a hub", f"allowed is {FORM}"):
         found = parse_hf_uri(given)
     if found.type not in ("model", "dataset"):
@@ -52,7 +52,12 @@ def read_address(source: str | Path) -> "HfUri":
 
 def as_given(source: Path) -> str:
     """In the words of a command: an address with both its slashes, a path in quotes if need be."""
-    return shlex.quote(START.sub("hf://", str(source), count=1))
+    return shlex.quote(_spelled(source))
+
+
+def _spelled(source: str | Path) -> str:
+    """An address with both its slashes, of which a path has lost one; anything else as it is."""
+    return START.sub("hf://", str(source), count=1)
 
 
 def local(source: Path) -> Path:

@@ -4,7 +4,9 @@ import errno
 import json
 import os
 import shutil
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from huggingface_hub import DatasetCard, ModelCard
 from tests.publishing.conftest import SETTINGS, question
 from videothinker import api, cli
 from videothinker.errors import UserError
+from videothinker.files import writing
 from videothinker.hub import fetch, local, read_address
 from videothinker.publishing.config import PullConfig, PushConfig
 from videothinker.publishing.contents import sources
@@ -199,11 +202,13 @@ def test_what_is_not_there_is_one_sentence(server, capsys):
 
 
 def test_a_folder_that_is_half_written_is_gone_on_with(trained, tmp_path, monkeypatch):
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    def full(path: Path) -> AbstractContextManager[IO[bytes]]:
+        if path.name == "README.md":  # the last
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return writing(path)
 
     push(trained, str(tmp_path / "whole"))
-    monkeypatch.setattr("videothinker.publishing.stage.write_atomic", full)
+    monkeypatch.setattr("videothinker.publishing.stage.writing", full)
     with pytest.raises(UserError, match="No space left"):
         push(trained, str(tmp_path / "half"))
     monkeypatch.undo()

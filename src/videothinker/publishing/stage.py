@@ -2,6 +2,7 @@
 
 import io
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -14,7 +15,7 @@ from videothinker.publishing.config import PullConfig, PushConfig
 from videothinker.publishing.contents import Contents, contents_of, local_paths
 from videothinker.publishing.model_card import model_card, read_evaluation
 from videothinker.publishing.set_card import set_card
-from videothinker.records import halves, write_atomic
+from videothinker.records import halves
 from videothinker.runs import digest_path, prepare_out
 
 CARD, BEGUN = "README.md", ".push"
@@ -52,12 +53,12 @@ def push(folder: Path, config: PushConfig) -> Published:
     card = _card(contents, config)
     for told in local_paths(contents.files.values()):
         say(f"warning: {told}, and whoever sees the files will read that")
+    files = {name: contents.sent(name) for name in contents.files} | {CARD: card.encode()}
     if sent:
-        _send(contents, card, config)
+        _send(files, config)
     else:
-        _write(contents, card, Path(config.to))
-    sizes = {name: _size(contents.sent(name)) for name in contents.files}
-    sizes[CARD] = len(card.encode())
+        _write(files, Path(config.to))
+    sizes = {name: _size(file) for name, file in files.items()}
     done = "pushed" if sent else "wrote"
     say(f"{done} {len(sizes):,} files, {sum(sizes.values()):,} bytes: {config.to}")
     if sent:
@@ -112,14 +113,13 @@ def _check_address(address: str, kind: str) -> None:
         raise UserError(f"to is {address}; give the whole repository, without a folder")
 
 
-def _send(contents: Contents, card: str, config: PushConfig) -> None:
+def _send(files: Mapping[str, bytes | Path], config: PushConfig) -> None:
     from huggingface_hub import CommitOperationAdd, HfApi  # noqa: PLC0415
 
     uri, api = hub.read_address(config.to), HfApi()
-    # large files first: who sees the records finds all that they name
-    names = sorted(contents.files, key=lambda name: name.endswith((".json", ".jsonl")))
-    made = [CommitOperationAdd(name, contents.sent(name)) for name in names]
-    made.append(CommitOperationAdd(CARD, card.encode()))
+    # large files first: who sees the records, and last the card, finds all that they name
+    names = sorted(files, key=lambda name: (name == CARD, name.endswith((".json", ".jsonl"))))
+    made = [CommitOperationAdd(name, files[name]) for name in names]
     with border(
         f"{config.to} could not be written to",
         "log in with a token that may write (`hf auth login`), check the name, and push again",
@@ -135,11 +135,11 @@ def _send(contents: Contents, card: str, config: PushConfig) -> None:
             )
 
 
-def _size(sent: bytes | Path) -> int:
-    return len(sent) if isinstance(sent, bytes) else sent.stat().st_size
+def _size(file: bytes | Path) -> int:
+    return len(file) if isinstance(file, bytes) else file.stat().st_size
 
 
-def _write(contents: Contents, card: str, folder: Path) -> None:
+def _write(files: Mapping[str, bytes | Path], folder: Path) -> None:
     with on_disk(folder):
         prepare_out(folder)
         begun = folder / BEGUN
@@ -148,12 +148,10 @@ def _write(contents: Contents, card: str, folder: Path) -> None:
         begun.touch()
         for left in halves(folder):
             left.unlink()
-        for name in contents.files:
-            sent = contents.sent(name)
+        for name, given in files.items():
             with (
-                io.BytesIO(sent) if isinstance(sent, bytes) else sent.open("rb") as from_file,
+                io.BytesIO(given) if isinstance(given, bytes) else given.open("rb") as from_file,
                 writing(folder / name) as file,
             ):
                 shutil.copyfileobj(from_file, file)
-        write_atomic(folder / CARD, card.encode())
         begun.unlink()
