@@ -29,7 +29,7 @@ def script() -> Any:
 @pytest.mark.parametrize("lora", [False, True])
 def test_a_rehearsed_step_takes_the_real_ones_bytes(script: Any, lora: bool) -> None:
     sides, shapes = sys.modules["gpu_sides"], sys.modules["gpu_shapes"]
-    config, case = shapes.tiny(), shapes.Case(40, 2, lora=lora, frames=2)
+    config, case = shapes.tiny(), shapes.Case(16, 2, lora=lora, frames=2)
     peaks, operations = script.rehearse(case, config)
     assert operations > 0
 

@@ -32,14 +32,14 @@ def test_every_reader_takes_or_refuses_and_counts_add_up(tmp_path: Path) -> None
     from soak_files import soak
     from soak_record import Record
 
-    for name, goal in (("two", 5), ("two", 10), ("one", 10)):
+    for name, goal in (("two", 2), ("two", 5), ("one", 5)):
         soak(Record(tmp_path / f"{name}.json", "files", math.inf, goal))
     found = json.loads((tmp_path / "two.json").read_text())
     assert found == json.loads((tmp_path / "one.json").read_text())
-    assert all(sum(counts.values()) == 10 for counts in found["files"].values())
+    assert all(sum(counts.values()) == 5 for counts in found["files"].values())
     # nobody takes everything, and together they refuse not everything; any text is some answer
     assert all(counts["refused"] for name, counts in found["files"].items() if name != "answers")
-    assert sum(counts["taken"] for counts in found["files"].values()) > 40
+    assert sum(counts["taken"] for counts in found["files"].values()) > 20
 
 
 def test_videos_are_right_or_refused(warm: Warm, tmp_path: Path) -> None:

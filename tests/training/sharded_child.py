@@ -36,8 +36,7 @@ from videothinker.training.sharding import ShardedAdamW, idle_group, share
 from videothinker.training.step import Bias, accumulate_gradients
 
 OBJECTIVE = Objective(divergence="exact", repulsion=0.3)
-LR, MOST = 1e-4, 5
-"""Groups of a case at most."""
+LR = 1e-4
 for family in ("llava_onevision", "qwen3_5", "smolvlm"):  # before the fork
     import_module(f"videothinker.models.plain.{family}")
 
@@ -86,18 +85,15 @@ def frozen(folder: str, dtype: str = "float32") -> Policy:
 
 
 @cache
-def roll(folder: str, *, video: bool) -> list[Group]:
-    """The same groups in every process, each of its own length."""
-    policy, encoded, groups = frozen(folder), [], []
-    for number in range(MOST):
-        question = make_question(number)
-        words = prompts.render(question.question, question.choices, context=question.context)
-        frames = np.random.default_rng(number).integers(0, 255, (4, 56, 84, 3), dtype=np.uint8)
-        encoded.append(policy.encode(words, policy.to_video(frames, 1.0) if video else None))
-    for number, prompt in enumerate(encoded):
-        sampling = Sampling(num_generations=3, max_completion_length=4 + number)
-        groups += generate(policy, [prompt], sampling, [number])
-    return groups
+def roll(folder: str, number: int, *, video: bool) -> Group:
+    """The same group in every process, of a length of its own."""
+    policy, question = frozen(folder), make_question(number)
+    words = prompts.render(question.question, question.choices, context=question.context)
+    frames = np.random.default_rng(number).integers(0, 255, (4, 56, 84, 3), dtype=np.uint8)
+    prompt = policy.encode(words, policy.to_video(frames, 1.0) if video else None)
+    sampling = Sampling(num_generations=3, max_completion_length=4 + number)
+    (group,) = generate(policy, [prompt], sampling, [number])
+    return group
 
 
 def advantages(count: int) -> dict[int, Tensor]:
@@ -161,7 +157,7 @@ def check(case: dict[str, Any], base: str, other: str, processes: Processes) -> 
     objective = Objective()
     if divergence := case.get("divergence", "exact"):
         objective = replace(OBJECTIVE, divergence=divergence)
-    groups = roll(base, video=video)[: case["groups"]]
+    groups = [roll(base, number, video=video) for number in range(case["groups"])]
     policy, bias = load_trainee(config, processes.device), Bias(frozen(other, dtype))
     if case["shard"] == "layers":  # it is cut as well
         bias = Bias(load_policy(other, dtype=dtype))

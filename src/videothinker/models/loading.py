@@ -121,7 +121,7 @@ def read_tokenizer(checkpoint: Checkpoint, model: Any) -> PreTrainedTokenizerBas
     Raises:
         UserError: it cannot be read, does not fit the model, or its template does not work.
     """
-    tokenizer = bare_tokenizer(str(checkpoint.folder))
+    tokenizer = bare_tokenizer(str(checkpoint.folder), model.config)
     number = model.config.video_token_id
     if number not in tokenizer.get_vocab().values():
         raise UserError(
@@ -162,8 +162,10 @@ def check_tokenizer(
             )
 
 
-def bare_tokenizer(source: str) -> PreTrainedTokenizerBase:
+def bare_tokenizer(source: str, config: Any = None) -> PreTrainedTokenizerBase:
     """The tokenizer of a folder, or of a hub id that was fetched before, untried.
+
+    `config` is its model's, which the library reads where none is given.
 
     Raises:
         UserError: it cannot be read.
@@ -173,7 +175,9 @@ def bare_tokenizer(source: str) -> PreTrainedTokenizerBase:
     if (file := Path(source) / "tokenizer.json").is_file():
         refuse_growth(read_object(file), file)
     with _silent(), unheard(), border(f"{source}: its tokenizer could not be loaded", AGAIN):
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **fetched)
+        tokenizer = AutoTokenizer.from_pretrained(
+            source, config=config, trust_remote_code=False, **fetched
+        )
     old = Path(source) / "chat_template.json"
     if tokenizer.chat_template is None and old.is_file():
         tokenizer.chat_template = parse(TemplateFile, read_object(old), old).chat_template

@@ -216,7 +216,7 @@ def load(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -> Pl
     # that it is slow is said once, by the command; this line would come again for each kernel
     logging.getLogger(KERNELS).setLevel(logging.ERROR)
     model = read_weights(checkpoint, getattr(transformers, CLASSES[checkpoint.kind]), dtype)
-    tokenizer = bare_tokenizer(str(checkpoint.folder))
+    tokenizer = bare_tokenizer(str(checkpoint.folder), model.config)
     own = f"{__package__}.{AS.get(checkpoint.kind, checkpoint.kind)}"
     module = own if find_spec(own) else f"{__package__}.processor"
     frames = import_module(module).FRAMES(checkpoint.folder, model.config, tokenizer)
