@@ -9,7 +9,7 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -67,18 +67,9 @@ def refuse_name(path: str | Path) -> None:
             )
 
 
-@contextmanager
-def border(subject: str, remedy: str) -> Iterator[None]:
-    """Inside, whatever a library raises over a stranger's file becomes one sentence.
-
-    Only around calls that read such a file. The cause stays attached for whoever looks for it.
-    """
-    try:
-        yield
-    except (UserError, KeyboardInterrupt, SystemExit, GeneratorExit):
-        raise
-    except BaseException as error:  # a panic of tokenizers' or safetensors' Rust is no Exception
-        raise UserError(f"{subject} ({reason(error)}); {remedy}") from error
+def not_there(path: str | Path) -> str:
+    """That nothing has this name, and where it was looked for."""
+    return f"{path} is not there" if Path(path).is_absolute() else f"{path} is not in {Path.cwd()}"
 
 
 def reason(error: BaseException) -> str:
@@ -88,6 +79,22 @@ def reason(error: BaseException) -> str:
         return told
     whole = told[:LONGEST].rpartition(". ")[0]
     return whole or f"{told[:LONGEST].rpartition(' ')[0]} ..."
+
+
+@contextmanager
+def border(
+    subject: str, remedy: str, why: Callable[[BaseException], str] = reason
+) -> Iterator[None]:
+    """Inside, whatever a library raises over a stranger's file becomes one sentence.
+
+    Only around calls that read such a file. The cause stays attached for whoever looks for it.
+    """
+    try:
+        yield
+    except (UserError, KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:  # a panic of tokenizers' or safetensors' Rust is no Exception
+        raise UserError(f"{subject} ({why(error)}); {remedy}") from error
 
 
 @contextmanager

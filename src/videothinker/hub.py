@@ -9,12 +9,13 @@ and `HF_TOKEN`, and answers from there when there is no network.
 
 import re
 import shlex
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from videothinker.errors import UserError
-from videothinker.files import border
+from videothinker.files import border, not_there, reason
 
 if TYPE_CHECKING:
     from huggingface_hub import HfUri
@@ -25,8 +26,11 @@ MODEL = ("*.json", "*.safetensors", "*.jinja", "*.txt", "*.model")
 """What is fetched of a model: never code, never pickles."""
 NEVER = ("*.py", "*.pkl", "*.pickle", "*.bin", "*.pt", "*.pth", "*.sh")
 """What is not fetched of a question set: it is data alone."""
-FORM = "hf://USER/NAME for a model, hf://datasets/USER/NAME for a question set"
+KINDS = {"model": "a model", "dataset": "a question set"}
+FORMS = {"model": "hf://USER/NAME", "dataset": "hf://datasets/USER/NAME"}
+FORM = " and ".join(f"{FORMS[kind]} for {KINDS[kind]}" for kind in KINDS)
 CHECK = "check the name, log in with `hf auth login` if it is private, or give a folder"
+EXAMPLE = "Qwen/Qwen2.5-VL-3B-Instruct"
 
 
 def is_address(source: str | Path) -> bool:
@@ -45,7 +49,7 @@ def read_address(source: str | Path) -> "HfUri":
     given = _spelled(source)
     with border(f"{given} is no address on a hub", f"allowed is {FORM}"):
         found = parse_hf_uri(given)
-    if found.type not in ("model", "dataset"):
+    if found.type not in KINDS:
         raise UserError(f"{given} is the address of a {found.type}; allowed is {FORM}")
     return found
 
@@ -64,16 +68,16 @@ def local(source: Path) -> Path:
     """The folder of a question set that may be an address; any other path as it is.
 
     Raises:
-        UserError: an address of a model, or one that cannot be fetched.
+        UserError: a path at which nothing lies, or see `fetch`.
     """
-    if not is_address(source):
-        return source
-    if read_address(source).type != "dataset":
+    if is_address(source):
+        return fetch(str(source), "dataset")
+    if not source.exists():
         raise UserError(
-            f"{as_given(source)} is the address of a model, where questions are wanted; allowed is "
-            "hf://datasets/USER/NAME"
+            f"{not_there(source)}; give a folder or a list of questions, or {FORMS['dataset']} for "
+            "a set on a hub"
         )
-    return fetch(str(source))
+    return source
 
 
 def at_hand(source: str) -> Path:
@@ -82,17 +86,46 @@ def at_hand(source: str) -> Path:
     Raises:
         UserError: see `fetch`.
     """
-    return fetch(source) if is_address(source) else Path(source)
+    return fetch(source, "model") if is_address(source) else Path(source)
+
+
+def fetch_id(
+    name: str,
+    files: Sequence[str] = MODEL,
+    remedy: str = "check the path, or the name and the network",
+) -> Path:
+    """The folder in the client's cache of the model that a hub id names, as `USER/NAME`.
+
+    Whoever wrote it may have meant a folder: where nothing is found both readings are told.
+
+    Raises:
+        UserError: no hub id, or one that cannot be fetched.
+    """
+    from huggingface_hub import snapshot_download  # noqa: PLC0415
+
+    if name.count("/") != 1 or name[0] in "./~":
+        raise UserError(f"{not_there(name)}, and no hub id such as {EXAMPLE} either; {remedy}")
+    with border(f"{not_there(name)}, and as a hub id it could not be fetched", remedy, _why):
+        return Path(snapshot_download(name, allow_patterns=[*files], ignore_patterns=["*/*"]))
 
 
 @cache
-def fetch(address: str) -> Path:
+def fetch(address: str, kind: str) -> Path:
     """The folder in the client's cache that holds what lies at `address`, asked for once a process.
 
+    Args:
+        address: of any kind.
+        kind: the one that is wanted, `model` or `dataset`.
+
     Raises:
-        UserError: it is not there, or may not be read.
+        UserError: it is of the other kind, is not there, or may not be read.
     """
     uri = read_address(address)
+    if uri.type != kind:
+        raise UserError(
+            f"{_spelled(address)} is the address of {KINDS[uri.type]}, where {KINDS[kind]} is "
+            f"wanted; allowed is {FORMS[kind]}"
+        )
     folder = _snapshot(uri, None) / uri.path_in_repo
     if not folder.exists():
         raise UserError(f"{address}: {uri.id} holds no {uri.path_in_repo}; check the folder's name")
@@ -126,7 +159,7 @@ def _snapshot(uri: "HfUri", folder: Path | None) -> Path:
     else:
         allowed = [f"{start}{pattern}" for pattern in (*MODEL, "README.md")]
         ignored = [f"{start}*/*"]
-    with border(f"{uri.id} could not be fetched", CHECK):
+    with border(f"{uri.id} could not be fetched", CHECK, _why):
         return Path(
             snapshot_download(
                 uri.id,
@@ -137,3 +170,16 @@ def _snapshot(uri: "HfUri", folder: Path | None) -> Path:
                 ignore_patterns=ignored,
             )
         )
+
+
+def _why(error: BaseException) -> str:
+    """What the hub's client raises for want of a network or a right, in plain words."""
+    from huggingface_hub import errors  # noqa: PLC0415
+
+    known = {
+        errors.GatedRepoError: "its owner lets in who asks there first",
+        errors.RepositoryNotFoundError: "the hub shows you nothing of that name",
+        errors.RevisionNotFoundError: "it has no such revision",
+        errors.LocalEntryNotFoundError: "the hub cannot be reached, and the cache does not hold it",
+    }
+    return next((told for kind, told in known.items() if isinstance(error, kind)), reason(error))

@@ -307,7 +307,7 @@ def test_truncated_question_file_names_file_and_byte(folder, tmp_path):
 
 
 def test_an_empty_dataset(folder, tmp_path):
-    with pytest.raises(UserError, match="is not there"):
+    with pytest.raises(UserError, match="nothing is not there"):
         diagnose(tmp_path / "nothing", DiagnoseConfig(out=tmp_path / "out"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"neither train\.json nor validation\.json"):

@@ -334,7 +334,7 @@ def test_a_hub_id_is_held_to_the_same(
     cut(-100)(root / "blobs")
     with pytest.raises(UserError, match="cut off"):
         load_policy("some/tiny")
-    with pytest.raises(UserError, match="some/other could not be fetched"):
+    with pytest.raises(UserError, match="some/other is not in .* hub cannot be reached"):
         load_policy("some/other")
 
 

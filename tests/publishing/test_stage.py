@@ -18,6 +18,8 @@ from videothinker import api, cli
 from videothinker.errors import UserError
 from videothinker.files import writing
 from videothinker.hub import fetch, local, read_address
+from videothinker.models.catalog import find_shape
+from videothinker.models.folders import find_model
 from videothinker.publishing.config import PullConfig, PushConfig
 from videothinker.publishing.contents import sources
 from videothinker.records import Question, read_jsonl, write_jsonl
@@ -111,8 +113,8 @@ def test_a_revision_is_the_one_that_was_asked_for(server, diagnosed, tmp_path):
     shutil.copytree(diagnosed, other)
     write_jsonl(other / "questions.jsonl", read_jsonl(other / "questions.jsonl", Question)[:5])
     push(other, SET)
-    assert len(read_jsonl(fetch(SET) / "questions.jsonl", Question)) == 5
-    assert len(read_jsonl(fetch(f"{SET}@{first}") / "questions.jsonl", Question)) == 12
+    assert len(read_jsonl(fetch(SET, "dataset") / "questions.jsonl", Question)) == 5
+    assert len(read_jsonl(fetch(f"{SET}@{first}", "dataset") / "questions.jsonl", Question)) == 12
 
 
 def test_the_models_card_tells_what_the_records_do(trained, tmp_path):
@@ -183,8 +185,10 @@ def test_what_cannot_be_pushed_is_one_sentence(server, trained, diagnosed, tmp_p
         push(trained.parent / "evaluation", SET)
     with pytest.raises(UserError, match="--evaluations belong to a model"):
         push(diagnosed, SET, evaluations=(trained,))
-    with pytest.raises(UserError, match="address of a model, where questions"):
+    with pytest.raises(UserError, match="address of a model, where a question set is wanted"):
         local(Path(MODEL))
+    with pytest.raises(UserError, match="address of a question set, where a model is wanted"):
+        find_model(SET)
     monkeypatch.setenv("HF_TOKEN", "hf_wrong")
     with pytest.raises(UserError, match="hf auth login"):
         push(diagnosed, SET)
@@ -199,6 +203,18 @@ def test_what_is_not_there_is_one_sentence(server, capsys):
         assert source.removeprefix("hf://") in told
     with pytest.raises(UserError, match="is the address of a space; allowed is"):
         read_address("hf://spaces/me/page")
+
+
+def test_a_name_that_may_be_a_folder_or_a_hub_id_is_told_as_both(
+    server, trained, tmp_path, monkeypatch
+):
+    push(trained, MODEL)
+    assert find_shape("me/cured") == find_shape(str(trained))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=f"me/gone is not in {tmp_path}, .* nothing of that name"):
+        find_shape("me/gone")
+    with pytest.raises(UserError, match=f"me/gone is not in {tmp_path}; .*hf://datasets/USER"):
+        local(Path("me/gone"))
 
 
 def test_a_folder_that_is_half_written_is_gone_on_with(trained, tmp_path, monkeypatch):

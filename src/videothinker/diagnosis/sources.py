@@ -111,8 +111,6 @@ def read_list(data: Path, config: DiagnoseConfig) -> Benchmark | None:
     Raises:
         UserError: there is nothing to read, found before a run folder is made.
     """
-    if not data.exists():
-        raise UserError(f"{data}: is not there; give a folder in CLEVRER's layout, or a file")
     if has_logs(data, config):
         return None
     return catalog.load(

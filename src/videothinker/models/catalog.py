@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig
 
+from videothinker import hub
 from videothinker.errors import Unplanned, UserError
 from videothinker.files import border
 from videothinker.models import adapters
 from videothinker.models.attention import leave_cudnn_out
 from videothinker.models.base import Load, Model
 from videothinker.models.border import AGAIN, RUNS_NOT, read_object
-from videothinker.models.folders import ModelPlace, find_model, read_base
+from videothinker.models.folders import ModelPlace, find_model, no_model, read_base
 from videothinker.models.loaded import Policy, try_out
 from videothinker.models.loading import open_checkpoint, refuse_not_finite
 from videothinker.models.placement import (
@@ -171,22 +171,17 @@ def model_type(model: ModelPlace) -> str:
 def _configuration(found: ModelPlace) -> tuple[Mapping[str, Any], str]:
     """The content of its `config.json`, and where that was found."""
     model, known = found.source, published()
-    path = Path(found.complete) / "config.json"
-    if path.is_file():
-        return read_object(path), str(path)
-    if model in known:
+    folder = Path(found.complete)
+    if model in known and not folder.is_dir():
         kind, config = known[model]
         return config | {"model_type": kind}, model
-    if Path(model).exists() or model.count("/") != 1 or model[0] in "./~":
-        raise UserError(
-            f"{model} is no model folder and no known name; known are {', '.join(known)}"
-        )
-    with border(
-        f"{model} is no folder and its configuration could not be read",
-        f"give a folder, or one of {', '.join(known)}",
-    ):
-        config = AutoConfig.from_pretrained(model, trust_remote_code=False)
-    return config.to_dict(), model
+    if not folder.is_dir():
+        remedy = f"give a folder, or a name that is known here: {', '.join(known)}"
+        folder = hub.fetch_id(model, ["config.json"], remedy)
+    path = folder / "config.json"
+    if not path.is_file():
+        raise no_model(folder)
+    return read_object(path), str(path)
 
 
 def read_shape(config: Mapping[str, Any], name: str = "config.json") -> Shape:

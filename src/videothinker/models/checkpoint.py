@@ -15,6 +15,7 @@ from typing import Any
 from videothinker.errors import UserError
 from videothinker.files import border, load_json
 from videothinker.models.border import AGAIN, parse, read_object
+from videothinker.models.folders import no_model
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 OBJECTS = (
@@ -106,7 +107,7 @@ def read_checkpoint(folder: Path, kinds: Mapping[str, str | None]) -> Checkpoint
             are pickled, quantized or empty, or an index that points out of the folder.
     """
     if not (folder / "config.json").is_file():
-        raise UserError(f"{folder} has no config.json; give a complete model folder")
+        raise no_model(folder)
     content = read_object(folder / "config.json")
     config = parse(ConfigFile, content, folder / "config.json")
     if config.model_type not in kinds:

@@ -13,6 +13,8 @@ from videothinker.models.border import parse, read_object
 from videothinker.shipped import shipped
 
 ADAPTER_CONFIG, BASE = "adapter_config.json", "base.json"
+TRAINING = ("train", "pretrain", "export")
+"""What the stages begin with whose folders come to hold a model."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,30 @@ def find_model(source: str | Path | ModelPlace) -> ModelPlace:
     if (at / "model").is_dir() and not (at / "config.json").is_file():
         at = at / "model"
     return ModelPlace(str(source), str(at if at.exists() else source))
+
+
+def no_model(folder: Path) -> UserError:
+    """What to say of a folder that was given as a model and holds none.
+
+    A run's `run.json` says which stage made it, and whether a model is still to come.
+
+    Raises:
+        UserError: that file cannot be read.
+    """
+    file = folder / "run.json"
+    run = read_object(file) if file.is_file() else {}
+    stage, status = str(run.get("stage", "")).replace("_", " "), run.get("status")
+    if stage.startswith(TRAINING) and status != "done":
+        return UserError(
+            f"{folder} is an unfinished run of `{stage}` ({status}), which has written no model "
+            "yet; the same command resumes it"
+        )
+    if stage or (folder / "questions.jsonl").is_file():
+        what = f"what `{stage}` wrote" if stage else "a set of questions"
+        return UserError(
+            f"{folder} is {what}, and holds no model; give a model folder, or a run of `train`"
+        )
+    return UserError(f"{folder} has no config.json; give a complete model folder")
 
 
 def read_base(adapter: Path) -> Base:

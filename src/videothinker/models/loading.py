@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import snapshot_download
 from torch import nn
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
@@ -40,17 +39,7 @@ def open_checkpoint(source: str | Path, kinds: Mapping[str, str | None]) -> Chec
         UserError: no such folder or hub id, or see `read_checkpoint`.
     """
     folder = Path(source)
-    if folder.is_dir():
-        return read_checkpoint(folder, kinds)
-    name = str(source)
-    if isinstance(source, Path) or name.count("/") != 1 or name[0] in "./~":
-        raise UserError(
-            f"{name} is neither a folder nor a hub id such as Qwen/Qwen2.5-VL-3B-Instruct; "
-            "check the path"
-        )
-    with border(f"{name} could not be fetched", "check the name and the network, or give a folder"):
-        fetched = snapshot_download(name, allow_patterns=list(hub.MODEL), ignore_patterns=["*/*"])
-    return read_checkpoint(Path(fetched), kinds)
+    return read_checkpoint(folder if folder.is_dir() else hub.fetch_id(str(source)), kinds)
 
 
 def read_weights(checkpoint: Checkpoint, kind: Any, dtype: torch.dtype) -> Any:

@@ -107,8 +107,10 @@ def _card(contents: Contents, config: PushConfig) -> str:
 def _check_address(address: str, kind: str) -> None:
     uri = hub.read_address(address)
     if uri.type != kind:
-        wanted = "hf://USER/NAME" if kind == "model" else "hf://datasets/USER/NAME"
-        raise UserError(f"to is {address}, the address of a {uri.type}; a {kind} goes to {wanted}")
+        given, sent = hub.KINDS[uri.type], hub.KINDS[kind]
+        raise UserError(
+            f"to is {address}, the address of {given}; {sent} goes to {hub.FORMS[kind]}"
+        )
     if uri.path_in_repo:
         raise UserError(f"to is {address}; give the whole repository, without a folder")
 

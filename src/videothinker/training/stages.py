@@ -117,8 +117,8 @@ def dry_run(
 ) -> None:
     """Print what `train` would cost, by data that need not be there yet; see `print_plan`."""
     refuse_pieces_of_eight_bits(config, gpus)
-    data = hub.local(data)
-    found = load_training_set(data, config) if data.exists() else None
+    there = hub.is_address(data) or data.exists()
+    found = load_training_set(hub.local(data), config) if there else None
     questions, root = (found.train, found.data_root) if found else ((), None)
     plan = make_plan(config, questions, root, ranks=gpus)
     print_plan(plan, gpu_memory=gpu_memory, as_json=as_json)

@@ -149,7 +149,7 @@ def test_truncated_weights(copy: Path) -> None:
 
 
 def test_no_such_folder(tmp_path: Path, tiny_folder: Path) -> None:
-    with pytest.raises(UserError, match="neither a folder nor a hub id"):
+    with pytest.raises(UserError, match="absent is not there, and no hub id"):
         load_policy(tmp_path / "absent")
     with pytest.raises(UserError, match=r"config\.json"):
         load_policy(tmp_path)
