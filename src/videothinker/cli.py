@@ -6,7 +6,6 @@ a flag beats the recipe. Nothing heavy is imported before the verb is known and 
 
 import contextlib
 import dataclasses
-import io
 import json
 import os
 import select
@@ -22,6 +21,7 @@ from typing import Any
 from videothinker import __version__, helping
 from videothinker.errors import Slower, UserError
 from videothinker.files import plain, refuse_name
+from videothinker.parsing import read_words
 from videothinker.ranks import Job, one_job, rank, size
 from videothinker.recipes import as_words, check_keys, read_recipe, spell_switches
 from videothinker.verbs import VERBS, Verb, load, setting_names
@@ -92,15 +92,8 @@ def parse(words: Sequence[str]) -> tuple[str, list[Any], bool]:
         }
         check_keys(recipe, names, path)
         rest += as_words(recipe, path)
-    try:
-        parsed = tyro.cli(
-            dataclasses.make_dataclass("Args", fields),
-            prog=f"videothinker {name}",
-            description=verb.about,
-            args=spell_switches(kind, rest),
-        )
-    except ValueError as error:
-        raise UserError(f"{name}: {error}") from error
+    given = dataclasses.make_dataclass("Args", fields)
+    parsed = read_words(name, given, spell_switches(kind, rest))
     _refuse_names(parsed)
     inputs = [getattr(parsed, key) for key in verb.inputs]
     return name, [*inputs, parsed.config], as_json
@@ -251,11 +244,7 @@ def _run(words: list[str], job: Job | None) -> int:
 
 def _stage(words: list[str]) -> int:
     dry = take_dry_run(words)
-    try:
-        with _silence() if rank() else contextlib.nullcontext():
-            name, arguments, as_json = parse(words)
-    except SystemExit as stop:  # tyro has printed its help or its sentence
-        return stop.code if isinstance(stop.code, int) else USER_ERROR
+    name, arguments, as_json = parse(words)
     if dry is not None:
         plan = load("videothinker.training.stages:dry_run")
         plan(*arguments, **dry, as_json=as_json)
@@ -317,14 +306,6 @@ def _in_words(error: Exception) -> str:
         f"out of memory ({what}); add --dry-run --gpus {size()} to the command, without torchrun, "
         "to see what would fit"
     )
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """Inside, what is printed goes nowhere: the first process prints the same."""
-    nowhere = io.StringIO()
-    with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
-        yield
 
 
 def _unread() -> bool:
