@@ -245,6 +245,11 @@ def _run(words: list[str], job: Job | None) -> int:
 def _stage(words: list[str]) -> int:
     dry = take_dry_run(words)
     name, arguments, as_json = parse(words)
+    if size() > 1 and not VERBS[name].shared:
+        raise UserError(
+            f"{name}: runs in one process, and {size()} were started; give the command without "
+            "torchrun"
+        )
     if dry is not None:
         plan = load("videothinker.training.stages:dry_run")
         plan(*arguments, **dry, as_json=as_json)

@@ -23,6 +23,7 @@ class Verb:
         stage: `module:function`, called as `stage(*inputs, config)`.
         inputs: argument name -> (annotation, flag?, help), in the order of the call.
         resumes: the same command goes on where it was interrupted; else it begins anew.
+        shared: the processes of torchrun can do its work together.
     """
 
     about: str
@@ -30,6 +31,7 @@ class Verb:
     stage: str
     inputs: dict[str, tuple[Any, bool, str]] = dataclasses.field(default_factory=dict)
     resumes: bool = True
+    shared: bool = False
 
 
 DATA = (Path, True, "the folder the stage before wrote, or a list of questions")
@@ -58,6 +60,7 @@ VERBS: dict[str, Verb] = {
         "videothinker.diagnosis.config:DiagnoseConfig",
         "videothinker.diagnosis.stage:diagnose",
         {"data": (Path, False, "a CLEVRER folder, or a list of questions")},
+        shared=True,
     ),
     "pretrain": Verb(
         "train a small video LLM from scratch on simulated videos",
@@ -71,6 +74,7 @@ VERBS: dict[str, Verb] = {
             f"{kind.__module__}:{kind.__name__}",
             "videothinker.training.stages:train",
             {"data": DATA},
+            shared=True,
         )
         for name, kind in ALGORITHMS.items()
     },
@@ -79,6 +83,7 @@ VERBS: dict[str, Verb] = {
         "videothinker.evaluation.config:EvaluateConfig",
         "videothinker.evaluation.stage:evaluate",
         {"data": DATA},
+        shared=True,
     ),
     "report": Verb(
         "write one self-contained HTML page from run folders",

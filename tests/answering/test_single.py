@@ -90,6 +90,7 @@ def test_a_chat_answers_each_line_as_ask_would(model, videos, tmp_path, capsys, 
         ),
         (["Which \udcff?"], "bytes that are no UTF-8"),
         (["Which?", "--choice", *map(str, range(27))], "has 27 choices: at most 26"),
+        (["Which?", "--choice", "a"], "one choice came: give two or more"),
     ],
 )
 def test_what_is_no_question_is_refused_before_the_model_is_read(words, says, capsys):

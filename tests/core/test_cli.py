@@ -207,6 +207,38 @@ def test_failures_recorded_by_several_processes_are_told_from_a_job_that_failed(
     assert ("the work is done" in capsys.readouterr().err) == told
 
 
+def source_of(name: str) -> str:
+    """The text of the module with a verb's stage."""
+    module = Path(*VERBS[name].stage.partition(":")[0].split("."))
+    return (Path(cli.__file__).parents[1] / module.with_suffix(".py")).read_text()
+
+
+def test_a_verb_of_one_process_says_so_to_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each would do the same in the same folder."""
+    for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.setenv(name, "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match="world: runs in one process, and 2 were started"):
+        cli._stage(["world"])
+    for name, verb in VERBS.items():
+        share = ("find_processes(" in source_of(name)) or ("own_folder(" in source_of(name))
+        assert verb.shared == share, name
+
+
+def test_an_interruption_of_the_imports_is_quiet() -> None:
+    code = (
+        "import os, signal, sys\n"
+        "class Slow:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'videothinker.helping': os.kill(os.getpid(), signal.SIGINT)\n"
+        "from videothinker.__main__ import entry\n"
+        "sys.meta_path.insert(0, Slow())\n"
+        "entry()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (cli.INTERRUPTED, "", "")
+
+
 @pytest.mark.parametrize(
     ("words", "does"),
     [("ask v.mp4 Which?", "begins anew"), ("check q.csv", "begins anew"), ("world", "resumes"),
@@ -228,6 +260,4 @@ def test_what_does_not_resume_keeps_no_run_folder() -> None:
     """A stage resumes by `open_run`, a hub's two verbs by what is there, a grid by its cells."""
     by_others = {"push", "pull", "demo", "reproduce"}
     for name, verb in VERBS.items():
-        module = Path(*verb.stage.partition(":")[0].split("."))
-        source = (Path(cli.__file__).parents[1] / module.with_suffix(".py")).read_text()
-        assert verb.resumes == ("open_run" in source or name in by_others), name
+        assert verb.resumes == ("open_run" in source_of(name) or name in by_others), name

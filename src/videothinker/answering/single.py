@@ -148,6 +148,8 @@ def _refuse(question: str, choices: tuple[str, ...]) -> None:
     """
     wrong = [] if question.strip() else [("question is empty", "give text")]
     wrong += options.faults(choices) if choices else ()
+    if len(choices) == 1:
+        wrong.append(("one choice came", "give two or more, or none for an answer in free text"))
     if any("\ud800" <= letter <= "\udfff" for letter in "".join((question, *choices))):
         wrong.append(("it holds bytes that are no UTF-8", "write it as that"))
     if wrong:
