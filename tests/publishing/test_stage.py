@@ -259,3 +259,33 @@ def test_an_adapter_trained_on_an_address_names_it(server, trained, diagnosed, t
     names = {path.name for path in (tmp_path / "whole").iterdir()}
     assert {"config.json", "model.safetensors", "README.md"} <= names
     assert "run.json" not in names
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_pull_of_nothing_leaves_what_was_there(server, tmp_path, there):
+    out = tmp_path / "models" / "mine"
+    if there:
+        out.mkdir(parents=True)
+    for address in ("hf://me/gone", "hf://datasets/me/gone", "hf://me/gone/part"):
+        with pytest.raises(UserError, match="gone"):
+            api.pull(address, PullConfig(out=out))
+    assert out.is_dir() == (tmp_path / "models").is_dir() == there
+
+
+def test_what_was_fetched_before_the_hub_was_gone_stays(server, diagnosed, tmp_path, monkeypatch):
+    push(diagnosed, SET)
+    answer = server.answer
+
+    def breaks(handler, body):
+        if handler.path.endswith("/questions.jsonl"):
+            handler.send_error(410)
+        else:
+            answer(handler, body)
+
+    monkeypatch.setattr(server, "answer", breaks)
+    with pytest.raises(UserError, match="could not be fetched"):
+        api.pull(SET, PullConfig(out=tmp_path / "back"))
+    monkeypatch.setattr(server, "answer", answer)
+    assert (tmp_path / "back").is_dir()
+    api.pull(SET, PullConfig(out=tmp_path / "back"))
+    assert digest_path(tmp_path / "back") == digest_path(diagnosed)

@@ -2,7 +2,8 @@
 
 import io
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -78,19 +79,32 @@ def pull(address: str, config: PullConfig) -> Published:
         UserError: no address, nothing there, or a folder that is not empty.
     """
     kind = hub.read_address(address).type
-    with on_disk(config.out):
+    with on_disk(config.out), _nothing_left(config.out):
         prepare_out(config.out)
         begun = config.out / ".cache/huggingface"  # of the client: a killed pull goes on
         if any(config.out.iterdir()) and not begun.is_dir():
             raise UserError(f"{config.out}: is not empty; give a new folder")
         hub.download(address, config.out)
         shutil.rmtree(config.out / ".cache", ignore_errors=True)
-    found = sorted(path for path in config.out.rglob("*") if path.is_file())
-    sizes = {path.relative_to(config.out).as_posix(): path.stat().st_size for path in found}
-    if not sizes:
-        raise UserError(f"{address}: holds no file of a {kind}; check the name")
+        found = sorted(path for path in config.out.rglob("*") if path.is_file())
+        sizes = {path.relative_to(config.out).as_posix(): path.stat().st_size for path in found}
+        if not sizes:
+            raise UserError(f"{address}: holds no file of {hub.KINDS[kind]}; check the name")
     say(f"fetched {len(sizes):,} files, {sum(sizes.values()):,} bytes: {config.out}")
     return Published(kind=kind, place=str(config.out), files=sizes)
+
+
+@contextmanager
+def _nothing_left(folder: Path) -> Iterator[None]:
+    """Inside, a failure before anything is fetched takes away the folders that were made."""
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        yield
+    except UserError:
+        with suppress(OSError):  # what came before the network broke stays, to be gone on with
+            for path in new:
+                path.rmdir()
+        raise
 
 
 def _card(contents: Contents, config: PushConfig) -> str:
