@@ -90,6 +90,7 @@ def test_a_chat_answers_each_line_as_ask_would(model, videos, tmp_path, capsys, 
         ),
         (["Which \udcff?"], "bytes that are no UTF-8"),
         (["Which?", "--choice", *map(str, range(27))], "has 27 choices: at most 26"),
+        (["Which?"], "v.mp4 is not in .*; give a video file"),
         (["Which?", "--choice", "a"], "one choice came: give two or more"),
     ],
 )

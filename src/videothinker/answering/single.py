@@ -1,5 +1,6 @@
 """Questions about one video, from the command line or from Python: one, or one after another."""
 
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from videothinker.answers import Parsed, parse, record
 from videothinker.budget import limits
 from videothinker.console import say
 from videothinker.errors import UserError
+from videothinker.files import not_there
 from videothinker.generation.base import Sampling, generate
 from videothinker.lists import options
 from videothinker.models.base import Model, Prompt, Video
@@ -157,6 +159,8 @@ def _refuse(question: str, choices: tuple[str, ...]) -> None:
 
 
 def _show(video: Path, config: AskConfig | ChatConfig) -> _Shown:
+    if not os.path.lexists(video):
+        raise UserError(f"{not_there(video)}; give a video file")
     clip = read_clip(video.parent, video.name, config.frames, **limits(config))
     placed = place(config.model, config.device, config.dtype, config.served)
     for line in placed.lines:

@@ -55,7 +55,10 @@ def write_lmms(data: Path, config: ExportConfig, run: Run) -> None:
     rows = [_row(question, labels[question.id], root) for question in asked]
     gone = [row["video"] for row in rows if row["video"] and not Path(row["video"]).is_file()]
     if gone:
-        raise UserError(f"{gone[0]}: is no video file ({len(gone):,} in all); the task needs them")
+        raise UserError(
+            f"{gone[0]}: is no video file ({len(gone):,} in all), and the task needs them; give "
+            "the folder that they lie in as --data-root"
+        )
     splits = {question.split for question in asked}
     named = splits.pop() if len(splits) == 1 else "all"
     name = task_name(SIMULATED if is_world(root) else asked[0].dataset, named)

@@ -56,7 +56,10 @@ def resolve(path: Path, base: Path, name: str, *, follow_links: bool) -> Path:
         )
     if not found.exists():
         where = f": a symbolic link leads to {found}" if path.is_symlink() else ""
-        raise BadVideo(f"{name} is missing from {base}{where}; add it or drop its questions")
+        raise BadVideo(
+            f"{name} is missing from {base}{where}; add it, drop its questions, or give the folder "
+            "of the videos as --data-root"
+        )
     about = found.stat()
     if stat.S_ISREG(about.st_mode):
         if about.st_size == 0:
