@@ -11,6 +11,7 @@ import pytest
 from tests.answering_toys import ask_about, write_video
 from videothinker.clevrer.answerers import HANDED_ON
 from videothinker.errors import UserError
+from videothinker.estimates import percent
 from videothinker.evaluation.config import EvaluateConfig
 from videothinker.evaluation.stage import evaluate, protocol_of
 from videothinker.models.folders import find_model
@@ -147,11 +148,14 @@ def test_questions_of_other_types_are_counted(model, data, tmp_path, capsys):
     assert "left out: 1 (of split train)" in said
 
 
-def test_a_model_that_answers_nothing_gets_a_table_of_zeros(model, data, tmp_path):
+def test_a_model_that_answers_nothing_gets_a_table_of_zeros(model, data, tmp_path, capsys):
     out = evaluate(data, config(model, tmp_path / "run", max_new_tokens=1))
     everything = json.loads((out / "summary.json").read_text())["lines"][0]
     assert everything["exact"]["value"] == 0
     assert everything["truncated"] + everything["unparsed"] + everything["failed"] == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert everything["truncated"] > 0
+    assert f"cut off by --max-new-tokens {percent(everything['truncated'])}, failed" in said
 
 
 def test_selections(model, data, tmp_path):

@@ -188,6 +188,11 @@ def insight_lines(found: Mapping[str, Any]) -> list[str]:
     for part, row in found.get("video", {}).items():
         gap, gain = (points(row[name]) for name in ("blind_gap", "visual_gain"))
         told.append(f"  {part}: Blind Gap {gap}, Visual Gain {gain}, n {row['blind_gap']['n']}")
+    if found.get("video"):
+        told.append(
+            "  (Blind Gap: minus a guess of one option, or of any set of them where questions have "
+            "several right ones)"
+        )
     for rule, row in found.get("agreement", {}).items():
         told.append(
             f"  {LOG_FREE} against {rule:16} precision {_number(row['precision'])}, recall "

@@ -49,7 +49,8 @@ def _needed(lines: Sequence[Mapping[str, Any]]) -> list[str]:
         rows.append((line["group"], *numbers, f"{gain['n']:,}"))
     return [
         *columns(rows),
-        "Blind Gap: blind minus random; Visual Gain: with the video minus blind",
+        "Blind Gap: blind minus random (a guess as the prompt allows it)",
+        "Visual Gain: with the video minus blind",
     ]
 
 
@@ -82,8 +83,9 @@ def render(summary: Mapping[str, Any]) -> list[str]:
         found.append(f"{AWAY}: {DEFINITION}, so that describing leaves nothing to choose")
     found += _needed(lines)
     found.append(
-        f"not read: unparsed {percent(everything['unparsed'])}, cut off "
-        f"{percent(everything['truncated'])}, failed video {percent(everything['failed'])}"
+        f"unparsed is the sum of: in another form {percent(everything['unparsed'])}, cut off by "
+        f"--max-new-tokens {percent(everything['truncated'])}, failed video "
+        f"{percent(everything['failed'])}"
     )
     if summary["own rule"] is not None:
         found.append(f"the benchmark's own rule: {summary['own rule']}")
