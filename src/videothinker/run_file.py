@@ -65,6 +65,8 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
     stamp: int | None = None
     """See `stamp_of`, when the run wrote this."""
     labelled: bool | None = None
+    at_chance: bool = False
+    """A diagnosis whose probed model was not shown to be better than a guess."""
     weights_changed: bool | None = None
     warnings: list[str] = []
     protocol: ProtocolFacts | None = None

@@ -162,6 +162,7 @@ def test_a_list_of_questions_without_logs(tiny_model, tmp_path):
     assert found["mine/0"].probes.keys() == set(PROBES) - {"struck"}
     told = json.loads((out / "summary.json").read_text())
     assert "agreement" not in told["probing"]
+    assert json.loads((out / "run.json").read_text())["facts"]["at_chance"]  # of random weights
 
 
 def test_a_diagnosed_list_keeps_what_its_logs_said(logged, tiny_model, tmp_path):

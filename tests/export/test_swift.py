@@ -203,3 +203,14 @@ def test_transcripts_go_without_videos(data: Path) -> None:
     row = rows_of(export(data, settings(), "--algorithm", "grpo"))[0]
     assert "videos" not in row
     assert ": it moves" in row["messages"][0]["content"]
+
+
+def test_the_questions_kept_out_are_told(data: Path, capsys: Any) -> None:
+    (data / "diagnosis.jsonl").unlink()
+    listed = [ask_about(n, f"{n % 2}.mp4", split="train") for n in range(20)]
+    write_jsonl(data / "questions.jsonl", listed)
+    out = export(data, settings(eval_steps=2), "--bias", "a/bias")
+    assert "kept out of them" in " ".join(capsys.readouterr().err.split())
+    held_out = json.loads((out / "run.json").read_text())["facts"]["held_out"]
+    assert len(held_out) == 2
+    assert not {row[COLUMN]["question_id"] for row in rows_of(out)} & set(held_out)

@@ -1,11 +1,13 @@
-"""Training on a list in another shape than ours: the same reader, the same confirmation."""
+"""Training on a list in another shape than ours, and on a bias set that chance has made."""
 
 import json
 
 import pytest
 
+from videothinker.algorithms.bias import BiasConfig
 from videothinker.algorithms.grpo import GrpoConfig
 from videothinker.errors import UserError
+from videothinker.records import Question, write_jsonl
 from videothinker.training.data import load_training_set
 
 
@@ -23,3 +25,22 @@ def test_a_video_r1_list_is_trained_on_as_it_comes(tmp_path, capsys):
         "7", "a.mp4", ("left", "right"), ("B",),
     )  # fmt: skip
     assert "no question belongs to the split 'train'" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("at_chance", [False, True])
+def test_a_bias_set_of_a_model_at_chance_is_warned_of(tmp_path, capsys, at_chance):
+    names = ("questions.jsonl", "bias_as_is.jsonl", "minimal_pairs.jsonl")
+    only = Question(
+        id="1", dataset="d", split="train", context="seen", question="Which?",
+        choices=("a", "b"), answer=("A",), type="t",
+    )  # fmt: skip
+    for name in names:
+        write_jsonl(tmp_path / name, [only])
+    told = {"stage": "diagnose", "facts": {"at_chance": at_chance}}
+    (tmp_path / "run.json").write_text(json.dumps(told))
+    given = {"model": "m", "out": tmp_path / "out"}
+    load_training_set(tmp_path, GrpoConfig(**given))
+    load_training_set(tmp_path / names[2], BiasConfig(**given, as_is=True))
+    assert "guess" not in capsys.readouterr().err
+    load_training_set(tmp_path, BiasConfig(**given, as_is=True))
+    assert ("guess" in capsys.readouterr().err) == at_chance

@@ -77,8 +77,7 @@ def data_root(data: Path) -> Path:
         UserError: questions about videos that a folder from elsewhere says to lie elsewhere.
     """
     folder = data if data.is_dir() else data.parent
-    run_json = folder / "run.json"
-    known = read_run_file(run_json).known if run_json.is_file() else RunFacts()
+    known = facts(data)
     if not known.data_root:
         return folder
     root = Path(known.data_root)
@@ -88,10 +87,16 @@ def data_root(data: Path) -> Path:
     path = folder / QUESTIONS if data.is_dir() else data
     if path.is_file() and any(question.video for question in iter_jsonl(path, Question)):
         raise UserError(
-            f"{run_json}: says that the videos lie in {root}, but the folder was not made here, or "
-            f"was copied or changed since; where it is right, add --data-root {root}"
+            f"{folder / 'run.json'}: says that the videos lie in {root}, but the folder was not "
+            f"made here, or was copied or changed since; where it is right, add --data-root {root}"
         )
     return root
+
+
+def facts(data: Path) -> RunFacts:
+    """What the run that wrote a list knew of it; nothing where no run did, or it was published."""
+    run_json = (data if data.is_dir() else data.parent) / "run.json"
+    return read_run_file(run_json).known if run_json.is_file() else RunFacts()
 
 
 def labels_file(data: Path) -> Path:

@@ -15,7 +15,7 @@ from videothinker.diagnosis.audit import audit, kinds_of
 from videothinker.diagnosis.biasset import BiasSet, bias_set
 from videothinker.diagnosis.config import RULES, DiagnoseConfig
 from videothinker.diagnosis.effects import swaps
-from videothinker.diagnosis.following import next_lines, over_guessing
+from videothinker.diagnosis.following import is_at_chance, next_lines, over_guessing
 from videothinker.diagnosis.insight import insight, insight_lines
 from videothinker.diagnosis.premises import natural_pairs, pair_line, told
 from videothinker.diagnosis.probes import FLAGS, diagnose_by_probes
@@ -216,10 +216,12 @@ def _diagnose(data: Path, config: DiagnoseConfig) -> None:
         if source.pairs:
             summary["minimal_pairs"] = rule_counts(source.pair_logs, RULES)
         summary |= probed
+        gains = probed.get("over_guessing", {})
+        run.facts["at_chance"] = is_at_chance(gains)
         if "endpoint" in run.facts:
             summary["endpoint"] = run.facts["endpoint"]
         found, audited = _audit(run, source, diagnoses, config.seed)
         summary |= found
         write_atomic(run.path / "summary.json", msgspec.json.format(msgspec.json.encode(summary)))
         _tell(summary, rule, audited, config.ways)
-        _tell_next(run, data, config, chosen, probed.get("over_guessing", {}))
+        _tell_next(run, data, config, chosen, gains)

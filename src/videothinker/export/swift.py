@@ -72,7 +72,13 @@ def write_swift(data: Path, config: ExportConfig, run: Run) -> None:
     _write(run, "plugin.py", PLUGIN)
     _write(run, "run.sh", script(settings))
     run.facts |= {"rows": count, "questions": len({row[COLUMN]["question_id"] for row in rows})}
+    run.facts["held_out"] = [question.id for question in found.validation]
     say(f"wrote {count:,} prompts of {run.facts['questions']:,} questions to {config.out}")
+    if held_out := len(found.validation):
+        say(
+            f"kept out of them, as `train` does to validate on (eval_questions): {held_out:,}, by "
+            "their ids in run.json, held_out"
+        )
     say("in ms-swift's environment: pip install --no-deps videothinker; pip install msgspec")
     say(f"next: GPUS=2 bash {config.out / 'run.sh'}")
 

@@ -12,6 +12,7 @@ from videothinker.benchmarks.base import tier_of
 from videothinker.errors import UserError
 from videothinker.lists.arrow import is_dataset
 from videothinker.records import Label, Question
+from videothinker.run_file import QUESTIONS
 from videothinker.seeds import derive
 
 ROLES: dict[str, Label] = {"irrelevant": "observational", "causal": "inferential"}
@@ -145,6 +146,11 @@ def load_training_set(data: Path, config: TrainConfig) -> TrainingSet:
         source, root=config.data_root, accept_guesses=config.accept_guesses
     )
     labels, parts = _diagnosed(questions, source)
+    if source.name == config.trained_on() != QUESTIONS and jsonl.facts(source).at_chance:
+        console.say(
+            f"warning: {source}: the model that was probed for it is not shown to be better than a "
+            "guess, so it holds questions by chance; diagnose with another --probe MODEL"
+        )
     if any(q.split == "train" for q in questions):
         questions = [q for q in questions if q.split == "train"]
     elif questions:
