@@ -12,6 +12,7 @@ from videothinker.benchmarks.jsonl import read_questions
 from videothinker.clevrer.questions import read_questions as read_clevrer
 from videothinker.errors import UserError
 from videothinker.records import Diagnosis, Question, read_jsonl, write_jsonl
+from videothinker.run_file import SIMULATED
 
 GOOD = {
     "id": "q1",
@@ -214,3 +215,24 @@ def test_our_own_records(tmp_path):
     label = Diagnosis(question_id="a", rule="same_truth", label="inferential")
     write_jsonl(tmp_path / "diagnosis.jsonl", [label])
     assert jsonl.labels(tmp_path) == [label]
+
+
+@pytest.mark.parametrize(
+    ("told", "is_of_world"),
+    [
+        ({"videos": {"stage": "world"}}, True),
+        ({"list": {"stage": "diagnose", "facts": {"simulated": True}}}, True),
+        ({"dataset": SIMULATED}, True),  # as a published set says it
+        ({"videos": {"stage": "export"}, "list": {"stage": "diagnose"}}, False),
+        ({}, False),
+    ],
+)
+def test_whoever_knows_it_says_that_a_set_is_of_a_world(tmp_path, told, is_of_world):
+    for name in ("videos", "list"):
+        (tmp_path / name).mkdir()
+        if name in told:
+            (tmp_path / name / "run.json").write_text(json.dumps(told[name]))
+    one = msgspec.convert({**GOOD, "dataset": told.get("dataset", "clevrer")}, Question)
+    path = write_jsonl(tmp_path / "list" / "questions.jsonl", [one])
+    for data in (path, path.parent):
+        assert jsonl.of_world(data, tmp_path / "videos", [one]) == is_of_world

@@ -4,14 +4,18 @@ import dataclasses
 import json
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from tests.report.report_runs import (
     copied,
     evaluate_run,
     train_run,
 )
+from videothinker.records import Question, read_jsonl, write_jsonl
 from videothinker.report.results import read_boards
 from videothinker.report.sources import read_runs
 from videothinker.report.tables import sheets
+from videothinker.run_file import SIMULATED
 
 
 def test_methods_of_one_kind_are_told_apart_by_what_differs(
@@ -67,3 +71,20 @@ def test_a_simulated_world_is_not_called_clevrer(made_runs: list[Path], tmp_path
     (sheet,) = sheets([board], "diagnostic")
     paper = next(line for line in sheet.lines if line.name == "Qwen2.5-VL-GRPO (1K RL)")
     assert [cell.value for cell in paper.cells[:2]] == ["76.4", "63.1"]
+
+
+def test_a_set_asked_at_home_and_from_a_published_copy_is_one_set(
+    made_runs: list[Path], tmp_path: Path
+) -> None:
+    """At home they say CLEVRER, whose layout they have; a copy says what they are."""
+    runs = copied(made_runs, tmp_path)
+    evaluated = [run for run in runs if run.name.startswith("evaluate-")]
+    for run in evaluated:
+        told = json.loads((run / "run.json").read_text())
+        told["facts"]["simulated"] = True
+        (run / "run.json").write_text(json.dumps(told))
+    listed = evaluated[0] / "questions.jsonl"
+    questions = read_jsonl(listed, Question)
+    write_jsonl(listed, [replace(question, dataset=SIMULATED) for question in questions])
+    (board,) = read_boards(read_runs(runs))
+    assert sum(len(method.evaluations) for method in board.methods) == len(evaluated) > 1

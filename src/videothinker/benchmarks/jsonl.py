@@ -14,7 +14,14 @@ from videothinker.errors import UserError
 from videothinker.lists.reading import QuestionList, lines_of, read_list
 from videothinker.lists.table import Table, files_of, list_in
 from videothinker.records import AUDIT, Audited, Diagnosis, Question, iter_jsonl, read_jsonl
-from videothinker.run_file import QUESTIONS, RunFacts, read_run_file, stamp_of
+from videothinker.run_file import (
+    QUESTIONS,
+    SIMULATED,
+    RunFacts,
+    is_world,
+    read_run_file,
+    stamp_of,
+)
 
 BENCHMARK = Benchmark(name="jsonl", groupings=("type", "negated"), several=True, has_splits=True)
 DO = (
@@ -97,6 +104,18 @@ def facts(data: Path) -> RunFacts:
     """What the run that wrote a list knew of it; nothing where no run did, or it was published."""
     run_json = (data if data.is_dir() else data.parent) / "run.json"
     return read_run_file(run_json).known if run_json.is_file() else RunFacts()
+
+
+def of_world(data: Path, root: Path, questions: Sequence[Question]) -> bool:
+    """Are the questions about a simulated world? Their layout is CLEVRER's, and they are not.
+
+    Args:
+        data: the list, or the folder that holds it.
+        root: where its videos lie.
+        questions: those of the list; published ones say it themselves, and have no run.json.
+    """
+    told = {question.dataset for question in questions}
+    return is_world(root) or facts(data).of_world or told == {SIMULATED}
 
 
 def labels_file(data: Path) -> Path:

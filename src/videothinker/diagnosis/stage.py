@@ -9,6 +9,7 @@ import msgspec
 
 from videothinker import break_even, hub
 from videothinker.answering.endpoint import MAY_CHANGE
+from videothinker.benchmarks import jsonl
 from videothinker.console import say
 from videothinker.diagnosis import audit_table
 from videothinker.diagnosis.audit import audit, kinds_of
@@ -23,7 +24,6 @@ from videothinker.diagnosis.sources import Source, inputs_of, read_list, read_so
 from videothinker.diagnosis.summary import lines, rule_counts, summarise
 from videothinker.ranks import size
 from videothinker.records import AUDIT, Diagnosis, write_atomic, write_jsonl
-from videothinker.run_file import is_world
 from videothinker.runs import Run, open_run
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ def _diagnose(data: Path, config: DiagnoseConfig) -> None:
         say(f"reading {data}")
         source = read_source(data, config, listed)
         run.facts["data_root"] = str(source.data_root)
-        run.facts["simulated"] = is_world(source.data_root)
+        run.facts["simulated"] = jsonl.of_world(data, source.data_root, source.questions)
         run.failures = len(source.problems)
         for note in source.notes:
             say(f"not diagnosed or not as published: {note}")

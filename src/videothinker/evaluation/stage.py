@@ -37,7 +37,7 @@ from videothinker.records import (
     write_atomic,
     write_jsonl,
 )
-from videothinker.run_file import SIMULATED, is_world, to_plain
+from videothinker.run_file import to_plain
 from videothinker.runs import Run, by_name, open_run
 
 
@@ -93,8 +93,7 @@ def _evaluate(data: Path, config: EvaluateConfig) -> None:
         run.facts |= placed.facts
         run.facts |= {"protocol": {**to_plain(protocol), "key": protocol.key}}
         run.facts |= {"data": str(data.resolve()), "data_root": str(root.resolve())}
-        told = {question.dataset for question in chosen.questions}  # a published set has no root
-        run.facts["simulated"] = is_world(root) or told == {SIMULATED}
+        run.facts["simulated"] = jsonl.of_world(data, root, chosen.questions)
         write_jsonl(config.out / "questions.jsonl", chosen.questions)
         here = [labels[q.id] for q in chosen.questions if q.id in labels]
         if here:

@@ -19,7 +19,7 @@ from videothinker.errors import UserError
 from videothinker.export.config import ExportConfig
 from videothinker.export.lmms_task import ALL
 from videothinker.records import Diagnosis, Question, write_atomic
-from videothinker.run_file import SIMULATED, is_world
+from videothinker.run_file import SIMULATED
 from videothinker.runs import Run
 
 UTILS = '''"""Our prompt and parser in lmms-eval."""
@@ -61,7 +61,7 @@ def write_lmms(data: Path, config: ExportConfig, run: Run) -> None:
         )
     splits = {question.split for question in asked}
     named = splits.pop() if len(splits) == 1 else "all"
-    name = task_name(SIMULATED if is_world(root) else asked[0].dataset, named)
+    name = task_name(SIMULATED if jsonl.of_world(data, root, asked) else asked[0].dataset, named)
     path = run.path.resolve() / "rows.jsonl"
     write_atomic(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
     groups = sorted({group for row in rows for group in row["groups"]})

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
+from msgspec.structs import replace
+
 from videothinker import families, giveaways
 from videothinker.benchmarks import catalog, jsonl
 from videothinker.benchmarks.base import OwnMetric
@@ -182,19 +184,25 @@ def _check(run: RunFolder, samples: Sequence[Sample], questions: Mapping[str, Qu
         )
 
 
+def _read_questions(run: RunFolder) -> dict[str, Question]:
+    """By id; a world's as published copies of them are, which are to fit those asked at home."""
+    found = read_jsonl(run.path / "questions.jsonl", Question)
+    if run.facts.of_world:
+        found = [replace(question, dataset=SIMULATED) for question in found]
+    return {question.id: question for question in found}
+
+
 def _parts(run: RunFolder, made: Origin, runs: Sequence[RunFolder]) -> list[_Part]:
     samples = read_jsonl(run.path / "samples.jsonl", Sample)
-    questions = {q.id: q for q in read_jsonl(run.path / "questions.jsonl", Question)}
+    questions = _read_questions(run)
     _check(run, samples, questions)
     labels = _read_labels(run, runs)
     seed = run.seed if made.seed is None else made.seed
     grouped: dict[Any, dict[str, dict[str, list[Sample]]]] = {}
-    simulated = run.facts.of_world
     for s in samples:
         q = questions[s.question_id]
-        dataset = SIMULATED if simulated else q.dataset
         tier: TierName = "video tier" if q.context is None else "transcript tier"
-        by_variant = grouped.setdefault((dataset, q.split, s.protocol, tier), {})
+        by_variant = grouped.setdefault((q.dataset, q.split, s.protocol, tier), {})
         by_variant.setdefault(s.variant, {}).setdefault(q.id, []).append(s)
     parts = []
     for key, variants in grouped.items():
