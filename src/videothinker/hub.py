@@ -74,8 +74,8 @@ def local(source: Path) -> Path:
         return fetch(str(source), "dataset")
     if not source.exists():
         raise UserError(
-            f"{not_there(source)}; give a folder or a list of questions, or {FORMS['dataset']} for "
-            "a set on a hub"
+            f"{not_there(source)}; give a folder, a list of questions (JSON lines, a JSON array, "
+            f"CSV, parquet), or {FORMS['dataset']} for a set on a hub"
         )
     return source
 

@@ -148,7 +148,7 @@ def test_ask_as_a_user(kind, videos, tmp_path, capsys, monkeypatch):
 
 
 def test_ask_says_what_the_server_said(videos, capsys):
-    command = ["ask", str(videos / "a.mp4"), "Which?", "--choice", "red", "--model", "big"]
+    command = ["ask", str(videos / "a.mp4"), "Which?", "--choice", "red", "blue", "--model", "big"]
     with ChatServer(acts=lambda body, before: "refuse video") as server:
         assert cli.main([*command, "--endpoint", server.url]) == 2
     assert "400 Bad Request: at most 0 image(s) are taken" in capsys.readouterr().err
