@@ -3,15 +3,15 @@
     Blind Gap   = accuracy without the video - accuracy of a guess
     Visual Gain = accuracy with the video - accuracy without it
 
-Both are means of a difference a question, over the questions asked both ways, so each has an
-interval clustered by video.
+Both are over the questions asked both ways, with an interval clustered by video: the first has that
+of the accuracy, the second that of the differences.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from videothinker.estimates import Estimate, mean
+from videothinker.estimates import Estimate, less, mean
 from videothinker.records import Question, Sample
 
 Answered = Mapping[str, Sequence[Sample]]
@@ -31,6 +31,20 @@ def chance(question: Question, *, several: bool) -> float:
     """
     count = len(question.choices)
     return 1 / (2**count - 1) if several else (len(question.answer) == 1) / count
+
+
+def over_chance(
+    questions: Sequence[Question], values: Sequence[float], *, several: bool
+) -> Estimate:
+    """The mean of the questions' scores minus that of a guess; the score of a guess has no error.
+
+    Args:
+        questions: at least one.
+        values: their scores, in [0, 1].
+        several: see `chance`.
+    """
+    guess = math.fsum(chance(q, several=several) for q in questions) / len(questions)
+    return less(mean(values, [cluster_of(q) for q in questions]), guess)
 
 
 def exact(samples: Sequence[Sample]) -> float:
@@ -61,8 +75,9 @@ def dependence(
     both = [q for q in questions if full.get(q.id) and blind.get(q.id)]
     if not both:
         return None
-    clusters = [cluster_of(q) for q in both]
     unseen = [exact(blind[q.id]) for q in both]
-    gap = [value - chance(q, several=several) for value, q in zip(unseen, both, strict=True)]
     gain = [exact(full[q.id]) - value for value, q in zip(unseen, both, strict=True)]
-    return Dependence(mean(gap, clusters, low=-1.0), mean(gain, clusters, low=-1.0))
+    return Dependence(
+        over_chance(both, unseen, several=several),
+        mean(gain, [cluster_of(q) for q in both], low=-1.0),
+    )

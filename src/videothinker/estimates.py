@@ -6,7 +6,7 @@ nothing is unknown.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from videothinker.errors import UserError
@@ -34,7 +34,9 @@ def mean(values: Sequence[float], clusters: Sequence[str], *, low: float = 0.0) 
     se^2 = m/(m-1) * sum over clusters of (sum of the cluster's residuals)^2 / n^2, with m clusters
     and n values. The interval is value +- t se, with Student's t of m - 1 degrees of freedom and
     with the unclustered se where that is larger (Cameron and Miller, J. Human Resources 2015, on
-    few clusters), kept inside [low, 1]. Where all values are equal it is Wilson's with m trials.
+    few clusters), kept inside [low, 1]. Where all values are equal no spread is seen: the share of
+    clusters with another value is at most Wilson's upper end for none of m, and each of these may
+    lie at either end of [low, 1].
 
     Args:
         values: scores, one a question (or option).
@@ -56,10 +58,18 @@ def mean(values: Sequence[float], clusters: Sequence[str], *, low: float = 0.0) 
         return Estimate(centre, None, low, 1.0, n, m)
     error = math.sqrt(m / (m - 1) * math.fsum(math.fsum(part) ** 2 for part in sums.values())) / n
     alone = math.sqrt(math.fsum((value - centre) ** 2 for value in values) / (n - 1) / n)
-    slack = student(m - 1) * max(error, alone)
     if len(set(values)) == 1:
-        slack = (1 - low) * Z95**2 / (m + Z95**2)
+        other = share(0, m).high
+        ends = centre - other * (centre - low), centre + other * (1 - centre)
+        return Estimate(centre, error, *ends, n, m)
+    slack = student(m - 1) * max(error, alone)
     return Estimate(centre, error, max(low, centre - slack), min(1.0, centre + slack), n, m)
+
+
+def less(found: Estimate, known: float) -> Estimate:
+    """`found` minus a number that is known without error, such as the score of a guess."""
+    ends = {name: getattr(found, name) - known for name in ("value", "low", "high")}
+    return replace(found, **ends)
 
 
 def student(freedom: int) -> float:

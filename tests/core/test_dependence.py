@@ -3,6 +3,7 @@
 import pytest
 
 from videothinker.dependence import chance, dependence
+from videothinker.estimates import share
 from videothinker.records import Question, Sample
 
 
@@ -44,6 +45,16 @@ def test_both_differences_by_hand() -> None:
     assert found.visual_gain.value == pytest.approx((1 / 2 - 1 / 2) / 2)
     assert found.visual_gain.n == found.blind_gap.n == 2
     assert found.visual_gain.low < 0 < found.visual_gain.high
+
+
+def test_none_right_without_the_video_is_not_surely_below_a_guess() -> None:
+    """None right of two has the interval of 0 of 2, of whatever worth each guess is."""
+    asked = [question("a"), question("b", 2)]
+    wrong = {"a": samples("a", 0), "b": samples("b", 0)}
+    found = dependence(asked, wrong, wrong, several=False)
+    assert found is not None
+    assert found.blind_gap.low == pytest.approx(-3 / 8)
+    assert found.blind_gap.high == pytest.approx(share(0, 2).high - 3 / 8)
 
 
 def test_nothing_asked_both_ways_is_no_number() -> None:

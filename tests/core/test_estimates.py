@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from videothinker.errors import UserError
-from videothinker.estimates import mean, share, show, student
+from videothinker.estimates import less, mean, share, show, student
 
 DATA = st.lists(
     st.tuples(st.sampled_from([0.0, 0.5, 1.0]), st.sampled_from("abcde")), min_size=2, max_size=30
@@ -96,6 +96,22 @@ def test_all_right_is_not_certainty():
     found = mean([1.0] * 10, [str(i) for i in range(10)])
     assert (found.value, found.high) == (1.0, 1.0)
     assert found.low == pytest.approx(10 / (10 + 1.96**2), abs=1e-3)  # Wilson's lower end
+
+
+def test_no_difference_in_any_question_is_not_certainty():
+    """Of eight at most a third may differ, each by at most 1."""
+    found = mean([0.0] * 8, list("abcdefgh"), low=-1.0)
+    assert (found.low, found.high) == pytest.approx((-share(0, 8).high, share(0, 8).high))
+    found = mean([0.5] * 8, list("abcdefgh"), low=-1.0)
+    assert found.low == pytest.approx(0.5 - 1.5 * share(0, 8).high)
+    assert found.high == pytest.approx(0.5 + 0.5 * share(0, 8).high)
+
+
+def test_a_number_known_without_error_leaves_the_interval_as_wide():
+    found = mean([0.0, 1.0, 1.0], list("abc"))
+    apart = less(found, 0.25)
+    assert apart.value == found.value - 0.25
+    assert (apart.low, apart.high) == (found.low - 0.25, found.high - 0.25)
 
 
 def test_wilson_by_hand():

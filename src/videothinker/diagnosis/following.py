@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from videothinker.console import count
-from videothinker.dependence import chance, cluster_of, exact
+from videothinker.dependence import exact, over_chance
 from videothinker.diagnosis.biasset import BiasSet
-from videothinker.estimates import mean, points
+from videothinker.estimates import points
 from videothinker.records import Question, Sample
 
 Gains = Mapping[str, Mapping[str, Any]]
@@ -21,16 +21,16 @@ def over_guessing(
     """Probe -> how much more often than a guess the model is right, with its interval; and of how
     many samples no answer could be read.
 
-    Mean over questions of (share of right samples - expected score of a guess), in [-1, 1],
-    clustered by video. Only one letter counts as a guess where every question has one right choice.
+    The mean share of right samples a question, minus the expected score of a guess. Only one letter
+    counts as a guess where every question has one right choice.
     """
     several = any(len(question.answer) > 1 for question in questions)
     found: dict[str, dict[str, Any]] = {}
     for probe, drawn in samples.items():
         asked = [q for q in questions if drawn.get(q.id)]
         if asked:
-            gains = [exact(drawn[q.id]) - chance(q, several=several) for q in asked]
-            told = asdict(mean(gains, [cluster_of(q) for q in asked], low=-1.0))
+            right = [exact(drawn[q.id]) for q in asked]
+            told = asdict(over_chance(asked, right, several=several))
             all_of = [sample for q in asked for sample in drawn[q.id]]
             unread = sum(sample.verdict != "ok" for sample in all_of)
             found[probe] = {**told, "samples": len(all_of), "unread": unread}
