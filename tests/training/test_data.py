@@ -44,3 +44,12 @@ def test_a_bias_set_of_a_model_at_chance_is_warned_of(tmp_path, capsys, at_chanc
     assert "guess" not in capsys.readouterr().err
     load_training_set(tmp_path, BiasConfig(**given, as_is=True))
     assert ("guess" in capsys.readouterr().err) == at_chance
+
+
+def test_what_was_evaluated_is_no_training_data(tmp_path):
+    write_jsonl(tmp_path / "questions.jsonl", [])
+    told = {"stage": "evaluate", "facts": {"data": "/lists/diagnosis"}}
+    (tmp_path / "run.json").write_text(json.dumps(told))
+    for data in (tmp_path, tmp_path / "questions.jsonl"):
+        with pytest.raises(UserError, match="evaluate.*/lists/diagnosis"):
+            load_training_set(data, GrpoConfig(model="m", out=tmp_path / "out"))

@@ -12,7 +12,7 @@ from videothinker.benchmarks.base import tier_of
 from videothinker.errors import UserError
 from videothinker.lists.arrow import is_dataset
 from videothinker.records import Label, Question
-from videothinker.run_file import QUESTIONS
+from videothinker.run_file import QUESTIONS, RunFile, read_run_file
 from videothinker.seeds import derive
 
 ROLES: dict[str, Label] = {"irrelevant": "observational", "causal": "inferential"}
@@ -101,8 +101,28 @@ def _tell_left_out(
             console.say(f"left out: {count:,} questions {why}")
 
 
+def _refuse_evaluation(folder: Path) -> None:
+    """Refuse the questions of an evaluate run: they are held out, and a sample of a list.
+
+    Raises:
+        UserError: naming the list.
+    """
+    run_json = folder / "run.json"
+    run = read_run_file(run_json) if run_json.is_file() else RunFile()
+    if run.stage == "evaluate":
+        raise UserError(
+            f"{folder}: is a run of `evaluate`, whose questions are for measuring; give the list "
+            f"that it asked from, {run.facts.get('data', 'such as a diagnose folder')}"
+        )
+
+
 def _source(data: Path, name: str) -> Path:
-    """The list itself, or the file `name` of a diagnose folder."""
+    """The list itself, or the file `name` of a diagnose folder.
+
+    Raises:
+        UserError: a folder without it, or of an evaluate run.
+    """
+    _refuse_evaluation(data if data.is_dir() else data.parent)
     source = data / name
     if data.is_file() or (is_dataset(data) and not source.is_file()):
         return data
