@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace as replace_words
 
 from tests.answering_toys import ask_about, write_video
 from videothinker.clevrer.answerers import HANDED_ON
@@ -17,6 +18,7 @@ from videothinker.evaluation.stage import evaluate, protocol_of
 from videothinker.models.folders import find_model
 from videothinker.records import AUDIT, Audited, Question, Sample, read_jsonl, write_jsonl
 from videothinker.runs import digest_path
+from videothinker.trained import QUESTIONS, Used, digest
 
 
 def config(model: Path, out: Path, **changes: object) -> EvaluateConfig:
@@ -109,6 +111,25 @@ def test_the_same_command_gives_the_same_bytes(model, data, tmp_path):
         for name, seed in (("1", 0), ("2", 0), ("3", 1))
     )
     assert digest_path(one) == digest_path(two) != digest_path(other)
+
+
+@pytest.mark.parametrize("held_out", [False, True])
+def test_what_the_model_was_trained_on_is_warned_of(model, data, tmp_path, capsys, held_out):
+    run = tmp_path / "grpo"
+    shutil.copytree(model, run / "model")
+    trained = read_jsonl(data / "questions.jsonl", Question)[:3]
+    trained[2] = replace_words(trained[2], question="Another?")
+    rows = [
+        Used(question_id=q.id, held_out=held_out, label="unlabelled", digest=digest(q))
+        for q in trained
+    ]
+    (run / "checkpoints").mkdir()
+    write_jsonl(run / QUESTIONS, rows)
+    out = evaluate(data, config(run, tmp_path / "out", variants=("full",)))
+    facts = json.loads((out / "run.json").read_text())["facts"]
+    assert facts["trained_on"] == (0 if held_out else 2)
+    assert ("2 of 8 questions" in "".join(facts.get("warnings", []))) == (not held_out)
+    assert ("warning: " in capsys.readouterr().err) == (not held_out)
 
 
 def test_a_paired_comparison_is_printed(model, data, tmp_path, capsys):

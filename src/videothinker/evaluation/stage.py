@@ -39,6 +39,7 @@ from videothinker.records import (
 )
 from videothinker.run_file import to_plain
 from videothinker.runs import Run, by_name, open_run
+from videothinker.trained import asked_again
 
 
 def evaluate(data: Path, config: EvaluateConfig) -> Path:
@@ -93,6 +94,7 @@ def _evaluate(data: Path, config: EvaluateConfig) -> None:
         run.facts |= placed.facts
         run.facts |= {"protocol": {**to_plain(protocol), "key": protocol.key}}
         run.facts |= {"data": str(data.resolve()), "data_root": str(root.resolve())}
+        _tell_trained(run, placed.folder, chosen, config)
         run.facts["simulated"] = jsonl.of_world(data, root, chosen.questions)
         write_jsonl(config.out / "questions.jsonl", chosen.questions)
         here = [labels[q.id] for q in chosen.questions if q.id in labels]
@@ -113,6 +115,19 @@ def _evaluate(data: Path, config: EvaluateConfig) -> None:
         )
         _conclude(run, benchmark, chosen, protocol, config)
     say(f"wrote {config.out}; next: videothinker report {config.out}")
+
+
+def _tell_trained(run: Run, folder: Path | None, chosen: Selection, config: EvaluateConfig) -> None:
+    """Say, here and in the report, how many of the questions the model was trained on."""
+    known, asked = asked_again(folder, chosen.questions), len(chosen.questions)
+    run.facts["trained_on"] = known
+    if known:
+        warning = (
+            f"in {config.out.name} the model was trained on what it is asked: {known:,} of "
+            f"{asked:,} questions are in its training list; give a --split or list held out of it"
+        )
+        run.facts["warnings"] = [warning]
+        say(f"warning: {warning}")
 
 
 def _refuse(chosen: Selection, protocol: Protocol, config: EvaluateConfig) -> None:

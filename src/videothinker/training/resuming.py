@@ -7,7 +7,6 @@ once it was used. So the resumed run ends in the steps and weights that the list
 would have given from the start.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -18,23 +17,12 @@ import msgspec
 from videothinker import console
 from videothinker.algorithms.base import TrainConfig
 from videothinker.errors import UserError
-from videothinker.records import Question, Sample, read_jsonl, write_jsonl
+from videothinker.records import Sample, read_jsonl, write_jsonl
+from videothinker.trained import QUESTIONS, Used, digest, read_used
 from videothinker.training.checkpoints import last_checkpoint, read_progress
 from videothinker.training.data import Part, TrainingSet, part_of
 
-QUESTIONS, BAD_VIDEOS = "questions.jsonl", "bad_videos.jsonl"
-READ = ("id", "video", "clip", "context", "question", "choices", "answer", "type")
-"""The fields of a question that training reads, beside the pair it belongs to."""
-
-
-class Used(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A question of the run, as it was."""
-
-    question_id: str
-    held_out: bool
-    label: str
-    digest: str
-    """Of what training reads of it."""
+BAD_VIDEOS = "bad_videos.jsonl"
 
 
 class LeftOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -61,8 +49,7 @@ class Past:
 def read_past(run: Path) -> Past:
     """What an earlier process left in the run folder."""
     folder = run / "checkpoints"
-    last, path = last_checkpoint(folder), folder / QUESTIONS
-    used = tuple(read_jsonl(path, Used)) if path.is_file() else ()
+    last, used = last_checkpoint(folder), read_used(run)
     if last is None:
         return Past(used=used)
     state = read_progress(last)
@@ -122,7 +109,7 @@ def record(run: Path, past: Past, data: TrainingSet) -> None:
     _forget_success(run / "success.jsonl", {row.question_id for row in gone})
     bad = [LeftOut(video=p[0], clip=p[1], reason=reason) for p, reason in data.bad.items()]
     write_jsonl(folder / BAD_VIDEOS, bad)
-    write_jsonl(folder / QUESTIONS, now)
+    write_jsonl(run / QUESTIONS, now)
 
 
 def _used(data: TrainingSet) -> list[Used]:
@@ -131,16 +118,11 @@ def _used(data: TrainingSet) -> list[Used]:
             question_id=q.id,
             held_out=held_out,
             label=data.labels.get(q.id, "unlabelled"),
-            digest=_digest(q),
+            digest=digest(q),
         )
         for held_out, part in ((False, data.train), (True, data.validation))
         for q in part
     ]
-
-
-def _digest(question: Question) -> str:
-    told = [getattr(question, name) for name in READ] + [question.groups.get("pair")]
-    return hashlib.sha256(msgspec.json.encode(told)).hexdigest()[:16]
 
 
 def _forget_success(path: Path, gone: set[str]) -> None:
