@@ -7,6 +7,8 @@ Each is called with settings by name, or with its config, and returns a `Result`
 
 import dataclasses
 import os
+import re
+import reprlib
 import typing
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from videothinker import console
 from videothinker.errors import UserError
 from videothinker.results import Result
-from videothinker.verbs import VERBS, load, setting_names
+from videothinker.verbs import SWITCHES, VERBS, load, setting_names
 
 if TYPE_CHECKING:
     from videothinker.algorithms.base import TrainConfig
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 PathLike = str | os.PathLike[str]
 CONFIGS = {v.config.split(":")[1]: v.config for name, v in VERBS.items() if name != "chat"}
 """Of every verb but `chat`, which is for a person at a terminal."""
+TRAINING = "videothinker.algorithms.base:TrainConfig"
+FLAG = re.compile(r"--[a-z][a-z-]*[a-z]")
 
 __all__ = [
     "AskConfig",
@@ -93,7 +97,8 @@ def _settled(kind: type, settings: dict[str, Any]) -> Any:
     """A config of `kind` from flat settings, as flags and recipes give them; text may be a path.
 
     Raises:
-        UserError: a name that is no setting, or one that is needed and missing.
+        UserError: a name that is no setting, one that is needed and missing, or a value of
+            another type.
     """
     known = setting_names(kind)
     for name in settings:
@@ -109,39 +114,87 @@ def _settled(kind: type, settings: dict[str, Any]) -> Any:
             mine = {k: v for k, v in settings.items() if k in setting_names(inner)}
             given |= {field.name: _settled(inner, mine)} if mine else {}
         elif field.name in settings:
-            given[field.name] = _as(annotation, settings[field.name])
+            given[field.name] = _as(field.name, annotation, settings[field.name])
         elif field.default is dataclasses.MISSING:
             raise UserError(f"{kind.__name__} needs {field.name!r}; give {field.name}=...")
     return kind(**given)
 
 
-def _as(annotation: Any, value: Any) -> Any:
-    """A path or a result as the setting wants it: a `Path`, or text."""
-    paths = annotation is Path or Path in typing.get_args(annotation)
-    if isinstance(value, (str, os.PathLike)):
-        return Path(value) if paths else os.fspath(value)
-    if isinstance(value, list):
-        inside = typing.get_args(annotation)[:1]
-        return tuple(_as(inside[0] if inside else Any, one) for one in value)
-    return value
+def _as(name: str, annotation: Any, value: Any) -> Any:
+    """A value as its annotation wants it: a path or a result as `Path` or text, a list as a tuple.
+
+    Raises:
+        UserError: a value of another type.
+    """
+    import msgspec  # noqa: PLC0415 (only where something is called)
+
+    try:
+        return msgspec.convert(_plain(value), annotation, dec_hook=lambda kind, one: kind(one))
+    except msgspec.ValidationError as error:
+        raise UserError(
+            f"{name}={reprlib.repr(value)}: allowed is {_in_words(annotation)}"
+        ) from error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    return [_plain(one) for one in value] if isinstance(value, (list, tuple)) else value
+
+
+def _in_words(annotation: Any) -> str:
+    """What a setting takes: `int`, `path or None`, `'a' or 'b'`, `several of str`."""
+    inside, origin = typing.get_args(annotation), typing.get_origin(annotation)
+    if origin is typing.Literal:
+        return " or ".join(map(repr, inside))
+    if origin is tuple:
+        return f"several of {_in_words(inside[0])}, in a list"
+    if inside:
+        return " or ".join(map(_in_words, inside))
+    return {Path: "path", type(None): "None"}.get(annotation) or annotation.__name__
 
 
 def _call(name: str, inputs: Sequence[Any], config: Any, *, quiet: bool, settings: Any) -> Any:
     """Run the stage of a verb; its path becomes a `Result`.
 
     Raises:
-        UserError: a config and settings beside it, or as the stage.
+        UserError: a config and settings beside it, what is no config of the stage, a value of
+            another type, or as the stage.
     """
     if config is not None and settings:
         raise UserError(f"{name}: give a config or settings by name, not both")
     verb = VERBS[name]
-    config = _settled(load(verb.config), settings) if config is None else config
+    kind = load(verb.config)
+    if config is not None and not isinstance(config, (kind, load(TRAINING))):
+        raise UserError(f"{name}: config={reprlib.repr(config)}: allowed is a {kind.__name__}")
+    wanted = zip(verb.inputs.items(), inputs, strict=True)
+    given = [_as(key, annotation, value) for (key, (annotation, *_)), value in wanted]
+    config = _settled(kind, settings) if config is None else config
     stage = load(verb.stage)
     if not quiet:
-        return _result(name, stage(*inputs, config), ())
+        return _result(name, stage(*given, config), ())
     with console.quiet() as said:
-        found = stage(*inputs, config)
+        try:
+            found = stage(*given, config)
+        except UserError as error:
+            raise UserError(_in_python(str(error), kind, said)) from error
     return _result(name, found, tuple(said))
+
+
+def _in_python(sentence: str, kind: type, said: Sequence[str]) -> str:
+    """What a stage refuses, with settings named as Python spells them.
+
+    Where it is about what is named above, that stands above it, since nothing was printed.
+    """
+    names = {f"--{name.replace('_', '-')}": name for name in setting_names(kind)}
+    switches = {name for name, hint in typing.get_type_hints(kind).items() if hint in SWITCHES}
+
+    def spelled(flag: re.Match[str]) -> str:
+        name = names.get(flag[0], flag[0])
+        return f"{name}=True" if name in switches else name
+
+    told = FLAG.sub(spelled, sentence)
+    return "\n".join([*said, told]) if "named above" in sentence else told
 
 
 def _result(name: str, found: Any, said: tuple[str, ...]) -> Any:
@@ -157,21 +210,21 @@ def check(
     path: PathLike, config: "CheckConfig | None" = None, *, quiet: bool = True, **settings: Any
 ) -> "Checked":
     """Say all that is wrong with a list of questions."""
-    return _call("check", (Path(path),), config, quiet=quiet, settings=settings)
+    return _call("check", (path,), config, quiet=quiet, settings=settings)
 
 
 def convert(
     path: PathLike, config: "ConvertConfig | None" = None, *, quiet: bool = True, **settings: Any
 ) -> "Checked":
     """Write a list of questions as our own records."""
-    return _call("convert", (Path(path),), config, quiet=quiet, settings=settings)
+    return _call("convert", (path,), config, quiet=quiet, settings=settings)
 
 
 def diagnose(
     data: PathLike, config: "DiagnoseConfig | None" = None, *, quiet: bool = True, **settings: Any
 ) -> Result:
     """Label which questions a description answers; write the bias set."""
-    return _call("diagnose", (Path(data),), config, quiet=quiet, settings=settings)
+    return _call("diagnose", (data,), config, quiet=quiet, settings=settings)
 
 
 def pretrain(
@@ -182,27 +235,26 @@ def pretrain(
     **settings: Any,
 ) -> Result:
     """Train a small video LLM from scratch."""
-    return _call(
-        "pretrain", (None if data is None else Path(data),), config, quiet=quiet, settings=settings
-    )
+    return _call("pretrain", (data,), config, quiet=quiet, settings=settings)
 
 
 def evaluate(
     data: PathLike, config: "EvaluateConfig | None" = None, *, quiet: bool = True, **settings: Any
 ) -> Result:
     """Answer a benchmark's questions and record every sample."""
-    return _call("evaluate", (Path(data),), config, quiet=quiet, settings=settings)
+    return _call("evaluate", (data,), config, quiet=quiet, settings=settings)
 
 
 def report(
-    runs: Sequence[PathLike],
+    runs: PathLike | Sequence[PathLike],
     config: "ReportConfig | None" = None,
     *,
     quiet: bool = True,
     **settings: Any,
 ) -> Result:
     """Write one self-contained HTML page from run folders."""
-    return _call("report", ([Path(run) for run in runs],), config, quiet=quiet, settings=settings)
+    given = [runs] if isinstance(runs, (str, os.PathLike)) else runs
+    return _call("report", (given,), config, quiet=quiet, settings=settings)
 
 
 def ask(
@@ -214,7 +266,7 @@ def ask(
     **settings: Any,
 ) -> "AskResult":
     """Ask a model one question about one video."""
-    return _call("ask", (Path(video), question), config, quiet=quiet, settings=settings)
+    return _call("ask", (video, question), config, quiet=quiet, settings=settings)
 
 
 def models(
@@ -240,7 +292,7 @@ def push(
     folder: PathLike, config: "PushConfig | None" = None, *, quiet: bool = True, **settings: Any
 ) -> "Published":
     """Send a model or a diagnosed question set to a hub, with its card."""
-    return _call("push", (Path(folder),), config, quiet=quiet, settings=settings)
+    return _call("push", (folder,), config, quiet=quiet, settings=settings)
 
 
 def pull(
@@ -259,23 +311,23 @@ def reproduce(
     grid: PathLike, config: "ReproduceConfig | None" = None, *, quiet: bool = True, **settings: Any
 ) -> Result:
     """Run a grid of commands within a time budget."""
-    return _call("reproduce", (Path(grid),), config, quiet=quiet, settings=settings)
+    return _call("reproduce", (grid,), config, quiet=quiet, settings=settings)
 
 
 def train(
-    data: PathLike, algorithm: "str | TrainConfig" = "grpo", *, quiet: bool = True, **settings: Any
+    data: PathLike, algorithm: "str | TrainConfig", *, quiet: bool = True, **settings: Any
 ) -> Result:
     """Train by `bias`, `grpo` or `cdpo`, or by the algorithm that a config belongs to.
 
     Raises:
         UserError: another algorithm, or as the stage.
     """
-    named = isinstance(algorithm, str)
-    name = f"train {algorithm if named else algorithm.stage}"
-    if named and name not in VERBS:
+    own = isinstance(algorithm, load(TRAINING))
+    name = f"train {typing.cast('TrainConfig', algorithm).stage if own else algorithm}"
+    if name not in VERBS and not own:
         known = ", ".join(verb.split()[1] for verb in VERBS if verb.startswith("train "))
         raise UserError(f"algorithm {algorithm!r} is unknown; allowed are {known}")
-    if not named and name not in VERBS:  # an algorithm of one's own goes the same way
+    if name not in VERBS:  # an algorithm of one's own goes the same way
         name = "train grpo"
-    config = None if named else algorithm
-    return _call(name, (Path(data),), config, quiet=quiet, settings=settings)
+    config = algorithm if own else None
+    return _call(name, (data,), config, quiet=quiet, settings=settings)

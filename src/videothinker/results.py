@@ -32,7 +32,7 @@ SHOWN = 12
 """Lines of a summary that a notebook shows."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result(os.PathLike[str]):
     """A finished stage. It can stand wherever a path is asked for."""
 
@@ -42,6 +42,12 @@ class Result(os.PathLike[str]):
     """The run folder, or the file that was written."""
     said: tuple[str, ...] = ()
     """What the stage would have printed, a line each."""
+
+    def __repr__(self) -> str:
+        """In a line: the path, how the run ended, and what its summary knows."""
+        known = {"path": str(self.path), "status": self._run_file().get("status")}
+        told = ", ".join(f"{key}={value!r}" for key, value in known.items() if value)
+        return f"Result({self.stage}: {told}, summary={list(self.summary)})"
 
     def __fspath__(self) -> str:
         """The path, as text."""

@@ -118,3 +118,53 @@ def test_settings_are_those_of_the_command_line(labels: Result, tmp_path: Path) 
         api.train(labels, config, max_steps=3)
     with pytest.raises(UserError, match="give 1 or more"):
         api.diagnose(labels, endpoint_requests=0)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"scenes": "20"}, {"scenes": 2.5}, {"scenes": None}, {"scenes": True}, {"out": 3},
+        {"radius": "0.3"}, {"plain_looks": "no"}, {"give_aways": "films"},
+    ],
+)  # fmt: skip
+def test_a_value_of_another_type_is_refused_before_anything_is_done(
+    tmp_path: Path, settings: dict[str, object]
+) -> None:
+    given = {"out": tmp_path / "w", **SMALL, **settings}
+    with pytest.raises(UserError, match=next(iter(settings))):
+        api.world(**given)
+    assert not (tmp_path / "w").exists()
+
+
+@pytest.mark.parametrize("given", [3, None, [1, 2], [{"question": "x"}]])
+def test_what_is_no_path_is_refused(tmp_path: Path, given: object) -> None:
+    with pytest.raises(UserError, match="data=.*path"):
+        api.diagnose(given, out=tmp_path / "d")
+    with pytest.raises(UserError, match=r"runs=.*path"):
+        api.report(3, out=tmp_path / "r.html")
+    with pytest.raises(UserError, match=r"config=.*WorldConfig"):
+        api.world({"scenes": 3})
+    with pytest.raises(UserError, match=r"choice='ab'.*list"):
+        api.ask("a.mp4", "Which?", choice="ab", model="m")
+    with pytest.raises(UserError, match="learning_rate='3e-4'.*float"):
+        api.train("d", "grpo", model="m", out=tmp_path, learning_rate="3e-4")
+
+
+def test_one_run_alone_is_reported(labels: Result, tmp_path: Path) -> None:
+    assert api.report(str(labels.path), out=tmp_path / "r.html").path.is_file()
+
+
+def test_an_error_names_arguments_and_carries_the_problems(tmp_path: Path) -> None:
+    (tmp_path / "bad.jsonl").write_text('{"question": "Which?"}\n')
+    with pytest.raises(UserError) as caught:
+        api.convert(tmp_path / "bad.jsonl", out=tmp_path / "c.jsonl")
+    told = str(caught.value)
+    assert told.index("choices") < told.index("named above")
+    assert "keep_going=True" in told
+    assert "--" not in told
+
+
+def test_a_result_prints_in_a_line(labels: Result) -> None:
+    assert f"path='{labels.path}', status='done'" in repr(labels)
+    assert "questions" in repr(labels)
+    assert len(repr(labels)) < 400 + len(str(labels.path))
