@@ -2,13 +2,16 @@
 
 import os
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from tests.report.devtools import Chromium
 from tests.report.report_runs import probed_run
 from videothinker.records import Sample, read_jsonl
+from videothinker.report.browser import slug
 from videothinker.report.config import ReportConfig
+from videothinker.report.diagnoses import read_diagnoses
 from videothinker.report.results import read_boards
 from videothinker.report.sources import read_runs
 from videothinker.report.stage import report
@@ -207,16 +210,20 @@ def test_show_me_draws_the_telling_questions_in_their_order(
     assert opened.messages == []
 
 
-def test_a_link_opens_one_card(opened: Chromium, page: Path) -> None:
-    opened.js("location.hash = '#board-0-q37'")
-    opened.until("document.getElementById('board-0-q37')?.open")
-    card = "document.getElementById('board-0-q37')"
+def test_a_link_opens_one_card(opened: Chromium, made_runs: list[Path]) -> None:
+    (board,) = read_boards(read_runs(made_runs))
+    name = f"{slug(board.title)}-made%2Fvalidation%2F0037"
+    opened.js(f"location.hash = '#{name}'")
+    opened.until(f"document.getElementById('{name}')?.open")
+    card = f"document.getElementById('{name}')"
     assert opened.js(f"{card}.dataset.id") == "made/validation/0037"
-    assert opened.js(f"{card}.querySelector('a').getAttribute('href')") == "#board-0-q37"
+    assert opened.js(f"{card}.querySelector('a').getAttribute('href')") == f"#{name}"
     opened.until(f"Math.abs({card}.getBoundingClientRect().top) < 60")
-    opened.js("location.hash = '#diagnosis-0-q3'")
-    opened.until("document.getElementById('diagnosis-0-q3')?.open")
-    assert opened.js("document.getElementById('diagnosis-0-q3').checkVisibility()")
+    (found,) = read_diagnoses(read_runs(made_runs))
+    name = f"diagnosis-{slug(found.run.name)}-{quote(found.rows[3].question_id, safe='')}"
+    opened.js(f"location.hash = '#{name}'")
+    opened.until(f"document.getElementById('{name}')?.open")
+    assert opened.js(f"document.getElementById('{name}').checkVisibility()")
     assert opened.messages == []
 
 

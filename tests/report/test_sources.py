@@ -1,6 +1,7 @@
 """What a report refuses, leaves out by name, or keeps apart; and that text stays text."""
 
 import base64
+import gzip
 import json
 import re
 from pathlib import Path
@@ -9,8 +10,9 @@ import pytest
 
 from tests.report.report_runs import copied, write_video
 from videothinker.errors import UserError
-from videothinker.report.browser import shrink
+from videothinker.report.browser import pack, shrink
 from videothinker.report.config import ReportConfig
+from videothinker.report.diagnoses import read_diagnoses
 from videothinker.report.results import read_boards
 from videothinker.report.sources import read_runs
 from videothinker.report.stage import report
@@ -192,7 +194,14 @@ def test_a_run_before_its_first_record_is_listed(made_runs: list[Path], tmp_path
     run_json = tmp_path / "train-cdpo-seed1" / "run.json"
     run_json.write_text(run_json.read_text().replace('"status": "done"', '"status": "running"'))
     text = report(runs, ReportConfig(out=tmp_path / "r.html")).read_text()
-    assert "without records yet" in text
+    assert "without records" in text
+    assert "(running)" in text
+    assert "may still move" not in text
+    called = {"argv": ["videothinker", "train", "cdpo", "--out", "never"], "status": "failed"}
+    run_json.write_text(json.dumps({**json.loads(run_json.read_text()), **called}))
+    text = report(runs, ReportConfig(out=tmp_path / "r.html")).read_text()
+    assert text.count("videothinker train cdpo --out never") == 1  # its own entry, in no script
+    assert "(failed)" in text
 
 
 def test_a_finished_training_run_that_lost_steps_is_refused(
@@ -221,3 +230,28 @@ def test_without_a_diagnosis_nothing_is_claimed(made_runs: list[Path], tmp_path:
     alone = [path for path in made_runs if path.name == "pretrain"]
     text = report(alone, ReportConfig(out=tmp_path / "r.html")).read_text()
     assert "Nothing is evaluated here" in text
+
+
+def test_links_outlive_what_else_is_on_the_page(made_runs: list[Path], tmp_path: Path) -> None:
+    def anchors(runs: list[Path]) -> set[str]:
+        folders = read_runs(runs)
+        boards, diagnoses = read_boards(folders), read_diagnoses(folders)
+        packed = pack(boards, diagnoses, tmp_path / "r.html", listed=9, megabytes=3)
+        lists = json.loads(gzip.decompress(base64.b64decode(packed.base64)))
+        return {one["anchor"] for name, one in lists.items() if name != "meanings"}
+
+    without = [run for run in made_runs if not run.name.startswith("diagnos")]
+    assert len(anchors(without)) == 1
+    assert anchors(without) < anchors(made_runs)
+
+
+def test_whoever_sends_a_page_is_told_of_its_links(
+    made_runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    roots = (made_runs[0].parent,)
+    report(made_runs, ReportConfig(out=tmp_path / "r.html"))
+    assert "--embed-videos" in capsys.readouterr().err
+    report(made_runs, ReportConfig(out=tmp_path / "r.html", embed_videos=True))
+    assert "--video-roots" in capsys.readouterr().err
+    report(made_runs, ReportConfig(out=tmp_path / "r.html", embed_videos=True, video_roots=roots))
+    assert "or send it" in capsys.readouterr().err

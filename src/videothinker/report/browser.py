@@ -192,6 +192,7 @@ def _board_list(board: Board, videos: _Videos) -> dict[str, Any]:
     ]  # fmt: skip
     return {
         "kind": "answers",
+        "anchor": slug(board.title),
         "methods": methods,
         "rows": rows,
         "show": show,
@@ -211,7 +212,13 @@ def _diagnosis_list(found: Diagnosed, videos: _Videos, most: int) -> dict[str, A
         row["answers"] = []
         rows.append(row)
     reading = of_transcript([row["context"] for row in rows])
-    return {"kind": "diagnosis", "methods": [], "rows": rows, "show": [], "reading": reading}
+    kept = {"methods": [], "rows": rows, "show": [], "reading": reading}
+    return {"kind": "diagnosis", "anchor": slug(f"diagnosis {found.run.name}"), **kept}
+
+
+def slug(words: str) -> str:
+    """What links to a list's questions begin with: the same on a page made of other runs too."""
+    return re.sub(r"[^A-Za-z0-9.]+", "-", words)
 
 
 def _telling(row: Mapping[str, Any]) -> bool:

@@ -11,7 +11,7 @@ from videothinker.giveaways import AWAY, DEFINITION, REST, UNKNOWN
 from videothinker.report.diagnoses import Diagnosed
 from videothinker.report.estimates import SeededEstimate, accuracy, difference
 from videothinker.report.results import PARTS, Board, Method
-from videothinker.report.sources import BASE, COMPARED, ROLES, RunFolder
+from videothinker.report.sources import BASE, COMPARED, NEEDED, ROLES, RunFolder
 from videothinker.report.words import interval, points, units
 
 LABELS = ("observational", "inferential")
@@ -233,7 +233,7 @@ def _notes(runs: Sequence[RunFolder]) -> list[str]:
     notes = [
         f"{run.path.name} ({run.stage}) is {run.metadata.status}: its figures may still move."
         for run in runs
-        if not run.done
+        if not run.done and run.stage in NEEDED
     ]
     for run in runs:
         failures = run.metadata.failures

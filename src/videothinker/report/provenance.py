@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from videothinker.report.sources import RunFolder, stage_of
+from videothinker.report.sources import NEEDED, RunFolder, stage_of
 from videothinker.run_file import Hardware
 
 
@@ -55,12 +55,16 @@ def command_of(run: RunFolder) -> str | None:
 
 
 def whole_script(runs: Sequence[RunFolder]) -> str:
-    """The commands of all runs, in the order in which they began."""
+    """The commands of all runs, in the order in which they began.
+
+    Without those that came to no record: they would fail again.
+    """
 
     def began(run: RunFolder) -> float:
         return min((one.started for one in run.metadata.times), default=0.0)
 
-    commands = (command_of(run) for run in sorted(runs, key=began))
+    kept = [run for run in runs if run.done or run.stage in NEEDED]
+    commands = (command_of(run) for run in sorted(kept, key=began))
     return "\n".join(command for command in commands if command is not None)
 
 

@@ -143,7 +143,7 @@ def read_runs(paths: Sequence[Path]) -> list[RunFolder]:
                 f"{path}: its {gone[0]} is gone, and a report is computed from records alone; "
                 f"run {stage!r} again"
             )
-        stage += ", without records yet" if gone else ""
+        stage += ", without records" if gone else ""
         digests = {p.name: digest_path(p) for p in sorted(path.glob("*.jsonl"))}
         folders.append(RunFolder(path, stage, metadata, len(folders) + 1, digests))
     return folders

@@ -63,11 +63,13 @@ def _notes(runs: Sequence[RunFolder], packed: Pack, linked: int) -> list[str]:
     if packed.lost_videos:
         what = count(packed.lost_videos, "question")
         notes.append(f"{what} have no video here: the file is not where the run recorded it.")
-    notes += [
-        f"{run.path.name} is a run of {run.stage!r}: listed under provenance, nothing is drawn."
-        for run in runs
-        if run.stage not in NEEDED
-    ]
+    for run in runs:
+        if run.stage not in NEEDED:
+            ended = "" if run.done else f" ({run.metadata.status})"
+            notes.append(
+                f"{run.path.name} is a run of {run.stage!r}{ended}: listed under provenance, "
+                "nothing is drawn."
+            )
     return notes
 
 
@@ -177,8 +179,17 @@ def report(runs: Sequence[Path], config: ReportConfig) -> Path:
         raise UserError(f"{config.out}: is a folder; give an .html file to write")
     prepare_out(config.out.resolve().parent)
     folders = read_runs(runs)
-    write_alone(config.out, render(_context(folders, config, runs)).encode())
+    context = _context(folders, config, runs)
+    write_alone(config.out, render(context).encode())
     size = config.out.stat().st_size / 1e6
     say(f"read {count(len(folders), 'run')}: {', '.join(folder.name for folder in folders)}")
-    say(f"wrote {config.out} ({size:.1f} MB); open it in a browser, or send it")
+    links = len(context["pack"].videos) - len(context["embedded"])
+    told = "open it in a browser, or send it"
+    if links:
+        more = "--video-roots and --embed-megabytes let more" if config.embed_videos else ""
+        told = (
+            f"open it in a browser; {count(links, 'video')} in it are links to this disk, dead for "
+            f"whom you send it: {more or '--embed-videos puts small ones'} into the page"
+        )
+    say(f"wrote {config.out} ({size:.1f} MB); {told}")
     return config.out

@@ -142,7 +142,7 @@ function select(title, options, chosen, change) {
 class Browser {
   constructor(root, list) {
     Object.assign(this, { root, list, shown: PAGE, label: "all", search: "", filter: "all" });
-    list.rows.forEach((row, i) => { row.anchor = `${root.dataset.list}-q${i}`; });
+    list.rows.forEach((row) => { row.anchor = `${list.anchor}-${encodeURIComponent(row.id)}`; });
     const first = (role) => Math.max(0, list.methods.findIndex((method) => method.role === role));
     this.left = first("GRPO");
     this.right = list.methods.some((method) => method.role === "CDPO") ? first("CDPO") : Math.max(0, list.methods.length - 1);
