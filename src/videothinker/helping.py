@@ -266,13 +266,13 @@ def help_beside(words: Sequence[str]) -> str | None:
     shown |= {name: BEYOND[name]} if name in BEYOND else {}
     if not shown:
         return None
-    return "\n".join(["usage: videothinker ...", "", *_columns(list(shown.items()))])
+    return "\n".join([f"usage: videothinker {name} ...", "", *_columns(list(shown.items()))])
 
 
 def unknown_command(words: Sequence[str]) -> UserError:
     """What to say where no command begins with these words: the nearest ones, or all."""
     said = " ".join(words[:2])
-    known = [*VERBS, *BEYOND]
+    known = [*VERBS, *BEYOND, "--version"]
     firsts = [name.split()[0] for name in known]
     likely = [words[0]] if words[0] in firsts else nearest(words[0], firsts)[:1]
     begun = [name for name in known if name.split()[0] in likely]

@@ -79,6 +79,31 @@ def test_a_chat_answers_each_line_as_ask_would(model, videos, tmp_path, capsys, 
         assert json.loads(capsys.readouterr().out) == answer
 
 
+def test_a_pipe_goes_on_after_a_line_that_is_no_question(model, videos, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("Which? | a | a\nWhat happens?\n"))
+    flags = ["--model", str(model), "--max-new-tokens", "4", "--json"]
+    assert cli.main(["chat", str(videos / "a.mp4"), *flags]) == cli.WITH_FAILURES
+    told = capsys.readouterr()
+    assert len(json.loads(told.out)["answers"]) == 1
+    assert re.search("line 1: choice 'a' .* 2 times", told.err)
+
+
+def test_of_a_free_answer_in_tags_thinking_stands_apart(model, videos, capsys, monkeypatch):
+    text = "<think>It rolls.</think><answer>To the left</answer>"
+    real = single.load
+
+    def load(placed):
+        policy = real(placed)
+        policy.decode = lambda group: [text]
+        return policy
+
+    monkeypatch.setattr(single, "load", load)
+    flags = ["--model", str(model), "--max-new-tokens", "4"]
+    assert cli.main(["ask", str(videos / "a.mp4"), "Where?", *flags]) == cli.DONE
+    told = capsys.readouterr().err
+    assert "thinking: It rolls.\nanswer: To the left" in told
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

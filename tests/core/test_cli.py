@@ -63,6 +63,7 @@ def test_every_verb_explains_itself_without_torch(verb: str) -> None:
         (["trian", "cdpo"], "did you mean train cdpo"),
         (["models", "some/folder"], "did you mean `models --verify some/folder`?"),
         (["train", "grpo", "data"], "did you mean `train grpo --data data`?"),
+        (["--versio"], "did you mean --version?"),
         (["evalute"], "did you mean evaluate?"),
         (["help", "evalute"], "did you mean evaluate?"),
         (["completion", "tcsh"], "allowed are bash, zsh, fish"),

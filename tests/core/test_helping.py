@@ -68,7 +68,9 @@ def test_what_is_no_verb_has_help_too(
     words: str, named: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(words.split()) == 0
-    assert f"  {named} " in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert f"  {named} " in told
+    assert told.startswith(f"usage: videothinker {named.split(maxsplit=1)[0]} ")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -13,7 +13,7 @@ from videothinker.answering.config import AskConfig, ChatConfig
 from videothinker.answering.pixels import tell_far
 from videothinker.answering.placing import Elsewhere, load, place
 from videothinker.answering.served import EndpointModel, cost_line, tally
-from videothinker.answers import Parsed, parse, record
+from videothinker.answers import Parsed, blocks, parse, record
 from videothinker.budget import limits
 from videothinker.console import say
 from videothinker.errors import UserError
@@ -61,6 +61,8 @@ class Chat(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """What was said about one video: what `--json` prints."""
 
     answers: tuple[AskResult, ...]
+    failures: int = 0
+    """Lines of a pipe that were not answered."""
 
 
 @dataclass(frozen=True)
@@ -97,31 +99,35 @@ def chat(video: Path, config: ChatConfig) -> Chat:
     """Answer the questions that come on stdin, one a line, each on its own, about one video.
 
     `question | first choice | second choice` gives choices. An empty line, `exit` or the end of
-    the input ends it. The video is read and prepared once. On a terminal a line that cannot be
-    answered is told and the next one read; Ctrl-C stops an answer, and where none is written the
-    chat.
+    the input ends it. The video is read and prepared once. A line that cannot be answered is
+    told and the next one read; of a pipe it counts as a failure. On a terminal Ctrl-C stops an
+    answer, and where none is written the chat.
 
     Raises:
-        UserError: as `ask`.
+        UserError: as `ask`, of the video and the model.
         KeyboardInterrupt: away from a terminal.
     """
     shown = _show(video, config)
     say(f"{video} is open; a question a line ({SEPARATOR} between choices), an empty line ends it")
-    samples, found = list[Sample](), list[AskResult]()
-    for question, choices in _questions():
+    samples, found, failures = list[Sample](), list[AskResult](), 0
+    for line, (question, choices) in enumerate(_questions(), 1):
         try:
             _refuse(question, choices)
             sample, answer = _answer(shown, _encode(shown, question, choices), question, choices)
         except (UserError, KeyboardInterrupt) as stopped:
-            if not sys.stdin.isatty():
+            if sys.stdin.isatty():
+                say(str(stopped) or "stopped")
+                continue
+            if isinstance(stopped, KeyboardInterrupt):
                 raise
-            say(str(stopped) or "stopped")
+            say(f"line {line}: {stopped}")
+            failures += 1
             continue
         samples.append(sample)
         found.append(answer)
         if config.out is not None:
             write_alone(config.out, b"".join(map(encode, samples)))
-    return Chat(answers=tuple(found))
+    return Chat(answers=tuple(found), failures=failures)
 
 
 def _questions() -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -236,6 +242,10 @@ def _parsed(text: str, choices: tuple[str, ...], *, truncated: bool) -> Parsed:
 
 
 def _tell(text: str, parsed: Parsed, choices: tuple[str, ...]) -> None:
+    if not choices and parsed.format:
+        say(f"thinking: {parsed.thinking}")
+        say(f"answer: {blocks(text, 'answer')[0].strip()}")
+        return
     if not choices:
         say(f"answer: {text.strip()}{' (cut off)' if parsed.verdict == 'truncated' else ''}")
         return

@@ -87,6 +87,9 @@ def render(summary: Mapping[str, Any]) -> list[str]:
         f"--max-new-tokens {percent(everything['truncated'])}, failed video "
         f"{percent(everything['failed'])}"
     )
+    found.append(
+        "format is one <think> and one <answer> block and nothing beside them, whatever they hold"
+    )
     if summary["own rule"] is not None:
         found.append(f"the benchmark's own rule: {summary['own rule']}")
     if own is not None:
