@@ -5,6 +5,7 @@ Each is called with settings by name, or with its config, and returns a `Result`
 `quiet=False`. A stage is imported when it is called, so this module is light.
 """
 
+import contextlib
 import dataclasses
 import os
 import re
@@ -169,13 +170,10 @@ def _call(name: str, inputs: Sequence[Any], config: Any, *, quiet: bool, setting
         raise UserError(f"{name}: config={reprlib.repr(config)}: allowed is a {kind.__name__}")
     wanted = zip(verb.inputs.items(), inputs, strict=True)
     given = [_as(key, annotation, value) for (key, (annotation, *_)), value in wanted]
-    config = _settled(kind, settings) if config is None else config
     stage = load(verb.stage)
-    if not quiet:
-        return _result(name, stage(*given, config), ())
-    with console.quiet() as said:
+    with contextlib.nullcontext([]) if not quiet else console.quiet() as said:
         try:
-            found = stage(*given, config)
+            found = stage(*given, _settled(kind, settings) if config is None else config)
         except UserError as error:
             raise UserError(_in_python(str(error), kind, said)) from error
     return _result(name, found, tuple(said))

@@ -164,6 +164,8 @@ def test_an_error_names_arguments_and_carries_the_problems(tmp_path: Path) -> No
     assert told.index("choices") < told.index("named above")
     assert "keep_going=True" in told
     assert "--" not in told
+    with pytest.raises(UserError, match="add embed_videos=True"):
+        api.report(tmp_path, video_roots=[tmp_path])
 
 
 def test_a_result_prints_in_a_line(labels: Result) -> None:
