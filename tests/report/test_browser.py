@@ -219,7 +219,7 @@ def test_a_link_opens_one_card(opened: Chromium, made_runs: list[Path]) -> None:
     assert opened.js(f"{card}.dataset.id") == "made/validation/0037"
     assert opened.js(f"{card}.querySelector('a').getAttribute('href')") == f"#{name}"
     opened.until(f"Math.abs({card}.getBoundingClientRect().top) < 60")
-    (found,) = read_diagnoses(read_runs(made_runs))
+    found = read_diagnoses(read_runs(made_runs))[0]
     name = f"diagnosis-{slug(found.run.name)}-{quote(found.rows[3].question_id, safe='')}"
     opened.js(f"location.hash = '#{name}'")
     opened.until(f"document.getElementById('{name}')?.open")

@@ -189,7 +189,7 @@ def report(runs: Sequence[Path], config: ReportConfig) -> Path:
         more = "--video-roots and --embed-megabytes let more" if config.embed_videos else ""
         told = (
             f"open it in a browser; {count(links, 'video')} in it are links to this disk, dead for "
-            f"whom you send it: {more or '--embed-videos puts small ones'} into the page"
+            f"whoever gets the page: {more or '--embed-videos puts small ones'} into the page"
         )
     say(f"wrote {config.out} ({size:.1f} MB); {told}")
     return config.out
