@@ -237,6 +237,14 @@ def test_perception_test_and_tempcompass(tmp_path):
         ("['left', 'right']", ["right"]),
         ('["left", "right"]', "B. right"),
         ("A. left\nB. right", "The answer is <answer>B</answer>"),
+        ("A. left, B. right", "B"),
+        ("A. left; B. right", r"\boxed{B}"),
+        ("(A) left (B) right", "(B)"),
+        (["A.left", "B.right"], "B.right"),
+        (["1. left", "2. right"], "2"),
+        (["1) left", "2) right"], "2) right"),
+        ({"option1": "left", "option2": "right"}, "option2"),
+        ({"A": "left", "C": "right"}, "C"),
     ],
 )
 def test_choices_and_answers_in_every_writing(tmp_path, options, answer):
@@ -254,7 +262,16 @@ def test_choices_and_answers_in_every_writing(tmp_path, options, answer):
         ({"answer": None}, "has no answer"),
         ({"answer": "A", "solution": "<answer>B</answer>"}, "its answers say A and B"),
         ({"options": []}, "has no choices"),
-        ({"options": ["left", {}]}, "holds no list of texts"),
+        ({"options": ["left", {}]}, "choice 2 is an object"),
+        ({"options": ["left", None]}, "choice 2 is null"),
+        ({"options": [["left"], ["right"]]}, "choice 1 is a list"),
+        ({"options": {"x1": "left", "z": "right"}}, "keys x1, z, which are no letters"),
+        ({"options": "left, right"}, "text without letters, 'left, right'"),
+        ({"options": ["left"], "answer": "A"}, "has a single choice, 'left'"),
+        ({"options": ["A. left", "right"]}, "choices begin with A, and not each"),
+        ({"options": ["A. left", "A. right"]}, "choices begin with A, A, and not each"),
+        ({"options": ["2. left", "right"]}, "choices begin with 2, and not each"),
+        ({"options": ["A. left", "C. right"], "answer": "B"}, "answer 'B' is none"),
         ({"options": ["left", "left"]}, "choice 'left' comes 2 times"),
         ({"query": " "}, "question is empty"),
         ({"query": None}, "has no question"),
@@ -293,7 +310,7 @@ def test_choices_in_the_writing_of_python_may_be_named_by_whole_numbers(tmp_path
     found = read(tmp_path, [{**row, "answer": 1}, {**row, "question": "?", "answer": 0}])
     assert said(found)[0] == ASKED
     deep = read(tmp_path, [{**row, "options": "[" * 9999}])
-    assert "holds no list of texts" in str(deep.problems[0])
+    assert "text without letters" in str(deep.problems[0])
 
 
 def test_a_question_that_comes_twice_is_told_as_that(tmp_path):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from videothinker.errors import UserError
 from videothinker.lists.layout import ANSWER, CHOICES, QUESTION, VIDEO
+from videothinker.lists.options import named
 from videothinker.lists.reading import read_list
 from videothinker.lists.said import read
 from videothinker.lists.table import read_table
@@ -88,10 +89,11 @@ def test_python_s_own_json_is_read_and_what_is_neither_is_a_problem(tmp_path):
 
 
 def test_no_number_and_infinity_are_no_places():
-    assert read(float("nan"), ["a", "b"]) is None
-    assert read(float("inf"), ["a", "b"]) is None
-    assert read(1.5, ["a", "b"]) is None
-    found = read(1.0, ["a", "b"])
+    choices = named(["a", "b"], ())
+    assert read(float("nan"), choices) is None
+    assert read(float("inf"), choices) is None
+    assert read(1.5, choices) is None
+    found = read(1.0, choices)
     assert found is not None
     assert found.places == (1,)
 

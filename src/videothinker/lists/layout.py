@@ -92,7 +92,7 @@ def find(keys: Iterable[str], row: Mapping[str, Any]) -> Layout:
 
     questions = [spelled[name] for name in QUESTION if name in spelled]
     choices, talk = first(CHOICES), first(TALK)
-    columns = () if choices or talk else _columns(spelled)
+    columns = () if choices or talk else counted(spelled)
     answers = tuple((spelled[n], n in PLACES) for n in ANSWER if n in spelled)
     answers = tuple(pair for pair in answers if pair[0] not in columns)
     clip = next((names for names in CLIPS if all(name in spelled for name in names)), ())
@@ -130,7 +130,7 @@ def find(keys: Iterable[str], row: Mapping[str, Any]) -> Layout:
     )
 
 
-def _columns(spelled: Mapping[str, str]) -> tuple[str, ...]:
+def counted(spelled: Mapping[str, str]) -> tuple[str, ...]:
     """The longest family of columns that counts from 0, 1 or a without a gap."""
     families: dict[str, dict[str, str]] = {}
     for name, key in spelled.items():

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 NoteKind = Literal["read", "made", "guessed", "left out", "not read"]
 """`read`: there is one way to take it. `made`: a name that was missing and decides no answer.
@@ -49,3 +49,9 @@ class Notes:
             for what, (count, first) in self.of(kind).items():
                 rows = f"{count:,} rows, first {unit} {first}" if count > 1 else f"{unit} {first}"
                 yield f"{kind}: {what} ({rows})"
+
+
+def kind(value: Any) -> str:
+    """What a value is, for someone who does not program."""
+    kinds = {str: "text", bytes: "bytes", bool: "true or false", dict: "an object", list: "a list"}
+    return "null" if value is None else kinds.get(type(value), "a number")

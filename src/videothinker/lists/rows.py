@@ -1,13 +1,14 @@
 """One row of a list -> drafts of questions: what each says, before the whole file is known."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from videothinker.lists import layout, options, said
 from videothinker.lists.layout import Layout
-from videothinker.lists.notes import Notes, Problem
+from videothinker.lists.notes import Notes, Problem, kind
+from videothinker.lists.options import Choices
 from videothinker.lists.places import Places
 from videothinker.lists.said import AnswerSaid
 from videothinker.prompts import LETTERS
@@ -215,7 +216,7 @@ class Reader:
             return
         choices: Any = None if how.choices is None else row[how.choices]
         if how.columns:
-            choices = options.without_end([row[key] for key in how.columns])
+            choices = self._cells([row[key] for key in how.columns])
         question: Any = row[how.question]
         other = None if how.other_question is None else row[how.other_question]
         if isinstance(other, str) and isinstance(question, str):
@@ -223,6 +224,13 @@ class Reader:
             if not two.startswith(one) and not one.startswith(two):
                 self._guess(f"the question is under {how.question}, not {how.other_question}")
         yield question, choices, [(row[key], place) for key, place in how.answers]
+
+    def _cells(self, cells: list[Any]) -> list[Any]:
+        """Choices in columns of their own, without the empty ones at their end."""
+        written = [cell for cell in cells if cell in options.MISSING]
+        if written:
+            self._guess(f"cells of choices that say {written[0]} are empty")
+        return options.without_end([None if cell in options.MISSING else cell for cell in cells])
 
     def _talk(self, turns: Any) -> Iterator[tuple[Any, Any, list[tuple[Any, bool]]]]:
         """A conversation's pairs; `from` and `value`, or `role` and `content`."""
@@ -251,21 +259,22 @@ class Reader:
                 self._wrong(f"question {what}", "give text")
             return None
         asked = self._without_places(question)
-        held = options.decoded(choices)
-        texts = self._choices(choices, held, asked, answers)
-        if texts is None:
+        found = self._choices(choices, asked, answers, how)
+        if found is None:
             return None
+        written, named = found
+        texts = named.texts
         below = options.in_question(asked)
         if below is not None and below[1] == texts and below[0]:
             if choices is not None:
                 self._note("choices that stand in the question too: taken out of it")
             asked = below[0]
-        for what, mend in options.faults(texts):
+        single = [(f"has a single choice, {texts[0]!r}", "give two or more")] * (len(texts) == 1)
+        half_named = options.half_named(texts) if texts == written else ()
+        for what, mend in (*options.faults(texts), *single, *half_named):
             self._wrong(what, mend)
-        if not texts:
-            return asked, texts, []
-        numbers = options.numbers_of(held)[: len(texts)]
-        return asked, texts, self._said(answers, texts, numbers, own=how.own)
+        whole = 0 < len(texts) <= len(LETTERS)
+        return asked, texts, self._said(answers, named, own=how.own) if whole else []
 
     def _without_places(self, question: str) -> str:
         if "<" not in question:
@@ -280,53 +289,50 @@ class Reader:
         return asked
 
     def _choices(
-        self, value: Any, held: Any, question: str, answers: list[tuple[Any, bool]]
-    ) -> list[str] | None:
+        self, value: Any, question: str, answers: list[tuple[Any, bool]], how: Layout
+    ) -> tuple[list[str], Choices] | None:
+        """The choices as they are written, and without their names."""
         if value is None or value in ([], {}, ""):
             below = options.in_question(question)
             if below is not None and below[0]:
                 self._note("choices from the lines of the question")
                 if below[2]:
                     self._note(f"not asked: {below[2][:80]!r}")
-                return below[1]
+                return below[1], options.named(below[1], ())
             if any(isinstance(a, str) and a.strip(" .").lower() in YES_NO for a, _ in answers):
                 self._guess("no choices, and answers yes or no: those are the choices")
-                return list(YES_NO)
+                return list(YES_NO), options.named(YES_NO, ())
             self._wrong("has no choices", 'give at least two, as "choices": ["left", "right"]')
             return None
+        held = options.decoded(value)
         texts = options.texts_of(held)
         if texts is None:
-            self._wrong(
-                f"choices is {kind(value)} that holds no list of texts",
-                "give a list of texts, in the order of their letters",
-            )
+            self._wrong(*options.fault(value if held is None else held))
             return None
         if not isinstance(value, list):
             self._note(f"choices from {kind(value)}")
-        bare = options.without_letters(texts)
-        if bare is not None and len(bare) == 1:  # `A. Smith` may be a name
-            self._guess("a single choice that begins with A is without its letter")
-        elif bare is not None:
+        found = options.named(texts, how.columns or options.keys_of(held))
+        if found.texts != texts:
             self._note("choices without their letters")
-        return bare or texts
+        if found.guess:
+            self._guess(found.guess)
+        return texts, found
 
     def _said(
-        self,
-        answers: list[tuple[Any, bool]],
-        texts: list[str],
-        numbers: Sequence[int],
-        *,
-        own: bool,
+        self, answers: list[tuple[Any, bool]], choices: Choices, *, own: bool
     ) -> list[AnswerSaid]:
-        """What each answer says; `numbers` are the names of the choices, if they have such."""
-        if own and answers and (ours := _letters(answers[0][0], len(texts))) is not None:
+        """What each answer says."""
+        count = len(choices.texts)
+        if own and answers and (ours := _letters(answers[0][0], choices.letters)) is not None:
             return [AnswerSaid(ours)]
         found: list[tuple[Any, AnswerSaid | None]] = []
         for value, place in answers:
-            one = said.read(value, texts, place=place)
-            if one is not None and one.places and numbers and not place:
+            one = said.read(value, choices, place=place)
+            if one is not None and one.places and choices.numbers and not place:
                 self._note("a number as the choice of that name")
-                one = one.named(numbers)
+                one = one.named(choices.numbers)
+            elif one is not None and one.places and choices.letters != LETTERS[:count]:
+                self._guess("numbers in answers count the choices as they stand, not by letters")
             found.append((value, one))
         known = [one for _, one in found if one is not None]
         if not known:
@@ -334,7 +340,7 @@ class Reader:
                 self._wrong("has no answer", 'give the letters of the right choices, as ["A"]')
             else:
                 self._wrong(
-                    f"answer {_short(answers[0][0])} is none of its {len(texts)} choices",
+                    f"answer {_short(answers[0][0])} is none of its {count} choices",
                     "give a letter, a choice's text or its place",
                 )
         elif len(known) < len(found):
@@ -346,11 +352,10 @@ class Reader:
         return known
 
 
-def _letters(value: Any, choices: int) -> Letters | None:
+def _letters(value: Any, letters: str) -> Letters | None:
     """An answer in our own words: a list of letters, empty where no choice is right."""
-    allowed = set(LETTERS[:choices])
-    ours = isinstance(value, list) and all(isinstance(x, str) and x in allowed for x in value)
-    return tuple(sorted(set(value))) if ours else None
+    ours = isinstance(value, list) and all(isinstance(x, str) and x in set(letters) for x in value)
+    return tuple(sorted(LETTERS[letters.index(x)] for x in set(value))) if ours else None
 
 
 def _short(value: Any) -> str:
@@ -364,9 +369,3 @@ def _text(row: Mapping[str, Any], key: str | None) -> str | None:
     if value is None or value == "" or isinstance(value, list | dict):
         return None
     return value if isinstance(value, str) else str(value)
-
-
-def kind(value: Any) -> str:
-    """What a value is, for someone who does not program."""
-    kinds = {str: "text", bool: "true or false", dict: "an object", list: "a list"}
-    return "null" if value is None else kinds.get(type(value), "a number")

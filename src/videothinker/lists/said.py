@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from videothinker import letters
+from videothinker.lists.options import Choices
 from videothinker.prompts import LETTERS
 from videothinker.records import Letters
 
@@ -22,6 +23,18 @@ class AnswerSaid:
     """Numbers that count the choices from 0 or from 1."""
     guess: str = ""
     """What else it could say; empty where it is plain."""
+
+    def among(self, letters: str) -> "AnswerSaid | None":
+        """With A for the first of the choices that have these `letters`, and so on.
+
+        None where a letter is none of them.
+        """
+        if not set(self.letters) <= set(letters):
+            return None
+        if LETTERS.startswith(letters):
+            return self
+        told = tuple(sorted({LETTERS[letters.index(letter)] for letter in self.letters}))
+        return AnswerSaid(told, self.places, self.guess)
 
     def named(self, numbers: Sequence[int]) -> "AnswerSaid | None":
         """With its places as letters where the choices are named by these `numbers`.
@@ -42,26 +55,27 @@ class AnswerSaid:
         return tuple(LETTERS[i] for i in at)
 
 
-def read(value: Any, choices: Sequence[str], *, place: bool = False) -> AnswerSaid | None:
-    """What an answer says; None where that cannot be told.
+def read(value: Any, choices: Choices, *, place: bool = False) -> AnswerSaid | None:
+    r"""What an answer says; None where that cannot be told.
 
     Args:
-        value: a letter, several, a choice's text, its place, `<answer>A</answer>`, or a list of
-            these.
-        choices: the texts, without letters.
+        value: a letter, several, a choice's text, its place, `<answer>A</answer>`, `\boxed{A}`, or
+            a list of these.
+        choices: the texts, and what they are called.
         place: a number is a place, whatever the choices say.
     """
     if isinstance(value, list):
         return _several(value, choices, place=place)
     if isinstance(value, str):
-        inner = TAGS.findall(value)
-        return _text((inner[-1] if inner else value).strip(), choices, place=place)
+        inner = TAGS.findall(value) or letters.BOX.findall(value)
+        found = _text((inner[-1] if inner else value).strip(), choices, place=place)
+        return None if found is None else found.among(choices.letters)
     if isinstance(value, bool) or not isinstance(value, int | float) or value % 1 != 0:
         return None  # the last is true of infinity and of no number, too
     return _number(int(value), choices, place=place)
 
 
-def _several(values: list[Any], choices: Sequence[str], *, place: bool) -> AnswerSaid | None:
+def _several(values: list[Any], choices: Choices, *, place: bool) -> AnswerSaid | None:
     found = [read(value, choices, place=place) for value in values]
     if not found or None in found:
         return None
@@ -73,29 +87,36 @@ def _several(values: list[Any], choices: Sequence[str], *, place: bool) -> Answe
     return AnswerSaid(told, places, next((one.guess for one in known if one.guess), ""))
 
 
-def _number(number: int, choices: Sequence[str], *, place: bool) -> AnswerSaid | None:
-    text = str(number)
-    if place or text not in choices:
-        return AnswerSaid(places=(number,)) if 0 <= number <= len(choices) else None
-    return _text(text, choices, place=False)
+def _number(number: int, choices: Choices, *, place: bool) -> AnswerSaid | None:
+    texts = choices.texts
+    if str(number) in texts and not place:
+        return read(str(number), choices)
+    possible = 0 <= number <= len(texts) or number in choices.numbers
+    return AnswerSaid(places=(number,)) if possible else None
 
 
-def _text(text: str, choices: Sequence[str], *, place: bool) -> AnswerSaid | None:
-    allowed = LETTERS[: len(choices)]
-    at = choices.index(text) if text in choices else -1
-    if len(text) == 1 and text in allowed:
-        same = at < 0 or LETTERS[at] == text
+def _text(text: str, choices: Choices, *, place: bool) -> AnswerSaid | None:
+    """What it says, by the letters that the choices have in their row."""
+    texts = choices.texts
+    at = texts.index(text) if text in texts else -1
+    if len(text) == 1 and text in choices.letters:
+        same = at < 0 or choices.letters[at] == text
         return AnswerSaid((text,), guess="" if same else f"answer {text!r} as a letter, not a text")
     if NUMBER.fullmatch(text):
         number = int(text.removesuffix(".0"))
         if at < 0 or place:
-            return AnswerSaid(places=(number,)) if 0 <= number <= len(choices) else None
+            return _number(number, choices, place=True)
         other = f"answer {text!r} as a choice's text, not its place"
-        return AnswerSaid((LETTERS[at],), guess=other if number <= len(choices) else "")
+        return AnswerSaid((choices.letters[at],), guess=other if number <= len(texts) else "")
     if at >= 0:
-        return AnswerSaid((LETTERS[at],)) if choices.count(text) == 1 else None
-    said = letters.read_letters(text, choices)
-    return None if said is None else AnswerSaid(said)
+        return AnswerSaid((choices.letters[at],)) if texts.count(text) == 1 else None
+    if spelled := choices.spelled(text):
+        return AnswerSaid((spelled,))
+    by_letter = [""] * (LETTERS.index(max(choices.letters)) + 1)
+    for letter, choice in zip(choices.letters, texts, strict=False):
+        by_letter[LETTERS.index(letter)] = choice
+    found = letters.read_letters(text, by_letter) if text else None
+    return None if found is None else AnswerSaid(found)
 
 
 def base_of(places: Sequence[tuple[int, int]]) -> tuple[int, str]:
