@@ -193,7 +193,13 @@ def test_what_a_run_wrote_is_read_as_it_is(tmp_path):
 
 def test_our_own_records(tmp_path):
     one = Question(
-        id="a", dataset="d", split="train", question="q", choices=("x",), answer=("A",), type="t"
+        id="a",
+        dataset="d",
+        split="train",
+        question="q",
+        choices=("x", "y"),
+        answer=("A",),
+        type="t",
     )
     write_jsonl(tmp_path / "questions.jsonl", [one])
     assert jsonl.load(tmp_path).questions == (one,)
@@ -205,9 +211,14 @@ def test_our_own_records(tmp_path):
     both = jsonl.load(tmp_path / "both.jsonl")
     assert (both.questions, both.left_out) == ((held_out,), {"of split train": 1})
     assert jsonl.load(tmp_path / "both.jsonl", "all").questions == (one, held_out)
-    for split, asked in {"test": 1, "other": 2}.items():  # without validation questions
-        write_jsonl(tmp_path / "two.jsonl", [one, msgspec.structs.replace(held_out, split=split)])
-        assert len(jsonl.load(tmp_path / "two.jsonl").questions) == asked
+    assert jsonl.load(tmp_path / "both.jsonl", "Val").questions == (held_out,)
+    two = tmp_path / "two.jsonl"
+    for split in ("test", "Test"):  # without validation questions
+        write_jsonl(two, [one, msgspec.structs.replace(held_out, split=split)])
+        assert len(jsonl.load(two).questions) == 1
+    write_jsonl(two, [one, msgspec.structs.replace(held_out, split="other")])
+    with pytest.raises(UserError, match="it has other, train: give one as --split"):
+        jsonl.load(two)
     assert jsonl.data_root(tmp_path) == tmp_path
     (tmp_path / "run.json").write_text('{"facts": {"data_root": "/else/where"}}')
     assert jsonl.data_root(tmp_path) == Path("/else/where")  # where no question has a video

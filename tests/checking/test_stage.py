@@ -92,6 +92,15 @@ def test_decoding_finds_what_a_header_hides(folder):
     assert list(check(path, CheckConfig(decode=True)).damaged) == ["hurt.mp4"]
 
 
+def test_decoding_finds_a_clip_beyond_its_video(folder):
+    clips = [[10, 20], [0, 0.5]]
+    path = put(folder, *({**ROW, "path": "a.mp4", "clip": clip} for clip in clips))
+    found = check(path, CheckConfig(decode=True))
+    assert "no frame between 10 s and 20 s" in found.damaged["a.mp4"]
+    path.write_text(json.dumps([{**ROW, "path": "a.mp4", "clip": clips[1]}]))
+    assert check(path, CheckConfig(decode=True)).damaged == {}
+
+
 def test_guesses_must_be_confirmed(folder, capsys):
     path = put(folder, {**ROW, "path": "/old/disk/a.mp4"}, {**ROW, "path": "/old/disk/gone.mp4"})
     guess = "guessed: paths of videos that begin with 'old/disk/' begin with '' in the data folder"
@@ -120,6 +129,7 @@ def test_all_problems_stand_in_one_table(folder, capsys):
     assert code == 1
     assert "23 problems" in told
     assert "and 3 more" in told
+    assert "check --out has" in told
     assert told.count("answer 'C' is none of its") == 20
     found = json.loads((folder / "found.jsonl").read_text())
     assert [p["number"] for p in found["problems"]] == list(range(2, 25))

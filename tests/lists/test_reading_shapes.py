@@ -354,3 +354,15 @@ def test_videos_outside_the_data_folder_name_the_folder_to_give(tmp_path):
     again = read_list(root / "list.json", away)
     assert [q.video for q in again.questions] == ["x/a.mp4", "y/b.mp4"]
     assert again.guesses() == []
+    row["video"] = "c.mp4"
+    both = read(root, [*rows, row, row | {"video": "../videos/x/a.mp4"}], videos="c.mp4")
+    assert {p.mend for p in both.problems} == {"keep it inside"}  # another root would lose c.mp4
+    assert [p.number for p in both.problems] == [1, 2, 4]
+
+
+@pytest.mark.parametrize("scheme", ["https", "s3", "gs", "hf", "file"])
+def test_a_url_is_no_path(tmp_path, scheme):
+    row = {"question": ASKED[0], "choices": ["left", "right"], "answer": "B"}
+    found = read(tmp_path, [row | {"video": f"{scheme}://a.b/c.mp4"}])
+    (problem,) = found.problems
+    assert ("is a URL" in problem.what, "download" in problem.mend) == (True, True)

@@ -27,6 +27,22 @@ def test_a_video_r1_list_is_trained_on_as_it_comes(tmp_path, capsys):
     assert "no question belongs to the split 'train'" in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.parametrize(
+    ("splits", "trained"),
+    [(("training", "Test"), 1), (("TRAIN", "dev"), 1), (("one",), 1), (("one", "test"), 0)],
+)
+def test_of_several_splits_one_must_be_that_to_train_on(tmp_path, splits, trained):
+    rows = [{"question": f"{s}?", "options": ["a", "b"], "answer": "A", "split": s} for s in splits]
+    path = tmp_path / "list.json"
+    path.write_text(json.dumps([row | {"context": "seen"} for row in rows]))
+    settings = GrpoConfig(model="m", out=tmp_path / "out", eval_steps=0)
+    if trained:
+        assert [q.question for q in load_training_set(path, settings).train] == [f"{splits[0]}?"]
+        return
+    with pytest.raises(UserError, match="it has one, test"):
+        load_training_set(path, settings)
+
+
 @pytest.mark.parametrize("at_chance", [False, True])
 def test_a_bias_set_of_a_model_at_chance_is_warned_of(tmp_path, capsys, at_chance):
     names = ("questions.jsonl", "bias_as_is.jsonl", "minimal_pairs.jsonl")

@@ -11,7 +11,7 @@ from videothinker import files
 from videothinker.benchmarks.base import Benchmark
 from videothinker.console import say
 from videothinker.errors import UserError
-from videothinker.lists.reading import QuestionList, lines_of, read_list
+from videothinker.lists.reading import QuestionList, lines_of, read_list, split_of
 from videothinker.lists.table import Table, files_of, list_in
 from videothinker.records import AUDIT, Audited, Diagnosis, Question, iter_jsonl, read_jsonl
 from videothinker.run_file import (
@@ -47,26 +47,34 @@ def load(
 
     Args:
         data: a list in any shape that `lists` reads, or a folder with a questions.jsonl.
-        split: the one to keep; None is validation, else test, else all there are.
+        split: the one to keep; None is validation, else test, else the only one there is.
         root: where the videos lie; None is what `data_root` says.
         accept_guesses: what had to be guessed of the list is right.
 
     Raises:
-        UserError: no such file, no such split (the present ones are named), or no question.
+        UserError: no such file, no question, no such split, or of several splits none that is held
+            out; the present ones are named.
     """
     path = list_in(data)
     listing = _read(path, root, accept_guesses=accept_guesses)
     questions = listing.questions
+    present = {question.split for question in questions}
     if split is None:
-        present = {question.split for question in questions}
         split = next((held_out for held_out in HELD_OUT if held_out in present), "all")
+        if split == "all" and len(present) > 1:
+            raise UserError(
+                f"{path}: none of its splits is {' or '.join(HELD_OUT)}; it has "
+                f"{', '.join(sorted(present))}: give one as --split, or all"
+            )
+    elif split not in present:
+        split = split_of(split)
     found = tuple(q for q in questions if split in ("all", q.split))
     others = Counter(f"of split {q.split}" for q in questions if split not in ("all", q.split))
     if not questions:
         rest = ", ".join(f"{count:,} {why}" for why, count in listing.left_out().items())
         raise UserError(f"{path}: holds no question{f' (rows: {rest})' if rest else ''}; {DO}")
     if not found:
-        splits = ", ".join(sorted({q.split for q in questions}))
+        splits = ", ".join(sorted(present))
         raise UserError(f"{path}: holds no question of split {split!r}; it has {splits}")
     return BENCHMARK.of(found, *files_of(path), left_out={**others, **listing.left_out()})
 

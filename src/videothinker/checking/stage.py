@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from rich.table import Table
@@ -113,8 +114,8 @@ def convert(path: Path, config: ConvertConfig) -> Checked:
         raise UserError(f"{path}: holds no whole question; nothing was written")
     if guesses and not config.accept_guesses:
         raise unconfirmed(path, guesses)
-    videos = {question.video for question in listing.questions if question.video is not None}
-    found = _found(listing, videos, config, decode=False)
+    parts = [(q.video, q.clip) for q in listing.questions if q.video is not None]
+    found = _found(listing, parts, config, decode=False)
     inside, rooted = _from(config.out, root, listing.questions)
     _write(config.out, inside)
     _tell_videos(found)
@@ -143,19 +144,21 @@ def problem_table(problems: Sequence[Problem], unit: str) -> Table:
     for one in problems[:NAMED]:
         table.add_row(str(one.number), Text(one.what), Text(one.mend))
     if len(problems) > NAMED:
-        table.add_row("...", f"and {len(problems) - NAMED:,} more", "--json or --out has them all")
+        table.add_row(
+            "...", f"and {len(problems) - NAMED:,} more", "videothinker check --out has them all"
+        )
     return table
 
 
 def _found(
     listing: QuestionList,
-    videos: Iterable[str],
+    parts: Iterable[tuple[str, Any]],
     config: CheckConfig | ConvertConfig,
     *,
     decode: bool,
 ) -> Checked:
     missing, damaged = bad_videos(
-        listing.root, videos, follow_links=config.follow_links, decode=decode
+        listing.root, parts, follow_links=config.follow_links, decode=decode
     )
     return Checked(
         list=str(listing.table.path),
@@ -185,7 +188,7 @@ def _tell_kind(kind: str, videos: Mapping[str, str]) -> None:
     for sentence in list(videos.values())[:NAMED]:
         say(f"  {sentence}")
     if len(videos) > NAMED:
-        say(f"  and {len(videos) - NAMED:,} more, which --json or --out has")
+        say(f"  and {len(videos) - NAMED:,} more, which videothinker check --out has")
 
 
 def _count(found: Checked) -> str:

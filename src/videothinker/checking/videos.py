@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from videothinker.checking.headers import damage
 from videothinker.console import progress
@@ -11,27 +12,32 @@ from videothinker.video.paths import locate, reason
 
 
 def bad_videos(
-    root: Path, videos: Iterable[str], *, follow_links: bool, decode: bool
+    root: Path, parts: Iterable[tuple[str, Any]], *, follow_links: bool, decode: bool
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Look at every video once.
 
     Args:
         root: the data folder.
-        videos: paths from there on.
+        parts: paths from there on, each with the clip that is asked about; null for all of it.
         follow_links: links may lead out of it.
-        decode: decode a frame at both ends, too.
+        decode: decode a frame at both ends of each part, too; one that lies outside is told.
 
     Returns:
         The missing ones and the damaged ones -> one sentence each.
     """
-    names = sorted(set(videos))
+    clips: dict[str, list[Any]] = {}
+    for name, clip in dict.fromkeys(parts):
+        clips.setdefault(name, []).append(clip)
+    names = sorted(clips)
     missing: dict[str, str] = {}
     damaged: dict[str, str] = {}
     with progress("looking at videos", len(names)) as bar:
         for name in names:
             try:
                 if os.path.lexists(f"{root}/{name}"):  # before `locate`, which costs ten times this
-                    _look(root, name, follow_links=follow_links, decode=decode)
+                    _look(root, name, follow_links=follow_links)
+                    for clip in clips[name] if decode else ():
+                        read_clip(root, name, 2, clip=clip, follow_links=follow_links)
                 else:
                     missing[name] = f"video {name!r} is missing from {root}"
             except BadVideo as error:
@@ -42,7 +48,7 @@ def bad_videos(
     return missing, damaged
 
 
-def _look(root: Path, name: str, *, follow_links: bool, decode: bool) -> None:
+def _look(root: Path, name: str, *, follow_links: bool) -> None:
     """One video.
 
     Raises:
@@ -58,5 +64,3 @@ def _look(root: Path, name: str, *, follow_links: bool, decode: bool) -> None:
             wrong = f"cannot be read ({reason(error)}); check its permissions"
         if wrong is not None:
             raise BadVideo(f"video {name!r} {wrong}")
-    if decode:
-        read_clip(root, name, 2, follow_links=follow_links)

@@ -19,9 +19,11 @@ class Places:
         self._known: dict[str, tuple[str, str, str]] = {}
         self._starts: list[tuple[str, str]] = []
         self.outside: set[str] = set()
-        """Absolute paths of files that are there and not in the data folder."""
+        """Names that lead out of the data folder: with .., or absolute, of a file that is there."""
         self.lost: set[str] = set()
         """Names of videos that are nowhere."""
+        self.urls: set[str] = set()
+        """Those of them that are URLs."""
 
     def find(self, name: str) -> tuple[str, str, str]:
         """A video's path from the root on.
@@ -44,7 +46,14 @@ class Places:
                 "",
             )
         relative = os.path.normpath(plain.lstrip("/")) if plain.strip("/") else plain
-        slash = "" if plain == plain.lstrip("/") else "paths without their leading /"
+        if relative.split("/")[0] == os.pardir:
+            self.outside.add(name)
+            return relative, "", ""
+        slash = (
+            ""
+            if plain == plain.lstrip("/") or plain != name.strip()
+            else "paths without their leading /"
+        )
         if self._there(relative):
             return relative, slash, ""
         moved = self._moved(relative) or self._with_ending(relative)
@@ -53,6 +62,8 @@ class Places:
         if moved is not None:
             return moved[0], "", moved[1]
         self.lost.add(name)
+        if SCHEME.match(name.strip()):
+            self.urls.add(name)
         return relative, slash, ""
 
     def beside(self, name: str) -> tuple[str, str] | None:

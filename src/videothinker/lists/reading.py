@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import msgspec
 
+from videothinker.lists.layout import plain
 from videothinker.lists.notes import Notes, Problem
 from videothinker.lists.places import Places
 from videothinker.lists.rows import Draft, Reader
@@ -16,7 +18,12 @@ from videothinker.lists.said import base_of
 from videothinker.lists.table import Table, read_table
 from videothinker.records import Question
 
-SPLITS = {"val": "validation", "valid": "validation", "dev": "validation"}
+SPLITS = {
+    **dict.fromkeys(("train", "training", "trainset", "train_set"), "train"),
+    **dict.fromkeys(("validation", "val", "valid", "validate", "dev", "development"), "validation"),
+    **dict.fromkeys(("test", "testing", "tests", "testset", "test_set"), "test"),
+}
+"""What lists call a split, in lower case -> what it is called here."""
 UNSPLIT = "unsplit"
 """The split of a list that names none: nothing is held out, and training says so."""
 
@@ -32,8 +39,8 @@ class QuestionList:
     problems: list[Problem]
     """In the file's order; a row may have several."""
     notes: Notes = field(default_factory=Notes)
-    named: frozenset[str] = frozenset()
-    """Paths of all videos that its rows name, faulty ones too."""
+    named: tuple[tuple[str, Any], ...] = ()
+    """All videos that its rows name, faulty ones too, each with the clip that is asked about."""
 
     def guesses(self) -> list[str]:
         """What must be confirmed, a sentence each."""
@@ -71,13 +78,12 @@ def read_list(path: Path, root: Path) -> QuestionList:
             problems.append(Problem(row.number, row.broken, "mend or remove it"))
         else:
             drafts += reader.read(row.number, row.value)
-    problems += _outside(reader.outside, root)
-    away = {number for number, _ in reader.outside}
-    drafts = [draft for draft in drafts if draft.number not in away]
     _beside(drafts, places, notes)
-    named = {draft.video for draft in drafts} | {
-        _path(name, places) for name in reader.faulty if name not in places.outside
-    }
+    problems += _outside(drafts, places)
+    away = places.outside | places.urls
+    drafts = [draft for draft in drafts if draft.video_name not in away]
+    named = [(draft.video, draft.clip) for draft in drafts]
+    named += [(_path(n, places), None) for n in reader.faulty if n not in away]
     drafts = _answered(drafts, notes, problems)
     drafts = _named(drafts, path, notes, problems, table.unit)
     made = [_record(draft, path, notes, problems) for draft in drafts]
@@ -88,17 +94,23 @@ def read_list(path: Path, root: Path) -> QuestionList:
         questions=[question for question in made if question is not None],
         problems=problems,
         notes=notes,
-        named=frozenset(video for video in named if video is not None),
+        named=tuple((video, clip) for video, clip in named if video is not None),
     )
 
 
-def _outside(videos: Sequence[tuple[int, str]], root: Path) -> Iterator[Problem]:
-    """Videos that are there and not in the data folder; which folder would hold them all."""
-    folders = [os.path.dirname(name) for _, name in videos]  # noqa: PTH120 (names, any)
-    common = os.path.commonpath(folders) if folders else ""
-    for number, name in videos:
-        what = f"video {name!r} lies outside the data folder {root}"
-        yield Problem(number, what, f"give the videos' folder: --data-root {common}")
+def _outside(drafts: Sequence[Draft], places: Places) -> Iterator[Problem]:
+    """Videos that are not in the data folder; where all are in another, which one holds them."""
+    names = [draft.video_name for draft in drafts if draft.video_name is not None]
+    mend = "keep it inside"
+    if names and places.outside.issuperset(names) and all(name[0] == "/" for name in names):
+        folders = [os.path.dirname(name) for name in names]  # noqa: PTH120 (names, any)
+        mend = f"give the videos' folder: --data-root {os.path.commonpath(folders)}"
+    for draft in drafts:
+        video = f"video {draft.video_name!r}"
+        if draft.video_name in places.outside:
+            yield Problem(draft.number, f"{video} lies outside its data folder {places.root}", mend)
+        elif draft.video_name in places.urls:
+            yield Problem(draft.number, f"{video} is a URL", "download it and give the file")
 
 
 def _beside(drafts: Sequence[Draft], places: Places, notes: Notes) -> None:
@@ -106,6 +118,7 @@ def _beside(drafts: Sequence[Draft], places: Places, notes: Notes) -> None:
     for draft in drafts:
         if draft.video_name in places.lost and (found := places.beside(draft.video_name)):
             draft.video, guess = found
+            places.urls.discard(draft.video_name)
             notes.add("guessed", guess, draft.number)
 
 
@@ -197,8 +210,7 @@ def _record(draft: Draft, path: Path, notes: Notes, problems: list[Problem]) -> 
     if split is None:
         split = UNSPLIT
         notes.add("made", f"split {UNSPLIT!r}: nothing is held out", draft.number)
-    elif split in SPLITS and not draft.own:
-        split = SPLITS[split]
+    elif (split := split_of(split)) != draft.split:
         notes.add("read", f"split {draft.split} as {split}", draft.number)
     fields = {
         "id": draft.id,
@@ -219,6 +231,11 @@ def _record(draft: Draft, path: Path, notes: Notes, problems: list[Problem]) -> 
     except msgspec.ValidationError as error:
         problems.append(Problem(draft.number, f"is no question: {error}", "correct it"))
         return None
+
+
+def split_of(name: str) -> str:
+    """A split's name here; its own where it is none of those that lists have."""
+    return SPLITS.get(plain(name), name)
 
 
 def lines_of(listing: QuestionList) -> Iterator[str]:

@@ -59,8 +59,6 @@ class Reader:
         self._notes, self._problems, self._places = notes, problems, places
         self._layouts: dict[tuple[str, ...], Layout] = {}
         self._number = 0
-        self.outside: list[tuple[int, str]] = []
-        """Rows whose video lies outside the data folder, with its path."""
         self.faulty: list[str] = []
         """Videos of rows with problems, as they stand there."""
 
@@ -176,9 +174,6 @@ class Reader:
             self._wrong(f"video is {kind(value)}", "give text: one path a question")
             return None, None
         path, read, guessed = self._places.find(value)
-        if value in self._places.outside:
-            self.outside.append((self._number, value))
-            return path, value
         if read:
             self._note(read)
         if guessed:
@@ -269,7 +264,8 @@ class Reader:
             if choices is not None:
                 self._note("choices that stand in the question too: taken out of it")
             asked = below[0]
-        single = [(f"has a single choice, {texts[0]!r}", "give two or more")] * (len(texts) == 1)
+        only = texts if len(texts) == 1 else []
+        single = [(f"has a single choice, {text!r}", "give two or more") for text in only]
         half_named = options.half_named(texts) if texts == written else ()
         for what, mend in (*options.faults(texts), *single, *half_named):
             self._wrong(what, mend)

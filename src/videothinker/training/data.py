@@ -148,17 +148,40 @@ def _diagnosed(
     return labels, parts
 
 
+def _of_train(questions: list[Question], source: Path) -> list[Question]:
+    """The questions of the split `train`, or of the only one there is, with a warning.
+
+    Raises:
+        UserError: several splits, and none is `train`.
+    """
+    splits = sorted({q.split for q in questions})
+    if "train" in splits:
+        return [q for q in questions if q.split == "train"]
+    if len(splits) > 1:
+        raise UserError(
+            f"{source}: no question belongs to the split 'train'; it has {', '.join(splits)}: "
+            "call the one to learn from 'train'"
+        )
+    if splits:
+        console.say(
+            f"warning: {source}: no question belongs to the split 'train', so {splits[0]} is "
+            "trained on; an evaluation on it would not be held out"
+        )
+    return questions
+
+
 def load_training_set(data: Path, config: TrainConfig) -> TrainingSet:
     """Read a diagnose folder (or one of its question files) and draw.
 
     The order depends on the seed and each question's id alone, so the three stages see the
     questions they have in common in the same order; the two of a minimal pair stay together. The
     validation slice comes from the order's end, at most a tenth of all, half of each label where
-    possible. Splits other than `train` stay out, unless there is no `train`: then all are used,
-    with a warning, as for the bias set.
+    possible. Splits other than `train` stay out, unless there is but one: then it is used, with a
+    warning.
 
     Raises:
-        UserError: no such file, no question with an answer in it, or a question without its pair
+        UserError: no such file, several splits of which none is `train`, no question with an answer
+            in it, or a question without its pair
             where the reward wants pairs.
     """
     source = _source(data, config.trained_on())
@@ -171,14 +194,7 @@ def load_training_set(data: Path, config: TrainConfig) -> TrainingSet:
             f"warning: {source}: the model that was probed for it is not shown to be better than a "
             "guess, so it holds questions by chance; diagnose with another --probe MODEL"
         )
-    if any(q.split == "train" for q in questions):
-        questions = [q for q in questions if q.split == "train"]
-    elif questions:
-        splits = ", ".join(sorted({q.split for q in questions}))
-        console.say(
-            f"warning: {source}: no question belongs to the split 'train', so {splits} is trained "
-            "on; an evaluation on it would not be held out"
-        )
+    questions = _of_train(questions, source)
     # A diagnosis covers the questions that can be shortcut at all (CLEVRER's counterfactual ones);
     # the paper trains on those alone.
     asked = [q for q in questions if q.id in labels] if labels else questions
