@@ -131,8 +131,9 @@ def test_all_problems_stand_in_one_table(folder, capsys):
     assert "and 3 more" in told
     assert "check --out has" in told
     assert told.count("answer 'C' is none of its") == 20
-    found = json.loads((folder / "found.jsonl").read_text())
-    assert [p["number"] for p in found["problems"]] == list(range(2, 25))
+    found = [json.loads(line) for line in (folder / "found.jsonl").read_text().splitlines()]
+    assert [one["item"] for one in found] == list(range(2, 25))
+    assert all(one["what"] and one["mend"] for one in found)
     out = folder / "ours.jsonl"
     assert run(capsys, "convert", path, "--out", out)[0] == 2
     assert not out.exists()
@@ -154,6 +155,19 @@ def test_what_is_no_list_is_a_users_error(folder, capsys):
         code, told = run(capsys, "check", folder / name)
         assert code == 2
         assert "JSON lines, a JSON array, CSV, parquet" in told
+
+
+@pytest.mark.parametrize("made", [False, True])
+def test_a_folder_without_a_list_is_named_as_given(tmp_path, capsys, made):
+    world = tmp_path / "world"
+    world.mkdir()
+    (world / "run.json").write_text(json.dumps({"stage": "world" if made else "diagnose"}))
+    code, told = run(capsys, "check", world)
+    assert code == 2
+    assert ("videothinker diagnose" in told) == made
+    assert f"{world}: is a" in told
+    with pytest.raises(UserError, match="gone is not there"):
+        jsonl.read_questions(tmp_path / "gone" / "bias_as_is.jsonl")
 
 
 def test_videos_are_named_from_the_new_lists_folder(folder):

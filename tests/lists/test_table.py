@@ -28,6 +28,10 @@ ROW = {"question": "Which?", "options": ["left", "right"], "answer": "A", "video
         (json.dumps(ROW, indent=1), "item", [1]),
         (json.dumps([ROW | {"seconds": float("nan")}]), "item", [1]),
         (json.dumps(ROW), "line", [1]),
+        (json.dumps({"q": "Which?", "video": "a.mp4"}), "line", [1]),
+        (json.dumps({"video": "a.mp4", "id": 7, "qa": [{"q": "?"}, {"q": "!"}]}), "item", [1, 2]),
+        ((json.dumps({"video": "a.mp4", "qa": [ROW, ROW]}) + "\n") * 2, "line", [1, 1, 2, 2]),
+        (json.dumps({"messages": [{"role": "user"}], "video": "a.mp4"}), "line", [1]),
         ('question,video\n"Which\nway, then?",a.mp4\n\nWho?,b.mp4\n', "line", [2, 5]),
         ("question;video\nWhich, then?;a.mp4\n", "line", [2]),
         ("video\tquestion\r\na.mp4\tWhich?\r\n", "line", [2]),
@@ -46,8 +50,9 @@ def test_a_file_is_told_by_what_is_in_it(tmp_path, text, unit, numbers):
     ("text", "says"),
     [
         (json.dumps([ROW])[:-5], "is no JSON (Input data was truncated); it ends in the middle"),
-        (json.dumps({"a": [ROW], "b": [ROW]}), "(a, b) and 2 of its values are lists of questions"),
+        (json.dumps({"a": [ROW], "b": [ROW]}), "(a, b), and holds neither"),
         ('question,video\n"Which,a.mp4\n', "is no CSV (unexpected end of data)"),
+        ("{}", "is one JSON object without keys"),
         ("Which way?\n", "is plain text"),
     ],
 )
@@ -58,6 +63,23 @@ def test_what_is_no_list_is_one_sentence(tmp_path, text, says):
         read_table(path)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_lists_under_the_names_of_splits_are_those(tmp_path):
+    path = tmp_path / "list.json"
+    path.write_text(json.dumps({"Training": [ROW], "test": [ROW | {"question": "Who?"}]}))
+    assert [q.split for q in read_list(path, tmp_path).questions] == ["train", "test"]
+
+
+def test_several_questions_of_one_video_have_it_and_ids_of_their_own(tmp_path):
+    path = tmp_path / "list.jsonl"
+    rows = [ROW | {"question": question} for question in ("Which?", "Who?")]
+    for row in rows:
+        del row["video"]
+    path.write_text(json.dumps({"video": "b.mp4", "id": "v1", "qa": rows}))
+    found = read_list(path, tmp_path).questions
+    assert [(q.video, q.question) for q in found] == [("b.mp4", "Which?"), ("b.mp4", "Who?")]
+    assert "v1" not in {q.id for q in found}
 
 
 def test_lines_that_are_cut_off_or_of_another_width_are_problems(tmp_path):

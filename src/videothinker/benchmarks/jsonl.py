@@ -11,8 +11,9 @@ from videothinker import files
 from videothinker.benchmarks.base import Benchmark
 from videothinker.console import say
 from videothinker.errors import UserError
-from videothinker.lists.reading import QuestionList, lines_of, read_list, split_of
-from videothinker.lists.table import Table, files_of, list_in
+from videothinker.lists.layout import split_of
+from videothinker.lists.reading import QuestionList, lines_of, read_list
+from videothinker.lists.table import Table, files_of, list_in, refuse_absent
 from videothinker.records import AUDIT, Audited, Diagnosis, Question, iter_jsonl, read_jsonl
 from videothinker.run_file import (
     QUESTIONS,
@@ -164,6 +165,7 @@ def read_questions(
 
 
 def _read(path: Path, root: Path | None, *, accept_guesses: bool) -> QuestionList:
+    refuse_absent(path)
     root = root or data_root(path)
     if (path.parent / "run.json").is_file():
         return QuestionList(Table(path, "line", []), root, read_jsonl(path, Question), [])

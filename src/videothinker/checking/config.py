@@ -18,7 +18,7 @@ class CheckConfig:
     follow_links: bool = False
     """Read videos behind symbolic links that lead out of the data folder, as a hub cache has."""
     out: Path | None = None
-    """A file to write all that was found to, as one JSON line."""
+    """A .jsonl file to write all that was found to, one JSON object a line."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """The verbs `check` and `convert`: what is wrong with a list of questions, and the list as ours."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ def check(path: Path, config: CheckConfig) -> Checked:
     found = _found(listing, listing.named, config, decode=config.decode)
     _tell_videos(found)
     if config.out is not None:
-        write_alone(config.out, encode(found))
+        write_alone(config.out, b"".join(_lines(found, listing.table.unit)))
     where = f" --data-root {hub.as_given(root)}" if config.data_root else ""
     if not found.rows:
         say(f"{path}: is empty; give a file with questions in it")
@@ -172,6 +172,20 @@ def _found(
         missing=missing,
         damaged=damaged,
     )
+
+
+def _lines(found: Checked, unit: str) -> Iterator[bytes]:
+    """What was found, each by itself: `line` (`item`, `row`) or `video`, `what`, and `mend`."""
+    told: list[dict[str, int | str]] = [
+        {unit: one.number, "what": one.what, "mend": one.mend} for one in found.problems
+    ]
+    for kind, videos in (("missing", found.missing), ("damaged", found.damaged)):
+        told += [{"video": name, "what": kind, "mend": mend} for name, mend in videos.items()]
+    told += [
+        {"what": guess, "mend": f"where it is right, add {CONFIRM}"} for guess in found.guesses
+    ]
+    for one in told:
+        yield msgspec.json.encode(one) + b"\n"
 
 
 def _tell_videos(found: Checked) -> None:

@@ -160,4 +160,4 @@ def _rows(arrow: Any, path: Path) -> Sequence[dict[str, Any]]:
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
     """The row, with a file in it (`bytes` and `path`) as its path."""
     files = [k for k, v in row.items() if isinstance(v, dict) and v.keys() == {"bytes", "path"}]
-    return row | {key: row[key]["path"] for key in files}
+    return row | {key: row[key]["path"] or row[key]["bytes"] for key in files}

@@ -24,7 +24,8 @@ PLACES = (
 """Keys whose number is a place among the choices, even where a choice is a number too."""
 ANSWER = (
     "answer", "solution", "correct_answer", "answer_choice", "answer_letter", "correct_option",
-    "correct_answer_label", "truth", "ground_truth", "gt", *PLACES, "label",
+    "correct_answer_label", "truth", "ground_truth", "gt", "correct", "target", "ans", *PLACES,
+    "label", "answer_text", "correct_answer_text",
 )  # fmt: skip
 VIDEO = (
     "video", "path", "video_path", "video_file", "video_name", "vid_name", "video_filename",
@@ -41,9 +42,17 @@ TYPE = (
 )  # fmt: skip
 DATASET = ("dataset", "data_source", "source")
 CLIPS = (("clip",), ("start", "end"), ("start_time", "end_time"), ("ts",))
+IMAGE = ("image", "images", "image_path")
+"""Keys of a row that has no video and is about an image."""
 TALK = ("conversations", "messages", "conversation")
 KINDS = ("data_type", "question_type", "problem_type", "answer_type", "type")
 """Where a list says that a row is about an image, or has no choices."""
+SPLITS = {
+    **dict.fromkeys(("train", "training", "trainset", "train_set"), "train"),
+    **dict.fromkeys(("validation", "val", "valid", "validate", "dev", "development"), "validation"),
+    **dict.fromkeys(("test", "testing", "tests", "testset", "test_set"), "test"),
+}
+"""What lists call a split, in lower case -> what it is called here."""
 OWN = ("context", "question_struck", "groups")
 COLUMN = re.compile(r"(?:a|c|opt|op|option|choice|answer|candidate)?_?([0-9]{1,2}|[a-z])")
 """Choices in columns of their own: a0, option_1, choice_b, A."""
@@ -61,6 +70,7 @@ class Layout:
     answers: tuple[tuple[str, bool], ...]
     """Each with whether a number under it is surely a place."""
     video: str | None
+    image: str | None
     id: str | None
     split: str | None
     dataset: str | None
@@ -76,6 +86,11 @@ class Layout:
 def plain(key: str) -> str:
     """A key without case, spaces and hyphens."""
     return key.strip().lower().replace(" ", "_").replace("-", "_")
+
+
+def split_of(name: str) -> str:
+    """A split's name here; its own where it is none of those that lists have."""
+    return SPLITS.get(plain(name), name)
 
 
 def find(keys: Iterable[str], row: Mapping[str, Any]) -> Layout:
@@ -118,6 +133,7 @@ def find(keys: Iterable[str], row: Mapping[str, Any]) -> Layout:
         columns=columns,
         answers=answers,
         video=video,
+        image=first(IMAGE),
         id=found["id"],
         split=first(("split",)),
         dataset=found["dataset"],

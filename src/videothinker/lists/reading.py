@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from videothinker.lists.layout import plain
+from videothinker.lists.layout import split_of
 from videothinker.lists.notes import Notes, Problem
 from videothinker.lists.places import Places
 from videothinker.lists.rows import Draft, Reader
@@ -18,12 +18,6 @@ from videothinker.lists.said import base_of
 from videothinker.lists.table import Table, read_table
 from videothinker.records import Question
 
-SPLITS = {
-    **dict.fromkeys(("train", "training", "trainset", "train_set"), "train"),
-    **dict.fromkeys(("validation", "val", "valid", "validate", "dev", "development"), "validation"),
-    **dict.fromkeys(("test", "testing", "tests", "testset", "test_set"), "test"),
-}
-"""What lists call a split, in lower case -> what it is called here."""
 UNSPLIT = "unsplit"
 """The split of a list that names none: nothing is held out, and training says so."""
 
@@ -68,8 +62,6 @@ def read_list(path: Path, root: Path) -> QuestionList:
     """
     table = read_table(path)
     notes, problems = Notes(), list[Problem]()
-    for note in table.notes:
-        notes.add("read", note, 1)
     places = Places(root)
     reader = Reader(notes, problems, places)
     drafts: list[Draft] = []
@@ -175,17 +167,19 @@ def _named(
             draft.id = _within(draft)
             notes.add("guessed", "ids come again: each is one within its video", draft.number)
     kept: list[Draft] = []
-    seen: dict[str, int] = {}
+    seen: dict[str, Draft] = {}
     for draft in drafts:
         name = draft.id or ""
-        if name in seen and name in made:
-            what = f"asks the same as {unit} {seen[name]}"
+        first = seen.get(name)
+        if first is not None and name in made:
+            other = "" if draft.answer == first.answer else ", with another answer"
+            what = f"asks the same as {unit} {first.number}{other}"
             problems.append(Problem(draft.number, what, "leave one of them out"))
-        elif name in seen:
-            what = f"id {name!r} is that of {unit} {seen[name]} too"
+        elif first is not None:
+            what = f"id {name!r} is that of {unit} {first.number} too"
             problems.append(Problem(draft.number, what, "give each question its own"))
         else:
-            seen[name] = draft.number
+            seen[name] = draft
             kept.append(draft)
     return kept
 
@@ -231,11 +225,6 @@ def _record(draft: Draft, path: Path, notes: Notes, problems: list[Problem]) -> 
     except msgspec.ValidationError as error:
         problems.append(Problem(draft.number, f"is no question: {error}", "correct it"))
         return None
-
-
-def split_of(name: str) -> str:
-    """A split's name here; its own where it is none of those that lists have."""
-    return SPLITS.get(plain(name), name)
 
 
 def lines_of(listing: QuestionList) -> Iterator[str]:

@@ -24,7 +24,7 @@ OPEN = re.compile(
 FORMS = re.compile(r"multi(?:ple)?[-_ ]?choices?|mcq?|mcqa", re.IGNORECASE)
 """What a list calls the form of its questions, which is not their type."""
 YES_NO = ("yes", "no")
-SPAN = re.compile(r"\s*([0-9.]+)\s*-\s*([0-9.]+)\s*")
+SPAN = re.compile(r"\s*([0-9.:]+)\s*-\s*([0-9.:]+)\s*")
 TEXTS = ("question_struck", "context")
 
 
@@ -124,7 +124,8 @@ class Reader:
     def _is_asked(self, row: Mapping[str, Any], how: Layout) -> bool:
         """Is it a multiple-choice question about a video? Else it is counted."""
         kinds = [str(row[key]).strip() for key in how.kinds]
-        if any(one.lower() == "image" for one in kinds):
+        image = any(one.lower() == "image" for one in kinds)
+        if image or (how.video is None and not how.own and how.image is not None):
             self._notes.add("left out", "about images", self._number)
             return False
         if not self._has_choices(row, how) and any(OPEN.fullmatch(one) for one in kinds):
@@ -163,7 +164,11 @@ class Reader:
         if isinstance(value, list) and len(value) == 1 and not how.own:
             value = value[0]
         if isinstance(value, dict):
-            value = value.get("path")
+            inside = isinstance(value.get("bytes"), bytes)
+            value = value.get("path") or (value["bytes"] if inside else None)
+        if isinstance(value, bytes):
+            self._wrong("video lies inside its row", "write it to a file, and give its path")
+            return None, None
         if isinstance(value, int) and not isinstance(value, bool) and not how.own:
             value = str(value)
         if value is None or value == "":
@@ -190,7 +195,7 @@ class Reader:
         else:
             ends = values
         try:
-            start, end = (float(one) for one in ends)
+            start, end = map(_seconds, ends)
         except (TypeError, ValueError):
             self._wrong(f"clip {ends!r} is no part of a video", "give start and end, in seconds")
             return None
@@ -352,6 +357,17 @@ def _letters(value: Any, letters: str) -> Letters | None:
     """An answer in our own words: a list of letters, empty where no choice is right."""
     ours = isinstance(value, list) and all(isinstance(x, str) and x in set(letters) for x in value)
     return tuple(sorted(LETTERS[letters.index(x)] for x in set(value))) if ours else None
+
+
+def _seconds(time: Any) -> float:
+    """A time as `1.5`, `"1.5"` or `"00:00:01.5"`, in seconds.
+
+    Raises:
+        TypeError, ValueError: it is none.
+    """
+    if not isinstance(time, str):
+        return float(time)
+    return sum(60**i * float(part) for i, part in enumerate(reversed(time.split(":"))))
 
 
 def _short(value: Any) -> str:

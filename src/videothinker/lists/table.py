@@ -9,7 +9,7 @@ import io
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,15 @@ import msgspec
 from videothinker import files
 from videothinker.errors import UserError
 from videothinker.lists.arrow import SHORT, dataset_files, is_dataset, read_dataset, read_parquet
-from videothinker.run_file import QUESTIONS
+from videothinker.lists.layout import SPLITS, TALK, plain
+from videothinker.run_file import QUESTIONS, is_world
 
 WANTED = "a list of questions: JSON lines, a JSON array, CSV, parquet or a datasets folder"
 ALLOWED = f"allowed is {WANTED}"
-QUESTION_WORDS = ("question", "problem", "query", "conversations")
+QUESTION_WORDS = ("question", "problem", "query", "q", "question_text", *TALK)
 """A table, or an object, without any of these is no list of questions."""
+OF_GROUP = ("id", "question_id", "qid", "uid", "index", "idx")
+"""Keys beside several questions of one video that name the group, and no question."""
 SEPARATORS = ",\t;"
 _DECODER = msgspec.json.Decoder()
 
@@ -48,7 +51,6 @@ class Table:
     unit: str
     """What `Row.number` counts: line, item or row."""
     rows: list[Row]
-    notes: list[str] = field(default_factory=list[str])
 
     def place(self, number: int) -> str:
         """`path:3` for a line, `path: item 3` for the others."""
@@ -74,12 +76,33 @@ def files_of(path: Path) -> list[Path]:
     return dataset_files(path) if path.is_dir() else [path]
 
 
+def refuse_absent(path: Path) -> None:
+    """Say of a list that is not there what its folder is, which is what was given.
+
+    Raises:
+        UserError: it is a simulated world, none at all, or one without a list.
+    """
+    folder = path.parent
+    if path.exists():
+        return
+    if not folder.exists():
+        raise UserError(f"{files.not_there(folder)}; give {WANTED}")
+    if is_world(folder):
+        raise UserError(
+            f"{folder}: is a simulated world, whose questions have no labels yet; label them "
+            f"first: videothinker diagnose {folder}"
+        )
+    if path.name == QUESTIONS:
+        raise UserError(f"{folder}: is a folder without {QUESTIONS}; give {WANTED}")
+
+
 def read_table(path: Path) -> Table:
     """The rows of a list, in the file's order; blank lines are passed over.
 
     Raises:
         UserError: no such file, or one that is no list of rows; what it is and what is allowed.
     """
+    refuse_absent(path)
     if path.is_dir():
         if not is_dataset(path):
             raise UserError(f"{path}: is a folder; give {WANTED}")
@@ -98,7 +121,8 @@ def read_table(path: Path) -> Table:
     data = data.removeprefix(files.BOM)
     if data.lstrip().startswith(b"["):
         items = _whole(path, data)
-        return Table(path, "item", [Row(i, item) for i, item in enumerate(items, 1)])
+        rows = [Row(i, one) for i, item in enumerate(items, 1) for one in _questions(item)]
+        return Table(path, "item", rows)
     if files.is_spread(data) or b"\n" not in data.strip():
         return _object(path, data)
     return Table(path, "line", list(_lines(path, data)))
@@ -109,7 +133,8 @@ def _lines(path: Path, data: bytes) -> Iterator[Row]:
         if not line.strip():
             continue
         try:
-            yield Row(number, _decode(line))
+            for row in _questions(_decode(line)):
+                yield Row(number, row)
         except UnicodeDecodeError as error:
             raise files.not_utf8(f"{path}:{number}", error) from error
         except msgspec.MsgspecError as error:
@@ -150,39 +175,57 @@ def _whole(path: Path, data: bytes) -> Any:
         raise UserError(f"{path}: is no JSON ({error}); {do}") from error
 
 
+def _questions(value: Any) -> list[Any]:
+    """A row's questions: itself, or those of a list in it, each with what stands beside the list.
+
+    Several lists are the splits whose names they have.
+    """
+    if not isinstance(value, dict) or _asks(value):
+        return [value]
+    lists = {key: rows for key, rows in value.items() if _is_rows(rows)}
+    beside = {k: v for k, v in value.items() if k not in lists and plain(str(k)) not in OF_GROUP}
+    splits = all(plain(str(key)) in SPLITS for key in lists)
+    if not lists or (len(lists) > 1 and not splits):
+        return [value]
+    return [
+        beside | ({"split": key} if splits else {}) | row if isinstance(row, dict) else row
+        for key, rows in lists.items()
+        for row in rows
+    ]
+
+
 def _object(path: Path, data: bytes) -> Table:
-    """One JSON object: a single question, or the list under its only key that holds one.
+    """One JSON object: a single question, or what holds several.
 
     Raises:
         UserError: neither; its keys are named.
     """
     if not data.strip():
         return Table(path, "line", [])
-    if not files.is_spread(data):  # one line of JSON lines, perhaps cut off
-        rows = list(_lines(path, data))
-        if not isinstance(rows[0].value, dict) or _asks(rows[0].value):
-            return Table(path, "line", rows)
+    rows = [] if files.is_spread(data) else list(_lines(path, data))
+    if rows and not isinstance(rows[0].value, dict):  # one line of JSON lines, cut off
+        return Table(path, "line", rows)
     found: Any = _whole(path, data)
-    lists = {key: value for key, value in found.items() if _is_rows(value)}
-    if _asks(found):
-        lists = {"": [found]}
-    if len(lists) != 1:
-        keys = ", ".join(list(found)[:10])
+    if rows and _asks(found):
+        return Table(path, "line", rows)
+    items = _questions(found)
+    if not _asks(items[0]):
+        keys = f" ({', '.join(map(str, list(found)[:10]))})" if found else " without keys"
         raise UserError(
-            f"{path}: is one JSON object ({keys}) and {len(lists)} of its values are lists of "
-            f"questions; {ALLOWED}: give its questions alone"
+            f"{path}: is one JSON object{keys}, and holds neither a question nor one list of "
+            f"them; {ALLOWED}: give its questions alone"
         )
-    ((key, items),) = lists.items()
-    notes = [f"the list under {key!r}"] if key else []
-    return Table(path, "item", [Row(i, item) for i, item in enumerate(items, 1)], notes=notes)
+    return Table(path, "item", [Row(i, item) for i, item in enumerate(items, 1)])
 
 
 def _is_rows(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
+    return (
+        isinstance(value, list) and bool(value) and isinstance(value[0], dict) and _asks(value[0])
+    )
 
 
 def _asks(row: Mapping[str, Any]) -> bool:
-    return any(str(key).strip().lower() in QUESTION_WORDS for key in row)
+    return any(plain(str(key)) in QUESTION_WORDS for key in row)
 
 
 def _first_line(data: bytes) -> str:
