@@ -218,9 +218,8 @@ def test_check_names_what_is_missing_before_any_compute(data, tmp_path, capsys):
     whole = tmp_path / "whole"
     write_jsonl(whole / "questions.jsonl", [ask_about(0, "a.mp4"), ask_about(1, "../x.mp4")])
     write_video(whole / "a.mp4", 0)
-    with pytest.raises(UserError, match="1 videos"):
+    with pytest.raises(UserError, match="outside"):
         evaluate(whole, checked)
-    assert "outside" in capsys.readouterr().err
     write_jsonl(whole / "questions.jsonl", [ask_about(0, "a.mp4")])
     assert evaluate(whole, checked) == whole
     assert "all 1 questions have their videos" in capsys.readouterr().err

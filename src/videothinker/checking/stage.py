@@ -176,16 +176,17 @@ def _found(
 
 def _lines(found: Checked, unit: str) -> Iterator[bytes]:
     """What was found, each by itself: `line` (`item`, `row`) or `video`, `what`, and `mend`."""
-    told: list[dict[str, int | str]] = [
-        {unit: one.number, "what": one.what, "mend": one.mend} for one in found.problems
-    ]
+    for one in found.problems:
+        yield _json({unit: one.number, "what": one.what, "mend": one.mend})
     for kind, videos in (("missing", found.missing), ("damaged", found.damaged)):
-        told += [{"video": name, "what": kind, "mend": mend} for name, mend in videos.items()]
-    told += [
-        {"what": guess, "mend": f"where it is right, add {CONFIRM}"} for guess in found.guesses
-    ]
-    for one in told:
-        yield msgspec.json.encode(one) + b"\n"
+        for name, mend in videos.items():
+            yield _json({"video": name, "what": kind, "mend": mend})
+    for guess in found.guesses:
+        yield _json({"what": guess, "mend": f"where it is right, add {CONFIRM}"})
+
+
+def _json(one: Mapping[str, int | str]) -> bytes:
+    return msgspec.json.encode(one) + b"\n"
 
 
 def _tell_videos(found: Checked) -> None:
