@@ -229,6 +229,7 @@ def test_a_verb_of_one_process_says_so_to_several(monkeypatch: pytest.MonkeyPatc
 def test_an_interruption_of_the_imports_is_quiet() -> None:
     code = (
         "import os, signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # none in the background
         "class Slow:\n"
         "    def find_spec(self, name, *_):\n"
         "        if name == 'videothinker.helping': os.kill(os.getpid(), signal.SIGINT)\n"

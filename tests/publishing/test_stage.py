@@ -183,7 +183,7 @@ def test_what_cannot_be_pushed_is_one_sentence(server, trained, diagnosed, tmp_p
         push(diagnosed, MODEL)
     with pytest.raises(UserError, match="folder of a run of evaluate; allowed are"):
         push(trained.parent / "evaluation", SET)
-    with pytest.raises(UserError, match="--evaluations belong to a model"):
+    with pytest.raises(UserError, match="evaluations belong to a model"):
         push(diagnosed, SET, evaluations=(trained,))
     with pytest.raises(UserError, match="address of a model, where a question set is wanted"):
         local(Path(MODEL))

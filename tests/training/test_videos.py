@@ -128,7 +128,7 @@ def test_no_more_is_kept_than_fits(world: Path, base: Path, decoded: list[str]) 
     assert decoded[2:] == ["0.mp4", "0.mp4"]
 
 
-@pytest.mark.parametrize("name", ["a\0.mp4", "a" * 400 + ".mp4", "../a.mp4"])
+@pytest.mark.parametrize("name", ["a\0.mp4", "a" * 400 + ".mp4"])
 def test_a_name_that_no_file_has_is_a_bad_video(tmp_path: Path, name: str) -> None:
     write_list(tmp_path / "w", [question(0, name)])
     with pytest.raises(UserError, match="1 of 1 videos cannot be read"):
