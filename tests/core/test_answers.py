@@ -158,7 +158,7 @@ def test_blocks_and_format_are_what_the_plain_patterns_say(text):
 
 
 def growth(read: Callable[[str], object], begin: str, unit: str, end: str) -> float:
-    """How many times as long four times the text takes: CPU time of this process, least of three."""
+    """How many times as long four times the text takes: CPU time here, least of three."""
     found = []
     for size in (25_000, 100_000):
         text, spent = begin + unit * (size // len(unit)) + end, []
