@@ -5,9 +5,9 @@ letters. Aggregates are computed from these records, never from the state of a l
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -169,8 +169,8 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 R = TypeVar("R", bound=msgspec.Struct)
 
 
-def encode(record: msgspec.Struct) -> bytes:
-    """One line of JSON, newline included, fields in the order of the class."""
+def encode(record: msgspec.Struct | Mapping[str, Any]) -> bytes:
+    """One line of JSON, newline included, fields in the order of the class or the mapping."""
     return msgspec.json.encode(record) + b"\n"
 
 

@@ -177,16 +177,12 @@ def _found(
 def _lines(found: Checked, unit: str) -> Iterator[bytes]:
     """What was found, each by itself: `line` (`item`, `row`) or `video`, `what`, and `mend`."""
     for one in found.problems:
-        yield _json({unit: one.number, "what": one.what, "mend": one.mend})
+        yield encode({unit: one.number, "what": one.what, "mend": one.mend})
     for kind, videos in (("missing", found.missing), ("damaged", found.damaged)):
         for name, mend in videos.items():
-            yield _json({"video": name, "what": kind, "mend": mend})
+            yield encode({"video": name, "what": kind, "mend": mend})
     for guess in found.guesses:
-        yield _json({"what": guess, "mend": f"where it is right, add {CONFIRM}"})
-
-
-def _json(one: Mapping[str, int | str]) -> bytes:
-    return msgspec.json.encode(one) + b"\n"
+        yield encode({"what": guess, "mend": f"where it is right, add {CONFIRM}"})
 
 
 def _tell_videos(found: Checked) -> None:

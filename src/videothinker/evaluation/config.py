@@ -32,7 +32,8 @@ class EvaluateConfig(RunningConfig):
     """How questions are put and answers read; see docs/evaluation.md."""
     split: str | None = None
     """Of CLEVRER and of our own records: by default validation where they have it, else test, else
-    all; `all` takes every split of our own records. `minimal_pairs` of a simulated world is one."""
+    the only one; `all` takes every split of our own records. `minimal_pairs` of a simulated world
+    is one."""
     types: tuple[str, ...] | None = None
     """Question types to keep; all by default, of CLEVRER's questions the counterfactual."""
     label: Literal["observational", "inferential"] | None = None

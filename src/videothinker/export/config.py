@@ -39,7 +39,7 @@ class ExportConfig:
     """With --to ms-swift and a failure sampling: `success.jsonl` of an earlier run."""
     split: str | None = None
     """With --to lmms-eval: which questions; by default validation where there are such, else test,
-    else all."""
+    else the only one."""
     dtype: Literal["base", "float32", "bfloat16"] = "base"
     """With --merge: of the weights that are written; `base` is the base's own. The sum itself is
     float32."""
