@@ -100,12 +100,11 @@ def without_names(texts: Sequence[str]) -> tuple[list[str], list[str], str]:
         The texts, their letters or numbers (capital; none where they have none), and the guess.
     """
     for pattern in (OWN_LETTER, OWN_NUMBER):
-        if not texts or pattern.match(texts[0]) is None:
+        found = [match for text in texts if (match := pattern.match(text))]
+        names = [match[1].upper() for match in found]
+        if not texts or len(found) < len(texts) or len(set(names)) < len(names):
             continue
-        names = _names(pattern, texts)
-        if "" in names or len(set(names)) < len(names):
-            continue
-        bare = [pattern.sub("", text, count=1).strip() for text in texts]
+        bare = [text[match.end() :].strip() for text, match in zip(texts, found, strict=True)]
         if set(names) == set(_expected(pattern, names)):
             return bare, names, ""
         if len(set(bare)) == len(bare):
