@@ -20,14 +20,20 @@ from videothinker.clevrer.questions import RawQuestion, load, load_split
 from videothinker.records import Question
 from videothinker.runs import digest_path
 from videothinker.world.config import WorldConfig
-from videothinker.world.families import family, most_choices, single
+from videothinker.world.families import (
+    conceivable,
+    family,
+    most_choices,
+    single,
+    without_give_aways,
+)
 from videothinker.world.objects import SceneObject, SceneSetup
 from videothinker.world.options import Names
 from videothinker.world.physics import simulate
 from videothinker.world.plan import BEYOND_RULES, plan
 from videothinker.world.produce import truth_of
 from videothinker.world.questions import Truth, Wanted, WantedFamily
-from videothinker.world.robust import fragile_pairs
+from videothinker.world.robust import fragile_pairs, fragile_so_far
 from videothinker.world.scenes import SceneConfig, scene_config
 from videothinker.world.stage import world
 from videothinker.world.worlds import World, make_world
@@ -283,6 +289,29 @@ def test_no_shallow_answerer_passes_its_ceiling_on_2000_questions() -> None:
     for first, second in (("first option", "last option"), ("longest option", "shortest option")):
         right = [sum(n for n, _ in scores[name][:2]) for name in (first, second)]
         assert abs(right[0] - right[1]) < 4 * np.sqrt(sum(right) + 1), right
+
+
+def test_what_a_few_draws_rule_out_more_of_them_do_not_bring_back() -> None:
+    """And what they do not rule out is at times asked."""
+    dials = scene_config(config())
+    wanted = (Wanted(False, False, 3, beyond_rules=True), Wanted(True, True, 3))
+    ruled_out = asked_of = 0
+    for index in range(12):
+        one = make_world(9, index, dials)
+        truth = truth_of(one)
+        draws = list(fragile_so_far(one, dials, 0.1, 6, np.random.default_rng(index)))
+        assert len(draws) == 7
+        assert draws[-1] == fragile_pairs(one, dials, 0.1, 6, np.random.default_rng(index))
+        able: list[bool] = []
+        for truth.fragile in draws:
+            able.append(conceivable(truth, wanted))
+        assert able == sorted(able, reverse=True)
+        names = Names(truth.scene.objects, np.random.default_rng(index))
+        made = without_give_aways(truth, names, wanted)
+        assert made is None or able[-1]
+        ruled_out += able[0] and not able[-1]
+        asked_of += made is not None
+    assert min(ruled_out, asked_of) > 0
 
 
 def test_a_question_beyond_the_rules_is_beyond_each_of_them() -> None:

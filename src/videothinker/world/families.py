@@ -10,7 +10,7 @@ who does not read the premise answers both alike, and has one of them wrong.
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -108,17 +108,30 @@ def _draw(
     return None
 
 
+def _singles(truth: Truth, wanted: Wanted, taken: Collection[int]) -> Iterator[_Candidate]:
+    for removed in _removable(truth):
+        if removed in taken:
+            continue
+        for options in _sets(truth, (removed,), wanted.choices or SPARE):
+            kind = change(truth, removed, options)
+            if (kind == "none") == wanted.observational:
+                yield _Candidate((removed,), options, kind)
+
+
+def _families(truth: Truth, wanted: WantedFamily) -> Iterator[_Candidate]:
+    for still, other in itertools.permutations(_removable(truth), 2):
+        for options in _sets(truth, (still, other), wanted.choices):
+            if change(truth, still, options) != "none":
+                continue
+            kind = change(truth, other, options)
+            if kind != "none":
+                yield _Candidate((still, other), options, kind)
+
+
 def single(truth: Truth, names: Names, wanted: Wanted, taken: set[int]) -> RawQuestion | None:
     """A question of the wanted kind about an object not yet `taken`; None if the scene has none."""
-    found = [
-        _Candidate((removed,), options, kind)
-        for removed in _removable(truth)
-        if removed not in taken
-        for options in _sets(truth, (removed,), wanted.choices or SPARE)
-        if ((kind := change(truth, removed, options)) == "none") == wanted.observational
-    ]
-    beyond = wanted.beyond_rules and not wanted.observational
-    drawn = _draw(truth, names.rng, found, beyond_rules=beyond)
+    found = list(_singles(truth, wanted, taken))
+    drawn = _draw(truth, names.rng, found, beyond_rules=_to_be_beyond_rules(wanted))
     if drawn is None:
         return None
     taken.update(drawn.removed)
@@ -127,15 +140,25 @@ def single(truth: Truth, names: Names, wanted: Wanted, taken: set[int]) -> RawQu
 
 def family(truth: Truth, names: Names, wanted: WantedFamily) -> list[RawQuestion] | None:
     """An observational and an inferential question in the same words; None if there is none."""
-    found = [
-        _Candidate((still, other), options, kind)
-        for still, other in itertools.permutations(_removable(truth), 2)
-        for options in _sets(truth, (still, other), wanted.choices)
-        if change(truth, still, options) == "none"
-        and (kind := change(truth, other, options)) != "none"
-    ]
-    drawn = _draw(truth, names.rng, found, beyond_rules=wanted.beyond_rules)
+    found = list(_families(truth, wanted))
+    drawn = _draw(truth, names.rng, found, beyond_rules=_to_be_beyond_rules(wanted))
     return None if drawn is None else _ask(truth, names, drawn, negated=wanted.negated)
+
+
+def _to_be_beyond_rules(wanted: Request) -> bool:
+    return wanted.beyond_rules and not (isinstance(wanted, Wanted) and wanted.observational)
+
+
+def conceivable(truth: Truth, wanted: Iterable[Request]) -> bool:
+    """Is there a question for each request by itself? More fragile pairs never make one."""
+
+    def any_for(one: Request) -> bool:
+        family = isinstance(one, WantedFamily)
+        found = _families(truth, one) if family else _singles(truth, one, ())
+        beyond = _to_be_beyond_rules(one)
+        return any(not beyond or _beyond_rules(truth, candidate) for candidate in found)
+
+    return all(map(any_for, wanted))
 
 
 def _ask(truth: Truth, names: Names, drawn: _Candidate, *, negated: bool) -> list[RawQuestion]:

@@ -14,14 +14,14 @@ from videothinker.records import write_atomic
 from videothinker.seeds import derive, numpy_generator
 from videothinker.video.encode import write_mp4
 from videothinker.world.config import WorldConfig
-from videothinker.world.families import without_give_aways
+from videothinker.world.families import conceivable, without_give_aways
 from videothinker.world.objects import frame_ids
 from videothinker.world.options import Names
 from videothinker.world.pairs import minimal_pairs
 from videothinker.world.plan import objects_needed
 from videothinker.world.questions import Request, Truth, all_questions, as_they_come, colliding
 from videothinker.world.render import Palette, render
-from videothinker.world.robust import fragile_pairs
+from videothinker.world.robust import fragile_so_far
 from videothinker.world.scenes import scene_config
 from videothinker.world.shading import RGB
 from videothinker.world.view import annotation, scene_view, worlds_file, worlds_path
@@ -117,7 +117,10 @@ def find(job: SceneJob) -> Found:
                 rejected.append("questions")
                 continue
             draws = numpy_generator(config.seed, "robust", index, attempt)
-            truth.fragile = fragile_pairs(world, scenes, config.jitter, config.jitter_draws, draws)
+            dials = (scenes, config.jitter, config.jitter_draws, draws)
+            for truth.fragile in fragile_so_far(world, *dials):
+                if not conceivable(truth, job.asked):
+                    break
         speeds_TN = np.linalg.norm(world.factual.velocities_TN2[: world.scene.length], axis=-1)
         questions = all_questions(truth, speeds_TN, job.asked, config.descriptive, rng, write=write)
         if questions is not None:

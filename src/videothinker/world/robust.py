@@ -4,6 +4,7 @@ A question whose answer hangs on a hundredth of a unit is one that nobody can be
 """
 
 import itertools
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -18,6 +19,10 @@ Fragile = tuple[tuple[Pair, ...], ...]
 
 def _collide(run: Trajectory) -> set[Pair]:
     return {hit.pair for hit in run.collisions if hit.frame < run.length}
+
+
+def _sorted(found: Iterable[set[Pair]]) -> Fragile:
+    return tuple(tuple(sorted(pairs)) for pairs in found)
 
 
 def fragile_pairs(
@@ -36,6 +41,17 @@ def fragile_pairs(
         draws: how often.
         rng: of the draws.
     """
+    *_, every_draw = fragile_so_far(world, config, jitter, draws, rng)
+    return every_draw
+
+
+def fragile_so_far(
+    world: World, config: SceneConfig, jitter: float, draws: int, rng: np.random.Generator
+) -> Iterator[Fragile]:
+    """`fragile_pairs` before the first draw and after each: more and more pairs.
+
+    Who cannot do with those of a few draws need not simulate the rest.
+    """
     runs = [world.factual, *world.without]
     every = set(itertools.combinations(range(len(world.without)), 2))
     truths = [_collide(run) for run in runs]
@@ -46,10 +62,11 @@ def fragile_pairs(
         or (any(run.without in pair for pair in truths[0]) and plain_to_see(run, config))
     ]
     found = [set[Pair]() if place in asked else every for place in range(len(runs))]
+    yield _sorted(found)
     for _ in range(draws):
         moved = world.scene.jittered(rng, jitter)
-        factual = simulate(moved)
+        factual = simulate(moved, frames=moved.length)
         for place in asked:
             run = factual if place == 0 else removed(moved, factual, place - 1)
             found[place] |= _collide(run) ^ truths[place]
-    return tuple(tuple(sorted(pairs)) for pairs in found)
+        yield _sorted(found)

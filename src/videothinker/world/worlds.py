@@ -65,13 +65,13 @@ def labels(trajectory: Trajectory) -> tuple[object, ...]:
 
 
 def removed(scene: SceneSetup, factual: Trajectory, thing: int) -> Trajectory:
-    """`simulate(scene, without=thing)`, without running it where the answer is known.
+    """`simulate(scene, without=thing)` for the frames of `factual`, not run where it is known.
 
     An object that touches nothing changes nothing: the engine gives the same bits (tested), so
     they are copied.
     """
     if any(thing in hit.pair for hit in factual.collisions):
-        return simulate(scene, without=thing)
+        return simulate(scene, without=thing, frames=len(factual.on_table_TN))
     return factual.hiding(thing)
 
 
@@ -138,11 +138,14 @@ def make_world(seed: int, scene_index: int, config: SceneConfig, *, removals: bo
     for attempt in range(TRIES):
         rng = numpy_generator(seed, "world", scene_index, attempt)
         scene, factual = sample_world(rng, config)
-        things = range(len(scene.objects)) if removals else ()
-        without = [removed(scene, factual, thing) for thing in things]
-        reason = rejection(scene, [factual, *without], config, rng)
+        runs = [factual]
+        for thing in range(len(scene.objects)) if removals else ():
+            if _repeats(runs[-1]):
+                break  # it will be dropped
+            runs.append(removed(scene, factual, thing))
+        reason = rejection(scene, runs, config, rng)
         if reason is None:
-            return World(scene_index, scene, factual, tuple(without), tuple(rejected))
+            return World(scene_index, scene, factual, tuple(runs[1:]), tuple(rejected))
         rejected.append(reason)
     raise UserError(
         f"scene {scene_index}: {TRIES} scenes were dropped ({', '.join(sorted(set(rejected)))}); "
