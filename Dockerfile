@@ -1,7 +1,7 @@
 # VideoThinker on a CPU. Build it here, then run any command, with your folder in the container:
 #   docker build -t videothinker .
-#   docker run --rm -v "$PWD:/data" videothinker demo
-FROM python:3.12-slim
+#   docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/data" videothinker demo
+FROM python:3.11-slim
 
 # torch's own index has wheels without CUDA, a tenth of the size.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu

@@ -6,6 +6,7 @@ It is written by `runs.open_run`, and read by every stage that takes a run folde
 import dataclasses
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from collections.abc import Collection, Mapping
@@ -146,13 +147,18 @@ def to_plain(config: object) -> Any:
 
 @cache
 def _commit() -> str | None:
-    done = subprocess.run(
-        ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.stdout.strip() or None if done.returncode == 0 else None
+    """Of the checkout that this file belongs to; None for an installed package, and without git."""
+    git, here = shutil.which("git"), Path(__file__)
+    if git is None:
+        return None
+
+    def said(*words: str) -> str | None:
+        done = subprocess.run(
+            [git, "-C", str(here.parent), *words], capture_output=True, text=True, check=False
+        )
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    return said("rev-parse", "HEAD") if said("ls-files", "--error-unmatch", here.name) else None
 
 
 def _versions() -> dict[str, str]:

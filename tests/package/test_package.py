@@ -56,7 +56,7 @@ def test_a_wheel_holds_all_that_a_checkout_has(wheel: Path) -> None:
 def test_a_wheel_runs_the_first_cells_of_the_demo_elsewhere(
     warm: Warm, wheel: Path, tmp_path: Path
 ) -> None:
-    """From a folder that holds nothing of the checkout."""
+    """From a folder that holds nothing of the checkout, on a machine without git."""
     environment = os.environ | {"PYTHONPATH": str(wheel)}
     where = subprocess.run(
         [sys.executable, "-m", "videothinker.cli", "--version"],
@@ -73,7 +73,8 @@ def test_a_wheel_runs_the_first_cells_of_the_demo_elsewhere(
         ["evaluate", "--data", "d", *model, *asked, "--split", "all"],
         ["report", "w", "d", "e"],
     ]
-    done = warm.run("-c", anew(wheel) + COMMANDS, json.dumps(commands), cwd=tmp_path)
+    code, no_git = anew(wheel) + COMMANDS, os.environ | {"PATH": str(tmp_path)}
+    done = warm.run("-c", code, json.dumps(commands), cwd=tmp_path, env=no_git)
     assert done.returncode == 0, done.stderr[-800:]
     assert "Observational and inferential accuracy" in (tmp_path / "report.html").read_text()
 
