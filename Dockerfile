@@ -15,6 +15,6 @@ RUN pip install --no-cache-dir --index-url "$TORCH_INDEX" "$(grep '^torch==' con
     useradd --create-home user
 USER user
 WORKDIR /data
-ENV OMP_NUM_THREADS=1 HF_HOME=/data/.cache/huggingface
+ENV OMP_NUM_THREADS=1 HOME=/data USER=user
 ENTRYPOINT ["videothinker"]
 CMD ["help"]
