@@ -39,8 +39,8 @@ class Origin:
 def find_metadata(model: str, runs: Sequence[RunFolder]) -> RunFile | None:
     """The run.json of the stage that made a model; None where none did.
 
-    A model lies in `RUN/model` or in `RUN/checkpoints/step-N`. Where its folder has moved, or is not
-    to be seen from here, it is the one among those given whose path ends in most of the same names.
+    A model lies in `RUN/model` or in `RUN/checkpoints/step-N`. Where its folder has moved, or is
+    not to be seen from here, the run whose path ends in most of the same names is taken.
 
     Raises:
         UserError: several of those given end so.
