@@ -195,7 +195,7 @@ class TrainConfig:
             if get_origin(field.type) is Literal:
                 require(self, name, value in allowed, ", ".join(map(str, allowed)))
             elif name in MAY_BE_ZERO:
-                require(self, name, value >= 0, "zero or more")
+                require(self, name, 0 <= value < math.inf, "zero or more")
             elif field.type is int and name not in OWN_RULE:
                 require(self, name, value >= 1, "an integer of at least 1")
             elif field.type is float and name not in OWN_RULE:
