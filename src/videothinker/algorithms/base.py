@@ -155,7 +155,8 @@ class TrainConfig:
     success: Path | None = None
     """With a sampling by success: `success.jsonl` of an earlier run of the same model, to reuse."""
     whole_families: bool = False
-    """With a sampling by success: draw the questions of a family together. Ours."""
+    """With a sampling by success: draw the questions of a family together. `train_questions` breaks
+    none, and of those with a question in the validation slice none is trained on. Ours."""
     freeze_vision: bool = False
     """Keep the vision tower as it is. Authors' script: the tower is trained."""
     gradient_checkpointing: bool | None = None
