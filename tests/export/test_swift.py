@@ -14,9 +14,12 @@ from tests.answering_toys import ask_about, write_video
 from videothinker import cli
 from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.algorithms.grpo import GrpoConfig
+from videothinker.errors import UserError
+from videothinker.export.swift import stream
 from videothinker.export.swift_settings import COLUMN, to_config, to_settings
 from videothinker.prompts import render
 from videothinker.records import Diagnosis, Question, Sample, write_jsonl
+from videothinker.runs import digest_path
 from videothinker.training.data import load_training_set
 from videothinker.training.sampling import (
     curriculum_weights,
@@ -127,6 +130,33 @@ def test_the_samplings_weights_are_in_the_data(
     assert [r[COLUMN]["question_id"] for r in rows] == [draw(i).id for i in range(100)]
     hard = sum(row[COLUMN]["question_id"] in ("toy/6", "toy/7") for row in rows)
     assert hard > 85  # 2 * 1.01 of 2.08 in all
+
+
+def test_answers_of_another_bias_model_are_refused(data: Path, tmp_path: Path) -> None:
+    """By the run beside them, for no weights are read here."""
+    recipe = settings(sampling="bias-failure")
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(json.dumps({"model_type": name}))
+    run = tmp_path / "run"
+    run.mkdir()
+    record = {"stage": "train_grpo", "inputs": {"bias": digest_path(tmp_path / "one")}}
+    (run / "run.json").write_text(json.dumps(record))
+    samples = [
+        Sample(question_id=f"toy/{n}", model="m", protocol="training", verdict="ok", exact=0.0)
+        for n in range(8)
+    ]
+    success = write_jsonl(run / "success.jsonl", samples)
+    words = ["--algorithm", "grpo", "--success", str(success), "--bias"]
+    assert rows_of(export(data, recipe, *words, str(tmp_path / "one")))
+    config = GrpoConfig(
+        model="m", bias=str(tmp_path / "other"), out=data, success=success, **recipe
+    )
+    with pytest.raises(UserError, match="another model than .*other"):
+        stream(load_training_set(data, config), config)
+    write_jsonl(success, [])
+    with pytest.raises(UserError, match="holds no answers"):
+        stream(load_training_set(data, config), config)
 
 
 def test_the_command_says_what_the_recipe_does(data: Path) -> None:
