@@ -20,7 +20,6 @@ from videothinker.records import Sample, Step, read_jsonl
 from videothinker.training import sampling, stages
 from videothinker.training.stages import train
 
-
 QUIET = {"eval_steps": 0, "save_steps": 100}
 """Nothing is validated, and a checkpoint written at the end alone."""
 
