@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -16,13 +17,30 @@ from videothinker.prompts import LETTERS
 OWN_LETTER = re.compile(r"\s*\(?([A-Za-z])(?:[.:)](?![A-Za-z]\.)|\s-)\s*(?=\S)")
 """Before a choice; `A.M.` begins with none."""
 OWN_NUMBER = re.compile(r"\s*\(?([0-9]{1,2})[.)]\s+(?=\S)")
-MARK = re.compile(r"(?:^|[\s,;])\s*\(?([A-Z])[.:)](?![A-Za-z]\.)\s*")
-"""A letter in a text of several choices."""
-LINE = re.compile(r"^[ \t]*\(?([A-Z])[.:)][ \t]+(\S.*?)[ \t]*$", re.MULTILINE)
+MARK = re.compile(
+    r"(?:^|(?<=[\s,;|/]))\(?([A-Za-z](?=[.:)](?![A-Za-z]\.))|[0-9]{1,2}(?=[.)]\s))[.:)]"
+)
+"""A letter or number before a choice in a text of several."""
+BETWEEN = " \t\n,;|/"
+"""What may stand between two of them."""
+SEPARATORS = {
+    "lines": "\n",
+    "'||'": "||",
+    "'|'": "|",
+    "';'": ";",
+    "tabs": "\t",
+    "' / '": " / ",
+    "'/'": "/",
+}
+"""What divides choices without letters in one text; the first that is there does."""
+QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
+ARRAY = re.compile(rf"\[\s*(?:{QUOTED.pattern})(?:\s+(?:{QUOTED.pattern}))*\s*\]")
+"""How pandas writes an array of texts to CSV: without commas."""
 NUMBER = re.compile(r"\s*[0-9]{1,3}\s*")
 TEXT_KEYS = ("text", "choice", "option", "content", "value")
 MISSING = ("nan", "NaN", "None", "<NA>", "NULL")
 """What stands in a cell that had nothing in it, once pandas or a database has written the table."""
+IN_LINE = "the choices are those that stand in a line of the question, behind their letters"
 HEAD = re.compile(r"\s*(?:options|choices|candidates)\s*:?\s*$", re.IGNORECASE)
 
 
@@ -53,20 +71,42 @@ class Choices:
         return ""
 
 
-def texts_of(value: Any) -> list[str] | None:
+@dataclass(frozen=True)
+class Lettered:
+    """A question that holds its choices."""
+
+    question: str
+    """Without them."""
+    written: list[str]
+    """With their letters."""
+    below: str
+    """What stands below them (an instruction, say)."""
+    guess: str
+    """Why something else may be meant; empty where each has a line of its own."""
+
+    @cached_property
+    def choices(self) -> Choices:
+        """Without their letters."""
+        return named(self.written, ())
+
+
+def texts_of(value: Any) -> tuple[list[str], str] | None:
     """The choices as they are written, letters and all; None where that is not how one writes them.
 
     `value` is `decoded`.
 
     Read are a list of texts, numbers or objects with a text, an object of letters or places, an
-    object of a list (`{"label": [...], "text": [...]}`), and a text that holds such a list or has
-    a lettered choice on each line.
+    object of a list (`{"label": [...], "text": [...]}`), and a text that holds such a list, has a
+    letter or a number before each choice, or one of `SEPARATORS` between them.
+
+    Returns:
+        The choices, and why something else may be meant; empty where nothing else can.
     """
-    if isinstance(value, list):
-        return _list(value)
-    if isinstance(value, dict):
-        return _object(value)
-    return _lines(value) if isinstance(value, str) else None
+    if isinstance(value, str):
+        return _text(value)
+    texts = _list(value) if isinstance(value, list) else None
+    texts = _object(value) if isinstance(value, dict) else texts
+    return None if texts is None else (texts, "")
 
 
 def keys_of(value: Any) -> list[str]:
@@ -185,19 +225,43 @@ def decoded(value: Any) -> Any:
     try:
         return msgspec.json.decode(value)
     except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
+        if ARRAY.fullmatch(value.strip()):
+            return [ast.literal_eval(one) for one in QUOTED.findall(value)]
         try:
             return ast.literal_eval(value.strip())
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             return None
 
 
-def _lines(value: str) -> list[str] | None:
-    """`A. left, B. right`, with any separator or with line breaks."""
-    _, *found = MARK.split(value.strip())
-    texts = [text.strip().rstrip(",;").rstrip() for text in found[1::2]]
-    if len(texts) > 1 and found[::2] == list(LETTERS[: len(texts)]) and MARK.match(value.strip()):
-        return texts
+def _text(value: str) -> tuple[list[str], str] | None:
+    """`A. left, B. right`, with any separator or with line breaks; or `left|right`."""
+    text = value.strip()
+    run = _run(list(MARK.finditer(text)))
+    if run and run[0].start() == 0:
+        return _pieces(text, run, len(text)), ""
+    for name, separator in SEPARATORS.items():
+        if separator in text:
+            found = without_end([one.strip() for one in text.split(separator)])
+            return found, f"choices in one text are divided by {name}"
     return None
+
+
+def _run(marks: Sequence[re.Match[str]]) -> Sequence[re.Match[str]]:
+    """The last of the marks, from a first letter or number on; none if they skip one."""
+    names = [mark[1].upper() for mark in marks]
+    for i, name in enumerate(names[:-1]):
+        pattern = OWN_LETTER if name == "A" else OWN_NUMBER
+        if name in ("A", "0", "1") and names[i:] == _expected(pattern, names[i:]):
+            return marks[i:]
+    return ()
+
+
+def _pieces(text: str, run: Sequence[re.Match[str]], end: int) -> list[str]:
+    """`A. left` of each mark, up to the next one."""
+    ends = [mark.start() for mark in run[1:]] + [end]
+    texts = [text[mark.end() : till] for mark, till in zip(run, ends, strict=True)]
+    said = [" ".join(one.split()).strip(BETWEEN) for one in texts]
+    return [f"{mark[1]}. {one}" for mark, one in zip(run, said, strict=True)]
 
 
 def fault(value: Any) -> tuple[str, str]:
@@ -214,22 +278,37 @@ def fault(value: Any) -> tuple[str, str]:
         if _list([item]) is None:
             return f"choice {place} is {kind(item)}, not text", mend
     if isinstance(value, str):
-        return f"choices is text without letters, {value[:40]!r}", f"{mend} or 'A. left, B. right'"
+        return f"choices is text without letters, {value[:40]!r}", f"{mend} or 'left|right'"
     return f"choices is {kind(value)}", mend
 
 
-def in_question(question: str) -> tuple[str, list[str], str] | None:
-    """A question with its lettered choices on lines below it.
+def in_question(question: str) -> Lettered | None:
+    """A question with lettered choices on lines of their own, or on one of its lines.
 
-    Returns:
-        The question, the choices, and what stands below them (an instruction, say); None where
-        there are no such lines.
+    None where it holds none, or nothing before them.
     """
-    lines = list(LINE.finditer(question))
-    if len(lines) < 2 or [line[1] for line in lines] != list(LETTERS[: len(lines)]):
+    marks = list(MARK.finditer(question))
+    if len(marks) < 2:
         return None
-    asked = HEAD.sub("", question[: lines[0].start()]).strip()
-    return asked, [line[2] for line in lines], question[lines[-1].end() :].strip()
+    lines: dict[int, list[re.Match[str]]] = {}
+    for mark in marks:
+        lines.setdefault(question.rfind("\n", 0, mark.start()) + 1, []).append(mark)
+    firsts = [m[0] for at, m in lines.items() if not question[at : m[0].start()].strip()]
+    for several, guess in ((firsts, ""), *((line, IN_LINE) for line in reversed(lines.values()))):
+        run = _run(several)
+        if run and (not guess or _ends(question, run[0])):
+            asked = HEAD.sub("", question[: run[0].start()]).strip()
+            end = question.find("\n", run[-1].end())
+            end = len(question) if end < 0 else end
+            below = question[end:].strip()
+            return Lettered(asked, _pieces(question, run, end), below, guess) if asked else None
+    return None
+
+
+def _ends(question: str, mark: re.Match[str]) -> bool:
+    """Does a sentence end before the mark, or has it brackets? `Did A. Smith` is no choice."""
+    before = question[: mark.start()].strip()[-1:]
+    return before in (*".?!:", "") or mark[0].startswith("(")
 
 
 def faults(choices: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -11,6 +11,12 @@ from videothinker.prompts import LETTERS
 from videothinker.records import Letters
 
 TAGS = re.compile(r"<answer>(.*?)</answer>", re.IGNORECASE | re.DOTALL)
+CUE = re.compile(
+    r"(?:(?:the\s+)?(?:(?:final|correct|right|best)\s+)?(?:answer|option|choice)s?"
+    r"(?:\s+(?:is|are)\b)?(?:\s*:\s*|\s+))+",
+    re.IGNORECASE,
+)
+"""`The answer is`, `Answer:`, `Option` before an answer."""
 NUMBER = re.compile(r"[0-9]{1,3}(?:\.0)?")
 
 
@@ -112,11 +118,19 @@ def _text(text: str, choices: Choices, *, place: bool) -> AnswerSaid | None:
         return AnswerSaid((choices.letters[at],)) if texts.count(text) == 1 else None
     if spelled := choices.spelled(text):
         return AnswerSaid((spelled,))
+    return _in_words(text, choices, place=place)
+
+
+def _in_words(text: str, choices: Choices, *, place: bool) -> AnswerSaid | None:
+    """`B. left` or several letters, alone or in a sentence that says that they are the answer."""
+    texts = choices.texts
     by_letter = [""] * (LETTERS.index(max(choices.letters)) + 1)
     for letter, choice in zip(choices.letters, texts, strict=False):
         by_letter[LETTERS.index(letter)] = choice
-    found = letters.read_letters(text, by_letter) if text else None
-    return None if found is None else AnswerSaid(found)
+    if found := letters.read_letters(text, by_letter) if text else None:
+        return AnswerSaid(found)
+    cue = CUE.match(text)
+    return _text(text[cue.end() :], choices, place=place) if cue else None
 
 
 def base_of(places: Sequence[tuple[int, int]]) -> tuple[int, str]:
@@ -132,4 +146,7 @@ def base_of(places: Sequence[tuple[int, int]]) -> tuple[int, str]:
         return 0, ""
     if any(place == count for place, count in places):
         return 1, ""
-    return 0, "numbers in answers count the choices from 0 (no answer is 0, and none the last)"
+    return 0, (
+        "numbers in answers count the choices from 0 (no answer is 0, and none the last); "
+        "where they count from 1, convert the list with --answers-from 1"
+    )
