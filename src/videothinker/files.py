@@ -111,8 +111,8 @@ def on_disk(out: Path) -> Iterator[None]:
         at = getattr(error, "filename", None) or out
         told = getattr(error, "strerror", None) or error
         raise UserError(
-            f"{at}: cannot be read or written ({told}); see to that disk, and the same command "
-            "resumes"
+            f"{at}: cannot be read or written ({told}); see to that disk, and give the same "
+            "command again"
         ) from error
 
 
