@@ -132,6 +132,17 @@ def test_what_the_model_was_trained_on_is_warned_of(model, data, tmp_path, capsy
     assert ("warning: " in capsys.readouterr().err) == (not held_out)
 
 
+@pytest.mark.parametrize("tier", ["transcript", "video"])
+def test_a_model_that_never_saw_a_video_is_warned_of(model, data, tmp_path, capsys, tier):
+    run = tmp_path / "base"
+    shutil.copytree(model, run / "model")
+    (run / "run.json").write_text(json.dumps({"stage": "pretrain", "config": {"tier": tier}}))
+    out = evaluate(data, config(run, tmp_path / "out", variants=("full",), limit=2))
+    told = json.loads((out / "run.json").read_text())["facts"].get("warnings", [])
+    assert ["transcripts alone" in one for one in told] == [True] * (tier == "transcript")
+    assert ("transcripts alone" in capsys.readouterr().err) == (tier == "transcript")
+
+
 def test_a_paired_comparison_is_printed(model, data, tmp_path, capsys):
     first = evaluate(data, config(model, tmp_path / "1", variants=("full",)))
     evaluate(data, config(model, tmp_path / "2", variants=("full",), compare=first))
