@@ -222,7 +222,7 @@ def test_a_run_without_the_full_variant_is_tabled_under_the_one_it_has(model, da
 
 def test_check_names_what_is_missing_before_any_compute(data, tmp_path, capsys):
     checked = EvaluateConfig(benchmark="jsonl", check=True, out=tmp_path / "never")
-    with pytest.raises(UserError, match="8 of 9 questions .*1 videos"):
+    with pytest.raises(UserError, match="8 of 9 questions .*1 video "):
         evaluate(data, checked)
     assert "gone.mp4" in capsys.readouterr().err
     assert not (tmp_path / "never").exists()

@@ -108,6 +108,7 @@ def test_of_several_marks_that_divide_one_divides(tmp_path):
         "(a) left (b) right",
         "1) left 2) right",
         "1. left\n2. right",
+        "Options:\nA. left\nB. right",
         "0. left\n1. right",
         "['left' 'right']",
         "['left'\n \"right\"]",

@@ -15,7 +15,8 @@ from videothinker.lists.said import read
 from videothinker.lists.table import read_table
 from videothinker.records import encode
 
-ROW = {"question": "Which?", "options": ["left", "right"], "answer": "A", "video": "a.mp4"}
+BARE = {"question": "Which?", "options": ["left", "right"], "answer": "A"}
+ROW = BARE | {"video": "a.mp4"}
 
 
 @pytest.mark.parametrize(
@@ -52,6 +53,7 @@ def test_a_file_is_told_by_what_is_in_it(tmp_path, text, unit, numbers):
         (json.dumps([ROW])[:-5], "is no JSON (Input data was truncated); it ends in the middle"),
         (json.dumps({"a": [ROW], "b": [ROW]}), "(a, b), and holds neither"),
         ('question,video\n"Which,a.mp4\n', "is no CSV (unexpected end of data)"),
+        (json.dumps({v: {"speed": [BARE], "way": [BARE]} for v in "ab"}), "(a, b), and holds"),
         (json.dumps({"q1": 1, "q2": 0}), "(q1, q2), and holds neither"),
         ("{}", "is one JSON object without keys"),
         ("Which way?\n", "is plain text"),
@@ -73,7 +75,7 @@ def test_lists_under_the_names_of_splits_are_those(tmp_path):
 
 
 OTHER = ROW | {"question": "Who?"}
-BARE = [{k: v for k, v in row.items() if k != "video"} for row in (ROW, OTHER)]
+TWO = (BARE, BARE | {"question": "Who?"})
 
 
 @pytest.mark.parametrize(
@@ -81,9 +83,19 @@ BARE = [{k: v for k, v in row.items() if k != "video"} for row in (ROW, OTHER)]
     [
         ({"q1": ROW, "q2": OTHER}, ("a.mp4", "a.mp4"), ("q1", "q2")),
         ({"version": "1", "q1": ROW, "q2": OTHER | {"id": "x"}}, ("a.mp4",) * 2, ("q1", "x")),
-        ({"b.mp4": BARE[0], "c.mp4": BARE[1]}, ("b.mp4", "c.mp4"), ("b.mp4", "c.mp4")),
-        ({"b.mp4": BARE[:1], "c.mp4": BARE[1:]}, ("b.mp4", "c.mp4"), None),
-        ({"b.mp4": {"qa": BARE[:1]}, "c.mp4": {"qa": BARE[1:]}}, ("b.mp4", "c.mp4"), None),
+        ({"b.mp4": TWO[0], "c.mp4": TWO[1]}, ("b.mp4", "c.mp4"), ("b.mp4", "c.mp4")),
+        ({"b.mp4": list(TWO[:1]), "c.mp4": list(TWO[1:])}, ("b.mp4", "c.mp4"), None),
+        (
+            {"b.mp4": {"qa": list(TWO[:1])}, "c.mp4": {"qa": list(TWO[1:])}},
+            ("b.mp4", "c.mp4"),
+            None,
+        ),
+        ({"data": {"q1": ROW, "q2": OTHER}}, ("a.mp4", "a.mp4"), ("q1", "q2")),
+        (
+            {k: {"first": row} for k, row in zip(("b.mp4", "c.mp4"), TWO, strict=True)},
+            ("b.mp4", "c.mp4"),
+            None,
+        ),
         ({"train": {"q1": ROW}, "test": {"q2": OTHER}}, ("a.mp4", "a.mp4"), ("q1", "q2")),
         ({k: [ROW[k], OTHER[k]] for k in ROW}, ("a.mp4", "a.mp4"), None),
         ({k: {"0": ROW[k], "1": OTHER[k]} for k in ROW}, ("a.mp4", "a.mp4"), None),

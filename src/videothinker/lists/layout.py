@@ -37,7 +37,7 @@ PARTS = (
 VIDEO = (
     "video", "path", "video_path", "video_file", "video_name", "vid_name", "video_filename",
     "filename", "file_name", "videos", "clip_name", "vid", "videoid", "video_id", "video_uid",
-    "video_idx", "youtube_id", "q_uid", "video_url", "url", KEY, LIST_KEY,
+    "video_idx", "youtube_id", "q_uid", "video_url", "url", LIST_KEY, KEY,
 )  # fmt: skip
 ID = (
     "id", "question_id", "qid", "problem_id", "q_uid", "uid", "question_idx", "sample_id", "index",
@@ -149,7 +149,7 @@ def find(keys: Iterable[str], row: Mapping[str, Any]) -> Layout:
         talk=talk,
         kinds=tuple(spelled[name] for name in KINDS if name in spelled),
         renamed=tuple(renamed),
-        passed_over=tuple(key for key in spelled.values() if key not in used),
+        passed_over=tuple(key or "''" for key in spelled.values() if key not in used),
     )
 
 

@@ -237,7 +237,7 @@ def _text(value: str) -> tuple[list[str], str] | None:
     """`A. left, B. right`, with any separator or with line breaks; or `left|right`."""
     text = value.strip()
     run = _run(list(MARK.finditer(text)))
-    if run and run[0].start() == 0:
+    if run and not HEAD.sub("", text[: run[0].start()]):
         return _pieces(text, run, len(text)), ""
     for name, separator in SEPARATORS.items():
         if separator in text:

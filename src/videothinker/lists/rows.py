@@ -346,7 +346,7 @@ class Reader:
             else:
                 self._wrong(
                     f"answer {_short(answers[0][0])} is none of its {count} choices",
-                    "give a letter, a choice's text or its place",
+                    "give a letter, a choice's text, both where they agree, or its place",
                 )
         elif len(known) < len(found):
             self._guess("of several keys with an answer, those that say a choice")

@@ -228,18 +228,23 @@ def _held(value: dict[str, Any]) -> list[Any]:
     listed = _questions(value)
     if listed[0] is not value:
         return listed
-    beside = {k: v for k, v in value.items() if not isinstance(v, dict) and not _is_rows(v)}
+    held = {k: _held(v) if isinstance(v, dict) else v for k, v in value.items() if _is_held(v)}
+    beside = {key: one for key, one in value.items() if key not in held}
+    splits = all(plain(key) in SPLITS for key in held)
     found: list[Any] = []
-    for key, one in value.items():
-        if key in beside:
-            continue
-        rows = _held(one) if isinstance(one, dict) else one
-        if isinstance(one, list) and any(plain(str(name)) in VIDEO for name in rows[0]):
-            return [value]  # what do several lists say that name their videos?
-        name = KEY if rows[0] is one else LIST_KEY
-        name = "split" if plain(key) in SPLITS else name
-        found += [beside | {name: key} | row if isinstance(row, dict) else row for row in rows]
+    for key, rows in held.items():
+        name = KEY if rows[0] is value[key] else LIST_KEY
+        added = {"split" if splits else name: key}
+        if LIST_KEY in added and any(plain(str(one)) in VIDEO for one in rows[0] if one != KEY):
+            if len(held) > 1:
+                return [value]  # what do several lists say whose questions name their videos?
+            added = {}
+        found += [beside | added | row if isinstance(row, dict) else row for row in rows]
     return found or [value]
+
+
+def _is_held(value: Any) -> bool:
+    return isinstance(value, dict) or _is_rows(value)
 
 
 def _columns(value: dict[str, Any]) -> list[Any]:
