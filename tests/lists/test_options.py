@@ -77,7 +77,6 @@ def test_an_answer_may_be_named_by_the_column_of_its_choice(tmp_path):
     [
         ("left|right", "'|'"),
         ("left | right |", "'|'"),
-        ("left||right", "'||'"),
         ("left;right", "';'"),
         ("left / right", "' / '"),
         ("left/right", "'/'"),

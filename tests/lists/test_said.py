@@ -58,6 +58,24 @@ def test_a_choice_that_begins_as_a_sentence_does_is_that_choice(tmp_path):
     assert read(tmp_path, [row]).questions[0].answer == ("C",)
 
 
+@pytest.mark.parametrize(
+    ("count", "answer", "meant", "guessed"),
+    [
+        (3, [0, 1, 0], "B", False),
+        (3, [True, False, True], "AC", False),
+        (2, [False, True], "B", False),
+        (2, [1, 0], "A", True),
+        (3, [0, 2], "AC", False),
+        (3, [0, 0, 0], None, False),
+    ],
+)
+def test_a_mark_for_each_choice_is_no_place(tmp_path, count, answer, meant, guessed):
+    row = ROW | {"options": ROW["options"][:count], "answer": answer}
+    found = read(tmp_path, [row])
+    assert [q.answer for q in found.questions] == ([tuple(meant)] if meant else [])
+    assert bool(found.guesses()) == guessed
+
+
 @pytest.mark.parametrize(("first", "meant"), [(0, "B"), (1, "A")])
 def test_where_answers_count_from_may_be_said(tmp_path, first, meant):
     path = tmp_path / "list.json"

@@ -25,7 +25,6 @@ BETWEEN = " \t\n,;|/"
 """What may stand between two of them."""
 SEPARATORS = {
     "lines": "\n",
-    "'||'": "||",
     "'|'": "|",
     "';'": ";",
     "tabs": "\t",

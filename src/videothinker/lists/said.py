@@ -17,6 +17,7 @@ CUE = re.compile(
     re.IGNORECASE,
 )
 """`The answer is`, `Answer:`, `Option` before an answer."""
+MARKED = "an answer of a 0 or a 1 for each choice marks the right ones"
 NUMBER = re.compile(r"[0-9]{1,3}(?:\.0)?")
 
 
@@ -82,6 +83,8 @@ def read(value: Any, choices: Choices, *, place: bool = False) -> AnswerSaid | N
 
 
 def _several(values: list[Any], choices: Choices, *, place: bool) -> AnswerSaid | None:
+    if len(values) == len(choices.texts) and all(value in (0, 1) for value in values):
+        return _marks(values)
     found = [read(value, choices, place=place) for value in values]
     if not found or None in found:
         return None
@@ -91,6 +94,13 @@ def _several(values: list[Any], choices: Choices, *, place: bool) -> AnswerSaid 
     if places and told:
         return None
     return AnswerSaid(told, places, next((one.guess for one in known if one.guess), ""))
+
+
+def _marks(values: list[Any]) -> AnswerSaid | None:
+    """A choice each: right or not. Of two choices, 0 and 1 could be their places too."""
+    told = tuple(letter for letter, mark in zip(LETTERS, values, strict=False) if mark)
+    sure = len(values) > 2 or all(isinstance(value, bool) for value in values)
+    return AnswerSaid(told, guess="" if sure else MARKED) if told else None
 
 
 def _number(number: int, choices: Choices, *, place: bool) -> AnswerSaid | None:
