@@ -1,5 +1,7 @@
 """Choices by their own names: what each row of made-up items is read as, by hand."""
 
+import time
+
 import pytest
 
 from tests.lists.test_reading_shapes import ASKED, read, said
@@ -164,3 +166,11 @@ def test_choices_in_another_order_than_in_the_question_are_a_problem(tmp_path):
     assert "in another order" in problem.what
     events = {**row, "options": ["AB", "BA"], "answer": "BA"}
     assert read(tmp_path, [events]).questions[0].question == question
+
+
+@pytest.mark.parametrize("text", ["1. ", "a. ", "(A) x ", "A. x\n", "A. x B. y\n"])
+def test_what_only_looks_like_choices_is_passed_over_at_once(tmp_path, text):
+    row = {"video": "a.mp4", "question": text * 20_000, "answer": "A"}
+    began = time.process_time()
+    read(tmp_path, [row, row | {"question": "Which?", "options": text * 20_000}])
+    assert time.process_time() - began < 5

@@ -12,7 +12,7 @@ from typing import Any
 NEEDED = ("id", "dataset", "split", "question", "choices", "answer", "type")
 """A row that has all of these is written in our own words, and held to them."""
 
-KEY, LIST_KEY = "key", "key_of_list"
+KEY, LIST_KEY = "key_of_question", "key_of_list"
 """What stands before a question, and before a list of them, in an object of several."""
 QUESTION = ("question", "problem", "query", "question_text", "prompt", "q")
 CHOICES = (

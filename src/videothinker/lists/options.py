@@ -22,7 +22,7 @@ MARK = re.compile(
 )
 """A letter or number before a choice in a text of several."""
 BETWEEN = " \t\n,;|/"
-"""What may stand between two of them."""
+"""What may stand behind one, before the next mark."""
 SEPARATORS = {
     "lines": "\n",
     "'|'": "|",
@@ -247,11 +247,15 @@ def _text(value: str) -> tuple[list[str], str] | None:
 
 def _run(marks: Sequence[re.Match[str]]) -> Sequence[re.Match[str]]:
     """The last of the marks, from a first letter or number on; none if they skip one."""
-    names = [mark[1].upper() for mark in marks]
-    for i, name in enumerate(names[:-1]):
-        pattern = OWN_LETTER if name == "A" else OWN_NUMBER
-        if name in ("A", "0", "1") and names[i:] == _expected(pattern, names[i:]):
-            return marks[i:]
+    last = marks[-1][1].upper() if marks else "A"
+    if last in LETTERS:
+        pattern, sizes = OWN_LETTER, (LETTERS.index(last) + 1,)
+    else:
+        pattern, sizes = OWN_NUMBER, (int(last), int(last) + 1)
+    for run in (marks[-size:] for size in sizes if size > 1):
+        names = [mark[1].upper() for mark in run]
+        if names == _expected(pattern, names):
+            return run
     return ()
 
 
@@ -259,7 +263,7 @@ def _pieces(text: str, run: Sequence[re.Match[str]], end: int) -> list[str]:
     """`A. left` of each mark, up to the next one."""
     ends = [mark.start() for mark in run[1:]] + [end]
     texts = [text[mark.end() : till] for mark, till in zip(run, ends, strict=True)]
-    said = [" ".join(one.split()).strip(BETWEEN) for one in texts]
+    said = [" ".join(one.split()).rstrip(BETWEEN) for one in texts]
     return [f"{mark[1]}. {one}" for mark, one in zip(run, said, strict=True)]
 
 
