@@ -48,7 +48,10 @@ TYPE = (
     "category", "task", "problem_type",
 )  # fmt: skip
 DATASET = ("dataset", "data_source", "source")
-CLIPS = (("clip",), ("start", "end"), ("start_time", "end_time"), ("ts",))
+CLIPS = (
+    ("clip",), ("start", "end"), ("start_time", "end_time"), ("start_sec", "end_sec"),
+    ("begin", "end"), ("ts",),
+)  # fmt: skip
 IMAGE = ("image", "images", "image_path")
 """Keys of a row that has no video and is about an image."""
 TALK = ("conversations", "messages", "conversation")

@@ -37,6 +37,8 @@ ARRAY = re.compile(rf"\[\s*(?:{QUOTED.pattern})(?:\s+(?:{QUOTED.pattern}))*\s*\]
 """How pandas writes an array of texts to CSV: without commas."""
 NUMBER = re.compile(r"\s*[0-9]{1,3}\s*")
 TEXT_KEYS = ("text", "choice", "option", "content", "value")
+NAME_KEYS = ("label", "letter", "key", "id", "choice_id", "option_id", "index", "idx")
+"""What names a choice beside its text."""
 MISSING = ("nan", "NaN", "None", "<NA>", "NULL")
 """What stands in a cell that had nothing in it, once pandas or a database has written the table."""
 IN_LINE = "the choices are those that stand in a line of the question, behind their letters"
@@ -109,10 +111,28 @@ def texts_of(value: Any) -> tuple[list[str], str] | None:
 
 
 def keys_of(value: Any) -> list[str]:
-    """The names of a `decoded` object's choices, in the order of its texts; else none."""
-    if not isinstance(value, dict) or any(isinstance(value.get(key), list) for key in TEXT_KEYS):
-        return []
+    """The names of a `decoded` value's choices, in the order of its texts; none where it has none.
+
+    They are an object's keys, or what stands beside the texts as their label or number.
+    """
+    if not isinstance(value, dict):
+        items = value if isinstance(value, list) else []
+        return _beside([one for one in items if isinstance(one, dict)], len(items))
+    if key := next((key for key in TEXT_KEYS if isinstance(value.get(key), list)), None):
+        lists = {name: one for name, one in value.items() if isinstance(one, list)}
+        rows = [dict(zip(lists, row, strict=False)) for row in zip(*lists.values(), strict=False)]
+        return _beside(rows, len(value[key]))
     return [_capital(name) for name in _ordered(value) or []]
+
+
+def _beside(rows: Sequence[Mapping[Any, Any]], count: int) -> list[str]:
+    """The letters or numbers of `count` choices that their objects give beside the texts."""
+    for key in NAME_KEYS:
+        names = [_capital(row[key]) for row in rows if key in row]
+        known = (_expected(OWN_LETTER, names), _expected(OWN_NUMBER, names))
+        if len(names) == count > 0 and sorted(names) in map(sorted, known):
+            return names
+    return []
 
 
 def named(texts: Sequence[str], keys: Sequence[str]) -> Choices:
