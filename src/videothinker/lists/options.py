@@ -1,37 +1,19 @@
-"""A question's choices, however they are written: list, object, text, or in the question itself."""
+"""A question's choices, however they are written: list, object or text."""
 
 import ast
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import msgspec
 
 from videothinker.lists import layout
+from videothinker.lists.lettered import OWN_LETTER, OWN_NUMBER, divided, expected, without_end
 from videothinker.lists.notes import kind
 from videothinker.prompts import LETTERS
 
-OWN_LETTER = re.compile(r"\s*\(?([A-Za-z])(?:[.:)](?![A-Za-z]\.)|\s-)\s*(?=\S)")
-"""Before a choice; `A.M.` begins with none."""
-OWN_NUMBER = re.compile(r"\s*\(?([0-9]{1,2})[.)]\s+(?=\S)")
-MARK = re.compile(
-    r"(?:^|(?<=[\s,;|/]))\(?([A-Za-z](?=[.:)](?![A-Za-z]\.))|[0-9]{1,2}(?=[.)]\s))[.:)]"
-)
-"""A letter or number before a choice in a text of several."""
-BETWEEN = " \t\n,;|/"
-"""What may stand behind one, before the next mark."""
-SEPARATORS = {
-    "lines": "\n",
-    "'|'": "|",
-    "';'": ";",
-    "tabs": "\t",
-    "' / '": " / ",
-    "'/'": "/",
-}
-"""What divides choices without letters in one text; the first that is there does."""
 QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
 ARRAY = re.compile(rf"\[\s*(?:{QUOTED.pattern})(?:\s+(?:{QUOTED.pattern}))*\s*\]")
 """How pandas writes an array of texts to CSV: without commas."""
@@ -41,8 +23,6 @@ NAME_KEYS = ("label", "letter", "key", "id", "choice_id", "option_id", "index", 
 """What names a choice beside its text."""
 MISSING = ("nan", "NaN", "None", "<NA>", "NULL")
 """What stands in a cell that had nothing in it, once pandas or a database has written the table."""
-IN_LINE = "the choices are those that stand in a line of the question, behind their letters"
-HEAD = re.compile(r"\s*(?:options|choices|candidates)\s*:?\s*$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -72,25 +52,6 @@ class Choices:
         return ""
 
 
-@dataclass(frozen=True)
-class Lettered:
-    """A question that holds its choices."""
-
-    question: str
-    """Without them."""
-    written: list[str]
-    """With their letters."""
-    below: str
-    """What stands below them (an instruction, say)."""
-    guess: str
-    """Why something else may be meant; empty where each has a line of its own."""
-
-    @cached_property
-    def choices(self) -> Choices:
-        """Without their letters."""
-        return named(self.written, ())
-
-
 def texts_of(value: Any) -> tuple[list[str], str] | None:
     """The choices as they are written, letters and all; None where that is not how one writes them.
 
@@ -104,7 +65,7 @@ def texts_of(value: Any) -> tuple[list[str], str] | None:
         The choices, and why something else may be meant; empty where nothing else can.
     """
     if isinstance(value, str):
-        return _text(value)
+        return divided(value)
     texts = _list(value) if isinstance(value, list) else None
     texts = _object(value) if isinstance(value, dict) else texts
     return None if texts is None else (texts, "")
@@ -129,7 +90,7 @@ def _beside(rows: Sequence[Mapping[Any, Any]], count: int) -> list[str]:
     """The letters or numbers of `count` choices that their objects give beside the texts."""
     for key in NAME_KEYS:
         names = [_capital(row[key]) for row in rows if key in row]
-        known = (_expected(OWN_LETTER, names), _expected(OWN_NUMBER, names))
+        known = (expected(OWN_LETTER, names), expected(OWN_NUMBER, names))
         if len(names) == count > 0 and sorted(names) in map(sorted, known):
             return names
     return []
@@ -164,7 +125,7 @@ def without_names(texts: Sequence[str]) -> tuple[list[str], list[str], str]:
         if not texts or len(found) < len(texts) or len(set(names)) < len(names):
             continue
         bare = [text[match.end() :].strip() for text, match in zip(texts, found, strict=True)]
-        if set(names) == set(_expected(pattern, names)):
+        if set(names) == set(expected(pattern, names)):
             return bare, names, ""
         if len(set(bare)) == len(bare):
             told = ", ".join(names[:3])
@@ -175,14 +136,6 @@ def without_names(texts: Sequence[str]) -> tuple[list[str], list[str], str]:
 def _names(pattern: re.Pattern[str], texts: Sequence[str]) -> list[str]:
     found = [pattern.match(text) for text in texts]
     return [match[1].upper() if match else "" for match in found]
-
-
-def _expected(pattern: re.Pattern[str], names: Sequence[str]) -> list[str]:
-    """The names of as many choices that are counted without a gap."""
-    if pattern is OWN_LETTER:
-        return list(LETTERS[: len(names)])
-    first = 0 if "0" in names else 1
-    return [str(i) for i in range(first, first + len(names))]
 
 
 def _list(items: list[Any]) -> list[str] | None:
@@ -230,13 +183,6 @@ def _capital(name: Any) -> str:
     return str(name).strip(" ().").upper()
 
 
-def without_end(items: list[Any]) -> list[Any]:
-    """Without the empty places at its end, which tables of a fixed width have."""
-    while items and (items[-1] is None or (isinstance(items[-1], str) and not items[-1].strip())):
-        items = items[:-1]
-    return items
-
-
 def decoded(value: Any) -> Any:
     """A text that holds a list or an object, as that; None if it begins like one and is none."""
     if not isinstance(value, str) or value.strip()[:1] not in ("[", "{"):
@@ -250,41 +196,6 @@ def decoded(value: Any) -> Any:
             return ast.literal_eval(value.strip())
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             return None
-
-
-def _text(value: str) -> tuple[list[str], str] | None:
-    """`A. left, B. right`, with any separator or with line breaks; or `left|right`."""
-    text = value.strip()
-    run = _run(list(MARK.finditer(text)))
-    if run and not HEAD.sub("", text[: run[0].start()]):
-        return _pieces(text, run, len(text)), ""
-    for name, separator in SEPARATORS.items():
-        if separator in text:
-            found = without_end([one.strip() for one in text.split(separator)])
-            return found, f"choices in one text are divided by {name}"
-    return None
-
-
-def _run(marks: Sequence[re.Match[str]]) -> Sequence[re.Match[str]]:
-    """The last of the marks, from a first letter or number on; none if they skip one."""
-    last = marks[-1][1].upper() if marks else "A"
-    if last in LETTERS:
-        pattern, sizes = OWN_LETTER, (LETTERS.index(last) + 1,)
-    else:
-        pattern, sizes = OWN_NUMBER, (int(last), int(last) + 1)
-    for run in (marks[-size:] for size in sizes if size > 1):
-        names = [mark[1].upper() for mark in run]
-        if names == _expected(pattern, names):
-            return run
-    return ()
-
-
-def _pieces(text: str, run: Sequence[re.Match[str]], end: int) -> list[str]:
-    """`A. left` of each mark, up to the next one."""
-    ends = [mark.start() for mark in run[1:]] + [end]
-    texts = [text[mark.end() : till] for mark, till in zip(run, ends, strict=True)]
-    said = [" ".join(one.split()).rstrip(BETWEEN) for one in texts]
-    return [f"{mark[1]}. {one}" for mark, one in zip(run, said, strict=True)]
 
 
 def fault(value: Any) -> tuple[str, str]:
@@ -303,35 +214,6 @@ def fault(value: Any) -> tuple[str, str]:
     if isinstance(value, str):
         return f"choices is text without letters, {value[:40]!r}", f"{mend} or 'left|right'"
     return f"choices is {kind(value)}", mend
-
-
-def in_question(question: str) -> Lettered | None:
-    """A question with lettered choices on lines of their own, or on one of its lines.
-
-    None where it holds none, or nothing before them.
-    """
-    marks = list(MARK.finditer(question))
-    if len(marks) < 2:
-        return None
-    lines: dict[int, list[re.Match[str]]] = {}
-    for mark in marks:
-        lines.setdefault(question.rfind("\n", 0, mark.start()) + 1, []).append(mark)
-    firsts = [m[0] for at, m in lines.items() if not question[at : m[0].start()].strip()]
-    for several, guess in ((firsts, ""), *((line, IN_LINE) for line in reversed(lines.values()))):
-        run = _run(several)
-        if run and (not guess or _ends(question, run[0])):
-            asked = HEAD.sub("", question[: run[0].start()]).strip()
-            end = question.find("\n", run[-1].end())
-            end = len(question) if end < 0 else end
-            below = question[end:].strip()
-            return Lettered(asked, _pieces(question, run, end), below, guess) if asked else None
-    return None
-
-
-def _ends(question: str, mark: re.Match[str]) -> bool:
-    """Does a sentence end before the mark, or has it brackets? `Did A. Smith` is no choice."""
-    before = question[: mark.start()].strip()[-1:]
-    return before in (*".?!:", "") or mark[0].startswith("(")
 
 
 def faults(choices: Sequence[str]) -> Iterator[tuple[str, str]]:

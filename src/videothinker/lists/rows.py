@@ -5,10 +5,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from videothinker.lists import layout, options, said
+from videothinker.lists import layout, lettered, options, said
 from videothinker.lists.layout import Layout
+from videothinker.lists.lettered import Lettered, without_end
 from videothinker.lists.notes import Notes, Problem, kind
-from videothinker.lists.options import Choices, Lettered
+from videothinker.lists.options import Choices
 from videothinker.lists.places import Places
 from videothinker.lists.said import AnswerSaid
 from videothinker.prompts import LETTERS
@@ -136,7 +137,7 @@ class Reader:
     def _has_choices(self, row: Mapping[str, Any], how: Layout) -> bool:
         value = [row[key] for key in how.columns] if how.choices is None else row[how.choices]
         items: list[Any] = list(value.values()) if isinstance(value, dict) else value
-        return bool(options.without_end(items) if isinstance(items, list) else items)
+        return bool(without_end(items) if isinstance(items, list) else items)
 
     def _check_own(self, row: Mapping[str, Any]) -> None:
         """A row in our own words: a key that is none of them is a slip, as `question_stuck`."""
@@ -230,7 +231,7 @@ class Reader:
         written = [cell for cell in cells if cell in options.MISSING]
         if written:
             self._guess(f"cells of choices that say {written[0]} are empty")
-        return options.without_end([None if cell in options.MISSING else cell for cell in cells])
+        return without_end([None if cell in options.MISSING else cell for cell in cells])
 
     def _talk(self, turns: Any) -> Iterator[tuple[Any, Any, list[tuple[Any, bool]]]]:
         """A conversation's pairs; `from` and `value`, or `role` and `content`."""
@@ -245,7 +246,7 @@ class Reader:
             self._wrong("is no conversation", "give turns of human and gpt, one after the other")
             return
         for (_, question), (_, answer) in zip(spoken[::2], spoken[1::2], strict=True):
-            if isinstance(question, str) and options.in_question(question) is None:
+            if isinstance(question, str) and lettered.in_question(question) is None:
                 self._notes.add("left out", "open questions, without choices", self._number)
             else:
                 yield question, None, [(answer, False)]
@@ -259,17 +260,17 @@ class Reader:
                 self._wrong(f"question {what}", "give text")
             return None
         asked = self._without_places(question)
-        held = options.in_question(asked)
+        held = lettered.in_question(asked)
         found = self._choices(choices, held, answers, how)
         if found is None:
             return None
         written, named = found
         texts = named.texts
-        if held is not None and held.choices.texts == texts:
+        if held is not None and held.texts == texts:
             if choices is not None:
                 self._note("choices that stand in the question too: taken out of it")
             asked = held.question
-        elif held is not None and sorted(held.choices.texts) == sorted(texts):
+        elif held is not None and sorted(held.texts) == sorted(texts):
             self._wrong("its question has the choices in another order", "write them alike")
         only = texts if len(texts) == 1 else []
         single = [(f"has a single choice, {text!r}", "give two or more") for text in only]
@@ -302,7 +303,7 @@ class Reader:
                     self._guess(asked.guess)
                 if asked.below:
                     self._note(f"not asked: {asked.below[:80]!r}")
-                return asked.written, asked.choices
+                return asked.written, options.named(asked.written, ())
             if any(isinstance(a, str) and a.strip(" .").lower() in YES_NO for a, _ in answers):
                 self._guess("no choices, and answers yes or no: those are the choices")
                 return list(YES_NO), options.named(YES_NO, ())
