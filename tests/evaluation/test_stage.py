@@ -66,6 +66,9 @@ def test_a_run_holds_records_and_numbers_made_of_them(model, data, tmp_path, cap
     for word in ("always A", "random", "blind", "95 %", "unparsed", "left out: 1", "missing",
                  "inferential, the rest", "give-aways: none or all of their options"):  # fmt: skip
         assert word in said
+    several = metadata["facts"]["protocol"]["several"]
+    assert ("random is a guess of any letters" in said) == several
+    assert ("random is a guess of one letter" in said) != several
     again = evaluate(data, config(model, tmp_path / "run"))
     assert again == out
     assert "nothing to do" in capsys.readouterr().err
