@@ -187,6 +187,8 @@ def test_the_command_says_what_the_recipe_does(data: Path) -> None:
         ({"scale_rewards": "type"}, "cannot follow: scale_rewards 'type'"),
         ({"lora_rank": 8}, "cannot follow: lora_rank with a bias model"),
         ({"beta": 0.01}, "`beta: 0.01` is TRL's name"),
+        ({"max_steps": "many"}, "recipe.yaml: max_steps is 'many', which"),
+        ({"freeze_vision": "perhaps"}, "recipe.yaml: Unrecognized options: perhaps;"),
         ({"epsilon": 3}, "epsilon is 3.0; allowed is between 0 and 1"),
         ({"sampling": "base-failure"}, "give its --success RUN/success.jsonl"),
     ],
@@ -199,7 +201,8 @@ def test_what_ms_swift_would_not_do_is_refused(
     given = ["--to", "ms-swift", "--data", str(data), "--recipe", str(path), "--model", "m/m"]
     given += ["--bias", "b/b", "--out", str(data.parent / "o")]
     assert cli.main(["export", *given]) == 2
-    assert says in capsys.readouterr().err
+    (told,) = capsys.readouterr().err.splitlines()
+    assert says in told
 
 
 def test_one_of_two_things_is_exported(capsys: Any) -> None:

@@ -5,7 +5,9 @@ sampling's weights are in it already. The loss, schedule and guard are ours (`sw
 rollouts, advantages, optimizer and processes are ms-swift's.
 """
 
+import contextlib
 import dataclasses
+import io
 import json
 import shlex
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +26,7 @@ from videothinker.export.swift_settings import COLUMN, reward_name, to_settings
 from videothinker.models.border import read_object
 from videothinker.models.catalog import FAMILIES
 from videothinker.models.folders import find_model
-from videothinker.recipes import as_words, check_keys, read_recipe, spell_switches
+from videothinker.recipes import as_words, check_keys, read_recipe, refused, spell_switches
 from videothinker.records import Question, Sample, read_jsonl, write_atomic
 from videothinker.run_file import read_run_file
 from videothinker.runs import Run, digest_path
@@ -104,10 +106,16 @@ def training_settings(config: ExportConfig) -> TrainConfig:
         if field.default is dataclasses.MISSING and field.name not in given:
             raise UserError(f"no --{field.name} came, which `train {kind.stage}` needs; give it")
     words = spell_switches(kind, as_words(given, where))
+    printed = io.StringIO()
     try:
-        return tyro.cli(tyro.conf.OmitArgPrefixes[kind], args=words, prog=where)
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+            return tyro.cli(tyro.conf.OmitArgPrefixes[kind], args=words, prog=where)
     except SystemExit as stop:
-        raise UserError(f"{where}: a value cannot be read, see above") from stop
+        told, named = refused(printed.getvalue())
+        bad = [key for key in given if f"--{key.replace('_', '-')}" in named]
+        what = f"{bad[0]} is {given[bad[0]]!r}, which is not allowed" if bad else ""
+        what = what or " ".join(told.split())
+        raise UserError(f"{where}: {what}; see videothinker help train {kind.stage}") from stop
     except ValueError as error:
         raise UserError(f"{where}: {error}") from error
 
