@@ -127,10 +127,11 @@ def _tell_next(
         )
         say(f"wrote {run.path}/questions.jsonl, audit.jsonl, natural_pairs.jsonl")
         what = f" --benchmark {config.benchmark}" if config.benchmark else ""
-        what += f" --data-root {config.data_root}" if config.data_root else ""
+        what += f" --data-root {hub.as_given(config.data_root)}" if config.data_root else ""
         what += " --accept-guesses" if config.accept_guesses else ""
         out = run.path.with_name(f"{run.path.name}-probed")
-        say(f"next: videothinker diagnose {data}{what} --probe MODEL --out {out}")
+        asked = f"{hub.as_given(data)}{what}"
+        say(f"next: videothinker diagnose {asked} --probe MODEL --out {hub.as_given(out)}")
         return
     say(
         f"bias set ({chosen.split or 'all splits'}): {len(chosen.premise_removed)} with the "

@@ -41,7 +41,8 @@ class EvaluateConfig(RunningConfig):
     diagnosis: Path | None = None
     """A diagnose folder whose labels split the tables; default: the one beside the questions."""
     limit: int | None = None
-    """Keep about this many questions: a seeded draw of videos, all questions of each."""
+    """Ask at most this many questions: whole videos in a seeded order, the last of which may be
+    cut."""
     variants: tuple[Variant, ...] = ("full", "blind")
     """What is shown; `blind` gives a floor of every table."""
     samples: int = 1
