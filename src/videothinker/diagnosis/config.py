@@ -12,7 +12,7 @@ from videothinker.records import Variant
 
 Rule = Literal["untouched", "no_path", "same_truth", "correct_seen", "any_correct_seen"]
 RULES: tuple[Rule, ...] = get_args(Rule)
-PROBES: tuple[Variant, ...] = get_args(Variant)
+PROBE_NAMES: tuple[Variant, ...] = get_args(Variant)
 SplitName = Literal["all", "train", "validation"]
 
 Transcript = Literal["compact", "full"]
@@ -40,7 +40,7 @@ class DiagnoseConfig(RunningConfig):
     probe: str | None = None
     """A model: questions are then labelled by what it answers when the premise is removed, when
     it is blind, and so on, without event logs. With --endpoint the name its server has for it."""
-    probes: tuple[Variant, ...] = PROBES
+    probes: tuple[Variant, ...] = PROBE_NAMES
     """The interventions to run; `struck` gives the label of a question with a premise, `full` is
     the question as it is."""
     ways: tuple[str, ...] = ()
@@ -76,10 +76,10 @@ class DiagnoseConfig(RunningConfig):
         super().__post_init__()
         if self.rule not in RULES:
             raise UserError(f"rule {self.rule!r} is unknown; allowed are {', '.join(RULES)}")
-        unknown = [name for name in self.probes if name not in PROBES]
+        unknown = [name for name in self.probes if name not in PROBE_NAMES]
         if unknown or not self.probes:
             raise UserError(
-                f"probes {list(self.probes)} are not allowed; choose among {', '.join(PROBES)}"
+                f"probes {list(self.probes)} are not allowed; choose among {', '.join(PROBE_NAMES)}"
             )
         self._check_ways()
         for name in ("samples", "frames", "max_pixels", "max_new_tokens", "limit"):

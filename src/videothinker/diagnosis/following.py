@@ -7,7 +7,7 @@ from typing import Any
 
 from videothinker import hub
 from videothinker.console import count
-from videothinker.dependence import exact, over_chance
+from videothinker.dependence import average, over_chance
 from videothinker.diagnosis.biasset import BiasSet
 from videothinker.estimates import points
 from videothinker.records import Question, Sample
@@ -29,7 +29,7 @@ def over_guessing(
     for probe, drawn in samples.items():
         asked = [q for q in questions if drawn.get(q.id)]
         if asked:
-            right = [exact(drawn[q.id]) for q in asked]
+            right = [average(drawn[q.id]) for q in asked]
             told = asdict(over_chance(asked, right, several=several))
             all_of = [sample for q in asked for sample in drawn[q.id]]
             unread = sum(sample.verdict != "ok" for sample in all_of)

@@ -13,6 +13,7 @@ from videothinker import families, giveaways
 from videothinker.benchmarks import catalog, jsonl
 from videothinker.benchmarks.base import OwnMetric
 from videothinker.clevrer.answerers import HANDED_ON
+from videothinker.dependence import average
 from videothinker.errors import UserError
 from videothinker.families import WHOLE
 from videothinker.giveaways import AWAY, REST
@@ -43,9 +44,7 @@ class Evaluation:
     def scores(self, variant: str = "full", metric: str = "exact") -> dict[str, float]:
         """Question id -> mean score over its samples; failures are in it, as zeros."""
         found = self.samples.get(variant, {})
-        return {
-            q: sum(getattr(s, metric) for s in group) / len(group) for q, group in found.items()
-        }
+        return {question: average(answers, metric) for question, answers in found.items()}
 
 
 @dataclass(frozen=True)
