@@ -68,7 +68,7 @@ class DiagnoseConfig(RunningConfig):
     data_root: Path | None = None
     """Where the videos of a list of questions lie; None is the list's own folder."""
     accept_guesses: bool = False
-    """Of a list in other words than ours: what had to be guessed of it, and is named, is right."""
+    """Accept what had to be guessed, and is named, in reading a list that is not in our format."""
     seed: int = 0
     """Seeds the probes' sampling and the transcripts' missing events."""
 

@@ -27,7 +27,7 @@ class EvaluateConfig(RunningConfig):
     data_root: Path | None = None
     """Where the videos lie; None is what the diagnose run recorded, else the data folder."""
     accept_guesses: bool = False
-    """Of a list in other words than ours: what had to be guessed of it, and is named, is right."""
+    """Accept what had to be guessed, and is named, in reading a list that is not in our format."""
     protocol: protocols.ProtocolName = "videothinker"
     """How questions are put and answers read; see docs/evaluation.md."""
     split: str | None = None

@@ -184,7 +184,11 @@ def _check(run: RunFolder, samples: Sequence[Sample], questions: Mapping[str, Qu
 
 
 def _read_questions(run: RunFolder) -> dict[str, Question]:
-    """By id; a world's as published copies of them are, which are to fit those asked at home."""
+    """Questions by id.
+
+    Those of a simulated world get the dataset name that published copies carry, so that both
+    compare equal.
+    """
     found = read_jsonl(run.path / "questions.jsonl", Question)
     if run.facts.of_world:
         found = [replace(question, dataset=SIMULATED) for question in found]

@@ -176,7 +176,7 @@ def _line(numbers: dict[str, float]) -> str:
 
 
 class _Made(msgspec.Struct, kw_only=True):
-    """What is read of a world's settings; folders that do not say are of before."""
+    """The world's settings that matter here; older versions wrote folders without some of them."""
 
     size: str
     frames: int
