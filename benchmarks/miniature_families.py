@@ -88,7 +88,7 @@ METHODS = {
 """Methods in the order of the grid, in words."""
 PANELS = {"o": "observational", "i": "inferential", "f": "families whole"}
 PREFILLED, DESCRIBED = "without", "seen"
-READER = "who reads the premise and simulates nothing"
+READER = "a rule that reads the premise and simulates nothing"
 ROW, TOP, LEFT, WIDTH, GAP = 22, 40, 340, 170, 26
 
 
@@ -171,7 +171,7 @@ def beside_rows(grid: Grid) -> list[list[str]]:
     return [
         ["the base made to simulate", *accuracies(grid, PREFILLED)],
         [READER, *(f"{shortcut(grid)[what]:.1f}" for what in PANELS)],
-        ["who never reads the premise, at most", "100", "100", "0"],
+        ["any answerer that never reads the premise, at most", "100", "100", "0"],
     ]
 
 

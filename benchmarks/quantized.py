@@ -1,6 +1,6 @@
 """What weight-only int8 and int4 (torchao) cost the shipped bases: accuracy by label, and speed.
 
-    pip install 'videothinker[quantized]'
+    pip install '.[quantized]'
     OMP_NUM_THREADS=1 python benchmarks/quantized.py > quantized.json \
       --model models/base-transcript --data runs/miniature/questions \
       --model models/base-video --data runs/miniature-video/questions

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from videothinker.dependence import Answered, cluster_of, exact
+from videothinker.dependence import Answered, average, cluster_of
 from videothinker.records import Diagnosis, Label, Question
 from videothinker.seeds import numpy_generator
 
@@ -92,7 +92,7 @@ def forecast(
         at, label = clusters[cluster_of(question)], LABELS.index(known[question.id])
         asked_CL[at, label] += 1
         for way, answered in enumerate((ours, theirs)):
-            right_CWL[at, way, label] += exact(answered[question.id])
+            right_CWL[at, way, label] += average(answered[question.id])
     asked_L = asked_CL.sum(0)
     if not asked_L.all():
         return None

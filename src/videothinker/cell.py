@@ -57,7 +57,7 @@ def follow() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def told(cell: Cell, root: Path) -> Path:
+def progress_path(cell: Cell, root: Path) -> Path:
     """Where a cell writes how far it is."""
     return root / "logs" / f"{cell.name}.progress"
 
@@ -113,7 +113,7 @@ def start(cell: Cell, root: Path, threads: int, leash: int) -> None:
     """
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
     environment[LEASH] = str(leash)
-    environment[console.TOLD] = str(told(cell, root))
+    environment[console.PROGRESS_FILE] = str(progress_path(cell, root))
     cell.started = time.monotonic()
     with _log(cell, root).open("ab") as file:
         cell.process = subprocess.Popen(

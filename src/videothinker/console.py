@@ -88,11 +88,11 @@ def say(told: str | Table) -> None:
         held.extend(drawn.get().splitlines())
 
 
-TOLD = "VIDEOTHINKER_TOLD"
+PROGRESS_FILE = "VIDEOTHINKER_PROGRESS_FILE"
 """Names the file in which a process without a terminal writes how far it is."""
 
 
-def read_told(path: Path) -> tuple[int, int, str] | None:
+def read_progress(path: Path) -> tuple[int, int, str] | None:
     """What a process wrote of its progress: done, total, of what; None where it wrote nothing."""
     try:
         done, total, what = path.read_text(encoding="utf-8").split("\t", 2)
@@ -101,7 +101,7 @@ def read_told(path: Path) -> tuple[int, int, str] | None:
         return None
 
 
-class Told:
+class ProgressFile:
     """In the place of a bar: the same, for whoever reads the file."""
 
     def __init__(self, path: Path, what: str, total: int, done: int) -> None:
@@ -140,10 +140,10 @@ class Bar:
 
 
 @contextmanager
-def progress(description: str, total: int, *, done: int = 0) -> Iterator[Bar | Told]:
+def progress(description: str, total: int, *, done: int = 0) -> Iterator[Bar | ProgressFile]:
     """A progress bar with ETA on a terminal; silent where stderr is not one."""
-    if TOLD in os.environ:
-        yield Told(Path(os.environ[TOLD]), description, total, done)
+    if PROGRESS_FILE in os.environ:
+        yield ProgressFile(Path(os.environ[PROGRESS_FILE]), description, total, done)
         return
     if not sys.stderr.isatty() or _held.get() is not None:
         yield Bar(None, None)

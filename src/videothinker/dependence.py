@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from videothinker.errors import UserError
 from videothinker.estimates import Estimate, less, mean
 from videothinker.records import Question, Sample
 
@@ -47,9 +48,16 @@ def over_chance(
     return less(mean(values, [cluster_of(q) for q in questions]), guess)
 
 
-def exact(samples: Sequence[Sample]) -> float:
-    """The share of a question's samples that are right; failures are in it as zeros."""
-    return math.fsum(sample.exact for sample in samples) / len(samples)
+def average(samples: Sequence[Sample], score: str = "exact") -> float:
+    """The mean of one score over a question's samples; failures are in it as zeros.
+
+    Args:
+        samples: at least one.
+        score: `exact`, `soft` or `format`.
+    """
+    if not samples:
+        raise UserError("a question without samples has no score")
+    return math.fsum(getattr(sample, score) for sample in samples) / len(samples)
 
 
 class Dependence(NamedTuple):
@@ -75,8 +83,8 @@ def dependence(
     both = [q for q in questions if full.get(q.id) and blind.get(q.id)]
     if not both:
         return None
-    unseen = [exact(blind[q.id]) for q in both]
-    gain = [exact(full[q.id]) - value for value, q in zip(unseen, both, strict=True)]
+    unseen = [average(blind[q.id]) for q in both]
+    gain = [average(full[q.id]) - value for value, q in zip(unseen, both, strict=True)]
     return Dependence(
         over_chance(both, unseen, several=several),
         mean(gain, [cluster_of(q) for q in both], low=-1.0),

@@ -1,7 +1,7 @@
 """A grid on a terminal: a line a cell with its bar and when it will be done, filled as cells end.
 
 A cell's process has no terminal; it writes how far it is into a file that the grid names to it
-(`console.TOLD`), and the grid reads that here. In a pipe there is no table, only lines.
+(`console.PROGRESS_FILE`), and the grid reads that here. In a pipe there is no table, only lines.
 """
 
 import sys
@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from videothinker.console import read_told, stderr
+from videothinker.console import read_progress, stderr
 
 TAIL = 2000
 """Bytes of a log in which its last line is looked for."""
@@ -30,7 +30,7 @@ class CellRow:
     """waiting, running, done, FAILED."""
     seconds: float
     """Since it began."""
-    told: Path
+    progress: Path
     log: Path
 
 
@@ -64,7 +64,7 @@ def table(rows: Sequence[CellRow]) -> Table:
         found.add_column(head, no_wrap=True)
     found.add_column("what it said last", no_wrap=True, overflow="ellipsis", ratio=1)
     for row in rows:
-        done, total, _ = read_told(row.told) or (0, 0, "")
+        done, total, _ = read_progress(row.progress) or (0, 0, "")
         if row.state in ("done", "FAILED"):
             done = total = 1
         shown = ProgressBar(total=total or 1, completed=done, width=20)

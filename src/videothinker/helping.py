@@ -120,7 +120,7 @@ TRAINING = (
     ("--gpu-memory 48GB", "with --dry-run: the memory that the plan is held against, of each GPU"),
 )
 FIRST = {"models": "--verify", "export": "--merge"}
-"""The flag that is meant by a word which came without one."""
+"""By command, the flag that a bare word most likely belongs to."""
 INDENT = 26
 ATTRIBUTE = re.compile(r"^    (\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)
 """A setting of a docstring's `Attributes:`, and its words."""

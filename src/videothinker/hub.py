@@ -57,7 +57,7 @@ def read_address(source: str | Path) -> "HfUri":
     return found
 
 
-def as_given(source: Path) -> str:
+def as_given(source: str | Path) -> str:
     """In the words of a command: an address with both its slashes, a path in quotes if need be."""
     return shlex.quote(_spelled(source))
 

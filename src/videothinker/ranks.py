@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 LOOK_EVERY, WAIT_FOR_CAUSE, GRACE = 1.0, 3.0, 5.0
-"""Seconds: between two looks at the others; that a process which saw a broken connection waits for
-the cause; that one which can hear nothing has to end by itself."""
+"""Seconds: between checks on the other processes; to wait for the cause after a broken connection;
+that the process with the store, when done, leaves the others to end."""
 BY_HAND = {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
 """What torch wants to know of a process that torchrun did not start."""
 GONE = 130

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PosixPath
 
-from videothinker.cell import Cell, finish, finished, start, told
+from videothinker.cell import Cell, finish, finished, progress_path, start
 from videothinker.console import say
 from videothinker.errors import UserError
 from videothinker.files import on_disk
@@ -71,7 +71,7 @@ def _rows(cells: list[Cell], root: Path) -> list[CellRow]:
             state = "done" if cell.code in (0, 1) else "FAILED"
         seconds = (cell.ended or time.monotonic()) - cell.started
         log = root / "logs" / f"{cell.name}.log"
-        rows.append(CellRow(cell.name, state, seconds, told(cell, root), log))
+        rows.append(CellRow(cell.name, state, seconds, progress_path(cell, root), log))
     return rows
 
 
@@ -91,7 +91,7 @@ def _run_all(
         for cell in [c for c in running if c.process is not None and c.process.poll() is not None]:
             assert cell.process is not None
             cell.code, cell.ended = cell.process.returncode, time.monotonic()
-            told(cell, config.out).unlink(missing_ok=True)
+            progress_path(cell, config.out).unlink(missing_ok=True)
             running.remove(cell)
             ended[cell.name] = cell.code in (0, 1)
             finish(cell, config.out, sum(ended.values()), len(cells))

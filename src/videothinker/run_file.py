@@ -26,7 +26,7 @@ QUESTIONS = "questions.jsonl"
 """The list in a folder of ours."""
 SIMULATED = "simulated world"
 """How questions about a world of ours are called, whatever their layout."""
-UNTOLD = ("out", "json")
+NOT_RECORDED = ("out", "json")
 """Settings that run.json leaves out: where a run lies and how it speaks."""
 
 
@@ -191,7 +191,7 @@ def since_added(old: Mapping[str, Any], config: object) -> dict[str, Any]:
         value = getattr(config, field.name)
         if dataclasses.is_dataclass(value) and isinstance(filled.get(field.name), dict):
             filled[field.name] = since_added(filled[field.name], value)
-        elif field.name not in UNTOLD and field.default is not dataclasses.MISSING:
+        elif field.name not in NOT_RECORDED and field.default is not dataclasses.MISSING:
             filled.setdefault(field.name, to_plain(field.default))
     return filled
 
@@ -234,7 +234,7 @@ def as_read(value: object) -> Any:
 
 def entry(stage: str, config: object, inputs: Mapping[str, str | None]) -> RunFile:
     """What run.json says of a run before it starts; `inputs` are digests."""
-    plain = {k: v for k, v in to_plain(config).items() if k not in UNTOLD}
+    plain = {k: v for k, v in to_plain(config).items() if k not in NOT_RECORDED}
     return RunFile(
         stage=stage,
         argv=sys.argv,

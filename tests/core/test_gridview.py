@@ -29,24 +29,24 @@ def test_times_are_read_off_a_clock() -> None:
 def test_a_process_without_a_terminal_writes_how_far_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = tmp_path / "told"
-    monkeypatch.setenv(console.TOLD, str(told))
-    assert console.read_told(told) is None
+    file = tmp_path / "file"
+    monkeypatch.setenv(console.PROGRESS_FILE, str(file))
+    assert console.read_progress(file) is None
     with console.progress("train", 4, done=1) as bar:
-        assert console.read_told(told) == (1, 4, "train")
+        assert console.read_progress(file) == (1, 4, "train")
         bar.advance(3)
         bar.note("nothing")
-        assert console.read_told(told) == (4, 4, "train")
-    told.write_text("half")
-    assert console.read_told(told) is None
+        assert console.read_progress(file) == (4, 4, "train")
+    file.write_text("half")
+    assert console.read_progress(file) is None
 
 
 def test_a_row_shows_bar_time_and_last_line(tmp_path: Path) -> None:
-    (tmp_path / "told").write_text("1\t4\ttrain")
+    (tmp_path / "file").write_text("1\t4\ttrain")
     (tmp_path / "log").write_bytes(b"first\nsecond\n")
     assert last_line(tmp_path / "none") == ""
     rows = [
-        CellRow("a", "running", 30.0, tmp_path / "told", tmp_path / "log"),
+        CellRow("a", "running", 30.0, tmp_path / "file", tmp_path / "log"),
         CellRow("b", "waiting", 0.0, tmp_path / "none", tmp_path / "none"),
     ]
     plain = Console(width=100, record=True, file=io.StringIO())

@@ -103,4 +103,4 @@ def test_too_few_videos_and_a_missing_library_are_said(monkeypatch: pytest.Monke
     absent = classify(random_list(0, 30, planted=True), {}, 0)
     assert absent.right == {}
     assert absent.note is not None
-    assert "pip install 'videothinker[audit]'" in absent.note
+    assert "pip install scikit-learn" in absent.note

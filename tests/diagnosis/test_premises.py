@@ -2,7 +2,7 @@
 
 from tests.diagnosis.made_questions import OPTIONS, asks, without
 from videothinker.clevrer.answerers import Asked
-from videothinker.diagnosis.premises import blind_groups, natural_pairs, pair_line, told
+from videothinker.diagnosis.premises import blind_groups, counts, natural_pairs, pair_line
 from videothinker.training.data import partners
 
 
@@ -48,7 +48,7 @@ def test_natural_pairs_by_hand() -> None:
     ]
     found = natural_pairs(questions)
     # d: the first does not happen, the second does; c differs in both, and all options are common
-    assert told(found) == {
+    assert counts(found) == {
         "premises_readable": 5,
         "pairs": 3,
         "same_options": 1,
@@ -83,7 +83,7 @@ def test_other_words_pair_where_they_say_what_their_premise_is() -> None:
         asks("b", "The door is open. Is the ball in the hall?", "B", **bare),
         asks("c", "The lamp is off. Is the ball in the hall?", "B", **bare),
     ]
-    assert told(natural_pairs(questions))["pairs"] == 2
-    assert "2 among 3 questions with a premise" in pair_line(told(natural_pairs(questions)))
+    assert counts(natural_pairs(questions))["pairs"] == 2
+    assert "2 among 3 questions with a premise" in pair_line(counts(natural_pairs(questions)))
     plain = [asks("a", "Is the ball in the hall?", "A")]
-    assert "premises are not readable here" in pair_line(told(natural_pairs(plain)))
+    assert "premises are not readable here" in pair_line(counts(natural_pairs(plain)))

@@ -9,7 +9,7 @@ import pytest
 from tests.diagnosis.diagnosis_folder import annotation
 from videothinker.answering.endpoint import EndpointConfig
 from videothinker.diagnosis import probing
-from videothinker.diagnosis.config import PROBES, RULES, DiagnoseConfig
+from videothinker.diagnosis.config import PROBE_NAMES, RULES, DiagnoseConfig
 from videothinker.diagnosis.insight import read_insight
 from videothinker.diagnosis.probes import FLAGS
 from videothinker.diagnosis.stage import diagnose
@@ -153,13 +153,13 @@ def one(number, **changes):
 def test_a_list_of_questions_without_logs(tiny_model, tmp_path):
     premise = {"question_struck": "What happens?"}
     data = write_jsonl(tmp_path / "mine.jsonl", [one(0), one(1, **premise), one(2, answer=())])
-    settings = {**SMALL, "probes": PROBES}
+    settings = {**SMALL, "probes": PROBE_NAMES}
     out = diagnose(data, DiagnoseConfig(out=tmp_path / "out", probe=str(tiny_model), **settings))
     found = {d.question_id: d for d in read_jsonl(out / "diagnosis.jsonl", Diagnosis)}
     assert found["mine/2"].label == "excluded"
     assert "survives_strike" not in found["mine/0"].flags
     assert set(found["mine/1"].flags) == set(FLAGS.values())
-    assert found["mine/0"].probes.keys() == set(PROBES) - {"struck"}
+    assert found["mine/0"].probes.keys() == set(PROBE_NAMES) - {"struck"}
     told = json.loads((out / "summary.json").read_text())
     assert "agreement" not in told["probing"]
     assert json.loads((out / "run.json").read_text())["facts"]["at_chance"]  # of random weights

@@ -22,9 +22,7 @@ def test_plain_transformers_needs_nothing_of_ours(monkeypatch: pytest.MonkeyPatc
 
 def test_int8_is_taken_by_the_loaded_model(monkeypatch: pytest.MonkeyPatch) -> None:
     if importlib.util.find_spec("torchao") is None:
-        pytest.skip(
-            "SKIPPED, int8 WAS NOT TRIED: no torchao; pip install 'videothinker[quantized]'"
-        )
+        pytest.skip("SKIPPED, int8 WAS NOT TRIED: no torchao; pip install '.[quantized]'")
     monkeypatch.chdir(DOCS.parent)
     names: dict[str, object] = {}
     exec(BLOCKS[1], names)

@@ -6,6 +6,7 @@ import random
 import pytest
 
 from videothinker.answers import exact, soft
+from videothinker.dependence import average
 from videothinker.errors import UserError
 from videothinker.estimates import mean
 from videothinker.evaluation import metrics
@@ -48,7 +49,7 @@ def test_an_accuracy_over_nothing_is_refused():
         lambda: metrics.options_right([], {}),
         lambda: metrics.verdict_shares([], {}),
         lambda: metrics.random_guess([], several=True),
-        lambda: metrics.average([], "exact"),
+        lambda: average([], "exact"),
     ):
         with pytest.raises(UserError):
             make()

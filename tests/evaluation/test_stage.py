@@ -90,7 +90,7 @@ def test_who_simulates_nothing_stands_beside_the_model(model, data, tmp_path, ca
     # of the labelled ones 0 to 4 are right: 1 and 3 of 1, 3, 5, 7 are observational
     assert told["observational"]["value"] == 0.5
     assert told["inferential"]["value"] == 3 / told["inferential"]["n"]
-    line = "who reads the premise and simulates nothing gets: observational 50.0, inferential "
+    line = "a rule that reads the premise and simulates nothing gets: observational 50.0, "
     assert line in capsys.readouterr().err
 
 

@@ -69,9 +69,12 @@ def read_task(path: Path) -> dict[str, Any]:
     return yaml.safe_load(re.sub(r"!function (\S+)", r"\1", path.read_text()))
 
 
-def test_scores_are_ours_by_label(data: Path, tmp_path: Path) -> None:
-    out = tmp_path / "task"
+def test_scores_are_ours_by_label(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "a task"
     assert cli.main(["export", "--to", "lmms-eval", "--data", str(data), "--out", str(out)]) == 0
+    assert f"--include_path '{out}' --tasks" in capsys.readouterr().err
     task = read_task(out / "videothinker_toy_validation.yaml")
     utils = load_utils(out)
     written = Path(task["dataset_kwargs"]["data_files"]["test"]).read_text()

@@ -86,7 +86,7 @@ class TrainConfig:
     data_root: Path | None = None
     """Where the videos lie; by default what the diagnose run recorded, else the data folder."""
     accept_guesses: bool = False
-    """Of a list in other words than ours: what had to be guessed of it, and is named, is right."""
+    """Accept what had to be guessed, and is named, in reading a list that is not in our format."""
     on_bad_video: Literal["stop", "drop"] = "stop"
     """All videos that the run may ask for are looked at before step 1: `drop` leaves out the
     questions of those that cannot be read, as if the list had never held them. Ours."""

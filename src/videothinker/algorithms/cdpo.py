@@ -1,9 +1,10 @@
 """Stage 2, causal debiasing policy optimisation (CDPO, arXiv 2605.01324).
 
 GRPO plus repulsion * divergence(policy, frozen bias model), where TRL's `beta` is `-repulsion`; the
-weight in force follows direction, schedule and guard (`control.py`). The defaults are the paper's
-objective with a guard, on questions that the bias model fails at; it has neither (`guard false,
-sampling uniform`). Bounded at every step: `divergence exact, repulsion 0.3, schedule controller`.
+weight in force follows direction, schedule and guard (`control.py`). Defaults: the paper's
+objective, with our guard and our draw of questions by the bias model's failures; `--no-guard
+--sampling uniform` is the paper's own. Bounded at every step: `divergence exact, repulsion 0.3,
+schedule controller`.
 """
 
 import math

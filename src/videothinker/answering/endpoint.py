@@ -9,8 +9,8 @@ from videothinker.errors import UserError
 
 KEY_VARIABLE = "VIDEOTHINKER_API_KEY"
 MAY_CHANGE = ("served", "accept_guesses")
-"""A run goes on at another address, in another hurry: what decides answers is told with `device`,
-and the model by its name. Guesses about a list that were accepted are read as before."""
+"""Settings that may change on resume. Address and pacing do not affect the answers: what does is
+recorded under `device`, and the model under its name. Accepted guesses are read as before."""
 VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 
 

@@ -10,8 +10,9 @@ from videothinker.records import Sample
 from videothinker.run_file import read_run_file
 
 FAR = 2.0
-"""Times the most pixels of training, or a part of the least, that is far from it. Ours: the paper
-itself evaluates with twice the pixels of its training."""
+"""Frames count as far from training above this many times its largest size, or with this many times
+their pixels still below its smallest. Ours: the paper itself evaluates with twice the pixels of its
+training."""
 
 
 @dataclass(frozen=True)

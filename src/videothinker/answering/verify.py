@@ -21,6 +21,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from transformers.utils.import_utils import is_torchvision_available
 from transformers.video_utils import VideoMetadata
 
+from videothinker import hub
 from videothinker.answering.config import ModelsConfig
 from videothinker.answering.families import Check, Outcome
 from videothinker.console import say
@@ -79,7 +80,7 @@ def verify(source: str, config: ModelsConfig) -> Iterator[Check]:
     if model.adapter is not None:
         raise UserError(
             f"{source} is a LoRA adapter; make a complete model of it first: videothinker export "
-            f"--merge {source} --out FOLDER"
+            f"--merge {hub.as_given(source)} --out FOLDER"
         )
     placed = place(model, config.device, config.dtype)
     for line in placed.lines:

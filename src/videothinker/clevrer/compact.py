@@ -60,7 +60,7 @@ def pair_word(first: str, second: str) -> str:
     return a.capitalize() + b.capitalize()
 
 
-def told(events: Sequence[Event], names: Sequence[str]) -> str:
+def list_collisions(events: Sequence[Event], names: Sequence[str]) -> str:
     """The collisions in order: "BlueRed hit, CyanGray hit"; "none" if there are none."""
     hits = [event for event in events if event.type == "collision"]
     pairs = [pair_word(*(names[one] for one in event.objects)) for event in hits]
@@ -94,5 +94,5 @@ def render_compact(
             for t in shown
         ]
         lines.append(f"{name}: {' '.join(places)}.")
-    lines.append(f"Events ({miss_rate:.0%} missing): {told(events, names)}.")
+    lines.append(f"Events ({miss_rate:.0%} missing): {list_collisions(events, names)}.")
     return "\n".join(lines)

@@ -169,7 +169,7 @@ def ceiling_line(found: Mapping[str, Any] | None) -> str:
     return (
         f"premise-blind ceiling: {found['questions']} questions in {many} "
         f"{'family' if many == 1 else 'families'} "
-        "share video, options and wording; who never reads the premise gets at most "
+        "share video, options and wording; an answerer that never reads the premise gets at most "
         f"{show(found['right'])} % of them, {show(found['whole'])} % of the families whole, and "
         f"{show(found['of_all'])} % of all {found['of_all']['n']} questions"
     )

@@ -153,7 +153,7 @@ def classify(questions: Sequence[Question], asked: Mapping[str, Asked], seed: in
         return Classified(
             {},
             f"{NAME}: not run, scikit-learn is not installed; "
-            "pip install 'videothinker[audit]' and diagnose into a new --out",
+            "pip install scikit-learn and diagnose into a new --out",
         )
     drawn = _drawn(questions, seed)
     told = [asked.get(question.id) for question in drawn]

@@ -13,7 +13,7 @@ from videothinker.records import Variant
 
 Rule = Literal["untouched", "no_path", "same_truth", "correct_seen", "any_correct_seen"]
 RULES: tuple[Rule, ...] = get_args(Rule)
-PROBES: tuple[Variant, ...] = get_args(Variant)
+PROBE_NAMES: tuple[Variant, ...] = get_args(Variant)
 SplitName = Literal["all", "train", "validation"]
 
 Transcript = Literal["compact", "full"]
@@ -41,7 +41,7 @@ class DiagnoseConfig(RunningConfig):
     probe: str | None = None
     """A model: questions are then labelled by what it answers when the premise is removed, when
     it is blind, and so on, without event logs. With --endpoint the name its server has for it."""
-    probes: tuple[Variant, ...] = PROBES
+    probes: tuple[Variant, ...] = PROBE_NAMES
     """The interventions to run; `struck` gives the label of a question with a premise, `full` is
     the question as it is."""
     ways: tuple[str, ...] = ()
@@ -69,7 +69,7 @@ class DiagnoseConfig(RunningConfig):
     data_root: Path | None = None
     """Where the videos of a list of questions lie; None is the list's own folder."""
     accept_guesses: bool = False
-    """Of a list in other words than ours: what had to be guessed of it, and is named, is right."""
+    """Accept what had to be guessed, and is named, in reading a list that is not in our format."""
     seed: int = 0
     """Seeds the probes' sampling and the transcripts' missing events."""
 
@@ -77,10 +77,10 @@ class DiagnoseConfig(RunningConfig):
         super().__post_init__()
         if self.rule not in RULES:
             raise UserError(f"rule {self.rule!r} is unknown; allowed are {', '.join(RULES)}")
-        unknown = [name for name in self.probes if name not in PROBES]
+        unknown = [name for name in self.probes if name not in PROBE_NAMES]
         if unknown or not self.probes:
             raise UserError(
-                f"probes {list(self.probes)} are not allowed; choose among {', '.join(PROBES)}"
+                f"probes {list(self.probes)} are not allowed; choose among {', '.join(PROBE_NAMES)}"
             )
         self._check_ways()
         for name in ("samples", "frames", "max_pixels", "max_new_tokens", "limit"):

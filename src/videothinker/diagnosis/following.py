@@ -1,13 +1,13 @@
 """What can be done with a diagnosis: the next command, or in words why there is none yet."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from videothinker import hub
 from videothinker.console import count
-from videothinker.dependence import exact, over_chance
+from videothinker.dependence import average, over_chance
 from videothinker.diagnosis.biasset import BiasSet
 from videothinker.estimates import points
 from videothinker.records import Question, Sample
@@ -29,7 +29,7 @@ def over_guessing(
     for probe, drawn in samples.items():
         asked = [q for q in questions if drawn.get(q.id)]
         if asked:
-            right = [exact(drawn[q.id]) for q in asked]
+            right = [average(drawn[q.id]) for q in asked]
             told = asdict(over_chance(asked, right, several=several))
             all_of = [sample for q in asked for sample in drawn[q.id]]
             unread = sum(sample.verdict != "ok" for sample in all_of)
@@ -51,8 +51,8 @@ def next_lines(chosen: BiasSet, gains: Gains, out: Path, model: str = "MODEL") -
         out: the diagnose folder.
         model: the one that was probed, if it can be trained.
     """
-    data, model = shlex.quote(str(out)), shlex.quote(model)
-    beside = {name: shlex.quote(str(out.parent / name)) for name in ("bias", "grpo")}
+    data, model = hub.as_given(out), hub.as_given(model)
+    beside = {name: hub.as_given(out.parent / name) for name in ("bias", "grpo")}
     if is_at_chance(gains):
         return [_at_chance(gains, out), _nothing(chosen)]
     if not chosen.as_is:

@@ -19,6 +19,11 @@ from videothinker.records import Diagnosis, Question, Sample, read_jsonl
 from videothinker.seeds import numpy_generator
 
 ByQuestion = Mapping[str, Sequence[Sample]]
+INTERVENTIONS = {
+    "reliance_strike": "premise removed",
+    "reliance_swap": "premise swapped (minimal pairs)",
+}
+"""What was done to a premise, by its name in the records."""
 
 
 def tell_agreement(found: Agreement) -> dict[str, Any]:
@@ -211,12 +216,12 @@ def insight_lines(found: Mapping[str, Any]) -> list[str]:
             for row in rows["adjusted"]
             if row["unsupported"]
         ]
-    for name in ("reliance_strike", "reliance_swap"):
+    for name, what in INTERVENTIONS.items():
         if name in found:
             row = found[name]
             stays, changes = row["stays_when_should_change"], row["changes_when_should_stay"]
             told.append(
-                f"  {name.replace('_', ' by ')}: stays when it should change "
+                f"  {what}: the answer stays when it should change "
                 f"{_share(stays)}; changes when it should stay {_share(changes)}"
             )
     return told

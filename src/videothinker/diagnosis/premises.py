@@ -147,7 +147,7 @@ def natural_pairs(
     )
 
 
-def told(found: NaturalPairs) -> dict[str, Any]:
+def counts(found: NaturalPairs) -> dict[str, Any]:
     """The counts, for JSON."""
     return {
         "premises_readable": found.readable,

@@ -181,7 +181,7 @@ def _logs_of(questions: Sequence[Question], diagnoses: Sequence[Diagnosis]) -> l
 def read_pairs(data: Path, split: str, problems: list[UserError] | None = None) -> list[Question]:
     """The minimal pairs of a simulated world, the two of a pair beside each other.
 
-    None where it has none, or where the split they belong to is not read.
+    Empty where it has none, or where the split they belong to is not read.
     """
     if not (data / f"{MINIMAL_PAIRS}.json").is_file() or split not in ("all", PAIRS_SPLIT):
         return []

@@ -18,7 +18,7 @@ from videothinker.diagnosis.config import RULES, DiagnoseConfig
 from videothinker.diagnosis.effects import swaps
 from videothinker.diagnosis.following import is_at_chance, next_lines, over_guessing
 from videothinker.diagnosis.insight import insight, insight_lines
-from videothinker.diagnosis.premises import natural_pairs, pair_line, told
+from videothinker.diagnosis.premises import counts, natural_pairs, pair_line
 from videothinker.diagnosis.probes import FLAGS, diagnose_by_probes
 from videothinker.diagnosis.sources import Source, inputs_of, read_list, read_source
 from videothinker.diagnosis.summary import lines, rule_counts, summarise
@@ -62,7 +62,7 @@ def _audit(
     write_jsonl(run.path / "natural_pairs.jsonl", found.records())
     table = audit_table.table(records) if records else None
     shown = ["audit: no question has a right answer"] if table is None else audit_table.lines(table)
-    pairs = told(found)
+    pairs = counts(found)
     summary = {"audit": table, "audit_note": note, "natural_pairs": pairs}
     return summary, [*shown, *([note] if note else []), pair_line(pairs)]
 
@@ -127,10 +127,11 @@ def _tell_next(
         )
         say(f"wrote {run.path}/questions.jsonl, audit.jsonl, natural_pairs.jsonl")
         what = f" --benchmark {config.benchmark}" if config.benchmark else ""
-        what += f" --data-root {config.data_root}" if config.data_root else ""
+        what += f" --data-root {hub.as_given(config.data_root)}" if config.data_root else ""
         what += " --accept-guesses" if config.accept_guesses else ""
         out = run.path.with_name(f"{run.path.name}-probed")
-        say(f"next: videothinker diagnose {data}{what} --probe MODEL --out {out}")
+        asked = f"{hub.as_given(data)}{what}"
+        say(f"next: videothinker diagnose {asked} --probe MODEL --out {hub.as_given(out)}")
         return
     say(
         f"bias set ({chosen.split or 'all splits'}): {len(chosen.premise_removed)} with the "

@@ -28,7 +28,7 @@ class EvaluateConfig(RunningConfig):
     data_root: Path | None = None
     """Where the videos lie; None is what the diagnose run recorded, else the data folder."""
     accept_guesses: bool = False
-    """Of a list in other words than ours: what had to be guessed of it, and is named, is right."""
+    """Accept what had to be guessed, and is named, in reading a list that is not in our format."""
     protocol: protocols.ProtocolName = "videothinker"
     """How questions are put and answers read; see docs/evaluation.md."""
     split: str | None = None
@@ -42,7 +42,8 @@ class EvaluateConfig(RunningConfig):
     diagnosis: Path | None = None
     """A diagnose folder whose labels split the tables; default: the one beside the questions."""
     limit: int | None = None
-    """Keep about this many questions: a seeded draw of videos, all questions of each."""
+    """Ask at most this many questions: whole videos in a seeded order, the last of which may be
+    cut."""
     variants: tuple[Variant, ...] = ("full", "blind")
     """What is shown; `blind` gives a floor of every table."""
     samples: int = 1

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from videothinker.benchmarks.base import OwnVerdict
-from videothinker.dependence import Answered, chance, cluster_of
+from videothinker.dependence import Answered, average, chance, cluster_of
 from videothinker.errors import UserError
 from videothinker.estimates import Estimate, mean
 from videothinker.prompts import LETTERS
@@ -32,13 +32,6 @@ def per_option(sample: Sample, question: Question) -> list[float]:
         float((letter in sample.answer) == (letter in question.answer))
         for letter in LETTERS[: len(question.choices)]
     ]
-
-
-def average(samples: Sequence[Sample], score: str) -> float:
-    """The mean of one score over a question's samples; failures are in it as zeros."""
-    if not samples:
-        raise UserError("a question without samples has no score")
-    return math.fsum(getattr(sample, score) for sample in samples) / len(samples)
 
 
 def scored(questions: Sequence[Question], answered: Answered, score: str) -> Estimate:
@@ -114,13 +107,13 @@ def whole_families(found: Sequence[tuple[Question, ...]], answered: Answered) ->
     Questions are drawn apart from each other: a family counts by the product of its questions'
     shares of right draws, on the report's page too.
     """
-    values = [math.prod(average(answered[q.id], "exact") for q in family) for family in found]
+    values = [math.prod(average(answered[q.id]) for q in family) for family in found]
     return over([family[0] for family in found], values)
 
 
 def paired(questions: Sequence[Question], ours: Answered, theirs: Answered) -> Estimate:
     """Mean difference `ours - theirs` on the same questions, clustered by video."""
-    gains = [average(ours[q.id], "exact") - average(theirs[q.id], "exact") for q in questions]
+    gains = [average(ours[q.id]) - average(theirs[q.id]) for q in questions]
     return over(questions, gains, low=-1.0)
 
 

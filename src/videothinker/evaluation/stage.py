@@ -114,7 +114,7 @@ def _evaluate(data: Path, config: EvaluateConfig) -> None:
             folder=placed.folder,
         )
         _conclude(run, benchmark, chosen, protocol, config)
-    say(f"wrote {config.out}; next: videothinker report {config.out}")
+    say(f"wrote {config.out}; next: videothinker report {hub.as_given(config.out)}")
 
 
 def _tell_trained(run: Run, folder: Path | None, chosen: Selection, config: EvaluateConfig) -> None:

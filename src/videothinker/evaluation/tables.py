@@ -62,7 +62,7 @@ def _span(span: Sequence[int]) -> str:
 def _without_simulating(found: Mapping[str, Any]) -> list[str]:
     """What accuracy has to be held against, where the questions were audited."""
     told = ", ".join(f"{name} {percent(one['value'])}" for name, one in found.items())
-    return [f"who reads the premise and simulates nothing gets: {told}"] if told else []
+    return [f"a rule that reads the premise and simulates nothing gets: {told}"] if told else []
 
 
 def render(summary: Mapping[str, Any]) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from videothinker import giveaways
+from videothinker import giveaways, hub
 from videothinker.benchmarks import jsonl
 from videothinker.console import say
 from videothinker.errors import UserError
@@ -64,8 +64,12 @@ def write_lmms(data: Path, config: ExportConfig, run: Run) -> None:
     write_atomic(run.path / f"{name}.yaml", _task(name, path, groups).encode())
     run.facts |= {"rows": len(rows), "task": name}
     say(f"wrote the task {name} with {len(rows):,} questions to {config.out}")
-    say("in lmms-eval's environment: pip install --no-deps videothinker; pip install msgspec")
-    say(f"next: lmms-eval eval --include_path {config.out} --tasks {name} --model MODEL ...")
+    say(
+        "in lmms-eval's environment: pip install --no-deps CHECKOUT (the folder of videothinker's "
+        "repository); pip install msgspec"
+    )
+    where = hub.as_given(config.out)
+    say(f"next: lmms-eval eval --include_path {where} --tasks {name} --model MODEL ...")
 
 
 def task_name(dataset: str, split: str) -> str:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from transformers import AutoConfig
 
+from videothinker import hub
 from videothinker.console import say
 from videothinker.errors import UserError
 from videothinker.export.config import ExportConfig
@@ -55,7 +56,8 @@ def write_merged(adapter: Path, config: ExportConfig, run: Run) -> None:
     say(f"merged {adapter} into {base.model} in float32, written in {dtype}")
     for line in moved.lines():
         say(line)
-    say(f"wrote {config.out}; next: videothinker evaluate --model {config.out} --data DATA")
+    model = hub.as_given(config.out)
+    say(f"wrote {config.out}; next: videothinker evaluate --model {model} --data DATA")
 
 
 def adapter_of(merge: str) -> Path:

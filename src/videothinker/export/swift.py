@@ -82,8 +82,11 @@ def write_swift(data: Path, config: ExportConfig, run: Run) -> None:
             f"kept out of them, as `train` does to validate on (eval_questions): {held_out:,}, by "
             "their ids in run.json, held_out"
         )
-    say("in ms-swift's environment: pip install --no-deps videothinker; pip install msgspec")
-    say(f"next: GPUS=2 bash {config.out / 'run.sh'}")
+    say(
+        "in ms-swift's environment: pip install --no-deps CHECKOUT (the folder of videothinker's "
+        "repository); pip install msgspec"
+    )
+    say(f"next: GPUS=2 bash {shlex.quote(str(config.out / 'run.sh'))}")
 
 
 def training_settings(config: ExportConfig) -> TrainConfig:

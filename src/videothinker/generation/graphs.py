@@ -128,10 +128,11 @@ class GraphedStep:
     """`step()`, recorded when its shapes have been seen, and from then on replayed.
 
     What it reads and writes must stay where it is, and Python must keep nothing of a step: one that
-    cannot be recorded is run again. The first steps run operation by operation, on the stream that
-    records, and count like all others; there are none where a step of the same `kind`, which
-    decides its kernels, was recorded before (`known`). Should that fail, a step is recorded after
-    them once more, and should that fail, no step of the kind is; a warning says either.
+    cannot be recorded is run again. The first steps, the warm-up, run operation by operation, on
+    the stream that records, and count like all others. There is no warm-up where a step of the same
+    `kind`, which decides its kernels, was recorded before (`known`). If that recording fails, it is
+    tried once more after a warm-up; if one after a warm-up fails, steps of this kind are never
+    recorded again. Each failure warns.
     """
 
     def __init__(

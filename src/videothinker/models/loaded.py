@@ -93,9 +93,10 @@ class Loaded(Model):
         return Prompt(ids_P, ids_P == pad, video)
 
     def spell_video(self, video: Video) -> tuple[str, list[str]] | None:
-        """What of the chat template a video takes the place of, and its text, one piece a run of
-        its tokens, which stand as one token each; None where it is one run in the video token's
-        place.
+        """The placeholder in the chat template that a video replaces, and the text in its place.
+
+        The text has a piece per run of video tokens, which stands there as one video token.
+        None if the video is a single run in place of its token.
         """
         del video
 

@@ -53,9 +53,9 @@ class LiveBytes(TorchDispatchMode):
 
 @cache
 def logit_bytes(divergence: str) -> int:
-    """Of each logit of both models, at the peak of computing and differentiating the divergence.
+    """Bytes per logit, both models' together, at the peak of the divergence's forward and backward.
 
-    0 for one of the sampled tokens alone. Measured on one small chunk, about ten milliseconds, so a
+    0 if it uses sampled tokens only. Measured on one small chunk, about ten milliseconds, so a
     new divergence is planned as what it is.
     """
     chosen = DIVERGENCES[divergence]

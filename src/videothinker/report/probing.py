@@ -6,17 +6,13 @@ from typing import Any
 
 from videothinker.console import count
 from videothinker.diagnosis.effects import HAPPENS
-from videothinker.diagnosis.insight import read_insight
+from videothinker.diagnosis.insight import INTERVENTIONS, read_insight
 from videothinker.estimates import between, percent
 from videothinker.report.sheet import NOTHING, Sheet, SheetLine, TableCell
 from videothinker.report.sources import RunFolder
 from videothinker.report.words import points
 
 Findings = Mapping[str, Any]
-INTERVENTIONS = {
-    "reliance_strike": "premise removed",
-    "reliance_swap": "premise swapped (minimal pairs)",
-}
 EFFECTS = {
     "reasoning": "truth after the removal (reasoning)",
     "observation": "what the video shows (observation)",

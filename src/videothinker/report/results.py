@@ -13,6 +13,7 @@ from videothinker import families, giveaways
 from videothinker.benchmarks import catalog, jsonl
 from videothinker.benchmarks.base import OwnMetric
 from videothinker.clevrer.answerers import HANDED_ON
+from videothinker.dependence import average
 from videothinker.errors import UserError
 from videothinker.families import WHOLE
 from videothinker.giveaways import AWAY, REST
@@ -43,9 +44,7 @@ class Evaluation:
     def scores(self, variant: str = "full", metric: str = "exact") -> dict[str, float]:
         """Question id -> mean score over its samples; failures are in it, as zeros."""
         found = self.samples.get(variant, {})
-        return {
-            q: sum(getattr(s, metric) for s in group) / len(group) for q, group in found.items()
-        }
+        return {question: average(answers, metric) for question, answers in found.items()}
 
 
 @dataclass(frozen=True)
@@ -185,7 +184,11 @@ def _check(run: RunFolder, samples: Sequence[Sample], questions: Mapping[str, Qu
 
 
 def _read_questions(run: RunFolder) -> dict[str, Question]:
-    """By id; a world's as published copies of them are, which are to fit those asked at home."""
+    """Questions by id.
+
+    Those of a simulated world get the dataset name that published copies carry, so that both
+    compare equal.
+    """
     found = read_jsonl(run.path / "questions.jsonl", Question)
     if run.facts.of_world:
         found = [replace(question, dataset=SIMULATED) for question in found]

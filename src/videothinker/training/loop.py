@@ -221,7 +221,10 @@ def decide(loop: Loop, batch: Batch, progress: Progress) -> tuple[Objective, str
 
 
 def left_over(loop: Loop, batch: Batch) -> Begun | None:
-    """What one pass of the batch leaves to the next, in which several processes may not differ."""
+    """Forward passes that the next pass over the batch may reuse.
+
+    None with several processes, which must all make the same passes.
+    """
     return batch.begun if loop.processes.size == 1 else None
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from videothinker import console
+from videothinker import console, hub
 from videothinker.algorithms.base import BiasSource, TrainConfig
 from videothinker.algorithms.choices import DIVERGENCES
 from videothinker.errors import UserError
@@ -39,7 +39,7 @@ def load_trainee(config: TrainConfig, device: torch.device, *, recomputes: bool 
         raise UserError(
             f"model {config.model} is a LoRA adapter, of which all weights cannot be trained; give "
             f"its --lora-rank and --lora-alpha to train it further, or make a complete model: "
-            f"videothinker export --merge {config.model} --out FOLDER"
+            f"videothinker export --merge {hub.as_given(config.model)} --out FOLDER"
         )
     policy = load_policy(
         model, dtype=config.dtype, device=str(device), freeze_vision=config.freeze_vision

@@ -18,6 +18,7 @@ import numpy as np
 
 from videothinker import answers, console
 from videothinker.algorithms.base import TrainConfig
+from videothinker.dependence import average
 from videothinker.errors import UserError
 from videothinker.families import family_of
 from videothinker.generation.base import generate
@@ -238,10 +239,10 @@ def read_success(path: Path, questions: Sequence[Question], model: str) -> dict[
 
 def mean_success(samples: Sequence[Sample]) -> dict[str, float]:
     """Share of exactly right answers by question."""
-    exact: dict[str, list[float]] = {}
+    drawn: dict[str, list[Sample]] = {}
     for sample in samples:
-        exact.setdefault(sample.question_id, []).append(sample.exact)
-    return {question_id: fmean(values) for question_id, values in exact.items()}
+        drawn.setdefault(sample.question_id, []).append(sample)
+    return {question_id: average(answers) for question_id, answers in drawn.items()}
 
 
 def measure_success(

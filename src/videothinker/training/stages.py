@@ -4,7 +4,6 @@ f(data, config) -> run folder with metrics.jsonl, checkpoints/ and model/.
 """
 
 import contextlib
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
@@ -109,7 +108,7 @@ def _following(data: Path, config: TrainConfig) -> str:
     """The next command, with what this run was given."""
     out = config.out
     told = {"out": out, "data": data, "model": config.model, "beside": out.parent, "name": out.name}
-    return config.following.format(**{key: shlex.quote(str(v)) for key, v in told.items()})
+    return config.following.format(**{key: hub.as_given(v) for key, v in told.items()})
 
 
 def dry_run(

@@ -25,6 +25,7 @@ from typing import Any
 
 import msgspec
 
+from videothinker import hub
 from videothinker.clevrer import answerers
 from videothinker.clevrer.annotations import SPLITS
 from videothinker.clevrer.answerers import Judgement, Score
@@ -65,7 +66,7 @@ def world(config: WorldConfig) -> Path:
     config = dataclasses.replace(config, workers=_workers(config))
     with open_run(config.out, "world", settings) as run:
         if run.done:
-            say(f"{config.out}: already made; next: videothinker diagnose {config.out}")
+            say(f"{config.out}: already made; {_next(config.out)}")
             return config.out
         (config.out / "checkpoints").mkdir(exist_ok=True)
         counts = {"train": config.scenes, "validation": config.validation_scenes}
@@ -277,4 +278,8 @@ def _report(config: WorldConfig, run: Run) -> None:
     reasons = run.facts["rejected"]
     words = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items()))
     say(f"  worlds dropped: {sum(reasons.values())} ({words or 'none'}); see rejected.jsonl")
-    say(f"wrote {config.out}; next: videothinker diagnose {config.out}")
+    say(f"wrote {config.out}; {_next(config.out)}")
+
+
+def _next(out: Path) -> str:
+    return f"next: videothinker diagnose {hub.as_given(out)}"

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from videothinker import hub
 from videothinker.clevrer.compact import render_compact
 from videothinker.console import say
 from videothinker.errors import UserError
@@ -74,7 +75,8 @@ def pretrain(data: Path | None, config: PretrainConfig) -> Path:
             say(f"{config.out}: already done; the model is in {model}")
             return config.out
         _run(run, config)
-    say(f"wrote {model}; next: videothinker diagnose {data or 'WORLD'}, then train bias")
+    world = hub.as_given(data or "WORLD")
+    say(f"wrote {model}; next: videothinker diagnose {world}, then train bias")
     return config.out
 
 
@@ -174,7 +176,7 @@ def _line(numbers: dict[str, float]) -> str:
 
 
 class _Made(msgspec.Struct, kw_only=True):
-    """What is read of a world's settings; folders that do not say are of before."""
+    """The world's settings that matter here; older versions wrote folders without some of them."""
 
     size: str
     frames: int

@@ -131,7 +131,7 @@ def seen_thinking(facts: SceneFacts, names: Sequence[str], *, timed: bool) -> st
 
 
 def _list(facts: SceneFacts, names: Sequence[str], *, timed: bool) -> str:
-    return events_in_words(facts, names) if timed else compact.told(facts.events, names)
+    return events_in_words(facts, names) if timed else compact.list_collisions(facts.events, names)
 
 
 def simulated_thinking(

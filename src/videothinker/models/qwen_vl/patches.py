@@ -57,9 +57,9 @@ def smart_resize_video(
 ) -> tuple[int, int]:
     """As `smart_resize`, with a budget of pixels for all frames together.
 
-    Source: `smart_resize` of transformers 5.23 (`qwen3_vl`). It counts frames rounded to whole
-    temporal patches where it asks whether they fit, and as they came where it makes them fit. A
-    single frame, which it refuses, is counted as the patch that it fills.
+    Source: `smart_resize` of transformers 5.23 (`qwen3_vl`). The budget is checked with the
+    frame count rounded to whole temporal patches, but the new size is computed from the actual
+    count. A single frame, which it refuses, is counted as the patch that it fills.
     """
     frames = max(frames, temporal)
     if height < factor or width < factor:
@@ -72,7 +72,7 @@ def smart_resize_video(
 def _within(
     frames: tuple[int, int], height: int, width: int, factor: int, bounds: tuple[int, int]
 ) -> tuple[int, int]:
-    """`frames`: as many as are counted, and as many as are made to fit."""
+    """`frames`: the count that the budget is checked with, and that the size is computed from."""
     if max(height, width) / min(height, width) > MAX_ASPECT_RATIO:
         raise UserError(
             f"a frame of {width}x{height} pixels is too long: the sides may differ "
