@@ -11,8 +11,8 @@ import pytest
 import torch
 from transformers import Qwen2_5_VLForConditionalGeneration
 
-from tests.training.toy_training import OPEN
-from videothinker.algorithms.base import TrainConfig
+from tests.training.toy_training import OPEN, dying_at
+from videothinker.algorithms.base import SAME_RESULT, TrainConfig
 from videothinker.algorithms.bias import BiasConfig
 from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.algorithms.choices import RewardScale
@@ -104,6 +104,21 @@ def test_another_setting_in_the_same_folder_is_refused(
     train(toy, GrpoConfig(out=tmp_path / "a", **quick))
     with pytest.raises(UserError, match="learning_rate"):
         train(toy, GrpoConfig(out=tmp_path / "a", **(quick | {"learning_rate": 0.5})))
+
+
+def test_what_changes_no_number_may_differ_on_resume(
+    toy: Path, quick: dict[str, Any], tmp_path: Path
+) -> None:
+    changed: dict[str, Any] = {
+        "deadline": 50.0, "decode_megabytes": 1000, "reward_timeout": 9.0, "max_bad_steps": 7,
+        "gradient_checkpointing": True, "save_steps": 1, "save_total_limit": 1,
+    }  # fmt: skip
+    assert changed.keys() < set(SAME_RESULT)
+    one = train(toy, GrpoConfig(out=tmp_path / "one", **quick))
+    with dying_at(2), pytest.raises(KeyboardInterrupt):
+        train(toy, GrpoConfig(out=tmp_path / "other", **quick))
+    other = train(toy, GrpoConfig(out=tmp_path / "other", **(quick | changed)))
+    assert digest_path(other) == digest_path(one)
 
 
 def test_more_steps_go_on_with_a_done_run_and_end_in_the_same_bytes(

@@ -30,6 +30,13 @@ MAY_BE_ZERO = (
     "train_questions", "lora_rank", "eval_steps", "eval_questions", "weight_decay", "max_refills",
     "guard_valid",
 )  # fmt: skip
+SAME_RESULT = (
+    "data_root", "follow_links", "accept_guesses", "deadline", "decode_megabytes", "reward_timeout",
+    "optimizer_device", "offload_bias", "gradient_checkpointing", "shard", "save_steps",
+    "save_total_limit", "log_with", "max_bad_steps",
+)  # fmt: skip
+"""Settings that change nothing of what a run computes: where things are read, computed and kept,
+and how long is waited. They may differ on resume, and make no other method."""
 OWN_RULE = ("seed", "repulsion")
 """Any seed is one; `algorithms/cdpo.py` says of the repulsion what it may be."""
 

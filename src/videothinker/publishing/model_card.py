@@ -13,6 +13,7 @@ import yaml
 from huggingface_hub import EvalResult, ModelCardData
 
 from videothinker import hub
+from videothinker.algorithms.base import SAME_RESULT
 from videothinker.algorithms.catalog import ALGORITHMS
 from videothinker.benchmarks import jsonl
 from videothinker.errors import UserError
@@ -39,12 +40,8 @@ COLUMNS = (
     "count as wrong. The last three columns are floors: always saying A, guessing, and this model "
     "without its video."
 )
-PLACES = (
-    "out", "data_root", "model", "bias", "success", "log_with", "follow_links", "deadline",
-    "decode_megabytes", "accept_guesses", "on_bad_video", "save_steps", "save_total_limit",
-    "reward_timeout",
-)  # fmt: skip
-"""Settings that say where things lay, and nothing of what was computed."""
+LEFT_OUT = frozenset({*SAME_RESULT, "out", "model", "bias", "success"})
+"""Settings that the recipe in a card leaves out."""
 
 
 @dataclass(frozen=True)
@@ -228,7 +225,7 @@ def _trained(contents: Contents, run: RunFile) -> list[str]:
         lines.append(f"| mean rewards at the last step | {reward} |")
     if lines:
         lines = ["| | |", "|---|---|", *lines, ""]
-    kept = {k: v for k, v in run.config.items() if k not in PLACES and v is not None}
+    kept = {k: v for k, v in run.config.items() if k not in LEFT_OUT and v is not None}
     text = yaml.safe_dump(kept, sort_keys=False, allow_unicode=True).rstrip()
     return [*lines, "The settings, as a recipe for `--config`:", "", "```yaml", text, "```", ""]
 

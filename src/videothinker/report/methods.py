@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
+from videothinker.algorithms.base import SAME_RESULT
 from videothinker.algorithms.bias import BiasConfig
 from videothinker.errors import UserError
 from videothinker.report.sources import BASE, ROLES, RunFolder, read_metadata, stage_of
@@ -12,9 +13,9 @@ from videothinker.run_file import RunFile
 
 NOT_A_SETTING = frozenset(
     {
-        *("seed", "out", "json", "data_root", "model", "bias", "success", "log_with"),
-        "accept_guesses",
-        *("save_steps", "save_total_limit", "eval_steps", "eval_questions", "on_bad_video"),
+        *SAME_RESULT,
+        *("seed", "out", "json", "model", "bias", "success"),
+        *("eval_steps", "eval_questions", "on_bad_video"),
     }
 )
 """Settings that do not make another method: where things lie, what is looked at, and the seed."""
