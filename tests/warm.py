@@ -345,8 +345,12 @@ def run(words: list[str], folder: str, environment: dict[str, str], streams: lis
 
 
 def execute(words: list[str]) -> None:
-    """Code, module or script."""
-    sys.path[0] = "" if words[0] in ("-c", "-m") else str(Path(words[0]).parent)
+    """Code, module or script; after `-P` without its folder on the path."""
+    if words[0] == "-P":
+        words = words[1:]
+        del sys.path[0]
+    else:
+        sys.path[0] = "" if words[0] in ("-c", "-m") else str(Path(words[0]).parent)
     if words[0] == "-m":
         sys.argv = words[1:]
         sys.modules.pop(words[1], None)

@@ -1,5 +1,6 @@
 """What decoding one video may cost: `--deadline` and `--decode-megabytes` of every verb."""
 
+import math
 from typing import Any, TypedDict
 
 from videothinker.errors import UserError
@@ -35,7 +36,7 @@ def check_budget(deadline: float, megabytes: int) -> None:
     Raises:
         UserError: no time, or less memory than the decoder itself takes.
     """
-    if not deadline > 0:
+    if not 0 < deadline < math.inf:
         raise UserError(f"deadline is {deadline}; give seconds above 0")
     if megabytes < LEAST:
         raise UserError(f"decode_megabytes is {megabytes}; give {LEAST} or more")

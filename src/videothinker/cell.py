@@ -117,7 +117,7 @@ def start(cell: Cell, root: Path, threads: int, leash: int) -> None:
     cell.started = time.monotonic()
     with _log(cell, root).open("ab") as file:
         cell.process = subprocess.Popen(
-            [sys.executable, "-m", "videothinker.cli", *cell.words],
+            [sys.executable, "-P", "-m", "videothinker.cli", *cell.words],
             stdout=file,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,

@@ -219,14 +219,14 @@ def run(words: list[str]) -> int:
 
 def _run(words: list[str], job: Job | None) -> int:
     """The command; its exit code, whatever happens."""
-    code = FAULT
+    code, came = FAULT, tuple(words)  # a stage takes words out
     try:
         code = _stage(words)
     except UserError as error:
         _tell(job, str(error))
         code = USER_ERROR
     except KeyboardInterrupt:
-        code = _interrupted(words, job)
+        code = _interrupted(came, job)
     except SystemExit as stop:  # of a user's reward function, say; no stage of ours ends so
         traceback.print_exc()
         _tell(
@@ -277,9 +277,10 @@ def _warnings_in_a_line() -> Iterator[None]:
         yield
 
 
-def _interrupted(words: list[str], job: Job | None) -> int:
+def _interrupted(words: Sequence[str], job: Job | None) -> int:
     if job is None or not job.wait_for_cause():
-        anew = words[:1] and words[0] in VERBS and not VERBS[words[0]].resumes
+        verb = VERBS.get(words[0]) if words else None
+        anew = "--dry-run" in words or (verb is not None and not verb.resumes)
         _tell(job, f"interrupted; the same command {'begins anew' if anew else 'resumes'}")
     return INTERRUPTED
 

@@ -16,6 +16,11 @@ MEANING = (
 )
 
 
+def family_of(question: Question) -> str:
+    """The family that its list names; its own id where it is in none."""
+    return question.groups.get("family", question.id)
+
+
 def place_of(question: Question) -> Hashable | None:
     """What is shown with it; None where nothing is, so that it shares a video with no other."""
     shown = question.video or question.groups.get("scene") or question.context

@@ -111,8 +111,8 @@ def on_disk(out: Path) -> Iterator[None]:
         at = getattr(error, "filename", None) or out
         told = getattr(error, "strerror", None) or error
         raise UserError(
-            f"{at}: cannot be read or written ({told}); see to that disk, and the same command "
-            "resumes"
+            f"{at}: cannot be read or written ({told}); see to that disk, and give the same "
+            "command again"
         ) from error
 
 
@@ -232,7 +232,7 @@ def not_utf8(where: str, error: UnicodeDecodeError) -> UserError:
     """What to say of bytes that are no UTF-8."""
     return UserError(
         f"{where}: is not UTF-8 (byte {error.object[error.start]:#04x}); allowed is UTF-8: save it "
-        "as that, for example from GBK with iconv -f GB18030 -t UTF-8"
+        "as that, for example with iconv -f WINDOWS-1252 -t UTF-8 (from GBK with -f GB18030)"
     )
 
 

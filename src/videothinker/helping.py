@@ -30,7 +30,14 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "what is read and written": (
         *("data", "list", "grid", "runs", "video", "question", "choice", "model", "bias", "probe"),
         *("verify", "merge", "benchmark", "data_root", "diagnosis", "compare", "out", "as_is"),
-        *("accept_guesses", "keep_going", "decode", "follow_links", "allow_self_bias"),
+        *(
+            "accept_guesses",
+            "answers_from",
+            "keep_going",
+            "decode",
+            "follow_links",
+            "allow_self_bias",
+        ),
         *("start", "pool_dir"),
     ),
     "what goes to others, and comes from them": (

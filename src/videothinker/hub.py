@@ -24,7 +24,10 @@ START = re.compile(r"hf:/{1,2}")
 """What an address begins with; a `Path` has lost one of the two slashes."""
 MODEL = ("*.json", "*.safetensors", "*.jinja", "*.txt", "*.model")
 """What is fetched of a model: never code, never pickles."""
-NEVER = ("*.py", "*.pkl", "*.pickle", "*.bin", "*.pt", "*.pth", "*.sh")
+NEVER = (
+    *("*.py", "*.pyc", "*.pyd", "*.so", "*.dll", "*.dylib", "*.sh"),
+    *("*.pkl", "*.pickle", "*.bin", "*.pt", "*.pth"),
+)
 """What is not fetched of a question set: it is data alone."""
 KINDS = {"model": "a model", "dataset": "a question set"}
 FORMS = {"model": "hf://USER/NAME", "dataset": "hf://datasets/USER/NAME"}

@@ -8,13 +8,11 @@ from typing import Any
 
 from videothinker import helping
 from videothinker.errors import UserError
+from videothinker.recipes import refused
 from videothinker.verbs import VERBS
 
-RULE = re.compile(r"^\s*-{4,}\s*$", re.MULTILINE)
-"""Between title, sentence and advice of what tyro prints."""
 MISSING = re.compile(r"^ {6}(\S+)", re.MULTILINE)
 """How an argument that did not come stands there."""
-NAMED = re.compile(r"--[a-z][a-z-]*")
 
 
 def read_words(name: str, kind: type, words: Sequence[str]) -> Any:
@@ -43,7 +41,7 @@ def refusal(name: str, words: Sequence[str], printed: str) -> UserError:
         words: after it.
         printed: by tyro.
     """
-    told = [*RULE.split(printed), printed][1]
+    told, named = refused(printed)
     flags = {flag.spelled.split()[0].rstrip(","): flag for flag in helping.flags_of(VERBS[name])}
     needed = {word: flag for word, flag in flags.items() if flag.about.endswith("(required)")}
     hint = f"(videothinker help {name} lists its flags)"
@@ -52,7 +50,7 @@ def refusal(name: str, words: Sequence[str], printed: str) -> UserError:
         return UserError(
             f"{name}: no {' and no '.join(missing)} came; give at least videothinker {least} {hint}"
         )
-    if meant := [word for word in NAMED.findall(told) if word in flags]:
+    if meant := [word for word in named if word in flags]:
         came = _after(meant[0], words)
         what = f"came with {came!r}" if came else "came without a value"
         return UserError(f"{name}: {meant[0]} {what}; allowed is {flags[meant[0]].spelled} {hint}")

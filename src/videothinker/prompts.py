@@ -45,6 +45,7 @@ def render(
     template: str = THINK_TEMPLATE,
 ) -> str:
     """The user's message: context in place of a video, question, choices, answer format."""
-    body = template.replace("{choices}", "\0").replace("{question}", neutralise(question))
-    body = body.replace("\0", render_choices(choices))
+    words = neutralise(question)
+    parts = [part.replace("{question}", words) for part in template.split("{choices}")]
+    body = render_choices(choices).join(parts)
     return body if context is None else f"{neutralise(context)}\n{body}"

@@ -26,6 +26,9 @@ ALIKE = re.compile(
     re.IGNORECASE,
 )
 """Numbers and truth values of YAML 1.1 that are the same in YAML 1.2."""
+RULE = re.compile(r"^\s*-{4,}\s*$", re.MULTILINE)
+"""Between title, sentence and advice of what tyro prints."""
+FLAG = re.compile(r"--[a-z][a-z-]*")
 RENAMED = {"watching": "probe_layer"}
 """Settings that had another name: recipes are told the new one, run folders are read by it."""
 
@@ -154,6 +157,12 @@ def spell_switches(kind: type, words: Sequence[str]) -> list[str]:
         word if after in ("True", "False", "None") else spelled.get(word, word)
         for word, after in pairs
     ]
+
+
+def refused(printed: str) -> tuple[str, list[str]]:
+    """What tyro prints of words that it refuses -> its sentence, and the flags in it."""
+    told = [*RULE.split(printed), printed][1]
+    return told, FLAG.findall(told)
 
 
 def check_keys(recipe: Mapping[str, Any], names: Collection[str], where: str) -> None:

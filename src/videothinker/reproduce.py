@@ -7,6 +7,7 @@ A grid is a program: its cells run the commands it says, with the files that it 
 its own folder alone and always ends: see docs/security.md.
 """
 
+import math
 import os
 import sys
 import time
@@ -49,8 +50,8 @@ class ReproduceConfig:
         for name, least in (("jobs", 0), ("threads", 1)):
             if getattr(self, name) < least:
                 raise UserError(f"{name} is {getattr(self, name)}; give {least} or more")
-        if self.budget_minutes is not None and self.budget_minutes <= 0:
-            raise UserError(f"budget_minutes is {self.budget_minutes}; give more than 0")
+        if self.budget_minutes is not None and not 0 < self.budget_minutes < math.inf:
+            raise UserError(f"budget_minutes is {self.budget_minutes}; give a number above 0")
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from videothinker.errors import UserError
+from videothinker.files import border
 
 MAIN = {
     "diagnose": ("diagnosis.jsonl", "questions.jsonl"),
@@ -96,11 +97,9 @@ class Result(os.PathLike[str]):
             raise UserError(
                 f"{self.path} holds no {what}; allowed are {', '.join(self.files) or 'none'}"
             )
-        kind = KINDS.get(found)
-        if kind is None:
-            lines = (self.path / found).read_text().splitlines()
-            return (json.loads(line) for line in lines)
-        return records.iter_jsonl(self.path / found, getattr(records, kind))
+        if found not in KINDS:
+            return _plain(self.path / found)
+        return records.iter_jsonl(self.path / found, getattr(records, KINDS[found]))
 
     def to_dicts(self, name: str | None = None) -> list[dict[str, Any]]:
         """The same as dictionaries of plain values: `pandas.DataFrame(result.to_dicts())`.
@@ -131,3 +130,11 @@ class Result(os.PathLike[str]):
         lines = html.escape("\n".join(self.said))
         told = f"<pre style='overflow-x:auto'>{lines}</pre>" if self.said else ""
         return f"<table>{cells}</table>{told}"
+
+
+def _plain(path: Path) -> Iterator[Any]:
+    """Records of a kind that no stage reads again."""
+    with path.open("rb") as lines:  # by bytes: a sign that ends a line elsewhere may stand in one
+        for number, line in enumerate(lines, 1):
+            with border(f"{path}:{number}: is no JSON", "mend that line, or run the stage again"):
+                yield json.loads(line)

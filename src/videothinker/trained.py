@@ -1,4 +1,4 @@
-"""The questions a training run had, as it writes them down and as later stages ask about them."""
+"""What a training run trained on, as it writes it down and as later stages ask about it."""
 
 import hashlib
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from videothinker.records import Question, read_jsonl
+from videothinker.run_file import RunFile, read_run_file
 
 QUESTIONS = Path("checkpoints") / "questions.jsonl"
 """In the run's folder."""
@@ -48,3 +49,14 @@ def asked_again(model: Path | None, questions: Sequence[Question]) -> int:
     runs = (model.parent, model.parent.parent) if model is not None else ()
     known = {row.digest for run in runs for row in read_used(run) if not row.held_out}
     return sum(digest(question) in known for question in questions) if known else 0
+
+
+def saw_no_video(model: Path | None) -> bool:
+    """Was a model made by `pretrain` on transcripts alone? Of any other none is known.
+
+    Args:
+        model: its folder.
+    """
+    file = None if model is None else model.parent / "run.json"
+    run = read_run_file(file) if file is not None and file.is_file() else RunFile()
+    return run.stage == "pretrain" and run.config.get("tier") == "transcript"

@@ -10,6 +10,7 @@ thoughts that no reward looks at, drawn by the same weights as the answer, and w
 answers as the policy does, so that the only way away from it is malformed text.
 """
 
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -36,40 +37,53 @@ def settings(**changes: Any) -> CdpoConfig:
     return CdpoConfig(**({"model": "m", "out": Path("o"), "bias": "b"} | changes))
 
 
-def play(config: CdpoConfig, *, thoughts: int = 0, bias_V: torch.Tensor = BIAS) -> torch.Tensor:
-    """Share of valid completions after each of 300 steps; the last token is the answer."""
-    rng = torch.Generator().manual_seed(0)
-    logits = BASE.clone().requires_grad_()
-    adam = torch.optim.Adam([logits], lr=0.05)
-    shape = (PROMPTS * GROUP, thoughts + 1)
-    weights = torch.full(shape, 1 / PROMPTS / GROUP / (thoughts + 1))
-    chosen = DIVERGENCES[config.divergence]
-    last, valid = None, []
+def play(*configs: CdpoConfig, thoughts: int = 0, bias_V: torch.Tensor = BIAS) -> torch.Tensor:
+    """Share of valid completions after each of 300 steps, of a policy a config [W, steps].
+
+    The last token is the answer. The configs are of one divergence, and each draws as if alone.
+    """
+    streams = [torch.Generator().manual_seed(0) for _ in configs]
+    logits_WV = BASE.repeat(len(configs), 1).requires_grad_()
+    adam = torch.optim.Adam([logits_WV], lr=0.05)
+    shape = (len(configs), PROMPTS * GROUP, thoughts + 1)
+    weights = torch.full(shape[1:], 1 / PROMPTS / GROUP / (thoughts + 1))
+    chosen = DIVERGENCES[configs[0].divergence]
+    bias_WV = bias_V.repeat(len(configs), 1)
+    last_W, valid = None, []
     for _ in range(300):
-        logps_V = logits.log_softmax(0)
-        probabilities_BV = logps_V.detach().exp().expand(PROMPTS, -1)
-        draws = GROUP * (thoughts + 1)
-        tokens = torch.multinomial(probabilities_BV, draws, replacement=True, generator=rng)
-        tokens = tokens.view(PROMPTS, GROUP, thoughts + 1)
-        advantages, formed = judge(tokens[..., -1], rng)
-        logps, bias = logps_V[tokens].view(shape), bias_V[tokens].view(shape)
+        logps_WV = logits_WV.log_softmax(-1)
+        tokens = torch.stack(list(map(draw, logps_WV.detach().exp(), streams, repeat(thoughts))))
+        judged = [judge(one[..., -1], rng) for one, rng in zip(tokens, streams, strict=True)]
+        tokens = tokens.view(len(configs), -1)
+        logps = logps_WV.gather(1, tokens).view(-1, thoughts + 1)
+        bias = bias_WV.gather(1, tokens).view(-1, thoughts + 1)
         if chosen.whole_vocabulary:
-            value = chosen.function(logps_V[None], bias_V[None]).expand(shape)
-            kl = objective.exact_kl(logps_V[None], bias_V[None]).item()
+            value = chosen.function(logps_WV, bias_WV)[:, None, None].expand(shape)
+            kl_W = objective.exact_kl(logps_WV, bias_WV).tolist()
         else:
-            value = chosen.function(logps, bias, logps.detach())
-            kl = objective.sampled_kl(logps, bias, logps).mean().item()
-        entropy = -(logps_V.exp() * logps_V).sum().item()
-        measured = kl if last is None else last
-        push, _ = config.weigh(Signs(valid=formed, entropy=entropy, divergence=measured))
-        last = kl
-        ratio = objective.token_ratio(logps, logps)
+            value = chosen.function(logps, bias, logps.detach()).view(shape)
+            kl_W = objective.sampled_kl(logps, bias, logps).view(shape).mean((1, 2)).tolist()
+        entropy_W = (-(logps_WV.exp() * logps_WV).sum(-1)).tolist()
+        ratio, advantages = objective.token_ratio(logps, logps), torch.cat([a for a, _ in judged])
         surrogate = objective.clipped_surrogate(ratio, advantages, epsilon=0.2, epsilon_high=0.28)
+        signs = map(Signs, [formed for _, formed in judged], entropy_W, last_W or kl_W)
+        last_W = kl_W
+        pushes = [config.weigh(seen)[0] for config, seen in zip(configs, signs, strict=True)]
+        terms = zip(surrogate.view(shape), value, pushes, strict=True)
+        losses = [objective.cdpo_loss(s, v, weights, repulsion=push) for s, v, push in terms]
         adam.zero_grad()
-        objective.cdpo_loss(surrogate, value, weights, repulsion=push).backward()
+        torch.stack(losses).sum().backward()
         adam.step()
-        valid.append(logits.softmax(0)[:2].sum().item())
-    return torch.tensor(valid)
+        valid.append(logits_WV.detach().softmax(-1)[:, :2].sum(-1))
+    return torch.stack(valid, dim=1)
+
+
+def draw(probabilities_V: torch.Tensor, rng: torch.Generator, thoughts: int) -> torch.Tensor:
+    """Tokens of all prompts' completions."""
+    draws = GROUP * (thoughts + 1)
+    probabilities_BV = probabilities_V.expand(PROMPTS, -1)
+    tokens = torch.multinomial(probabilities_BV, draws, replacement=True, generator=rng)
+    return tokens.view(PROMPTS, GROUP, thoughts + 1)
 
 
 def judge(answers_BG: torch.Tensor, rng: torch.Generator) -> tuple[torch.Tensor, float]:
@@ -85,33 +99,28 @@ def judge(answers_BG: torch.Tensor, rng: torch.Generator) -> tuple[torch.Tensor,
 @pytest.mark.parametrize("divergence", ["rho_k3", "k2", "exact"])
 def test_the_plain_form_collapses(divergence: str) -> None:
     """At 0.3 and 1 of the axis .01 to 1: not one valid completion is left."""
-    for weight in (0.3, 1.0):
-        plain = settings(**PLAIN, repulsion=weight, divergence=divergence)
-        assert play(plain)[-50:].max() < 0.01
+    plain = [settings(**PLAIN, repulsion=one, divergence=divergence) for one in (0.3, 1.0)]
+    assert play(*plain)[:, -50:].max() < 0.01
 
 
 @pytest.mark.parametrize("divergence", list(DIVERGENCES))
-@pytest.mark.parametrize("weight", WEIGHTS)
-def test_the_controller_does_not(divergence: str, weight: float) -> None:
+def test_the_controller_does_not(divergence: str) -> None:
     """On the whole axis, unrescaled; the weight in force is clamped to +-repulsion."""
-    controlled = {"schedule": "controller", "divergence": divergence}
-    alone = settings(**controlled, repulsion=weight, guard=False)
-    assert play(alone).min() > 0.9
+    controlled = {"schedule": "controller", "divergence": divergence, "guard": False}
+    assert play(*(settings(**controlled, repulsion=one) for one in WEIGHTS)).min() > 0.9
 
 
 @pytest.mark.parametrize("divergence", ["k3", "js"])
-@pytest.mark.parametrize("weight", [0.3, 1.0])
-def test_a_bounded_force_collapses_where_thoughts_are_free(divergence: str, weight: float) -> None:
+def test_a_bounded_force_collapses_where_thoughts_are_free(divergence: str) -> None:
     """At 0.3 and 1 of the axis, with 31 thoughts an answer."""
-    plain = settings(**PLAIN, repulsion=weight, divergence=divergence)
-    assert play(plain, thoughts=31, bias_V=ALIKE)[-50:].max() < 0.01
+    plain = [settings(**PLAIN, repulsion=one, divergence=divergence) for one in (0.3, 1.0)]
+    assert play(*plain, thoughts=31, bias_V=ALIKE)[:, -50:].max() < 0.01
 
 
-@pytest.mark.parametrize("weight", WEIGHTS)
-def test_a_bounded_repulsion_does_not_collapse_there(weight: float) -> None:
+def test_a_bounded_repulsion_does_not_collapse_there() -> None:
     """Exact divergence, controller and guard: on the whole axis, unrescaled."""
-    bounded = settings(**BOUNDED, repulsion=weight)
-    assert play(bounded, thoughts=31, bias_V=ALIKE).min() > 0.85
+    bounded = [settings(**BOUNDED, repulsion=one) for one in WEIGHTS]
+    assert play(*bounded, thoughts=31, bias_V=ALIKE).min() > 0.85
 
 
 @pytest.mark.parametrize("thoughts", [0, 31])

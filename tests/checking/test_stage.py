@@ -93,12 +93,16 @@ def test_decoding_finds_what_a_header_hides(folder):
 
 
 def test_decoding_finds_a_clip_beyond_its_video(folder):
-    clips = [[10, 20], [0, 0.5]]
-    path = put(folder, *({**ROW, "path": "a.mp4", "clip": clip} for clip in clips))
-    found = check(path, CheckConfig(decode=True))
-    assert "no frame between 10 s and 20 s" in found.damaged["a.mp4"]
-    path.write_text(json.dumps([{**ROW, "path": "a.mp4", "clip": clips[1]}]))
-    assert check(path, CheckConfig(decode=True)).damaged == {}
+    for clip, told in (
+        ([10, 20], "no frame between 10 s and 20 s"),
+        ([0.1, 20], "clip from 0.1 s to 20 s"),
+        ([0, 0.5], ""),
+        ([0, 8.5], ""),  # it has 8 s, and times of lists are rounded
+    ):
+        path = put(folder, *({**ROW, "path": "a.mp4", "clip": one} for one in ([0, 0.5], clip)))
+        found = check(path, CheckConfig(decode=True)).damaged
+        assert told in found.get("a.mp4", "")
+        assert bool(found) == bool(told)
 
 
 def test_guesses_must_be_confirmed(folder, capsys):
@@ -120,6 +124,19 @@ def test_guesses_must_be_confirmed(folder, capsys):
     assert run(capsys, "diagnose", path, "--out", folder / "audit", "--accept-guesses")[0] == 0
     read = read_jsonl(folder / "audit" / "questions.jsonl", Question)
     assert [q.video for q in read] == ["a.mp4", "gone.mp4"]
+
+
+def test_where_numbers_count_from_may_be_said(folder, capsys):
+    row = {**ROW, "options": ["left", "right", "up"], "solution": 1, "path": "a.mp4"}
+    path = put(folder, row)
+    code, told = run(capsys, "check", path)
+    assert (code, "--answers-from 1" in told) == (1, True)
+    code, told = run(capsys, "check", path, "--answers-from", "1")
+    assert (code, f"convert {path} --answers-from 1 --out" in told) == (0, True)
+    out = folder / "ours.jsonl"
+    assert run(capsys, "convert", path, "--answers-from", "1", "--out", out)[0] == 0
+    assert read_jsonl(out, Question)[0].answer == ("A",)
+    assert run(capsys, "check", path, "--answers-from", "2")[0] == 2
 
 
 def test_all_problems_stand_in_one_table(folder, capsys):

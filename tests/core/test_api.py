@@ -72,6 +72,9 @@ def test_a_result_has_path_summary_records_and_dictionaries(labels: Result) -> N
     assert {type(one["flags"]) for one in dicts} == {dict}
     assert len(labels.to_dicts("audit.jsonl")) > 0
     assert any("diagnosed" in line for line in labels.said)
+    (labels.path / "odd.jsonl").write_text('{"a": "1\u20282"}\n{"a": 3}\n', encoding="utf-8")
+    assert [one["a"] for one in labels.records("odd.jsonl")] == ["1\u20282", 3]
+    (labels.path / "odd.jsonl").unlink()
     with pytest.raises(UserError, match=r"'none\.jsonl'.* audit\.jsonl"):
         labels.records("none.jsonl")
 

@@ -1,9 +1,15 @@
 """What a command line lacks, or has and must not: one sentence, with what to write."""
 
+import dataclasses
+import itertools
+import math
+import typing
+
 import pytest
 
 from videothinker import cli
 from videothinker.errors import UserError
+from videothinker.verbs import VERBS, load
 
 
 @pytest.mark.parametrize(
@@ -30,3 +36,25 @@ def test_what_is_refused_is_one_sentence(
     assert "\n" not in told
     assert told.startswith(" ".join(words.split()[: 2 if words.startswith("train") else 1]) + ":")
     assert capsys.readouterr() == ("", "")
+
+
+WANTED = {
+    "world": "--out o", "diagnose": "d --out o", "pretrain": "--out o",
+    "evaluate": "--data d --model m --out o", "report": "r", "ask": "v.mp4 Why? --model m",
+    **dict.fromkeys(["train bias", "train grpo"], "--data d --model m --out o"),
+    "train cdpo": "--data d --model m --bias b --out o",
+    "chat": "v.mp4 --model m", "reproduce": "g --out o", "demo": "",
+}  # fmt: skip
+"""Verbs that have settings which need not be whole numbers, with what they cannot do without."""
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_no_number_is_without_end_or_none(verb: str) -> None:
+    kinds = typing.get_type_hints(load(VERBS[verb].config))
+    real = [name for name, kind in kinds.items() if kind in (float, float | None)]
+    assert bool(real) == (verb in WANTED)
+    if real:
+        _, arguments, _ = cli.parse([*verb.split(), *WANTED[verb].split()])
+        for name, odd in itertools.product(real, (math.nan, math.inf, -math.inf)):
+            with pytest.raises(UserError, match=name):
+                dataclasses.replace(arguments[-1], **{name: odd})

@@ -20,3 +20,4 @@ def test_control_tokens_and_tags_stay_readable() -> None:
 def test_a_question_that_holds_a_placeholder_is_not_expanded() -> None:
     text = render("Why {choices}?", ["{question}", "b"])
     assert text.startswith("Why {choices}?\nA. {question}\nB. b\n")
+    assert render("Why \0?", ["a", "b"]).startswith("Why \0?\nA. a\nB. b\n")

@@ -72,6 +72,8 @@ def test_a_full_disk_is_a_sentence_where_a_file_is_written_alone(
     path = tmp_path / "page.html"
     write_alone(path, b"old")
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(UserError, match=r"page\.html: .*No space left on device.*resumes"):
+    with pytest.raises(
+        UserError, match=r"page\.html: .*No space left on device.*same command again"
+    ):
         write_alone(path, b"new")
     assert {one: one.read_bytes() for one in tmp_path.iterdir()} == {path: b"old"}

@@ -222,7 +222,7 @@ def test_a_finished_cell_is_held_against_its_inputs_without_a_process(
 
     def start(words: list[str], **rest: object) -> subprocess.Popen[bytes]:
         if "videothinker.cli" in words:  # not git
-            started.append(words[3])
+            started.append(words[words.index("videothinker.cli") + 1])
         return popen(words, **rest)
 
     popen = subprocess.Popen

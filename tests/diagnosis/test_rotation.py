@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from videothinker.diagnosis.probes import survives
-from videothinker.diagnosis.rotation import by_question, rotated, unrotated
+from videothinker.diagnosis.rotation import by_question, rotated, rotations, unrotated
+from videothinker.errors import UserError
 from videothinker.prompts import LETTERS
 from videothinker.records import Question, Sample
 
@@ -70,3 +71,11 @@ def test_an_unparsed_answer_stays_one_and_strangers_stay_out():
     }
     assert [s.seed for s in found["mine#7"]] == [0, 1]
     assert rotated(q, 0) is q
+
+
+def test_ids_that_a_rotation_makes_alike_are_refused():
+    apart = [question(3, ("A",), name) for name in ("a", "a#3", "b#1")]
+    asked = [one.id for one in rotations(apart, 3)]
+    assert len(set(asked)) == len(asked) == 9
+    with pytest.raises(UserError, match=r"'a' and 'a#3'.*rename"):
+        rotations(apart, 4)

@@ -66,6 +66,9 @@ def test_a_run_holds_records_and_numbers_made_of_them(model, data, tmp_path, cap
     for word in ("always A", "random", "blind", "95 %", "unparsed", "left out: 1", "missing",
                  "inferential, the rest", "give-aways: none or all of their options"):  # fmt: skip
         assert word in said
+    several = metadata["facts"]["protocol"]["several"]
+    assert ("random is a guess of any letters" in said) == several
+    assert ("random is a guess of one letter" in said) != several
     again = evaluate(data, config(model, tmp_path / "run"))
     assert again == out
     assert "nothing to do" in capsys.readouterr().err
@@ -130,6 +133,17 @@ def test_what_the_model_was_trained_on_is_warned_of(model, data, tmp_path, capsy
     assert facts["trained_on"] == (0 if held_out else 2)
     assert ("2 of 8 questions" in "".join(facts.get("warnings", []))) == (not held_out)
     assert ("warning: " in capsys.readouterr().err) == (not held_out)
+
+
+@pytest.mark.parametrize("tier", ["transcript", "video"])
+def test_a_model_that_never_saw_a_video_is_warned_of(model, data, tmp_path, capsys, tier):
+    run = tmp_path / "base"
+    shutil.copytree(model, run / "model")
+    (run / "run.json").write_text(json.dumps({"stage": "pretrain", "config": {"tier": tier}}))
+    out = evaluate(data, config(run, tmp_path / "out", variants=("full",), limit=2))
+    told = json.loads((out / "run.json").read_text())["facts"].get("warnings", [])
+    assert ["transcripts alone" in one for one in told] == [True] * (tier == "transcript")
+    assert ("transcripts alone" in capsys.readouterr().err) == (tier == "transcript")
 
 
 def test_a_paired_comparison_is_printed(model, data, tmp_path, capsys):
@@ -211,7 +225,7 @@ def test_a_run_without_the_full_variant_is_tabled_under_the_one_it_has(model, da
 
 def test_check_names_what_is_missing_before_any_compute(data, tmp_path, capsys):
     checked = EvaluateConfig(benchmark="jsonl", check=True, out=tmp_path / "never")
-    with pytest.raises(UserError, match="8 of 9 questions .*1 videos"):
+    with pytest.raises(UserError, match="8 of 9 questions .*1 video "):
         evaluate(data, checked)
     assert "gone.mp4" in capsys.readouterr().err
     assert not (tmp_path / "never").exists()

@@ -124,7 +124,11 @@ def test_a_set_without_labels_or_videos_is_refused(data: Path, tmp_path: Path, c
     words = ["export", "--to", "lmms-eval", "--data", str(data), "--out", str(tmp_path / "task")]
     (data / "a.mp4").unlink()
     assert cli.main(words) == 2
-    assert "is no video file (11 in all)" in capsys.readouterr().err
+    assert "of 11 questions" in capsys.readouterr().err
+    write_video(data.parent / "private.mp4", 0)
+    (data / "a.mp4").symlink_to(data.parent / "private.mp4")
+    assert cli.main([*words[:-1], str(tmp_path / "third")]) == 2
+    assert "of 11 questions" in capsys.readouterr().err
     (data / "diagnosis.jsonl").unlink()
     assert cli.main([*words[:-1], str(tmp_path / "other")]) == 2
     assert "no question is labelled" in capsys.readouterr().err

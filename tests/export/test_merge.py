@@ -20,8 +20,15 @@ WORDS = ["What happens without the red cube? The blue sphere stays where it is. 
 MAPS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
-def make_run(folder: Path, dtype: str, size: float) -> Path:
-    """A base that is stored in `dtype`, and a run folder whose adapter has B of the given size."""
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Dtype of the base -> a run that nobody changes."""
+    dtypes = ("float32", "bfloat16")
+    return {dtype: make_run(tmp_path_factory.mktemp(dtype), dtype) for dtype in dtypes}
+
+
+def make_run(folder: Path, dtype: str) -> Path:
+    """A base that is stored in `dtype`, and a run folder whose adapter was trained on it."""
     small = load_policy(build_tiny(folder / "float32", WORDS, initializer_range=0.02), dtype=dtype)
     policy = load_policy(small.save(folder / "base"), dtype=dtype)
     lora = LoraConfig(r=4, lora_alpha=8, target_modules=rf".*language_model.*\.({'|'.join(MAPS)})")
@@ -31,7 +38,7 @@ def make_run(folder: Path, dtype: str, size: float) -> Path:
     stream = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name, param in adapters.factors(policy.model, adapters.POLICY_ADAPTER).items():
-            scale = size if ".lora_B." in name else 0.1
+            scale = 0.02 if ".lora_B." in name else 0.1
             param.copy_(scale * torch.randn(param.shape, generator=stream))
     adapters.save_adapter(policy, folder / "run" / "model")
     return folder / "run"
@@ -50,8 +57,7 @@ def sums(run: Path) -> dict[str, Tensor]:
     return plain
 
 
-def merged(run: Path, *flags: str) -> dict[str, Tensor]:
-    out = run.parent / "merged"
+def merged(run: Path, out: Path, *flags: str) -> dict[str, Tensor]:
     assert cli.main(["export", "--merge", str(run), "--out", str(out), "--json", *flags]) == 0
     model, info = Qwen2_5_VLForConditionalGeneration.from_pretrained(
         out, output_loading_info=True, dtype="auto"
@@ -70,11 +76,10 @@ def merged(run: Path, *flags: str) -> dict[str, Tensor]:
     ],
 )
 def test_every_weight_is_the_sum_rounded_once(
-    tmp_path: Path, stored: str, flags: tuple[str, ...], written: torch.dtype
+    runs: dict[str, Path], tmp_path: Path, stored: str, flags: tuple[str, ...], written: torch.dtype
 ) -> None:
-    run = make_run(tmp_path, stored, 0.02)
-    found = merged(run, *flags)
-    for name, exact in sums(run).items():
+    found = merged(runs[stored], tmp_path / "merged", *flags)
+    for name, exact in sums(runs[stored]).items():
         assert found[name].dtype == written
         if written == torch.float32:
             torch.testing.assert_close(found[name], exact.float(), rtol=1e-6, atol=1e-8)
@@ -83,12 +88,11 @@ def test_every_weight_is_the_sum_rounded_once(
 
 
 def test_in_float32_the_logits_hardly_move_and_in_bfloat16_they_do(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told = {}
-    for dtype in ("float32", "bfloat16"):
-        run = make_run(tmp_path / dtype, dtype, 0.02)
-        merged(run)
+    for dtype, run in runs.items():
+        merged(run, tmp_path / dtype)
         said = capsys.readouterr()
         facts = json.loads(said.out)["facts"]
         told[dtype] = facts["logits_moved"]
@@ -114,7 +118,7 @@ def test_the_numbers_by_hand() -> None:
 def test_what_cannot_be_merged_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = make_run(tmp_path, "float32", 0.02)
+    run = make_run(tmp_path, "float32")
     for words, says in (
         (["--merge", str(tmp_path / "base"), "--out", str(tmp_path / "m")], "is no LoRA adapter"),
         (["--merge", str(run), "--out", str(tmp_path / "base")], "is not empty"),

@@ -14,9 +14,12 @@ from tests.answering_toys import ask_about, write_video
 from videothinker import cli
 from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.algorithms.grpo import GrpoConfig
+from videothinker.errors import UserError
+from videothinker.export.swift import stream
 from videothinker.export.swift_settings import COLUMN, to_config, to_settings
 from videothinker.prompts import render
 from videothinker.records import Diagnosis, Question, Sample, write_jsonl
+from videothinker.runs import digest_path
 from videothinker.training.data import load_training_set
 from videothinker.training.sampling import (
     curriculum_weights,
@@ -129,6 +132,33 @@ def test_the_samplings_weights_are_in_the_data(
     assert hard > 85  # 2 * 1.01 of 2.08 in all
 
 
+def test_answers_of_another_bias_model_are_refused(data: Path, tmp_path: Path) -> None:
+    """By the run beside them, for no weights are read here."""
+    recipe = settings(sampling="bias-failure")
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(json.dumps({"model_type": name}))
+    run = tmp_path / "run"
+    run.mkdir()
+    record = {"stage": "train_grpo", "inputs": {"bias": digest_path(tmp_path / "one")}}
+    (run / "run.json").write_text(json.dumps(record))
+    samples = [
+        Sample(question_id=f"toy/{n}", model="m", protocol="training", verdict="ok", exact=0.0)
+        for n in range(8)
+    ]
+    success = write_jsonl(run / "success.jsonl", samples)
+    words = ["--algorithm", "grpo", "--success", str(success), "--bias"]
+    assert rows_of(export(data, recipe, *words, str(tmp_path / "one")))
+    config = GrpoConfig(
+        model="m", bias=str(tmp_path / "other"), out=data, success=success, **recipe
+    )
+    with pytest.raises(UserError, match="another model than .*other"):
+        stream(load_training_set(data, config), config)
+    write_jsonl(success, [])
+    with pytest.raises(UserError, match="holds no answers"):
+        stream(load_training_set(data, config), config)
+
+
 def test_the_command_says_what_the_recipe_does(data: Path) -> None:
     recipe = settings(
         repulsion=0.2, learning_rate=3e-6, loss_type="dapo", epsilon_high=0.3,
@@ -157,6 +187,8 @@ def test_the_command_says_what_the_recipe_does(data: Path) -> None:
         ({"scale_rewards": "type"}, "cannot follow: scale_rewards 'type'"),
         ({"lora_rank": 8}, "cannot follow: lora_rank with a bias model"),
         ({"beta": 0.01}, "`beta: 0.01` is TRL's name"),
+        ({"max_steps": "many"}, "recipe.yaml: max_steps is 'many', which"),
+        ({"freeze_vision": "perhaps"}, "recipe.yaml: Unrecognized options: perhaps;"),
         ({"epsilon": 3}, "epsilon is 3.0; allowed is between 0 and 1"),
         ({"sampling": "base-failure"}, "give its --success RUN/success.jsonl"),
     ],
@@ -169,7 +201,8 @@ def test_what_ms_swift_would_not_do_is_refused(
     given = ["--to", "ms-swift", "--data", str(data), "--recipe", str(path), "--model", "m/m"]
     given += ["--bias", "b/b", "--out", str(data.parent / "o")]
     assert cli.main(["export", *given]) == 2
-    assert says in capsys.readouterr().err
+    (told,) = capsys.readouterr().err.splitlines()
+    assert says in told
 
 
 def test_one_of_two_things_is_exported(capsys: Any) -> None:

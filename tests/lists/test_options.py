@@ -57,6 +57,30 @@ def test_a_row_in_our_own_words_has_its_own_letters_too(tmp_path):
     assert said(read(tmp_path, [row])) == [(ASKED[0], ("right", "left"), ("B",))]
 
 
+def objects(names, texts, key):
+    return [{key: name, "text": text} for name, text in zip(names, texts, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("options", "answer"),
+    [
+        (objects("BA", ("left", "right"), "label"), "A"),
+        (objects("BA", ("left", "right"), "key"), "A. right"),
+        (objects((1, 0), ("left", "right"), "choice_id"), 0),
+        (objects((2, 1), ("left", "right"), "id"), "1"),
+        ({"label": ["B", "A"], "text": ["left", "right"]}, "A"),
+        (objects((71, 70), ("left", "right"), "id"), "B"),  # names nothing
+        (objects("AA", ("left", "right"), "label"), "right"),
+        ([*objects("A", ["left"], "label"), "right"], "B"),
+    ],
+)
+def test_a_label_beside_a_choice_is_its_name(tmp_path, options, answer):
+    row = {"video": "a.mp4", "question": ASKED[0], "options": options, "answer": answer}
+    found = read(tmp_path, [row])
+    assert said(found) == [ASKED]
+    assert found.guesses() == []
+
+
 @pytest.mark.parametrize("word", ["nan", "NaN", "None", "<NA>", "NULL"])
 def test_cells_that_say_they_are_empty_are_and_that_is_a_guess(tmp_path, word):
     row = {"video": "a.mp4", "question": ASKED[0], "option_a": "left", "option_b": "right"}

@@ -15,7 +15,8 @@ from videothinker.lists.said import read
 from videothinker.lists.table import read_table
 from videothinker.records import encode
 
-ROW = {"question": "Which?", "options": ["left", "right"], "answer": "A", "video": "a.mp4"}
+BARE = {"question": "Which?", "options": ["left", "right"], "answer": "A"}
+ROW = BARE | {"video": "a.mp4"}
 
 
 @pytest.mark.parametrize(
@@ -52,6 +53,8 @@ def test_a_file_is_told_by_what_is_in_it(tmp_path, text, unit, numbers):
         (json.dumps([ROW])[:-5], "is no JSON (Input data was truncated); it ends in the middle"),
         (json.dumps({"a": [ROW], "b": [ROW]}), "(a, b), and holds neither"),
         ('question,video\n"Which,a.mp4\n', "is no CSV (unexpected end of data)"),
+        (json.dumps({v: {"speed": [BARE], "way": [BARE]} for v in "ab"}), "(a, b), and holds"),
+        (json.dumps({"q1": 1, "q2": 0}), "(q1, q2), and holds neither"),
         ("{}", "is one JSON object without keys"),
         ("Which way?\n", "is plain text"),
     ],
@@ -69,6 +72,53 @@ def test_lists_under_the_names_of_splits_are_those(tmp_path):
     path = tmp_path / "list.json"
     path.write_text(json.dumps({"Training": [ROW], "test": [ROW | {"question": "Who?"}]}))
     assert [q.split for q in read_list(path, tmp_path).questions] == ["train", "test"]
+
+
+OTHER = ROW | {"question": "Who?"}
+TWO = (BARE, BARE | {"question": "Who?"})
+
+
+@pytest.mark.parametrize(
+    ("value", "videos", "ids"),
+    [
+        ({"q1": ROW, "q2": OTHER}, ("a.mp4", "a.mp4"), ("q1", "q2")),
+        ({"version": "1", "q1": ROW, "q2": OTHER | {"id": "x"}}, ("a.mp4",) * 2, ("q1", "x")),
+        ({"b.mp4": TWO[0], "c.mp4": TWO[1]}, ("b.mp4", "c.mp4"), ("b.mp4", "c.mp4")),
+        ({"b.mp4": list(TWO[:1]), "c.mp4": list(TWO[1:])}, ("b.mp4", "c.mp4"), None),
+        (
+            {"b.mp4": {"qa": list(TWO[:1])}, "c.mp4": {"qa": list(TWO[1:])}},
+            ("b.mp4", "c.mp4"),
+            None,
+        ),
+        ({"data": {"q1": ROW, "q2": OTHER}}, ("a.mp4", "a.mp4"), ("q1", "q2")),
+        (
+            {k: {"first": row} for k, row in zip(("b.mp4", "c.mp4"), TWO, strict=True)},
+            ("b.mp4", "c.mp4"),
+            None,
+        ),
+        ({"train": {"q1": ROW}, "test": {"q2": OTHER}}, ("a.mp4", "a.mp4"), ("q1", "q2")),
+        ({k: [ROW[k], OTHER[k]] for k in ROW}, ("a.mp4", "a.mp4"), None),
+        ({k: {"0": ROW[k], "1": OTHER[k]} for k in ROW}, ("a.mp4", "a.mp4"), None),
+    ],
+)
+@pytest.mark.parametrize("indent", [None, 1])
+def test_an_object_of_several_questions(tmp_path, value, videos, ids, indent):
+    path = tmp_path / "list.json"
+    path.write_text(json.dumps(value, indent=indent))
+    found = read_list(path, tmp_path)
+    assert found.problems == []
+    assert [q.question for q in found.questions] == ["Which?", "Who?"]
+    assert tuple(q.video for q in found.questions) == videos
+    assert ids in (None, tuple(q.id for q in found.questions))
+    assert {q.split for q in found.questions} in ({"unsplit"}, {"train", "test"})
+
+
+def test_a_row_of_an_object_that_asks_nothing_is_a_problem(tmp_path):
+    path = tmp_path / "list.json"
+    path.write_text(json.dumps({"q1": {"questoin": "Which?"}, "q2": ROW}))
+    found = read_list(path, tmp_path)
+    assert [(p.number, p.what) for p in found.problems] == [(1, "has no question")]
+    assert [q.id for q in found.questions] == ["q2"]
 
 
 def test_several_questions_of_one_video_have_it_and_ids_of_their_own(tmp_path):

@@ -64,19 +64,18 @@ def naive_rollout(
     model: Any, prompt: Prompt, seed: int, sampling: Sampling, eos: tuple[int, ...]
 ) -> list[list[int]]:
     """Completions drawn one token at a time, the whole sequence computed anew for each."""
-    completions = []
-    for generation in range(sampling.num_generations):
-        stream = torch.Generator().manual_seed(derive(seed, "rollout", generation))
-        uniform_C = torch.rand(
-            sampling.max_completion_length, generator=stream, dtype=torch.float64
-        )
-        drawn: list[int] = []
-        while len(drawn) < sampling.max_completion_length and not (drawn and drawn[-1] in eos):
-            ids_1L = torch.cat([prompt.input_ids_P, torch.tensor(drawn, dtype=torch.long)])[None]
-            logits_V = model(**inputs(model, prompt, ids_1L)).logits[0, -1]
-            drawn.append(_choose(logits_V, float(uniform_C[len(drawn)]), sampling))
-        completions.append(drawn)
-    return completions
+    length, rows = sampling.max_completion_length, range(sampling.num_generations)
+    streams = [torch.Generator().manual_seed(derive(seed, "rollout", row)) for row in rows]
+    uniforms = [torch.rand(length, generator=stream, dtype=torch.float64) for stream in streams]
+    drawn: list[list[int]] = [[] for _ in rows]
+    while open_ := [r for r in rows if len(drawn[r]) < length and not set(drawn[r][-1:]) & {*eos}]:
+        new_GC = torch.tensor([drawn[row] for row in open_], dtype=torch.long)
+        ids_GL = torch.cat([prompt.input_ids_P.expand(len(open_), -1), new_GC], dim=1)
+        logits_GV = model(**inputs(model, prompt, ids_GL)).logits[:, -1]
+        for row, logits_V in zip(open_, logits_GV, strict=True):
+            uniform = float(uniforms[row][len(drawn[row])])
+            drawn[row].append(_choose(logits_V, uniform, sampling))
+    return drawn
 
 
 def _choose(logits_V: Tensor, uniform: float, sampling: Sampling) -> int:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import Qwen2_5_VLForConditionalGeneration
 
+from tests.models.conftest import loaded
 from videothinker.errors import UserError
 from videothinker.models import adapters
 from videothinker.models.base import Group
@@ -28,7 +30,11 @@ RANK, ALPHA = 3, 12
 
 def adapted(folder: Path, dtype: str = "float32", scale: float = 0.2) -> Policy:
     """The base with an adapter that says something, as after training."""
-    policy = load_policy(folder, dtype=dtype)
+    return adapt(load_policy(folder, dtype=dtype), folder, scale)
+
+
+def adapt(policy: Policy, folder: Path, scale: float = 0.2) -> Policy:
+    """A policy that was loaded from the folder, or from the same bytes."""
     lora = LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=TARGETS)
     adapters.inject(policy.model, lora, adapters.POLICY_ADAPTER)
     adapters.activate(policy, adapters.POLICY_ADAPTER)
@@ -47,9 +53,10 @@ def base(tiny_folder: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(base: Path, tmp_path: Path) -> Path:
+def run(tiny_folder: Path, base: Path, tmp_path: Path) -> Path:
     """A run folder with nothing but its `model/`."""
-    adapters.save_adapter(adapted(base), tmp_path / "run" / "model")
+    policy = deepcopy(loaded(tiny_folder))
+    adapters.save_adapter(adapt(policy, base), tmp_path / "run" / "model")
     return tmp_path / "run"
 
 

@@ -129,7 +129,7 @@ def test_a_rollout_stays_on_its_device(tiny_folder: Path, devices: Devices) -> N
     assert Graph.made > 0
 
 
-@pytest.mark.parametrize(("static", "asked"), [(True, 2), (False, 32)])
+@pytest.mark.parametrize(("static", "asked"), [(True, 1), (False, 16)])
 def test_tokens_wait_for_the_device_as_often_as_the_host_asks(
     tiny_folder: Path, devices: Devices, static: bool, asked: int
 ) -> None:
@@ -137,7 +137,7 @@ def test_tokens_wait_for_the_device_as_often_as_the_host_asks(
     policy = load_policy(tiny_folder, device="cuda")
     policy.model.generation_config.eos_token_id = [len(policy.tokenizer) + 1]
     waits = []
-    for length in (8, 40):
+    for length in (8, 24):
         devices.waits.clear()
         generate(policy, prompts(policy)[:2], Sampling(2, length), [1, 2], static=static)
         waits.append(devices.waits.copy())

@@ -32,9 +32,9 @@ SYSTEM_LAST = (
 )
 
 
-@pytest.fixture(autouse=True)
-def _in_a_python_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What others have rendered by a fork."""
+@pytest.fixture
+def _in_a_python_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a user has it, where other tests have it rendered by a fork."""
     monkeypatch.setattr(templates, "subprocess", subprocess)
 
 
@@ -67,6 +67,7 @@ def asked(template: object) -> str:
     return chat_text(tokenizer, "Who?", video=False)
 
 
+@pytest.mark.usefixtures("_in_a_python_of_its_own")
 def test_named_templates_have_a_default() -> None:
     assert asked({"default": "{{ messages[0].content[0].text }}", "tools": "x"}) == "Who?"
     for without in ({"tools": "x"}, None, 7):
@@ -77,12 +78,14 @@ def test_named_templates_have_a_default() -> None:
 DOUBLING = "{% set n = namespace(a='x') %}{% for i in range(60) %}{% set n.a = n.a * 2 %}"
 
 
+@pytest.mark.usefixtures("_in_a_python_of_its_own")
 def test_a_template_without_end_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     """In one operation, which no signal handler of Python's interrupts."""
     monkeypatch.setattr(templates, "CPU_SECONDS", 1)
     refuses("{{ 9 ** (9 ** 9) }}", "did not end within 1 s of computing")
 
 
+@pytest.mark.usefixtures("_in_a_python_of_its_own")
 @pytest.mark.parametrize(
     ("template", "said"),
     [

@@ -3,13 +3,16 @@
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tests.report.report_runs import (
     AWAY,
+    copied,
     whole_line,
     with_truths,
 )
-from videothinker.records import Diagnosis
+from videothinker.diagnosis.summary import summarise
+from videothinker.records import Diagnosis, read_jsonl, write_jsonl
 from videothinker.report.browser import reason
 from videothinker.report.config import ReportConfig
 from videothinker.report.diagnoses import read_diagnoses
@@ -34,6 +37,26 @@ def test_diagnosis_counts(made_runs: list[Path]) -> None:
     assert {s.name: s.n for s in train.by_rule}["correct_seen"] == len(both) < 96
     assert list(train.groups) == ["negated"]  # a scene has too many values to tabulate
     assert train.probes[0][1][-1].hits == 3 * 96
+
+
+def test_shares_are_those_that_diagnose_prints(made_runs: list[Path], tmp_path: Path) -> None:
+    """Of the questions that the rule applies to."""
+    (path,) = [p for p in copied(made_runs, tmp_path) if p.name == "diagnose-train"]
+    rows = read_jsonl(path / "diagnosis.jsonl", Diagnosis)
+    left_out = [replace(row, label="excluded") for row in rows[:10]]
+    write_jsonl(path / "diagnosis.jsonl", [*left_out, *rows[10:]])
+    (one,) = read_diagnoses(read_runs([path]))
+    counts = summarise(list(one.questions.values()), one.rows, one.rules)["splits"]["train"]
+    assert next((s.name, s.hits, s.n) for s in one.labels) == (
+        *("observational", counts["observational"]),
+        counts["diagnosed"] - counts["excluded"],
+    )
+    assert {s.name: {"observational": s.hits, "questions": s.n} for s in one.by_rule} == {
+        rule: found for rule, found in counts["rules"].items() if found["questions"]
+    }
+    text = report([path], ReportConfig(out=tmp_path / "r.html")).read_text()
+    assert f"{100 * counts['observational'] / 86:.1f} % of 86 questions can" in text
+    assert "10 more are excluded" in text
 
 
 def test_a_diagnosis_says_how_many_give_themselves_away(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+import pytest
 from msgspec.structs import replace
 
 from tests.report.report_runs import (
@@ -11,7 +12,9 @@ from tests.report.report_runs import (
     evaluate_run,
     train_run,
 )
+from videothinker.errors import UserError
 from videothinker.records import Question, read_jsonl, write_jsonl
+from videothinker.report.methods import find_metadata
 from videothinker.report.results import read_boards
 from videothinker.report.sources import read_runs
 from videothinker.report.tables import sheets
@@ -41,6 +44,25 @@ def test_methods_of_one_kind_are_told_apart_by_what_differs(
     assert [s.id for s in sheets([board], "ablation")] == ["ablation"]
     clevrer = dataclasses.replace(board, dataset="clevrer")
     assert [s.id for s in sheets([clevrer], "ablation")] == ["ablation", "published"]
+
+
+def test_a_model_that_cannot_be_seen_from_here_is_that_of_the_run_whose_path_ends_alike(
+    tmp_path: Path,
+) -> None:
+    """Not of the first whose folder has its name."""
+    made: list[Path] = []
+    for seed in (1, 2):
+        (tmp_path / f"s{seed}").mkdir()
+        run = train_run(tmp_path / f"s{seed}", "train-grpo", seed)
+        made.append(run.rename(run.with_name("grpo")))
+    runs = read_runs(made)
+    for place in ("s2/grpo", "s2/grpo/model", "elsewhere/s2/grpo/checkpoints/step-4"):
+        found = find_metadata(place, runs)
+        assert found is not None
+        assert found.seed == 2
+    assert find_metadata("s2/other/model", runs) is None
+    with pytest.raises(UserError, match="s1/grpo or .*s2/grpo"):
+        find_metadata("grpo/model", runs)
 
 
 def test_models_trained_on_other_data_are_other_methods(

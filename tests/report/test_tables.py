@@ -35,7 +35,7 @@ def test_floors_and_families_stand_in_the_diagnostic(made_runs: list[Path]) -> N
     always = {"Observational": "100.0", "Inferential": "0.0", "Inferential, give-aways": "–",
               "Inferential, the rest": "0.0", "All": "66.7", "Whole families": "0.0"}  # fmt: skip
     assert {k: cell.value for k, cell in rows["Floor: always A"].items()} == always
-    guessed = [cell.value for cell in rows["Floor: random guess"].values()]
+    guessed = [cell.value for cell in rows["Floor: random guess of one letter"].values()]
     assert guessed == ["50.0", "50.0", "–", "50.0", "50.0", "25.0"]
 
 

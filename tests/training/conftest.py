@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.answering_toys import build_tiny
-from tests.training.toy_training import TINY, corpus, make_question
+from tests.training.toy_training import TINY, corpus, make_question, quick_settings
 from videothinker.records import Diagnosis, Evidence, Question, write_jsonl
 from videothinker.video.encode import write_mp4
 
@@ -76,18 +76,4 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def quick(base: Path) -> dict[str, object]:
     """Settings that make a run take seconds."""
-    return {
-        "model": str(base),
-        "dtype": "float32",
-        "gradient_checkpointing": False,
-        "learning_rate": 1e-3,
-        "sampling": "uniform",
-        "prompts_per_step": 3,
-        "num_generations": 4,
-        "max_completion_length": 6,
-        "max_steps": 4,
-        "save_steps": 2,
-        "eval_steps": 2,
-        "eval_questions": 4,
-        "reward_funcs": ("tests.training.toy_training:length_reward", "format"),
-    }
+    return quick_settings(base)

@@ -125,7 +125,7 @@ def reference(
     policy = load_trainee(config, torch.device("cpu"))
     named = {n: p for n, p in policy.model.named_parameters() if p.requires_grad}
     start = {name: param.detach().clone() for name, param in named.items()}
-    optimizer = MasterAdamW(named.items(), lr=LR, weight_decay=0.0)
+    optimizer = MasterAdamW(named.items(), lr=config.learning_rate, weight_decay=0.0)
     found: dict[str, Tensor] = {}
     for _ in range(steps):
         optimizer.zero()
@@ -136,7 +136,7 @@ def reference(
         masters = optimizer.masters
         found = found or {n: masters[n].grad.clone() for n in named if masters[n].grad is not None}
         optimizer.clip(20.0)
-        optimizer.step(LR)
+        optimizer.step(config.learning_rate)
     return found, {name: optimizer.masters[name].detach() - start[name] for name in named}, start
 
 
@@ -150,6 +150,7 @@ def check(case: dict[str, Any], base: str, other: str, processes: Processes) -> 
     """Distances of gradients and moves in one case, from the first process's own numbers."""
     settings = {"lora_rank": case.get("lora", 0), "lora_alpha": 8, "shard": case["shard"]}
     settings |= {"gradient_checkpointing": case.get("checkpointing", False)}
+    settings |= {"learning_rate": case.get("lr", LR)}
     dtype = case.get("dtype", "float32")
     base, other = case.get("models", (base, other))
     config = CdpoConfig(model=base, bias=other, out=Path("never"), dtype=dtype, **settings)
@@ -163,7 +164,7 @@ def check(case: dict[str, Any], base: str, other: str, processes: Processes) -> 
         bias = Bias(load_policy(other, dtype=dtype))
         bias.policy.model.requires_grad_(requires_grad=False)
     shards = share(policy, bias, processes, config, video=video)
-    optimizer = ShardedAdamW(shards, processes, lr=LR, weight_decay=0.0)
+    optimizer = ShardedAdamW(shards, processes, lr=config.learning_rate, weight_decay=0.0)
     loop: Any = Loop.__new__(Loop)
     loop.policy, loop.bias, loop.processes = policy, bias, processes
     loop.idle = idle_group(policy, 3, video=video)
@@ -178,7 +179,7 @@ def check(case: dict[str, Any], base: str, other: str, processes: Processes) -> 
             n: p.grad.full_tensor() for n, p in shards.pieces.items() if p.grad is not None
         }
         optimizer.clip(20.0)
-        optimizer.step(LR)
+        optimizer.step(config.learning_rate)
     flat = optimizer.state()
     now = {name: flat[f"{name}/master"].full_tensor() for name in shards.pieces}
     with shards.whole():

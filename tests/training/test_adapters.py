@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tests.answering_toys import build_tiny
 from tests.training.test_models import CPU, cdpo_config, one_group
-from tests.training.toy_training import TINY, corpus, dying_at
+from tests.training.toy_training import TINY, corpus, dying_at, quick_settings
 from videothinker.algorithms.base import BiasSource, Objective
 from videothinker.algorithms.bias import BiasConfig
 from videothinker.algorithms.cdpo import CdpoConfig
@@ -38,17 +38,25 @@ OPEN = {"guard": False}
 Logps = Callable[[Policy], Tensor]
 
 
-@pytest.fixture
-def settings(quick: dict[str, Any]) -> dict[str, Any]:
-    return quick | {"lora_rank": 4, "learning_rate": 1e-2, "eval_steps": 0}
+def adapted(base: Path) -> dict[str, Any]:
+    return quick_settings(base) | {"lora_rank": 4, "learning_rate": 1e-2, "eval_steps": 0}
 
 
 @pytest.fixture
-def lora(toy: Path, settings: dict[str, Any], tmp_path: Path) -> Path:
-    return train(toy, BiasConfig(out=tmp_path / "bias", **settings))
+def settings(base: Path) -> dict[str, Any]:
+    return adapted(base)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def lora(toy: Path, base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nobody changes."""
+    root = tmp_path_factory.mktemp("lora")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("XDG_CACHE_HOME", str(root / "cache"))
+        return train(toy, BiasConfig(out=root / "bias", **adapted(base)))
+
+
+@pytest.fixture(scope="module")
 def logps(base: Path) -> Logps:
     """Log-probabilities of completions that the base drew."""
     group = one_group(load_policy(base))
@@ -219,12 +227,12 @@ def test_killed_under_lora_it_resumes_to_the_same_bytes(
 
 
 def test_an_adapter_is_trained_further_beside_the_same_base(
-    logps: Logps, toy: Path, base: Path, lora: Path, settings: dict[str, Any]
+    logps: Logps, toy: Path, base: Path, lora: Path, settings: dict[str, Any], *, tmp_path: Path
 ) -> None:
     start = logps(load_policy(lora))
     trainee = load_trainee(cdpo_config(base, model=str(lora), lora_rank=4), CPU)
     assert torch.equal(logps(trainee), start)
-    further = train(toy, GrpoConfig(out=lora.parent / "g", **(settings | {"model": str(lora)})))
+    further = train(toy, GrpoConfig(out=tmp_path / "g", **(settings | {"model": str(lora)})))
     assert not torch.equal(logps(load_policy(further)), start)
     told = [(run / "model" / "base.json").read_text() for run in (lora, further)]
     assert told[0] == told[1]

@@ -1,6 +1,7 @@
 """Training on a list in another shape than ours, and on a bias set that chance has made."""
 
 import json
+from collections import Counter
 
 import pytest
 
@@ -69,3 +70,27 @@ def test_what_was_evaluated_is_no_training_data(tmp_path):
     for data in (tmp_path, tmp_path / "questions.jsonl"):
         with pytest.raises(UserError, match="evaluate.*/lists/diagnosis"):
             load_training_set(data, GrpoConfig(model="m", out=tmp_path / "out"))
+
+
+def test_whole_families_are_drawn_and_held_out_whole(tmp_path):
+    def asked(number: int, split: str = "train") -> Question:
+        groups = {"family": f"f{number // 2}"} if number < 60 else {}
+        return Question(
+            id=str(number), dataset="toy", split=split, context="seen", question=f"What, {number}?",
+            choices=("a", "b"), answer=("A",), type="toy", groups=groups,
+        )  # fmt: skip
+
+    path = tmp_path / "questions.jsonl"
+    write_jsonl(path, [asked(number) for number in range(81)])
+    settings = {"model": "m", "out": tmp_path / "o", "eval_steps": 1, "eval_questions": 8}
+    drawn = {"sampling": "base-failure", "train_questions": 31, **settings}
+    for whole in (True, False):
+        found = load_training_set(path, GrpoConfig(**drawn, whole_families=whole))
+        assert len(found.train) == 31
+        assert len(found.validation) == 8
+        train, held = (
+            Counter(q.groups["family"] for q in some if q.groups)
+            for some in (found.train, found.validation)
+        )
+        assert (set(train.values()) == {2}) == whole
+        assert train.keys().isdisjoint(held) == whole

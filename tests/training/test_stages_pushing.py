@@ -20,11 +20,14 @@ from videothinker.records import Sample, Step, read_jsonl
 from videothinker.training import sampling, stages
 from videothinker.training.stages import train
 
+QUIET = {"eval_steps": 0, "save_steps": 100}
+"""Nothing is validated, and a checkpoint written at the end alone."""
+
 
 def test_the_guard_stops_the_push_and_the_record_says_so(
     toy: Path, other: Path, quick: dict[str, Any], tmp_path: Path
 ) -> None:
-    out = train(toy, CdpoConfig(out=tmp_path / "a", bias=str(other), **quick))
+    out = train(toy, CdpoConfig(out=tmp_path / "a", bias=str(other), **(quick | QUIET)))
     for step in read_jsonl(out / "metrics.jsonl", Step):
         assert step.repulsion == 0
         assert step.guard is not None
@@ -37,8 +40,8 @@ def test_the_controller_follows_the_kl_of_the_step_before(
 ) -> None:
     """Each step's weight from the record of the one before; the divergence trained is another."""
     held = {"schedule": "controller", "repulsion": 0.3, "divergence_target": 0.05}
-    settings = quick | OPEN | held | {"divergence": divergence}
-    settings |= {"max_steps": 6, "learning_rate": 3e-3, "eval_steps": 0}
+    settings = quick | QUIET | OPEN | held | {"divergence": divergence}
+    settings |= {"max_steps": 6, "learning_rate": 3e-3}
     out = train(toy, CdpoConfig(out=tmp_path / "a", bias=str(other), **settings))
     steps = read_jsonl(out / "metrics.jsonl", Step)
     for before, after in pairwise(steps):
@@ -55,8 +58,8 @@ def test_the_guard_looks_at_the_entropy_of_the_step_before(
     toy: Path, other: Path, quick: dict[str, Any], tmp_path: Path
 ) -> None:
     """Its limit stands between two steps of a run without a guard, whose entropy falls."""
-    plain = {"schedule": "constant", "repulsion": 1e-6, "eval_steps": 0, "learning_rate": 3e-3}
-    settings = quick | plain | {"guard_valid": 0.0, "bias": str(other), "max_steps": 6}
+    plain = {"schedule": "constant", "repulsion": 1e-6, "learning_rate": 3e-3}
+    settings = quick | QUIET | plain | {"guard_valid": 0.0, "bias": str(other), "max_steps": 6}
     free = train(toy, CdpoConfig(out=tmp_path / "a", guard=False, **settings))
     entropies = [step.entropy for step in read_jsonl(free / "metrics.jsonl", Step)]
     limit = (entropies[2] + entropies[3]) / 2
@@ -74,7 +77,7 @@ def test_repelling_drives_away_and_attracting_towards_the_bias_model(
     plain = {"divergence": "exact", "repulsion": 1.0, "reward_funcs": ("format",), "max_steps": 12}
     last = {}
     for direction in ("repel", "attract"):
-        settings = quick | plain | OPEN | {"direction": direction, "learning_rate": 3e-3}
+        settings = quick | QUIET | plain | OPEN | {"direction": direction, "learning_rate": 3e-3}
         out = train(toy, CdpoConfig(out=tmp_path / direction, bias=str(other), **settings))
         steps = read_jsonl(out / "metrics.jsonl", Step)
         first = steps[0].divergence
@@ -89,7 +92,7 @@ def test_a_divergence_in_the_reward_drives_away_by_advantages_alone(
     toy: Path, other: Path, quick: dict[str, Any], tmp_path: Path
 ) -> None:
     plain = {"divergence": "exact", "repulsion": 1.0, "reward_funcs": ("format",), "max_steps": 12}
-    settings = quick | plain | OPEN | {"divergence_in": "reward", "learning_rate": 3e-3}
+    settings = quick | QUIET | plain | OPEN | {"divergence_in": "reward", "learning_rate": 3e-3}
     out = train(toy, CdpoConfig(out=tmp_path / "a", bias=str(other), **settings))
     steps = read_jsonl(out / "metrics.jsonl", Step)
     assert steps[-1].divergence > 2 * steps[0].divergence
@@ -116,7 +119,7 @@ def test_bias_failure_sampling_measures_once_and_records(
     room = Choice(at_once=1, merges=True, recomputes=True)
     monkeypatch.setattr(stages, "check_hardware", lambda *_, **__: room)
     monkeypatch.setattr(sampling, "generate", counted)
-    alone = quick | {"sampling": "bias-failure", "sampling_rollouts": 2}
+    alone = quick | QUIET | {"sampling": "bias-failure", "sampling_rollouts": 2}
     out = train(toy, CdpoConfig(out=tmp_path / "a", bias=str(other), repulsion=0, **alone))
     samples = read_jsonl(out / "success.jsonl", Sample)
     facts = msgspec.json.decode((out / "run.json").read_bytes())["facts"]

@@ -193,6 +193,8 @@ def test_what_was_seen_to_decode_is_not_looked_at_again(world: Path) -> None:
     assert len(checked(world, settings())) == 10  # as far as one can tell it is the same file
     with pytest.raises(UserError, match=r"'3\.mp4' cannot be decoded"):
         checked(world, GrpoConfig(model="m", out=Path("o"), frames=5, eval_steps=0))
+    with pytest.raises(UserError, match=r"'3\.mp4' cannot be decoded"):
+        checked(world, settings(decode_megabytes=1000))  # it may take more than that
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
     with pytest.raises(UserError, match=r"'3\.mp4' cannot be decoded"):
         checked(world, settings())

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -45,6 +46,25 @@ OPEN = {"guard": False}
 def corpus() -> list[str]:
     questions = [make_question(number) for number in range(60)]
     return [f"{q.context} {q.question} {' '.join(q.choices)}" for q in questions] + ["A, B, C"] * 50
+
+
+def quick_settings(base: Path) -> dict[str, Any]:
+    """Of a run that takes seconds."""
+    return {
+        "model": str(base),
+        "dtype": "float32",
+        "gradient_checkpointing": False,
+        "learning_rate": 1e-3,
+        "sampling": "uniform",
+        "prompts_per_step": 3,
+        "num_generations": 4,
+        "max_completion_length": 6,
+        "max_steps": 4,
+        "save_steps": 2,
+        "eval_steps": 2,
+        "eval_questions": 4,
+        "reward_funcs": ("tests.training.toy_training:length_reward", "format"),
+    }
 
 
 def length_reward(prompts: list[str], completions: list[str], **columns: object) -> list[float]:

@@ -1,5 +1,6 @@
 """The settings of `videothinker ask` and `videothinker models`."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -52,7 +53,7 @@ class _AskingConfig(RunningConfig):
         for name in ("frames", "max_pixels", "max_new_tokens"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)}; give 1 or more")
-        if self.temperature < 0:
+        if not 0 <= self.temperature < math.inf:
             raise UserError(f"temperature is {self.temperature}; give 0 (greedy) or more")
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,6 +13,8 @@ class CheckConfig:
     """Where the videos lie; None is the list's own folder."""
     accept_guesses: bool = False
     """What had to be guessed of the list, and is named, is right."""
+    answers_from: Literal[0, 1] | None = None
+    """Number of the first choice where answers are numbers; None is as the whole list tells."""
     decode: bool = False
     """Decode a frame at the start and the end of every video too: slower and surer. Without it
     the beginning of each file and its announced length are looked at."""
@@ -31,6 +34,8 @@ class ConvertConfig:
     """Where the videos lie; None is the list's own folder."""
     accept_guesses: bool = False
     """What had to be guessed of the list, and is named, is right."""
+    answers_from: Literal[0, 1] | None = None
+    """Number of the first choice where answers are numbers; None is as the whole list tells."""
     keep_going: bool = False
     """Leave out the rows that have a problem, name them and exit 1, instead of writing nothing."""
     follow_links: bool = False

@@ -63,18 +63,19 @@ def check(path: Path, config: CheckConfig) -> Checked:
     """
     given, path = path, list_in(hub.local(path))
     root = config.data_root or data_root(path)
-    listing = _read(path, root)
+    listing = _read(path, root, config)
     found = _found(listing, listing.named, config, decode=config.decode)
     _tell_videos(found)
     if config.out is not None:
         write_alone(config.out, b"".join(_lines(found, listing.table.unit)))
     where = f" --data-root {hub.as_given(root)}" if config.data_root else ""
+    counted = "" if config.answers_from is None else f" --answers-from {config.answers_from}"
     if not found.rows:
         say(f"{path}: is empty; give a file with questions in it")
     elif not found.questions:
         say(f"{path}: holds no whole question; mend what is named above and check again")
     elif found.problems or found.missing or found.damaged:
-        flags = where + (f" {CONFIRM}" if found.guesses else "")
+        flags = where + counted + (f" {CONFIRM}" if found.guesses else "")
         flags += " --keep-going" if found.problems else ""
         say(
             f"{path}: {_count(found)}; mend what is named above and check again, or write the "
@@ -86,7 +87,10 @@ def check(path: Path, config: CheckConfig) -> Checked:
         say(f"{path}: all its questions can be asked")
         confirmed = f" {CONFIRM}" if found.guesses else ""
         asked = hub.as_given(given if hub.is_address(given) else path)
-        say(f"next: videothinker diagnose {asked}{where}{confirmed} --out runs/audit")
+        if counted:
+            say(f"next: videothinker convert {asked}{where}{counted}{confirmed} --out FILE")
+        else:
+            say(f"next: videothinker diagnose {asked}{where}{confirmed} --out runs/audit")
     return found
 
 
@@ -103,7 +107,7 @@ def convert(path: Path, config: ConvertConfig) -> Checked:
     """
     path = list_in(hub.local(path))
     root = config.data_root or data_root(path)
-    listing = _read(path, root)
+    listing = _read(path, root, config)
     guesses = listing.guesses()
     if listing.problems and not config.keep_going:
         raise UserError(
@@ -125,8 +129,8 @@ def convert(path: Path, config: ConvertConfig) -> Checked:
     return msgspec.structs.replace(found, written=str(config.out))
 
 
-def _read(path: Path, root: Path) -> QuestionList:
-    listing = read_list(path, root)
+def _read(path: Path, root: Path, config: CheckConfig | ConvertConfig) -> QuestionList:
+    listing = read_list(path, root, config.answers_from)
     rows = count(len(listing.table.rows), listing.table.unit)
     say(f"{path}: {count(len(listing.questions), 'whole question')} in {rows}")
     for line in listing.told():

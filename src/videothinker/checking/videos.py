@@ -10,6 +10,9 @@ from videothinker.console import progress
 from videothinker.video import BadVideo, check_there, read_clip
 from videothinker.video.paths import locate, reason
 
+ROUNDED = 1.0
+"""Seconds that a clip may be longer than its video: lists round their times."""
+
 
 def bad_videos(
     root: Path, parts: Iterable[tuple[str, Any]], *, follow_links: bool, decode: bool
@@ -20,7 +23,7 @@ def bad_videos(
         root: the data folder.
         parts: paths from there on, each with the clip that is asked about; null for all of it.
         follow_links: links may lead out of it.
-        decode: decode a frame at both ends of each part, too; one that lies outside is told.
+        decode: decode a frame at both ends of each part, too; one that leaves its video is told.
 
     Returns:
         The missing ones and the damaged ones -> one sentence each.
@@ -37,7 +40,7 @@ def bad_videos(
                 if os.path.lexists(f"{root}/{name}"):  # before `locate`, which costs ten times this
                     _look(root, name, follow_links=follow_links)
                     for clip in clips[name] if decode else ():
-                        read_clip(root, name, 2, clip=clip, follow_links=follow_links)
+                        _decode(root, name, clip, follow_links=follow_links)
                 else:
                     missing[name] = f"video {name!r} is missing from {root}"
             except BadVideo as error:
@@ -46,6 +49,21 @@ def bad_videos(
                 missing[name] = f"video {name!r} has a name that no file can have"
             bar.advance()
     return missing, damaged
+
+
+def _decode(root: Path, name: str, clip: Any, *, follow_links: bool) -> None:
+    """Both ends of a part.
+
+    Raises:
+        BadVideo: they cannot be decoded, or lie outside the video.
+    """
+    found = read_clip(root, name, 2, clip=clip, follow_links=follow_links)
+    first, last = clip or (0.0, 0.0)
+    if last - first - found.seconds > ROUNDED:
+        raise BadVideo(
+            f"video {name!r} has only {found.seconds:.2f} s of its clip from {first:g} s to "
+            f"{last:g} s; mend start and end, or drop its questions"
+        )
 
 
 def _look(root: Path, name: str, *, follow_links: bool) -> None:

@@ -1,5 +1,6 @@
 """What `videothinker diagnose` can be told."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -86,7 +87,8 @@ class DiagnoseConfig(RunningConfig):
             value: int | None = getattr(self, name)
             if value is not None and value < 1:
                 raise UserError(f"{name} is {value}; give 1 or more")
-        if self.temperature < 0 or (self.temperature == 0 and self.samples > 1):
+        alike = self.temperature == 0 and self.samples > 1
+        if alike or not 0 <= self.temperature < math.inf:
             raise UserError(
                 f"temperature is {self.temperature} with {self.samples} samples; give more than 0, "
                 "or 0 with one sample"

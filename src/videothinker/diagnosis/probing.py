@@ -14,7 +14,7 @@ from videothinker.benchmarks.protocols import Protocol
 from videothinker.budget import limits
 from videothinker.console import say
 from videothinker.diagnosis.config import DiagnoseConfig
-from videothinker.diagnosis.rotation import by_question, rotated
+from videothinker.diagnosis.rotation import by_question, rotations
 from videothinker.diagnosis.sources import Source
 from videothinker.errors import UserError
 from videothinker.models.base import Model
@@ -78,7 +78,7 @@ class Asker:
         asked = [question for question in questions if applies(question, probe)]
         samples = answer_questions(
             self.policy,
-            [rotated(question, i) for question in asked for i in range(self.config.samples)],
+            rotations(asked, self.config.samples),
             self.data_root,
             self.protocol,
             variant=probe,

@@ -6,10 +6,12 @@ rotated by i places: a guessed place lands on another option each time and wins 
 answer that means an option follows it. (Selection bias: Zheng et al., arXiv 2309.03882.)
 """
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from videothinker.errors import UserError
 from videothinker.prompts import LETTERS
 from videothinker.records import Letters, Question, Sample
 
@@ -29,6 +31,22 @@ def rotated(question: Question, places: int) -> Question:
         choices=(*question.choices[shift:], *question.choices[:shift]),
         answer=_moved(question.answer, -shift, count),
     )
+
+
+def rotations(questions: Sequence[Question], times: int) -> list[Question]:
+    """Each question rotated by 0, 1 ... `times` - 1 places.
+
+    Raises:
+        UserError: two questions whose ids differ by what a rotation adds.
+    """
+    own = {question.id for question in questions}
+    for name, places in itertools.product(own, range(1, times)):
+        if (other := f"{name}{MARK}{places}") in own:
+            raise UserError(
+                f"the ids {name!r} and {other!r} cannot both be asked: {MARK}{places} marks a "
+                "question whose options are rotated; rename one of them"
+            )
+    return [rotated(question, places) for question in questions for places in range(times)]
 
 
 def unrotated(sample: Sample, question: Question, places: int) -> Sample:

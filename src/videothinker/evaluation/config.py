@@ -1,5 +1,6 @@
 """The settings of `videothinker evaluate`. Light: it is read for `--help`."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -78,7 +79,7 @@ class EvaluateConfig(RunningConfig):
             raise UserError("no --model came; give a model folder, a run folder or a hub name")
         if not self.variants or len(set(self.variants)) != len(self.variants):
             raise UserError(f"variants are {list(self.variants)}; name each once, at least one")
-        if self.temperature is not None and self.temperature < 0:
+        if self.temperature is not None and not 0 <= self.temperature < math.inf:
             raise UserError(f"temperature is {self.temperature}; give 0 (greedy) or more")
         if self.prefill and self.served.endpoint is not None:
             raise cannot_begin(self.prefill, "--prefill")

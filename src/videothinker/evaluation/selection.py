@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from videothinker.benchmarks.base import Benchmark, tier_of
-from videothinker.console import say
+from videothinker.console import count, say
 from videothinker.dependence import cluster_of
 from videothinker.errors import UserError
 from videothinker.evaluation.config import EvaluateConfig
@@ -107,10 +107,13 @@ def check(benchmark: Benchmark, root: Path, *, follow_links: bool = False) -> No
     usable = len({q.id for q in benchmark.questions if q.video not in missing})
     if wrong or missing:
         published = max(benchmark.expected.get("questions", 0), counts["questions"])
+        whole, do = f"is not the whole of {benchmark.name}: ", "download what is named above"
+        if not benchmark.expected:
+            whole, do = "", "mend what is named above, or give the videos' folder as --data-root"
+        differ = f"{count(len(wrong), 'count')} differ, " if wrong else ""
         raise UserError(
-            f"{root}: is not the whole of {benchmark.name}: {usable:,} of {published:,} questions "
-            f"can be asked; {len(wrong)} counts differ, {len(missing):,} videos cannot be used; "
-            "download what is named above"
+            f"{root}: {whole}{usable:,} of {published:,} questions can be asked; {differ}"
+            f"{count(len(missing), 'video')} cannot be used; {do}"
         )
     if not benchmark.expected:
         say(f"{root}: all {usable:,} questions have their videos; no counts are published for them")

@@ -39,7 +39,7 @@ from videothinker.records import (
 )
 from videothinker.run_file import to_plain
 from videothinker.runs import Run, by_name, open_run
-from videothinker.trained import asked_again
+from videothinker.trained import asked_again, saw_no_video
 
 
 def evaluate(data: Path, config: EvaluateConfig) -> Path:
@@ -118,15 +118,25 @@ def _evaluate(data: Path, config: EvaluateConfig) -> None:
 
 
 def _tell_trained(run: Run, folder: Path | None, chosen: Selection, config: EvaluateConfig) -> None:
-    """Say, here and in the report, how many of the questions the model was trained on."""
+    """Say, here and in the report, how many of the questions the model was trained on.
+
+    And that it never saw a video, where it is shown some.
+    """
     known, asked = asked_again(folder, chosen.questions), len(chosen.questions)
     run.facts["trained_on"] = known
-    if known:
-        warning = (
-            f"in {config.out.name} the model was trained on what it is asked: {known:,} of "
-            f"{asked:,} questions are in its training list; give a --split or list held out of it"
-        )
-        run.facts["warnings"] = [warning]
+    told = {
+        f"in {config.out.name} the model was trained on what it is asked: {known:,} of "
+        f"{asked:,} questions are in its training list; give a --split or list held out of it": (
+            known > 0
+        ),
+        f"in {config.out.name} the model is shown videos and was pretrained on transcripts alone; "
+        "ask it about transcripts, or give a model that was trained on videos": (
+            saw_no_video(folder) and any(q.video is not None for q in chosen.questions)
+        ),
+    }
+    if warnings := [warning for warning, holds in told.items() if holds]:
+        run.facts["warnings"] = warnings
+    for warning in warnings:
         say(f"warning: {warning}")
 
 

@@ -82,6 +82,8 @@ def render(summary: Mapping[str, Any]) -> list[str]:
     if any(line["group"] == f"inferential, {AWAY}" for line in lines):
         found.append(f"{AWAY}: {DEFINITION}, so that describing leaves nothing to choose")
     found += _needed(lines)
+    letters = "any letters" if summary["protocol"]["several"] else "one letter"
+    found.append(f"random is a guess of {letters}, as the prompt allows")
     found.append(
         f"unparsed is the sum of: in another form {percent(everything['unparsed'])}, cut off by "
         f"--max-new-tokens {percent(everything['truncated'])}, failed video "

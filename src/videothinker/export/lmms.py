@@ -6,7 +6,7 @@ diagnosed set does as well.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from videothinker.export.lmms_task import ALL
 from videothinker.records import Diagnosis, Question, write_atomic
 from videothinker.run_file import SIMULATED
 from videothinker.runs import Run
+from videothinker.video import BadVideo, locate
 
 UTILS = '''"""Our prompt and parser in lmms-eval."""
 
@@ -52,13 +53,7 @@ def write_lmms(data: Path, config: ExportConfig, run: Run) -> None:
             "`diagnose` and --probe MODEL, or give a diagnosis of a folder in CLEVRER's layout"
         )
     root = (config.data_root or jsonl.data_root(data)).resolve()
-    rows = [_row(question, labels[question.id], root) for question in asked]
-    gone = [row["video"] for row in rows if row["video"] and not Path(row["video"]).is_file()]
-    if gone:
-        raise UserError(
-            f"{gone[0]}: is no video file ({len(gone):,} in all), and the task needs them; give "
-            "the folder that they lie in as --data-root"
-        )
+    rows = _rows(asked, labels, root)
     splits = {question.split for question in asked}
     named = splits.pop() if len(splits) == 1 else "all"
     name = task_name(SIMULATED if jsonl.of_world(data, root, asked) else asked[0].dataset, named)
@@ -90,16 +85,37 @@ def groups_of(diagnosis: Diagnosis) -> list[str]:
     return ["inferential", "inferential_" + re.sub(r"\W+", "_", part)]
 
 
-def _row(question: Question, diagnosis: Diagnosis, root: Path) -> dict[str, Any]:
-    return {
-        "question_id": question.id,
-        "video": "" if question.video is None else str(root / question.video),
-        "context": question.context or "",
-        "question": question.question,
-        "choices": list(question.choices),
-        "answer": list(question.answer),
-        "groups": groups_of(diagnosis),
-    }
+def _rows(
+    asked: Sequence[Question], labels: Mapping[str, Diagnosis], root: Path
+) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    wrong: list[str] = []
+    for question in asked:
+        try:
+            video = "" if question.video is None else _file(root, question.video)
+        except BadVideo as error:
+            wrong.append(str(error))
+            continue
+        row = {
+            "question_id": question.id,
+            "video": video,
+            "context": question.context or "",
+            "question": question.question,
+            "choices": list(question.choices),
+            "answer": list(question.answer),
+            "groups": groups_of(labels[question.id]),
+        }
+        rows.append(row)
+    if wrong:
+        raise UserError(f"{wrong[0]} (of {len(wrong):,} questions the task cannot have the video)")
+    return rows
+
+
+def _file(root: Path, name: str) -> str:
+    video = locate(root, name)
+    if video.is_dir():
+        raise BadVideo(f"video {name!r} is a folder of images; encode it as a file")
+    return str(video)
 
 
 def _task(name: str, rows: Path, groups: list[str]) -> str:

@@ -5,7 +5,9 @@ sampling's weights are in it already. The loss, schedule and guard are ours (`sw
 rollouts, advantages, optimizer and processes are ms-swift's.
 """
 
+import contextlib
 import dataclasses
+import io
 import json
 import shlex
 from collections.abc import Callable, Iterator, Sequence
@@ -24,9 +26,10 @@ from videothinker.export.swift_settings import COLUMN, reward_name, to_settings
 from videothinker.models.border import read_object
 from videothinker.models.catalog import FAMILIES
 from videothinker.models.folders import find_model
-from videothinker.recipes import as_words, check_keys, read_recipe, spell_switches
+from videothinker.recipes import as_words, check_keys, read_recipe, refused, spell_switches
 from videothinker.records import Question, Sample, read_jsonl, write_atomic
-from videothinker.runs import Run
+from videothinker.run_file import read_run_file
+from videothinker.runs import Run, digest_path
 from videothinker.training.data import TrainingSet, load_training_set
 from videothinker.training.sampling import (
     label_weights,
@@ -106,10 +109,16 @@ def training_settings(config: ExportConfig) -> TrainConfig:
         if field.default is dataclasses.MISSING and field.name not in given:
             raise UserError(f"no --{field.name} came, which `train {kind.stage}` needs; give it")
     words = spell_switches(kind, as_words(given, where))
+    printed = io.StringIO()
     try:
-        return tyro.cli(tyro.conf.OmitArgPrefixes[kind], args=words, prog=where)
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+            return tyro.cli(tyro.conf.OmitArgPrefixes[kind], args=words, prog=where)
     except SystemExit as stop:
-        raise UserError(f"{where}: a value cannot be read, see above") from stop
+        told, named = refused(printed.getvalue())
+        bad = [key for key in given if f"--{key.replace('_', '-')}" in named]
+        what = f"{bad[0]} is {given[bad[0]]!r}, which is not allowed" if bad else ""
+        what = what or " ".join(told.split())
+        raise UserError(f"{where}: {what}; see videothinker help train {kind.stage}") from stop
     except ValueError as error:
         raise UserError(f"{where}: {error}") from error
 
@@ -161,10 +170,33 @@ def stream(data: TrainingSet, config: TrainConfig) -> Callable[[int], Question]:
                 "measure it with one step of the same recipe here (train ... --max-steps 1) and "
                 "give its --success RUN/success.jsonl, or put `sampling: uniform` into --recipe"
             )
-        model = read_jsonl(config.success, Sample)[0].model
-        success = read_success(config.success, questions, model)
+        success = read_success(config.success, questions, _answerer(config.success, config))
         weights = success_weights(success, questions, config)
     return weighted(questions, weights, config)
+
+
+def _answerer(success: Path, config: TrainConfig) -> str:
+    """The digest of the model whose answers a file holds; it must be the one that is to choose.
+
+    Its weights are not read: the run beside the file says which folder it was made with.
+
+    Raises:
+        UserError: of another model, or no answers.
+    """
+    samples = read_jsonl(success, Sample)
+    if not samples:
+        raise UserError(f"{success}: holds no answers; give that of a run which measured them")
+    bias = config.bias_source() if config.sampling == "bias-failure" else None
+    name, judge = ("bias", bias.model) if bias else ("model", config.model)
+    made, folder = success.parent / "run.json", find_model(judge).folder
+    recorded = read_run_file(made).inputs.get(name) if made.is_file() else None
+    if recorded is None or folder is None:
+        say(f"warning: nothing says whose answers {success} holds; taken for those of {judge}")
+    elif digest_path(folder) != recorded:
+        raise UserError(
+            f"{success}: holds answers of another model than {judge}; give that of a run with it"
+        )
+    return samples[0].model
 
 
 def _row(question: Question, data: TrainingSet, config: TrainConfig) -> dict[str, Any]:

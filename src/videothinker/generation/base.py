@@ -3,6 +3,7 @@
 Rollouts, validation, evaluation, probing and `ask` all call `generate`.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -31,10 +32,10 @@ class Sampling:
                 f"num_generations {self.num_generations} and max_completion_length "
                 f"{self.max_completion_length} came; both must be at least 1"
             )
-        if self.temperature < 0 or not 0 < self.top_p <= 1:
+        if not 0 <= self.temperature < math.inf or not 0 < self.top_p <= 1:
             raise UserError(
                 f"temperature {self.temperature} and top_p {self.top_p} came; temperature must "
-                "be at least 0 and top_p above 0 and at most 1"
+                "be a number of at least 0 and top_p above 0 and at most 1"
             )
 
 

@@ -12,6 +12,8 @@ from typing import Any
 NEEDED = ("id", "dataset", "split", "question", "choices", "answer", "type")
 """A row that has all of these is written in our own words, and held to them."""
 
+KEY, LIST_KEY = "key_of_question", "key_of_list"
+"""What stands before a question, and before a list of them, in an object of several."""
 QUESTION = ("question", "problem", "query", "question_text", "prompt", "q")
 CHOICES = (
     "choices", "options", "candidates", "option", "answer_choices", "multi_choice",
@@ -27,21 +29,29 @@ ANSWER = (
     "correct_answer_label", "truth", "ground_truth", "gt", "correct", "target", "ans", *PLACES,
     "label", "answer_text", "correct_answer_text",
 )  # fmt: skip
+PARTS = (
+    *ANSWER, "letter", "letters", "option", "choice", "key", "text", "value", "content",
+    *(ORDINALS := ("index", "idx", "place", "position", "number")),
+)  # fmt: skip
+"""Keys of an answer that is an object; under `ORDINALS` a number is a place."""
 VIDEO = (
     "video", "path", "video_path", "video_file", "video_name", "vid_name", "video_filename",
     "filename", "file_name", "videos", "clip_name", "vid", "videoid", "video_id", "video_uid",
-    "video_idx", "youtube_id", "q_uid", "video_url", "url",
+    "video_idx", "youtube_id", "q_uid", "video_url", "url", LIST_KEY, KEY,
 )  # fmt: skip
 ID = (
     "id", "question_id", "qid", "problem_id", "q_uid", "uid", "question_idx", "sample_id", "index",
-    "idx",
+    "idx", KEY,
 )  # fmt: skip
 TYPE = (
     "type", "question_type", "task_type", "original_question_type", "question_category",
     "category", "task", "problem_type",
 )  # fmt: skip
 DATASET = ("dataset", "data_source", "source")
-CLIPS = (("clip",), ("start", "end"), ("start_time", "end_time"), ("ts",))
+CLIPS = (
+    ("clip",), ("start", "end"), ("start_time", "end_time"), ("start_sec", "end_sec"),
+    ("begin", "end"), ("ts",),
+)  # fmt: skip
 IMAGE = ("image", "images", "image_path")
 """Keys of a row that has no video and is about an image."""
 TALK = ("conversations", "messages", "conversation")
@@ -142,8 +152,20 @@ def find(keys: Iterable[str], row: Mapping[str, Any]) -> Layout:
         talk=talk,
         kinds=tuple(spelled[name] for name in KINDS if name in spelled),
         renamed=tuple(renamed),
-        passed_over=tuple(key for key in spelled.values() if key not in used),
+        passed_over=tuple(key or "''" for key in spelled.values() if key not in used),
     )
+
+
+def answers_in(row: Mapping[str, Any], how: Layout) -> list[tuple[Any, bool]]:
+    """A row's answers, each with whether a number is surely a place; an object says several."""
+    found: list[tuple[Any, bool]] = []
+    for key, place in how.answers:
+        value = row[key]
+        inside = value.items() if isinstance(value, dict) else ()
+        parts = [(plain(str(name)), part) for name, part in inside if part is not None]
+        said = [(part, name in (*PLACES, *ORDINALS)) for name, part in parts if name in PARTS]
+        found += said or [(value, place)]
+    return found
 
 
 def counted(spelled: Mapping[str, str]) -> tuple[str, ...]:

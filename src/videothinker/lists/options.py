@@ -1,4 +1,4 @@
-"""A question's choices, however they are written: list, object, text, or in the question itself."""
+"""A question's choices, however they are written: list, object or text."""
 
 import ast
 import re
@@ -10,20 +10,19 @@ from typing import Any
 import msgspec
 
 from videothinker.lists import layout
+from videothinker.lists.lettered import OWN_LETTER, OWN_NUMBER, divided, expected, without_end
 from videothinker.lists.notes import kind
 from videothinker.prompts import LETTERS
 
-OWN_LETTER = re.compile(r"\s*\(?([A-Za-z])(?:[.:)](?![A-Za-z]\.)|\s-)\s*(?=\S)")
-"""Before a choice; `A.M.` begins with none."""
-OWN_NUMBER = re.compile(r"\s*\(?([0-9]{1,2})[.)]\s+(?=\S)")
-MARK = re.compile(r"(?:^|[\s,;])\s*\(?([A-Z])[.:)](?![A-Za-z]\.)\s*")
-"""A letter in a text of several choices."""
-LINE = re.compile(r"^[ \t]*\(?([A-Z])[.:)][ \t]+(\S.*?)[ \t]*$", re.MULTILINE)
+QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
+ARRAY = re.compile(rf"\[\s*(?:{QUOTED.pattern})(?:\s+(?:{QUOTED.pattern}))*\s*\]")
+"""How pandas writes an array of texts to CSV: without commas."""
 NUMBER = re.compile(r"\s*[0-9]{1,3}\s*")
 TEXT_KEYS = ("text", "choice", "option", "content", "value")
+NAME_KEYS = ("label", "letter", "key", "id", "choice_id", "option_id", "index", "idx")
+"""What names a choice beside its text."""
 MISSING = ("nan", "NaN", "None", "<NA>", "NULL")
 """What stands in a cell that had nothing in it, once pandas or a database has written the table."""
-HEAD = re.compile(r"\s*(?:options|choices|candidates)\s*:?\s*$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -53,27 +52,48 @@ class Choices:
         return ""
 
 
-def texts_of(value: Any) -> list[str] | None:
+def texts_of(value: Any) -> tuple[list[str], str] | None:
     """The choices as they are written, letters and all; None where that is not how one writes them.
 
     `value` is `decoded`.
 
     Read are a list of texts, numbers or objects with a text, an object of letters or places, an
-    object of a list (`{"label": [...], "text": [...]}`), and a text that holds such a list or has
-    a lettered choice on each line.
+    object of a list (`{"label": [...], "text": [...]}`), and a text that holds such a list, has a
+    letter or a number before each choice, or one of `SEPARATORS` between them.
+
+    Returns:
+        The choices, and why something else may be meant; empty where nothing else can.
     """
-    if isinstance(value, list):
-        return _list(value)
-    if isinstance(value, dict):
-        return _object(value)
-    return _lines(value) if isinstance(value, str) else None
+    if isinstance(value, str):
+        return divided(value)
+    texts = _list(value) if isinstance(value, list) else None
+    texts = _object(value) if isinstance(value, dict) else texts
+    return None if texts is None else (texts, "")
 
 
 def keys_of(value: Any) -> list[str]:
-    """The names of a `decoded` object's choices, in the order of its texts; else none."""
-    if not isinstance(value, dict) or any(isinstance(value.get(key), list) for key in TEXT_KEYS):
-        return []
+    """The names of a `decoded` value's choices, in the order of its texts; none where it has none.
+
+    They are an object's keys, or what stands beside the texts as their label or number.
+    """
+    if not isinstance(value, dict):
+        items = value if isinstance(value, list) else []
+        return _beside([one for one in items if isinstance(one, dict)], len(items))
+    if key := next((key for key in TEXT_KEYS if isinstance(value.get(key), list)), None):
+        lists = {name: one for name, one in value.items() if isinstance(one, list)}
+        rows = [dict(zip(lists, row, strict=False)) for row in zip(*lists.values(), strict=False)]
+        return _beside(rows, len(value[key]))
     return [_capital(name) for name in _ordered(value) or []]
+
+
+def _beside(rows: Sequence[Mapping[Any, Any]], count: int) -> list[str]:
+    """The letters or numbers of `count` choices that their objects give beside the texts."""
+    for key in NAME_KEYS:
+        names = [_capital(row[key]) for row in rows if key in row]
+        known = (expected(OWN_LETTER, names), expected(OWN_NUMBER, names))
+        if len(names) == count > 0 and sorted(names) in map(sorted, known):
+            return names
+    return []
 
 
 def named(texts: Sequence[str], keys: Sequence[str]) -> Choices:
@@ -105,7 +125,7 @@ def without_names(texts: Sequence[str]) -> tuple[list[str], list[str], str]:
         if not texts or len(found) < len(texts) or len(set(names)) < len(names):
             continue
         bare = [text[match.end() :].strip() for text, match in zip(texts, found, strict=True)]
-        if set(names) == set(_expected(pattern, names)):
+        if set(names) == set(expected(pattern, names)):
             return bare, names, ""
         if len(set(bare)) == len(bare):
             told = ", ".join(names[:3])
@@ -116,14 +136,6 @@ def without_names(texts: Sequence[str]) -> tuple[list[str], list[str], str]:
 def _names(pattern: re.Pattern[str], texts: Sequence[str]) -> list[str]:
     found = [pattern.match(text) for text in texts]
     return [match[1].upper() if match else "" for match in found]
-
-
-def _expected(pattern: re.Pattern[str], names: Sequence[str]) -> list[str]:
-    """The names of as many choices that are counted without a gap."""
-    if pattern is OWN_LETTER:
-        return list(LETTERS[: len(names)])
-    first = 0 if "0" in names else 1
-    return [str(i) for i in range(first, first + len(names))]
 
 
 def _list(items: list[Any]) -> list[str] | None:
@@ -171,13 +183,6 @@ def _capital(name: Any) -> str:
     return str(name).strip(" ().").upper()
 
 
-def without_end(items: list[Any]) -> list[Any]:
-    """Without the empty places at its end, which tables of a fixed width have."""
-    while items and (items[-1] is None or (isinstance(items[-1], str) and not items[-1].strip())):
-        items = items[:-1]
-    return items
-
-
 def decoded(value: Any) -> Any:
     """A text that holds a list or an object, as that; None if it begins like one and is none."""
     if not isinstance(value, str) or value.strip()[:1] not in ("[", "{"):
@@ -185,19 +190,12 @@ def decoded(value: Any) -> Any:
     try:
         return msgspec.json.decode(value)
     except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
+        if ARRAY.fullmatch(value.strip()):
+            return [ast.literal_eval(one) for one in QUOTED.findall(value)]
         try:
             return ast.literal_eval(value.strip())
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             return None
-
-
-def _lines(value: str) -> list[str] | None:
-    """`A. left, B. right`, with any separator or with line breaks."""
-    _, *found = MARK.split(value.strip())
-    texts = [text.strip().rstrip(",;").rstrip() for text in found[1::2]]
-    if len(texts) > 1 and found[::2] == list(LETTERS[: len(texts)]) and MARK.match(value.strip()):
-        return texts
-    return None
 
 
 def fault(value: Any) -> tuple[str, str]:
@@ -214,22 +212,8 @@ def fault(value: Any) -> tuple[str, str]:
         if _list([item]) is None:
             return f"choice {place} is {kind(item)}, not text", mend
     if isinstance(value, str):
-        return f"choices is text without letters, {value[:40]!r}", f"{mend} or 'A. left, B. right'"
+        return f"choices is text without letters, {value[:40]!r}", f"{mend} or 'left|right'"
     return f"choices is {kind(value)}", mend
-
-
-def in_question(question: str) -> tuple[str, list[str], str] | None:
-    """A question with its lettered choices on lines below it.
-
-    Returns:
-        The question, the choices, and what stands below them (an instruction, say); None where
-        there are no such lines.
-    """
-    lines = list(LINE.finditer(question))
-    if len(lines) < 2 or [line[1] for line in lines] != list(LETTERS[: len(lines)]):
-        return None
-    asked = HEAD.sub("", question[: lines[0].start()]).strip()
-    return asked, [line[2] for line in lines], question[lines[-1].end() :].strip()
 
 
 def faults(choices: Sequence[str]) -> Iterator[tuple[str, str]]:

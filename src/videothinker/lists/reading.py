@@ -49,12 +49,14 @@ class QuestionList:
         return {what: count for what, (count, _) in self.notes.of("left out").items()}
 
 
-def read_list(path: Path, root: Path) -> QuestionList:
+def read_list(path: Path, root: Path, answers_from: int | None = None) -> QuestionList:
     """Read a list.
 
     Args:
         path: JSON lines, a JSON array, CSV, parquet or a `datasets` folder.
         root: the folder from which its videos' paths start.
+        answers_from: number of the first choice where answers are places; None is as the whole
+            file tells.
 
     Raises:
         UserError: it is no list at all (see `table.read_table`); what is wrong with single rows is
@@ -76,7 +78,7 @@ def read_list(path: Path, root: Path) -> QuestionList:
     drafts = [draft for draft in drafts if draft.video_name not in away]
     named = [(draft.video, draft.clip) for draft in drafts]
     named += [(_path(n, places), None) for n in reader.faulty if n not in away]
-    drafts = _answered(drafts, notes, problems)
+    drafts = _answered(drafts, answers_from, notes, problems)
     drafts = _named(drafts, path, notes, problems, table.unit)
     made = [_record(draft, path, notes, problems) for draft in drafts]
     problems.sort(key=lambda problem: problem.number)
@@ -119,12 +121,15 @@ def _path(name: str, places: Places) -> str:
     return (found or places.find(name))[0]
 
 
-def _answered(drafts: Sequence[Draft], notes: Notes, problems: list[Problem]) -> list[Draft]:
+def _answered(
+    drafts: Sequence[Draft], given: int | None, notes: Notes, problems: list[Problem]
+) -> list[Draft]:
     """Places turned into letters, by how the whole file counts; keys that disagree are told."""
     counted = [
         (place, len(d.choices), d.number) for d in drafts for s in d.said for place in s.places
     ]
-    base, guess = base_of([(place, count) for place, count, _ in counted])
+    known = [(place, count) for place, count, _ in counted]
+    base, guess = base_of(known) if given is None else (given, "")
     for _, _, number in counted:
         notes.add("guessed" if guess else "read", guess or f"places count from {base}", number)
     kept: list[Draft] = []

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from videothinker.lists import layout, options, said
+from videothinker.lists import layout, lettered, options, said
 from videothinker.lists.layout import Layout
+from videothinker.lists.lettered import Lettered, without_end
 from videothinker.lists.notes import Notes, Problem, kind
 from videothinker.lists.options import Choices
 from videothinker.lists.places import Places
@@ -136,7 +137,7 @@ class Reader:
     def _has_choices(self, row: Mapping[str, Any], how: Layout) -> bool:
         value = [row[key] for key in how.columns] if how.choices is None else row[how.choices]
         items: list[Any] = list(value.values()) if isinstance(value, dict) else value
-        return bool(options.without_end(items) if isinstance(items, list) else items)
+        return bool(without_end(items) if isinstance(items, list) else items)
 
     def _check_own(self, row: Mapping[str, Any]) -> None:
         """A row in our own words: a key that is none of them is a slip, as `question_stuck`."""
@@ -223,14 +224,14 @@ class Reader:
             one, two = question.strip(), other.strip()
             if not two.startswith(one) and not one.startswith(two):
                 self._guess(f"the question is under {how.question}, not {how.other_question}")
-        yield question, choices, [(row[key], place) for key, place in how.answers]
+        yield question, choices, layout.answers_in(row, how)
 
     def _cells(self, cells: list[Any]) -> list[Any]:
         """Choices in columns of their own, without the empty ones at their end."""
         written = [cell for cell in cells if cell in options.MISSING]
         if written:
             self._guess(f"cells of choices that say {written[0]} are empty")
-        return options.without_end([None if cell in options.MISSING else cell for cell in cells])
+        return without_end([None if cell in options.MISSING else cell for cell in cells])
 
     def _talk(self, turns: Any) -> Iterator[tuple[Any, Any, list[tuple[Any, bool]]]]:
         """A conversation's pairs; `from` and `value`, or `role` and `content`."""
@@ -245,7 +246,7 @@ class Reader:
             self._wrong("is no conversation", "give turns of human and gpt, one after the other")
             return
         for (_, question), (_, answer) in zip(spoken[::2], spoken[1::2], strict=True):
-            if isinstance(question, str) and options.in_question(question) is None:
+            if isinstance(question, str) and lettered.in_question(question) is None:
                 self._notes.add("left out", "open questions, without choices", self._number)
             else:
                 yield question, None, [(answer, False)]
@@ -259,16 +260,18 @@ class Reader:
                 self._wrong(f"question {what}", "give text")
             return None
         asked = self._without_places(question)
-        found = self._choices(choices, asked, answers, how)
+        held = lettered.in_question(asked)
+        found = self._choices(choices, held, answers, how)
         if found is None:
             return None
         written, named = found
         texts = named.texts
-        below = options.in_question(asked)
-        if below is not None and below[1] == texts and below[0]:
+        if held is not None and held.texts == texts:
             if choices is not None:
                 self._note("choices that stand in the question too: taken out of it")
-            asked = below[0]
+            asked = held.question
+        elif held is not None and sorted(held.texts) == sorted(texts):
+            self._wrong("its question has the choices in another order", "write them alike")
         only = texts if len(texts) == 1 else []
         single = [(f"has a single choice, {text!r}", "give two or more") for text in only]
         half_named = options.half_named(texts) if texts == written else ()
@@ -290,33 +293,35 @@ class Reader:
         return asked
 
     def _choices(
-        self, value: Any, question: str, answers: list[tuple[Any, bool]], how: Layout
+        self, value: Any, asked: Lettered | None, answers: list[tuple[Any, bool]], how: Layout
     ) -> tuple[list[str], Choices] | None:
         """The choices as they are written, and without their names."""
         if value is None or value in ([], {}, ""):
-            below = options.in_question(question)
-            if below is not None and below[0]:
-                self._note("choices from the lines of the question")
-                if below[2]:
-                    self._note(f"not asked: {below[2][:80]!r}")
-                return below[1], options.named(below[1], ())
+            if asked is not None:
+                self._note("choices from the question")
+                if asked.guess:
+                    self._guess(asked.guess)
+                if asked.below:
+                    self._note(f"not asked: {asked.below[:80]!r}")
+                return asked.written, options.named(asked.written, ())
             if any(isinstance(a, str) and a.strip(" .").lower() in YES_NO for a, _ in answers):
                 self._guess("no choices, and answers yes or no: those are the choices")
                 return list(YES_NO), options.named(YES_NO, ())
             self._wrong("has no choices", 'give at least two, as "choices": ["left", "right"]')
             return None
         held = options.decoded(value)
-        texts = options.texts_of(held)
-        if texts is None:
+        written = options.texts_of(held)
+        if written is None:
             self._wrong(*options.fault(value if held is None else held))
             return None
+        texts, divided = written
         if not isinstance(value, list):
             self._note(f"choices from {kind(value)}")
         found = options.named(texts, how.columns or options.keys_of(held))
         if found.texts != texts:
             self._note("choices without their letters")
-        if found.guess:
-            self._guess(found.guess)
+        for guess in filter(None, (divided, found.guess)):
+            self._guess(guess)
         return texts, found
 
     def _said(
@@ -342,7 +347,7 @@ class Reader:
             else:
                 self._wrong(
                     f"answer {_short(answers[0][0])} is none of its {count} choices",
-                    "give a letter, a choice's text or its place",
+                    "give a letter, a choice's text, both where they agree, or its place",
                 )
         elif len(known) < len(found):
             self._guess("of several keys with an answer, those that say a choice")

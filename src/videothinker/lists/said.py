@@ -11,6 +11,13 @@ from videothinker.prompts import LETTERS
 from videothinker.records import Letters
 
 TAGS = re.compile(r"<answer>(.*?)</answer>", re.IGNORECASE | re.DOTALL)
+CUE = re.compile(
+    r"(?:(?:the\s+)?(?:(?:final|correct|right|best)\s+)?(?:answer|option|choice)s?"
+    r"(?:\s+(?:is|are)\b)?(?:\s*:\s*|\s+))+",
+    re.IGNORECASE,
+)
+"""`The answer is`, `Answer:`, `Option` before an answer."""
+MARKED = "an answer of a 0 or a 1 for each choice marks the right ones"
 NUMBER = re.compile(r"[0-9]{1,3}(?:\.0)?")
 
 
@@ -76,6 +83,8 @@ def read(value: Any, choices: Choices, *, place: bool = False) -> AnswerSaid | N
 
 
 def _several(values: list[Any], choices: Choices, *, place: bool) -> AnswerSaid | None:
+    if len(values) == len(choices.texts) and all(value in (0, 1) for value in values):
+        return _marks(values)
     found = [read(value, choices, place=place) for value in values]
     if not found or None in found:
         return None
@@ -85,6 +94,13 @@ def _several(values: list[Any], choices: Choices, *, place: bool) -> AnswerSaid 
     if places and told:
         return None
     return AnswerSaid(told, places, next((one.guess for one in known if one.guess), ""))
+
+
+def _marks(values: list[Any]) -> AnswerSaid | None:
+    """A choice each: right or not. Of two choices, 0 and 1 could be their places too."""
+    told = tuple(letter for letter, mark in zip(LETTERS, values, strict=False) if mark)
+    sure = len(values) > 2 or all(isinstance(value, bool) for value in values)
+    return AnswerSaid(told, guess="" if sure else MARKED) if told else None
 
 
 def _number(number: int, choices: Choices, *, place: bool) -> AnswerSaid | None:
@@ -112,11 +128,19 @@ def _text(text: str, choices: Choices, *, place: bool) -> AnswerSaid | None:
         return AnswerSaid((choices.letters[at],)) if texts.count(text) == 1 else None
     if spelled := choices.spelled(text):
         return AnswerSaid((spelled,))
+    return _in_words(text, choices, place=place)
+
+
+def _in_words(text: str, choices: Choices, *, place: bool) -> AnswerSaid | None:
+    """`B. left` or several letters, alone or in a sentence that says that they are the answer."""
+    texts = choices.texts
     by_letter = [""] * (LETTERS.index(max(choices.letters)) + 1)
     for letter, choice in zip(choices.letters, texts, strict=False):
         by_letter[LETTERS.index(letter)] = choice
-    found = letters.read_letters(text, by_letter) if text else None
-    return None if found is None else AnswerSaid(found)
+    if found := letters.read_letters(text, by_letter) if text else None:
+        return AnswerSaid(found)
+    cue = CUE.match(text)
+    return _text(text[cue.end() :], choices, place=place) if cue else None
 
 
 def base_of(places: Sequence[tuple[int, int]]) -> tuple[int, str]:
@@ -132,4 +156,7 @@ def base_of(places: Sequence[tuple[int, int]]) -> tuple[int, str]:
         return 0, ""
     if any(place == count for place, count in places):
         return 1, ""
-    return 0, "numbers in answers count the choices from 0 (no answer is 0, and none the last)"
+    return 0, (
+        "numbers in answers count the choices from 0 (no answer is 0, and none the last); "
+        "where they count from 1, convert the list with --answers-from 1"
+    )

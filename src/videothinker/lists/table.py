@@ -18,7 +18,7 @@ import msgspec
 from videothinker import files
 from videothinker.errors import UserError
 from videothinker.lists.arrow import SHORT, dataset_files, is_dataset, read_dataset, read_parquet
-from videothinker.lists.layout import SPLITS, TALK, plain
+from videothinker.lists.layout import KEY, LIST_KEY, SPLITS, TALK, VIDEO, plain
 from videothinker.run_file import QUESTIONS, is_world
 
 WANTED = "a list of questions: JSON lines, a JSON array, CSV, parquet or a datasets folder"
@@ -206,16 +206,59 @@ def _object(path: Path, data: bytes) -> Table:
     if rows and not isinstance(rows[0].value, dict):  # one line of JSON lines, cut off
         return Table(path, "line", rows)
     found: Any = _whole(path, data)
-    if rows and _asks(found):
-        return Table(path, "line", rows)
-    items = _questions(found)
-    if not _asks(items[0]):
+    items = _held(found)
+    if not any(_asks(item) for item in items if isinstance(item, dict)):
         keys = f" ({', '.join(map(str, list(found)[:10]))})" if found else " without keys"
         raise UserError(
             f"{path}: is one JSON object{keys}, and holds neither a question nor one list of "
             f"them; {ALLOWED}: give its questions alone"
         )
+    if rows and items[0] is found:
+        return Table(path, "line", rows)
     return Table(path, "item", [Row(i, item) for i, item in enumerate(items, 1)])
+
+
+def _held(value: dict[str, Any]) -> list[Any]:
+    """The questions of an object: in columns or a list, or under names of their own or of videos.
+
+    What names neither is itself.
+    """
+    if _asks(value):
+        return _columns(value)
+    listed = _questions(value)
+    if listed[0] is not value:
+        return listed
+    held = {k: _held(v) if isinstance(v, dict) else v for k, v in value.items() if _is_held(v)}
+    beside = {key: one for key, one in value.items() if key not in held}
+    splits = all(plain(key) in SPLITS for key in held)
+    found: list[Any] = []
+    for key, rows in held.items():
+        name = KEY if rows[0] is value[key] else LIST_KEY
+        added = {"split" if splits else name: key}
+        if LIST_KEY in added and any(plain(str(one)) in VIDEO for one in rows[0] if one != KEY):
+            if len(held) > 1:
+                return [value]  # what do several lists say whose questions name their videos?
+            added = {}
+        found += [beside | added | row if isinstance(row, dict) else row for row in rows]
+    return found or [value]
+
+
+def _is_held(value: Any) -> bool:
+    return isinstance(value, dict) or _is_rows(value)
+
+
+def _columns(value: dict[str, Any]) -> list[Any]:
+    """Rows of an object whose keys are columns, each a list or an object of all rows' values."""
+    first = next(one for key, one in value.items() if plain(key) in QUESTION_WORDS)
+    if isinstance(first, dict):
+        names = list(first)
+        whole = all(isinstance(one, dict) and list(one) == names for one in value.values())
+    else:
+        names = list(range(len(first))) if isinstance(first, list) else []
+        whole = all(isinstance(one, list) and len(one) == len(names) for one in value.values())
+    if not whole or not names or any(plain(key) in TALK for key in value):
+        return [value]
+    return [{key: one[name] for key, one in value.items()} for name in names]
 
 
 def _is_rows(value: Any) -> bool:

@@ -7,7 +7,8 @@ makes of it is checked again here, because it fills in what is missing and leave
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -95,13 +96,29 @@ def _check_size(checkpoint: Checkpoint, kind: Any, config: Any) -> None:
                     f"{folder}: config.json has {name} {getattr(part, name)}, the weights have "
                     f"{len(checkpoint.tensors)} tensors in all; take both from one model"
                 )
-    with torch.device("meta"):
-        described = sum(weight.numel() for weight in kind(deepcopy(config)).parameters())
+    described = _count(Described(kind, (folder / "config.json").read_text(), config))
     if described > 2 * checkpoint.parameters:
         raise UserError(
             f"{folder}: config.json describes {described:,} parameters, the weights hold "
             f"{checkpoint.parameters:,}; take both from one model"
         )
+
+
+@dataclass(frozen=True)
+class Described:
+    """A model of transformers' class `kind`, as its config.json says."""
+
+    kind: Any
+    text: str
+    config: Any = field(compare=False)
+
+
+@lru_cache(maxsize=8)
+def _count(described: Described) -> int:
+    """Parameters; policy and bias model, or a model and its adapters' base, are of one config."""
+    with torch.device("meta"):
+        model = described.kind(deepcopy(described.config))
+    return sum(weight.numel() for weight in model.parameters())
 
 
 def read_tokenizer(checkpoint: Checkpoint, model: Any) -> PreTrainedTokenizerBase:

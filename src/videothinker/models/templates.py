@@ -132,7 +132,7 @@ def _render_apart(request: str) -> list[dict[str, str]] | str:
     alone = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # stacks of threads are memory
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "videothinker.models.templates"],
+            [sys.executable, "-P", "-m", "videothinker.models.templates"],
             input=request.encode(),
             capture_output=True,
             timeout=WALL_SECONDS,

@@ -246,7 +246,7 @@ def _notes(runs: Sequence[RunFolder]) -> list[str]:
 
 
 def _diagnosed(found: Diagnosed) -> str:
-    if not found.rows:
+    if not found.used:
         asked = count(len(found.questions), "question")
         return f"{asked} are audited, none is labelled; no model is evaluated here."
     share = next((s for s in found.labels if s.name == "observational"), None)
@@ -254,7 +254,7 @@ def _diagnosed(found: Diagnosed) -> str:
     away = next((s for s in found.give_aways if s.name == "inferential"), None)
     told = "is not known" if away is None else f"holds for {percent(away.value)} % of {away.n:,}"
     return (
-        f"{value} % of {count(len(found.rows), 'question')} can be answered by describing the "
+        f"{value} % of {count(len(found.used), 'question')} can be answered by describing the "
         f"video (rule {', '.join(found.chosen)}); that {DEFINITION}, which gives an inferential "
         f"question away, {told}; no model is evaluated here."
     )

@@ -1,5 +1,6 @@
 """What a report is told; the rest comes from the records."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -46,5 +47,5 @@ class ReportConfig:
         if self.video_roots and not self.embed_videos:
             raise UserError("video_roots says what may be embedded; add --embed-videos")
         for name in ("text_megabytes", "embed_megabytes"):
-            if getattr(self, name) <= 0:
-                raise UserError(f"{name} is {getattr(self, name)}; give more than 0")
+            if not 0 < getattr(self, name) < math.inf:
+                raise UserError(f"{name} is {getattr(self, name)}; give a number above 0")

@@ -55,12 +55,17 @@ class Diagnosed:
     """Probe -> share of the model's answers that no letter could be read from."""
 
     @property
+    def used(self) -> list[Diagnosis]:
+        """All but the excluded, of which no share speaks."""
+        return [row for row in self.rows if row.label != "excluded"]
+
+    @property
     def labels(self) -> list[Proportion]:
         """Share of each label that occurs."""
-        counts = Counter(row.label for row in self.rows)
-        order = ("observational", "inferential", "excluded")
+        counts = Counter(row.label for row in self.used)
+        order = ("observational", "inferential")
         return [
-            Proportion(label, counts[label], len(self.rows)) for label in order if counts[label]
+            Proportion(label, counts[label], counts.total()) for label in order if counts[label]
         ]
 
     @property
@@ -89,14 +94,14 @@ class Diagnosed:
         """Share of observational questions under every rule."""
         shares = []
         for rule in self.rules:
-            flags = [row.flags[rule] for row in self.rows if row.flags.get(rule) is not None]
+            flags = [row.flags[rule] for row in self.used if row.flags.get(rule) is not None]
             if flags:
                 shares.append(Proportion(rule, sum(map(bool, flags)), len(flags)))
         return shares
 
     def disagreement(self, one: str, other: str) -> Proportion | None:
         """Questions on which two rules give different labels; None where they never both apply."""
-        pairs = [(row.flags.get(one), row.flags.get(other)) for row in self.rows]
+        pairs = [(row.flags.get(one), row.flags.get(other)) for row in self.used]
         both = [(a, b) for a, b in pairs if a is not None and b is not None]
         if not both:
             return None
@@ -105,7 +110,7 @@ class Diagnosed:
     @property
     def groups(self) -> dict[str, list[Proportion]]:
         """Share of observational questions for each value of each group (and split, and type)."""
-        kept = [row for row in self.rows if row.label != "excluded"]
+        kept = self.used
         found: dict[str, list[Proportion]] = {}
         keys = dict.fromkeys(key for q in self.questions.values() for key in q.groups)
         for key in ("split", "type", *keys):

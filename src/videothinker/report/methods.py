@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from videothinker.algorithms.bias import BiasConfig
+from videothinker.errors import UserError
 from videothinker.report.sources import BASE, ROLES, RunFolder, read_metadata, stage_of
 from videothinker.run_file import RunFile
 
@@ -37,15 +39,32 @@ class Origin:
 def find_metadata(model: str, runs: Sequence[RunFolder]) -> RunFile | None:
     """The run.json of the stage that made a model; None where none did.
 
-    A model lies in `RUN/model` or in `RUN/checkpoints/step-N`. Where its folder has moved, the run
-    of the same name among those given is taken.
+    A model lies in `RUN/model` or in `RUN/checkpoints/step-N`. Where its folder has moved, or is
+    not to be seen from here, the run whose path ends in most of the same names is taken.
+
+    Raises:
+        UserError: several of those given end so.
     """
     path = Path(model)
-    for folder in (path, path.parent, path.parent.parent):
+    places = (path, path.parent, path.parent.parent)
+    for folder in places:
         if folder.name and (folder / "run.json").is_file():
             return read_metadata(folder)
-    found = (run.metadata for run in runs if run.stage in ROLES and run.name in path.parts)
-    return next(found, None)
+    trained = {run.path.resolve(): run.metadata for run in runs if run.stage in ROLES}
+    alike = {at: max(_names_in_common(at, place) for place in places) for at in trained}
+    found = [at for at in alike if alike[at] == max(alike.values()) > 0]
+    if len(found) > 1:
+        raise UserError(
+            f"{model}: an evaluated model that {found[0]} or {found[1]} may have made; call report "
+            "from where that path leads to it, or leave one of them out"
+        )
+    return trained[found[0]] if found else None
+
+
+def _names_in_common(one: Path, other: Path) -> int:
+    """How many names at the end of the paths are the same."""
+    pairs = zip(reversed(one.parts), reversed(other.parts), strict=False)
+    return sum(1 for _ in takewhile(lambda names: names[0] == names[1], pairs))
 
 
 def _plain(model: str) -> str:

@@ -45,7 +45,8 @@ def _video(found: Findings) -> Sheet:
         for part, row in found.items()
     ]
     note = (
-        "Points, with 95 % intervals by video. Blind Gap: right without the video, minus a guess. "
+        "Points, with 95 % intervals by video. Blind Gap: right without the video, minus a guess "
+        "of one option, or of any set of them where questions have several right ones. "
         "Visual Gain: right with the video, minus right without it."
     )
     title = "Does the model need the video?"

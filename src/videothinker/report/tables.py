@@ -187,9 +187,10 @@ def _floors(board: Board) -> list[SheetLine]:
         guess = fmean(prod(chance(q, several=board.several) for q in unit) for unit in asked)
         always_cells.append(TableCell(percent(always), words=words))
         guess_cells.append(TableCell(percent(guess), words=words))
+    letters = "any letters" if board.several else "one letter"  # as the prompt allows
     lines = [
         SheetLine("Floor: always A", tuple(always_cells)),
-        SheetLine("Floor: random guess", tuple(guess_cells)),
+        SheetLine(f"Floor: random guess of {letters}", tuple(guess_cells)),
     ]
     if known:
         words = "Floor: reads the premise, simulates nothing"

@@ -1,8 +1,9 @@
 """The questions a stage trains on: a seeded draw, a validation slice, and what they are made of."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from pathlib import Path
 
 from videothinker import console, giveaways
@@ -10,6 +11,7 @@ from videothinker.algorithms.base import TrainConfig
 from videothinker.benchmarks import jsonl
 from videothinker.benchmarks.base import tier_of
 from videothinker.errors import UserError
+from videothinker.families import family_of
 from videothinker.lists.arrow import is_dataset
 from videothinker.records import Label, Question
 from videothinker.run_file import QUESTIONS, RunFile, read_run_file
@@ -251,11 +253,25 @@ def _draw(
 ) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
     """The questions to train on, and those to validate on."""
     validation = _validation(ordered, labels, config) if config.eval_steps else ()
-    kept = {q.id for q in validation}
-    train = tuple(q for q in ordered if q.id not in kept)[: config.train_questions or None]
+    part = family_of if config.whole_families else attrgetter("id")
+    kept = {part(q) for q in validation}
+    train = _first([q for q in ordered if part(q) not in kept], config.train_questions, part)
     if "pair_consistency" in config.reward_funcs:
         _check_pairs(train, source)
     return train, validation
+
+
+def _first(
+    questions: Sequence[Question], most: int, part: Callable[[Question], str]
+) -> tuple[Question, ...]:
+    """The first `most` (0: all) of them, no part of which is broken."""
+    sizes, room = Counter(map(part, questions)), most or len(questions)
+    kept = set[str]()
+    for name in sizes:  # in the order of their first questions
+        if sizes[name] <= room:
+            kept.add(name)
+            room -= sizes[name]
+    return tuple(q for q in questions if part(q) in kept)
 
 
 def in_order(questions: Sequence[Question], seed: int, epoch: int) -> list[Question]:

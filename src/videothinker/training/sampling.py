@@ -20,6 +20,7 @@ from videothinker import answers, console
 from videothinker.algorithms.base import TrainConfig
 from videothinker.dependence import average
 from videothinker.errors import UserError
+from videothinker.families import family_of
 from videothinker.generation.base import generate
 from videothinker.processes import Processes
 from videothinker.records import Question, Sample, read_jsonl
@@ -78,6 +79,11 @@ def open_stream(
         console.say(
             f"warning: {kind} sampling draws as uniform does: every question was answered right "
             f"equally often ({success[questions[0].id]:.0%})"
+        )
+    if run and config.whole_families and len(_families(questions)) == len(questions):
+        console.say(
+            "warning: --whole-families finds none: no two questions name the same family; leave "
+            "it out, or give questions that have groups.family"
         )
     if run and data.labels:
         drawn = evened(questions, weights) if config.whole_families else weights
@@ -151,7 +157,7 @@ def _families(questions: Sequence[Question]) -> dict[str, list[int]]:
     """Places of each family's questions; a question without a family is one of its own."""
     members: dict[str, list[int]] = {}
     for place, question in enumerate(questions):
-        members.setdefault(question.groups.get("family", question.id), []).append(place)
+        members.setdefault(family_of(question), []).append(place)
     return members
 
 

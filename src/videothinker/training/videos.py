@@ -53,7 +53,7 @@ class DecodedVideo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 
 class DecodedVideos:
-    """What was seen to decode in one data folder with one number of frames and one rule on links.
+    """What was seen to decode in one data folder with the same frames, budget and rule on links.
 
     Only what is good: a bad video may have been mended, and looking again takes no time.
     """
@@ -61,7 +61,8 @@ class DecodedVideos:
     def __init__(self, root: Path, config: TrainConfig) -> None:
         self.root = root
         name = hashlib.sha256(f"{root.resolve()}".encode()).hexdigest()[:12]
-        read = f"{config.frames}-links" if config.follow_links else str(config.frames)
+        budget = f"{config.deadline:g}s-{config.decode_megabytes}MB"
+        read = f"{config.frames}-{budget}{'-links' if config.follow_links else ''}"
         self.path = _cache_folder() / "videos" / f"{root.resolve().name}-{name}-{read}.jsonl"
         self._seen: dict[DecodedVideo, bool] = {}
         decoder = msgspec.json.Decoder(DecodedVideo)

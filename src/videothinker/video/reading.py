@@ -123,7 +123,7 @@ class _Decoder:
     def _start(self) -> "subprocess.Popen[bytes]":
         if self._child is None or self._child.poll() is not None:
             self._child = subprocess.Popen(
-                [sys.executable, "-m", "videothinker.video"],
+                [sys.executable, "-P", "-m", "videothinker.video"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

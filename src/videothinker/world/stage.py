@@ -131,7 +131,7 @@ def _run_jobs(jobs: Iterator[SceneJob], workers: int) -> Iterator[Made]:
     )
 
     def submit(count: int) -> None:
-        with _no_script():
+        with _nothing_but_ours():
             waiting.extend(pool.submit(make_scene, job) for job in islice(jobs, count))
 
     waiting = deque[Future[Made]]()
@@ -151,14 +151,18 @@ def _run_jobs(jobs: Iterator[SceneJob], workers: int) -> Iterator[Made]:
 
 
 @contextmanager
-def _no_script() -> Iterator[None]:
-    """Inside, a process that starts does not run the user's script again, whose world this is."""
-    script = sys.modules["__main__"]
+def _nothing_but_ours() -> Iterator[None]:
+    """Inside, a process that starts runs neither the user's script again, whose world this is, nor
+    a module that lies in the working folder.
+    """
+    script, safe = sys.modules["__main__"], os.environ.get("PYTHONSAFEPATH")
     sys.modules["__main__"] = ModuleType("__main__")
+    os.environ["PYTHONSAFEPATH"] = "1"
     try:
         yield
     finally:
         sys.modules["__main__"] = script
+        os.environ.pop("PYTHONSAFEPATH") if safe is None else os.environ.update(PYTHONSAFEPATH=safe)
 
 
 def _follow(parent: int) -> None:

@@ -1,5 +1,6 @@
 """Settings of the small base models' pretraining."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -177,6 +178,9 @@ class PretrainConfig:
         for name in ("steps", "batch", "questions", "save_every", "measure_every"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)}; give 1 or more")
+        for name in ("learning_rate", "adam_learning_rate"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise UserError(f"{name} is {getattr(self, name)}; give a number above 0")
         if len(self.stages) != 4 or abs(sum(self.stages) - 1) > 1e-6:
             raise UserError(f"stages {self.stages} came; give four shares that add up to 1")
         for name in (
