@@ -1,4 +1,4 @@
-"""Every random draw is seeded by (seed, stage, step, item)."""
+"""Seeds of random draws, by (seed, stage, step, item)."""
 
 import hashlib
 

@@ -25,7 +25,7 @@ ROWS = [
 @pytest.fixture
 def arrow() -> Any:
     """The extra `datasets`; the tests that write such folders are skipped without it."""
-    return pytest.importorskip("pyarrow", reason="pip install 'videothinker[datasets]'")
+    return pytest.importorskip("pyarrow", reason="pip install pyarrow")
 
 
 def save(arrow: Any, folder: Path, *shards: list[dict[str, Any]], split: str | None = None) -> Path:

@@ -217,5 +217,5 @@ def test_a_prompt_over_the_limit_is_an_error_that_names_the_question(
 def test_a_tracker_that_is_not_installed_is_an_error(
     toy: Path, quick: dict[str, Any], tmp_path: Path
 ) -> None:
-    with pytest.raises(UserError, match=r"not installed; install videothinker\[trackers\]"):
+    with pytest.raises(UserError, match=r"not installed; run `pip install"):
         train(toy, GrpoConfig(out=tmp_path / "a", log_with="tensorboard", **quick))

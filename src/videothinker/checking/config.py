@@ -12,7 +12,7 @@ class CheckConfig:
     data_root: Path | None = None
     """Where the videos lie; None is the list's own folder."""
     accept_guesses: bool = False
-    """What had to be guessed of the list, and is named, is right."""
+    """Accept what had to be guessed in reading the list, which is named."""
     answers_from: Literal[0, 1] | None = None
     """Number of the first choice where answers are numbers; None is as the whole list tells."""
     decode: bool = False
@@ -33,7 +33,7 @@ class ConvertConfig:
     data_root: Path | None = None
     """Where the videos lie; None is the list's own folder."""
     accept_guesses: bool = False
-    """What had to be guessed of the list, and is named, is right."""
+    """Accept what had to be guessed in reading the list, which is named."""
     answers_from: Literal[0, 1] | None = None
     """Number of the first choice where answers are numbers; None is as the whole list tells."""
     keep_going: bool = False

@@ -79,7 +79,7 @@ def check(path: Path, config: CheckConfig) -> Checked:
         flags += " --keep-going" if found.problems else ""
         say(
             f"{path}: {_count(found)}; mend what is named above and check again, or write the "
-            f"whole questions: videothinker convert {path}{flags} --out FILE"
+            f"whole questions: videothinker convert {hub.as_given(path)}{flags} --out FILE"
         )
     elif found.guesses and not found.accepted:
         say(f"{path}: {_count(found)}; where every guess is right, add {CONFIRM} to each command")

@@ -16,7 +16,7 @@ from videothinker.files import border, load_json
 from videothinker.lists.arrow_size import is_packed, unpacked_bytes
 
 SHORT = "it ends in the middle; download it again"
-INSTALL = "install it: pip install 'videothinker[datasets]'"
+INSTALL = "install it: pip install pyarrow"
 SPLITS, STATE = "dataset_dict.json", "state.json"
 """What `save_to_disk` writes beside several splits, and beside the Arrow files of one."""
 SPLIT = re.compile(r"(?:.*[-_])?(train|training|validation|valid|val|dev|test)(?:[-_.].*|$)")

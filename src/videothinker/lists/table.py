@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from videothinker import files
+from videothinker import files, hub
 from videothinker.errors import UserError
 from videothinker.lists.arrow import SHORT, dataset_files, is_dataset, read_dataset, read_parquet
 from videothinker.lists.layout import KEY, LIST_KEY, SPLITS, TALK, VIDEO, plain
@@ -90,7 +90,7 @@ def refuse_absent(path: Path) -> None:
     if is_world(folder):
         raise UserError(
             f"{folder}: is a simulated world, whose questions have no labels yet; label them "
-            f"first: videothinker diagnose {folder}"
+            f"first: videothinker diagnose {hub.as_given(folder)}"
         )
     if path.name == QUESTIONS:
         raise UserError(f"{folder}: is a folder without {QUESTIONS}; give {WANTED}")

@@ -93,7 +93,7 @@ def open_tracker(config: TrainConfig, processes: Processes) -> Track:
     if importlib.util.find_spec(config.log_with) is None:
         raise UserError(
             f"log_with is {config.log_with!r}, which is not installed; "
-            f"pip install {config.log_with}, or leave log_with out"
+            f"run `pip install {config.log_with}`, or leave log_with out"
         )
     from accelerate import Accelerator  # noqa: PLC0415
 
