@@ -61,7 +61,7 @@ def styled(style: str) -> list[str]:
 def test_parquet_without_a_reader_names_the_reader(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     put(tmp_path / f"{videomme.ROWS}.parquet", [])
-    with pytest.raises(UserError, match=r"pip install 'videothinker\[datasets\]'.*to_pylist"):
+    with pytest.raises(UserError, match=r"pip install pyarrow.*to_pylist"):
         videomme.load(tmp_path)
 
 

@@ -99,7 +99,7 @@ def test_what_is_wrong_with_a_folder_is_one_sentence(arrow, tmp_path, monkeypatc
     with pytest.raises(UserError, match=r"state\.json: names no files"):
         read_table(folder)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(UserError, match=r"pip install 'videothinker\[datasets\]'"):
+    with pytest.raises(UserError, match=r"pip install pyarrow"):
         read_table(folder)
 
 

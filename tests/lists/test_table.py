@@ -147,7 +147,7 @@ def test_parquet_without_its_reader_says_how_to_do_without(tmp_path, monkeypatch
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     path = tmp_path / "list.parquet"
     path.write_bytes(b"PAR1....PAR1")
-    with pytest.raises(UserError, match=r"pip install 'videothinker\[datasets\]'.*to_pylist"):
+    with pytest.raises(UserError, match=r"pip install pyarrow.*to_pylist"):
         read_table(path)
 
 
