@@ -208,13 +208,17 @@ def test_another_file_is_not_written_over(folder):
 
 
 def test_a_long_list_is_checked_at_ten_thousand_lines_a_second(folder):
-    """100,000 lines in under 10 s; processor time, so that a busy machine is no fault."""
+    """100,000 in under 10 s: the least of three, in processor time, on a machine that is busy."""
     path = folder / "long.jsonl"
     row = {**ROW, "path": "a.mp4"}
-    path.write_text("".join(json.dumps(row | {"id": i}) + "\n" for i in range(20_000)))
-    began = time.process_time()
-    assert check(path, CheckConfig()).questions == 20_000
-    assert time.process_time() - began < 2
+    path.write_text("".join(json.dumps(row | {"id": i}) + "\n" for i in range(5_000)))
+
+    def seconds() -> float:
+        began = time.process_time()
+        assert check(path, CheckConfig()).questions == 5_000
+        return time.process_time() - began
+
+    assert min(seconds() for _ in range(3)) < 0.5
 
 
 def test_evaluate_takes_such_a_list(folder, capsys):

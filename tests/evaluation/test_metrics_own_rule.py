@@ -66,7 +66,11 @@ def rendered(own: OwnMetric | None) -> list[str]:
     questions = [asked(0), asked(1)]
     samples = [say(questions[0], "A. because", lenient=("A",)), say(questions[1], "It is B")]
     summary = summarise(questions, samples, {}, (), several=False, own=own)
-    summary |= {"benchmark": "b", "protocol": {"key": "official@1"}, "needs_judge": {}}
+    summary |= {
+        "benchmark": "b",
+        "protocol": {"key": "official@1", "several": False},
+        "needs_judge": {},
+    }
     return tables.render(summary | {"left_out": {}})
 
 
