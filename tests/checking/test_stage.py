@@ -207,18 +207,25 @@ def test_another_file_is_not_written_over(folder):
     assert convert(path, ConvertConfig(out=folder / "ours.jsonl")) == first
 
 
-def test_a_long_list_is_checked_at_ten_thousand_lines_a_second(folder):
-    """100,000 in under 10 s: the least of three, in processor time, on a machine that is busy."""
+def test_a_long_list_takes_little_longer_than_its_json(folder):
+    """100,000 lines in under 10 s, where JSON alone takes 0.4: here the ratio, each the least of
+    three in processor time, as machines differ and are busy.
+    """
     path = folder / "long.jsonl"
     row = {**ROW, "path": "a.mp4"}
     path.write_text("".join(json.dumps(row | {"id": i}) + "\n" for i in range(5_000)))
 
-    def seconds() -> float:
-        began = time.process_time()
-        assert check(path, CheckConfig()).questions == 5_000
-        return time.process_time() - began
+    def least(work) -> float:
+        seconds = []
+        for _ in range(3):
+            began = time.process_time()
+            work()
+            seconds.append(time.process_time() - began)
+        return min(seconds)
 
-    assert min(seconds() for _ in range(3)) < 0.5
+    plain = least(lambda: [json.dumps(json.loads(line)) for line in path.read_text().splitlines()])
+    assert least(lambda: check(path, CheckConfig())) < 25 * plain
+    assert check(path, CheckConfig()).questions == 5_000
 
 
 def test_evaluate_takes_such_a_list(folder, capsys):

@@ -58,3 +58,18 @@ def test_no_number_is_without_end_or_none(verb: str) -> None:
         for name, odd in itertools.product(real, (math.nan, math.inf, -math.inf)):
             with pytest.raises(UserError, match=name):
                 dataclasses.replace(arguments[-1], **{name: odd})
+
+
+@pytest.mark.parametrize(
+    ("verb", "flag", "odd"),
+    [
+        ("train grpo", "reward-weights", "nan 1"),
+        ("train grpo", "reward-weights", "1 inf"),
+        ("pretrain", "stages", "nan .5 .25 .25"),
+        ("pretrain", "stages", "1.5 -.5 0 0"),
+    ],
+)
+def test_nor_is_one_of_several(verb: str, flag: str, odd: str) -> None:
+    words = [*verb.split(), *WANTED[verb].split(), f"--{flag}", *odd.split()]
+    with pytest.raises(UserError, match=flag.replace("-", "[-_]")):
+        cli.parse(words)

@@ -3,6 +3,7 @@
 import json
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -133,7 +134,7 @@ def test_the_samplings_weights_are_in_the_data(
 
 
 def test_answers_of_another_bias_model_are_refused(data: Path, tmp_path: Path) -> None:
-    """By the run beside them, for no weights are read here."""
+    """By the run beside them."""
     recipe = settings(sampling="bias-failure")
     for name in ("one", "other"):
         (tmp_path / name).mkdir()
@@ -141,6 +142,7 @@ def test_answers_of_another_bias_model_are_refused(data: Path, tmp_path: Path) -
     run = tmp_path / "run"
     run.mkdir()
     record = {"stage": "train_grpo", "inputs": {"bias": digest_path(tmp_path / "one")}}
+    record["config"] = {"sampling": "bias-failure"}
     (run / "run.json").write_text(json.dumps(record))
     samples = [
         Sample(question_id=f"toy/{n}", model="m", protocol="training", verdict="ok", exact=0.0)
@@ -154,6 +156,11 @@ def test_answers_of_another_bias_model_are_refused(data: Path, tmp_path: Path) -
     )
     with pytest.raises(UserError, match="another model than .*other"):
         stream(load_training_set(data, config), config)
+    record["config"] = {"sampling": "curriculum"}  # the policy's own answers
+    (run / "run.json").write_text(json.dumps(record))
+    by_one = replace(config, bias=str(tmp_path / "one"))
+    with pytest.raises(UserError, match="another model than .*one"):
+        stream(load_training_set(data, by_one), by_one)
     write_jsonl(success, [])
     with pytest.raises(UserError, match="holds no answers"):
         stream(load_training_set(data, config), config)

@@ -12,7 +12,7 @@ import torch
 from transformers import Qwen2_5_VLForConditionalGeneration
 
 from tests.training.toy_training import OPEN, dying_at
-from videothinker.algorithms.base import SAME_RESULT, TrainConfig
+from videothinker.algorithms.base import READING, SAME_RESULT, TrainConfig
 from videothinker.algorithms.bias import BiasConfig
 from videothinker.algorithms.cdpo import CdpoConfig
 from videothinker.algorithms.choices import RewardScale
@@ -113,7 +113,7 @@ def test_what_changes_no_number_may_differ_on_resume(
         "deadline": 50.0, "decode_megabytes": 1000, "reward_timeout": 9.0, "max_bad_steps": 7,
         "gradient_checkpointing": True, "save_steps": 1, "save_total_limit": 1,
     }  # fmt: skip
-    assert changed.keys() < set(SAME_RESULT)
+    assert changed.keys() < {*SAME_RESULT, *READING}
     one = train(toy, GrpoConfig(out=tmp_path / "one", **quick))
     with dying_at(2), pytest.raises(KeyboardInterrupt):
         train(toy, GrpoConfig(out=tmp_path / "other", **quick))

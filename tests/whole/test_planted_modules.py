@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 from tests.answering_toys import ask_about, write_video
@@ -23,14 +24,16 @@ assert main(["world", "--out", "w", "--workers", "2", *small]) == 0
 
 
 def test_no_stage_runs_one(tmp_path: Path) -> None:
-    """Decoder, chat template and workers are Pythons of their own; so is a grid's cell."""
-    write_video(tmp_path / "a.mp4", 0)
-    write_jsonl(tmp_path / "q.jsonl", [ask_about(n, "a.mp4") for n in range(2)])
+    """Decoder, chat template and workers are Pythons of their own."""
+    theirs, script = tmp_path / "theirs", tmp_path / "script.py"
+    theirs.mkdir()
+    script.write_text(f"if __name__ == '__main__':\n{textwrap.indent(CODE, '    ')}")
+    write_video(theirs / "a.mp4", 0)
+    write_jsonl(theirs / "q.jsonl", [ask_about(n, "a.mp4") for n in range(2)])
     for name in PLANTED:
-        (tmp_path / f"{name}.py").write_text("open('ran', 'a').write(__name__)")
+        (theirs / f"{name}.py").write_text("open('ran', 'a').write(__name__)")
     done = subprocess.run(
-        [sys.executable, "-P", "-c", CODE],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [sys.executable, str(script)], cwd=theirs, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
-    assert not (tmp_path / "ran").exists()
+    assert not (theirs / "ran").exists()

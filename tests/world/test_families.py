@@ -303,7 +303,8 @@ def test_what_a_few_draws_rule_out_more_of_them_do_not_bring_back() -> None:
         assert len(draws) == 7
         assert draws[-1] == fragile_pairs(one, dials, 0.1, 6, np.random.default_rng(index))
         able: list[bool] = []
-        for truth.fragile in draws:
+        for fragile in draws:
+            truth.fragile = fragile
             able.append(conceivable(truth, wanted))
         assert able == sorted(able, reverse=True)
         names = Names(truth.scene.objects, np.random.default_rng(index))

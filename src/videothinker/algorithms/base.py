@@ -31,12 +31,14 @@ MAY_BE_ZERO = (
     "guard_valid",
 )  # fmt: skip
 SAME_RESULT = (
-    "data_root", "follow_links", "accept_guesses", "deadline", "decode_megabytes", "reward_timeout",
-    "optimizer_device", "offload_bias", "gradient_checkpointing", "shard", "save_steps",
-    "save_total_limit", "log_with", "max_bad_steps",
+    "data_root", "accept_guesses", "reward_timeout", "optimizer_device", "offload_bias",
+    "gradient_checkpointing", "shard", "save_steps", "save_total_limit", "log_with",
+    "max_bad_steps",
 )  # fmt: skip
 """Settings that change nothing of what a run computes: where things are read, computed and kept,
 and how long is waited. They may differ on resume, and make no other method."""
+READING = ("on_bad_video", "follow_links", "deadline", "decode_megabytes")
+"""Which videos can be read: they too, though `drop` trains without the others' questions."""
 OWN_RULE = ("seed", "repulsion")
 """Any seed is one; `algorithms/cdpo.py` says of the repulsion what it may be."""
 
@@ -162,8 +164,8 @@ class TrainConfig:
     success: Path | None = None
     """With a sampling by success: `success.jsonl` of an earlier run of the same model, to reuse."""
     whole_families: bool = False
-    """With a sampling by success: draw the questions of a family together. `train_questions` breaks
-    none, and of those with a question in the validation slice none is trained on. Ours."""
+    """With a sampling by success: draw the questions of a family together; `train_questions` and
+    the validation slice break none. Ours."""
     freeze_vision: bool = False
     """Keep the vision tower as it is. Authors' script: the tower is trained."""
     gradient_checkpointing: bool | None = None
@@ -215,7 +217,9 @@ class TrainConfig:
         require(self, "reward_funcs", self.reward_funcs, "one or more reward functions")
         if self.reward_weights is not None:
             count = len(self.reward_funcs)
-            require(self, "reward_weights", len(self.reward_weights) == count, f"{count} numbers")
+            finite = all(map(math.isfinite, self.reward_weights))
+            known = finite and len(self.reward_weights) == count
+            require(self, "reward_weights", known, f"{count} numbers")
         alone = self.moments == "float32" or self.optimizer_device == "model"
         require(self, "moments", alone, "float32 where optimizer_device is 'cpu'")
         share = self.inferential_share

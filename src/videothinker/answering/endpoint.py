@@ -8,10 +8,9 @@ from urllib.parse import urlsplit
 from videothinker.errors import UserError
 
 KEY_VARIABLE = "VIDEOTHINKER_API_KEY"
-MAY_CHANGE = ("served", "accept_guesses", "deadline", "decode_megabytes", "follow_links")
+MAY_CHANGE = ("served", "accept_guesses")
 """Settings that may change on resume. Address and pacing do not affect the answers: what does is
-recorded under `device`, and the model under its name. Accepted guesses are read as before, and what
-a larger budget decodes is no other video."""
+recorded under `device`, and the model under its name. Accepted guesses are read as before."""
 VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 
 

@@ -14,7 +14,7 @@ from videothinker.benchmarks.protocols import Protocol
 from videothinker.budget import limits
 from videothinker.console import say
 from videothinker.diagnosis.config import DiagnoseConfig
-from videothinker.diagnosis.rotation import by_question, rotations
+from videothinker.diagnosis.rotation import by_question, refuse_alike, rotated
 from videothinker.diagnosis.sources import Source
 from videothinker.errors import UserError
 from videothinker.models.base import Model
@@ -78,7 +78,7 @@ class Asker:
         asked = [question for question in questions if applies(question, probe)]
         samples = answer_questions(
             self.policy,
-            rotations(asked, self.config.samples),
+            [rotated(question, i) for question in asked for i in range(self.config.samples)],
             self.data_root,
             self.protocol,
             variant=probe,
@@ -124,6 +124,7 @@ def probe(
     pairs = [two for two in both if two[0].answer and two[1].answer]
     chosen = {q.id for q in draw([one for one, _ in pairs], config.limit, config.seed)}
     pairs = [two for two in pairs if two[0].id in chosen and "full" in config.probes]
+    refuse_alike([*asked, *(question for two in pairs for question in two)], config.samples)
     run.facts |= placed.facts
     for line in placed.lines:
         say(line)

@@ -33,11 +33,11 @@ def rotated(question: Question, places: int) -> Question:
     )
 
 
-def rotations(questions: Sequence[Question], times: int) -> list[Question]:
-    """Each question rotated by 0, 1 ... `times` - 1 places.
+def refuse_alike(questions: Sequence[Question], times: int) -> None:
+    """Refuse ids that differ by what a rotation by 1 ... `times` - 1 places adds.
 
     Raises:
-        UserError: two questions whose ids differ by what a rotation adds.
+        UserError: two of them.
     """
     own = {question.id for question in questions}
     for name, places in itertools.product(own, range(1, times)):
@@ -46,7 +46,6 @@ def rotations(questions: Sequence[Question], times: int) -> list[Question]:
                 f"the ids {name!r} and {other!r} cannot both be asked: {MARK}{places} marks a "
                 "question whose options are rotated; rename one of them"
             )
-    return [rotated(question, places) for question in questions for places in range(times)]
 
 
 def unrotated(sample: Sample, question: Question, places: int) -> Sample:

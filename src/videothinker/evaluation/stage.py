@@ -124,17 +124,18 @@ def _tell_trained(run: Run, folder: Path | None, chosen: Selection, config: Eval
     """
     known, asked = asked_again(folder, chosen.questions), len(chosen.questions)
     run.facts["trained_on"] = known
-    told = {
-        f"in {config.out.name} the model was trained on what it is asked: {known:,} of "
-        f"{asked:,} questions are in its training list; give a --split or list held out of it": (
-            known > 0
-        ),
-        f"in {config.out.name} the model is shown videos and was pretrained on transcripts alone; "
-        "ask it about transcripts, or give a model that was trained on videos": (
-            saw_no_video(folder) and any(q.video is not None for q in chosen.questions)
-        ),
-    }
-    if warnings := [warning for warning, holds in told.items() if holds]:
+    warnings: list[str] = []
+    if known:
+        warnings.append(
+            f"in {config.out.name} the model was trained on what it is asked: {known:,} of "
+            f"{asked:,} questions are in its training list; give a --split or list held out of it"
+        )
+    if saw_no_video(folder) and any(q.video is not None for q in chosen.questions):
+        warnings.append(
+            f"in {config.out.name} the model is shown videos and was pretrained on transcripts "
+            "alone; ask it about transcripts, or give a model that was trained on videos"
+        )
+    if warnings:
         run.facts["warnings"] = warnings
     for warning in warnings:
         say(f"warning: {warning}")

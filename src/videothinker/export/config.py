@@ -40,6 +40,9 @@ class ExportConfig:
     split: str | None = None
     """With --to lmms-eval: which questions; by default validation where there are such, else test,
     else the only one."""
+    follow_links: bool = False
+    """With --to lmms-eval: follow symbolic links that lead out of the data folder, as a hub cache
+    has them."""
     dtype: Literal["base", "float32", "bfloat16"] = "base"
     """With --merge: of the weights that are written; `base` is the base's own. The sum itself is
     float32."""

@@ -53,7 +53,7 @@ def write_lmms(data: Path, config: ExportConfig, run: Run) -> None:
             "`diagnose` and --probe MODEL, or give a diagnosis of a folder in CLEVRER's layout"
         )
     root = (config.data_root or jsonl.data_root(data)).resolve()
-    rows = _rows(asked, labels, root)
+    rows = _rows(asked, labels, root, follow_links=config.follow_links)
     splits = {question.split for question in asked}
     named = splits.pop() if len(splits) == 1 else "all"
     name = task_name(SIMULATED if jsonl.of_world(data, root, asked) else asked[0].dataset, named)
@@ -86,33 +86,36 @@ def groups_of(diagnosis: Diagnosis) -> list[str]:
 
 
 def _rows(
-    asked: Sequence[Question], labels: Mapping[str, Diagnosis], root: Path
+    asked: Sequence[Question], labels: Mapping[str, Diagnosis], root: Path, *, follow_links: bool
 ) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    wrong: list[str] = []
-    for question in asked:
+    places: dict[str, str] = {}
+    wrong: dict[str, str] = {}
+    for name in dict.fromkeys(q.video for q in asked if q.video is not None):
         try:
-            video = "" if question.video is None else _file(root, question.video)
+            places[name] = _file(root, name, follow_links=follow_links)
         except BadVideo as error:
-            wrong.append(str(error))
-            continue
-        row = {
+            wrong[name] = str(error)
+    if wrong:
+        lost = sum(question.video in wrong for question in asked)
+        raise UserError(
+            f"{next(iter(wrong.values()))} (of {lost:,} questions the task cannot have the video)"
+        )
+    return [
+        {
             "question_id": question.id,
-            "video": video,
+            "video": places[question.video] if question.video is not None else "",
             "context": question.context or "",
             "question": question.question,
             "choices": list(question.choices),
             "answer": list(question.answer),
             "groups": groups_of(labels[question.id]),
         }
-        rows.append(row)
-    if wrong:
-        raise UserError(f"{wrong[0]} (of {len(wrong):,} questions the task cannot have the video)")
-    return rows
+        for question in asked
+    ]
 
 
-def _file(root: Path, name: str) -> str:
-    video = locate(root, name)
+def _file(root: Path, name: str, *, follow_links: bool) -> str:
+    video = locate(root, name, follow_links=follow_links)
     if video.is_dir():
         raise BadVideo(f"video {name!r} is a folder of images; encode it as a file")
     return str(video)

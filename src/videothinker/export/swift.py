@@ -16,7 +16,7 @@ from typing import Any
 
 import tyro
 
-from videothinker import prompts
+from videothinker import hub, prompts
 from videothinker.algorithms.base import TrainConfig
 from videothinker.algorithms.catalog import ALGORITHMS
 from videothinker.console import say
@@ -28,7 +28,7 @@ from videothinker.models.catalog import FAMILIES
 from videothinker.models.folders import find_model
 from videothinker.recipes import as_words, check_keys, read_recipe, refused, spell_switches
 from videothinker.records import Question, Sample, read_jsonl, write_atomic
-from videothinker.run_file import read_run_file
+from videothinker.run_file import RunFile, read_run_file
 from videothinker.runs import Run, digest_path
 from videothinker.training.data import TrainingSet, load_training_set
 from videothinker.training.sampling import (
@@ -146,7 +146,7 @@ def refuse_unlike(config: TrainConfig) -> None:
         if source and find_model(source).adapter is not None:
             raise UserError(
                 f"{name} {source} is a LoRA adapter; merge it first: "
-                f"videothinker export --merge {source} --out FOLDER"
+                f"videothinker export --merge {hub.as_given(source)} --out FOLDER"
             )
 
 
@@ -178,7 +178,7 @@ def stream(data: TrainingSet, config: TrainConfig) -> Callable[[int], Question]:
 def _answerer(success: Path, config: TrainConfig) -> str:
     """The digest of the model whose answers a file holds; it must be the one that is to choose.
 
-    Its weights are not read: the run beside the file says which folder it was made with.
+    Its weights are hashed, not loaded: the run beside the file says which folder answered.
 
     Raises:
         UserError: of another model, or no answers.
@@ -189,10 +189,11 @@ def _answerer(success: Path, config: TrainConfig) -> str:
     bias = config.bias_source() if config.sampling == "bias-failure" else None
     name, judge = ("bias", bias.model) if bias else ("model", config.model)
     made, folder = success.parent / "run.json", find_model(judge).folder
-    recorded = read_run_file(made).inputs.get(name) if made.is_file() else None
-    if recorded is None or folder is None:
+    run = read_run_file(made) if made.is_file() else RunFile()
+    by_bias = run.config.get("sampling") == "bias-failure"
+    if folder is None or run.inputs.get(name) is None:
         say(f"warning: nothing says whose answers {success} holds; taken for those of {judge}")
-    elif digest_path(folder) != recorded:
+    elif by_bias != (bias is not None) or digest_path(folder) != run.inputs[name]:
         raise UserError(
             f"{success}: holds answers of another model than {judge}; give that of a run with it"
         )

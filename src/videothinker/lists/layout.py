@@ -121,7 +121,8 @@ def find(keys: Iterable[str], row: Mapping[str, Any]) -> Layout:
     answers = tuple((spelled[n], n in PLACES) for n in ANSWER if n in spelled)
     answers = tuple(pair for pair in answers if pair[0] not in columns)
     clip = next((names for names in CLIPS if all(name in spelled for name in names)), ())
-    video = first(VIDEO)
+    told = "context" in spelled  # who is told what happens is shown nothing
+    video = first(name for name in VIDEO if name != KEY or not told)
     found: dict[str, str | None] = {
         "question": questions[0] if questions else None,
         "choices": choices,

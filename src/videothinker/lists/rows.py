@@ -142,7 +142,8 @@ class Reader:
     def _check_own(self, row: Mapping[str, Any]) -> None:
         """A row in our own words: a key that is none of them is a slip, as `question_stuck`."""
         known = Question.__struct_fields__
-        if unknown := [name for name in row if name not in known]:
+        added = (layout.KEY, layout.LIST_KEY)
+        if unknown := [name for name in row if name not in (*known, *added)]:
             self._wrong(f"unknown field {', '.join(unknown)}", f"allowed are {', '.join(known)}")
         for name in layout.NEEDED:
             if row[name] is None:

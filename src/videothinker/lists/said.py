@@ -83,7 +83,7 @@ def read(value: Any, choices: Choices, *, place: bool = False) -> AnswerSaid | N
 
 
 def _several(values: list[Any], choices: Choices, *, place: bool) -> AnswerSaid | None:
-    if len(values) == len(choices.texts) and all(value in (0, 1) for value in values):
+    if not place and len(values) == len(choices.texts) and all(one in (0, 1) for one in values):
         return _marks(values)
     found = [read(value, choices, place=place) for value in values]
     if not found or None in found:

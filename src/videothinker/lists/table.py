@@ -8,7 +8,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -183,7 +183,7 @@ def _questions(value: Any) -> list[Any]:
     if not isinstance(value, dict) or _asks(value):
         return [value]
     lists = {key: rows for key, rows in value.items() if _is_rows(rows)}
-    beside = {k: v for k, v in value.items() if k not in lists and plain(str(k)) not in OF_GROUP}
+    beside = _beside(value, lists)
     splits = all(plain(str(key)) in SPLITS for key in lists)
     if not lists or (len(lists) > 1 and not splits):
         return [value]
@@ -192,6 +192,11 @@ def _questions(value: Any) -> list[Any]:
         for key, rows in lists.items()
         for row in rows
     ]
+
+
+def _beside(value: dict[str, Any], held: Collection[str]) -> dict[str, Any]:
+    """What an object says of all the questions that it holds."""
+    return {k: v for k, v in value.items() if k not in held and plain(str(k)) not in OF_GROUP}
 
 
 def _object(path: Path, data: bytes) -> Table:
@@ -229,7 +234,7 @@ def _held(value: dict[str, Any]) -> list[Any]:
     if listed[0] is not value:
         return listed
     held = {k: _held(v) if isinstance(v, dict) else v for k, v in value.items() if _is_held(v)}
-    beside = {key: one for key, one in value.items() if key not in held}
+    beside = _beside(value, held)
     splits = all(plain(key) in SPLITS for key in held)
     found: list[Any] = []
     for key, rows in held.items():

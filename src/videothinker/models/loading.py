@@ -4,10 +4,10 @@ What a folder says is parsed and checked before a library sees it (`checkpoint`)
 makes of it is checked again here, because it fills in what is missing and leaves out what is new.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -96,7 +96,7 @@ def _check_size(checkpoint: Checkpoint, kind: Any, config: Any) -> None:
                     f"{folder}: config.json has {name} {getattr(part, name)}, the weights have "
                     f"{len(checkpoint.tensors)} tensors in all; take both from one model"
                 )
-    described = _count(Described(kind, (folder / "config.json").read_text(), config))
+    described = _count(kind, type(config), (folder / "config.json").read_bytes())
     if described > 2 * checkpoint.parameters:
         raise UserError(
             f"{folder}: config.json describes {described:,} parameters, the weights hold "
@@ -104,20 +104,11 @@ def _check_size(checkpoint: Checkpoint, kind: Any, config: Any) -> None:
         )
 
 
-@dataclass(frozen=True)
-class Described:
-    """A model of transformers' class `kind`, as its config.json says."""
-
-    kind: Any
-    text: str
-    config: Any = field(compare=False)
-
-
 @lru_cache(maxsize=8)
-def _count(described: Described) -> int:
-    """Parameters; policy and bias model, or a model and its adapters' base, are of one config."""
+def _count(kind: Any, config: Any, described: bytes) -> int:
+    """Parameters of a config.json; policy and bias model, or a model and its base, have one."""
     with torch.device("meta"):
-        model = described.kind(deepcopy(described.config))
+        model = kind(config.from_dict(json.loads(described)))
     return sum(weight.numel() for weight in model.parameters())
 
 

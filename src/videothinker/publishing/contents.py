@@ -91,7 +91,7 @@ def _model(at: Path) -> Contents:
         raise UserError(
             f"{at} is a LoRA adapter on {base}, which nobody else has; push that model first and "
             "train on its address, or make one complete model: "
-            f"videothinker export --merge {at} --out FOLDER"
+            f"videothinker export --merge {hub.as_given(at)} --out FOLDER"
         )
     return Contents("model", at, run, files, base)
 

@@ -248,7 +248,8 @@ def _notes(runs: Sequence[RunFolder]) -> list[str]:
 def _diagnosed(found: Diagnosed) -> str:
     if not found.used:
         asked = count(len(found.questions), "question")
-        return f"{asked} are audited, none is labelled; no model is evaluated here."
+        state = "audited, none is labelled" if not found.rows else "excluded, all of them"
+        return f"{asked} are {state}; no model is evaluated here."
     share = next((s for s in found.labels if s.name == "observational"), None)
     value = percent(share.value) if share else "0.0"
     away = next((s for s in found.give_aways if s.name == "inferential"), None)

@@ -56,7 +56,7 @@ class Diagnosed:
 
     @property
     def used(self) -> list[Diagnosis]:
-        """All but the excluded, of which no share speaks."""
+        """All but the excluded, of which the shares of labels, rules and groups do not speak."""
         return [row for row in self.rows if row.label != "excluded"]
 
     @property

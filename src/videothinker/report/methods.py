@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
-from videothinker.algorithms.base import SAME_RESULT
+from videothinker.algorithms.base import READING, SAME_RESULT
 from videothinker.algorithms.bias import BiasConfig
 from videothinker.errors import UserError
 from videothinker.report.sources import BASE, ROLES, RunFolder, read_metadata, stage_of
@@ -13,9 +13,8 @@ from videothinker.run_file import RunFile
 
 NOT_A_SETTING = frozenset(
     {
-        *SAME_RESULT,
-        *("seed", "out", "json", "model", "bias", "success"),
-        *("eval_steps", "eval_questions", "on_bad_video"),
+        *(*SAME_RESULT, *READING),
+        *("seed", "out", "json", "model", "bias", "success", "eval_steps", "eval_questions"),
     }
 )
 """Settings that do not make another method: where things lie, what is looked at, and the seed."""
@@ -46,20 +45,27 @@ def find_metadata(model: str, runs: Sequence[RunFolder]) -> RunFile | None:
     Raises:
         UserError: several of those given end so.
     """
+    found = _makers(model, runs)
+    if len(found) > 1:
+        one, other, *_ = found
+        raise UserError(
+            f"{model}: an evaluated model that {one} or {other} may have made; call report from "
+            "where that path leads to it, or leave one of them out"
+        )
+    return next(iter(found.values()), None)
+
+
+def _makers(model: str, runs: Sequence[RunFolder]) -> dict[Path, RunFile]:
+    """The runs that may have made a model, by their folders."""
     path = Path(model)
     places = (path, path.parent, path.parent.parent)
     for folder in places:
         if folder.name and (folder / "run.json").is_file():
-            return read_metadata(folder)
+            return {folder: read_metadata(folder)}
     trained = {run.path.resolve(): run.metadata for run in runs if run.stage in ROLES}
     alike = {at: max(_names_in_common(at, place) for place in places) for at in trained}
-    found = [at for at in alike if alike[at] == max(alike.values()) > 0]
-    if len(found) > 1:
-        raise UserError(
-            f"{model}: an evaluated model that {found[0]} or {found[1]} may have made; call report "
-            "from where that path leads to it, or leave one of them out"
-        )
-    return trained[found[0]] if found else None
+    most = max(alike.values(), default=0)
+    return {at: trained[at] for at in alike if alike[at] == most > 0}
 
 
 def _names_in_common(one: Path, other: Path) -> int:
@@ -94,8 +100,8 @@ def _settings(metadata: RunFile, runs: Sequence[RunFolder]) -> dict[str, str]:
     if found.get("sampling") == "uniform":
         del found["sampling"]  # the plain way has no name
     if config.get("bias") is not None:
-        made = find_metadata(str(config["bias"]), runs)
-        role = ROLES.get(stage_of(made)) if made else None
+        made = _makers(str(config["bias"]), runs).values()
+        role = next(iter({ROLES.get(stage_of(one)) for one in made}), None)
         does = "repels" if "repulsion" in config else "questions by"
         if does == "repels" or role != BiasConfig.role:  # whose failures are meant to choose
             found[does] = (role or Path(str(config["bias"])).name).lower()

@@ -253,9 +253,14 @@ def _draw(
 ) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
     """The questions to train on, and those to validate on."""
     validation = _validation(ordered, labels, config) if config.eval_steps else ()
-    part = family_of if config.whole_families else attrgetter("id")
+    part: Callable[[Question], str] = family_of if config.whole_families else attrgetter("id")
     kept = {part(q) for q in validation}
     train = _first([q for q in ordered if part(q) not in kept], config.train_questions, part)
+    if ordered and not train:
+        raise UserError(
+            f"{source}: no question is left to train on, with {len(validation)} to validate on and "
+            f"at most {config.train_questions} to train on; ask for more, or validate on fewer"
+        )
     if "pair_consistency" in config.reward_funcs:
         _check_pairs(train, source)
     return train, validation
@@ -307,6 +312,8 @@ def _validation(
     ordered: Sequence[Question], labels: dict[str, Label], config: TrainConfig
 ) -> tuple[Question, ...]:
     size = min(config.eval_questions, len(ordered) // 10)
+    if config.whole_families:  # which have questions of both labels
+        return _first(ordered[::-1], size, family_of) if size else ()
     if "pair_consistency" in config.reward_funcs:
         size -= size % 2  # a pair has one question of each label, so half of each are whole pairs
     chosen: list[Question] = []

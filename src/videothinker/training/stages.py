@@ -9,7 +9,7 @@ from pathlib import Path
 from time import monotonic
 
 from videothinker import console, hub
-from videothinker.algorithms.base import SAME_RESULT, TrainConfig
+from videothinker.algorithms.base import READING, SAME_RESULT, TrainConfig
 from videothinker.benchmarks import jsonl
 from videothinker.errors import UserError
 from videothinker.lists.table import files_of
@@ -271,7 +271,7 @@ def _open(
         if source and (folder := find_model(source).folder):
             inputs[name] = folder
     # what was used of the questions is compared by `resuming`, not the files' bytes
-    may_change = (*of_data, "diagnosis", "on_bad_video", *SAME_RESULT)
+    may_change = (*of_data, "diagnosis", *SAME_RESULT, *READING)
     grows = "max_steps" if config.lr_scheduler_type == "constant" else None
     stage = f"train_{config.stage}"
     return open_run(config.out, stage, config, inputs, may_change=may_change, grows=grows)

@@ -118,7 +118,8 @@ def find(job: SceneJob) -> Found:
                 continue
             draws = numpy_generator(config.seed, "robust", index, attempt)
             dials = (scenes, config.jitter, config.jitter_draws, draws)
-            for truth.fragile in fragile_so_far(world, *dials):
+            for fragile in fragile_so_far(world, *dials):
+                truth.fragile = fragile
                 if not conceivable(truth, job.asked):
                     break
         speeds_TN = np.linalg.norm(world.factual.velocities_TN2[: world.scene.length], axis=-1)

@@ -126,9 +126,10 @@ def _run_jobs(jobs: Iterator[SceneJob], workers: int) -> Iterator[Made]:
     if workers == 1:
         yield from map(make_scene, jobs)
         return
-    pool = ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=_follow, initargs=(os.getpid(),)
-    )
+    with _nothing_but_ours():  # the pool begins with a process that keeps track of the others
+        pool = ProcessPoolExecutor(
+            workers, mp_context=get_context("spawn"), initializer=_follow, initargs=(os.getpid(),)
+        )
 
     def submit(count: int) -> None:
         with _nothing_but_ours():

@@ -181,7 +181,8 @@ class PretrainConfig:
         for name in ("learning_rate", "adam_learning_rate"):
             if not 0 < getattr(self, name) < math.inf:
                 raise UserError(f"{name} is {getattr(self, name)}; give a number above 0")
-        if len(self.stages) != 4 or abs(sum(self.stages) - 1) > 1e-6:
+        shares = len(self.stages) == 4 and all(0 <= share <= 1 for share in self.stages)
+        if not shares or abs(sum(self.stages) - 1) > 1e-6:
             raise UserError(f"stages {self.stages} came; give four shares that add up to 1")
         for name in (
             "decay",
