@@ -45,7 +45,11 @@ def render(
     template: str = THINK_TEMPLATE,
 ) -> str:
     """The user's message: context in place of a video, question, choices, answer format."""
+    return fill(template, question, render_choices(choices), context)
+
+
+def fill(template: str, question: str, shown: str, context: str | None) -> str:
+    """A template with a question, its choices as they are `shown`, and what stands before it."""
     words = neutralise(question)
-    parts = [part.replace("{question}", words) for part in template.split("{choices}")]
-    body = render_choices(choices).join(parts)
+    body = shown.join(part.replace("{question}", words) for part in template.split("{choices}"))
     return body if context is None else f"{neutralise(context)}\n{body}"

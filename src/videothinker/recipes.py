@@ -3,6 +3,8 @@
 Of YAML what a recipe needs is read: mappings, lists and plain values, with anchors and `<<`.
 """
 
+import contextlib
+import io
 import re
 import typing
 from collections.abc import Collection, Mapping, Sequence
@@ -159,10 +161,30 @@ def spell_switches(kind: type, words: Sequence[str]) -> list[str]:
     ]
 
 
-def refused(printed: str) -> tuple[str, list[str]]:
-    """What tyro prints of words that it refuses -> its sentence, and the flags in it."""
-    told = [*RULE.split(printed), printed][1]
-    return told, FLAG.findall(told)
+class BadWords(Exception):
+    """What tyro says of words that it does not take."""
+
+    def __init__(self, printed: str) -> None:
+        self.told = [*RULE.split(printed), printed][1]
+        self.flags = FLAG.findall(self.told)
+        super().__init__(self.told)
+
+
+def from_words(kind: Any, words: Sequence[str], prog: str) -> Any:
+    """An instance of a dataclass from a command's words; nothing is printed.
+
+    Raises:
+        BadWords: by the parser.
+        ValueError: by the dataclass.
+    """
+    import tyro  # noqa: PLC0415 (heavy)
+
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+            return tyro.cli(kind, prog=prog, args=words)
+    except SystemExit as stop:
+        raise BadWords(printed.getvalue()) from stop
 
 
 def check_keys(recipe: Mapping[str, Any], names: Collection[str], where: str) -> None:

@@ -21,7 +21,6 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from transformers.utils.import_utils import is_torchvision_available
 from transformers.video_utils import VideoMetadata
 
-from videothinker import hub
 from videothinker.answering.config import ModelsConfig
 from videothinker.answering.families import Check, Outcome
 from videothinker.console import say
@@ -29,7 +28,7 @@ from videothinker.errors import UserError
 from videothinker.generation.base import Sampling, generate
 from videothinker.models.base import Group, Prompt
 from videothinker.models.catalog import load_model, place
-from videothinker.models.folders import find_model
+from videothinker.models.folders import find_model, merging
 from videothinker.models.loaded import Loaded, Policy
 from videothinker.models.logprobs import group_logps
 from videothinker.models.positions import continued
@@ -79,8 +78,7 @@ def verify(source: str, config: ModelsConfig) -> Iterator[Check]:
     model = find_model(source)
     if model.adapter is not None:
         raise UserError(
-            f"{source} is a LoRA adapter; make a complete model of it first: videothinker export "
-            f"--merge {hub.as_given(source)} --out FOLDER"
+            f"{source} is a LoRA adapter; make a complete model of it first: {merging(source)}"
         )
     placed = place(model, config.device, config.dtype)
     for line in placed.lines:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 from videothinker.answers import AnswerFormat
-from videothinker.prompts import LETTERS, THINK_TEMPLATE, neutralise
+from videothinker.prompts import LETTERS, THINK_TEMPLATE, fill, neutralise
 from videothinker.records import Question
 
 ProtocolName = Literal["official", "reference", "videothinker", "demo"]
@@ -163,6 +163,4 @@ def render(
         pattern.replace("{letter}", letter).replace("{choice}", neutralise(choice))
         for letter, choice in zip(labels(question, protocol), question.choices, strict=True)
     )
-    words = neutralise(question.question if text is None else text)
-    body = shown.join(part.replace("{question}", words) for part in template.split("{choices}"))
-    return body if context is None else f"{neutralise(context)}\n{body}"
+    return fill(template, question.question if text is None else text, shown, context)

@@ -8,6 +8,10 @@ from videothinker.algorithms.catalog import AlgorithmName
 from videothinker.errors import UserError
 
 To = Literal["ms-swift", "lmms-eval"]
+INSTALL = (
+    "pip install --no-deps CHECKOUT (the folder of videothinker's repository); pip install msgspec"
+)
+"""What another tool's environment needs of ours."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from videothinker import giveaways, hub
 from videothinker.benchmarks import jsonl
 from videothinker.console import say
 from videothinker.errors import UserError
-from videothinker.export.config import ExportConfig
+from videothinker.export.config import INSTALL, ExportConfig
 from videothinker.export.lmms_task import ALL
 from videothinker.records import Diagnosis, Question, write_atomic
 from videothinker.run_file import SIMULATED
@@ -64,10 +64,7 @@ def write_lmms(data: Path, config: ExportConfig, run: Run) -> None:
     write_atomic(run.path / f"{name}.yaml", _task(name, path, groups).encode())
     run.facts |= {"rows": len(rows), "task": name}
     say(f"wrote the task {name} with {len(rows):,} questions to {config.out}")
-    say(
-        "in lmms-eval's environment: pip install --no-deps CHECKOUT (the folder of videothinker's "
-        "repository); pip install msgspec"
-    )
+    say(f"in lmms-eval's environment: {INSTALL}")
     where = hub.as_given(config.out)
     say(f"next: lmms-eval eval --include_path {where} --tasks {name} --model MODEL ...")
 

@@ -5,9 +5,7 @@ sampling's weights are in it already. The loss, schedule and guard are ours (`sw
 rollouts, advantages, optimizer and processes are ms-swift's.
 """
 
-import contextlib
 import dataclasses
-import io
 import json
 import shlex
 from collections.abc import Callable, Iterator, Sequence
@@ -16,17 +14,24 @@ from typing import Any
 
 import tyro
 
-from videothinker import hub, prompts
+from videothinker import prompts
 from videothinker.algorithms.base import TrainConfig
 from videothinker.algorithms.catalog import ALGORITHMS
 from videothinker.console import say
 from videothinker.errors import UserError
-from videothinker.export.config import ExportConfig
+from videothinker.export.config import INSTALL, ExportConfig
 from videothinker.export.swift_settings import COLUMN, reward_name, to_settings
 from videothinker.models.border import read_object
 from videothinker.models.catalog import FAMILIES
-from videothinker.models.folders import find_model
-from videothinker.recipes import as_words, check_keys, read_recipe, refused, spell_switches
+from videothinker.models.folders import find_model, merging
+from videothinker.recipes import (
+    BadWords,
+    as_words,
+    check_keys,
+    from_words,
+    read_recipe,
+    spell_switches,
+)
 from videothinker.records import Question, Sample, read_jsonl, write_atomic
 from videothinker.run_file import RunFile, read_run_file
 from videothinker.runs import Run, digest_path
@@ -82,10 +87,7 @@ def write_swift(data: Path, config: ExportConfig, run: Run) -> None:
             f"kept out of them, as `train` does to validate on (eval_questions): {held_out:,}, by "
             "their ids in run.json, held_out"
         )
-    say(
-        "in ms-swift's environment: pip install --no-deps CHECKOUT (the folder of videothinker's "
-        "repository); pip install msgspec"
-    )
+    say(f"in ms-swift's environment: {INSTALL}")
     say(f"next: GPUS=2 bash {shlex.quote(str(config.out / 'run.sh'))}")
 
 
@@ -109,16 +111,13 @@ def training_settings(config: ExportConfig) -> TrainConfig:
         if field.default is dataclasses.MISSING and field.name not in given:
             raise UserError(f"no --{field.name} came, which `train {kind.stage}` needs; give it")
     words = spell_switches(kind, as_words(given, where))
-    printed = io.StringIO()
     try:
-        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
-            return tyro.cli(tyro.conf.OmitArgPrefixes[kind], args=words, prog=where)
-    except SystemExit as stop:
-        told, named = refused(printed.getvalue())
-        bad = [key for key in given if f"--{key.replace('_', '-')}" in named]
+        return from_words(tyro.conf.OmitArgPrefixes[kind], words, where)
+    except BadWords as error:
+        bad = [key for key in given if f"--{key.replace('_', '-')}" in error.flags]
         what = f"{bad[0]} is {given[bad[0]]!r}, which is not allowed" if bad else ""
-        what = what or " ".join(told.split())
-        raise UserError(f"{where}: {what}; see videothinker help train {kind.stage}") from stop
+        what = what or " ".join(error.told.split())
+        raise UserError(f"{where}: {what}; see videothinker help train {kind.stage}") from error
     except ValueError as error:
         raise UserError(f"{where}: {error}") from error
 
@@ -144,10 +143,7 @@ def refuse_unlike(config: TrainConfig) -> None:
     for name in ("model", "bias"):
         source = getattr(config, name, None)
         if source and find_model(source).adapter is not None:
-            raise UserError(
-                f"{name} {source} is a LoRA adapter; merge it first: "
-                f"videothinker export --merge {hub.as_given(source)} --out FOLDER"
-            )
+            raise UserError(f"{name} {source} is a LoRA adapter; merge it first: {merging(source)}")
 
 
 def stream(data: TrainingSet, config: TrainConfig) -> Callable[[int], Question]:

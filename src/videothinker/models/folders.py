@@ -132,3 +132,8 @@ def read_base(adapter: Path) -> Base:
             f'write where it lies now as "model" into {file} (its digest is checked)'
         )
     return base
+
+
+def merging(adapter: str | Path) -> str:
+    """The command that makes a complete model of an adapter."""
+    return f"videothinker export --merge {hub.as_given(adapter)} --out FOLDER"

@@ -12,7 +12,7 @@ from videothinker import hub
 from videothinker.benchmarks import jsonl
 from videothinker.errors import UserError
 from videothinker.files import border, load_json
-from videothinker.models.folders import ADAPTER_CONFIG, find_model, read_base
+from videothinker.models.folders import ADAPTER_CONFIG, find_model, merging, read_base
 from videothinker.publishing.config import PushConfig
 from videothinker.records import Question, encode, iter_jsonl, read_jsonl
 from videothinker.run_file import QUESTIONS, SIMULATED, RunFile, read_run_file
@@ -90,8 +90,7 @@ def _model(at: Path) -> Contents:
     if base is not None and Path(base).is_absolute():
         raise UserError(
             f"{at} is a LoRA adapter on {base}, which nobody else has; push that model first and "
-            "train on its address, or make one complete model: "
-            f"videothinker export --merge {hub.as_given(at)} --out FOLDER"
+            f"train on its address, or make one complete model: {merging(at)}"
         )
     return Contents("model", at, run, files, base)
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from videothinker import console, hub
+from videothinker import console
 from videothinker.algorithms.base import BiasSource, TrainConfig
 from videothinker.algorithms.choices import DIVERGENCES
 from videothinker.errors import UserError
 from videothinker.models.adapters import find_base, same_weights, save_adapter
 from videothinker.models.catalog import load_policy, refuse_other_family
-from videothinker.models.folders import ModelPlace, find_model
+from videothinker.models.folders import ModelPlace, find_model, merging
 from videothinker.models.loaded import Policy
 from videothinker.run_file import RunFile, read_run_file
 from videothinker.training.adapters import add_adapter, load_adapter_bias, train_further
@@ -39,7 +39,7 @@ def load_trainee(config: TrainConfig, device: torch.device, *, recomputes: bool 
         raise UserError(
             f"model {config.model} is a LoRA adapter, of which all weights cannot be trained; give "
             f"its --lora-rank and --lora-alpha to train it further, or make a complete model: "
-            f"videothinker export --merge {hub.as_given(config.model)} --out FOLDER"
+            f"{merging(config.model)}"
         )
     policy = load_policy(
         model, dtype=config.dtype, device=str(device), freeze_vision=config.freeze_vision

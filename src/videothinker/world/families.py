@@ -95,15 +95,21 @@ def _beyond_rules(truth: Truth, one: _Candidate) -> bool:
     return all(answerer(question) != gold for answerer in READING.values())
 
 
+def _fits(truth: Truth, wanted: Request, one: _Candidate) -> bool:
+    """Is it beyond the rules, where that is wanted?"""
+    easy = isinstance(wanted, Wanted) and wanted.observational
+    return easy or not wanted.beyond_rules or _beyond_rules(truth, one)
+
+
 def _draw(
-    truth: Truth, rng: np.random.Generator, found: Sequence[_Candidate], *, beyond_rules: bool
+    truth: Truth, rng: np.random.Generator, found: Sequence[_Candidate], wanted: Request
 ) -> _Candidate | None:
-    """One of them, of a kind of change drawn first; None if none is such."""
+    """One that fits, of a kind of change drawn first; None if none does."""
     kinds = sorted({one.kind for one in found})
     for k in rng.permutation(len(kinds)):
         alike = [one for one in found if one.kind == kinds[k]]
         for i in rng.permutation(len(alike)):
-            if not beyond_rules or _beyond_rules(truth, alike[i]):
+            if _fits(truth, wanted, alike[i]):
                 return alike[i]
     return None
 
@@ -131,7 +137,7 @@ def _families(truth: Truth, wanted: WantedFamily) -> Iterator[_Candidate]:
 def single(truth: Truth, names: Names, wanted: Wanted, taken: set[int]) -> RawQuestion | None:
     """A question of the wanted kind about an object not yet `taken`; None if the scene has none."""
     found = list(_singles(truth, wanted, taken))
-    drawn = _draw(truth, names.rng, found, beyond_rules=_to_be_beyond_rules(wanted))
+    drawn = _draw(truth, names.rng, found, wanted)
     if drawn is None:
         return None
     taken.update(drawn.removed)
@@ -141,12 +147,8 @@ def single(truth: Truth, names: Names, wanted: Wanted, taken: set[int]) -> RawQu
 def family(truth: Truth, names: Names, wanted: WantedFamily) -> list[RawQuestion] | None:
     """An observational and an inferential question in the same words; None if there is none."""
     found = list(_families(truth, wanted))
-    drawn = _draw(truth, names.rng, found, beyond_rules=_to_be_beyond_rules(wanted))
+    drawn = _draw(truth, names.rng, found, wanted)
     return None if drawn is None else _ask(truth, names, drawn, negated=wanted.negated)
-
-
-def _to_be_beyond_rules(wanted: Request) -> bool:
-    return wanted.beyond_rules and not (isinstance(wanted, Wanted) and wanted.observational)
 
 
 def conceivable(truth: Truth, wanted: Iterable[Request]) -> bool:
@@ -155,8 +157,7 @@ def conceivable(truth: Truth, wanted: Iterable[Request]) -> bool:
     def any_for(one: Request) -> bool:
         family = isinstance(one, WantedFamily)
         found = _families(truth, one) if family else _singles(truth, one, ())
-        beyond = _to_be_beyond_rules(one)
-        return any(not beyond or _beyond_rules(truth, candidate) for candidate in found)
+        return any(_fits(truth, one, candidate) for candidate in found)
 
     return all(map(any_for, wanted))
 

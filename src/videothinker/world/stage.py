@@ -163,7 +163,8 @@ def _nothing_but_ours() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = script
-        os.environ.pop("PYTHONSAFEPATH") if safe is None else os.environ.update(PYTHONSAFEPATH=safe)
+        del os.environ["PYTHONSAFEPATH"]
+        os.environ |= {} if safe is None else {"PYTHONSAFEPATH": safe}
 
 
 def _follow(parent: int) -> None:
